@@ -1,0 +1,12 @@
+//! Not written yet.
+
+use super::Failure;
+use std::process::ExitCode;
+
+/// An OIDC issuer for local work.
+#[derive(clap::Args)]
+pub struct Args {}
+
+pub fn run(_args: Args) -> Result<ExitCode, Failure> {
+    Err(Failure::usage("not written yet"))
+}

@@ -1,0 +1,11 @@
+//! One module per subcommand. Each has `Args` and `run(Args) -> Result<ExitCode, Failure>`.
+
+pub mod dev_issuer;
+mod failure;
+pub mod policy;
+pub mod probe;
+#[cfg(feature = "host")]
+pub mod serve;
+pub mod token;
+
+pub use failure::Failure;

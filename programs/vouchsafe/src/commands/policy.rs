@@ -1,0 +1,12 @@
+//! Not written yet.
+
+use super::Failure;
+use std::process::ExitCode;
+
+/// Check and explain trust bundles.
+#[derive(clap::Args)]
+pub struct Args {}
+
+pub fn run(_args: Args) -> Result<ExitCode, Failure> {
+    Err(Failure::usage("not written yet"))
+}
