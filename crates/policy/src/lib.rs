@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The trust bundle: who is trusted, what may be issued, and the Cedar rules that decide.
+//!
+//! Does not read a clock, open a socket or hold a key. Loading works on [`BundleFiles`], paths and
+//! contents in memory; only [`folder::read`] touches a file system. Entry points: [`Bundle::load`],
+//! [`Bundle::decide`].
+//!
+//! INVARIANT: a [`Bundle`] exists only if every file of it was understood and every rule validates
+//! strictly against its schema.
+//! INVARIANT: nothing but a `permit` whose evaluation succeeded, with no `forbid` that matched or
+//! erred, gives [`Effect::Permit`].
+
+mod audience;
+mod bundle;
+mod calendar;
+pub mod cases;
+mod decide;
+mod duration;
+mod error;
+mod files;
+pub mod folder;
+mod issuer;
+mod keys;
+pub mod limits;
+mod records;
+mod rules;
+mod schema;
+mod slices;
+mod toml_file;
+mod url;
+
+pub use bundle::Bundle;
+pub use decide::{
+    Attribute, AttributeValue, DecideError, Decision, Effect, Principal, TokenRequest,
+};
+pub use error::{Finding, InvalidBundle, Position, Problem};
+pub use files::BundleFiles;
+pub use records::{
+    Audience, ClaimType, DeclaredClaim, Environment, Issuer, KeySource, PinnedKeys, Provider,
+    ReplayMode, Tier,
+};
+pub use rules::Rule;

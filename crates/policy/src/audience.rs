@@ -1,0 +1,161 @@
+//! `audiences/<name>.toml`: what may be issued.
+
+use crate::error::{Finding, Problem};
+use crate::files::BundleFiles;
+use crate::limits::*;
+use crate::records::{Audience, Environment, ReplayMode, Tier};
+use crate::toml_file::TomlFile;
+use toml::Spanned;
+
+/// JWS algorithms of issued tokens.
+const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
+
+/// Claims of an issued token that have a meaning of their own: those registered in RFC 7519 §4.1,
+/// RFC 7800, RFC 8693 §4, RFC 9068, RFC 9396, OpenID Connect Core and the status list draft. A copied
+/// claim must never be mistaken for one.
+const RESERVED_CLAIMS: &[&str] = &[
+    "acr",
+    "act",
+    "amr",
+    "at_hash",
+    "aud",
+    "auth_time",
+    "authorization_details",
+    "azp",
+    "c_hash",
+    "client_id",
+    "cnf",
+    "entitlements",
+    "events",
+    "exp",
+    "groups",
+    "iat",
+    "iss",
+    "jti",
+    "may_act",
+    "nbf",
+    "nonce",
+    "roles",
+    "scope",
+    "sid",
+    "status",
+    "sub",
+    "sub_id",
+    "toe",
+    "txn",
+    "vot",
+    "vtm",
+];
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AudienceFile {
+    id: Spanned<String>,
+    tier: Option<Tier>,
+    algorithm: Option<Spanned<String>>,
+    default_lifetime: Option<Spanned<String>>,
+    max_lifetime: Option<Spanned<String>>,
+    scopes: Option<Spanned<Vec<String>>>,
+    claims: Option<Spanned<Vec<String>>>,
+    replay: Option<ReplayMode>,
+    #[serde(default)]
+    outlive_subject: bool,
+}
+
+/// Reads the audience file `path`.
+pub(crate) fn read(
+    path: &str,
+    files: &BundleFiles,
+    environment: &Environment,
+) -> Result<Audience, Vec<Finding>> {
+    let content = files.content(path).unwrap_or_default();
+    let (mut file, entries): (_, AudienceFile) =
+        TomlFile::parse(path, content).map_err(|finding| vec![finding])?;
+    file.check_value("id", entries.id.get_ref(), entries.id.span(), ID_BYTES_MAX);
+    let tier = entries.tier.unwrap_or(Tier::Delegated);
+    let (default_lifetime_seconds, max_lifetime_seconds) =
+        lifetimes(&mut file, &entries, environment);
+    let audience = Audience {
+        id: entries.id.get_ref().clone(),
+        tier,
+        algorithm: algorithm(&mut file, entries.algorithm.as_ref(), tier),
+        default_lifetime_seconds,
+        max_lifetime_seconds,
+        scopes: scopes(&mut file, entries.scopes.as_ref()),
+        claims: claims(&mut file, entries.claims.as_ref()),
+        replay: entries.replay.unwrap_or(ReplayMode::Allow),
+        outlive_subject: entries.outlive_subject,
+    };
+    file.finish(audience)
+}
+
+fn algorithm(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tier) -> String {
+    let Some(entry) = entry else { return "ES256".to_owned() };
+    let algorithm = entry.get_ref().clone();
+    if !ALGORITHMS.contains(&algorithm.as_str()) {
+        let algorithm = algorithm.clone();
+        let allowed = "`EdDSA`, `ES256`, `RS256`";
+        file.refuse(entry.span(), Problem::AlgorithmUnknown { algorithm, allowed });
+    } else if algorithm == "RS256" && tier != Tier::Hsm {
+        file.refuse(entry.span(), Problem::AlgorithmNeedsHsm(algorithm.clone()));
+    }
+    algorithm
+}
+
+/// Default and longest lifetime in seconds. An absent default gives way to a shorter ceiling.
+fn lifetimes(
+    file: &mut TomlFile<'_>,
+    entries: &AudienceFile,
+    environment: &Environment,
+) -> (u64, u64) {
+    let bounds = LIFETIME_SECONDS_MIN..=u64::MAX;
+    let max_entry = entries.max_lifetime.as_ref();
+    let max = file.seconds("max_lifetime", max_entry, bounds.clone(), LIFETIME_SECONDS_MAX_DEFAULT);
+    let default = file.seconds(
+        "default_lifetime",
+        entries.default_lifetime.as_ref(),
+        bounds,
+        LIFETIME_SECONDS_DEFAULT.min(max),
+    );
+    // INVARIANT: I3, a token ends 60 s before its epoch's key leaves the JWKS.
+    let seconds_max = environment.epoch_seconds.saturating_sub(EPOCH_MARGIN_SECONDS);
+    let span = max_entry.map_or(entries.id.span(), Spanned::span);
+    if max > seconds_max {
+        file.refuse(span.clone(), Problem::LifetimeOverEpoch { seconds: max, seconds_max });
+    }
+    if default > max {
+        let span = entries.default_lifetime.as_ref().map_or(span, Spanned::span);
+        let problem = Problem::LifetimeDefaultOverMax { default_seconds: default, max_seconds: max };
+        file.refuse(span, problem);
+    }
+    (default, max)
+}
+
+fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {
+    let Some(entry) = entry else { return Vec::new() };
+    file.check_list("scopes", entry, SCOPES_PER_AUDIENCE_MAX);
+    for scope in entry.get_ref() {
+        if !is_scope_token(scope) {
+            file.refuse(entry.span(), Problem::ScopeInvalid(scope.clone()));
+        }
+    }
+    entry.get_ref().clone()
+}
+
+/// RFC 6749 §3.3: printable ASCII but space, `"` and `\`.
+fn is_scope_token(scope: &str) -> bool {
+    (1..=SCOPE_BYTES_MAX).contains(&scope.len())
+        && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+fn claims(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {
+    let Some(entry) = entry else { return Vec::new() };
+    file.check_list("claims", entry, CLAIMS_MAX);
+    for claim in entry.get_ref() {
+        file.check_value("claims", claim, entry.span(), CLAIM_NAME_BYTES_MAX);
+        if RESERVED_CLAIMS.contains(&claim.as_str()) {
+            file.refuse(entry.span(), Problem::ClaimReserved(claim.clone()));
+        }
+    }
+    entry.get_ref().clone()
+}

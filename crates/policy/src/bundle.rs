@@ -1,0 +1,335 @@
+//! A loaded bundle.
+
+use crate::decide::{IssuingAction, uid};
+use crate::error::{Finding, InvalidBundle, Problem};
+use crate::files::{BundleFiles, is_plain_name};
+use crate::limits::{AUDIENCES_MAX, ISSUERS_MAX};
+use crate::records::{Audience, Environment, Issuer};
+use crate::rules::{self, Rule};
+use crate::schema::{self, Attributes, BundleSchema};
+use crate::slices::{Scope, Slices};
+use crate::toml_file::{TomlFile, utf8};
+use crate::{audience, issuer, keys};
+use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const BUNDLE_FILE: &str = "bundle.toml";
+
+/// A bundle whose every file was understood and whose every rule validates.
+pub struct Bundle {
+    pub name: String,
+    pub version: String,
+    digest: String,
+    /// Every issuer file, also those that the environment leaves out: rules may name them.
+    issuers: Vec<(Issuer, IssuerEntity)>,
+    development: bool,
+    audiences: Vec<(Audience, EntityUid)>,
+    rules: Vec<Rule>,
+    schema: Schema,
+    attributes: Attributes,
+    action: IssuingAction,
+    permits: BTreeSet<String>,
+    slices: Slices,
+}
+
+/// Cedar's names for an issuer and its principals, parsed once.
+pub(crate) struct IssuerEntity {
+    pub type_text: String,
+    pub type_name: EntityTypeName,
+    pub uid: EntityUid,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BundleFile {
+    name: String,
+    version: String,
+}
+
+/// The bundle's files by what they are.
+#[derive(Default)]
+struct Listing<'a> {
+    issuers: Vec<(&'a str, &'a str)>,
+    audiences: Vec<&'a str>,
+    rules: Vec<&'a str>,
+}
+
+impl Bundle {
+    /// Checks every file and gives the bundle, or everything that was found wrong.
+    pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
+        let mut findings = Vec::new();
+        let listing = list(files, &mut findings);
+        let head = head(files).map_err(|finding| findings.push(finding)).ok();
+        let issuers: Vec<Issuer> = collect(&mut findings, listing.issuers.iter(), |(path, name)| {
+            issuer::read(path, name, files, environment)
+        });
+        let audiences: Vec<Audience> = collect(&mut findings, listing.audiences.iter(), |path| {
+            audience::read(path, files, environment)
+        });
+        // Which file an issuer or audience came from is known by position only if all were read.
+        if findings.is_empty() {
+            check_unique(&listing, &issuers, &audiences, &mut findings);
+        }
+        let (Some(head), true) = (head, findings.is_empty()) else {
+            return Err(InvalidBundle { findings });
+        };
+        Self::assemble(files, environment, &listing, head, issuers, audiences)
+            .map_err(|findings| InvalidBundle { findings })
+    }
+
+    fn assemble(
+        files: &BundleFiles,
+        environment: &Environment,
+        listing: &Listing<'_>,
+        head: BundleFile,
+        issuers: Vec<Issuer>,
+        audiences: Vec<Audience>,
+    ) -> Result<Self, Vec<Finding>> {
+        let internal = || vec![Finding::of_file(schema::FILE, Problem::EntityTypeInvalid)];
+        let action = IssuingAction::new().ok_or_else(internal)?;
+        let BundleSchema { schema, attributes } = {
+            let content = files
+                .content(schema::FILE)
+                .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
+            let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
+            schema::read(text, &issuers, &action)?
+        };
+        check_copied_claims(listing, &audiences, &attributes, &issuers)?;
+        let rules = rules::read(files, &listing.rules, &issuers, &schema)?;
+        let permits =
+            rules.iter().filter(|rule| !rule.is_forbid()).map(|rule| rule.id.clone()).collect();
+        let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
+        let audiences: Option<_> = audiences
+            .into_iter()
+            .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
+            .collect();
+        Ok(Self {
+            name: head.name,
+            version: head.version,
+            digest: files.digest(),
+            issuers: issuers.ok_or_else(internal)?,
+            development: environment.development,
+            audiences: audiences.ok_or_else(internal)?,
+            rules,
+            schema,
+            attributes,
+            action,
+            permits,
+            slices: Slices::default(),
+        })
+    }
+
+    /// Lower-case hex SHA-256 that names the bundle.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The issuers that are trusted in this environment.
+    pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter().map(|(issuer, _)| issuer).filter(|issuer| self.is_active(issuer))
+    }
+
+    /// Every issuer file, also those left out outside development.
+    pub fn issuers_of_all_environments(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter().map(|(issuer, _)| issuer)
+    }
+
+    /// The trusted issuer whose `issuer` equals `iss` byte for byte.
+    pub fn issuer(&self, iss: &str) -> Option<&Issuer> {
+        self.issuers().find(|issuer| issuer.issuer == iss)
+    }
+
+    pub fn audiences(&self) -> impl Iterator<Item = &Audience> {
+        self.audiences.iter().map(|(audience, _)| audience)
+    }
+
+    /// The audience whose `id` equals `id` byte for byte.
+    pub fn audience(&self, id: &str) -> Option<&Audience> {
+        self.audiences().find(|audience| audience.id == id)
+    }
+
+    /// All rules in path order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    pub(crate) fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    pub(crate) fn action(&self) -> &IssuingAction {
+        &self.action
+    }
+
+    pub(crate) fn is_permit(&self, rule_id: &str) -> bool {
+        self.permits.contains(rule_id)
+    }
+
+    pub(crate) fn issuer_named(&self, name: &str) -> Option<(usize, &Issuer, &IssuerEntity)> {
+        let index = self.issuers.iter().position(|(issuer, _)| issuer.name == name)?;
+        let (issuer, entity) = self.issuers.get(index)?;
+        self.is_active(issuer).then_some((index, issuer, entity))
+    }
+
+    pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
+        let index = self.audiences.iter().position(|(audience, _)| audience.id == id)?;
+        self.audiences.get(index).map(|(_, uid)| (index, uid))
+    }
+
+    pub(crate) fn slice(&self, key: (usize, usize), scope: &Scope<'_>) -> Option<Arc<PolicySet>> {
+        self.slices.slice(key, &self.rules, scope)
+    }
+
+    /// INVARIANT: an issuer marked `development = true` is trusted in development only.
+    fn is_active(&self, issuer: &Issuer) -> bool {
+        self.development || !issuer.development
+    }
+}
+
+impl std::fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, version, digest, .. } = self;
+        write!(f, "Bundle({name} {version} {digest})")
+    }
+}
+
+fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
+    let type_text = issuer.entity_type();
+    let type_name = type_text.parse().ok()?;
+    let uid = uid("Issuer", &issuer.name)?;
+    Some((issuer, IssuerEntity { type_text, type_name, uid }))
+}
+
+/// Sorts the files by what they are; whatever a bundle does not have is a finding.
+fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> {
+    let mut listing = Listing::default();
+    let pinned: BTreeSet<String> = files
+        .iter()
+        .filter(|(path, _)| path.starts_with("issuers/") && path.ends_with(".toml"))
+        .filter_map(|(_, content)| keys::pinned_path_in(content))
+        .collect();
+    for (path, _) in files.iter() {
+        match path.split_once('/') {
+            None if matches!(path, BUNDLE_FILE | schema::FILE) => {}
+            Some(("issuers", file)) if !pinned.contains(path) => {
+                let name = plain_stem(path, file, ".toml", findings);
+                listing.issuers.extend(name.map(|name| (path, name)));
+            }
+            Some(("issuers", _)) => {}
+            Some(("audiences", file)) => {
+                listing.audiences.extend(plain_stem(path, file, ".toml", findings).map(|_| path));
+            }
+            Some(("rules", file)) => {
+                listing.rules.extend(plain_stem(path, file, ".cedar", findings).map(|_| path));
+            }
+            Some(("tests", file)) if crate::cases::is_case_path(file) => {}
+            _ => findings.push(Finding::of_file(path, Problem::UnknownFile)),
+        }
+    }
+    for (folder, count, max) in [
+        ("issuers", listing.issuers.len(), ISSUERS_MAX),
+        ("audiences", listing.audiences.len(), AUDIENCES_MAX),
+    ] {
+        if count > max {
+            findings.push(Finding::of_file(folder, Problem::TooMany { key: folder, max }));
+        }
+    }
+    listing
+}
+
+/// The name of a file without its extension, if it is one that a bundle may have.
+fn plain_stem<'a>(
+    path: &str,
+    file: &'a str,
+    extension: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<&'a str> {
+    let problem = match file.strip_suffix(extension) {
+        Some(name) if is_plain_name(name) => return Some(name),
+        Some(name) if !name.contains('/') => Problem::NameInvalid,
+        _ => Problem::UnknownFile,
+    };
+    findings.push(Finding::of_file(path, problem));
+    None
+}
+
+fn head(files: &BundleFiles) -> Result<BundleFile, Finding> {
+    let missing = || Finding::of_file(BUNDLE_FILE, Problem::FileMissing);
+    let content = files.content(BUNDLE_FILE).ok_or_else(missing)?;
+    let (_, head): (_, BundleFile) = TomlFile::parse(BUNDLE_FILE, content)?;
+    for (key, value) in [("name", &head.name), ("version", &head.version)] {
+        if value.is_empty() {
+            return Err(Finding::of_file(BUNDLE_FILE, Problem::Empty(key)));
+        }
+        if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
+            let bytes_max = crate::limits::NAME_BYTES_MAX;
+            return Err(Finding::of_file(BUNDLE_FILE, Problem::ValueInvalid { key, bytes_max }));
+        }
+    }
+    Ok(head)
+}
+
+fn collect<I, T>(
+    findings: &mut Vec<Finding>,
+    items: impl Iterator<Item = I>,
+    read: impl Fn(I) -> Result<T, Vec<Finding>>,
+) -> Vec<T> {
+    let mut values = Vec::new();
+    for item in items {
+        match read(item) {
+            Ok(value) => values.push(value),
+            Err(more) => findings.extend(more),
+        }
+    }
+    values
+}
+
+fn check_unique(
+    listing: &Listing<'_>,
+    issuers: &[Issuer],
+    audiences: &[Audience],
+    findings: &mut Vec<Finding>,
+) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for ((path, _), issuer) in listing.issuers.iter().zip(issuers) {
+        if let Some(other) = seen.insert(&issuer.issuer, path) {
+            let (issuer, other) = (issuer.issuer.clone(), other.to_owned());
+            findings.push(Finding::of_file(path, Problem::DuplicateIssuer { issuer, other }));
+        }
+    }
+    seen.clear();
+    for (path, audience) in listing.audiences.iter().zip(audiences) {
+        if let Some(other) = seen.insert(&audience.id, path) {
+            let (id, other) = (audience.id.clone(), other.to_owned());
+            findings.push(Finding::of_file(path, Problem::DuplicateAudience { id, other }));
+        }
+    }
+}
+
+/// A claim that an audience copies must be an attribute of some trusted issuer's principals, else
+/// it is misspelt.
+fn check_copied_claims(
+    listing: &Listing<'_>,
+    audiences: &[Audience],
+    attributes: &Attributes,
+    issuers: &[Issuer],
+) -> Result<(), Vec<Finding>> {
+    let types: BTreeSet<String> = issuers.iter().map(Issuer::entity_type).collect();
+    let known: BTreeSet<&str> = types
+        .iter()
+        .filter_map(|type_name| attributes.get(type_name))
+        .flat_map(|names| names.keys().map(String::as_str))
+        .collect();
+    let mut findings = Vec::new();
+    for (path, audience) in listing.audiences.iter().zip(audiences) {
+        for claim in audience.claims.iter().filter(|claim| !known.contains(claim.as_str())) {
+            findings.push(Finding::of_file(path, Problem::ClaimUndeclared(claim.clone())));
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(findings) }
+}

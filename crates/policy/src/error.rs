@@ -1,0 +1,181 @@
+//! What can be wrong with a bundle, and where.
+
+use std::fmt;
+
+/// A place in a text file; both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Position {
+    /// The place of the byte `offset` of `text`, or of its end when `offset` lies beyond.
+    pub fn of(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+        Self {
+            line: before.matches('\n').count().saturating_add(1),
+            column: before.get(line_start..).map_or(0, |line| line.chars().count()).saturating_add(1),
+        }
+    }
+}
+
+/// One thing that is wrong, with its file and, where it is known, its place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding<P = Problem> {
+    pub file: String,
+    pub position: Option<Position>,
+    pub problem: P,
+}
+
+impl<P> Finding<P> {
+    /// A problem of a file as a whole.
+    pub fn of_file(file: &str, problem: P) -> Self {
+        Self { file: file.to_owned(), position: None, problem }
+    }
+
+    /// A problem at the byte `offset` of `text`, which is the content of `file`.
+    pub fn at(file: &str, text: &str, offset: usize, problem: P) -> Self {
+        Self { file: file.to_owned(), position: Some(Position::of(text, offset)), problem }
+    }
+}
+
+impl<P: fmt::Display> fmt::Display for Finding<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(Position { line, column }) => {
+                write!(f, "{}:{line}:{column}: {}", self.file, self.problem)
+            }
+            None => write!(f, "{}: {}", self.file, self.problem),
+        }
+    }
+}
+
+/// A bundle that does not load, with everything that was found; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidBundle {
+    pub findings: Vec<Finding>,
+}
+
+impl fmt::Display for InvalidBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            write!(f, "{}{finding}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidBundle {}
+
+impl From<Finding> for InvalidBundle {
+    fn from(finding: Finding) -> Self {
+        Self { findings: vec![finding] }
+    }
+}
+
+/// Every way in which a bundle can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("`{algorithm}` is not one of {allowed}")]
+    AlgorithmUnknown { algorithm: String, allowed: &'static str },
+    #[error("algorithm `{0}` is for tier `hsm` only")]
+    AlgorithmNeedsHsm(String),
+    #[error("the bundle has over {bytes_max} bytes")]
+    BundleTooLarge { bytes_max: usize },
+    #[error("claim `{0}` is not a text, an integer, a boolean or an array of texts")]
+    CaseClaimInvalid(String),
+    #[error("issuer `{0}` is not in the bundle")]
+    CaseIssuerUnknown(String),
+    #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
+    CaseTimeInvalid,
+    #[error("cannot be read: {0}")]
+    CannotRead(String),
+    #[error("{0}")]
+    Cedar(String),
+    #[error("claim `{0}` is not an attribute of any trusted issuer's principal")]
+    ClaimUndeclared(String),
+    #[error("claim `{0}` cannot be declared here: it has a meaning of its own")]
+    ClaimReserved(String),
+    #[error("provider `{0}` has its own claims; `claims` is for provider `oidc`")]
+    ClaimsNotAllowed(String),
+    #[error("audience `{id}` is already defined in `{other}`")]
+    DuplicateAudience { id: String, other: String },
+    #[error("`{0}` is listed twice")]
+    DuplicateEntry(String),
+    #[error("issuer `{issuer}` is already defined in `{other}`")]
+    DuplicateIssuer { issuer: String, other: String },
+    #[error("rule `{id}` is already defined in `{other}`")]
+    DuplicateRule { id: String, other: String },
+    #[error("`{key}` is not a duration such as `30s`, `10m` or `1h`: `{value}`")]
+    DurationInvalid { key: &'static str, value: String },
+    #[error("`{0}` is empty")]
+    Empty(&'static str),
+    #[error("issuers `{first}` and `{second}` would both be the entity type `{entity_type}`")]
+    EntityTypeCollision { first: String, second: String, entity_type: String },
+    #[error("the name of an `oidc` issuer must make an entity type: start it with a letter")]
+    EntityTypeInvalid,
+    #[error("`expires` is not a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
+    ExpiryInvalid,
+    #[error("the file is missing")]
+    FileMissing,
+    #[error("the file is not UTF-8")]
+    FileNotUtf8,
+    #[error("the file has over {bytes_max} bytes")]
+    FileTooLarge { bytes_max: usize },
+    #[error("there are over {files_max} files")]
+    FilesTooMany { files_max: usize },
+    #[error("hidden files are not allowed in a bundle")]
+    HiddenFile,
+    #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
+    IssuerIsOurs(String),
+    #[error("`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`")]
+    KeysAmbiguous,
+    #[error("the pinned keys are not a JSON Web Key Set")]
+    KeysNotJwks,
+    #[error("`default_lifetime` of {default_seconds} s is over `max_lifetime` of {max_seconds} s")]
+    LifetimeDefaultOverMax { default_seconds: u64, max_seconds: u64 },
+    #[error(
+        "`max_lifetime` of {seconds} s is over {seconds_max} s, the signing epoch less 60 s"
+    )]
+    LifetimeOverEpoch { seconds: u64, seconds_max: u64 },
+    #[error("names here are 1 to 128 characters of `a-z`, `0-9` and `-`")]
+    NameInvalid,
+    #[error("not a regular file")]
+    NotAFile,
+    #[error("the name is not UTF-8, or is over {bytes_max} bytes, or holds control characters")]
+    PathInvalid { bytes_max: usize },
+    #[error(
+        "rule `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
+    )]
+    PermitWithoutIssuer(String),
+    #[error("`{key}` must be {min} to {max}, not {value}")]
+    OutOfBounds { key: &'static str, value: u64, min: u64, max: u64 },
+    #[error("`{key}` has over {max} entries")]
+    TooMany { key: &'static str, max: usize },
+    #[error("the rule has no `@id(\"…\")`")]
+    RuleWithoutId,
+    #[error("the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
+    RuleIdInvalid(String),
+    #[error("scope `{0}` is not an RFC 6749 §3.3 scope token of at most 256 bytes")]
+    ScopeInvalid(String),
+    #[error("`subject` is not a template of text and `{{claim}}` placeholders")]
+    SubjectTemplateInvalid,
+    #[error("symbolic links are not allowed in a bundle")]
+    SymbolicLink,
+    #[error("templates are not supported yet: write a rule without `?principal` and `?resource`")]
+    TemplateUnsupported,
+    #[error("folders are at most {depth_max} deep")]
+    TooDeep { depth_max: usize },
+    #[error("{0}")]
+    Toml(String),
+    #[error("not a file that a bundle has")]
+    UnknownFile,
+    #[error("`{name}` is not a provider; known are {known}")]
+    UnknownProvider { name: String, known: &'static str },
+    #[error("`{key}` {reason}")]
+    UrlRefused { key: &'static str, reason: &'static str },
+    #[error("`{key}` is over {bytes_max} bytes or holds control characters")]
+    ValueInvalid { key: &'static str, bytes_max: usize },
+}

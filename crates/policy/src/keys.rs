@@ -1,0 +1,89 @@
+//! `keys` of an issuer file: discovery, a JWKS URL, or a key set that is part of the bundle.
+
+use crate::calendar::parse_unix_seconds;
+use crate::error::{Finding, Problem};
+use crate::files::BundleFiles;
+use crate::records::{KeySource, PinnedKeys};
+use crate::toml_file::{TomlFile, utf8};
+use crate::url;
+use toml::Spanned;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeysEntry {
+    discovery: Option<bool>,
+    jwks_uri: Option<Spanned<String>>,
+    /// A file beside the issuer's own.
+    pinned: Option<Spanned<String>>,
+    expires: Option<Spanned<String>>,
+}
+
+/// The key source of an issuer file; absent means discovery.
+pub(crate) fn key_source(
+    file: &mut TomlFile<'_>,
+    entry: Option<&Spanned<KeysEntry>>,
+    development: bool,
+    files: &BundleFiles,
+) -> KeySource {
+    let Some(entry) = entry else { return KeySource::Discovery };
+    let KeysEntry { discovery, jwks_uri, pinned, expires } = entry.get_ref();
+    match (discovery, jwks_uri, pinned, expires) {
+        (Some(true), None, None, None) => KeySource::Discovery,
+        (None, Some(uri), None, None) => {
+            if let Some(reason) = url::refusal(uri.get_ref(), development) {
+                file.refuse(uri.span(), Problem::UrlRefused { key: "jwks_uri", reason });
+            }
+            KeySource::JwksUri(uri.get_ref().clone())
+        }
+        (None, None, Some(pinned), Some(expires)) => pinned_keys(file, pinned, expires, files),
+        _ => {
+            file.refuse(entry.span(), Problem::KeysAmbiguous);
+            KeySource::Discovery
+        }
+    }
+}
+
+fn pinned_keys(
+    file: &mut TomlFile<'_>,
+    pinned: &Spanned<String>,
+    expires: &Spanned<String>,
+    files: &BundleFiles,
+) -> KeySource {
+    let expires_at = parse_unix_seconds(expires.get_ref());
+    if expires_at.is_none() {
+        file.refuse(expires.span(), Problem::ExpiryInvalid);
+    }
+    let path = pinned_path(pinned.get_ref());
+    let document = match files.content(&path) {
+        Some(content) => jwks_document(&path, content),
+        None => Err(Finding::of_file(&path, Problem::FileMissing)),
+    };
+    let document = document.unwrap_or_else(|finding| {
+        file.findings.push(finding);
+        String::new()
+    });
+    KeySource::Pinned(PinnedKeys { document, expires: expires_at.unwrap_or(0) })
+}
+
+/// Where the file named by `pinned` lies in the bundle.
+fn pinned_path(name: &str) -> String {
+    format!("issuers/{name}")
+}
+
+/// Only the outer shape is checked here; the identity component checks every key.
+fn jwks_document(path: &str, content: &[u8]) -> Result<String, Finding> {
+    let text = utf8(path, content)?;
+    let document: serde_json::Value = serde_json::from_str(text)
+        .map_err(|_| Finding::of_file(path, Problem::KeysNotJwks))?;
+    match document.get("keys").and_then(serde_json::Value::as_array) {
+        Some(keys) if !keys.is_empty() => Ok(text.to_owned()),
+        _ => Err(Finding::of_file(path, Problem::KeysNotJwks)),
+    }
+}
+
+/// The path of the pinned key file that an issuer file's text names, if it names one.
+pub(crate) fn pinned_path_in(content: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(content).ok()?;
+    let table: toml::Table = toml::from_str(text).ok()?;
+    Some(pinned_path(table.get("keys")?.get("pinned")?.as_str()?))
+}

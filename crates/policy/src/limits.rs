@@ -1,0 +1,41 @@
+//! Every limit of a bundle, with its unit.
+
+/// Files in a bundle.
+pub const FILES_MAX: usize = 4096;
+/// Bytes of one file.
+pub const FILE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of all files together.
+pub const BUNDLE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of a path within the bundle.
+pub const PATH_BYTES_MAX: usize = 512;
+/// Folders below the bundle's root: `tests/<rule>/allow` is three.
+pub const FOLDER_DEPTH_MAX: usize = 3;
+
+pub const ISSUERS_MAX: usize = 256;
+pub const AUDIENCES_MAX: usize = 1024;
+pub const RULES_MAX: usize = 10_000;
+/// Bytes of the name of an issuer, an audience file or a rule.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of an issuer URL, an audience id or an inbound `aud` value.
+pub const ID_BYTES_MAX: usize = 1024;
+
+pub const LEEWAY_SECONDS_MAX: u64 = 60;
+pub const LEEWAY_SECONDS_DEFAULT: u64 = 30;
+pub const KEYS_MAX_AGE_SECONDS_MIN: u64 = 30;
+pub const KEYS_MAX_AGE_SECONDS_MAX: u64 = 3600;
+pub const KEYS_MAX_AGE_SECONDS_DEFAULT: u64 = 300;
+pub const TOKEN_AGE_SECONDS_MIN: u64 = 1;
+pub const TOKEN_AGE_SECONDS_MAX: u64 = 24 * 3600;
+
+pub const LIFETIME_SECONDS_MIN: u64 = 1;
+pub const LIFETIME_SECONDS_DEFAULT: u64 = 300;
+pub const LIFETIME_SECONDS_MAX_DEFAULT: u64 = 900;
+/// What must be left of an epoch's key when the longest-lived token of it ends (invariant I3).
+pub const EPOCH_MARGIN_SECONDS: u64 = 60;
+
+pub const SCOPES_PER_AUDIENCE_MAX: usize = 256;
+pub const SCOPE_BYTES_MAX: usize = 256;
+/// Claims that an audience copies, or that an `oidc` issuer declares.
+pub const CLAIMS_MAX: usize = 100;
+pub const CLAIM_NAME_BYTES_MAX: usize = 128;
+pub const SUBJECT_TEMPLATE_BYTES_MAX: usize = 1024;

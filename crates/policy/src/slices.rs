@@ -1,0 +1,77 @@
+//! The rules that can match, by issuer and audience: Cedar's cost is linear in the rules it looks
+//! at.
+//!
+//! A rule is left out only where its scope alone says that it cannot match, and a scope never
+//! errs, so neither a decision nor its diagnostics change.
+
+use crate::rules::{Rule, is_issuer};
+use cedar_policy::{EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Slices that are kept. They live as long as the bundle and depend on nothing but it.
+const SLICES_MAX: usize = 1024;
+
+/// Index of an issuer and of an audience in their bundle.
+type Key = (usize, usize);
+
+/// Slices made so far.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
+    made: Mutex<BTreeMap<Key, Arc<PolicySet>>>,
+}
+
+/// The one principal scope and the one resource of a slice.
+pub(crate) struct Scope<'a> {
+    pub entity_type: &'a EntityTypeName,
+    pub issuer: &'a EntityUid,
+    pub audience: &'a EntityUid,
+}
+
+impl Slices {
+    /// The slice for `key`, made from `rules` on first use.
+    pub fn slice(&self, key: Key, rules: &[Rule], scope: &Scope<'_>) -> Option<Arc<PolicySet>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slice) = made.get(&key) {
+            return Some(Arc::clone(slice));
+        }
+        if made.len() >= SLICES_MAX {
+            made.clear();
+        }
+        let slice = Arc::new(make(rules, scope)?);
+        made.insert(key, Arc::clone(&slice));
+        Some(slice)
+    }
+}
+
+/// None if Cedar refuses the rules together, which unique ids exclude. No rule is ever left out
+/// because of it: it could be a `forbid`.
+fn make(rules: &[Rule], scope: &Scope<'_>) -> Option<PolicySet> {
+    let chosen = rules.iter().filter(|rule| can_match(rule, scope));
+    PolicySet::from_policies(chosen.map(|rule| rule.policy.clone())).ok()
+}
+
+/// Whether the scope of `rule` can match; true where that is not known.
+pub(crate) fn can_match(rule: &Rule, scope: &Scope<'_>) -> bool {
+    let principal = match rule.policy.principal_constraint() {
+        PrincipalConstraint::Any => true,
+        PrincipalConstraint::In(uid) => in_issuer(&uid, scope),
+        PrincipalConstraint::Eq(uid) => uid.type_name() == scope.entity_type,
+        PrincipalConstraint::Is(type_name) => &type_name == scope.entity_type,
+        PrincipalConstraint::IsIn(type_name, uid) => {
+            &type_name == scope.entity_type && in_issuer(&uid, scope)
+        }
+    };
+    let resource = match rule.policy.resource_constraint() {
+        ResourceConstraint::Eq(uid) => &uid == scope.audience,
+        ResourceConstraint::Any
+        | ResourceConstraint::In(_)
+        | ResourceConstraint::Is(_)
+        | ResourceConstraint::IsIn(_, _) => true,
+    };
+    principal && resource
+}
+
+fn in_issuer(uid: &EntityUid, scope: &Scope<'_>) -> bool {
+    !is_issuer(uid) || uid == scope.issuer
+}

@@ -1,0 +1,92 @@
+//! One TOML file of a bundle while it is checked: collects findings with their places.
+
+use crate::duration::parse_seconds;
+use crate::error::{Finding, Problem};
+use serde::de::DeserializeOwned;
+use std::ops::{Range, RangeInclusive};
+use toml::Spanned;
+
+/// A file that parsed as `T`, and what was found wrong with it so far.
+pub(crate) struct TomlFile<'a> {
+    pub path: &'a str,
+    text: &'a str,
+    pub findings: Vec<Finding>,
+}
+
+/// The content as text.
+pub(crate) fn utf8<'a>(path: &str, content: &'a [u8]) -> Result<&'a str, Finding> {
+    std::str::from_utf8(content).map_err(|_| Finding::of_file(path, Problem::FileNotUtf8))
+}
+
+impl<'a> TomlFile<'a> {
+    /// Parses `content` as `T`, whose unknown keys are errors.
+    pub fn parse<T: DeserializeOwned>(path: &'a str, content: &'a [u8]) -> Result<(Self, T), Finding> {
+        let text = utf8(path, content)?;
+        let parsed = toml::from_str(text).map_err(|error| {
+            let problem = Problem::Toml(error.message().to_owned());
+            match error.span() {
+                Some(span) => Finding::at(path, text, span.start, problem),
+                None => Finding::of_file(path, problem),
+            }
+        })?;
+        Ok((Self { path, text, findings: Vec::new() }, parsed))
+    }
+
+    pub fn refuse(&mut self, span: Range<usize>, problem: Problem) {
+        self.findings.push(Finding::at(self.path, self.text, span.start, problem));
+    }
+
+    /// Gives `value` if nothing was found.
+    pub fn finish<T>(self, value: T) -> Result<T, Vec<Finding>> {
+        if self.findings.is_empty() { Ok(value) } else { Err(self.findings) }
+    }
+
+    /// The seconds of a duration within `bounds`, or `default` where the key is absent.
+    pub fn seconds(
+        &mut self,
+        key: &'static str,
+        entry: Option<&Spanned<String>>,
+        bounds: RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
+        let Some(entry) = entry else { return default };
+        let Some(value) = parse_seconds(entry.get_ref()) else {
+            let value = entry.get_ref().clone();
+            self.refuse(entry.span(), Problem::DurationInvalid { key, value });
+            return default;
+        };
+        if !bounds.contains(&value) {
+            let (min, max) = bounds.into_inner();
+            self.refuse(entry.span(), Problem::OutOfBounds { key, value, min, max });
+        }
+        value
+    }
+
+    /// Checks a text that must not be empty, too long or hold control characters.
+    pub fn check_value(&mut self, key: &'static str, value: &str, span: Range<usize>, bytes_max: usize) {
+        if value.is_empty() {
+            self.refuse(span, Problem::Empty(key));
+        } else if value.len() > bytes_max || value.chars().any(char::is_control) {
+            self.refuse(span, Problem::ValueInvalid { key, bytes_max });
+        }
+    }
+
+    /// Checks a list for its length and for entries that are there twice.
+    pub fn check_list(&mut self, key: &'static str, list: &Spanned<Vec<String>>, max: usize) {
+        if list.get_ref().len() > max {
+            self.refuse(list.span(), Problem::TooMany { key, max });
+            return;
+        }
+        let mut sorted: Vec<&String> = list.get_ref().iter().collect();
+        sorted.sort_unstable();
+        let doubles: Vec<String> = sorted
+            .iter()
+            .zip(sorted.iter().skip(1))
+            .filter(|(one, next)| one == next)
+            .map(|(one, _)| (*one).clone())
+            .collect();
+        for double in doubles {
+            self.refuse(list.span(), Problem::DuplicateEntry(double));
+        }
+    }
+}

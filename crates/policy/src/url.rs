@@ -1,0 +1,85 @@
+//! Which URLs a bundle may name: https with a host name, or plain http on loopback in
+//! development files.
+//!
+//! The identity component checks again, and the host checks resolved addresses (invariant I2).
+
+use http::Uri;
+use http::uri::Scheme;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Says what is wrong with `url`, or nothing. Refuses more than a URL's grammar does, because the
+/// text is also compared byte for byte with `iss`.
+pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
+    // `http::Uri` drops a fragment silently, so characters are looked at first.
+    if url.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'?' | b'\\' | b'@')) {
+        return Some("must be plain ASCII without a query, a fragment or a user name");
+    }
+    let Ok(uri) = url.parse::<Uri>() else {
+        return Some("is not a URL");
+    };
+    let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
+        return Some("is not an absolute URL");
+    };
+    let loopback = is_loopback(host);
+    if development && loopback && (scheme == &Scheme::HTTP || scheme == &Scheme::HTTPS) {
+        return None;
+    }
+    if scheme != &Scheme::HTTPS {
+        return Some("must be https; http is for loopback in files marked `development = true`");
+    }
+    if loopback || literal_address(host).is_some() {
+        return Some("must have a host name, not an address or loopback");
+    }
+    None
+}
+
+fn literal_address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match bare {
+        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || literal_address(host).is_some_and(|a| a.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal;
+
+    #[test]
+    fn refuses_what_no_issuer_url_may_be() {
+        let https = Some("must be https; http is for loopback in files marked `development = true`");
+        let ascii = Some("must be plain ASCII without a query, a fragment or a user name");
+        let address = Some("must have a host name, not an address or loopback");
+        let cases = [
+            ("https://idp.example", false, None),
+            ("https://idp.example:8443/realms/one/", false, None),
+            ("http://idp.example", false, https),
+            ("http://idp.example", true, https),
+            ("http://127.0.0.1:7000", true, None),
+            ("http://localhost:7000", true, None),
+            ("http://[::1]:7000", true, None),
+            ("http://127.0.0.1:7000", false, https),
+            ("https://127.0.0.1", false, address),
+            ("https://localhost", false, address),
+            ("https://10.0.0.1", true, address),
+            ("https://[fd00::1]", true, address),
+            ("https://user@idp.example", false, ascii),
+            ("https://idp.example/#a", false, ascii),
+            ("https://idp.example/?a", false, ascii),
+            ("https://idp.example\\a", false, ascii),
+            ("https://idp.example/ a", false, ascii),
+            ("https://idp.exämple", false, ascii),
+            ("", false, Some("is not a URL")),
+            ("/realms/one", false, Some("is not an absolute URL")),
+            ("file:///etc/keys", false, Some("is not a URL")),
+            ("ftp://idp.example", false, https),
+        ];
+        for (url, development, expected) in cases {
+            assert_eq!(refusal(url, development), expected, "{url}");
+        }
+    }
+}
