@@ -1,0 +1,189 @@
+//! The exchange as a sequence of ports. The only `async` part besides [`crate::keys`].
+
+use crate::issued::{self, IssuedExchange};
+use crate::permitted::{self, DeniedExchange, PermittedExchange};
+use crate::ports::{AuditRecord, Bundle, Decision, Failure, Ports, Settings};
+use crate::refusal::Refusal;
+use crate::request::UnverifiedExchange;
+use crate::verified::{self, VerifiedExchange};
+use std::cell::RefCell;
+
+/// How an exchange ended, for the caller and for the log line.
+pub struct Attempt {
+    pub outcome: Result<IssuedExchange, Failure>,
+    /// Present if a decision about a verified token was made and recorded.
+    pub decision_id: Option<String>,
+    pub determining_rules: Vec<String>,
+    pub erring_rules: Vec<String>,
+    /// Name and microseconds of each step.
+    pub timings: Vec<(&'static str, u64)>,
+}
+
+/// Exchanges the form in `body` for a token.
+pub async fn exchange<P: Ports>(ports: &P, body: &[u8]) -> Attempt {
+    let run = Run { ports, steps: RefCell::new(Steps { last_us: ports.elapsed_us(), done: Vec::new() }) };
+    let mut attempt = match run.verified(body).await {
+        Ok((settings, bundle, verified)) => run.decided(&settings, &bundle, verified).await,
+        Err(failure) => Attempt {
+            outcome: Err(failure),
+            decision_id: None,
+            determining_rules: Vec::new(),
+            erring_rules: Vec::new(),
+            timings: Vec::new(),
+        },
+    };
+    attempt.timings = run.steps.into_inner().done;
+    attempt
+}
+
+struct Run<'a, P> {
+    ports: &'a P,
+    steps: RefCell<Steps>,
+}
+
+struct Steps {
+    last_us: u64,
+    done: Vec<(&'static str, u64)>,
+}
+
+type Verified<P> = (Settings, Bundle, VerifiedExchange<<P as Ports>::Record>);
+
+impl<P: Ports> Run<'_, P> {
+    /// Steps 1 and 2: parse and verify. What fails here is logged and not recorded, so that
+    /// anonymous traffic can't buy disk writes.
+    async fn verified(&self, body: &[u8]) -> Result<Verified<P>, Failure> {
+        let request = UnverifiedExchange::parse(body)?;
+        let settings = self.ports.settings().await?;
+        let bundle = self.ports.bundle(&settings).await?;
+        self.step("prepare");
+        let verified = verified::verify(self.ports, &settings, &bundle, request, self.ports.now()).await;
+        self.step("verify");
+        Ok((settings, bundle, verified?))
+    }
+
+    /// Steps 3 to 6: whatever happens here is recorded.
+    async fn decided(&self, settings: &Settings, bundle: &Bundle, verified: VerifiedExchange<P::Record>) -> Attempt {
+        let decision_id = match self.ports.decision_id() {
+            Ok(id) => id,
+            Err(failure) => return ended(Err(failure), None, None),
+        };
+        let permitted = permitted::permit(self.ports, bundle, verified).await;
+        self.step("decide");
+        match permitted {
+            Ok(permitted) => self.issued(settings, bundle, permitted, decision_id).await,
+            Err(denied) => {
+                let DeniedExchange { verified, decision, failure } = *denied;
+                let record = record(&decision_id, bundle, &verified, decision.as_ref(), failure.refusal.slug());
+                self.refused(record, decision, failure, decision_id).await
+            }
+        }
+    }
+
+    async fn issued(
+        &self,
+        settings: &Settings,
+        bundle: &Bundle,
+        permitted: PermittedExchange<P::Record>,
+        decision_id: String,
+    ) -> Attempt {
+        let signed = match issued::consume(self.ports, &permitted).await {
+            Ok(()) => {
+                self.step("consume");
+                issued::sign(self.ports, settings, &permitted, &decision_id).await
+            }
+            Err(failure) => Err(failure),
+        };
+        self.step("sign");
+        let PermittedExchange { verified, decision, .. } = permitted;
+        let signed = match signed {
+            Ok(signed) => signed,
+            Err(failure) => {
+                let record = record(&decision_id, bundle, &verified, Some(&decision), failure.refusal.slug());
+                return self.refused(record, Some(decision), failure, decision_id).await;
+            }
+        };
+        let mut entry = record(&decision_id, bundle, &verified, Some(&decision), "issued");
+        entry.issued = true;
+        entry.kid.clone_from(&signed.kid);
+        entry.expires_at = signed.expires_at;
+        entry.timings.clone_from(&self.steps.borrow().done);
+        // INVARIANT: the record is durable before the token leaves.
+        let outcome = self.ports.record(entry).await.map(|()| IssuedExchange::released(signed));
+        self.step("record");
+        ended(outcome, Some(decision), Some(decision_id))
+    }
+
+    /// Records a refusal. One that can't be recorded is no decision: the caller is told to retry.
+    async fn refused(
+        &self,
+        mut entry: AuditRecord,
+        decision: Option<Decision>,
+        failure: Failure,
+        decision_id: String,
+    ) -> Attempt {
+        entry.timings.clone_from(&self.steps.borrow().done);
+        let outcome = match self.ports.record(entry).await {
+            Ok(()) => Err(failure),
+            Err(unrecorded) if recordable(&failure.refusal) => Err(unrecorded),
+            Err(_) => Err(failure),
+        };
+        self.step("record");
+        ended(outcome, decision, Some(decision_id))
+    }
+
+    fn step(&self, name: &'static str) {
+        let now = self.ports.elapsed_us();
+        let mut steps = self.steps.borrow_mut();
+        let took = now.saturating_sub(steps.last_us);
+        steps.last_us = now;
+        steps.done.push((name, took));
+    }
+}
+
+/// Whether a refusal is a decision that must be on record; an outage is told as what it is.
+fn recordable(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => true,
+        Refusal::Unavailable(_) | Refusal::Internal => false,
+    }
+}
+
+fn ended(
+    outcome: Result<IssuedExchange, Failure>,
+    decision: Option<Decision>,
+    decision_id: Option<String>,
+) -> Attempt {
+    let (determining_rules, erring_rules) =
+        decision.map(|decision| (decision.determining_rules, decision.erring_rules)).unwrap_or_default();
+    Attempt { outcome, decision_id, determining_rules, erring_rules, timings: Vec::new() }
+}
+
+fn record<Record>(
+    decision_id: &str,
+    bundle: &Bundle,
+    verified: &VerifiedExchange<Record>,
+    decision: Option<&Decision>,
+    slug: &'static str,
+) -> AuditRecord {
+    let subject = &verified.subject;
+    AuditRecord {
+        decision_id: decision_id.to_owned(),
+        decided_at: verified.now,
+        issued: false,
+        slug,
+        bundle_digest: bundle.digest.clone(),
+        determining_rules: decision.map(|d| d.determining_rules.clone()).unwrap_or_default(),
+        erring_rules: decision.map(|d| d.erring_rules.clone()).unwrap_or_default(),
+        cedar_request: decision.map(|d| d.cedar_request.clone()).unwrap_or_default(),
+        issuer_name: subject.issuer_name.clone(),
+        subject: subject.subject.clone(),
+        subject_jti: subject.jti.clone().unwrap_or_default(),
+        subject_digest: subject.signing_input_digest.clone(),
+        audience: verified.request.audience.clone(),
+        scopes: verified.request.scopes.clone(),
+        kid: String::new(),
+        expires_at: 0,
+        timings: Vec::new(),
+    }
+}
+

@@ -1,0 +1,114 @@
+//! `application/x-www-form-urlencoded` bodies, read strictly (RFC 6749 §3.2, appendix B).
+//!
+//! Stricter than a browser's form parser: a broken percent-escape or text that is not UTF-8 is an
+//! error, and so is any parameter that occurs twice, known or not.
+
+use crate::limits::PARAMETERS_MAX;
+use crate::refusal::{Refusal, RequestFault};
+use percent_encoding::percent_decode_str;
+
+/// The parameters of a form, each at most once. Parameters without a value are left out
+/// (RFC 6749 §3.2: they MUST be treated as if they were omitted).
+#[derive(Debug)]
+pub struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads `body`, which the caller has capped.
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|_| RequestFault::Malformed)?;
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            if seen.len() >= PARAMETERS_MAX {
+                return Err(RequestFault::Malformed.into());
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if seen.iter().any(|(known, _)| *known == name) {
+                return Err(RequestFault::ParameterRepeated.into());
+            }
+            seen.push((name, value));
+        }
+        seen.retain(|(_, value)| !value.is_empty());
+        Ok(Self(seen))
+    }
+
+    /// Takes the value of `name` out of the form.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(index).1)
+    }
+
+    /// Takes the value of `name`, which RFC 8693 §2.1 requires.
+    pub fn require(&mut self, name: &'static str) -> Result<String, Refusal> {
+        self.take(name)
+            .ok_or(Refusal::Request(RequestFault::ParameterMissing(name)))
+    }
+}
+
+fn decode(text: &str) -> Result<String, Refusal> {
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let escaped = byte != b'%'
+            || (rest.next().is_some_and(|b| b.is_ascii_hexdigit())
+                && rest.next().is_some_and(|b| b.is_ascii_hexdigit()));
+        if !escaped {
+            return Err(RequestFault::Malformed.into());
+        }
+    }
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    Ok(decoded.map_err(|_| RequestFault::Malformed)?.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: Result<&[(&str, &str)], RequestFault>) {
+        let expected = expected.map_err(Refusal::Request).map(|pairs| {
+            pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<Vec<_>>()
+        });
+        assert_eq!(Form::parse(body.as_bytes()).map(|form| form.0), expected, "{body}");
+    }
+
+    #[test]
+    fn reads_what_stock_clients_send() {
+        check("a=1&b=x%3Ay", Ok(&[("a", "1"), ("b", "x:y")]));
+        check("scope=read+write", Ok(&[("scope", "read write")]));
+        check("a=1&&b=2&", Ok(&[("a", "1"), ("b", "2")]));
+        check("a=%C3%A4", Ok(&[("a", "ä")]));
+        check("", Ok(&[]));
+    }
+
+    #[test]
+    fn leaves_out_parameters_without_a_value() {
+        check("a=&b&c=1", Ok(&[("c", "1")]));
+    }
+
+    #[test]
+    fn refuses_a_repeated_parameter_whatever_its_name_or_spelling() {
+        for body in ["a=1&a=1", "a=&a=1", "a=1&%61=2", "unknown=1&unknown=2"] {
+            check(body, Err(RequestFault::ParameterRepeated));
+        }
+    }
+
+    #[test]
+    fn refuses_broken_escapes_and_text_that_is_not_utf8() {
+        for body in ["a=%", "a=%4", "a=%zz", "a=%ff", "%fe=1"] {
+            check(body, Err(RequestFault::Malformed));
+        }
+        assert_eq!(
+            Form::parse(b"a=\xff").map(|_| ()),
+            Err(Refusal::Request(RequestFault::Malformed))
+        );
+    }
+
+    #[test]
+    fn bounds_the_number_of_parameters() {
+        let form = |count: usize| {
+            (0..count).map(|i| format!("p{i}=1")).collect::<Vec<_>>().join("&")
+        };
+        assert_eq!(Form::parse(form(PARAMETERS_MAX).as_bytes()).map(|f| f.0.len()), Ok(PARAMETERS_MAX));
+        check(&form(PARAMETERS_MAX + 1), Err(RequestFault::Malformed));
+    }
+}

@@ -1,0 +1,136 @@
+//! Steps 4 to 6: consume, sign, record; then, and only then, release.
+
+use crate::keys::hex;
+use crate::limits::REPLAY_MARGIN_SECONDS;
+use crate::permitted::PermittedExchange;
+use crate::ports::{
+    AttributeValue, Consumption, Failure, Ports, ReplayMode, Settings, SigningRequest, UnixSeconds,
+};
+use crate::refusal::{Refusal, ReplayFault};
+use crate::request::IssuedTokenType;
+use crate::verified::VerifiedExchange;
+use sha2::{Digest, Sha256};
+
+/// A token whose audit record is durable. Only the exchange makes one.
+pub struct IssuedExchange {
+    pub(crate) jwt: String,
+    pub(crate) token_type: IssuedTokenType,
+    pub(crate) expires_in_seconds: u64,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl IssuedExchange {
+    /// Releases the token. INVARIANT: the flow calls [`sign`]'s result into the audit log before
+    /// it builds this value.
+    pub(crate) fn released(signed: Signed) -> Self {
+        let Signed { jwt, token_type, expires_in_seconds, scopes, .. } = signed;
+        Self { jwt, token_type, expires_in_seconds, scopes }
+    }
+}
+
+/// A signed token that nobody may see yet.
+pub(crate) struct Signed {
+    jwt: String,
+    token_type: IssuedTokenType,
+    expires_in_seconds: u64,
+    scopes: Vec<String>,
+    pub(crate) kid: String,
+    pub(crate) expires_at: UnixSeconds,
+}
+
+/// Consumes the subject token where issuer or audience say so.
+pub(crate) async fn consume<P: Ports>(
+    ports: &P,
+    permitted: &PermittedExchange<P::Record>,
+) -> Result<(), Failure> {
+    let verified = &permitted.verified;
+    let scope = match (verified.issuer.replay, permitted.audience.replay) {
+        (ReplayMode::SingleUse, _) => "",
+        (ReplayMode::Allow, ReplayMode::SingleUse) => permitted.audience.id.as_str(),
+        (ReplayMode::Allow, ReplayMode::Allow) => return Ok(()),
+    };
+    // A token without `iat` can't show that it is younger than the store.
+    let issued_at = verified.subject.iat.unwrap_or(0);
+    match ports.consume(&replay_key(verified, scope), issued_at, keep_until(verified)).await? {
+        Consumption::Fresh => Ok(()),
+        Consumption::PredatesStore => Err(Refusal::Replay(ReplayFault::PredatesStore).into()),
+        Consumption::Spent => Err(Refusal::Replay(ReplayFault::Spent).into()),
+    }
+}
+
+/// The name under which a use is remembered: issuer and `jti`, or the hash of the signing input;
+/// never of the whole token, since ECDSA signatures are malleable.
+fn replay_key<Record>(verified: &VerifiedExchange<Record>, scope: &str) -> String {
+    let subject = &verified.subject;
+    let (kind, id) = match &subject.jti {
+        Some(jti) => ("jti", jti.as_str()),
+        None => ("signing-input", subject.signing_input_digest.as_str()),
+    };
+    let mut hash = Sha256::new();
+    for part in ["vouchsafe-replay-v1", &subject.iss, kind, id, scope] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// Until when the same token could be accepted again, and a margin.
+fn keep_until<Record>(verified: &VerifiedExchange<Record>) -> UnixSeconds {
+    let issuer = &verified.issuer;
+    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| iat.saturating_add(issuer.max_token_age_seconds));
+    verified
+        .subject
+        .exp
+        .min(by_age)
+        .saturating_add(issuer.leeway_seconds)
+        .saturating_add(REPLAY_MARGIN_SECONDS)
+}
+
+/// Has the signer build and sign the token.
+pub(crate) async fn sign<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    permitted: &PermittedExchange<P::Record>,
+    decision_id: &str,
+) -> Result<Signed, Failure> {
+    let (verified, audience) = (&permitted.verified, &permitted.audience);
+    let request = SigningRequest {
+        issuer: settings.issuer.clone(),
+        subject: format!("{}:{}", verified.issuer.name, verified.subject.subject),
+        audience: audience.id.clone(),
+        tier: audience.tier,
+        algorithm: audience.algorithm.clone(),
+        access_token: verified.request.token_type == IssuedTokenType::AccessToken,
+        issued_at: verified.now,
+        lifetime_seconds: permitted.lifetime_seconds,
+        jti: decision_id.to_owned(),
+        scopes: verified.request.scopes.clone(),
+        extra_claims: extra_claims(verified, &audience.claims),
+    };
+    let token = ports.sign(request).await?;
+    Ok(Signed {
+        jwt: token.jwt,
+        token_type: verified.request.token_type,
+        expires_in_seconds: token.expires_at.saturating_sub(verified.now),
+        scopes: verified.request.scopes.clone(),
+        kid: token.kid,
+        expires_at: token.expires_at,
+    })
+}
+
+/// The verified claims that the audience lists; one that the token lacks is left out.
+fn extra_claims<Record>(verified: &VerifiedExchange<Record>, names: &[String]) -> Vec<(String, String)> {
+    let attributes = &verified.subject.attributes;
+    let value = |name: &String| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    names.iter().filter_map(|name| Some((name.clone(), json_text(value(name)?)))).collect()
+}
+
+fn json_text(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::Text(text) => serde_json::Value::from(text.as_str()),
+        AttributeValue::Integer(number) => serde_json::Value::from(*number),
+        AttributeValue::Boolean(truth) => serde_json::Value::from(*truth),
+        AttributeValue::TextSet(texts) => serde_json::Value::from(texts.as_slice()),
+    }
+    .to_string()
+}

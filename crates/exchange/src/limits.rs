@@ -1,0 +1,36 @@
+//! Every limit of the exchange, with its unit. Each is tested on both sides.
+
+/// Largest accepted request body, in bytes, inclusive.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest accepted subject token, in bytes, inclusive. Identity holds the same limit.
+pub const SUBJECT_TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// Most parameters in one form; the rest of RFC 8693 and of stock clients needs about a dozen.
+pub const PARAMETERS_MAX: usize = 64;
+
+/// Longest `audience` or `resource`, in bytes, inclusive.
+pub const AUDIENCE_BYTES_MAX: usize = 2048;
+
+/// Most scopes in one request, inclusive.
+pub const SCOPES_MAX: usize = 32;
+
+/// Shortest life of an issued token, in seconds.
+pub const LIFETIME_SECONDS_MIN: u64 = 1;
+
+/// How much longer than a token can be accepted its replay entry is kept, in seconds: hosts that
+/// share a store may disagree about the time by this much.
+pub const REPLAY_MARGIN_SECONDS: u64 = 60;
+
+/// Issuers whose keys one instance keeps in memory; the oldest goes first.
+pub const KEY_SETS_IN_MEMORY_MAX: usize = 64;
+
+/// Time in which an issuer is fetched at most once for expired keys, and once for unknown `kid`s,
+/// in milliseconds.
+pub const FETCH_WINDOW_MS: u64 = 10_000;
+
+/// How long a request waits for another one's fetch of the same issuer, in milliseconds.
+pub const FETCH_WAIT_MS: u64 = 5_000;
+
+/// How often it looks, in milliseconds.
+pub const FETCH_POLL_MS: u64 = 50;

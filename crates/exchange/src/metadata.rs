@@ -1,0 +1,42 @@
+//! The metadata documents (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
+
+use crate::ports::Settings;
+use crate::request::GRANT_TYPE;
+use serde_json::{Value, json};
+
+/// How long metadata may be kept, in seconds.
+pub const MAX_AGE_SECONDS: u64 = 300;
+
+/// RFC 8414: what an OAuth client needs.
+pub fn authorization_server(settings: &Settings) -> String {
+    common(settings).to_string()
+}
+
+/// What an OIDC verifier needs to find the keys. There is no authorization endpoint, and so no
+/// response type but `none`.
+pub fn openid_configuration(settings: &Settings) -> String {
+    let mut document = common(settings);
+    if let Some(members) = document.as_object_mut() {
+        members.insert("subject_types_supported".to_owned(), json!(["public"]));
+        members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
+        members.insert(
+            "claims_supported".to_owned(),
+            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"]),
+        );
+    }
+    document.to_string()
+}
+
+fn common(settings: &Settings) -> Value {
+    let issuer = &settings.issuer;
+    let base = issuer.trim_end_matches('/');
+    json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{base}/token"),
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "grant_types_supported": [GRANT_TYPE],
+        "response_types_supported": ["none"],
+        // Client credentials are not needed; clients that insist on sending some may.
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+    })
+}

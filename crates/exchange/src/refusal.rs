@@ -1,0 +1,228 @@
+//! Every way in which an exchange ends without a token, by culprit, with its stable slug.
+//!
+//! Slugs are what the audit log and the tests name; what a caller is told is in [`crate::wire`].
+
+/// Why no token was issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request is malformed.
+    #[error("{0}")]
+    Request(RequestFault),
+    /// The subject token can't be trusted.
+    #[error("{0}")]
+    Token(TokenFault),
+    /// Policy, or what is configured, says no.
+    #[error("{0}")]
+    Denied(Denial),
+    /// The subject token was used up.
+    #[error("{0}")]
+    Replay(ReplayFault),
+    /// A part that the exchange needs can't be used now.
+    #[error("{0}")]
+    Unavailable(Part),
+    /// A fault of ours.
+    #[error("internal fault")]
+    Internal,
+}
+
+/// What is wrong with the request, before any token is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestFault {
+    #[error("`actor_token` is not supported")]
+    ActorTokenUnsupported,
+    #[error("`audience` and `resource` exclude each other")]
+    AudienceAndResource,
+    #[error("the body is too large")]
+    BodyTooLarge,
+    #[error("the content type is not a form")]
+    ContentTypeUnsupported,
+    #[error("the grant type is not token exchange")]
+    GrantUnsupported,
+    #[error("`requested_expires_in` is not a positive whole number")]
+    LifetimeInvalid,
+    #[error("`requested_expires_in` is over the audience's ceiling")]
+    LifetimeOverCeiling,
+    #[error("the form is malformed")]
+    Malformed,
+    #[error("the method is not allowed")]
+    MethodNotAllowed,
+    #[error("the parameter `{0}` is missing")]
+    ParameterMissing(&'static str),
+    #[error("a parameter is repeated")]
+    ParameterRepeated,
+    #[error("parameters belong in the body")]
+    QueryNotAllowed,
+    #[error("`requested_token_type` is not supported")]
+    RequestedTokenTypeUnsupported,
+    #[error("a scope is malformed")]
+    ScopeMalformed,
+    #[error("there are too many scopes")]
+    ScopesTooMany,
+    #[error("`subject_token_type` is not supported")]
+    SubjectTokenTypeUnsupported,
+}
+
+/// What is wrong with the subject token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    #[error("the algorithm is not allowed for this issuer")]
+    AlgorithmNotAllowed,
+    #[error("the audience is not this broker")]
+    AudienceMismatch,
+    #[error("the claim `{0}` is missing")]
+    ClaimMissing(String),
+    #[error("the claim `{0}` is invalid")]
+    ClaimInvalid(String),
+    #[error("the header has a critical extension")]
+    CriticalHeader,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the issuer is not trusted")]
+    IssuerUntrusted,
+    #[error("the key is not one of the issuer's")]
+    KeyUnknown,
+    #[error("the key can't be used with this algorithm")]
+    KeyUnusable,
+    #[error("the token is malformed")]
+    Malformed,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the signature is invalid")]
+    SignatureInvalid,
+    #[error("the token is too large")]
+    TooLarge,
+    #[error("the token was issued too long ago")]
+    TooOld,
+    #[error("the token is of another type")]
+    TypeNotAllowed,
+}
+
+/// Who may not have what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    #[error("the audience needs a signing tier that is not available")]
+    TierUnavailable,
+    #[error("the audience is unknown")]
+    AudienceUnknown,
+    #[error("policy denies the request")]
+    PolicyDenied,
+    #[error("a scope is not offered by the audience")]
+    ScopeNotOffered,
+    #[error("the signer's own ceilings forbid the request")]
+    SignerRefused,
+}
+
+/// Why a token can't be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayFault {
+    #[error("the token was issued before this broker's replay store existed")]
+    PredatesStore,
+    #[error("the token was used before")]
+    Spent,
+}
+
+/// A part of the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Part {
+    #[error("the issuer's keys are unavailable")]
+    Issuer,
+    #[error("the policy is unavailable")]
+    Policy,
+    #[error("the signer is unavailable")]
+    Signer,
+    #[error("the store is unavailable")]
+    Store,
+}
+
+impl Refusal {
+    /// The stable name of this refusal.
+    pub fn slug(&self) -> &'static str {
+        match self {
+            Self::Request(fault) => fault.slug(),
+            Self::Token(fault) => fault.slug(),
+            Self::Denied(denial) => denial.slug(),
+            Self::Replay(ReplayFault::PredatesStore) => "replay.predates_store",
+            Self::Replay(ReplayFault::Spent) => "replay.spent",
+            Self::Unavailable(Part::Issuer) => "issuer.unavailable",
+            Self::Unavailable(Part::Policy) => "policy.unavailable",
+            Self::Unavailable(Part::Signer) => "signer.unavailable",
+            Self::Unavailable(Part::Store) => "store.unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl RequestFault {
+    fn slug(self) -> &'static str {
+        match self {
+            Self::ActorTokenUnsupported => "request.actor_token_unsupported",
+            Self::AudienceAndResource => "request.audience_and_resource",
+            Self::BodyTooLarge => "request.too_large",
+            Self::ContentTypeUnsupported => "request.content_type_unsupported",
+            Self::GrantUnsupported => "grant.unsupported",
+            Self::LifetimeInvalid => "request.lifetime_invalid",
+            Self::LifetimeOverCeiling => "request.lifetime_over_ceiling",
+            Self::Malformed => "request.malformed",
+            Self::MethodNotAllowed => "request.method_not_allowed",
+            Self::ParameterMissing(_) => "request.parameter_missing",
+            Self::ParameterRepeated => "request.parameter_repeated",
+            Self::QueryNotAllowed => "request.query_not_allowed",
+            Self::RequestedTokenTypeUnsupported => "request.requested_token_type_unsupported",
+            Self::ScopeMalformed => "scope.malformed",
+            Self::ScopesTooMany => "scope.too_many",
+            Self::SubjectTokenTypeUnsupported => "request.subject_token_type_unsupported",
+        }
+    }
+}
+
+impl TokenFault {
+    fn slug(&self) -> &'static str {
+        match self {
+            Self::AlgorithmNotAllowed => "token.algorithm_not_allowed",
+            Self::AudienceMismatch => "token.audience_mismatch",
+            Self::ClaimMissing(_) => "token.claim_missing",
+            Self::ClaimInvalid(_) => "token.claim_invalid",
+            Self::CriticalHeader => "token.critical_header",
+            Self::Expired => "token.expired",
+            Self::IssuerUntrusted => "token.issuer_untrusted",
+            Self::KeyUnknown => "token.key_unknown",
+            Self::KeyUnusable => "token.key_unusable",
+            Self::Malformed => "token.malformed",
+            Self::NotYetValid => "token.not_yet_valid",
+            Self::SignatureInvalid => "token.signature_invalid",
+            Self::TooLarge => "token.too_large",
+            Self::TooOld => "token.too_old",
+            Self::TypeNotAllowed => "token.type_not_allowed",
+        }
+    }
+}
+
+impl Denial {
+    fn slug(self) -> &'static str {
+        match self {
+            Self::TierUnavailable => "audience.tier_unavailable",
+            Self::AudienceUnknown => "audience.unknown",
+            Self::PolicyDenied => "policy.denied",
+            Self::ScopeNotOffered => "scope.not_offered",
+            Self::SignerRefused => "signer.refused",
+        }
+    }
+}
+
+impl From<RequestFault> for Refusal {
+    fn from(fault: RequestFault) -> Self {
+        Self::Request(fault)
+    }
+}
+
+impl From<TokenFault> for Refusal {
+    fn from(fault: TokenFault) -> Self {
+        Self::Token(fault)
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}

@@ -1,0 +1,151 @@
+//! What was asked for (RFC 8693 §2.1), before anything of it is believed.
+
+use crate::form::Form;
+use crate::limits::{AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX};
+use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
+
+/// RFC 8693 §2.1.
+pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 8693 §3.
+pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// RFC 8693 §3.
+pub const TOKEN_TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// RFC 8693 §3.
+pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// The kind of token asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssuedTokenType {
+    /// `typ` is `at+jwt` (RFC 9068 §2.1).
+    AccessToken,
+    /// `typ` is `JWT`.
+    Jwt,
+}
+
+/// The head of an HTTP request, as far as the exchange cares.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    pub method: &'a str,
+    /// Without the question mark.
+    pub query: Option<&'a str>,
+    pub content_type: Option<&'a str>,
+}
+
+impl Head<'_> {
+    /// Checks what can be checked before the body is read.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.method != "POST" {
+            return Err(RequestFault::MethodNotAllowed.into());
+        }
+        // A token in a URL ends up in logs, so a query is refused rather than ignored.
+        if self.query.is_some_and(|query| !query.is_empty()) {
+            return Err(RequestFault::QueryNotAllowed.into());
+        }
+        let media_type = self.content_type.unwrap_or("").split(';').next().unwrap_or("");
+        if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(RequestFault::ContentTypeUnsupported.into());
+        }
+        Ok(())
+    }
+}
+
+/// A well-formed request whose subject token nobody has looked at.
+pub struct UnverifiedExchange {
+    pub(crate) subject_token: String,
+    pub(crate) audience: String,
+    pub(crate) scopes: Vec<String>,
+    /// In seconds; `None` asks for the audience's default.
+    pub(crate) lifetime_seconds: Option<u64>,
+    pub(crate) token_type: IssuedTokenType,
+}
+
+impl UnverifiedExchange {
+    /// Reads a form body. Client credentials in it are ignored, as every unknown parameter is
+    /// (RFC 6749 §3.2).
+    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        // ORDER: the cap comes before any parsing.
+        if body.len() > BODY_BYTES_MAX {
+            return Err(RequestFault::BodyTooLarge.into());
+        }
+        let mut form = Form::parse(body)?;
+        if form.require("grant_type")? != GRANT_TYPE {
+            return Err(RequestFault::GrantUnsupported.into());
+        }
+        if form.take("actor_token").is_some() || form.take("actor_token_type").is_some() {
+            return Err(RequestFault::ActorTokenUnsupported.into());
+        }
+        let subject_token = subject_token(&mut form)?;
+        let token_type = token_type(form.take("requested_token_type"))?;
+        let audience = audience(form.take("audience"), form.take("resource"))?;
+        let scopes = scopes(form.take("scope"))?;
+        let lifetime_seconds = lifetime(form.take("requested_expires_in"))?;
+        Ok(Self { subject_token, audience, scopes, lifetime_seconds, token_type })
+    }
+}
+
+fn subject_token(form: &mut Form) -> Result<String, Refusal> {
+    let token = form.require("subject_token")?;
+    let kind = form.require("subject_token_type")?;
+    if kind != TOKEN_TYPE_JWT && kind != TOKEN_TYPE_ID {
+        return Err(RequestFault::SubjectTokenTypeUnsupported.into());
+    }
+    if token.len() > SUBJECT_TOKEN_BYTES_MAX {
+        return Err(TokenFault::TooLarge.into());
+    }
+    Ok(token)
+}
+
+fn token_type(requested: Option<String>) -> Result<IssuedTokenType, Refusal> {
+    match requested.as_deref() {
+        None | Some(TOKEN_TYPE_ACCESS) => Ok(IssuedTokenType::AccessToken),
+        Some(TOKEN_TYPE_JWT) => Ok(IssuedTokenType::Jwt),
+        Some(_) => Err(RequestFault::RequestedTokenTypeUnsupported.into()),
+    }
+}
+
+fn audience(audience: Option<String>, resource: Option<String>) -> Result<String, Refusal> {
+    let target = match (audience, resource) {
+        (Some(_), Some(_)) => return Err(RequestFault::AudienceAndResource.into()),
+        (Some(target), None) | (None, Some(target)) => target,
+        (None, None) => return Err(RequestFault::ParameterMissing("audience").into()),
+    };
+    if target.len() > AUDIENCE_BYTES_MAX {
+        return Err(Denial::AudienceUnknown.into());
+    }
+    Ok(target)
+}
+
+/// Reads `scope-token *( SP scope-token )` (RFC 6749 §3.3); a scope asked for twice counts once.
+fn scopes(text: Option<String>) -> Result<Vec<String>, Refusal> {
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in text.iter().flat_map(|text| text.split(' ')) {
+        let legal = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if scope.is_empty() || !scope.bytes().all(legal) {
+            return Err(RequestFault::ScopeMalformed.into());
+        }
+        if scopes.iter().any(|known| known == scope) {
+            continue;
+        }
+        if scopes.len() >= SCOPES_MAX {
+            return Err(RequestFault::ScopesTooMany.into());
+        }
+        scopes.push(scope.to_owned());
+    }
+    Ok(scopes)
+}
+
+/// Reads a positive whole number of seconds. One that is too large for the machine is over every
+/// ceiling, and is refused as such later.
+fn lifetime(text: Option<String>) -> Result<Option<u64>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(RequestFault::LifetimeInvalid.into());
+    }
+    match text.parse::<u64>().unwrap_or(u64::MAX) {
+        0 => Err(RequestFault::LifetimeInvalid.into()),
+        seconds => Ok(Some(seconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

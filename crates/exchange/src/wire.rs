@@ -1,0 +1,164 @@
+//! The one place that knows status codes and OAuth error codes (RFC 6749 §5.2, RFC 8693 §2.2.2).
+//!
+//! Descriptions are fixed texts: never a token, a key or a claim's value.
+
+use crate::issued::IssuedExchange;
+use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
+use crate::request::{IssuedTokenType, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// Seconds after which a caller may try again when a part is unavailable.
+const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// One text for all that the caller may not have, so that audiences can't be enumerated.
+const TARGET_REFUSED: &str = "the requested audience is unknown or not allowed for this subject";
+
+/// A refusal as the caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireError {
+    pub status: u16,
+    pub error: &'static str,
+    pub description: Cow<'static, str>,
+    pub retry_after_seconds: Option<u32>,
+}
+
+impl WireError {
+    /// The body of the response (RFC 6749 §5.2); `decision_id` where a decision was made.
+    pub fn body(&self, decision_id: Option<&str>) -> String {
+        let mut body = json!({ "error": self.error, "error_description": self.description });
+        if let (Some(id), Some(members)) = (decision_id, body.as_object_mut()) {
+            members.insert("decision_id".to_owned(), Value::from(id));
+        }
+        body.to_string()
+    }
+
+    fn invalid_request(status: u16, description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(status, "invalid_request", description)
+    }
+
+    fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, error, description: description.into(), retry_after_seconds: None }
+    }
+}
+
+impl From<&Refusal> for WireError {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Request(fault) => request_error(*fault),
+            Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
+            Refusal::Denied(denial) => denial_error(*denial),
+            Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token can't be used: {fault}")),
+            Refusal::Unavailable(part) => Self {
+                retry_after_seconds: Some(RETRY_AFTER_SECONDS),
+                ..Self::new(503, "temporarily_unavailable", part.to_string())
+            },
+            Refusal::Internal => Self::new(500, "server_error", "the broker failed; the request may be tried again"),
+        }
+    }
+}
+
+fn request_error(fault: RequestFault) -> WireError {
+    let text = match fault {
+        RequestFault::ActorTokenUnsupported => "delegation by actor_token is not supported",
+        RequestFault::AudienceAndResource => "give either audience or resource, not both",
+        RequestFault::BodyTooLarge => return WireError::invalid_request(413, "the request body is over 64 KiB"),
+        RequestFault::ContentTypeUnsupported => {
+            return WireError::invalid_request(415, "the content type must be application/x-www-form-urlencoded");
+        }
+        RequestFault::GrantUnsupported => {
+            return WireError::new(
+                400,
+                "unsupported_grant_type",
+                "the only grant type is urn:ietf:params:oauth:grant-type:token-exchange",
+            );
+        }
+        RequestFault::LifetimeInvalid => "requested_expires_in must be a positive whole number of seconds",
+        RequestFault::LifetimeOverCeiling => "requested_expires_in is over the ceiling of this audience",
+        RequestFault::Malformed => "the request body is not a well-formed form",
+        RequestFault::MethodNotAllowed => return WireError::invalid_request(405, "the method must be POST"),
+        RequestFault::ParameterMissing(name) => {
+            return WireError::invalid_request(400, format!("the parameter {name} is missing"));
+        }
+        RequestFault::ParameterRepeated => "a parameter occurs more than once",
+        RequestFault::QueryNotAllowed => "parameters belong in the body, not in the URL",
+        RequestFault::RequestedTokenTypeUnsupported => {
+            "requested_token_type must be urn:ietf:params:oauth:token-type:access_token or :jwt"
+        }
+        RequestFault::ScopeMalformed => return WireError::new(400, "invalid_scope", "the scope is malformed"),
+        RequestFault::ScopesTooMany => return WireError::new(400, "invalid_scope", "there are over 32 scopes"),
+        RequestFault::SubjectTokenTypeUnsupported => {
+            "subject_token_type must be urn:ietf:params:oauth:token-type:jwt or :id_token"
+        }
+    };
+    WireError::invalid_request(400, text)
+}
+
+fn denial_error(denial: Denial) -> WireError {
+    match denial {
+        Denial::AudienceUnknown | Denial::PolicyDenied | Denial::SignerRefused => {
+            WireError::new(400, "invalid_target", TARGET_REFUSED)
+        }
+        Denial::ScopeNotOffered => {
+            WireError::new(400, "invalid_scope", "a requested scope is not offered by this audience")
+        }
+        Denial::TierUnavailable => WireError::new(
+            400,
+            "invalid_target",
+            "the requested audience needs a hardware-backed signer, which this broker does not have",
+        ),
+    }
+}
+
+/// Says what kind of thing was wrong. A claim's name comes from configuration, never from the
+/// token, and is shown only if RFC 6749 §5.2 allows its characters.
+fn token_text(fault: &TokenFault) -> Cow<'static, str> {
+    let text = match fault {
+        TokenFault::ClaimMissing(name) | TokenFault::ClaimInvalid(name) if !legal(name) => {
+            "the subject token lacks a required claim or has an invalid one"
+        }
+        TokenFault::ClaimMissing(name) => {
+            return format!("the subject token lacks the claim {name}").into();
+        }
+        TokenFault::ClaimInvalid(name) => {
+            return format!("the claim {name} of the subject token is invalid").into();
+        }
+        TokenFault::AlgorithmNotAllowed => "the subject token's algorithm is not allowed for its issuer",
+        TokenFault::AudienceMismatch => "the subject token's audience is not this broker",
+        TokenFault::CriticalHeader => "the subject token's header has a critical extension",
+        TokenFault::Expired => "the subject token has expired",
+        TokenFault::IssuerUntrusted => "the subject token's issuer is not trusted",
+        TokenFault::KeyUnknown => "the subject token's key is not one of its issuer's",
+        TokenFault::KeyUnusable => "the subject token's key can't be used with its algorithm",
+        TokenFault::Malformed => "the subject token is malformed",
+        TokenFault::NotYetValid => "the subject token is not valid yet",
+        TokenFault::SignatureInvalid => "the subject token's signature is invalid",
+        TokenFault::TooLarge => "the subject token is over 16 KiB",
+        TokenFault::TooOld => "the subject token was issued too long ago",
+        TokenFault::TypeNotAllowed => "the subject token is of a type that is not accepted here",
+    };
+    text.into()
+}
+
+fn legal(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+/// The body of a successful response (RFC 8693 §2.2.1).
+pub fn success(issued: &IssuedExchange) -> String {
+    let (issued_token_type, token_type) = match issued.token_type {
+        IssuedTokenType::AccessToken => (TOKEN_TYPE_ACCESS, "Bearer"),
+        // Not said to be an access token, so no way of presenting it is claimed.
+        IssuedTokenType::Jwt => (TOKEN_TYPE_JWT, "N_A"),
+    };
+    let mut body = json!({
+        "access_token": issued.jwt,
+        "issued_token_type": issued_token_type,
+        "token_type": token_type,
+        "expires_in": issued.expires_in_seconds,
+    });
+    if let (false, Some(members)) = (issued.scopes.is_empty(), body.as_object_mut()) {
+        members.insert("scope".to_owned(), Value::from(issued.scopes.join(" ")));
+    }
+    body.to_string()
+}
