@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The software signer: epoch keys from `signer_root`, for development and small installations.
+//!
+//! Signs nothing beyond its own configuration (`crates/signer`) and never shows a key. Imports
+//! `spin:variables` and no other capability.
+
+mod convert;
+mod ports;
+
+/// The contract, from `wit/signer`.
+mod bindings {
+    spin_sdk::wit_bindgen::generate!({
+        path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/signer"],
+        world: "vouchsafe:signer/signer",
+        runtime_path: "::spin_sdk::wit_bindgen::rt",
+        generate_all,
+    });
+}
+
+use bindings::exports::vouchsafe::signer::signing::{Error, Guest, PublicKeySet, Settings, SignedToken, TokenRequest};
+
+struct Component;
+
+impl Guest for Component {
+    async fn settings() -> Result<Settings, Error> {
+        Ok(ports::with_signer(|signer| Ok(signer.settings())).await?.into())
+    }
+
+    async fn public_keys() -> Result<PublicKeySet, Error> {
+        let now = ports::now()?;
+        Ok(ports::with_signer(|signer| signer.public_keys(now)).await?.into())
+    }
+
+    async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
+        let request = request.into();
+        Ok(ports::with_signer(|signer| signer.sign(&request, ports::now()?)).await?.into())
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Component with_types_in bindings);

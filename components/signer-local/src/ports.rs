@@ -1,0 +1,48 @@
+//! The signer's variables and its clock.
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use spin_sdk::variables;
+use vouchsafe_signer::{Config, Error, Fault, Signer, UnixSeconds, Variable, Variables};
+
+thread_local! {
+    /// The one signer of this instance: its configuration and the keys of at most four epochs per
+    /// algorithm, in memory only, for as long as the instance lives. It holds nothing of a request.
+    static SIGNER: RefCell<Option<Signer>> = const { RefCell::new(None) };
+}
+
+/// Runs `use_signer` on the instance's signer, which is made from the variables at its first use.
+///
+/// A configuration that can't be read or is wrong is not remembered: the next call reads again.
+pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>) -> Result<T, Error> {
+    if !is_made() {
+        // Two first calls may both read; the later signer replaces an equal one. The cell is not
+        // borrowed across the await.
+        let signer = Signer::new(Config::parse(&read_variables().await?)?);
+        SIGNER.with(|cell| cell.replace(Some(signer)));
+    }
+    SIGNER.with(|cell| match cell.try_borrow_mut() {
+        Ok(mut signer) => signer.as_mut().ok_or(Error::Internal).and_then(use_signer),
+        Err(_) => Err(Error::Internal),
+    })
+}
+
+/// The signer's own clock.
+pub fn now() -> Result<UnixSeconds, Error> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Internal)?;
+    Ok(UnixSeconds(since_epoch.as_secs()))
+}
+
+fn is_made() -> bool {
+    SIGNER.with(|cell| cell.try_borrow().is_ok_and(|signer| signer.is_some()))
+}
+
+async fn read_variables() -> Result<Variables, Error> {
+    let mut variables = Variables::default();
+    for variable in Variable::ALL {
+        let text = variables::get(variable.name()).await;
+        *variables.slot(variable) = text.map_err(|_| Error::Misconfigured { variable, fault: Fault::Missing })?;
+    }
+    Ok(variables)
+}

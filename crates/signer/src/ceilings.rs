@@ -1,0 +1,132 @@
+//! Checks of a request against the signer's own configuration.
+//!
+//! None of them believes the caller: a stolen or hostile broker gets no more than the configuration
+//! allows.
+
+use std::collections::BTreeSet;
+
+use crate::config::{Audiences, Config};
+use crate::error::{Ceiling, Error};
+use crate::json::is_one_strict_value;
+use crate::key::Algorithm;
+use crate::request::{ExtraClaim, Tier, TokenRequest, UnixSeconds};
+
+/// Furthest that `iat` may be from the signer's clock, either way.
+pub(crate) const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
+/// An issuer's name and its subject (at most 1 KiB), or what a template makes of them.
+pub(crate) const SUBJECT_BYTES_MAX: usize = 1_280;
+pub(crate) const AUDIENCE_BYTES_MAX: usize = 1_024;
+pub(crate) const JTI_BYTES_MAX: usize = 128;
+pub(crate) const SCOPES_MAX: usize = 32;
+pub(crate) const SCOPE_BYTES_MAX: usize = 256;
+pub(crate) const EXTRA_CLAIMS_MAX: usize = 32;
+pub(crate) const EXTRA_CLAIM_NAME_BYTES_MAX: usize = 256;
+pub(crate) const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
+
+/// Claims with a meaning that only the broker may give them: RFC 7519 §4.1, RFC 7800 §3.1,
+/// RFC 8417 §2.2, RFC 8693 §4, RFC 9068 §2.2, RFC 9396 §9.2, RFC 9449 §4.2, RFC 9560, OpenID Connect
+/// Core §2 and its logout specifications.
+pub(crate) const REGISTERED: [&str; 43] = [
+    "acr", "act", "amr", "at_hash", "at_use_nbr", "ath", "aud", "auth_time", "authorization_details", "azp", "c_hash",
+    "client_id", "cnf", "entitlements", "events", "exp", "groups", "htm", "htu", "iat", "iss", "jku", "jti", "jwk",
+    "kid", "may_act", "nbf", "nonce", "orig", "roles", "s_hash", "scope", "sid", "status", "sub", "sub_id", "sub_jwk",
+    "toe", "token_introspection", "txn", "typ", "vot", "vtm",
+];
+
+/// What the request may have, once every ceiling held.
+pub(crate) struct Allowed {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) expires_at: UnixSeconds,
+}
+
+/// Holds `request` against every ceiling.
+pub(crate) fn check(config: &Config, request: &TokenRequest, now: UnixSeconds) -> Result<Allowed, Error> {
+    match request.tier {
+        Tier::Delegated => {}
+        // Never falls back to a software key.
+        Tier::Hsm => return Err(Error::TierUnavailable),
+    }
+    if request.issuer != config.issuer.as_str() {
+        return Err(Error::Refused(Ceiling::Issuer));
+    }
+    let algorithm = Algorithm::from_name(&request.algorithm)
+        .filter(|algorithm| config.algorithms.contains(algorithm))
+        .ok_or(Error::Refused(Ceiling::Algorithm))?;
+    audience(config, &request.audience)?;
+    let expires_at = lifetime(config, request, now)?;
+    text(&request.subject, SUBJECT_BYTES_MAX, Ceiling::Subject)?;
+    text(&request.jti, JTI_BYTES_MAX, Ceiling::Jti)?;
+    scopes(&request.scopes)?;
+    extra_claims(&request.extra_claims)?;
+    Ok(Allowed { algorithm, expires_at })
+}
+
+fn audience(config: &Config, audience: &str) -> Result<(), Error> {
+    text(audience, AUDIENCE_BYTES_MAX, Ceiling::AudienceText)?;
+    match &config.audiences {
+        Audiences::Any => Ok(()),
+        Audiences::Listed(listed) if listed.contains(audience) => Ok(()),
+        Audiences::Listed(_) => Err(Error::Refused(Ceiling::Audience)),
+    }
+}
+
+fn lifetime(config: &Config, request: &TokenRequest, now: UnixSeconds) -> Result<UnixSeconds, Error> {
+    if request.issued_at.0.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
+        return Err(Error::Refused(Ceiling::IssuedAt));
+    }
+    if !(1..=config.lifetime_seconds_max).contains(&request.lifetime_seconds) {
+        return Err(Error::Refused(Ceiling::Lifetime));
+    }
+    let expires_at = request.issued_at.0.checked_add(request.lifetime_seconds);
+    expires_at.map(UnixSeconds).ok_or(Error::Refused(Ceiling::Lifetime))
+}
+
+fn text(text: &str, bytes_max: usize, ceiling: Ceiling) -> Result<(), Error> {
+    let sane = !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control);
+    if sane { Ok(()) } else { Err(Error::Refused(ceiling)) }
+}
+
+fn scopes(scopes: &[String]) -> Result<(), Error> {
+    if scopes.len() > SCOPES_MAX {
+        return Err(Error::Refused(Ceiling::ScopesTooMany));
+    }
+    if scopes.iter().all(|scope| is_scope_token(scope) && scope.len() <= SCOPE_BYTES_MAX) {
+        Ok(())
+    } else {
+        Err(Error::Refused(Ceiling::Scope))
+    }
+}
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 §3.3).
+fn is_scope_token(scope: &str) -> bool {
+    !scope.is_empty() && scope.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+}
+
+fn extra_claims(claims: &[ExtraClaim]) -> Result<(), Error> {
+    if claims.len() > EXTRA_CLAIMS_MAX {
+        return Err(Error::Refused(Ceiling::ExtraClaimsTooMany));
+    }
+    let mut names = BTreeSet::new();
+    for claim in claims {
+        extra_claim(claim)?;
+        if !names.insert(claim.name.as_str()) {
+            return Err(Error::Refused(Ceiling::ExtraClaimRepeated));
+        }
+    }
+    Ok(())
+}
+
+fn extra_claim(claim: &ExtraClaim) -> Result<(), Error> {
+    text(&claim.name, EXTRA_CLAIM_NAME_BYTES_MAX, Ceiling::ExtraClaimName)?;
+    if REGISTERED.contains(&claim.name.as_str()) {
+        return Err(Error::Refused(Ceiling::ExtraClaimRegistered));
+    }
+    // ORDER: length before parsing.
+    if claim.value.len() > EXTRA_CLAIM_BYTES_MAX {
+        return Err(Error::Refused(Ceiling::ExtraClaimTooLong));
+    }
+    if !is_one_strict_value(&claim.value) {
+        return Err(Error::Refused(Ceiling::ExtraClaimNotJson));
+    }
+    Ok(())
+}

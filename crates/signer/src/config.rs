@@ -1,0 +1,210 @@
+//! The signer's own configuration, which is where every ceiling comes from.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Scope, WITHDRAWAL_MARGIN_SECONDS};
+use crate::error::{Error, Fault, Variable};
+use crate::issuer::Issuer;
+use crate::key::Algorithm;
+
+/// Length of the root, decoded.
+pub(crate) const ROOT_BYTES_MIN: usize = 32;
+pub(crate) const ROOT_BYTES_MAX: usize = 64;
+/// Longest name of a key group.
+pub(crate) const GROUP_BYTES_MAX: usize = 64;
+/// Most audiences that can be listed.
+pub(crate) const AUDIENCES_MAX: usize = 1024;
+
+/// The texts of all variables, as read.
+#[derive(Default)]
+pub struct Variables {
+    pub development: String,
+    pub issuer: String,
+    pub signer_algorithms: String,
+    pub signer_audiences: String,
+    pub signer_epoch: String,
+    pub signer_generation: String,
+    pub signer_group: String,
+    pub signer_lifetime_max: String,
+    pub signer_root: Zeroizing<String>,
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables(..)")
+    }
+}
+
+impl Variables {
+    /// Where the text of `variable` goes.
+    pub fn slot(&mut self, variable: Variable) -> &mut String {
+        match variable {
+            Variable::Development => &mut self.development,
+            Variable::Issuer => &mut self.issuer,
+            Variable::SignerAlgorithms => &mut self.signer_algorithms,
+            Variable::SignerAudiences => &mut self.signer_audiences,
+            Variable::SignerEpoch => &mut self.signer_epoch,
+            Variable::SignerGeneration => &mut self.signer_generation,
+            Variable::SignerGroup => &mut self.signer_group,
+            Variable::SignerLifetimeMax => &mut self.signer_lifetime_max,
+            Variable::SignerRoot => &mut self.signer_root,
+        }
+    }
+}
+
+/// For whom the signer signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Audiences {
+    Any,
+    Listed(BTreeSet<String>),
+}
+
+/// A configuration that holds together.
+pub struct Config {
+    pub(crate) issuer: Issuer,
+    pub(crate) development: bool,
+    /// INVARIANT: not empty, sorted, none twice.
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) audiences: Audiences,
+    /// INVARIANT: at most `epoch_seconds` - 60, so that I3 can hold.
+    pub(crate) lifetime_seconds_max: u64,
+    pub(crate) epoch_seconds: u64,
+    pub(crate) group: String,
+    pub(crate) generation: u64,
+    pub(crate) root: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Config({}, ..)", self.issuer.as_str())
+    }
+}
+
+impl Config {
+    /// Reads every variable; the first wrong one is named, its value never.
+    pub fn parse(variables: &Variables) -> Result<Self, Error> {
+        let issuer = Issuer::parse(&variables.issuer).map_err(at(Variable::Issuer))?;
+        let development = development(&variables.development, &issuer)?;
+        let algorithms = algorithms(&variables.signer_algorithms).map_err(at(Variable::SignerAlgorithms))?;
+        let audiences = audiences(&variables.signer_audiences).map_err(at(Variable::SignerAudiences))?;
+        let epoch_seconds = number(&variables.signer_epoch, EPOCH_SECONDS_MIN, EPOCH_SECONDS_MAX)
+            .map_err(at(Variable::SignerEpoch))?;
+        let longest = epoch_seconds.saturating_sub(WITHDRAWAL_MARGIN_SECONDS);
+        let lifetime_seconds_max =
+            number(&variables.signer_lifetime_max, 1, longest).map_err(at(Variable::SignerLifetimeMax))?;
+        let group = group(&variables.signer_group).map_err(at(Variable::SignerGroup))?;
+        let generation =
+            number(&variables.signer_generation, 1, u64::MAX).map_err(at(Variable::SignerGeneration))?;
+        let root = root(&variables.signer_root).map_err(at(Variable::SignerRoot))?;
+        Ok(Self {
+            issuer,
+            development,
+            algorithms,
+            audiences,
+            lifetime_seconds_max,
+            epoch_seconds,
+            group,
+            generation,
+            root,
+        })
+    }
+
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        Scope { issuer: self.issuer.as_str(), group: &self.group, generation: self.generation }
+    }
+}
+
+fn at(variable: Variable) -> impl Fn(Fault) -> Error {
+    move |fault| Error::Misconfigured { variable, fault }
+}
+
+/// Http, and development mode, are for issuers on loopback alone.
+fn development(text: &str, issuer: &Issuer) -> Result<bool, Error> {
+    match text {
+        "true" if issuer.is_loopback() => Ok(true),
+        "true" => Err(at(Variable::Development)(Fault::NotLoopback)),
+        "false" if issuer.is_https() => Ok(false),
+        "false" => Err(at(Variable::Issuer)(Fault::NotHttpsUrl)),
+        "" => Err(at(Variable::Development)(Fault::Empty)),
+        _ => Err(at(Variable::Development)(Fault::NotTrueOrFalse)),
+    }
+}
+
+fn algorithms(text: &str) -> Result<Vec<Algorithm>, Fault> {
+    let mut found = BTreeSet::new();
+    for name in text.split_ascii_whitespace() {
+        let algorithm = Algorithm::from_name(name).ok_or(Fault::UnknownAlgorithm)?;
+        if !found.insert(algorithm) {
+            return Err(Fault::Repeated);
+        }
+    }
+    if found.is_empty() {
+        return Err(Fault::Empty);
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn audiences(text: &str) -> Result<Audiences, Fault> {
+    let mut found = BTreeSet::new();
+    for audience in text.split_ascii_whitespace() {
+        if !found.insert(audience.to_owned()) {
+            return Err(Fault::Repeated);
+        }
+        if found.len() > AUDIENCES_MAX {
+            return Err(Fault::OutOfRange { min: 1, max: AUDIENCES_MAX as u64 });
+        }
+    }
+    if found.is_empty() {
+        return Err(Fault::Empty);
+    }
+    match (found.contains("*"), found.len()) {
+        (false, _) => Ok(Audiences::Listed(found)),
+        (true, 1) => Ok(Audiences::Any),
+        // A star beside names would look like a list and be none.
+        (true, _) => Err(Fault::Malformed),
+    }
+}
+
+/// Decimal digits only: no sign, no space.
+fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Empty);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Fault::NotNumber);
+    }
+    let out_of_range = Fault::OutOfRange { min, max };
+    text.parse().ok().filter(|number| (min..=max).contains(number)).ok_or(out_of_range)
+}
+
+fn group(text: &str) -> Result<String, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Empty);
+    }
+    if text.len() > GROUP_BYTES_MAX {
+        return Err(Fault::WrongLength { min: 1, max: GROUP_BYTES_MAX });
+    }
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return Err(Fault::Malformed);
+    }
+    Ok(text.to_owned())
+}
+
+fn root(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Empty);
+    }
+    let root = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::NotBase64Url)?);
+    if !(ROOT_BYTES_MIN..=ROOT_BYTES_MAX).contains(&root.len()) {
+        return Err(Fault::WrongLength { min: ROOT_BYTES_MIN, max: ROOT_BYTES_MAX });
+    }
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Epochs, and the derivation of their keys. Byte layout and test vectors: `docs/epoch-keys.md`.
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::key::Algorithm;
+use crate::request::UnixSeconds;
+
+/// Shortest epoch: a key is published two epochs before it signs, which must exceed the 300 s for
+/// which a verifier may keep a JWK Set.
+pub const EPOCH_SECONDS_MIN: u64 = 300;
+/// Longest epoch: a week.
+pub const EPOCH_SECONDS_MAX: u64 = 604_800;
+/// No token outlives its key's withdrawal less this (I3).
+pub(crate) const WITHDRAWAL_MARGIN_SECONDS: u64 = 60;
+
+/// First field of every label, and prefix of every HKDF `info`.
+const SCHEME: &str = "vouchsafe-epoch-v1";
+/// Candidates tried before giving up; each P-256 candidate is out of range with probability 2^-32.
+const CANDIDATES_MAX: u32 = 8;
+
+/// A span of time `[start, start + length)`; `start` is a multiple of `length`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch {
+    start: u64,
+    length_seconds: u64,
+}
+
+impl Epoch {
+    /// The epoch that contains `moment`.
+    pub(crate) fn containing(moment: UnixSeconds, length_seconds: u64) -> Result<Self, Error> {
+        let index = moment.0.checked_div(length_seconds).ok_or(Error::Internal)?;
+        let start = index.checked_mul(length_seconds).ok_or(Error::Internal)?;
+        Ok(Self { start, length_seconds })
+    }
+
+    /// First second, in Unix seconds.
+    pub fn start(self) -> u64 {
+        self.start
+    }
+
+    /// The moment at which its key leaves the JWK Set: the start of the epoch after the next.
+    pub fn withdrawal(self) -> UnixSeconds {
+        UnixSeconds(self.start.saturating_add(self.length_seconds.saturating_mul(2)))
+    }
+
+    /// The epochs whose keys are published while this one lasts: previous, current, next two.
+    pub(crate) fn published(self) -> impl Iterator<Item = Self> {
+        let first = self.start.saturating_sub(self.length_seconds);
+        (0..4).map(move |index| Self {
+            start: first.saturating_add(self.length_seconds.saturating_mul(index)),
+            ..self
+        })
+    }
+}
+
+/// What a seed is derived for, beside its epoch and algorithm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) group: &'a str,
+    pub(crate) generation: u64,
+}
+
+/// The secret of one epoch and algorithm.
+pub(crate) struct Seed(Zeroizing<[u8; 32]>);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+impl Seed {
+    /// `HMAC-SHA256(root, label)`.
+    pub(crate) fn derive(root: &[u8], scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
+        let label = label(scope, algorithm, epoch)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(root).map_err(|_| Error::Internal)?;
+        mac.update(&label);
+        Ok(Self(Zeroizing::new(mac.finalize().into_bytes().into())))
+    }
+
+    /// The first of `HKDF-Expand(seed, info ‖ counter)`, counter 0, 1, …, that `accept` takes.
+    pub(crate) fn expand<K>(&self, algorithm: Algorithm, accept: impl Fn(&[u8; 32]) -> Option<K>) -> Result<K, Error> {
+        let hkdf = Hkdf::<Sha256>::from_prk(self.0.as_slice()).map_err(|_| Error::Internal)?;
+        for counter in 0..CANDIDATES_MAX {
+            let mut candidate = Zeroizing::new([0; 32]);
+            let info = [SCHEME.as_bytes(), b" ", algorithm.name().as_bytes(), b" key ", &counter.to_be_bytes()];
+            hkdf.expand_multi_info(&info, candidate.as_mut_slice()).map_err(|_| Error::Internal)?;
+            if let Some(key) = accept(&candidate) {
+                return Ok(key);
+            }
+        }
+        Err(Error::Internal)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Each field behind its length (u32, big-endian), so that no two scopes share a label.
+pub(crate) fn label(scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Vec<u8>, Error> {
+    let fields: [&[u8]; 7] = [
+        SCHEME.as_bytes(),
+        scope.issuer.as_bytes(),
+        scope.group.as_bytes(),
+        &scope.generation.to_be_bytes(),
+        algorithm.name().as_bytes(),
+        &epoch.length_seconds.to_be_bytes(),
+        &epoch.start.to_be_bytes(),
+    ];
+    let mut label = Vec::new();
+    for field in fields {
+        let length = u32::try_from(field.len()).map_err(|_| Error::Internal)?;
+        label.extend_from_slice(&length.to_be_bytes());
+        label.extend_from_slice(field);
+    }
+    Ok(label)
+}

@@ -1,0 +1,146 @@
+//! What can go wrong, by culprit: the operator's configuration, the request, or ourselves.
+
+use std::fmt;
+
+/// Why the signer gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Never caused by input.
+    #[error("the signer failed")]
+    Internal,
+    /// The text names the variable, never its value.
+    #[error("variable `{variable}` {fault}")]
+    Misconfigured { variable: Variable, fault: Fault },
+    #[error("refused: {0}")]
+    Refused(Ceiling),
+    #[error("no hsm stands behind this signer")]
+    TierUnavailable,
+}
+
+impl Error {
+    /// Stable name for logs, the audit record and tests.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Misconfigured { .. } => "signer.misconfigured",
+            Self::Refused(_) => "signer.refused",
+            Self::TierUnavailable => "audience.tier_unavailable",
+        }
+    }
+}
+
+/// A variable of the signer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variable {
+    Development,
+    Issuer,
+    SignerAlgorithms,
+    SignerAudiences,
+    SignerEpoch,
+    SignerGeneration,
+    SignerGroup,
+    SignerLifetimeMax,
+    SignerRoot,
+}
+
+impl Variable {
+    /// All of them, in the order in which they are read.
+    pub const ALL: [Self; 9] = [
+        Self::Development,
+        Self::Issuer,
+        Self::SignerAlgorithms,
+        Self::SignerAudiences,
+        Self::SignerEpoch,
+        Self::SignerGeneration,
+        Self::SignerGroup,
+        Self::SignerLifetimeMax,
+        Self::SignerRoot,
+    ];
+
+    /// Its name in `spin.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Issuer => "issuer",
+            Self::SignerAlgorithms => "signer_algorithms",
+            Self::SignerAudiences => "signer_audiences",
+            Self::SignerEpoch => "signer_epoch",
+            Self::SignerGeneration => "signer_generation",
+            Self::SignerGroup => "signer_group",
+            Self::SignerLifetimeMax => "signer_lifetime_max",
+            Self::SignerRoot => "signer_root",
+        }
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is wrong with a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("is empty")]
+    Empty,
+    #[error("has a character that is not allowed")]
+    Malformed,
+    #[error("is missing")]
+    Missing,
+    #[error("is not base64url without padding")]
+    NotBase64Url,
+    #[error("is true, but `issuer` is not on loopback")]
+    NotLoopback,
+    #[error("is not a whole number")]
+    NotNumber,
+    #[error("is neither `true` nor `false`")]
+    NotTrueOrFalse,
+    #[error("is not an https url without query, fragment and user")]
+    NotHttpsUrl,
+    #[error("is outside {min}..={max}")]
+    OutOfRange { min: u64, max: u64 },
+    #[error("names something twice")]
+    Repeated,
+    #[error("has not {min}..={max} bytes")]
+    WrongLength { min: usize, max: usize },
+    #[error("names an unknown algorithm")]
+    UnknownAlgorithm,
+}
+
+/// A ceiling that a request broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ceiling {
+    #[error("algorithm is not configured")]
+    Algorithm,
+    #[error("audience is not configured")]
+    Audience,
+    #[error("audience is empty, too long or has control characters")]
+    AudienceText,
+    #[error("an extra claim is not one strict json value")]
+    ExtraClaimNotJson,
+    #[error("an extra claim has a registered name")]
+    ExtraClaimRegistered,
+    #[error("an extra claim is there twice")]
+    ExtraClaimRepeated,
+    #[error("an extra claim's name is empty, too long or has control characters")]
+    ExtraClaimName,
+    #[error("an extra claim is too long")]
+    ExtraClaimTooLong,
+    #[error("too many extra claims")]
+    ExtraClaimsTooMany,
+    #[error("iat is too far from the signer's clock")]
+    IssuedAt,
+    #[error("issuer is not the signer's own")]
+    Issuer,
+    #[error("jti is empty, too long or has control characters")]
+    Jti,
+    #[error("lifetime is outside the signer's range")]
+    Lifetime,
+    #[error("a scope is not a scope token or too long")]
+    Scope,
+    #[error("too many scopes")]
+    ScopesTooMany,
+    #[error("subject is empty, too long or has control characters")]
+    Subject,
+}

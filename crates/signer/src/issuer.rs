@@ -1,0 +1,135 @@
+//! The issuer URL's shape (RFC 8414 §2: https, no query, no fragment).
+
+use crate::error::Fault;
+
+/// Longest issuer URL.
+pub(crate) const ISSUER_BYTES_MAX: usize = 512;
+
+/// Hosts on which an issuer may use http, in development mode only.
+const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
+
+/// The issuer's URL as written. It is compared byte for byte and never normalized: a trailing slash
+/// makes another issuer (RFC 8414 §3.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Issuer {
+    url: String,
+    https: bool,
+    loopback: bool,
+}
+
+impl Issuer {
+    pub(crate) fn parse(url: &str) -> Result<Self, Fault> {
+        if url.is_empty() {
+            return Err(Fault::Empty);
+        }
+        if url.len() > ISSUER_BYTES_MAX {
+            return Err(Fault::WrongLength { min: 1, max: ISSUER_BYTES_MAX });
+        }
+        let (https, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(Fault::NotHttpsUrl),
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = host_of(authority).ok_or(Fault::NotHttpsUrl)?;
+        if !path.bytes().all(is_path_byte) {
+            return Err(Fault::NotHttpsUrl);
+        }
+        Ok(Self { url: url.to_owned(), https, loopback: LOOPBACK_HOSTS.contains(&host) })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+}
+
+/// The host of `host[:port]`; none where either is malformed or a user is named.
+fn host_of(authority: &str) -> Option<&str> {
+    let host_bytes = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']')?.checked_add(2)?,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(host_bytes)?;
+    (is_host(host) && is_port(port)).then_some(host)
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
+        }
+    }
+}
+
+/// Empty, or a colon and a port number.
+fn is_port(port: &str) -> bool {
+    match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse().is_ok_and(|port: u16| port > 0),
+    }
+}
+
+/// RFC 3986 §3.3 without percent-encoding, which could spell one path in two ways.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(url: &str, expected: Result<(bool, bool), Fault>) {
+        let found = Issuer::parse(url).map(|issuer| (issuer.is_https(), issuer.is_loopback()));
+        assert_eq!(found, expected, "{url}");
+    }
+
+    #[test]
+    fn knows_https_and_loopback() {
+        check("https://broker.example", Ok((true, false)));
+        check("https://broker.example/", Ok((true, false)));
+        check("https://broker.example:8443/a/b", Ok((true, false)));
+        check("https://[2001:db8::1]:8443", Ok((true, false)));
+        for host in LOOPBACK_HOSTS {
+            check(&format!("http://{host}:3000"), Ok((false, true)));
+            check(&format!("https://{host}"), Ok((true, true)));
+        }
+        check("http://broker.example", Ok((false, false)));
+        check("http://127.0.0.1.example", Ok((false, false)));
+        check("http://localhost.example", Ok((false, false)));
+        check("http://127.0.0.2", Ok((false, false)));
+    }
+
+    #[test]
+    fn rejects_what_is_no_issuer_url() {
+        for url in [
+            "broker.example", "ftp://broker.example", "HTTPS://broker.example", "https://", "https:///path",
+            "https://broker.example?x=1", "https://broker.example#x", "https://me@broker.example",
+            "https://127.0.0.1@evil.example", "https://broker.example:", "https://broker.example:0",
+            "https://broker.example:65536", "https://broker.example:+1", "https://Broker.example",
+            "https://[::1", "https://[::g]", "https://[::1]x", "https://a b.example", "https://broker.example/a b",
+            "https://broker.example/%61", "https://broker.example\n", "https://bröker.example",
+            "http://localhost\\@evil.example",
+        ] {
+            check(url, Err(Fault::NotHttpsUrl));
+        }
+        check("", Err(Fault::Empty));
+    }
+
+    #[test]
+    fn bounds_the_length() {
+        let url = |bytes: usize| format!("{:a<bytes$}", "https://broker.example/");
+        check(&url(ISSUER_BYTES_MAX), Ok((true, false)));
+        check(&url(ISSUER_BYTES_MAX + 1), Err(Fault::WrongLength { min: 1, max: ISSUER_BYTES_MAX }));
+    }
+}

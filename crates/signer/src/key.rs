@@ -1,0 +1,103 @@
+//! The key of one epoch and algorithm.
+
+use ed25519_dalek::Signer as _;
+use p256::ecdsa::signature::Signer as _;
+
+use crate::epoch::{Epoch, Scope, Seed};
+use crate::error::Error;
+use crate::jwk::PublicJwk;
+
+/// A JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1) that software keys sign with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    Es256,
+    EdDsa,
+}
+
+impl Algorithm {
+    /// All of them, in the order of their names.
+    pub const ALL: [Self; 2] = [Self::Es256, Self::EdDsa];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+/// Both kinds erase themselves when dropped.
+enum Private {
+    EdDsa(Box<ed25519_dalek::SigningKey>),
+    Es256(Box<p256::ecdsa::SigningKey>),
+}
+
+/// Derived from the root each time it is needed anew; never stored.
+pub(crate) struct EpochKey {
+    private: Private,
+    jwk: PublicJwk,
+    epoch: Epoch,
+}
+
+impl std::fmt::Debug for EpochKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EpochKey({:?}, ..)", self.epoch)
+    }
+}
+
+impl EpochKey {
+    pub(crate) fn derive(root: &[u8], scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
+        let seed = Seed::derive(root, scope, algorithm, epoch)?;
+        let (private, jwk) = match algorithm {
+            Algorithm::Es256 => es256(&seed)?,
+            Algorithm::EdDsa => eddsa(&seed)?,
+        };
+        Ok(Self { private, jwk, epoch })
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn jwk(&self) -> &PublicJwk {
+        &self.jwk
+    }
+
+    /// The 64 bytes of RFC 7518 §3.4 or RFC 8032 §5.1.6.
+    ///
+    /// Not verified afterwards: that guards against faults in hardware, costs three times the
+    /// signature for P-256, and both schemes are deterministic (RFC 6979, RFC 8032).
+    pub(crate) fn sign(&self, signing_input: &[u8]) -> Result<[u8; 64], Error> {
+        match &self.private {
+            Private::EdDsa(key) => Ok(key.sign(signing_input).to_bytes()),
+            Private::Es256(key) => {
+                let signature: p256::ecdsa::Signature =
+                    key.try_sign(signing_input).map_err(|_| Error::Internal)?;
+                Ok(signature.to_bytes().into())
+            }
+        }
+    }
+}
+
+fn es256(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
+    let key = seed.expand(Algorithm::Es256, scalar_in_range)?;
+    let point = key.verifying_key().to_sec1_point(false);
+    let (x, y) = (point.x().ok_or(Error::Internal)?, point.y().ok_or(Error::Internal)?);
+    let jwk = PublicJwk::p256(x, y);
+    Ok((Private::Es256(Box::new(key)), jwk))
+}
+
+/// The scalar, if it is in `[1, n-1]`.
+pub(crate) fn scalar_in_range(candidate: &[u8; 32]) -> Option<p256::ecdsa::SigningKey> {
+    p256::ecdsa::SigningKey::from_slice(candidate).ok()
+}
+
+fn eddsa(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
+    let key = seed.expand(Algorithm::EdDsa, |secret| Some(ed25519_dalek::SigningKey::from_bytes(secret)))?;
+    let jwk = PublicJwk::ed25519(key.verifying_key().as_bytes());
+    Ok((Private::EdDsa(Box::new(key)), jwk))
+}
