@@ -1,0 +1,59 @@
+//! The manifest with the values of its variables filled in.
+
+use crate::{HostPattern, Manifest, ManifestError, Template};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What the root component is granted once the variables have values.
+pub struct Resolved {
+    /// The application's variables.
+    pub application_variables: BTreeMap<String, String>,
+    /// The root component's variables, which a guest can ask for.
+    pub variables: BTreeMap<String, String>,
+    pub allowed_outbound_hosts: Vec<HostPattern>,
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Values may be secrets: only names are shown.
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolved")
+            .field("variables", &self.variables.keys())
+            .field("allowed_outbound_hosts", &self.allowed_outbound_hosts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The environment variable that gives the variable `name` its value, as Spin names it.
+#[must_use]
+pub fn environment_name(name: &str) -> String {
+    format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase())
+}
+
+impl Manifest {
+    /// Fills in `provided`, then the manifest's defaults. A required variable without a value is an
+    /// error here; Spin reports it when a guest first asks.
+    pub fn resolve(&self, provided: &BTreeMap<String, String>) -> Result<Resolved, ManifestError> {
+        if let Some(name) = provided.keys().find(|name| !self.variables.contains_key(*name)) {
+            return Err(ManifestError::UnknownVariable { name: name.clone() });
+        }
+        let mut values = BTreeMap::new();
+        for (name, variable) in &self.variables {
+            let value = provided.get(name).or(variable.default.as_ref());
+            let value = value.ok_or_else(|| ManifestError::VariableMissing { name: name.clone() })?;
+            values.insert(name.clone(), value.clone());
+        }
+        let root = self.root()?;
+        let mut variables = BTreeMap::new();
+        for (name, template) in &root.variables {
+            variables.insert(name.clone(), template.expand(&values)?);
+        }
+        let allowed_outbound_hosts = root
+            .allowed_outbound_hosts
+            .iter()
+            .map(|pattern| HostPattern::parse(&Template::parse(pattern)?.expand(&values)?))
+            .collect::<Result<_, _>>()?;
+        let environment = root.environment.clone();
+        Ok(Resolved { application_variables: values, variables, allowed_outbound_hosts, environment })
+    }
+}
