@@ -1,1 +1,63 @@
-//! Placeholder.
+//! The identity component: `vouchsafe:identity/verification` over `vouchsafe-identity`.
+//!
+//! Its only capability is outbound HTTP. It keeps parsed key sets (see [`KEY_SETS`]) and nothing of
+//! any request.
+
+mod convert;
+mod ports;
+
+use std::cell::RefCell;
+
+use vouchsafe_identity::{KeySetCache, TokenError, TrustedIssuer, TrustedKeys, UnixSeconds};
+
+mod bindings {
+    spin_sdk::wit_bindgen::generate!({
+        path: "../../wit/identity",
+        world: "identity",
+        runtime_path: "::spin_sdk::wit_bindgen::rt",
+        generate_all,
+    });
+    #[cfg(target_arch = "wasm32")]
+    export!(Component);
+    use super::Component;
+}
+
+use bindings::exports::vouchsafe::identity::verification as wit;
+
+thread_local! {
+    /// Public keys of issuers, parsed, by the digest of their document: at most `KEY_SETS_MAX`
+    /// sets. Needs no age, since every use brings its own `trusted_until`.
+    static KEY_SETS: RefCell<KeySetCache> = const { RefCell::new(KeySetCache::new()) };
+}
+
+struct Component;
+
+impl wit::Guest for Component {
+    async fn peek(token: String) -> Result<wit::Unverified, wit::TokenError> {
+        Ok(vouchsafe_identity::peek(&token)?.into())
+    }
+
+    async fn fetch_keys(
+        issuer: wit::TrustedIssuer,
+        known: Option<wit::KeySet>,
+        now: u64,
+    ) -> Result<wit::KeySet, wit::FetchError> {
+        let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
+        let source = ports::Network::with_deadline();
+        let keys = vouchsafe_identity::fetch_keys(&source, &issuer, known.map(Into::into), UnixSeconds(now)).await?;
+        Ok(keys.into())
+    }
+
+    async fn verify(
+        token: String,
+        issuer: wit::TrustedIssuer,
+        keys: wit::KeySet,
+        now: u64,
+    ) -> Result<wit::Subject, wit::TokenError> {
+        let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
+        let set = KEY_SETS.with_borrow_mut(|sets| sets.get_or_parse(&keys.digest, &keys.document));
+        let set = set.map_err(|_| TokenError::KeyUnusable)?;
+        let keys = TrustedKeys::new(set, UnixSeconds(keys.trusted_until));
+        Ok(vouchsafe_identity::verify(&token, &issuer, &keys, UnixSeconds(now))?.into_subject().into())
+    }
+}

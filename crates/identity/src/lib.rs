@@ -1,3 +1,34 @@
-//! Verification of subject tokens (RFC 8693 §2.1, RFC 7519 §7.2).
+//! Verification of subject tokens (RFC 8693 §2.1, RFC 7519 §7.2), and the rules by which an issuer's
+//! keys are found.
+//!
+//! Does not read a clock, open a connection or decide policy: `now` is a parameter and the network
+//! a port ([`DocumentSource`]). Entry points: [`peek`], [`fetch_keys`] and [`verify`].
+//!
+//! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only a URL
+//! that obeys [`KeyUrl`] is ever fetched, and nothing in a token chooses one.
 
+mod claims;
+mod discovery;
+mod error;
+mod fetch;
+mod freshness;
+mod issuer;
+mod key_cache;
 pub mod providers;
+mod template;
+mod time;
+mod url;
+mod verify;
+
+pub use claims::{CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
+pub use discovery::DISCOVERY_BYTES_MAX;
+pub use error::{ClaimName, DocumentError, FetchError, TokenError};
+pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, FetchedKeys, fetch_keys};
+pub use freshness::KEYS_AGE_SECONDS_MIN;
+pub use issuer::{IssuerError, IssuerRecord, KeySource, LEEWAY_SECONDS_MAX, PinnedKeys, TrustedIssuer};
+pub use key_cache::{KEY_SETS_MAX, KeySetCache, TrustedKeys};
+pub use providers::{Attribute, AttributeValue, ClaimType, DeclaredClaim};
+pub use template::{SubjectTemplate, TEMPLATE_BYTES_MAX, TemplateError};
+pub use time::UnixSeconds;
+pub use url::{KeyUrl, URL_BYTES_MAX, UrlRejection};
+pub use verify::{Subject, Unverified, VerifiedSubject, peek, verify};

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Compact JWS, JWK Sets and strict JSON for tokens that others signed (RFC 7515, RFC 7517).
+//!
+//! Verifies signatures only. Does not sign, fetch, read a clock, or look at what a claim means:
+//! `vouchsafe-identity` does that. A key that a token brings along in its header is never looked at.
+//!
+//! Entry points: [`UnverifiedJws::parse`], [`KeySet::parse`] and [`PublicKey::verify`].
+//!
+//! Invariants: an [`UnverifiedJws`] is canonical, so one signing input has one spelling; a
+//! [`KeySet`] holds public signature keys of sufficient strength and no secret; no input panics.
+
+mod algorithm;
+mod base64url;
+mod json;
+mod jws;
+mod key;
+mod key_set;
+mod rsa;
+
+pub use algorithm::Algorithm;
+pub use json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};
+pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
+pub use key::{KeyRejection, PublicKey, SignatureInvalid};
+pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
+pub use rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};

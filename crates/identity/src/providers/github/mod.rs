@@ -7,5 +7,8 @@ mod claims;
 
 pub use claims::CLAIMS;
 
+/// `provider` in an issuer's file.
+pub const NAME: &str = "github";
+
 /// Cedar entity type of a workflow run.
 pub const ENTITY_TYPE: &str = "GitHub::Workflow";

@@ -1,0 +1,118 @@
+//! Getting an issuer's keys: discovery, then the JWK Set, then the end of their trust.
+
+use std::future::Future;
+
+use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeySet};
+
+use crate::discovery::{self, DISCOVERY_BYTES_MAX};
+use crate::error::{DocumentError, FetchError};
+use crate::freshness::trusted_until;
+use crate::issuer::{KeySource, PinnedKeys, TrustedIssuer};
+use crate::key_cache::sha256_hex;
+use crate::time::UnixSeconds;
+use crate::url::KeyUrl;
+
+/// Longest entity tag that is kept, in bytes; a longer one is treated as none.
+pub const ETAG_BYTES_MAX: usize = 256;
+
+const STATUS_OK: u16 = 200;
+const STATUS_NOT_MODIFIED: u16 = 304;
+
+/// The network: GETs one document, follows no redirect, reads at most `bytes_max` bytes.
+pub trait DocumentSource {
+    /// `known_etag` makes the request conditional (RFC 9110 §13.1.2).
+    fn get(
+        &self,
+        url: &KeyUrl,
+        known_etag: Option<&str>,
+        bytes_max: usize,
+    ) -> impl Future<Output = Result<Answer, FetchError>>;
+}
+
+/// What a server answered. The body of an answer that is not 200 need not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// All `Cache-Control` fields, joined by commas (RFC 9110 §5.3).
+    pub cache_control: Option<String>,
+    pub etag: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// A JWK Set document that passed every structural check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedKeys {
+    /// Lower-case hex SHA-256 of `document`.
+    pub digest: String,
+    pub document: String,
+    /// First moment at which the keys are no longer trusted.
+    pub trusted_until: UnixSeconds,
+    pub etag: Option<String>,
+}
+
+/// Gets the keys of `issuer`. With `known`, asks whether they changed, and renews them if not.
+///
+/// # Errors
+/// Why there are no keys; what was known before is never handed out again then.
+pub async fn fetch_keys(
+    source: &impl DocumentSource,
+    issuer: &TrustedIssuer,
+    known: Option<FetchedKeys>,
+    now: UnixSeconds,
+) -> Result<FetchedKeys, FetchError> {
+    let url = match issuer.keys() {
+        KeySource::Pinned(pinned) => return pinned_keys(pinned, now),
+        KeySource::JwksUri(url) => KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?,
+        KeySource::Discovery => discover(source, issuer).await?,
+    };
+    let known_etag = known.as_ref().and_then(|keys| keys.etag.as_deref());
+    let answer = source.get(&url, known_etag, KEY_SET_BYTES_MAX).await?;
+    let trusted_until = trusted_until(now, answer.cache_control.as_deref(), issuer.keys_max_age_seconds());
+    match (answer.status, known) {
+        (STATUS_OK, _) => accepted(answer.body, usable_etag(answer.etag), trusted_until),
+        // A 304 is an answer to a conditional request only.
+        (STATUS_NOT_MODIFIED, Some(known)) if known.etag.is_some() => {
+            accepted(known.document.into_bytes(), known.etag, trusted_until)
+        }
+        (status, _) => Err(FetchError::Status(status)),
+    }
+}
+
+async fn discover(source: &impl DocumentSource, issuer: &TrustedIssuer) -> Result<KeyUrl, FetchError> {
+    let url = KeyUrl::of_discovery(issuer.issuer(), issuer.development()).map_err(FetchError::UrlRefused)?;
+    let answer = source.get(&url, None, DISCOVERY_BYTES_MAX).await?;
+    match answer.status {
+        STATUS_OK => discovery::jwks_url(&answer.body, issuer),
+        status => Err(FetchError::Status(status)),
+    }
+}
+
+fn pinned_keys(pinned: &PinnedKeys, now: UnixSeconds) -> Result<FetchedKeys, FetchError> {
+    if now >= pinned.expires {
+        return Err(FetchError::PinnedKeysExpired);
+    }
+    accepted(pinned.document.clone().into_bytes(), None, pinned.expires)
+}
+
+fn accepted(document: Vec<u8>, etag: Option<String>, trusted_until: UnixSeconds) -> Result<FetchedKeys, FetchError> {
+    if document.len() > KEY_SET_BYTES_MAX {
+        return Err(FetchError::TooLarge);
+    }
+    let set = KeySet::parse(&document).map_err(|error| FetchError::DocumentInvalid(DocumentError::KeySet(error)))?;
+    if set.is_empty() {
+        return Err(FetchError::DocumentInvalid(DocumentError::NoUsableKey));
+    }
+    let digest = sha256_hex(&document);
+    let not_utf8 = |_| FetchError::DocumentInvalid(DocumentError::Digest);
+    let document = String::from_utf8(document).map_err(not_utf8)?;
+    Ok(FetchedKeys { digest, document, trusted_until, etag })
+}
+
+/// An entity tag that can be sent back (RFC 9110 §8.8.3).
+fn usable_etag(etag: Option<String>) -> Option<String> {
+    etag.filter(|tag| tag.len() <= ETAG_BYTES_MAX && !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

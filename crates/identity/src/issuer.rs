@@ -1,0 +1,147 @@
+//! An issuer that the trust bundle names, and how its tokens are checked.
+
+use vouchsafe_jose::Algorithm;
+
+use crate::providers::{DeclaredClaim, Provider};
+use crate::template::{SubjectTemplate, TemplateError};
+use crate::time::UnixSeconds;
+
+/// Longest accepted leeway of time checks, in seconds.
+pub const LEEWAY_SECONDS_MAX: u64 = 60;
+
+/// How the keys of an issuer are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// OpenID Connect Discovery 1.0 §4.
+    Discovery,
+    /// A JWK Set at this URL, without discovery.
+    JwksUri(String),
+    /// A JWK Set that is part of the bundle.
+    Pinned(PinnedKeys),
+}
+
+/// Keys that are part of the bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedKeys {
+    pub document: String,
+    /// First moment at which the keys are no longer trusted.
+    pub expires: UnixSeconds,
+}
+
+/// An issuer file as the bundle gives it: nothing is checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerRecord {
+    pub name: String,
+    pub issuer: String,
+    pub provider: String,
+    pub audiences: Vec<String>,
+    pub algorithms: Vec<String>,
+    pub keys: KeySource,
+    pub keys_max_age_seconds: u64,
+    pub max_token_age_seconds: u64,
+    pub leeway_seconds: u64,
+    pub claims: Vec<DeclaredClaim>,
+    pub subject_template: Option<String>,
+    pub development: bool,
+}
+
+/// An issuer whose record makes sense.
+// INVARIANT: neither `audiences` nor `algorithms` is empty or holds an empty or unknown value, and
+// the leeway is at most `LEEWAY_SECONDS_MAX`.
+#[derive(Debug)]
+pub struct TrustedIssuer {
+    record: IssuerRecord,
+    provider: Provider,
+    algorithms: Vec<Algorithm>,
+    subject_template: Option<SubjectTemplate>,
+}
+
+impl TrustedIssuer {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// The exact `iss` of its tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.record.issuer
+    }
+
+    #[must_use]
+    pub fn development(&self) -> bool {
+        self.record.development
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> &KeySource {
+        &self.record.keys
+    }
+
+    pub(crate) fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    pub(crate) fn accepts_audience(&self, audience: &str) -> bool {
+        self.record.audiences.iter().any(|accepted| accepted == audience)
+    }
+
+    pub(crate) fn keys_max_age_seconds(&self) -> u64 {
+        self.record.keys_max_age_seconds
+    }
+
+    pub(crate) fn max_token_age_seconds(&self) -> u64 {
+        self.record.max_token_age_seconds
+    }
+
+    pub(crate) fn leeway_seconds(&self) -> u64 {
+        self.record.leeway_seconds
+    }
+
+    pub(crate) fn subject_template(&self) -> Option<&SubjectTemplate> {
+        self.subject_template.as_ref()
+    }
+}
+
+impl TryFrom<IssuerRecord> for TrustedIssuer {
+    type Error = IssuerError;
+
+    fn try_from(record: IssuerRecord) -> Result<Self, IssuerError> {
+        if record.name.is_empty() || record.issuer.is_empty() {
+            return Err(IssuerError::Name);
+        }
+        if record.audiences.is_empty() || record.audiences.iter().any(String::is_empty) {
+            return Err(IssuerError::Audiences);
+        }
+        if record.leeway_seconds > LEEWAY_SECONDS_MAX {
+            return Err(IssuerError::Leeway);
+        }
+        let algorithms = record.algorithms.iter().map(|name| Algorithm::from_name(name)).collect::<Option<Vec<_>>>();
+        let algorithms = algorithms.filter(|list| !list.is_empty()).ok_or(IssuerError::Algorithms)?;
+        let provider = Provider::named(&record.provider, &record.claims).ok_or(IssuerError::Provider)?;
+        let parse = |text: &String| SubjectTemplate::parse(text, |name| provider.is_text_claim(name));
+        let subject_template = record.subject_template.as_ref().map(parse).transpose()?;
+        Ok(Self { provider, algorithms, subject_template, record })
+    }
+}
+
+/// Why an issuer's record makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IssuerError {
+    #[error("an algorithm is unknown, or none is listed")]
+    Algorithms,
+    #[error("an audience is empty, or none is listed")]
+    Audiences,
+    #[error("the leeway is longer than {LEEWAY_SECONDS_MAX} s")]
+    Leeway,
+    #[error("the name or the issuer is empty")]
+    Name,
+    #[error("the provider is unknown, or its claims are not to be declared")]
+    Provider,
+    #[error("the subject template is not usable")]
+    SubjectTemplate(#[from] TemplateError),
+}

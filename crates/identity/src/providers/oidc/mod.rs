@@ -1,0 +1,36 @@
+//! Any OpenID Connect issuer, with the claims that its file declares.
+
+/// `provider` in an issuer's file.
+pub const NAME: &str = "oidc";
+
+/// Cedar entity type of an issuer's principals: `my-idp` makes `Oidc::MyIdp`. A name that starts
+/// with a digit gets an underscore, since no Cedar identifier starts with one.
+#[must_use]
+pub fn entity_type(issuer_name: &str) -> String {
+    let leading = if issuer_name.starts_with(|first: char| first.is_ascii_digit()) { "_" } else { "" };
+    let words = issuer_name.split('-').map(capitalized).collect::<String>();
+    format!("Oidc::{leading}{words}")
+}
+
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_a_type_after_each_issuer() {
+        for (name, expected) in [
+            ("idp", "Oidc::Idp"),
+            ("my-idp", "Oidc::MyIdp"),
+            ("idp-2", "Oidc::Idp2"),
+            ("-a--b-", "Oidc::AB"),
+            ("2idp", "Oidc::_2idp"),
+        ] {
+            assert_eq!(entity_type(name), expected);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Which URLs may be fetched (RFC 9110 §4.2, OpenID Connect Discovery 1.0 §4).
+//!
+//! Parsing is the `http` crate's, which also sends the request, so no second parser can read the
+//! same text differently. What that crate accepts and the rules here do not need is refused.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::Uri;
+
+/// Longest accepted URL, in bytes.
+pub const URL_BYTES_MAX: usize = 2048;
+const DNS_NAME_BYTES_MAX: usize = 253;
+const DNS_LABEL_BYTES_MAX: usize = 63;
+const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
+
+/// A URL that may be fetched: https to a named host; for a development issuer also http or https
+/// to loopback.
+///
+/// A name may still resolve to any address: the host of this component checks addresses when it
+/// connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUrl(String);
+
+impl KeyUrl {
+    /// Where keys are, by configuration or by discovery document.
+    ///
+    /// # Errors
+    /// Why `text` may not be fetched.
+    pub fn of_keys(text: &str, development: bool) -> Result<Self, UrlRejection> {
+        require_fetchable(text, development)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Where an issuer's discovery document is (OpenID Connect Discovery 1.0 §4.1).
+    ///
+    /// # Errors
+    /// Why `issuer` may not be asked.
+    pub fn of_discovery(issuer: &str, development: bool) -> Result<Self, UrlRejection> {
+        require_fetchable(issuer, development)?;
+        if issuer.contains('?') {
+            return Err(UrlRejection::Query);
+        }
+        let base = issuer.strip_suffix('/').unwrap_or(issuer);
+        Ok(Self(format!("{base}{DISCOVERY_PATH}")))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a URL may not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlRejection {
+    #[error("the host is a literal address or loopback")]
+    Address,
+    #[error("the url has a fragment")]
+    Fragment,
+    #[error("the host is not a DNS name")]
+    Host,
+    #[error("the url is malformed")]
+    Malformed,
+    #[error("an issuer has no query")]
+    Query,
+    #[error("the scheme is not https")]
+    Scheme,
+    #[error("the url is longer than {URL_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("the url has userinfo")]
+    Userinfo,
+}
+
+fn require_fetchable(text: &str, development: bool) -> Result<(), UrlRejection> {
+    if text.len() > URL_BYTES_MAX {
+        return Err(UrlRejection::TooLong);
+    }
+    // The `http` crate drops fragments silently and takes some bytes that RFC 3986 does not.
+    if text.contains('#') {
+        return Err(UrlRejection::Fragment);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        return Err(UrlRejection::Malformed);
+    }
+    let encrypted = text.starts_with("https://");
+    if !encrypted && !text.starts_with("http://") {
+        return Err(UrlRejection::Scheme);
+    }
+    let uri = text.parse::<Uri>().map_err(|_| UrlRejection::Malformed)?;
+    match Host::of(&uri)? {
+        Host::Loopback if development => Ok(()),
+        Host::Loopback | Host::Address => Err(UrlRejection::Address),
+        Host::Name if encrypted => Ok(()),
+        Host::Name => Err(UrlRejection::Scheme),
+    }
+}
+
+enum Host {
+    Address,
+    Loopback,
+    Name,
+}
+
+impl Host {
+    fn of(uri: &Uri) -> Result<Self, UrlRejection> {
+        let authority = uri.authority().ok_or(UrlRejection::Malformed)?.as_str();
+        if authority.contains('@') {
+            return Err(UrlRejection::Userinfo);
+        }
+        let host = uri.host().ok_or(UrlRejection::Host)?;
+        require_plain_port(authority.strip_prefix(host).ok_or(UrlRejection::Malformed)?)?;
+        if let Some(literal) = host.strip_prefix('[') {
+            let address = literal.strip_suffix(']').and_then(|text| text.parse::<Ipv6Addr>().ok());
+            return address.map(|address| Self::of_address(address.is_loopback())).ok_or(UrlRejection::Host);
+        }
+        if let Ok(address) = host.parse::<Ipv4Addr>() {
+            return Ok(Self::of_address(address.is_loopback()));
+        }
+        Self::of_name(host)
+    }
+
+    const fn of_address(loopback: bool) -> Self {
+        if loopback { Self::Loopback } else { Self::Address }
+    }
+
+    fn of_name(host: &str) -> Result<Self, UrlRejection> {
+        let labels_fit = host.split('.').all(is_dns_label);
+        let last = host.rsplit('.').next().unwrap_or(host).to_ascii_lowercase();
+        // `127.1`, `0x7f000001` and `2130706433` are addresses to many resolvers.
+        let ends_in_number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
+        if !labels_fit || ends_in_number || host.len() > DNS_NAME_BYTES_MAX {
+            return Err(UrlRejection::Host);
+        }
+        Ok(if last == "localhost" { Self::Loopback } else { Self::Name })
+    }
+}
+
+fn is_dns_label(label: &str) -> bool {
+    let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (1..=DNS_LABEL_BYTES_MAX).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
+}
+
+/// What follows the host must be nothing or `:` and a port in its one decimal spelling.
+fn require_plain_port(after_host: &str) -> Result<(), UrlRejection> {
+    let Some(port) = after_host.strip_prefix(':') else {
+        return if after_host.is_empty() { Ok(()) } else { Err(UrlRejection::Malformed) };
+    };
+    match port.parse::<u16>() {
+        Ok(number) if number > 0 && number.to_string() == port => Ok(()),
+        Ok(_) | Err(_) => Err(UrlRejection::Malformed),
+    }
+}
+
+#[cfg(test)]
+#[path = "url_tests.rs"]
+mod tests;

@@ -1,0 +1,162 @@
+//! Compact JWS (RFC 7515 §3.1, §7.1): three canonical base64url parts and a protected header.
+
+use crate::algorithm::Algorithm;
+use crate::base64url;
+use crate::json::{Json, JsonError, JsonObject};
+
+/// Longest accepted token, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest accepted `kid`, in bytes.
+pub const KID_BYTES_MAX: usize = 256;
+
+/// Members that change how a JWS is to be processed. All are refused, listed in `crit` or not
+/// (RFC 7515 §4.1.11, RFC 7797 §3, RFC 7516 §4.1.3).
+const PROCESSING_MEMBERS: [&str; 3] = ["b64", "crit", "zip"];
+
+/// A parsed token of which nothing is believed.
+///
+/// `jwk`, `jku`, `x5u` and `x5c` of its header are ignored (RFC 7515 §4.1.2 to §4.1.6 leave their
+/// use to the application): keys come from the issuer's set alone. They are not refused, since
+/// issuers in use send some of them.
+// INVARIANT: every part is canonical base64url, and `signing_input` is what was signed.
+#[derive(Debug)]
+pub struct UnverifiedJws<'t> {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    typ: Option<String>,
+    signing_input: &'t str,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl<'t> UnverifiedJws<'t> {
+    /// Parses `token` within its limits.
+    ///
+    /// # Errors
+    /// The first thing that makes it unacceptable, in the order size, framing, header, rest.
+    pub fn parse(token: &'t str) -> Result<Self, JwsError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(JwsError::TooLarge);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(Malformed::Framing)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(Malformed::Framing)?;
+        if payload.contains('.') {
+            return Err(Malformed::Framing.into());
+        }
+        // ORDER: the header first, so that `none` is named as such, with or without a signature.
+        let header = ProtectedHeader::parse(header)?;
+        if signature.is_empty() {
+            return Err(Malformed::SignatureEmpty.into());
+        }
+        Ok(Self {
+            algorithm: header.algorithm,
+            kid: header.kid,
+            typ: header.typ,
+            signing_input,
+            payload: base64url::decode(payload).ok_or(Malformed::Base64)?,
+            signature: base64url::decode(signature).ok_or(Malformed::Base64)?,
+        })
+    }
+
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    #[must_use]
+    pub fn typ(&self) -> Option<&str> {
+        self.typ.as_deref()
+    }
+
+    /// What the signature covers: the first two parts and the dot between them (RFC 7515 §5.1).
+    #[must_use]
+    pub fn signing_input(&self) -> &'t str {
+        self.signing_input
+    }
+
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+/// Why a token can't be read. Nothing of the token is in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwsError {
+    #[error("the algorithm is not one that can be verified")]
+    AlgorithmNotAllowed,
+    #[error("the header asks for processing that is not supported")]
+    CriticalHeader,
+    #[error("the token is malformed")]
+    Malformed(#[from] Malformed),
+    #[error("the token is longer than {TOKEN_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// What is malformed about a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("`alg` is missing or not a string")]
+    Algorithm,
+    #[error("a part is not canonical base64url")]
+    Base64,
+    #[error("the token has not exactly three parts")]
+    Framing,
+    #[error("the header is not strict JSON")]
+    Header(#[source] JsonError),
+    #[error("`kid` is not a string of at most {KID_BYTES_MAX} bytes")]
+    Kid,
+    #[error("the payload is not strict JSON")]
+    Payload(#[source] JsonError),
+    #[error("the signature is empty")]
+    SignatureEmpty,
+    #[error("the token has too many claims")]
+    TooManyClaims,
+    #[error("`typ` is not a string")]
+    Typ,
+}
+
+struct ProtectedHeader {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    typ: Option<String>,
+}
+
+impl ProtectedHeader {
+    fn parse(encoded: &str) -> Result<Self, JwsError> {
+        let bytes = base64url::decode(encoded).ok_or(Malformed::Base64)?;
+        let header = JsonObject::parse(&bytes).map_err(Malformed::Header)?;
+        let name = header.get("alg").and_then(Json::as_text).ok_or(Malformed::Algorithm)?;
+        let algorithm = Algorithm::from_name(name).ok_or(JwsError::AlgorithmNotAllowed)?;
+        if PROCESSING_MEMBERS.iter().any(|name| header.contains(name)) {
+            return Err(JwsError::CriticalHeader);
+        }
+        let kid = optional_text(&header, "kid", Malformed::Kid)?;
+        if kid.as_ref().is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
+            return Err(Malformed::Kid.into());
+        }
+        Ok(Self { algorithm, kid, typ: optional_text(&header, "typ", Malformed::Typ)? })
+    }
+}
+
+fn optional_text(header: &JsonObject, name: &str, error: Malformed) -> Result<Option<String>, Malformed> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(error),
+    }
+}
+
+#[cfg(test)]
+#[path = "jws_tests.rs"]
+mod tests;

@@ -1,0 +1,153 @@
+//! One public key that verifies one algorithm (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+
+use std::fmt;
+
+use p256::ecdsa::signature::Verifier;
+
+use crate::algorithm::Algorithm;
+use crate::base64url;
+use crate::json::{Json, JsonObject};
+use crate::rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN, RsaPublicKey};
+
+const P256_COORDINATE_BYTES: usize = 32;
+
+/// A public key, ready to verify. Its type fixes the algorithm, so a token can't choose how a key
+/// is used (RFC 8725 §3.1).
+#[derive(Clone)]
+pub struct PublicKey(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    P256(p256::ecdsa::VerifyingKey),
+    Rsa(RsaPublicKey),
+}
+
+impl PublicKey {
+    /// Reads the key material and the stated purpose of a JWK.
+    ///
+    /// # Errors
+    /// Why this JWK can't verify signatures here.
+    pub fn from_jwk(jwk: &JsonObject) -> Result<Self, KeyRejection> {
+        require_signature_use(jwk)?;
+        let kind = match required_text(jwk, "kty")? {
+            "EC" => Kind::P256(p256_key(jwk)?),
+            "OKP" => Kind::Ed25519(ed25519_key(jwk)?),
+            "RSA" => Kind::Rsa(RsaPublicKey::from_be_bytes(&required_bytes(jwk, "n")?, &required_bytes(jwk, "e")?)?),
+            _ => return Err(KeyRejection::KeyType),
+        };
+        let key = Self(kind);
+        match jwk.get("alg") {
+            None => Ok(key),
+            Some(Json::Text(alg)) if alg == key.algorithm().name() => Ok(key),
+            Some(_) => Err(KeyRejection::AlgorithmMismatch),
+        }
+    }
+
+    /// The one algorithm this key is used with.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            Kind::Ed25519(_) => Algorithm::EdDsa,
+            Kind::P256(_) => Algorithm::Es256,
+            Kind::Rsa(_) => Algorithm::Rs256,
+        }
+    }
+
+    /// Checks `signature` over `message`.
+    ///
+    /// # Errors
+    /// The signature is not this key's; nothing says why.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureInvalid> {
+        match &self.0 {
+            Kind::Ed25519(key) => {
+                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureInvalid)?;
+                // Strict: refuses keys and commitments of small order (RFC 8032 §5.1.7 leaves it open).
+                key.verify_strict(message, &signature).map_err(|_| SignatureInvalid)
+            }
+            Kind::P256(key) => {
+                // `r` and `s` as 32 bytes each, never DER (RFC 7518 §3.4).
+                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureInvalid)?;
+                key.verify(message, &signature).map_err(|_| SignatureInvalid)
+            }
+            Kind::Rsa(key) => key.verify(message, signature),
+        }
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "PublicKey({})", self.algorithm())
+    }
+}
+
+/// The signature does not verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature does not verify")]
+pub struct SignatureInvalid;
+
+/// Why a JWK of a set is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRejection {
+    #[error("`alg` is not the algorithm of this key type")]
+    AlgorithmMismatch,
+    #[error("the curve is not supported")]
+    Curve,
+    #[error("the key type is not supported")]
+    KeyType,
+    #[error("a member is missing or malformed")]
+    Malformed,
+    #[error("the point is not a valid public key")]
+    Point,
+    #[error("the key is not for verifying signatures")]
+    Purpose,
+    #[error("the exponent is not an odd number from 3 to {RSA_EXPONENT_MAX}")]
+    RsaExponent,
+    #[error("the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits")]
+    RsaModulus,
+}
+
+/// `use` must be `sig`, `key_ops` must hold `verify`, where present (RFC 7517 §4.2, §4.3).
+fn require_signature_use(jwk: &JsonObject) -> Result<(), KeyRejection> {
+    if jwk.get("use").is_some_and(|purpose| purpose.as_text() != Some("sig")) {
+        return Err(KeyRejection::Purpose);
+    }
+    match jwk.get("key_ops") {
+        None => Ok(()),
+        Some(Json::Array(operations)) if operations.iter().any(|op| op.as_text() == Some("verify")) => Ok(()),
+        Some(_) => Err(KeyRejection::Purpose),
+    }
+}
+
+fn p256_key(jwk: &JsonObject) -> Result<p256::ecdsa::VerifyingKey, KeyRejection> {
+    if required_text(jwk, "crv")? != "P-256" {
+        return Err(KeyRejection::Curve);
+    }
+    let (x, y) = (required_bytes(jwk, "x")?, required_bytes(jwk, "y")?);
+    if x.len() != P256_COORDINATE_BYTES || y.len() != P256_COORDINATE_BYTES {
+        return Err(KeyRejection::Malformed);
+    }
+    let uncompressed = [&[0x04][..], &x, &y].concat();
+    p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed).map_err(|_| KeyRejection::Point)
+}
+
+fn ed25519_key(jwk: &JsonObject) -> Result<ed25519_dalek::VerifyingKey, KeyRejection> {
+    if required_text(jwk, "crv")? != "Ed25519" {
+        return Err(KeyRejection::Curve);
+    }
+    let point = required_bytes(jwk, "x")?.try_into().map_err(|_| KeyRejection::Malformed)?;
+    let key = ed25519_dalek::VerifyingKey::from_bytes(&point).map_err(|_| KeyRejection::Point)?;
+    if key.is_weak() { Err(KeyRejection::Point) } else { Ok(key) }
+}
+
+fn required_text<'j>(jwk: &'j JsonObject, name: &str) -> Result<&'j str, KeyRejection> {
+    jwk.get(name).and_then(Json::as_text).ok_or(KeyRejection::Malformed)
+}
+
+fn required_bytes(jwk: &JsonObject, name: &str) -> Result<Vec<u8>, KeyRejection> {
+    base64url::decode(required_text(jwk, name)?).ok_or(KeyRejection::Malformed)
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;

@@ -1,0 +1,171 @@
+//! An issuer's JWK Set (RFC 7517 §5).
+
+use std::collections::BTreeSet;
+
+use crate::algorithm::Algorithm;
+use crate::json::{Json, JsonError, JsonObject};
+use crate::jws::KID_BYTES_MAX;
+use crate::key::{KeyRejection, PublicKey};
+
+/// Longest accepted JWK Set document, in bytes.
+pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// Most keys of a set, usable or not.
+pub const KEYS_MAX: usize = 100;
+
+/// Members that only a private or secret key has (RFC 7518 §6.2.2, §6.3.2, §6.4, RFC 8037 §2).
+const SECRET_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
+
+/// Keys that are ready to verify, and the reasons for those that are not.
+// INVARIANT: no key is secret, no `kid` occurs twice, usable or not.
+#[derive(Debug)]
+pub struct KeySet {
+    keys: Vec<Entry>,
+    skipped: Vec<SkippedKey>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    kid: Option<String>,
+    key: PublicKey,
+}
+
+/// A key that the set lists and that is never used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    pub kid: Option<String>,
+    pub reason: KeyRejection,
+}
+
+impl KeySet {
+    /// Parses a JWK Set document. Keys that can't be used are passed over, as RFC 7517 §5 asks; a
+    /// set that holds a secret or names a key twice is refused whole, since neither can be an
+    /// issuer's intention.
+    ///
+    /// # Errors
+    /// Why no key of the document may be used.
+    pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
+        if document.len() > KEY_SET_BYTES_MAX {
+            return Err(KeySetError::TooLarge);
+        }
+        let set = JsonObject::parse(document)?;
+        let jwks = set.get("keys").and_then(Json::as_array).ok_or(KeySetError::KeysMissing)?;
+        if jwks.len() > KEYS_MAX {
+            return Err(KeySetError::TooManyKeys);
+        }
+        let jwks = jwks.iter().map(Json::as_object).collect::<Option<Vec<_>>>().ok_or(KeySetError::KeysMissing)?;
+        // ORDER: the whole set is judged before any key is built.
+        require_public(&jwks)?;
+        let kids = distinct_kids(&jwks)?;
+        Ok(Self::build(&jwks, kids))
+    }
+
+    fn build(jwks: &[&JsonObject], kids: Vec<Option<String>>) -> Self {
+        let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
+        for (jwk, kid) in jwks.iter().zip(kids) {
+            match PublicKey::from_jwk(jwk) {
+                Ok(key) => set.keys.push(Entry { kid, key }),
+                Err(reason) => set.skipped.push(SkippedKey { kid, reason }),
+            }
+        }
+        set
+    }
+
+    /// The key that `kid` names, if it is for `algorithm`. Without a `kid`, the set's only key for
+    /// `algorithm`: with several, trying each would let a token choose.
+    ///
+    /// # Errors
+    /// No such key, or one that can't be used with `algorithm`.
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
+        match kid {
+            Some(kid) => self.find_named(kid, algorithm),
+            None => self.find_only(algorithm),
+        }
+    }
+
+    fn find_named(&self, kid: &str, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
+        if let Some(entry) = self.keys.iter().find(|entry| entry.kid.as_deref() == Some(kid)) {
+            return if entry.key.algorithm() == algorithm { Ok(&entry.key) } else { Err(KeyLookupError::Unusable) };
+        }
+        if self.skipped.iter().any(|skipped| skipped.kid.as_deref() == Some(kid)) {
+            return Err(KeyLookupError::Unusable);
+        }
+        Err(KeyLookupError::Unknown)
+    }
+
+    fn find_only(&self, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
+        let mut fitting = self.keys.iter().filter(|entry| entry.key.algorithm() == algorithm);
+        match (fitting.next(), fitting.next()) {
+            (Some(only), None) => Ok(&only.key),
+            (None, _) | (Some(_), Some(_)) => Err(KeyLookupError::Unknown),
+        }
+    }
+
+    /// Number of usable keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The keys that were passed over, with the reason, for the log.
+    #[must_use]
+    pub fn skipped(&self) -> &[SkippedKey] {
+        &self.skipped
+    }
+}
+
+/// Why a set has no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyLookupError {
+    #[error("the set has no such key")]
+    Unknown,
+    #[error("the set's key can't be used with this algorithm")]
+    Unusable,
+}
+
+/// Why a JWK Set is refused whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeySetError {
+    #[error("two keys have the same `kid`")]
+    DuplicateKid,
+    #[error("the set is not strict JSON")]
+    Json(#[from] JsonError),
+    #[error("`keys` is not an array of objects")]
+    KeysMissing,
+    #[error("a `kid` is not a string of at most {KID_BYTES_MAX} bytes")]
+    Kid,
+    #[error("the set holds a private or symmetric key")]
+    SecretKey,
+    #[error("the set is longer than {KEY_SET_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("the set has more than {KEYS_MAX} keys")]
+    TooManyKeys,
+}
+
+fn require_public(jwks: &[&JsonObject]) -> Result<(), KeySetError> {
+    let is_secret = |jwk: &&JsonObject| {
+        jwk.get("kty").and_then(Json::as_text) == Some("oct") || SECRET_MEMBERS.iter().any(|name| jwk.contains(name))
+    };
+    if jwks.iter().any(is_secret) { Err(KeySetError::SecretKey) } else { Ok(()) }
+}
+
+fn distinct_kids(jwks: &[&JsonObject]) -> Result<Vec<Option<String>>, KeySetError> {
+    let mut seen = BTreeSet::new();
+    jwks.iter()
+        .map(|jwk| match jwk.get("kid") {
+            None => Ok(None),
+            Some(Json::Text(kid)) if kid.len() > KID_BYTES_MAX => Err(KeySetError::Kid),
+            Some(Json::Text(kid)) if !seen.insert(kid) => Err(KeySetError::DuplicateKid),
+            Some(Json::Text(kid)) => Ok(Some(kid.clone())),
+            Some(_) => Err(KeySetError::Kid),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "key_set_tests.rs"]
+mod tests;

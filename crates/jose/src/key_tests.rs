@@ -1,0 +1,154 @@
+use super::*;
+
+const N_2048: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
+const X_P256: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+const Y_P256: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
+const X_ED25519: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
+fn check(jwk: &str, expected: Result<Algorithm, KeyRejection>) {
+    let key = PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap());
+    assert_eq!(key.map(|key| key.algorithm()), expected, "{jwk}");
+}
+
+fn rsa(n: &str, e: &str, more: &str) -> String {
+    format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"{more}}}"#)
+}
+
+fn p256(x: &str, y: &str, more: &str) -> String {
+    format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"{more}}}"#)
+}
+
+fn ed25519(x: &str, more: &str) -> String {
+    format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"{more}}}"#)
+}
+
+fn encode(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// An odd modulus of exactly `bits` bits.
+fn modulus(bits: usize) -> String {
+    let mut bytes = vec![0xff; bits.div_ceil(8)];
+    bytes[0] = 0xff >> (bytes.len() * 8 - bits);
+    encode(&bytes)
+}
+
+#[test]
+fn accepts_each_supported_key_type() {
+    check(&rsa(N_2048, "AQAB", ""), Ok(Algorithm::Rs256));
+    check(&p256(X_P256, Y_P256, ""), Ok(Algorithm::Es256));
+    check(&ed25519(X_ED25519, ""), Ok(Algorithm::EdDsa));
+}
+
+#[test]
+fn binds_each_key_to_the_algorithm_it_states() {
+    check(&rsa(N_2048, "AQAB", r#","alg":"RS256""#), Ok(Algorithm::Rs256));
+    for alg in [r#""PS256""#, r#""RS512""#, r#""HS256""#, r#""rs256""#, "null", "1"] {
+        check(&rsa(N_2048, "AQAB", &format!(r#","alg":{alg}"#)), Err(KeyRejection::AlgorithmMismatch));
+    }
+    check(&p256(X_P256, Y_P256, r#","alg":"ES384""#), Err(KeyRejection::AlgorithmMismatch));
+    check(&ed25519(X_ED25519, r#","alg":"ES256""#), Err(KeyRejection::AlgorithmMismatch));
+}
+
+#[test]
+fn rejects_keys_that_are_not_for_signatures() {
+    for (member, expected) in [
+        (r#","use":"sig""#, Ok(Algorithm::Rs256)),
+        (r#","use":"enc""#, Err(KeyRejection::Purpose)),
+        (r#","use":null"#, Err(KeyRejection::Purpose)),
+        (r#","use":["sig"]"#, Err(KeyRejection::Purpose)),
+        (r#","key_ops":["verify"]"#, Ok(Algorithm::Rs256)),
+        (r#","key_ops":["sign","verify"]"#, Ok(Algorithm::Rs256)),
+        (r#","key_ops":[]"#, Err(KeyRejection::Purpose)),
+        (r#","key_ops":["encrypt"]"#, Err(KeyRejection::Purpose)),
+        (r#","key_ops":"verify""#, Err(KeyRejection::Purpose)),
+    ] {
+        check(&rsa(N_2048, "AQAB", member), expected);
+    }
+}
+
+#[test]
+fn bounds_the_rsa_modulus() {
+    for (bits, expected) in [
+        (1024, Err(KeyRejection::RsaModulus)),
+        (2047, Err(KeyRejection::RsaModulus)),
+        (2048, Ok(Algorithm::Rs256)),
+        (2049, Ok(Algorithm::Rs256)),
+        (8192, Ok(Algorithm::Rs256)),
+        (8193, Err(KeyRejection::RsaModulus)),
+        (65_536, Err(KeyRejection::RsaModulus)),
+    ] {
+        check(&rsa(&modulus(bits), "AQAB", ""), expected);
+    }
+    check(&rsa(&encode(&[0xfe; 256]), "AQAB", ""), Err(KeyRejection::RsaModulus));
+}
+
+#[test]
+fn bounds_the_rsa_exponent() {
+    for (exponent, expected) in [
+        (&[1][..], Err(KeyRejection::RsaExponent)),
+        (&[2], Err(KeyRejection::RsaExponent)),
+        (&[3], Ok(Algorithm::Rs256)),
+        (&[4], Err(KeyRejection::RsaExponent)),
+        (&[1, 0, 1], Ok(Algorithm::Rs256)),
+        (&[0xff, 0xff, 0xff, 0xff], Ok(Algorithm::Rs256)),
+        (&[1, 0, 0, 0, 1], Err(KeyRejection::RsaExponent)),
+        (&[1, 0, 0, 0, 0, 0, 0, 0, 1], Err(KeyRejection::RsaExponent)),
+    ] {
+        check(&rsa(N_2048, &encode(exponent), ""), expected);
+    }
+}
+
+#[test]
+fn rejects_numbers_that_are_not_canonical() {
+    let padded_n = encode(&[&[0][..], &base64url::decode(N_2048).unwrap()].concat());
+    for (n, e) in [(padded_n.as_str(), "AQAB"), (N_2048, "AAEAAQ"), ("", "AQAB"), (N_2048, ""), (N_2048, "AQAB="), (N_2048, "A")] {
+        check(&rsa(n, e, ""), Err(KeyRejection::Malformed));
+    }
+    check(r#"{"kty":"RSA","n":1,"e":"AQAB"}"#, Err(KeyRejection::Malformed));
+    check(r#"{"kty":"RSA","e":"AQAB"}"#, Err(KeyRejection::Malformed));
+}
+
+#[test]
+fn rejects_points_that_are_not_on_the_curve() {
+    check(&p256(X_P256, X_P256, ""), Err(KeyRejection::Point));
+    check(&p256(&encode(&[0; 32]), &encode(&[0; 32]), ""), Err(KeyRejection::Point));
+    check(&p256(&encode(&[0xff; 32]), Y_P256, ""), Err(KeyRejection::Point));
+    check(&p256(&encode(&[1; 31]), Y_P256, ""), Err(KeyRejection::Malformed));
+    check(&p256(&encode(&[1; 33]), Y_P256, ""), Err(KeyRejection::Malformed));
+    check(&ed25519(&encode(&[1; 31]), ""), Err(KeyRejection::Malformed));
+    // The neutral element: any signature would verify under some message.
+    check(&ed25519(&encode(&[&[1][..], &[0; 31]].concat()), ""), Err(KeyRejection::Point));
+    check(&ed25519(&encode(&[&[2][..], &[0; 31]].concat()), ""), Err(KeyRejection::Point));
+}
+
+#[test]
+fn rejects_key_types_and_curves_it_does_not_know() {
+    check(r#"{"kty":"AKP","pub":"AA"}"#, Err(KeyRejection::KeyType));
+    check(r#"{"kty":"rsa"}"#, Err(KeyRejection::KeyType));
+    check("{}", Err(KeyRejection::Malformed));
+    for curve in ["P-192", "P-384", "secp256k1", "p-256"] {
+        check(&format!(r#"{{"kty":"EC","crv":"{curve}","x":"AA","y":"AA"}}"#), Err(KeyRejection::Curve));
+    }
+    for curve in ["X25519", "Ed448"] {
+        check(&format!(r#"{{"kty":"OKP","crv":"{curve}","x":"AA"}}"#), Err(KeyRejection::Curve));
+    }
+}
+
+/// CVE-2022-21449 ("psychic signatures"), DER in place of `r ‖ s`, and lengths beside the right one.
+#[test]
+fn rejects_signatures_of_the_wrong_form() {
+    let p256 = PublicKey::from_jwk(&JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap()).unwrap();
+    for signature in [&[0; 64][..], &[], &[1; 63], &[1; 65], &[0xff; 64], &[0x30, 6, 2, 1, 0, 2, 1, 0]] {
+        assert_eq!(p256.verify(b"message", signature), Err(SignatureInvalid));
+    }
+    let rsa = PublicKey::from_jwk(&JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap()).unwrap();
+    for signature in [&[0; 256][..], &[], &[1; 255], &[1; 257], &[0xff; 256]] {
+        assert_eq!(rsa.verify(b"message", signature), Err(SignatureInvalid));
+    }
+    let ed25519 = PublicKey::from_jwk(&JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap()).unwrap();
+    for signature in [&[0; 64][..], &[], &[0; 63], &[0; 65], &[0xff; 64]] {
+        assert_eq!(ed25519.verify(b"message", signature), Err(SignatureInvalid));
+    }
+}

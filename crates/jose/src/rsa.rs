@@ -1,0 +1,109 @@
+//! RSASSA-PKCS1-v1_5 verification with SHA-256 (RFC 8017 §8.2.2).
+//!
+//! Only public data is handled here, so variable time is safe. The big-integer arithmetic is the
+//! `crypto-bigint` crate's; the Montgomery parameters of a key are computed once and kept with it,
+//! because they cost more than a verification.
+
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+use crypto_bigint::{BoxedUint, Odd};
+use sha2::{Digest, Sha256};
+
+use crate::key::{KeyRejection, SignatureInvalid};
+
+/// Shortest accepted modulus, in bits (RFC 7518 §3.3).
+pub const RSA_MODULUS_BITS_MIN: u32 = 2048;
+/// Longest accepted modulus, in bits: verification costs grow with its square.
+pub const RSA_MODULUS_BITS_MAX: u32 = 8192;
+/// Largest accepted public exponent: verification costs grow with its length.
+pub const RSA_EXPONENT_MAX: u64 = u32::MAX as u64;
+const RSA_EXPONENT_MIN: u64 = 3;
+
+/// DER of `DigestInfo` for SHA-256 up to the digest itself (RFC 8017 §9.2, note 1).
+const SHA256_DIGEST_INFO: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
+];
+
+/// An RSA public key with its Montgomery parameters.
+#[derive(Clone)]
+pub(crate) struct RsaPublicKey {
+    params: BoxedMontyParams,
+    modulus_bytes: usize,
+    exponent: u64,
+}
+
+impl RsaPublicKey {
+    /// A key from big-endian `n` and `e` without leading zeros (RFC 7518 §6.3.1).
+    pub(crate) fn from_be_bytes(n: &[u8], e: &[u8]) -> Result<Self, KeyRejection> {
+        if has_leading_zero(n) || has_leading_zero(e) {
+            return Err(KeyRejection::Malformed);
+        }
+        let exponent = be_u64(e).ok_or(KeyRejection::RsaExponent)?;
+        if !(RSA_EXPONENT_MIN..=RSA_EXPONENT_MAX).contains(&exponent) || exponent % 2 == 0 {
+            return Err(KeyRejection::RsaExponent);
+        }
+        // ORDER: length before arithmetic, so that a huge modulus costs nothing.
+        if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
+            return Err(KeyRejection::RsaModulus);
+        }
+        let modulus = BoxedUint::from_be_slice_vartime(n);
+        if modulus.bits_vartime() < RSA_MODULUS_BITS_MIN {
+            return Err(KeyRejection::RsaModulus);
+        }
+        let odd = Option::<Odd<BoxedUint>>::from(Odd::new(modulus)).ok_or(KeyRejection::RsaModulus)?;
+        Ok(Self { params: BoxedMontyParams::new_vartime(odd), modulus_bytes: n.len(), exponent })
+    }
+
+    /// Compares the whole encoded message, so that nothing in it is parsed (RFC 8017 §8.2.2, the
+    /// answer to Bleichenbacher's forgery).
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureInvalid> {
+        if signature.len() != self.modulus_bytes {
+            return Err(SignatureInvalid);
+        }
+        let bits = self.params.bits_precision();
+        let s = BoxedUint::from_be_slice(signature, bits).map_err(|_| SignatureInvalid)?;
+        if &s >= self.params.modulus().as_ref() {
+            return Err(SignatureInvalid);
+        }
+        let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureInvalid)?;
+        let expected = BoxedUint::from_be_slice(&expected, bits).map_err(|_| SignatureInvalid)?;
+        if self.power(s) == expected { Ok(()) } else { Err(SignatureInvalid) }
+    }
+
+    /// `s` to the public exponent, by squaring and multiplying from the highest bit down.
+    fn power(&self, s: BoxedUint) -> BoxedUint {
+        let base = BoxedMontyForm::new(s, &self.params);
+        let mut power = base.clone();
+        let bits_below_highest = self.exponent.ilog2();
+        for bit in (0..bits_below_highest).rev() {
+            power = power.square();
+            if self.exponent >> bit & 1 == 1 {
+                power = power.mul(&base);
+            }
+        }
+        power.retrieve()
+    }
+}
+
+/// EMSA-PKCS1-v1_5 of SHA-256 (RFC 8017 §9.2): `00 01 FF… 00 DigestInfo`.
+fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
+    let digest = Sha256::digest(message);
+    let tail_bytes = 1 + SHA256_DIGEST_INFO.len() + digest.len();
+    let padding_end = bytes.checked_sub(tail_bytes)?;
+    let mut encoded = vec![0x00, 0x01];
+    encoded.resize(padding_end, 0xff);
+    encoded.push(0x00);
+    encoded.extend_from_slice(&SHA256_DIGEST_INFO);
+    encoded.extend_from_slice(&digest);
+    Some(encoded)
+}
+
+fn has_leading_zero(number: &[u8]) -> bool {
+    number.first().is_none_or(|first| *first == 0)
+}
+
+fn be_u64(bytes: &[u8]) -> Option<u64> {
+    if bytes.len() > size_of::<u64>() {
+        return None;
+    }
+    Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}

@@ -1,0 +1,4 @@
+//! Vectors that others published, through the public interface.
+
+mod rfc;
+mod wycheproof;

