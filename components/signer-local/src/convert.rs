@@ -4,7 +4,7 @@ use vouchsafe_signer as domain;
 
 use crate::bindings::exports::vouchsafe::signer::signing as wit;
 
-impl From<domain::Settings> for wit::Settings {
+impl From<domain::Settings> for wit::SignerSettings {
     fn from(settings: domain::Settings) -> Self {
         Self {
             issuer: settings.issuer,

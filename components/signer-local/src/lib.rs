@@ -16,12 +16,12 @@ mod bindings {
     });
 }
 
-use bindings::exports::vouchsafe::signer::signing::{Error, Guest, PublicKeySet, Settings, SignedToken, TokenRequest};
+use bindings::exports::vouchsafe::signer::signing::{Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest};
 
 struct Component;
 
 impl Guest for Component {
-    async fn settings() -> Result<Settings, Error> {
+    async fn settings() -> Result<SignerSettings, Error> {
         Ok(ports::with_signer(|signer| Ok(signer.settings())).await?.into())
     }
 

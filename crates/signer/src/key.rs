@@ -1,7 +1,6 @@
 //! The key of one epoch and algorithm.
 
 use ed25519_dalek::Signer as _;
-use p256::ecdsa::signature::Signer as _;
 
 use crate::epoch::{Epoch, Scope, Seed};
 use crate::error::Error;

@@ -1,0 +1,121 @@
+//! What issued tokens and key sets look like.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn builds_header_and_claims_of_an_access_token() {
+    let mut signer = signer();
+    for algorithm in ["ES256", "EdDSA"] {
+        let mut request = request(algorithm, NOW);
+        request.extra_claims = vec![claim("repository", r#""acme/app""#), claim("run", " [1, {\"a\": null}] ")];
+        let token = signer.sign(&request, NOW).unwrap();
+        let (header, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
+        assert_eq!(header, json!({ "alg": algorithm, "kid": token.kid, "typ": "at+jwt" }));
+        assert_eq!(
+            payload,
+            json!({
+                "iss": ISSUER, "sub": request.subject, "aud": AUDIENCE, "exp": NOW.0 + 300, "iat": NOW.0,
+                "nbf": NOW.0 - 5, "jti": request.jti, "client_id": request.subject,
+                "scope": "deploy:read deploy:write", "repository": "acme/app", "run": [1, { "a": null }],
+            })
+        );
+        assert_eq!(token.expires_at, UnixSeconds(NOW.0 + 300));
+        assert_eq!(token.key_version, EPOCH_START.to_string());
+    }
+}
+
+#[test]
+fn leaves_an_empty_scope_out_and_types_other_tokens_as_jwt() {
+    let mut signer = signer();
+    let mut request = request("EdDSA", NOW);
+    request.scopes.clear();
+    request.token_type = TokenType::Jwt;
+    let token = signer.sign(&request, NOW).unwrap();
+    let (header, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
+    assert_eq!(header["typ"], "JWT");
+    assert_eq!(payload.get("scope"), None);
+}
+
+#[test]
+fn escapes_what_json_needs_escaped() {
+    let mut signer = signer();
+    let mut request = request("EdDSA", NOW);
+    request.subject = r#"a","iss":"evil\"#.into();
+    request.extra_claims = vec![claim(r#"x":1,"iss"#, r#""\",\"iss\":\"evil""#), claim("é😀", "1")];
+    let token = signer.sign(&request, NOW).unwrap();
+    let (_, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
+    assert_eq!(payload["iss"], ISSUER);
+    assert_eq!(payload["sub"], request.subject);
+    assert_eq!(payload[r#"x":1,"iss"#], r#"","iss":"evil"#);
+    assert_eq!(payload["é😀"], 1);
+}
+
+#[test]
+fn a_changed_token_does_not_verify() {
+    let mut signer = signer();
+    let keys = signer.public_keys(NOW).unwrap();
+    for algorithm in ["ES256", "EdDSA"] {
+        let token = signer.sign(&request(algorithm, NOW), NOW).unwrap().jwt;
+        let (header, rest) = token.split_once('.').unwrap();
+        let (_, signature) = rest.split_once('.').unwrap();
+        let other = URL_SAFE_NO_PAD.encode(r#"{"sub":"other"}"#);
+        assert!(verified(&token, &keys).is_some());
+        assert!(verified(&format!("{header}.{other}.{signature}"), &keys).is_none());
+    }
+}
+
+#[test]
+fn serves_keys_oldest_first_then_by_algorithm() {
+    let set = signer().public_keys(NOW).unwrap();
+    assert_eq!(set.max_age_seconds, 300);
+    let keys = keys_of(&set);
+    assert_eq!(keys.len(), 8);
+    for (index, key) in keys.iter().enumerate() {
+        let members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+        let (alg, crv, expected) = match index % 2 {
+            0 => ("ES256", "P-256", &["alg", "crv", "kid", "kty", "use", "x", "y"][..]),
+            _ => ("EdDSA", "Ed25519", &["alg", "crv", "kid", "kty", "use", "x"][..]),
+        };
+        assert_eq!((key["alg"].as_str(), key["crv"].as_str(), key["use"].as_str()), (Some(alg), Some(crv), Some("sig")));
+        assert_eq!(members, expected);
+    }
+}
+
+#[test]
+fn serves_only_configured_algorithms() {
+    let mut signer = signer_with(|variables| variables.signer_algorithms = "EdDSA".into());
+    let keys = keys_of(&signer.public_keys(NOW).unwrap());
+    assert_eq!(keys.len(), 4);
+    assert!(keys.iter().all(|key| key["alg"] == "EdDSA"));
+    assert_eq!(signer.settings().algorithms, ["EdDSA"]);
+}
+
+#[test]
+fn settings_tell_what_the_broker_needs() {
+    let settings = signer().settings();
+    assert_eq!(
+        settings,
+        Settings { issuer: ISSUER.into(), development: false, epoch_seconds: 3600, algorithms: vec!["ES256", "EdDSA"] }
+    );
+}
+
+#[test]
+fn signing_derives_one_key_only() {
+    let mut signer = signer();
+    signer.sign(&request("ES256", NOW), NOW).unwrap();
+    assert_eq!(signer.keys_held(), 1);
+}
+
+/// I6.
+#[test]
+fn debug_shows_no_secret() {
+    let mut signer = signer();
+    signer.public_keys(NOW).unwrap();
+    let secrets = [root().to_string(), "79f76813".to_owned(), "f3375a03".to_owned(), "[0, 1, 2".to_owned()];
+    let config = Config::parse(&variables()).unwrap();
+    for text in [format!("{:?}", variables()), format!("{config:?}"), format!("{signer:#?}")] {
+        assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
+    }
+}
