@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The broker's state in SQLite: single use, audit, leases, documents, pointers.
+//!
+//! Does not open a database, read a clock or know a host: it runs [`Statement`]s through a
+//! [`Database`] and is told the time.
+//!
+//! Entry points: [`Store::open`], then its methods.
+//!
+//! Invariants: every write is one statement, because on Spin all instances share one connection and
+//! a transaction of one would swallow the writes of another (I10); no answer is given before the
+//! statement's final result; nothing is read from `changes()`, which is shared too. A consumed key
+//! is never fresh again (I4).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod audit;
+mod database;
+mod error;
+mod schema;
+mod statements;
+mod store;
+
+pub use audit::{AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX};
+pub use database::{Database, Row, Statement, Value};
+pub use error::{Cause, Error, Limit};
+pub use store::{
+    BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Pointer,
+    Store, UnixMilliseconds,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The database, the clock and the deadline.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use spin_sdk::sqlite::Connection;
+use vouchsafe_store::{Cause, Database, Error, Row, Statement, Store, UnixMilliseconds};
+
+use crate::convert;
+
+/// Longest that a call of the store may take (design: 1 s).
+const CALL_DEADLINE: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// The one connection of this instance, open and migrated, for as long as the instance lives.
+    static STORE: RefCell<Option<Rc<Store<Sqlite>>>> = const { RefCell::new(None) };
+}
+
+/// The instance's store, which is opened at its first use. A failure to open is not remembered.
+pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
+    if let Some(store) = STORE.with_borrow(Clone::clone) {
+        return Ok(store);
+    }
+    // Two first calls may both open; the later store replaces an equal one. The cell is not
+    // borrowed across the await.
+    let connection = Connection::open_default().await.map_err(convert::unavailable)?;
+    let store = Rc::new(Store::open(Sqlite(connection), now()?).await?);
+    STORE.set(Some(Rc::clone(&store)));
+    Ok(store)
+}
+
+/// The store's own clock.
+pub fn now() -> Result<UnixMilliseconds, Error> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    let milliseconds = since_epoch.and_then(|duration| u64::try_from(duration.as_millis()).ok());
+    milliseconds.map(UnixMilliseconds).ok_or(Error::Unavailable(Cause::Clock))
+}
+
+/// Gives `call` up after [`CALL_DEADLINE`]. Its statement may still take effect: the answer says
+/// only that nobody may rely on it.
+pub async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut call = pin!(call);
+    let mut deadline = pin!(spin_sdk::time::sleep(CALL_DEADLINE));
+    poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => deadline.as_mut().poll(context).map(|()| Err(Error::Unavailable(Cause::Deadline))),
+    })
+    .await
+}
+
+/// A connection of `spin:sqlite`, which all instances share on Spin.
+pub struct Sqlite(Connection);
+
+impl Database for Sqlite {
+    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        let parameters = statement.parameters.into_iter().map(convert::to_sqlite).collect::<Vec<_>>();
+        let answer = self.0.execute(&statement.sql, parameters).await.map_err(convert::unavailable)?;
+        // ORDER: all rows, then the final result, and only then believe: a failed commit is
+        // reported nowhere else (I10).
+        let rows = answer.collect().await.map_err(convert::unavailable)?;
+        Ok(rows.into_iter().map(|row| row.values.into_iter().map(convert::from_sqlite).collect()).collect())
+    }
+}

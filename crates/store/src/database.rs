@@ -1,0 +1,74 @@
+//! The port: something that runs one SQLite statement.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use crate::error::{Cause, Error, Limit};
+
+/// A bound parameter, or one column of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Blob(Vec<u8>),
+    Integer(i64),
+    Null,
+    Real(f64),
+    Text(String),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl TryFrom<u64> for Value {
+    type Error = Error;
+
+    /// SQLite's integers are signed.
+    fn try_from(number: u64) -> Result<Self, Error> {
+        i64::try_from(number).map(Self::Integer).map_err(|_| Error::Invalid(Limit::NumberTooLarge))
+    }
+}
+
+/// One row of an answer.
+pub type Row = Vec<Value>;
+
+/// One SQL statement with its parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    pub sql: Cow<'static, str>,
+    pub parameters: Vec<Value>,
+}
+
+impl Statement {
+    pub(crate) fn new(sql: &'static str, parameters: impl Into<Vec<Value>>) -> Self {
+        Self { sql: Cow::Borrowed(sql), parameters: parameters.into() }
+    }
+}
+
+/// Runs statements.
+pub trait Database {
+    /// All rows of `statement`, after the database has confirmed that it is complete and, if it
+    /// writes, durable.
+    fn run(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, Error>>;
+}
+
+/// The number in a column.
+pub(crate) fn number(row: &Row, column: usize) -> Result<u64, Error> {
+    match row.get(column) {
+        Some(Value::Integer(number)) => u64::try_from(*number).map_err(|_| unexpected()),
+        Some(Value::Blob(_) | Value::Null | Value::Real(_) | Value::Text(_)) | None => Err(unexpected()),
+    }
+}
+
+/// The text in a column.
+pub(crate) fn text(row: &mut Row, column: usize) -> Result<String, Error> {
+    match row.get_mut(column) {
+        Some(Value::Text(text)) => Ok(std::mem::take(text)),
+        Some(Value::Blob(_) | Value::Integer(_) | Value::Null | Value::Real(_)) | None => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> Error {
+    Error::Unavailable(Cause::UnexpectedRow)
+}

@@ -1,0 +1,67 @@
+//! Tables, and how a connection is set up. Each statement can run again without effect.
+
+/// How long SQLite itself waits for another process's lock: less than the 1 s that a store call has.
+pub(crate) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 750";
+/// Readers don't block the writer.
+pub(crate) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
+/// Every commit reaches the disk before it is confirmed (I1).
+pub(crate) const SYNCHRONOUS: &str = "PRAGMA synchronous = FULL";
+/// Reads back what [`SYNCHRONOUS`] set.
+pub(crate) const SYNCHRONOUS_READ: &str = "PRAGMA synchronous";
+/// What [`SYNCHRONOUS_READ`] answers for FULL; more is stricter.
+pub(crate) const SYNCHRONOUS_FULL: u64 = 2;
+
+/// In order.
+pub(crate) const TABLES: [&str; 8] = [
+    "CREATE TABLE IF NOT EXISTS meta (
+        name TEXT PRIMARY KEY NOT NULL,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS consumed (
+        key TEXT PRIMARY KEY NOT NULL,
+        keep_until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS consumed_keep_until ON consumed (keep_until)",
+    "CREATE TABLE IF NOT EXISTS audit (
+        seq INTEGER PRIMARY KEY,
+        decision_id TEXT NOT NULL UNIQUE,
+        decided_at_ms INTEGER NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('issued', 'refused')),
+        slug TEXT NOT NULL,
+        bundle_digest TEXT NOT NULL,
+        determining_rules TEXT NOT NULL,
+        erring_rules TEXT NOT NULL,
+        cedar_request TEXT NOT NULL,
+        issuer_name TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        subject_jti TEXT NOT NULL,
+        subject_digest TEXT NOT NULL,
+        audience TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        kid TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        timings TEXT NOT NULL
+    ) STRICT",
+    "CREATE TABLE IF NOT EXISTS leases (
+        name TEXT PRIMARY KEY NOT NULL,
+        expires_at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS documents (
+        name TEXT PRIMARY KEY NOT NULL,
+        body TEXT NOT NULL,
+        keep_until INTEGER NOT NULL
+    ) STRICT",
+    "CREATE INDEX IF NOT EXISTS documents_keep_until ON documents (keep_until)",
+    "CREATE TABLE IF NOT EXISTS pointers (
+        name TEXT PRIMARY KEY NOT NULL,
+        value TEXT NOT NULL,
+        revision INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+];
+
+/// The creation mark: Unix seconds at which this store began to remember.
+///
+/// Whoever restores an older copy of the database deletes this row, so that the next start marks it
+/// anew and tokens whose use the copy has forgotten are refused (I4).
+pub(crate) const CREATION_MARK_WRITE: &str = "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
+pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'created_at'";

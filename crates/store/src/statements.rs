@@ -1,0 +1,74 @@
+//! The statements of single use, leases, documents, pointers and sweeps.
+
+use crate::database::{Statement, Value};
+use crate::error::Error;
+
+/// A row comes back only if the key was fresh. Without a creation mark the comparison is NULL and
+/// nothing is inserted.
+const CONSUME: &str = "INSERT INTO consumed (key, keep_until) \
+    SELECT ?1, ?2 WHERE ?3 >= (SELECT value FROM meta WHERE name = 'created_at') \
+    ON CONFLICT (key) DO NOTHING RETURNING 1";
+const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = ?1";
+/// A row comes back only if the lease was free.
+const LEASE: &str = "INSERT INTO leases (name, expires_at_ms) VALUES (?1, ?3) \
+    ON CONFLICT (name) DO UPDATE SET expires_at_ms = excluded.expires_at_ms WHERE expires_at_ms <= ?2 \
+    RETURNING 1";
+const DOCUMENT_GET: &str = "SELECT body, keep_until FROM documents WHERE name = ?1";
+const DOCUMENT_PUT: &str = "INSERT INTO documents (name, body, keep_until) VALUES (?1, ?2, ?3) \
+    ON CONFLICT (name) DO UPDATE SET body = excluded.body, keep_until = excluded.keep_until RETURNING 1";
+const POINTER_GET: &str = "SELECT value, revision FROM pointers WHERE name = ?1";
+/// A row comes back only if there was no such pointer.
+const POINTER_CREATE: &str = "INSERT INTO pointers (name, value, revision) VALUES (?1, ?2, 1) \
+    ON CONFLICT (name) DO NOTHING RETURNING revision";
+/// A row comes back only if the revision was the expected one.
+const POINTER_SWAP: &str = "UPDATE pointers SET value = ?2, revision = revision + 1 \
+    WHERE name = ?1 AND revision = ?3 RETURNING revision";
+
+/// Rows that one sweep deletes at most: more than the writes between two sweeps add.
+pub(crate) const SWEEP_ROWS_MAX: i64 = 256;
+/// Each deletes what expired before ?1, oldest first, at most ?2 rows.
+pub(crate) const SWEEPS: [&str; 3] = [
+    "DELETE FROM consumed WHERE key IN \
+        (SELECT key FROM consumed WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
+    "DELETE FROM documents WHERE rowid IN \
+        (SELECT rowid FROM documents WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
+    "DELETE FROM leases WHERE name IN \
+        (SELECT name FROM leases WHERE expires_at_ms < ?1 * 1000 LIMIT ?2)",
+];
+
+pub(crate) fn consume(key: &str, issued_at: u64, keep_until: u64) -> Result<Statement, Error> {
+    let parameters = [key.into(), keep_until.try_into()?, issued_at.try_into()?];
+    Ok(Statement::new(CONSUME, parameters))
+}
+
+pub(crate) fn is_spent(key: &str) -> Statement {
+    Statement::new(IS_SPENT, [key.into()])
+}
+
+pub(crate) fn lease(name: &str, now_ms: u64, expires_at_ms: u64) -> Result<Statement, Error> {
+    Ok(Statement::new(LEASE, [name.into(), now_ms.try_into()?, expires_at_ms.try_into()?]))
+}
+
+pub(crate) fn document_get(name: &str) -> Statement {
+    Statement::new(DOCUMENT_GET, [name.into()])
+}
+
+pub(crate) fn document_put(name: &str, body: String, keep_until: u64) -> Result<Statement, Error> {
+    Ok(Statement::new(DOCUMENT_PUT, [name.into(), Value::Text(body), keep_until.try_into()?]))
+}
+
+pub(crate) fn pointer_get(name: &str) -> Statement {
+    Statement::new(POINTER_GET, [name.into()])
+}
+
+pub(crate) fn pointer_set(name: &str, expected: Option<u64>, value: String) -> Result<Statement, Error> {
+    let value = Value::Text(value);
+    Ok(match expected {
+        None => Statement::new(POINTER_CREATE, [name.into(), value]),
+        Some(revision) => Statement::new(POINTER_SWAP, [name.into(), value, revision.try_into()?]),
+    })
+}
+
+pub(crate) fn sweep(sql: &'static str, expired_before: i64) -> Statement {
+    Statement::new(sql, [Value::Integer(expired_before), Value::Integer(SWEEP_ROWS_MAX)])
+}

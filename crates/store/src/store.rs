@@ -1,0 +1,228 @@
+//! The store: sequences of single statements.
+
+use std::cell::Cell;
+
+use crate::audit::{self, AuditRecord, AuditRow};
+use crate::database::{self, Database, Row, Statement};
+use crate::error::{Cause, Error, Limit};
+use crate::{schema, statements};
+
+/// Longest key of [`Store::consume`].
+pub const KEY_BYTES_MAX: usize = 128;
+/// Longest name of a lease, document or pointer.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Longest document.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest value of a pointer.
+pub const POINTER_BYTES_MAX: usize = 64 * 1024;
+/// Longest lease: ten minutes.
+pub const LEASE_MS_MAX: u64 = 600_000;
+
+/// One in so many writes sweeps.
+pub(crate) const WRITES_PER_SWEEP: u64 = 64;
+/// How long a row outlives its `keep_until`, so that a process whose clock is ahead does not forget
+/// what another still accepts.
+pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixMilliseconds(pub u64);
+
+impl UnixMilliseconds {
+    fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+/// What became of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consumption {
+    /// First use; now recorded.
+    Fresh,
+    /// Issued before this store began to remember.
+    PredatesStore,
+    /// Used before.
+    Spent,
+}
+
+/// A named text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub body: String,
+    /// Unix seconds after which it may be swept.
+    pub keep_until: u64,
+}
+
+/// A named text that changes only from a known revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    pub value: String,
+    pub revision: u64,
+}
+
+/// The state behind one connection.
+#[derive(Debug)]
+pub struct Store<D> {
+    database: D,
+    /// Counts this instance's writes, to choose those that sweep.
+    writes: Cell<u64>,
+}
+
+impl<D: Database> Store<D> {
+    /// Sets up the connection, makes the tables that are missing, marks a new store's creation.
+    pub async fn open(database: D, now: UnixMilliseconds) -> Result<Self, Error> {
+        // Instances that live for one request only still sweep, one in so many.
+        let store = Self { database, writes: Cell::new(now.0) };
+        store.set_up().await?;
+        for table in schema::TABLES {
+            store.run(Statement::new(table, [])).await?;
+        }
+        if store.creation_mark().await?.is_none() {
+            let mark = now.seconds().try_into()?;
+            store.run(Statement::new(schema::CREATION_MARK_WRITE, [mark])).await?;
+        }
+        store.ready().await?;
+        Ok(store)
+    }
+
+    /// Whether the database can be read and has its creation mark.
+    pub async fn ready(&self) -> Result<(), Error> {
+        match self.creation_mark().await? {
+            Some(_) => Ok(()),
+            None => Err(Error::Unavailable(Cause::CreationMarkMissing)),
+        }
+    }
+
+    /// Consumes `key`, which is remembered until `keep_until` (Unix seconds) at least.
+    ///
+    /// `issued_at` in the second of the store's creation counts as issued after it.
+    pub async fn consume(
+        &self,
+        key: &str,
+        issued_at: u64,
+        keep_until: u64,
+        now: UnixMilliseconds,
+    ) -> Result<Consumption, Error> {
+        within(key.len(), 1, KEY_BYTES_MAX, Limit::Key)?;
+        // INVARIANT: what is swept is no longer accepted, or it could be consumed again (I4).
+        if keep_until < expired_before(now) {
+            return Err(Error::Invalid(Limit::KeepUntilPassed));
+        }
+        let consume = statements::consume(key, issued_at, keep_until)?;
+        self.sweep_sometimes(now).await;
+        if !self.run(consume).await?.is_empty() {
+            return Ok(Consumption::Fresh);
+        }
+        // A key that is there wins: `Spent` is what its second user must hear.
+        let spent = !self.run(statements::is_spent(key)).await?.is_empty();
+        Ok(if spent { Consumption::Spent } else { Consumption::PredatesStore })
+    }
+
+    /// Appends `record`, which is durable on return.
+    pub async fn record(&self, record: AuditRecord, now: UnixMilliseconds) -> Result<(), Error> {
+        let row = AuditRow::try_from(record)?;
+        self.sweep_sometimes(now).await;
+        self.run(audit::insert(vec![row])).await.map(drop)
+    }
+
+    /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.
+    pub async fn lease(&self, name: &str, ttl_ms: u64, now: UnixMilliseconds) -> Result<bool, Error> {
+        named(name)?;
+        if !(1..=LEASE_MS_MAX).contains(&ttl_ms) {
+            return Err(Error::Invalid(Limit::LeaseTime));
+        }
+        let lease = statements::lease(name, now.0, now.0.saturating_add(ttl_ms))?;
+        Ok(!self.run(lease).await?.is_empty())
+    }
+
+    pub async fn document_get(&self, name: &str) -> Result<Option<Document>, Error> {
+        named(name)?;
+        let rows = self.run(statements::document_get(name)).await?;
+        first(rows, |row| Ok(Document { body: database::text(row, 0)?, keep_until: database::number(row, 1)? }))
+    }
+
+    pub async fn document_put(&self, name: &str, document: Document, now: UnixMilliseconds) -> Result<(), Error> {
+        named(name)?;
+        within(document.body.len(), 0, BODY_BYTES_MAX, Limit::DocumentBody)?;
+        let put = statements::document_put(name, document.body, document.keep_until)?;
+        self.sweep_sometimes(now).await;
+        self.run(put).await.map(drop)
+    }
+
+    pub async fn pointer_get(&self, name: &str) -> Result<Option<Pointer>, Error> {
+        named(name)?;
+        let rows = self.run(statements::pointer_get(name)).await?;
+        first(rows, |row| Ok(Pointer { value: database::text(row, 0)?, revision: database::number(row, 1)? }))
+    }
+
+    /// Sets `name` to `value` if its revision is `expected` (none: if it does not exist).
+    pub async fn pointer_compare_and_swap(
+        &self,
+        name: &str,
+        expected: Option<u64>,
+        value: String,
+    ) -> Result<bool, Error> {
+        named(name)?;
+        within(value.len(), 0, POINTER_BYTES_MAX, Limit::PointerValue)?;
+        let set = statements::pointer_set(name, expected, value)?;
+        Ok(!self.run(set).await?.is_empty())
+    }
+
+    async fn set_up(&self) -> Result<(), Error> {
+        for pragma in [schema::BUSY_TIMEOUT, schema::JOURNAL_MODE, schema::SYNCHRONOUS] {
+            self.run(Statement::new(pragma, [])).await?;
+        }
+        let rows = self.run(Statement::new(schema::SYNCHRONOUS_READ, [])).await?;
+        match first(rows, |row| database::number(row, 0))? {
+            Some(level) if level >= schema::SYNCHRONOUS_FULL => Ok(()),
+            Some(_) | None => Err(Error::Unavailable(Cause::NotDurable)),
+        }
+    }
+
+    async fn creation_mark(&self) -> Result<Option<u64>, Error> {
+        let rows = self.run(Statement::new(schema::CREATION_MARK_READ, [])).await?;
+        first(rows, |row| database::number(row, 0))
+    }
+
+    /// Before one in [`WRITES_PER_SWEEP`] writes, deletes some expired rows of one table.
+    ///
+    /// Before and not after it, so that a write that succeeded is not reported as failed because the
+    /// sweep took too long. A failed sweep is left for the next one: it is no reason to refuse.
+    async fn sweep_sometimes(&self, now: UnixMilliseconds) {
+        let write = self.writes.get();
+        self.writes.set(write.wrapping_add(1));
+        if write % WRITES_PER_SWEEP != 0 {
+            return;
+        }
+        let Ok(expired_before) = i64::try_from(expired_before(now)) else { return };
+        for sql in statements::SWEEPS {
+            let _left_for_the_next = self.run(statements::sweep(sql, expired_before)).await;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn database(&self) -> &D {
+        &self.database
+    }
+
+    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        self.database.run(statement).await
+    }
+}
+
+/// Unix seconds before which `keep_until` is long past, whoever's clock is right.
+fn expired_before(now: UnixMilliseconds) -> u64 {
+    now.seconds().saturating_sub(SWEEP_MARGIN_SECONDS)
+}
+
+fn first<T>(rows: Vec<Row>, decode: impl FnOnce(&mut Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
+    rows.into_iter().next().map(|mut row| decode(&mut row)).transpose()
+}
+
+fn named(name: &str) -> Result<(), Error> {
+    within(name.len(), 1, NAME_BYTES_MAX, Limit::Name)
+}
+
+fn within(bytes: usize, min: usize, max: usize, limit: Limit) -> Result<(), Error> {
+    if (min..=max).contains(&bytes) { Ok(()) } else { Err(Error::Invalid(limit)) }
+}

@@ -1,0 +1,98 @@
+//! The audit record.
+
+use super::*;
+
+fn record(decision_id: &str) -> AuditRecord {
+    AuditRecord {
+        decision_id: decision_id.into(),
+        decided_at_ms: NOW.0,
+        outcome: "issued".into(),
+        slug: "issued".into(),
+        bundle_digest: "b".into(),
+        determining_rules: vec!["deploy-from-main".into(), "a\"b".into()],
+        erring_rules: vec![],
+        cedar_request: "{}".into(),
+        issuer_name: "github".into(),
+        subject: "repo:acme/app".into(),
+        subject_jti: "".into(),
+        subject_digest: "00ff".into(),
+        audience: "https://deploy.example".into(),
+        scopes: vec!["deploy:read".into()],
+        kid: "k".into(),
+        expires_at: NOW_SECONDS + 300,
+        timings: vec![("verify".into(), 812), ("sign".into(), 214)],
+    }
+}
+
+fn append(store: &Store<Rusqlite>, record: AuditRecord) -> Result<(), Error> {
+    done(store.record(record, NOW))
+}
+
+#[test]
+fn keeps_every_field() {
+    let file = File::new();
+    append(&file.open(), record("first")).unwrap();
+    let rows = file.connect().query("SELECT * FROM audit", vec![]).unwrap();
+    let text = |text: &str| Value::Text(text.into());
+    let number = |number: u64| Value::Integer(number as i64);
+    let expected = vec![
+        Value::Integer(1), text("first"), number(NOW.0), text("issued"), text("issued"), text("b"),
+        text(r#"["deploy-from-main","a\"b"]"#), text("[]"), text("{}"), text("github"), text("repo:acme/app"),
+        text(""), text("00ff"), text("https://deploy.example"), text(r#"["deploy:read"]"#), text("k"),
+        number(NOW_SECONDS + 300), text(r#"[["verify",812],["sign",214]]"#),
+    ];
+    assert_eq!(rows, vec![expected]);
+}
+
+#[test]
+fn a_decision_is_recorded_once() {
+    let file = File::new();
+    let store = file.open();
+    append(&store, record("first")).unwrap();
+    let again = append(&store, record("first")).unwrap_err();
+    assert_eq!(again.slug(), "store.unavailable");
+    assert!(again.to_string().contains("UNIQUE constraint failed: audit.decision_id"), "{again}");
+    append(&store, AuditRecord { outcome: "refused".into(), ..record("second") }).unwrap();
+    assert_eq!(file.connect().column("SELECT decision_id FROM audit ORDER BY seq"), ["first", "second"]);
+}
+
+#[test]
+fn bounds_the_record() {
+    let file = File::new();
+    let store = file.open();
+    let id = |bytes: usize| append(&store, record(&"d".repeat(bytes)));
+    assert_eq!(id(0), Err(Error::Invalid(Limit::DecisionId)));
+    assert_eq!(id(1), Ok(()));
+    assert_eq!(id(DECISION_ID_BYTES_MAX), Ok(()));
+    assert_eq!(id(DECISION_ID_BYTES_MAX + 1), Err(Error::Invalid(Limit::DecisionId)));
+    for outcome in ["", "Issued", "denied"] {
+        let record = AuditRecord { outcome: outcome.into(), ..record("x") };
+        assert_eq!(append(&store, record), Err(Error::Invalid(Limit::Outcome)));
+    }
+    let number = AuditRecord { expires_at: u64::MAX, ..record("x") };
+    assert_eq!(append(&store, number), Err(Error::Invalid(Limit::NumberTooLarge)));
+    let empty = AuditRecord { decision_id: "long".into(), outcome: "issued".into(), ..AuditRecord::default() };
+    // Beside the filling: the id, the outcome and four empty lists.
+    let filling = AUDIT_ENTRY_BYTES_MAX - "long".len() - "issued".len() - 4 * "[]".len();
+    let filled = |bytes: usize| AuditRecord { cedar_request: "x".repeat(bytes), ..empty.clone() };
+    assert_eq!(append(&store, filled(filling + 1)), Err(Error::Invalid(Limit::AuditEntry)));
+    assert_eq!(append(&store, filled(filling)), Ok(()));
+}
+
+#[test]
+fn many_connections_append_without_loss() {
+    let file = File::new();
+    drop(file.open());
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let file = &file;
+            scope.spawn(move || {
+                let store = file.open();
+                for number in 0..8 {
+                    append(&store, record(&format!("{thread}-{number}"))).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(file.connect().count("audit"), 64);
+}

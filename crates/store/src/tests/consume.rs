@@ -1,0 +1,119 @@
+//! Single use (I4).
+
+use std::sync::Barrier;
+
+use super::*;
+
+#[test]
+fn a_key_is_fresh_once() {
+    let file = File::new();
+    let store = file.open();
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Spent));
+    assert_eq!(consume(&store, "b", NOW_SECONDS), Ok(Consumption::Fresh));
+    assert_eq!(consume(&store, "A", NOW_SECONDS), Ok(Consumption::Fresh));
+}
+
+#[test]
+fn a_key_stays_spent_after_a_restart_and_for_another_instance() {
+    let file = File::new();
+    let first = file.open();
+    let second = file.open();
+    assert_eq!(consume(&first, "a", NOW_SECONDS), Ok(Consumption::Fresh));
+    assert_eq!(consume(&second, "a", NOW_SECONDS), Ok(Consumption::Spent));
+    drop((first, second));
+    assert_eq!(consume(&file.open_at(later(7200)), "a", NOW_SECONDS), Ok(Consumption::Spent));
+}
+
+#[test]
+fn a_token_from_before_the_store_is_refused() {
+    let file = File::new();
+    let store = file.open();
+    for (issued_at, expected) in [
+        (0, Consumption::PredatesStore),
+        (NOW_SECONDS - 1, Consumption::PredatesStore),
+        (NOW_SECONDS, Consumption::Fresh),
+        (NOW_SECONDS + 1, Consumption::Fresh),
+    ] {
+        assert_eq!(consume(&store, &format!("k{issued_at}"), issued_at), Ok(expected), "{issued_at}");
+    }
+    assert_eq!(store.database().count("consumed"), 2);
+}
+
+#[test]
+fn spent_wins_over_predating() {
+    let file = File::new();
+    let store = file.open();
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
+    assert_eq!(consume(&store, "a", NOW_SECONDS - 1), Ok(Consumption::Spent));
+}
+
+#[test]
+fn the_creation_mark_survives_restarts() {
+    let file = File::new();
+    drop(file.open());
+    let store = file.open_at(later(3600));
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
+}
+
+/// What an operator does after restoring an older copy.
+#[test]
+fn a_deleted_creation_mark_is_made_anew_at_the_next_start() {
+    let file = File::new();
+    let old = file.open();
+    old.database().query("DELETE FROM meta WHERE name = 'created_at'", vec![]).unwrap();
+    assert_eq!(done(old.ready()), Err(Error::Unavailable(Cause::CreationMarkMissing)));
+    assert_eq!(consume(&old, "a", NOW_SECONDS), Ok(Consumption::PredatesStore), "fails closed");
+    let store = file.open_at(later(3600));
+    assert_eq!(consume(&store, "a", NOW_SECONDS + 3599), Ok(Consumption::PredatesStore));
+    assert_eq!(consume(&store, "a", NOW_SECONDS + 3600), Ok(Consumption::Fresh));
+}
+
+#[test]
+fn bounds_its_arguments() {
+    let file = File::new();
+    let store = file.open();
+    let key = |bytes: usize| consume(&store, &"k".repeat(bytes), NOW_SECONDS);
+    assert_eq!(key(0), Err(Error::Invalid(Limit::Key)));
+    assert_eq!(key(1), Ok(Consumption::Fresh));
+    assert_eq!(key(KEY_BYTES_MAX), Ok(Consumption::Fresh));
+    assert_eq!(key(KEY_BYTES_MAX + 1), Err(Error::Invalid(Limit::Key)));
+    let keep = |key: &str, keep_until: u64| done(store.consume(key, NOW_SECONDS, keep_until, NOW));
+    assert_eq!(keep("a", NOW_SECONDS - 301), Err(Error::Invalid(Limit::KeepUntilPassed)));
+    assert_eq!(keep("a", NOW_SECONDS - 300), Ok(Consumption::Fresh));
+    assert_eq!(keep("b", i64::MAX as u64), Ok(Consumption::Fresh));
+    assert_eq!(keep("c", i64::MAX as u64 + 1), Err(Error::Invalid(Limit::NumberTooLarge)));
+    let issued = |key: &str, issued_at: u64| done(store.consume(key, issued_at, KEEP_UNTIL, NOW));
+    assert_eq!(issued("d", u64::MAX), Err(Error::Invalid(Limit::NumberTooLarge)));
+    assert_eq!(Error::Invalid(Limit::Key).slug(), "store.invalid");
+    assert_eq!(store.database().count("consumed"), 4);
+}
+
+#[test]
+fn one_of_many_racing_connections_wins() {
+    const THREADS: usize = 16;
+    const ROUNDS: usize = 12;
+    let file = File::new();
+    drop(file.open());
+    let start = Barrier::new(THREADS);
+    let fresh = std::thread::scope(|scope| {
+        let race = || {
+            let store = file.open();
+            let mut won = Vec::new();
+            for round in 0..ROUNDS {
+                start.wait();
+                match consume(&store, &format!("round {round}"), NOW_SECONDS).unwrap() {
+                    Consumption::Fresh => won.push(round),
+                    Consumption::Spent => {}
+                    Consumption::PredatesStore => panic!("the store is older"),
+                }
+            }
+            won
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(race)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let mut rounds = fresh;
+    rounds.sort_unstable();
+    assert_eq!(rounds, (0..ROUNDS).collect::<Vec<_>>());
+}

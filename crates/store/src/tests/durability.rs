@@ -1,0 +1,123 @@
+//! Set-up, schema, and that only a confirmed write is believed.
+
+use super::*;
+use std::cell::RefCell;
+
+#[test]
+fn sets_the_connection_up_to_be_durable() {
+    let file = File::new();
+    let store = file.open();
+    let database = store.database();
+    assert_eq!(database.column("PRAGMA journal_mode"), ["wal"]);
+    assert_eq!(database.column("PRAGMA synchronous"), ["2"]);
+    assert_eq!(database.column("PRAGMA busy_timeout"), ["750"]);
+}
+
+#[test]
+fn makes_exactly_this_schema() {
+    let file = File::new();
+    drop((file.open(), file.open()));
+    let objects = file.connect().column("SELECT type || ' ' || name FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
+    assert_eq!(
+        objects,
+        [
+            "table audit", "table consumed", "index consumed_keep_until", "table documents",
+            "index documents_keep_until", "table leases", "table meta", "table pointers",
+        ]
+    );
+    let columns = "SELECT group_concat(m.name || '.' || c.name || ' ' || c.type, ', ') \
+        FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name <> 'audit' \
+        GROUP BY m.name ORDER BY m.name";
+    assert_eq!(
+        file.connect().column(columns),
+        [
+            "consumed.key TEXT, consumed.keep_until INTEGER",
+            "documents.name TEXT, documents.body TEXT, documents.keep_until INTEGER",
+            "leases.name TEXT, leases.expires_at_ms INTEGER",
+            "meta.name TEXT, meta.value INTEGER",
+            "pointers.name TEXT, pointers.value TEXT, pointers.revision INTEGER",
+        ]
+    );
+}
+
+#[test]
+fn many_connections_can_make_the_tables_at_once() {
+    let file = File::new();
+    drop(file.connect().column("PRAGMA journal_mode = WAL"));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| file.open());
+        }
+    });
+    assert_eq!(file.connect().column("SELECT value FROM meta"), [NOW_SECONDS.to_string()]);
+}
+
+/// A database whose statements that contain a text fail, as a full disk would make them.
+struct Failing {
+    real: Rusqlite,
+    failing: RefCell<Option<&'static str>>,
+}
+
+impl Database for Failing {
+    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        if self.failing.borrow().is_some_and(|text| statement.sql.contains(text)) {
+            return Err(Error::Unavailable(Cause::DatabaseFull));
+        }
+        self.real.run(statement).await
+    }
+}
+
+#[test]
+fn an_unconfirmed_write_is_never_believed() {
+    let file = File::new();
+    let store = done(Store::open(Failing { real: file.connect(), failing: RefCell::new(None) }, NOW)).unwrap();
+    let full = Error::Unavailable(Cause::DatabaseFull);
+    assert_eq!(full.slug(), "store.unavailable");
+    for (failing, sweeps_fail) in [("INSERT INTO", false), ("DELETE", true)] {
+        store.database().failing.replace(Some(failing));
+        let expected = |fine| if sweeps_fail { Ok(fine) } else { Err(full.clone()) };
+        for number in 0..crate::store::WRITES_PER_SWEEP + 1 {
+            let consumed = done(store.consume(&format!("{failing}{number}"), NOW_SECONDS, KEEP_UNTIL, NOW));
+            assert_eq!(consumed, expected(Consumption::Fresh));
+        }
+        let record = AuditRecord { decision_id: failing.into(), outcome: "issued".into(), ..AuditRecord::default() };
+        assert_eq!(done(store.record(record, NOW)), expected(()));
+    }
+    store.database().failing.replace(Some("SELECT 1 FROM consumed"));
+    let spent = done(store.consume("DELETE0", NOW_SECONDS, KEEP_UNTIL, NOW));
+    assert_eq!(spent, Err(full.clone()), "not fresh, and nobody knows why");
+    store.database().failing.replace(Some("SELECT value FROM meta WHERE name"));
+    assert_eq!(done(store.ready()), Err(full));
+}
+
+#[test]
+fn refuses_a_connection_that_is_not_durable() {
+    struct Careless(Rusqlite);
+    impl Database for Careless {
+        async fn run(&self, mut statement: Statement) -> Result<Vec<Row>, Error> {
+            if statement.sql == "PRAGMA synchronous = FULL" {
+                statement.sql = "PRAGMA synchronous = NORMAL".into();
+            }
+            self.0.run(statement).await
+        }
+    }
+    let file = File::new();
+    let opened = done(Store::open(Careless(file.connect()), NOW));
+    assert_eq!(opened.err(), Some(Error::Unavailable(Cause::NotDurable)));
+}
+
+#[test]
+fn a_row_of_another_shape_is_no_answer() {
+    struct Odd(Rusqlite);
+    impl Database for Odd {
+        async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+            if statement.sql.starts_with("SELECT body") {
+                return Ok(vec![vec![Value::Null]]);
+            }
+            self.0.run(statement).await
+        }
+    }
+    let file = File::new();
+    let store = done(Store::open(Odd(file.connect()), NOW)).unwrap();
+    assert_eq!(done(store.document_get("d")), Err(Error::Unavailable(Cause::UnexpectedRow)));
+}

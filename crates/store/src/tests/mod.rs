@@ -1,0 +1,127 @@
+//! The store on real SQLite, which runs the very statements that Spin's SQLite is given.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use crate::*;
+
+mod audit;
+mod consume;
+mod durability;
+mod names;
+mod sweep;
+
+/// 2027-01-15T08:00:00.250Z.
+const NOW: UnixMilliseconds = UnixMilliseconds(1_800_000_000_250);
+const NOW_SECONDS: u64 = 1_800_000_000;
+/// Long enough for any test.
+const KEEP_UNTIL: u64 = NOW_SECONDS + 3600;
+
+fn later(seconds: u64) -> UnixMilliseconds {
+    UnixMilliseconds(NOW.0 + seconds * 1000)
+}
+
+/// A database of `rusqlite`, which never makes its caller wait.
+pub(crate) struct Rusqlite(rusqlite::Connection);
+
+impl Rusqlite {
+    fn query(&self, sql: &str, parameters: Vec<Value>) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.0.prepare(sql)?;
+        let columns = statement.column_count();
+        let parameters = rusqlite::params_from_iter(parameters.into_iter().map(to_rusqlite));
+        let rows = statement.query_map(parameters, |row| {
+            (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column).map(from_rusqlite)).collect()
+        })?;
+        rows.collect()
+    }
+
+    /// The first column of every row, as text.
+    fn column(&self, sql: &str) -> Vec<String> {
+        let rows = self.query(sql, vec![]).unwrap();
+        rows.into_iter()
+            .map(|mut row| match row.swap_remove(0) {
+                Value::Integer(number) => number.to_string(),
+                Value::Text(text) => text,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn count(&self, table: &str) -> u64 {
+        self.column(&format!("SELECT count(*) FROM {table}"))[0].parse().unwrap()
+    }
+}
+
+impl Database for Rusqlite {
+    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        let rows = self.query(&statement.sql, statement.parameters);
+        rows.map_err(|error| Error::Unavailable(Cause::Io(error.to_string())))
+    }
+}
+
+fn to_rusqlite(value: Value) -> rusqlite::types::Value {
+    match value {
+        Value::Blob(bytes) => bytes.into(),
+        Value::Integer(number) => number.into(),
+        Value::Null => rusqlite::types::Value::Null,
+        Value::Real(number) => number.into(),
+        Value::Text(text) => text.into(),
+    }
+}
+
+fn from_rusqlite(value: rusqlite::types::Value) -> Value {
+    use rusqlite::types::Value as Theirs;
+    match value {
+        Theirs::Blob(bytes) => Value::Blob(bytes),
+        Theirs::Integer(number) => Value::Integer(number),
+        Theirs::Null => Value::Null,
+        Theirs::Real(number) => Value::Real(number),
+        Theirs::Text(text) => Value::Text(text),
+    }
+}
+
+/// Runs a future that has nothing to wait for.
+pub(crate) fn done<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("nothing to wait for"),
+    }
+}
+
+/// A database file that is removed with its test.
+pub(crate) struct File(PathBuf);
+
+impl File {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("vouchsafe-store-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn connect(&self) -> Rusqlite {
+        Rusqlite(rusqlite::Connection::open(self.0.join("state.db")).unwrap())
+    }
+
+    pub(crate) fn open(&self) -> Store<Rusqlite> {
+        self.open_at(NOW)
+    }
+
+    fn open_at(&self, now: UnixMilliseconds) -> Store<Rusqlite> {
+        done(Store::open(self.connect(), now)).unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _already_gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn consume(store: &Store<Rusqlite>, key: &str, issued_at: u64) -> Result<Consumption, Error> {
+    done(store.consume(key, issued_at, KEEP_UNTIL, NOW))
+}
