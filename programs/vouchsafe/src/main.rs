@@ -2,7 +2,10 @@
 //!
 //! Each subcommand lives in `commands/<name>.rs`; the host behind `serve` in `host/`.
 
+mod client;
 mod commands;
+#[cfg(feature = "host")]
+mod host;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

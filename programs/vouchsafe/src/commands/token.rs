@@ -1,12 +1,81 @@
-//! Not written yet.
+//! `vouchsafe token`: the exchange as one command, for jobs and functions.
 
 use super::Failure;
+use crate::client::exchange::{ExchangeRequest, Issued, exchange};
+use crate::client::subject::{SubjectArgs, TokenType, mask};
+use crate::client::{Broker, Http};
 use std::process::ExitCode;
 
-/// Get a token from a broker.
+/// Get a token from a broker, for the token that the platform gave.
+///
+/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is found by itself,
+/// asked for with the broker's URL as its audience, and both tokens are masked in the job's log.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Exit codes: 0 issued, 1 refused, 2 wrong use, 3 the broker can't be reached or can't answer now.
 
-pub fn run(_args: Args) -> Result<ExitCode, Failure> {
-    Err(Failure::usage("not written yet"))
+Examples:
+  vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write
+  vouchsafe token --broker http://127.0.0.1:3000 --audience https://api.example --subject-token-file token.jwt
+  eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"")]
+pub struct Args {
+    /// The broker's issuer URL; https, but on loopback.
+    #[arg(long, value_name = "URL")]
+    broker: String,
+    /// What the token is for.
+    #[arg(long, value_name = "A")]
+    audience: String,
+    /// A scope to ask for; may be repeated.
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+    /// Ask for another lifetime than the audience's default.
+    #[arg(long, value_name = "SECONDS")]
+    requested_expires_in: Option<u64>,
+    /// The kind of token to ask for; the broker chooses where it is left out.
+    #[arg(long, value_name = "TYPE")]
+    token_type: Option<TokenType>,
+    /// What to print: the token, the broker's answer, or an assignment for a shell.
+    #[arg(long, value_enum, default_value = "token")]
+    format: Format,
+    #[command(flatten)]
+    subject: SubjectArgs,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Env,
+    Json,
+    Token,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let http = Http::new();
+    let broker = Broker::discover(&http, &args.broker)?;
+    let subject_token = args.subject.token(&http, &broker)?;
+    let request = ExchangeRequest {
+        subject_token: &subject_token,
+        subject_token_type: args.subject.token_type(),
+        audience: &args.audience,
+        scopes: &args.scopes,
+        requested_token_type: args.token_type.map(TokenType::urn),
+        requested_expires_in: args.requested_expires_in,
+    };
+    let issued = exchange(&http, &broker, &request)?.issued()?;
+    // ORDER: masked before anything is printed, so that no line of the log can hold it unmasked.
+    mask(&issued.access_token);
+    print(&issued, args.format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(issued: &Issued, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Env => println!("VOUCHSAFE_TOKEN={}", issued.access_token),
+        Format::Json => {
+            let text = serde_json::to_string(issued)
+                .map_err(|error| Failure::refused(error.to_string()))?;
+            println!("{text}");
+        }
+        Format::Token => println!("{}", issued.access_token),
+    }
+    Ok(())
 }

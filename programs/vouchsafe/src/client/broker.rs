@@ -1,0 +1,177 @@
+//! A broker, found by its issuer URL: where its endpoints are, and that they are its own.
+
+use super::Http;
+use super::http::{is_loopback, origin};
+use crate::commands::Failure;
+use serde::Deserialize;
+
+const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
+
+/// A broker whose metadata named it by the URL that was asked (RFC 8414 §3.3).
+#[derive(Debug)]
+pub struct Broker {
+    pub issuer: String,
+    pub token_endpoint: String,
+    pub jwks_uri: String,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    jwks_uri: String,
+}
+
+impl Broker {
+    /// Fetches the metadata of the broker at `url`, which may end in one slash more than its issuer URL.
+    pub fn discover(http: &Http, url: &str) -> Result<Self, Failure> {
+        let issuer = url.strip_suffix('/').unwrap_or(url);
+        let reply = http.get(&metadata_url(issuer)?, None)?;
+        if !reply.is_success() {
+            return Err(Failure::unreachable(format!(
+                "{issuer} has no metadata (status {})",
+                reply.status
+            ))
+            .hint("--broker takes the broker's issuer URL, without /token"));
+        }
+        let metadata = reply.json::<Metadata>().ok_or_else(|| {
+            Failure::unreachable(format!(
+                "the metadata of {issuer} is not that of an OAuth server"
+            ))
+            .hint("--broker takes the broker's issuer URL, without /token")
+        })?;
+        Self::check(issuer, metadata)
+    }
+
+    /// Another issuer's name in the metadata means that another server would get the subject token.
+    fn check(issuer: &str, metadata: Metadata) -> Result<Self, Failure> {
+        if metadata.issuer != issuer {
+            return Err(Failure::refused(format!(
+                "the broker calls itself {}, not {issuer}",
+                shown(&metadata.issuer)
+            ))
+            .hint("give --broker exactly as the broker's `issuer` variable has it"));
+        }
+        for endpoint in [&metadata.token_endpoint, &metadata.jwks_uri] {
+            if origin(endpoint).is_none() || origin(endpoint) != origin(issuer) {
+                return Err(Failure::refused(format!(
+                    "the broker's endpoint {} is on another origin",
+                    shown(endpoint)
+                ))
+                .hint("nothing was sent there; ask who runs this broker"));
+            }
+        }
+        let Metadata {
+            issuer,
+            token_endpoint,
+            jwks_uri,
+        } = metadata;
+        Ok(Self {
+            issuer,
+            token_endpoint,
+            jwks_uri,
+        })
+    }
+}
+
+/// Text of a server, made safe for a terminal and short.
+pub fn shown(text: &str) -> String {
+    const SHOWN_CHARACTERS_MAX: usize = 300;
+    text.chars()
+        .take(SHOWN_CHARACTERS_MAX)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// Where an issuer's metadata is: the well-known part stands before the issuer's path (RFC 8414 §3.1).
+fn metadata_url(issuer: &str) -> Result<String, Failure> {
+    let wrong = |reason: &str| Failure::usage(format!("--broker {} {reason}", shown(issuer)));
+    let (scheme, authority) =
+        origin(issuer).ok_or_else(|| wrong("is not a URL such as https://broker.example"))?;
+    if issuer.contains(['?', '#']) {
+        return Err(wrong("has a query or a fragment"));
+    }
+    if scheme != "https" && !(scheme == "http" && is_loopback(issuer)) {
+        return Err(wrong("is not https").hint("http is for a broker on this machine only"));
+    }
+    let uri: http::Uri = issuer.parse().map_err(|_| wrong("is not a URL"))?;
+    Ok(format!(
+        "{scheme}://{authority}{WELL_KNOWN}{}",
+        uri.path().trim_end_matches('/')
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISSUER: &str = "https://broker.example";
+
+    fn check(issuer: &str, token_endpoint: &str) -> Result<Broker, Failure> {
+        let jwks_uri = format!("{ISSUER}/.well-known/jwks.json");
+        Broker::check(
+            ISSUER,
+            Metadata {
+                issuer: issuer.into(),
+                token_endpoint: token_endpoint.into(),
+                jwks_uri,
+            },
+        )
+    }
+
+    #[test]
+    fn accepts_endpoints_on_the_issuers_own_origin() {
+        let broker = check(ISSUER, "https://broker.example/token").unwrap();
+        assert_eq!(broker.token_endpoint, "https://broker.example/token");
+    }
+
+    #[test]
+    fn refuses_a_broker_with_another_name_or_endpoints_elsewhere() {
+        let table = [
+            ("https://broker.example/", "https://broker.example/token"),
+            ("https://Broker.example", "https://broker.example/token"),
+            (ISSUER, "https://broker.example.evil/token"),
+            (ISSUER, "https://broker.example:444/token"),
+            (ISSUER, "http://broker.example/token"),
+            (ISSUER, "https://broker.example@evil/token"),
+            (ISSUER, "/token"),
+        ];
+        for (issuer, endpoint) in table {
+            assert_eq!(
+                check(issuer, endpoint).unwrap_err().code,
+                1,
+                "{issuer} {endpoint}"
+            );
+        }
+    }
+
+    #[test]
+    fn puts_the_well_known_part_before_the_path() {
+        let url = |issuer| metadata_url(issuer).unwrap();
+        assert_eq!(
+            url(ISSUER),
+            "https://broker.example/.well-known/oauth-authorization-server"
+        );
+        assert_eq!(
+            url("https://a.example/t1"),
+            "https://a.example/.well-known/oauth-authorization-server/t1"
+        );
+        assert_eq!(
+            url("http://127.0.0.1:3000"),
+            "http://127.0.0.1:3000/.well-known/oauth-authorization-server"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_issuer_url() {
+        for issuer in [
+            "broker.example",
+            "ftp://broker.example",
+            "http://broker.example",
+            "https://u@b.example",
+            "https://b.example?x",
+        ] {
+            assert_eq!(metadata_url(issuer).unwrap_err().code, 2, "{issuer}");
+        }
+    }
+}

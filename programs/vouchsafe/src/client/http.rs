@@ -1,0 +1,195 @@
+//! A small blocking HTTP client: bounded in time and size, no redirects, loopback never by proxy.
+
+use crate::commands::Failure;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// No answer that a client reads is longer.
+pub const REPLY_BYTES_MAX: u64 = 64 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The client; cheap to clone, keeps connections.
+#[derive(Clone)]
+pub struct Http {
+    /// For servers on this machine.
+    near: ureq::Agent,
+    /// For all others, through the environment's proxy where there is one.
+    far: ureq::Agent,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub retry_after: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as JSON, or `None` where it is something else.
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+impl Http {
+    pub fn new() -> Self {
+        Self::with_timeout(WHOLE_TIMEOUT)
+    }
+
+    pub fn with_timeout(whole: Duration) -> Self {
+        let config = || {
+            ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .timeout_connect(Some(CONNECT_TIMEOUT))
+                .timeout_global(Some(whole))
+                .user_agent(concat!("vouchsafe/", env!("CARGO_PKG_VERSION")))
+        };
+        Self {
+            near: config().proxy(None).build().new_agent(),
+            far: config().build().new_agent(),
+        }
+    }
+
+    fn agent(&self, url: &str) -> &ureq::Agent {
+        if is_loopback(url) {
+            &self.near
+        } else {
+            &self.far
+        }
+    }
+
+    pub fn get(&self, url: &str, bearer: Option<&str>) -> Result<Reply, Failure> {
+        let mut request = self
+            .agent(url)
+            .get(url)
+            .header("accept", "application/json");
+        if let Some(token) = bearer {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        read(url, request.call())
+    }
+
+    pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Failure> {
+        let request = self
+            .agent(url)
+            .post(url)
+            .header("accept", "application/json");
+        read(url, request.send_form(form.iter().copied()))
+    }
+
+    pub fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<Reply, Failure> {
+        let request = self
+            .agent(url)
+            .post(url)
+            .header("content-type", "application/json");
+        read(url, request.send(body.to_string()))
+    }
+}
+
+fn read(
+    url: &str,
+    outcome: Result<http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Reply, Failure> {
+    let failed = |error: ureq::Error| unreachable(url, &error);
+    let mut response = outcome.map_err(failed)?;
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(REPLY_BYTES_MAX)
+        .read_to_vec()
+        .map_err(failed)?;
+    Ok(Reply {
+        status: response.status().as_u16(),
+        retry_after,
+        body,
+    })
+}
+
+/// The query may hold what is not for logs, so the message stops before it.
+fn unreachable(url: &str, error: &ureq::Error) -> Failure {
+    let place = url.split(['?', '#']).next().unwrap_or(url);
+    let failure = Failure::unreachable(format!("no answer from {place}: {error}"));
+    match error {
+        ureq::Error::BodyExceedsLimit(_) => {
+            failure.hint("the answer is over 64 KiB: is this the right server?")
+        }
+        ureq::Error::BadUri(_) => Failure::usage(format!("{place} is not a URL")),
+        _ if is_loopback(url) => {
+            failure.hint("is it running? `scripts/up` starts a dev issuer and a broker here")
+        }
+        _ => failure,
+    }
+}
+
+/// The scheme of a URL and its authority, without user information.
+pub fn origin(url: &str) -> Option<(String, String)> {
+    let uri: http::Uri = url.parse().ok()?;
+    let authority = uri.authority()?.as_str();
+    if authority.contains('@') {
+        return None;
+    }
+    Some((
+        uri.scheme_str()?.to_ascii_lowercase(),
+        authority.to_ascii_lowercase(),
+    ))
+}
+
+/// Whether a URL's host is this machine, by its name alone.
+pub fn is_loopback(url: &str) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = uri
+        .host()
+        .unwrap_or("")
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_loopback_by_its_address_and_not_by_its_looks() {
+        let table = [
+            ("http://127.0.0.1:3000/x", true),
+            ("http://127.9.9.9", true),
+            ("http://localhost:1", true),
+            ("http://[::1]:3000", true),
+            ("http://127.0.0.1.example", false),
+            ("http://localhost.example", false),
+            ("http://user@127.0.0.1", true),
+            ("http://128.0.0.1", false),
+        ];
+        for (url, expected) in table {
+            assert_eq!(is_loopback(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_user_information() {
+        assert_eq!(
+            origin("https://A.example:8443/x"),
+            Some(("https".to_owned(), "a.example:8443".to_owned()))
+        );
+        assert_eq!(origin("https://a@b.example"), None);
+        assert_eq!(origin("/token"), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! Where the subject token comes from: a file, a variable, or the platform's own token service.
+
+use super::exchange::printable;
+use super::http::is_loopback;
+use super::{Broker, Http};
+use crate::commands::Failure;
+use serde::Deserialize;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Platforms' tokens are at most a few KiB; the broker takes 16 KiB.
+const TOKEN_BYTES_MAX: u64 = 16 * 1024;
+
+const REQUEST_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+const REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+
+/// The options that say which token proves who asks.
+#[derive(clap::Args)]
+pub struct SubjectArgs {
+    /// Read the platform's token from this file (`-`: standard input).
+    #[arg(long, value_name = "FILE", conflicts_with = "subject_token_env")]
+    subject_token_file: Option<PathBuf>,
+    /// Read the platform's token from this environment variable.
+    #[arg(long, value_name = "VAR")]
+    subject_token_env: Option<String>,
+    /// What kind of token it is.
+    #[arg(long, value_name = "TYPE", default_value = "jwt")]
+    subject_token_type: TokenType,
+}
+
+/// A token type by its last part (RFC 8693 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum TokenType {
+    AccessToken,
+    IdToken,
+    Jwt,
+}
+
+impl TokenType {
+    pub const fn urn(self) -> &'static str {
+        match self {
+            Self::AccessToken => "urn:ietf:params:oauth:token-type:access_token",
+            Self::IdToken => "urn:ietf:params:oauth:token-type:id_token",
+            Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
+        }
+    }
+}
+
+impl SubjectArgs {
+    pub fn token_type(&self) -> &'static str {
+        self.subject_token_type.urn()
+    }
+
+    /// Whether a command-line option names the token's place.
+    pub fn is_named(&self) -> bool {
+        self.subject_token_file.is_some() || self.subject_token_env.is_some()
+    }
+
+    /// The subject token for this broker.
+    pub fn token(&self, http: &Http, broker: &Broker) -> Result<String, Failure> {
+        let text = match (&self.subject_token_file, &self.subject_token_env) {
+            (Some(file), _) => from_file(file)?,
+            (None, Some(name)) => variable(name)
+                .ok_or_else(|| Failure::usage(format!("the variable {name} is not set")))?,
+            (None, None) => from_github(http, &broker.issuer)?,
+        };
+        let token = text.trim();
+        if token.len() as u64 > TOKEN_BYTES_MAX || !printable(token) {
+            return Err(Failure::usage(
+                "the subject token is not one token of at most 16 KiB",
+            ));
+        }
+        Ok(token.to_owned())
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn from_file(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = |source: &mut dyn Read, text: &mut String| {
+        source.take(TOKEN_BYTES_MAX + 2).read_to_string(text)
+    };
+    let outcome = if file == Path::new("-") {
+        read(&mut std::io::stdin(), &mut text)
+    } else {
+        std::fs::File::open(file).and_then(|mut file| read(&mut file, &mut text))
+    };
+    outcome.map_err(|error| {
+        Failure::usage(format!(
+            "can't read the subject token from {}: {error}",
+            file.display()
+        ))
+    })?;
+    Ok(text)
+}
+
+/// A GitHub Actions job with `id-token: write` finds a token service in its environment.
+fn from_github(http: &Http, audience: &str) -> Result<String, Failure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        value: String,
+    }
+    let (Some(url), Some(bearer)) = (variable(REQUEST_URL), variable(REQUEST_TOKEN)) else {
+        return Err(no_token());
+    };
+    if !url.starts_with("https://") && !is_loopback(&url) {
+        return Err(Failure::usage(format!("{REQUEST_URL} is not https")));
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let audience: String = form_urlencoded::byte_serialize(audience.as_bytes()).collect();
+    let reply = http.get(
+        &format!("{url}{separator}audience={audience}"),
+        Some(&bearer),
+    )?;
+    let answer = reply
+        .json::<Answer>()
+        .filter(|answer| reply.is_success() && printable(&answer.value));
+    let token = answer.ok_or_else(|| {
+        Failure::unreachable(format!(
+            "GitHub's token service gave no token (status {})",
+            reply.status
+        ))
+    })?;
+    mask(&token.value);
+    Ok(token.value)
+}
+
+fn no_token() -> Failure {
+    let failure = Failure::usage(
+        "no subject token: neither --subject-token-file nor --subject-token-env is given",
+    );
+    if on_github() {
+        return failure
+            .hint("give the job `permissions: id-token: write`, then it is found by itself");
+    }
+    if std::env::var_os("GITLAB_CI").is_some() {
+        return failure.hint(
+            "declare `id_tokens:` in the job and name its variable with --subject-token-env",
+        );
+    }
+    failure.hint("on GitHub Actions it is found by itself; `vouchsafe dev-issuer mint` makes one for local work")
+}
+
+fn on_github() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// Has GitHub Actions strike a token out of the job's log. Commands are read from both streams;
+/// standard output belongs to the caller, who may be capturing the token there.
+pub fn mask(token: &str) {
+    if on_github() {
+        eprintln!("::add-mask::{token}");
+    }
+}

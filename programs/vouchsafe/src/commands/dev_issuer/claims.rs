@@ -1,0 +1,243 @@
+//! What a minted token says: a request for a token, and the claims it becomes.
+
+use super::keys::Algorithm;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+pub const EXPIRES_IN_SECONDS_DEFAULT: i64 = 300;
+/// Keeps the sums below far from overflow; the year 5138 is far enough for any test.
+const EXPIRES_IN_SECONDS_MAX: i64 = 100_000_000_000;
+
+/// The audience of GitHub's tokens where none is asked for: the owner's URL.
+pub const GITHUB_AUDIENCE_DEFAULT: &str = "https://github.com/octo-org";
+
+/// Which platform's tokens a minted token looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// `sub` and the registered time claims only.
+    Free,
+    /// The claims of a GitHub Actions token.
+    #[default]
+    Github,
+}
+
+/// The body of POST /mint.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MintRequest {
+    pub aud: Value,
+    #[serde(default)]
+    alg: Option<String>,
+    #[serde(default)]
+    expires_in: Option<i64>,
+    #[serde(default)]
+    shape: Shape,
+    /// Added to the shape's claims or put in their place; `null` removes one.
+    #[serde(default)]
+    claims: Map<String, Value>,
+}
+
+impl MintRequest {
+    /// A token of the GitHub shape with nothing changed.
+    pub fn github(audience: &str) -> Self {
+        let aud = audience.into();
+        Self {
+            aud,
+            alg: None,
+            expires_in: None,
+            shape: Shape::Github,
+            claims: Map::new(),
+        }
+    }
+
+    pub fn from_json(body: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(body)
+            .map_err(|error| format!("the body is not a mint request: {error}"))
+    }
+
+    /// Every field that is not a setting is a claim, as text.
+    pub fn from_form(body: &[u8]) -> Result<Self, String> {
+        let mut members = Map::new();
+        let mut claims = Map::new();
+        for (name, value) in form_urlencoded::parse(body) {
+            let text = Value::from(value.as_ref());
+            let repeated = match name.as_ref() {
+                "aud" | "alg" | "shape" => members.insert(name.into_owned(), text),
+                "expires_in" => {
+                    let seconds: i64 = value
+                        .parse()
+                        .map_err(|_| "`expires_in` is not a number".to_owned())?;
+                    members.insert(name.into_owned(), seconds.into())
+                }
+                _ => claims.insert(name.into_owned(), text),
+            };
+            if repeated.is_some() {
+                return Err("a field is repeated".to_owned());
+            }
+        }
+        members.insert("claims".to_owned(), claims.into());
+        Self::deserialize(Value::from(members))
+            .map_err(|error| format!("the body is not a mint request: {error}"))
+    }
+
+    pub fn algorithm(&self) -> Result<Algorithm, String> {
+        let name = self.alg.as_deref().unwrap_or(Algorithm::Rs256.name());
+        Algorithm::from_name(name).ok_or_else(|| "`alg` is none of RS256, ES256, EdDSA".to_owned())
+    }
+
+    /// The token's claims at `now_seconds`; `unique` becomes its `jti`.
+    pub fn claims(
+        self,
+        issuer: &str,
+        now_seconds: i64,
+        unique: String,
+    ) -> Result<Map<String, Value>, String> {
+        let expires_in = self.expires_in.unwrap_or(EXPIRES_IN_SECONDS_DEFAULT);
+        if !(-now_seconds..=EXPIRES_IN_SECONDS_MAX).contains(&expires_in) {
+            return Err("`expires_in` is out of range".to_owned());
+        }
+        let expires_at = now_seconds + expires_in;
+        // A token that is expired already was issued a normal lifetime before it expired.
+        let issued_at = if expires_in > 0 {
+            now_seconds
+        } else {
+            expires_at - EXPIRES_IN_SECONDS_DEFAULT
+        };
+        let mut claims = match self.shape {
+            Shape::Free => free(),
+            Shape::Github => github(),
+        };
+        let times = [("iat", issued_at), ("nbf", issued_at), ("exp", expires_at)];
+        claims.extend(times.map(|(name, seconds)| (name.to_owned(), seconds.into())));
+        claims.insert("iss".to_owned(), issuer.into());
+        claims.insert("aud".to_owned(), self.aud);
+        claims.insert("jti".to_owned(), unique.into());
+        claims.extend(self.claims);
+        claims.retain(|_, value| !value.is_null());
+        Ok(claims)
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn free() -> Map<String, Value> {
+    object(json!({ "sub": "developer" }))
+}
+
+/// GitHub sends every claim but the times as text, ids and counters too.
+fn github() -> Map<String, Value> {
+    object(json!({
+        "sub": "repo:octo-org/octo-repo:ref:refs/heads/main",
+        "actor": "octocat",
+        "actor_id": "583231",
+        "base_ref": "",
+        "event_name": "push",
+        "head_ref": "",
+        "job_workflow_ref": "octo-org/octo-repo/.github/workflows/deploy.yml@refs/heads/main",
+        "job_workflow_sha": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
+        "ref": "refs/heads/main",
+        "ref_protected": "true",
+        "ref_type": "branch",
+        "repository": "octo-org/octo-repo",
+        "repository_id": "123456",
+        "repository_owner": "octo-org",
+        "repository_owner_id": "654321",
+        "repository_visibility": "private",
+        "run_attempt": "1",
+        "run_id": "1700000001",
+        "run_number": "42",
+        "runner_environment": "github-hosted",
+        "sha": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
+        "workflow": "deploy",
+        "workflow_ref": "octo-org/octo-repo/.github/workflows/deploy.yml@refs/heads/main",
+        "workflow_sha": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn mint(body: &str) -> Map<String, Value> {
+        MintRequest::from_json(body.as_bytes())
+            .unwrap()
+            .claims("http://issuer", NOW, "one".to_owned())
+            .unwrap()
+    }
+
+    #[test]
+    fn github_ids_are_text_and_times_are_numbers() {
+        let claims = mint(r#"{"aud":"a"}"#);
+        assert_eq!(claims["repository_id"], "123456");
+        assert_eq!(claims["exp"], NOW + EXPIRES_IN_SECONDS_DEFAULT);
+        assert_eq!(claims["iat"], NOW);
+        assert_eq!(claims["iss"], "http://issuer");
+    }
+
+    #[test]
+    fn an_override_replaces_a_claim_and_null_removes_it() {
+        let claims = mint(r#"{"aud":"a","claims":{"ref":"refs/heads/x","exp":null}}"#);
+        assert_eq!(claims["ref"], "refs/heads/x");
+        assert!(!claims.contains_key("exp"));
+    }
+
+    #[test]
+    fn an_expired_token_was_issued_before_it_expired() {
+        for (expires_in, issued_at) in [(1, NOW), (0, NOW - 300), (-60, NOW - 360)] {
+            let claims = mint(&format!(
+                r#"{{"aud":"a","expires_in":{expires_in},"shape":"free"}}"#
+            ));
+            assert_eq!(
+                (&claims["iat"], &claims["exp"]),
+                (&issued_at.into(), &(NOW + expires_in).into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_form_carries_settings_and_claims() {
+        let request =
+            MintRequest::from_form(b"aud=https%3A%2F%2Fa&alg=ES256&expires_in=60&ref=x").unwrap();
+        assert_eq!(request.algorithm(), Ok(Algorithm::Es256));
+        let claims = request.claims("i", NOW, "one".to_owned()).unwrap();
+        assert_eq!(
+            (&claims["aud"], &claims["ref"]),
+            (&"https://a".into(), &"x".into())
+        );
+        assert_eq!(claims["exp"], NOW + 60);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let bad = [
+            r#"{}"#,
+            r#"{"aud":"a","audience":"b"}"#,
+            r#"{"aud":"a","shape":"gitlab"}"#,
+        ];
+        for body in bad {
+            assert!(
+                MintRequest::from_json(body.as_bytes())
+                    .unwrap_err()
+                    .starts_with("the body is not"),
+                "{body}"
+            );
+        }
+        assert_eq!(
+            MintRequest::from_form(b"aud=a&aud=b").unwrap_err(),
+            "a field is repeated"
+        );
+        let none = MintRequest::from_json(br#"{"aud":"a","alg":"none"}"#).unwrap();
+        assert_eq!(
+            none.algorithm().unwrap_err(),
+            "`alg` is none of RS256, ES256, EdDSA"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! `vouchsafe dev-issuer mint`: a token from a dev issuer that is running.
+
+use super::claims::Shape;
+use super::keys::Algorithm;
+use crate::client::Http;
+use crate::client::dev_issuer::{MintOptions, mint};
+use crate::commands::Failure;
+use serde_json::{Map, Value};
+use std::process::ExitCode;
+
+/// Get a token from a running dev issuer.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  vouchsafe dev-issuer mint --audience http://127.0.0.1:3000
+  vouchsafe dev-issuer mint --audience http://127.0.0.1:3000 --claim ref=refs/heads/topic --expires-in 60")]
+pub struct Args {
+    /// The dev issuer's URL.
+    #[arg(long, default_value = "http://127.0.0.1:7000", value_name = "URL")]
+    issuer: String,
+    /// The token's `aud`: the broker's issuer URL.
+    #[arg(long, value_name = "A")]
+    audience: String,
+    /// The signature algorithm.
+    #[arg(long, default_value = "RS256")]
+    alg: Algorithm,
+    /// Which platform's tokens it looks like.
+    #[arg(long, default_value = "github")]
+    shape: Shape,
+    /// Seconds until it expires; negative for one that is expired already.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    expires_in: Option<i64>,
+    /// A claim as text; may be repeated.
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = text_claim)]
+    claims: Vec<(String, Value)>,
+    /// A claim as JSON; `null` removes one. May be repeated.
+    #[arg(long = "json-claim", value_name = "NAME=JSON", value_parser = json_claim)]
+    json_claims: Vec<(String, Value)>,
+}
+
+fn split(text: &str) -> Result<(String, &str), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value))
+}
+
+fn text_claim(text: &str) -> Result<(String, Value), String> {
+    split(text).map(|(name, value)| (name, value.into()))
+}
+
+fn json_claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = split(text)?;
+    Ok((
+        name,
+        serde_json::from_str(value).map_err(|error| error.to_string())?,
+    ))
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let shape = match args.shape {
+        Shape::Free => "free",
+        Shape::Github => "github",
+    };
+    let options = MintOptions {
+        audience: &args.audience,
+        algorithm: args.alg.name(),
+        expires_in: args.expires_in,
+        shape,
+        claims: args
+            .claims
+            .into_iter()
+            .chain(args.json_claims)
+            .collect::<Map<_, _>>(),
+    };
+    println!("{}", mint(&Http::new(), &args.issuer, options)?);
+    Ok(ExitCode::SUCCESS)
+}

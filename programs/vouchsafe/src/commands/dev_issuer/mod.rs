@@ -1,0 +1,67 @@
+//! `vouchsafe dev-issuer`: an OIDC issuer for local work, which hands a token to whoever asks.
+//!
+//! Therefore it listens on loopback only and answers no request that a web page could have sent
+//! (`server.rs`). Its keys live in memory and change with every start. It makes well-formed tokens;
+//! slow, broken and hostile issuers are made by the tests that need them.
+
+mod claims;
+mod keys;
+mod mint;
+mod server;
+
+use super::Failure;
+use clap::Subcommand;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An OIDC issuer for local work: discovery, JWKS, tokens shaped like GitHub's.
+///
+/// Anyone on this machine can get any token from it, so it listens on loopback only and must never
+/// be trusted by a broker that is not for development.
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub struct Args {
+    /// Where to listen: a loopback address; port 0 picks a free one.
+    #[arg(long, default_value = "127.0.0.1:7000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The issuer URL to name in tokens and metadata [default: http://ADDRESS].
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Write the port to this file once it listens.
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
+    /// The bearer token that GET /token asks for; without it, any or none will do.
+    #[arg(long, value_name = "TOKEN")]
+    request_token: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Mint(mint::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vouchsafe dev-issuer
+  vouchsafe dev-issuer mint --audience http://127.0.0.1:3000 --claim ref=refs/heads/topic
+  curl -d aud=http://127.0.0.1:3000 http://127.0.0.1:7000/mint
+  curl -X POST http://127.0.0.1:7000/rotate
+
+Routes:
+  GET  /.well-known/openid-configuration
+  GET  /.well-known/jwks.json
+  POST /mint                JSON or form: aud, alg (RS256, ES256, EdDSA), expires_in, shape (github,
+                            free), claims (JSON only; null removes one). Any other form field is a claim.
+  POST /rotate              a new key; the old one stays published until the next rotation,
+                            or is withdrawn at once with ?remove=true
+  GET  /token?audience=A    as GitHub's ACTIONS_ID_TOKEN_REQUEST_URL answers";
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    match args.command {
+        Some(Command::Mint(args)) => mint::run(args),
+        None => server::run(args),
+    }
+}

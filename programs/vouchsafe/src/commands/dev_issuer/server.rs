@@ -1,0 +1,351 @@
+//! The dev issuer's HTTP side.
+//!
+//! A web page in the developer's browser can send requests to loopback too. What it can't forge are
+//! `Host` (checked against DNS rebinding) and `Origin` (refused wherever it stands).
+
+use super::Args;
+use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
+use super::keys::{KeyRing, KeySet};
+use crate::client::encode;
+use crate::commands::Failure;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+const JTI_BYTES: usize = 16;
+
+/// What all connections share.
+struct Issuer {
+    url: String,
+    /// The values of `Host` that are ours.
+    hosts: Vec<String>,
+    request_token: Option<String>,
+    keys: RwLock<KeyRing>,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+/// Serves until it is ended by a signal.
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    if !args.listen.ip().is_loopback() {
+        return Err(
+            Failure::usage(format!("{} is not a loopback address", args.listen))
+                .hint("the dev issuer hands a token to whoever asks; listen on 127.0.0.1"),
+        );
+    }
+    let keys = KeySet::generate().map_err(|error| Failure::refused(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::refused(format!("could not start: {error}")))?;
+    runtime.block_on(listen(args, keys))
+}
+
+async fn listen(args: Args, keys: KeySet) -> Result<ExitCode, Failure> {
+    let taken = |error| {
+        Failure::usage(format!("can't listen on {}: {error}", args.listen))
+            .hint("end what listens there, or give another address with --listen")
+    };
+    let listener = TcpListener::bind(args.listen).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    let issuer = Arc::new(Issuer::new(&args, address, keys)?);
+    if let Some(file) = &args.port_file {
+        std::fs::write(file, address.port().to_string())
+            .map_err(|error| Failure::usage(format!("can't write {}: {error}", file.display())))?;
+    }
+    println!("listening on http://{address}");
+    let stopped = tokio::signal::ctrl_c();
+    tokio::select! {
+        _ = stopped => {}
+        _ = terminated() => {}
+        () = accept(listener, issuer) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut stream) => {
+            stream.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+async fn accept(listener: TcpListener, issuer: Arc<Issuer>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let issuer = issuer.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let issuer = issuer.clone();
+                async move { Ok::<_, Infallible>(issuer.answer(request).await) }
+            });
+            // A connection that breaks concerns nobody but its client.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_READ_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+impl Issuer {
+    fn new(args: &Args, address: SocketAddr, keys: KeySet) -> Result<Self, Failure> {
+        let own = address.to_string();
+        let url = args
+            .issuer
+            .clone()
+            .unwrap_or_else(|| format!("http://{own}"));
+        let authority = authority(&url).ok_or_else(|| {
+            Failure::usage(format!("{url} can't be an issuer"))
+                .hint("give an http or https URL without a path")
+        })?;
+        let hosts = vec![own, format!("localhost:{}", address.port()), authority];
+        let request_token = args.request_token.clone();
+        Ok(Self {
+            url,
+            hosts,
+            request_token,
+            keys: RwLock::new(KeyRing::new(keys)),
+        })
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Reply {
+        if let Some(refusal) = self.refuse_foreign(request.headers()) {
+            return refusal;
+        }
+        let (head, body) = request.into_parts();
+        match (&head.method, head.uri.path()) {
+            (&Method::GET | &Method::HEAD, "/.well-known/openid-configuration") => {
+                cached(&head.headers, &self.metadata())
+            }
+            (&Method::GET | &Method::HEAD, "/.well-known/jwks.json") => cached(
+                &head.headers,
+                &self.keys.read().expect("no holder panics").jwks(),
+            ),
+            (&Method::GET, "/token") => self.token(&head.headers, head.uri.query().unwrap_or("")),
+            (&Method::POST, "/mint") => self.mint(&head.headers, body).await,
+            (&Method::POST, "/rotate") => self.rotate(head.uri.query()).await,
+            (
+                _,
+                "/.well-known/openid-configuration"
+                | "/.well-known/jwks.json"
+                | "/token"
+                | "/mint"
+                | "/rotate",
+            ) => failed(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this route has another method",
+            ),
+            _ => failed(
+                StatusCode::NOT_FOUND,
+                "see `vouchsafe dev-issuer --help` for the routes",
+            ),
+        }
+    }
+
+    fn refuse_foreign(&self, headers: &HeaderMap) -> Option<Reply> {
+        let mut hosts = headers.get_all(HOST).iter();
+        let ours = hosts
+            .next()
+            .is_some_and(|host| self.hosts.iter().any(|own| host == own.as_str()));
+        if !ours || hosts.next().is_some() {
+            return Some(failed(
+                StatusCode::MISDIRECTED_REQUEST,
+                "`Host` is not this issuer",
+            ));
+        }
+        headers
+            .contains_key(ORIGIN)
+            .then(|| failed(StatusCode::FORBIDDEN, "web pages are not served"))
+    }
+
+    fn metadata(&self) -> Value {
+        json!({
+            "issuer": self.url,
+            "jwks_uri": format!("{}/.well-known/jwks.json", self.url),
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": super::keys::Algorithm::ALL.map(super::keys::Algorithm::name),
+            "scopes_supported": ["openid"],
+        })
+    }
+
+    /// The answer of GitHub's token service: the token in `value`.
+    fn token(&self, headers: &HeaderMap, query: &str) -> Reply {
+        if !self.permits(headers) {
+            let mut reply = failed(
+                StatusCode::UNAUTHORIZED,
+                "the bearer token is not the configured one",
+            );
+            reply
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return reply;
+        }
+        let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "audience");
+        let audience = asked.map_or(GITHUB_AUDIENCE_DEFAULT.into(), |(_, value)| value);
+        match self.sign(MintRequest::github(&audience)) {
+            Ok(token) => json_reply(
+                StatusCode::OK,
+                &json!({ "count": token.len(), "value": token }),
+            ),
+            Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
+        }
+    }
+
+    /// Clients write the scheme as `Bearer` or `bearer` (RFC 9110 §11.1: case-insensitive).
+    fn permits(&self, headers: &HeaderMap) -> bool {
+        let Some(expected) = &self.request_token else {
+            return true;
+        };
+        let given = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.split_once(' '));
+        given.is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer") && token == expected
+        })
+    }
+
+    async fn mint(&self, headers: &HeaderMap, body: Incoming) -> Reply {
+        let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+            return failed(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 64 KiB");
+        };
+        let body = body.to_bytes();
+        let kind = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        let request = match kind.split(';').next().unwrap_or("").trim() {
+            "application/json" => MintRequest::from_json(&body),
+            "application/x-www-form-urlencoded" => MintRequest::from_form(&body),
+            _ => return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON or a form"),
+        };
+        match request.and_then(|request| self.sign(request)) {
+            Ok(token) => json_reply(StatusCode::OK, &json!({ "token": token })),
+            Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
+        }
+    }
+
+    fn sign(&self, request: MintRequest) -> Result<String, String> {
+        let algorithm = request.algorithm()?;
+        let mut unique = [0; JTI_BYTES];
+        getrandom::fill(&mut unique).map_err(|error| error.to_string())?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|error| error.to_string())?;
+        let now_seconds = i64::try_from(now.as_secs()).map_err(|error| error.to_string())?;
+        let claims = request.claims(&self.url, now_seconds, encode(&unique))?;
+        self.keys
+            .read()
+            .expect("no holder panics")
+            .sign(algorithm, &claims)
+            .map_err(|error| error.to_string())
+    }
+
+    async fn rotate(&self, query: Option<&str>) -> Reply {
+        let remove = match query {
+            None | Some("remove=false") => false,
+            Some("remove=true") => true,
+            Some(_) => return failed(StatusCode::BAD_REQUEST, "the query may only be remove=true"),
+        };
+        // Making an RSA key takes long enough to hold up other requests.
+        match tokio::task::spawn_blocking(KeySet::generate).await {
+            Ok(Ok(next)) => {
+                let mut keys = self.keys.write().expect("no holder panics");
+                keys.rotate(next, remove);
+                json_reply(StatusCode::OK, &keys.jwks())
+            }
+            _ => {
+                let mut reply = failed(StatusCode::SERVICE_UNAVAILABLE, "could not make keys");
+                reply
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                reply
+            }
+        }
+    }
+}
+
+/// The authority of an http or https URL that has no path.
+fn authority(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    let plain = uri.query().is_none()
+        && uri.path() == "/"
+        && !url.ends_with('/')
+        && !url.contains(['@', '#']);
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    (plain && known)
+        .then(|| uri.authority().map(ToString::to_string))
+        .flatten()
+}
+
+fn failed(status: StatusCode, reason: &str) -> Reply {
+    json_reply(status, &json!({ "error": reason }))
+}
+
+fn json_reply(status: StatusCode, value: &Value) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(value.to_string())));
+    *reply.status_mut() = status;
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// A public document with its validator (RFC 9110 §8.8.3), or 304 to a client that has it.
+fn cached(headers: &HeaderMap, value: &Value) -> Reply {
+    let etag = format!(
+        "\"{}\"",
+        encode(digest(&SHA256, value.to_string().as_bytes()).as_ref())
+    );
+    let known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let fresh = known
+        .flat_map(|list| list.split(','))
+        .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag);
+    let mut reply = json_reply(StatusCode::OK, value);
+    if fresh {
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        *reply.body_mut() = Full::default();
+        reply.headers_mut().remove(CONTENT_TYPE);
+    }
+    reply.headers_mut().insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=60"),
+    );
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        reply.headers_mut().insert(ETAG, etag);
+    }
+    reply
+}

@@ -1,0 +1,219 @@
+//! The exchanges that a probe tries, and what must come of each.
+
+use super::verify::verify;
+use crate::client::dev_issuer::{MintOptions, mint};
+use crate::client::exchange::{ExchangeRequest, Outcome, exchange};
+use crate::client::jwt::with_spoilt_signature;
+use crate::client::{Broker, Http};
+use crate::commands::Failure;
+use serde::Serialize;
+use serde_json::Map;
+
+/// Further in the past than any leeway (60 s at most).
+const EXPIRED_SECONDS: i64 = -3600;
+/// An audience that no broker offers (RFC 2606 §2).
+const UNKNOWN_AUDIENCE: &str = "https://vouchsafe-probe.invalid";
+
+/// One check, done.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub expected: &'static str,
+    pub verdict: Verdict,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Failed,
+    NotRun,
+    Passed,
+}
+
+pub struct DevIssuer<'a> {
+    pub http: &'a Http,
+    pub url: &'a str,
+}
+
+impl DevIssuer<'_> {
+    pub fn token(&self, audience: &str, expires_in: Option<i64>) -> Result<String, Failure> {
+        let options = MintOptions {
+            audience,
+            algorithm: "RS256",
+            expires_in,
+            shape: "github",
+            claims: Map::new(),
+        };
+        mint(self.http, self.url, options)
+    }
+}
+
+pub struct Probe<'a> {
+    pub http: &'a Http,
+    pub broker: &'a Broker,
+    pub audience: &'a str,
+    pub scopes: &'a [String],
+    pub subject_token: &'a str,
+    pub subject_token_type: &'a str,
+    pub dev_issuer: Option<DevIssuer<'a>>,
+}
+
+impl Probe<'_> {
+    /// ORDER: the refusals come first. A broker that wrongly consumes a token it refuses is then
+    /// seen by the exchange that must succeed.
+    pub fn run(&self) -> Result<Vec<Check>, Failure> {
+        Ok(vec![
+            self.unknown_audience()?,
+            self.spoilt_signature()?,
+            self.expired()?,
+            self.for_another_audience()?,
+            self.issues()?,
+        ])
+    }
+
+    fn unknown_audience(&self) -> Result<Check, Failure> {
+        let outcome = self.exchange(self.subject_token, UNKNOWN_AUDIENCE)?;
+        Ok(refused("unknown audience", "invalid_target", &outcome))
+    }
+
+    fn spoilt_signature(&self) -> Result<Check, Failure> {
+        let name = "tampered signature";
+        let token = with_spoilt_signature(self.subject_token)
+            .ok_or_else(|| Failure::usage("the subject token is not a signed JWT"))?;
+        Ok(refused(
+            name,
+            "invalid_request",
+            &self.exchange(&token, self.audience)?,
+        ))
+    }
+
+    fn expired(&self) -> Result<Check, Failure> {
+        let token = |issuer: &DevIssuer| issuer.token(&self.broker.issuer, Some(EXPIRED_SECONDS));
+        self.refused_from_dev_issuer("expired subject token", token)
+    }
+
+    fn for_another_audience(&self) -> Result<Check, Failure> {
+        let token = |issuer: &DevIssuer| issuer.token(UNKNOWN_AUDIENCE, None);
+        self.refused_from_dev_issuer("subject token for somebody else", token)
+    }
+
+    fn refused_from_dev_issuer(
+        &self,
+        name: &'static str,
+        token: impl Fn(&DevIssuer) -> Result<String, Failure>,
+    ) -> Result<Check, Failure> {
+        let expected = "invalid_request";
+        let Some(issuer) = &self.dev_issuer else {
+            let detail = "needs a dev issuer (--dev-issuer)".to_owned();
+            return Ok(Check {
+                name,
+                expected,
+                verdict: Verdict::NotRun,
+                detail,
+            });
+        };
+        let outcome = self.exchange(&token(issuer)?, self.audience)?;
+        Ok(refused(name, expected, &outcome))
+    }
+
+    fn issues(&self) -> Result<Check, Failure> {
+        let checked = match self.exchange(self.subject_token, self.audience)? {
+            Outcome::Issued(issued) => verify(self.http, self.broker, &issued, self.audience)?,
+            refusal @ Outcome::Refused { .. } => Err(describe(&refusal)),
+        };
+        let (verdict, detail) = match checked {
+            Ok(detail) => (Verdict::Passed, detail),
+            Err(detail) => (Verdict::Failed, detail),
+        };
+        Ok(Check {
+            name: "exchange",
+            expected: "a token that verifies",
+            verdict,
+            detail,
+        })
+    }
+
+    fn exchange(&self, subject_token: &str, audience: &str) -> Result<Outcome, Failure> {
+        let request = ExchangeRequest {
+            subject_token,
+            subject_token_type: self.subject_token_type,
+            audience,
+            scopes: self.scopes,
+            requested_token_type: None,
+            requested_expires_in: None,
+        };
+        exchange(self.http, self.broker, &request)
+    }
+}
+
+/// Passed where the broker refused with exactly this error; being unavailable is no refusal.
+fn refused(name: &'static str, expected: &'static str, outcome: &Outcome) -> Check {
+    let as_it_must =
+        matches!(outcome, Outcome::Refused { status: 400, error } if error.error == expected);
+    let verdict = if as_it_must {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    };
+    Check {
+        name,
+        expected,
+        verdict,
+        detail: describe(outcome),
+    }
+}
+
+fn describe(outcome: &Outcome) -> String {
+    use crate::client::broker::shown;
+    match outcome {
+        Outcome::Issued(_) => "a token was issued".to_owned(),
+        Outcome::Refused { status, error } => {
+            let description = error
+                .error_description
+                .as_deref()
+                .unwrap_or("no description");
+            format!("{status} {}: {}", shown(&error.error), shown(description))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::exchange::{Issued, OAuthError};
+
+    fn refusal(status: u16, error: &str) -> Outcome {
+        Outcome::Refused {
+            status,
+            error: OAuthError {
+                error: error.to_owned(),
+                ..OAuthError::default()
+            },
+        }
+    }
+
+    #[test]
+    fn only_the_expected_refusal_passes() {
+        let issued = Issued {
+            access_token: "t".to_owned(),
+            issued_token_type: "t".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: None,
+            scope: None,
+        };
+        let table = [
+            (refusal(400, "invalid_target"), Verdict::Passed),
+            (refusal(400, "invalid_request"), Verdict::Failed),
+            (refusal(503, "invalid_target"), Verdict::Failed),
+            (Outcome::Issued(issued), Verdict::Failed),
+        ];
+        for (outcome, expected) in table {
+            assert_eq!(
+                refused("x", "invalid_target", &outcome).verdict,
+                expected,
+                "{outcome:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `vouchsafe probe`: what a broker must do and what it must refuse, tried from outside.
+//!
+//! Fit for a schedule against a production broker: it sends nothing that could change more than one
+//! ordinary exchange does.
+
+mod checks;
+mod report;
+mod verify;
+
+use super::Failure;
+use crate::client::subject::SubjectArgs;
+use crate::client::{Broker, Http};
+use std::process::ExitCode;
+
+/// Prove a broker from outside: one exchange that must succeed and those that must be refused.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 everything went as it must, 1 something went the other way, 2 wrong use,
+3 the broker can't be reached.
+
+Examples:
+  vouchsafe probe --broker http://127.0.0.1:3000 --audience https://api.example --dev-issuer http://127.0.0.1:7000
+  vouchsafe probe --broker https://broker.example --audience https://api.example --format json")]
+pub struct Args {
+    /// The broker's issuer URL; https, but on loopback.
+    #[arg(long, value_name = "URL")]
+    broker: String,
+    /// An audience that the subject token's workload may have.
+    #[arg(long, value_name = "A")]
+    audience: String,
+    /// A scope to ask for; may be repeated.
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// A dev issuer that the broker trusts: gives the subject token if none is named, and those
+    /// that are expired or made for somebody else.
+    #[arg(long, value_name = "URL")]
+    dev_issuer: Option<String>,
+    /// How to print what was seen.
+    #[arg(long, value_enum, default_value = "table")]
+    format: report::Format,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let http = Http::new();
+    let broker = Broker::discover(&http, &args.broker)?;
+    let dev_issuer = args
+        .dev_issuer
+        .as_deref()
+        .map(|url| checks::DevIssuer { http: &http, url });
+    let subject_token = match &dev_issuer {
+        Some(issuer) if !args.subject.is_named() => issuer.token(&broker.issuer, None)?,
+        _ => args.subject.token(&http, &broker)?,
+    };
+    let probe = checks::Probe {
+        http: &http,
+        broker: &broker,
+        audience: &args.audience,
+        scopes: &args.scopes,
+        subject_token: &subject_token,
+        subject_token_type: args.subject.token_type(),
+        dev_issuer,
+    };
+    let results = probe.run()?;
+    report::print(&broker.issuer, &args.audience, &results, args.format);
+    let failed = results
+        .iter()
+        .any(|check| check.verdict == checks::Verdict::Failed);
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}

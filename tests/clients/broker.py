@@ -1,0 +1,96 @@
+"""A dev issuer and a broker on free ports, with copies of the manifest and the bundle that name them."""
+
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+VOUCHSAFE = REPO / "target/debug/vouchsafe"
+DEV_ISSUER_OF_THE_BUNDLE = "http://127.0.0.1:7000"
+START_SECONDS_MAX = 120
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Process:
+    """A child that prints where it listens, and is ended by its own handle."""
+
+    def __init__(self, arguments, log, cwd):
+        self.log = log
+        with open(log, "wb") as stderr:
+            self.child = subprocess.Popen(
+                [VOUCHSAFE, *arguments], stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, cwd=cwd, text=True
+            )
+        timer = threading.Timer(START_SECONDS_MAX, self.child.kill)
+        timer.start()
+        line = self.child.stdout.readline()
+        timer.cancel()
+        if not line.startswith("listening on "):
+            self.stop()
+            raise SystemExit(f"{arguments[0]} did not start:\n{log.read_text()}")
+        self.url = line.removeprefix("listening on ").strip()
+
+    def stop(self):
+        self.child.terminate()
+        try:
+            self.child.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+class Setup:
+    """Both of them, as a context manager."""
+
+    def __enter__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-clients-"))
+        self.processes = []
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
+        self.dev_issuer = self.run("dev-issuer", "--listen", "127.0.0.1:0", "--request-token", "request-token")
+        policies, manifest = self.folder / "policies", self.folder / "spin.toml"
+        shutil.copytree(REPO / "policies", policies)
+        self.rename(policies / "issuers/dev.toml", policies / "issuers/dev.toml")
+        self.rename(REPO / "spin.toml", manifest)
+        text = manifest.read_text()
+        manifest.write_text(text.replace('source = "target/', f'source = "{REPO}/target/'))
+        port = free_port()
+        issuer = f"http://127.0.0.1:{port}"
+        variables = {"issuer": issuer, "development": "true", "signer_root": "Y2xpZW50LXRlc3RzLW9ubHktbm90LWEtc2VjcmV0LTAwMDE"}
+        options = [part for name, value in variables.items() for part in ("--variable", f"{name}={value}")]
+        self.broker = self.run(
+            *("serve", "--manifest", str(manifest), "--listen", f"127.0.0.1:{port}", "--policies", str(policies)),
+            *("--state-dir", str(self.folder / "state"), *options),
+        )
+
+    def rename(self, source, target):
+        """Puts this dev issuer in the place of the bundle's."""
+        text = source.read_text()
+        assert DEV_ISSUER_OF_THE_BUNDLE in text, source
+        target.write_text(text.replace(DEV_ISSUER_OF_THE_BUNDLE, self.dev_issuer))
+
+    def run(self, *arguments):
+        process = Process(arguments, self.folder / f"{arguments[0]}.log", self.folder)
+        self.processes.append(process)
+        return process.url
+
+    def logs(self):
+        return "\n".join(process.log.read_text() for process in self.processes)
+
+    def __exit__(self, *_):
+        for process in reversed(self.processes):
+            process.stop()
+        shutil.rmtree(self.folder)

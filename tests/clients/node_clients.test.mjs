@@ -1,0 +1,93 @@
+// openid-client and @actions/core fetch tokens, jose verifies them; all as they come.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { getIDToken } from "@actions/core";
+import { createRemoteJWKSet, jwtVerify } from "jose";
+import * as client from "openid-client";
+
+const broker = process.env.VOUCHSAFE_TEST_BROKER;
+const devIssuer = process.env.VOUCHSAFE_TEST_DEV_ISSUER;
+const grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+const jwtType = "urn:ietf:params:oauth:token-type:jwt";
+const api = "https://api.example";
+
+async function mint(settings = {}) {
+  const response = await fetch(`${devIssuer}/mint`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ aud: broker, ...settings }),
+  });
+  assert.equal(response.status, 200);
+  return (await response.json()).token;
+}
+
+function discover(algorithm) {
+  // Plain http is for loopback only, so stock clients have to be told.
+  const options = { execute: [client.allowInsecureRequests], algorithm };
+  return client.discovery(new URL(broker), "some-client", {}, client.ClientSecretBasic("some-secret"), options);
+}
+
+function exchange(config, subjectToken, parameters = {}) {
+  return client.genericGrantRequest(config, grant, {
+    subject_token: subjectToken,
+    subject_token_type: jwtType,
+    audience: api,
+    scope: "read",
+    ...parameters,
+  });
+}
+
+async function verify(config, token, audience = api) {
+  const keys = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri));
+  return jwtVerify(token, keys, {
+    issuer: broker,
+    audience,
+    typ: "at+jwt",
+    algorithms: ["ES256"],
+    requiredClaims: ["sub", "exp", "nbf", "iat", "jti", "client_id"],
+  });
+}
+
+for (const algorithm of ["oauth2", "oidc"]) {
+  test(`openid-client discovers by ${algorithm} metadata and exchanges a token that jose verifies`, async () => {
+    const config = await discover(algorithm);
+    const answer = await exchange(config, await mint());
+    assert.equal(answer.token_type, "bearer");
+    assert.equal(answer.issued_token_type, "urn:ietf:params:oauth:token-type:access_token");
+    const { payload } = await verify(config, answer.access_token);
+    assert.equal(payload.sub, "dev:repo:octo-org/octo-repo:ref:refs/heads/main");
+    assert.equal(payload.scope, "read");
+  });
+}
+
+test("openid-client is told the error of a refusal", async () => {
+  const config = await discover("oauth2");
+  const table = [
+    [{}, { audience: "https://elsewhere.example" }, "invalid_target"],
+    [{}, { scope: "admin" }, "invalid_scope"],
+    [{ expires_in: -3600 }, {}, "invalid_request"],
+    [{ aud: "https://elsewhere.example" }, {}, "invalid_request"],
+  ];
+  for (const [settings, parameters, error] of table) {
+    await assert.rejects(exchange(config, await mint(settings), parameters), (refusal) => {
+      assert.equal(refusal.error, error);
+      assert.equal(refusal.status, 400);
+      return true;
+    });
+  }
+});
+
+test("jose refuses the token for another audience", async () => {
+  const config = await discover("oidc");
+  const answer = await exchange(config, await mint());
+  await assert.rejects(verify(config, answer.access_token, "https://deploy.example"), { claim: "aud" });
+});
+
+test("a token from @actions/core buys a token", async () => {
+  process.env.ACTIONS_ID_TOKEN_REQUEST_URL = `${devIssuer}/token?api-version=2.0`;
+  process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN = "request-token";
+  const config = await discover("oauth2");
+  const answer = await exchange(config, await getIDToken(broker));
+  await verify(config, answer.access_token);
+});
