@@ -44,6 +44,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+        self.child.stdout.close()
 
 
 class Setup:

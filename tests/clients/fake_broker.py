@@ -1,0 +1,62 @@
+"""A broker that misbehaves on request: what the real one must never do, its clients must survive."""
+
+import contextlib
+import http.server
+import json
+import threading
+
+
+class FakeBroker:
+    """Serves `metadata` (changed by `changes`) and answers /token from `answers` in turn.
+
+    An answer is (status, headers, body); the last one repeats.
+    """
+
+    def __init__(self, changes=None, answers=()):
+        self.answers = list(answers)
+        self.forms = []
+        fake = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def reply(self, status, headers, body):
+                self.send_response(status)
+                for name, value in {"content-length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body)
+
+            def do_GET(self):
+                metadata = {
+                    "issuer": fake.url,
+                    "token_endpoint": f"{fake.url}/token",
+                    "jwks_uri": f"{fake.url}/.well-known/jwks.json",
+                }
+                self.reply(200, {}, json.dumps({**metadata, **(changes or {})}).encode())
+
+            def do_POST(self):
+                fake.forms.append(self.rfile.read(int(self.headers["content-length"])).decode())
+                self.reply(*(fake.answers.pop(0) if len(fake.answers) > 1 else fake.answers[0]))
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def answer(status, body, **headers):
+    return status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps(body).encode()
+
+
+def issued(token="aaa.bbb.ccc"):
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+    return answer(200, {"access_token": token, "issued_token_type": kind, "token_type": "Bearer", "expires_in": 60})

@@ -1,0 +1,191 @@
+"""`vouchsafe token`, `probe` and `dev-issuer`, run as a job would run them."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import requests
+
+from broker import VOUCHSAFE, Process
+from fake_broker import FakeBroker, answer, issued
+
+BROKER = os.environ["VOUCHSAFE_TEST_BROKER"]
+DEV_ISSUER = os.environ["VOUCHSAFE_TEST_DEV_ISSUER"]
+API = "https://api.example"
+REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
+
+
+def run(*arguments, stdin=None, **environment):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ACTIONS_", "GITHUB_", "GITLAB_"))}
+    return subprocess.run(
+        [VOUCHSAFE, *arguments], input=stdin, env={**inherited, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def mint(*arguments):
+    done = run("dev-issuer", "mint", "--issuer", DEV_ISSUER, "--audience", BROKER, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def token(*arguments, broker=BROKER, stdin="aaa.bbb.ccc", **environment):
+    return run("token", "--broker", broker, "--audience", API, "--subject-token-file", "-", *arguments, stdin=stdin, **environment)
+
+
+class Token(unittest.TestCase):
+    def fails(self, done, code, words):
+        self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+        self.assertTrue(done.stderr.startswith("error: "), done.stderr)
+        self.assertIn(words, done.stderr)
+
+    def test_prints_the_token_alone(self):
+        done = token(stdin=mint())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count("."), 2)
+        self.assertEqual(done.stderr, "")
+
+    def test_prints_json_and_an_assignment(self):
+        as_json = json.loads(token("--format", "json", stdin=mint()).stdout)
+        self.assertEqual(as_json["token_type"], "Bearer")
+        self.assertRegex(token("--format", "env", stdin=mint()).stdout, r"^VOUCHSAFE_TOKEN=[\w.-]+\n$")
+
+    def test_a_slash_after_the_brokers_url_does_not_matter(self):
+        self.assertEqual(token(broker=f"{BROKER}/", stdin=mint()).returncode, 0)
+
+    def test_reads_a_variable(self):
+        done = run("token", "--broker", BROKER, "--audience", API, "--subject-token-env", "PROOF", PROOF=mint())
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_finds_githubs_token_service_and_masks_on_standard_error_only(self):
+        service = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{DEV_ISSUER}/token?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token"}
+        done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true", **service)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        masks = [line.removeprefix("::add-mask::") for line in done.stderr.splitlines()]
+        self.assertEqual(len(masks), 2, done.stderr)
+        self.assertEqual(masks[1], done.stdout.strip())
+        service["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "another"
+        self.fails(run("token", "--broker", BROKER, "--audience", API, **service), UNREACHABLE, "status 401")
+
+    def test_says_what_was_refused_and_under_which_decision(self):
+        other = mint("--claim", "repository_id=999")
+        self.fails(token(stdin=other), REFUSED, "invalid_target")
+        self.assertRegex(token(stdin=other).stderr, r"\(decision \S+\)")
+
+    def test_without_a_subject_token_it_says_where_one_comes_from(self):
+        done = run("token", "--broker", BROKER, "--audience", API)
+        self.fails(done, WRONG_USE, "hint: on GitHub Actions it is found by itself")
+        done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true")
+        self.fails(done, WRONG_USE, "id-token: write")
+
+    def test_plain_http_is_for_loopback(self):
+        self.fails(token(broker="http://broker.example"), WRONG_USE, "is not https")
+
+    def test_nobody_there(self):
+        self.fails(token(broker="http://127.0.0.1:1"), UNREACHABLE, "no answer from")
+
+    def test_refuses_a_broker_of_another_name_and_sends_it_nothing(self):
+        table = [
+            ({"issuer": "https://broker.example"}, "calls itself"),
+            ({"token_endpoint": "http://127.0.0.1:1/token"}, "another origin"),
+            ({"token_endpoint": "https://evil.example/token"}, "another origin"),
+        ]
+        for changes, words in table:
+            with self.subTest(changes), FakeBroker(changes, [issued()]) as fake:
+                self.fails(token(broker=fake.url), REFUSED, words)
+                self.assertEqual(fake.forms, [])
+
+    def test_tries_an_unavailable_broker_thrice(self):
+        unavailable = answer(503, {"error": "temporarily_unavailable"}, retry_after="0")
+        with FakeBroker(answers=[unavailable, unavailable, issued()]) as fake:
+            self.assertEqual(token(broker=fake.url).stdout, "aaa.bbb.ccc\n")
+        with FakeBroker(answers=[unavailable]) as fake:
+            self.fails(token(broker=fake.url), UNREACHABLE, "temporarily_unavailable")
+            self.assertEqual(len(fake.forms), 3)
+
+    def test_tries_a_refusal_once(self):
+        with FakeBroker(answers=[answer(400, {"error": "invalid_request"})]) as fake:
+            self.fails(token(broker=fake.url), REFUSED, "invalid_request")
+            self.assertEqual(len(fake.forms), 1)
+
+    def test_believes_no_answer_that_is_not_a_token_endpoints(self):
+        table = [
+            (200, {}, b"<html>"),
+            (302, {"location": "/elsewhere"}, b""),
+            (200, {}, b" " * (64 * 1024 + 1)),
+            issued("aaa\n::set-output name=x::y"),
+        ]
+        for wrong in table:
+            with self.subTest(wrong[2][:20]), FakeBroker(answers=[wrong]) as fake:
+                self.fails(token(broker=fake.url), UNREACHABLE, "")
+
+    def test_reads_an_answer_of_exactly_64_kib(self):
+        status, headers, body = issued()
+        with FakeBroker(answers=[(status, headers, body.ljust(64 * 1024))]) as fake:
+            self.assertEqual(token(broker=fake.url).returncode, 0)
+
+
+class Probe(unittest.TestCase):
+    def test_a_sound_broker_passes_every_check(self):
+        done = run("probe", "--broker", BROKER, "--audience", API, "--scope", "read", "--dev-issuer", DEV_ISSUER, "--format", "json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual([check["verdict"] for check in json.loads(done.stdout)["checks"]], ["passed"] * 5)
+
+    def test_says_what_it_could_not_run(self):
+        done = run("probe", "--broker", BROKER, "--audience", API, "--subject-token-file", "-", stdin=mint())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("not run"), 2)
+
+    def test_a_broker_that_grants_everything_fails(self):
+        with FakeBroker(answers=[issued()]) as fake:
+            done = run("probe", "--broker", fake.url, "--audience", API, "--subject-token-file", "-", stdin=mint())
+        self.assertEqual(done.returncode, REFUSED)
+        self.assertEqual(done.stdout.count("FAILED"), 3, done.stdout)
+
+
+class DevIssuer(unittest.TestCase):
+    def test_answers_no_web_page(self):
+        url = f"{DEV_ISSUER}/.well-known/jwks.json"
+        port = DEV_ISSUER.rsplit(":", 1)[1]
+        table = [({}, 200), ({"host": f"localhost:{port}"}, 200), ({"host": "evil.example"}, 421), ({"host": "127.0.0.1"}, 421), ({"origin": DEV_ISSUER}, 403)]
+        for headers, status in table:
+            with self.subTest(headers):
+                self.assertEqual(requests.get(url, headers=headers, timeout=10).status_code, status)
+
+    def test_a_client_that_has_the_keys_gets_304(self):
+        url = f"{DEV_ISSUER}/.well-known/jwks.json"
+        first = requests.get(url, timeout=10)
+        self.assertEqual(first.headers["cache-control"], "public, max-age=60")
+        again = requests.get(url, headers={"if-none-match": first.headers["etag"]}, timeout=10)
+        self.assertEqual((again.status_code, again.content), (304, b""))
+
+    def test_listens_on_loopback_only(self):
+        done = run("dev-issuer", "--listen", "0.0.0.0:0")
+        self.assertEqual(done.returncode, WRONG_USE)
+        self.assertIn("not a loopback address", done.stderr)
+
+    def test_rotation_keeps_the_old_key_published_until_the_next(self):
+        # One of its own: the broker has to find the shared one's keys.
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        issuer = Process(["dev-issuer", "--listen", "127.0.0.1:0"], folder / "log", folder)
+        self.addCleanup(issuer.stop)
+
+        def kids():
+            return {key["kid"] for key in requests.get(f"{issuer.url}/.well-known/jwks.json", timeout=10).json()["keys"]}
+
+        def rotate(query=""):
+            self.assertEqual(requests.post(f"{issuer.url}/rotate{query}", timeout=30).status_code, 200)
+            return kids()
+
+        before = kids()
+        after = rotate("?remove=true")
+        self.assertEqual((len(after), after & before), (3, set()))
+        both = rotate()
+        self.assertTrue(both > after)
+        self.assertEqual(rotate() & after, set())
+
+
+if __name__ == "__main__":
+    unittest.main()
