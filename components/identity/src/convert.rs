@@ -47,7 +47,11 @@ impl From<wit::DeclaredClaim> for domain::DeclaredClaim {
             wit::ClaimType::Text => domain::ClaimType::Text,
             wit::ClaimType::TextSet => domain::ClaimType::TextSet,
         };
-        Self { name: Cow::Owned(claim.name), claim_type, required: claim.required }
+        Self {
+            name: Cow::Owned(claim.name),
+            claim_type,
+            required: claim.required,
+        }
     }
 }
 
@@ -64,13 +68,22 @@ impl From<wit::KeySet> for domain::FetchedKeys {
 
 impl From<domain::FetchedKeys> for wit::KeySet {
     fn from(keys: domain::FetchedKeys) -> Self {
-        Self { digest: keys.digest, document: keys.document, trusted_until: keys.trusted_until.0, etag: keys.etag }
+        Self {
+            digest: keys.digest,
+            document: keys.document,
+            trusted_until: keys.trusted_until.0,
+            etag: keys.etag,
+        }
     }
 }
 
 impl From<domain::Unverified> for wit::Unverified {
     fn from(token: domain::Unverified) -> Self {
-        Self { iss: token.iss, kid: token.kid, alg: token.algorithm.to_string() }
+        Self {
+            iss: token.iss,
+            kid: token.kid,
+            alg: token.algorithm.to_string(),
+        }
     }
 }
 
@@ -100,7 +113,10 @@ impl From<domain::Attribute> for wit::Attribute {
             domain::AttributeValue::Text(value) => wit::AttributeValue::Text(value),
             domain::AttributeValue::TextSet(value) => wit::AttributeValue::TextSet(value),
         };
-        Self { name: attribute.name, value }
+        Self {
+            name: attribute.name,
+            value,
+        }
     }
 }
 
@@ -136,7 +152,9 @@ impl From<domain::IssuerError> for wit::TokenError {
 impl From<domain::FetchError> for wit::FetchError {
     fn from(error: domain::FetchError) -> Self {
         match error {
-            domain::FetchError::DocumentInvalid(reason) => Self::DocumentInvalid(reason.to_string()),
+            domain::FetchError::DocumentInvalid(reason) => {
+                Self::DocumentInvalid(reason.to_string())
+            }
             domain::FetchError::IssuerMismatch => Self::IssuerMismatch,
             domain::FetchError::PinnedKeysExpired => Self::PinnedKeysExpired,
             domain::FetchError::Status(status) => Self::Status(status),

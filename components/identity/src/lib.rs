@@ -44,7 +44,13 @@ impl wit::Guest for Component {
     ) -> Result<wit::KeySet, wit::FetchError> {
         let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
         let source = ports::Network::with_deadline();
-        let keys = vouchsafe_identity::fetch_keys(&source, &issuer, known.map(Into::into), UnixSeconds(now)).await?;
+        let keys = vouchsafe_identity::fetch_keys(
+            &source,
+            &issuer,
+            known.map(Into::into),
+            UnixSeconds(now),
+        )
+        .await?;
         Ok(keys.into())
     }
 
@@ -58,6 +64,10 @@ impl wit::Guest for Component {
         let set = KEY_SETS.with_borrow_mut(|sets| sets.get_or_parse(&keys.digest, &keys.document));
         let set = set.map_err(|_| TokenError::KeyUnusable)?;
         let keys = TrustedKeys::new(set, UnixSeconds(keys.trusted_until));
-        Ok(vouchsafe_identity::verify(&token, &issuer, &keys, UnixSeconds(now))?.into_subject().into())
+        Ok(
+            vouchsafe_identity::verify(&token, &issuer, &keys, UnixSeconds(now))?
+                .into_subject()
+                .into(),
+        )
     }
 }

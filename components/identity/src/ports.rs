@@ -23,7 +23,9 @@ pub struct Network {
 
 impl Network {
     pub fn with_deadline() -> Self {
-        Self { deadline: Instant::now() + FETCH_TIMEOUT }
+        Self {
+            deadline: Instant::now() + FETCH_TIMEOUT,
+        }
     }
 
     fn time_left(&self) -> Duration {
@@ -36,7 +38,10 @@ impl Network {
         let mut timer = pin!(spin_sdk::time::sleep(self.time_left()));
         std::future::poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
-            Poll::Pending => timer.as_mut().poll(context).map(|()| Err(FetchError::TimedOut)),
+            Poll::Pending => timer
+                .as_mut()
+                .poll(context)
+                .map(|()| Err(FetchError::TimedOut)),
         })
         .await
     }
@@ -45,7 +50,8 @@ impl Network {
         let options = RequestOptions::new();
         let whole = nanoseconds(self.time_left());
         // A host that has no such timeout says so; the deadline holds without it.
-        let _ = options.set_connect_timeout(Some(nanoseconds(CONNECT_TIMEOUT.min(self.time_left()))));
+        let _ =
+            options.set_connect_timeout(Some(nanoseconds(CONNECT_TIMEOUT.min(self.time_left()))));
         let _ = options.set_first_byte_timeout(Some(whole));
         let _ = options.set_between_bytes_timeout(Some(whole));
         options
@@ -53,7 +59,12 @@ impl Network {
 }
 
 impl DocumentSource for Network {
-    async fn get(&self, url: &KeyUrl, known_etag: Option<&str>, bytes_max: usize) -> Result<Answer, FetchError> {
+    async fn get(
+        &self,
+        url: &KeyUrl,
+        known_etag: Option<&str>,
+        bytes_max: usize,
+    ) -> Result<Answer, FetchError> {
         self.before_deadline(async {
             let mut request = spin_sdk::http::Request::get(url.as_str())
                 .header("accept", "application/json")
@@ -62,8 +73,12 @@ impl DocumentSource for Network {
             if let Some(etag) = known_etag {
                 request = request.header("if-none-match", etag);
             }
-            let mut request = request.body(EmptyBody::new()).map_err(|_| FetchError::Unreachable)?;
-            request.extensions_mut().insert(RequestOptionsExtension(self.options()));
+            let mut request = request
+                .body(EmptyBody::new())
+                .map_err(|_| FetchError::Unreachable)?;
+            request
+                .extensions_mut()
+                .insert(RequestOptionsExtension(self.options()));
             let response = send(request).await.map_err(|_| FetchError::Unreachable)?;
             answer(response, bytes_max).await
         })
@@ -76,14 +91,22 @@ async fn answer(response: Response, bytes_max: usize) -> Result<Answer, FetchErr
     let mut answer = Answer {
         status: parts.status.as_u16(),
         cache_control: joined(&parts.headers, "cache-control"),
-        etag: parts.headers.get("etag").and_then(|tag| tag.to_str().ok()).map(str::to_owned),
+        etag: parts
+            .headers
+            .get("etag")
+            .and_then(|tag| tag.to_str().ok())
+            .map(str::to_owned),
         body: Vec::new(),
     };
     // Only a 200 has a body that anyone reads.
     while answer.status == STATUS_OK {
-        let Some(frame) = body.frame().await else { break };
+        let Some(frame) = body.frame().await else {
+            break;
+        };
         let frame = frame.map_err(|_| FetchError::Unreachable)?;
-        let Some(chunk) = frame.data_ref() else { continue };
+        let Some(chunk) = frame.data_ref() else {
+            continue;
+        };
         if answer.body.len().saturating_add(chunk.len()) > bytes_max {
             return Err(FetchError::TooLarge);
         }
@@ -93,7 +116,11 @@ async fn answer(response: Response, bytes_max: usize) -> Result<Answer, FetchErr
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
-    let values: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let values: Vec<_> = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     (!values.is_empty()).then(|| values.join(","))
 }
 

@@ -30,11 +30,18 @@ pub(crate) fn issuer_of(claims: &JsonObject) -> Result<&str, TokenError> {
 
 /// `aud` must name an accepted audience and nobody else (RFC 7519 §4.1.3): a token that another
 /// party may present too is not evidence of who presents it here.
-pub(crate) fn require_audience(claims: &JsonObject, issuer: &TrustedIssuer) -> Result<(), TokenError> {
+pub(crate) fn require_audience(
+    claims: &JsonObject,
+    issuer: &TrustedIssuer,
+) -> Result<(), TokenError> {
     let audience = match claims.get("aud") {
         None => return Err(TokenError::ClaimMissing(AUD)),
         Some(Json::Text(audience)) => audience,
-        Some(Json::Array(audiences)) if audiences.iter().all(|audience| audience.as_text().is_some()) => {
+        Some(Json::Array(audiences))
+            if audiences
+                .iter()
+                .all(|audience| audience.as_text().is_some()) =>
+        {
             match audiences.as_slice() {
                 [Json::Text(audience)] => audience,
                 _ => return Err(TokenError::AudienceMismatch),
@@ -42,7 +49,11 @@ pub(crate) fn require_audience(claims: &JsonObject, issuer: &TrustedIssuer) -> R
         }
         Some(_) => return Err(TokenError::ClaimInvalid(AUD)),
     };
-    if issuer.accepts_audience(audience) { Ok(()) } else { Err(TokenError::AudienceMismatch) }
+    if issuer.accepts_audience(audience) {
+        Ok(())
+    } else {
+        Err(TokenError::AudienceMismatch)
+    }
 }
 
 /// The times of a token that is valid.
@@ -84,7 +95,11 @@ fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeco
         Some(Json::Float(seconds)) => whole_seconds(*seconds).ok_or_else(invalid)?,
         Some(_) => return Err(invalid()),
     };
-    if seconds > NUMERIC_DATE_MAX { Err(invalid()) } else { Ok(Some(UnixSeconds(seconds))) }
+    if seconds > NUMERIC_DATE_MAX {
+        Err(invalid())
+    } else {
+        Ok(Some(UnixSeconds(seconds)))
+    }
 }
 
 #[expect(
@@ -95,7 +110,9 @@ fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeco
 )]
 fn whole_seconds(seconds: f64) -> Option<u64> {
     let whole = seconds.floor();
-    (0.0..=NUMERIC_DATE_MAX as f64).contains(&whole).then_some(whole as u64)
+    (0.0..=NUMERIC_DATE_MAX as f64)
+        .contains(&whole)
+        .then_some(whole as u64)
 }
 
 /// `sub` is required (RFC 7523 §3, rule 2).
@@ -108,7 +125,11 @@ pub(crate) fn subject_of(claims: &JsonObject) -> Result<&str, TokenError> {
 /// 1 to [`SUB_BYTES_MAX`] bytes and no control character.
 pub(crate) fn require_subject_limits(subject: &str) -> Result<(), TokenError> {
     let fits = (1..=SUB_BYTES_MAX).contains(&subject.len());
-    if fits && !subject.chars().any(char::is_control) { Ok(()) } else { Err(TokenError::ClaimInvalid(SUB)) }
+    if fits && !subject.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err(TokenError::ClaimInvalid(SUB))
+    }
 }
 
 /// `jti` is optional; without it a replay guard uses the signing input.

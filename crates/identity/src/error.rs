@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use vouchsafe_jose::{JsonError, JwsError, KeyLookupError, KeySetError, Malformed, SignatureInvalid};
+use vouchsafe_jose::{
+    JsonError, JwsError, KeyLookupError, KeySetError, Malformed, SignatureInvalid,
+};
 
 use crate::url::UrlRejection;
 

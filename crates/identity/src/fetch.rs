@@ -62,12 +62,18 @@ pub async fn fetch_keys(
 ) -> Result<FetchedKeys, FetchError> {
     let url = match issuer.keys() {
         KeySource::Pinned(pinned) => return pinned_keys(pinned, now),
-        KeySource::JwksUri(url) => KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?,
+        KeySource::JwksUri(url) => {
+            KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?
+        }
         KeySource::Discovery => discover(source, issuer).await?,
     };
     let known_etag = known.as_ref().and_then(|keys| keys.etag.as_deref());
     let answer = source.get(&url, known_etag, KEY_SET_BYTES_MAX).await?;
-    let trusted_until = trusted_until(now, answer.cache_control.as_deref(), issuer.keys_max_age_seconds());
+    let trusted_until = trusted_until(
+        now,
+        answer.cache_control.as_deref(),
+        issuer.keys_max_age_seconds(),
+    );
     match (answer.status, known) {
         (STATUS_OK, _) => accepted(answer.body, usable_etag(answer.etag), trusted_until),
         // A 304 is an answer to a conditional request only.
@@ -78,8 +84,12 @@ pub async fn fetch_keys(
     }
 }
 
-async fn discover(source: &impl DocumentSource, issuer: &TrustedIssuer) -> Result<KeyUrl, FetchError> {
-    let url = KeyUrl::of_discovery(issuer.issuer(), issuer.development()).map_err(FetchError::UrlRefused)?;
+async fn discover(
+    source: &impl DocumentSource,
+    issuer: &TrustedIssuer,
+) -> Result<KeyUrl, FetchError> {
+    let url = KeyUrl::of_discovery(issuer.issuer(), issuer.development())
+        .map_err(FetchError::UrlRefused)?;
     let answer = source.get(&url, None, DISCOVERY_BYTES_MAX).await?;
     match answer.status {
         STATUS_OK => discovery::jwks_url(&answer.body, issuer),
@@ -94,23 +104,37 @@ fn pinned_keys(pinned: &PinnedKeys, now: UnixSeconds) -> Result<FetchedKeys, Fet
     accepted(pinned.document.clone().into_bytes(), None, pinned.expires)
 }
 
-fn accepted(document: Vec<u8>, etag: Option<String>, trusted_until: UnixSeconds) -> Result<FetchedKeys, FetchError> {
+fn accepted(
+    document: Vec<u8>,
+    etag: Option<String>,
+    trusted_until: UnixSeconds,
+) -> Result<FetchedKeys, FetchError> {
     if document.len() > KEY_SET_BYTES_MAX {
         return Err(FetchError::TooLarge);
     }
-    let set = KeySet::parse(&document).map_err(|error| FetchError::DocumentInvalid(DocumentError::KeySet(error)))?;
+    let set = KeySet::parse(&document)
+        .map_err(|error| FetchError::DocumentInvalid(DocumentError::KeySet(error)))?;
     if set.is_empty() {
         return Err(FetchError::DocumentInvalid(DocumentError::NoUsableKey));
     }
     let digest = sha256_hex(&document);
     let not_utf8 = |_| FetchError::DocumentInvalid(DocumentError::Digest);
     let document = String::from_utf8(document).map_err(not_utf8)?;
-    Ok(FetchedKeys { digest, document, trusted_until, etag })
+    Ok(FetchedKeys {
+        digest,
+        document,
+        trusted_until,
+        etag,
+    })
 }
 
 /// An entity tag that can be sent back (RFC 9110 §8.8.3).
 fn usable_etag(etag: Option<String>) -> Option<String> {
-    etag.filter(|tag| tag.len() <= ETAG_BYTES_MAX && !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic()))
+    etag.filter(|tag| {
+        tag.len() <= ETAG_BYTES_MAX
+            && !tag.is_empty()
+            && tag.bytes().all(|byte| byte.is_ascii_graphic())
+    })
 }
 
 #[cfg(test)]

@@ -1,1 +1,358 @@
+use std::cell::RefCell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use serde_json::json;
+use vouchsafe_jose::{JsonError, KeySetError};
+
 use super::*;
+use crate::issuer::IssuerRecord;
+use crate::testkit::{self, ISSUER};
+use crate::url::UrlRejection;
+
+const NOW: UnixSeconds = UnixSeconds(testkit::NOW);
+const JWKS_URL: &str = "https://keys.example/jwks";
+const DISCOVERY_URL: &str = "https://issuer.example/.well-known/openid-configuration";
+
+type Outcome = Result<Answer, FetchError>;
+
+/// Answers URLs from a list and notes each request with its entity tag.
+struct Network {
+    answers: Vec<(&'static str, Outcome)>,
+    asked: RefCell<Vec<(String, Option<String>)>>,
+}
+
+impl Network {
+    fn new(answers: Vec<(&'static str, Outcome)>) -> Self {
+        Self {
+            answers,
+            asked: RefCell::default(),
+        }
+    }
+}
+
+impl DocumentSource for Network {
+    async fn get(&self, url: &KeyUrl, known_etag: Option<&str>, _bytes_max: usize) -> Outcome {
+        self.asked
+            .borrow_mut()
+            .push((url.as_str().to_owned(), known_etag.map(str::to_owned)));
+        let answer = self
+            .answers
+            .iter()
+            .find(|(known, _)| *known == url.as_str());
+        answer.map_or(Err(FetchError::Unreachable), |(_, outcome)| outcome.clone())
+    }
+}
+
+fn ok(body: impl Into<Vec<u8>>) -> Outcome {
+    Ok(Answer {
+        status: 200,
+        body: body.into(),
+        ..Answer::default()
+    })
+}
+
+fn status(status: u16) -> Outcome {
+    Ok(Answer {
+        status,
+        ..Answer::default()
+    })
+}
+
+fn discovery(issuer: &str, jwks_uri: &str) -> Outcome {
+    ok(json!({"issuer": issuer, "jwks_uri": jwks_uri, "extra": [1]}).to_string())
+}
+
+fn issuer(keys: KeySource) -> TrustedIssuer {
+    TrustedIssuer::try_from(IssuerRecord {
+        keys,
+        ..testkit::issuer_record()
+    })
+    .unwrap()
+}
+
+/// Runs a future whose every part is ready at once.
+fn now_or_never<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the fake network never waits"),
+    }
+}
+
+fn fetch(
+    source: &Network,
+    keys: KeySource,
+    known: Option<FetchedKeys>,
+) -> Result<FetchedKeys, FetchError> {
+    now_or_never(fetch_keys(source, &issuer(keys), known, NOW))
+}
+
+fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> FetchedKeys {
+    let document = testkit::key_set_document();
+    FetchedKeys {
+        digest: sha256_hex(document.as_bytes()),
+        document,
+        trusted_until,
+        etag: etag.map(str::to_owned),
+    }
+}
+
+#[test]
+fn finds_keys_by_discovery() {
+    let answer = Answer {
+        status: 200,
+        cache_control: Some("max-age=60".to_owned()),
+        etag: Some("\"v1\"".to_owned()),
+        body: testkit::key_set_document().into_bytes(),
+    };
+    let network = Network::new(vec![
+        (DISCOVERY_URL, discovery(ISSUER, JWKS_URL)),
+        (JWKS_URL, Ok(answer)),
+    ]);
+    assert_eq!(
+        fetch(&network, KeySource::Discovery, None),
+        Ok(fetched(Some("\"v1\""), NOW.plus(60)))
+    );
+    let asked = [
+        (DISCOVERY_URL.to_owned(), None),
+        (JWKS_URL.to_owned(), None),
+    ];
+    assert_eq!(*network.asked.borrow(), asked);
+}
+
+#[test]
+fn finds_keys_at_a_configured_url_without_discovery() {
+    let network = Network::new(vec![(JWKS_URL, ok(testkit::key_set_document()))]);
+    assert_eq!(
+        fetch(&network, KeySource::JwksUri(JWKS_URL.to_owned()), None),
+        Ok(fetched(None, NOW.plus(300)))
+    );
+}
+
+#[test]
+fn renews_keys_that_did_not_change() {
+    let unchanged = Answer {
+        status: 304,
+        cache_control: Some("max-age=100".to_owned()),
+        ..Answer::default()
+    };
+    let network = Network::new(vec![(JWKS_URL, Ok(unchanged))]);
+    let source = || KeySource::JwksUri(JWKS_URL.to_owned());
+    let known = fetched(Some("\"v1\""), UnixSeconds(1));
+    assert_eq!(
+        fetch(&network, source(), Some(known)),
+        Ok(fetched(Some("\"v1\""), NOW.plus(100)))
+    );
+    assert_eq!(network.asked.borrow()[0].1.as_deref(), Some("\"v1\""));
+    // Unasked, a 304 renews nothing.
+    assert_eq!(
+        fetch(&network, source(), None),
+        Err(FetchError::Status(304))
+    );
+    assert_eq!(
+        fetch(&network, source(), Some(fetched(None, UnixSeconds(1)))),
+        Err(FetchError::Status(304))
+    );
+}
+
+/// A removed key is gone with the next fetch, whatever was known (peers §5.1, 2).
+#[test]
+fn replaces_keys_that_changed() {
+    let changed = json!({"keys": [testkit::TestKey::stranger("ES256").jwk("new")]}).to_string();
+    let network = Network::new(vec![(JWKS_URL, ok(changed.clone()))]);
+    let known = fetched(Some("\"v1\""), NOW.plus(1));
+    let keys = fetch(
+        &network,
+        KeySource::JwksUri(JWKS_URL.to_owned()),
+        Some(known),
+    )
+    .unwrap();
+    assert_eq!((keys.document, keys.etag), (changed, None));
+}
+
+#[test]
+fn keeps_entity_tags_that_can_be_sent_back() {
+    let long = "x".repeat(ETAG_BYTES_MAX + 1);
+    let longest = "x".repeat(ETAG_BYTES_MAX);
+    for (etag, kept) in [
+        ("W/\"a\"", true),
+        (longest.as_str(), true),
+        (&long, false),
+        ("", false),
+        ("a\r\nb", false),
+        ("é", false),
+    ] {
+        assert_eq!(usable_etag(Some(etag.to_owned())).is_some(), kept, "{etag}");
+    }
+}
+
+fn check_jwks(answer: Outcome, expected: FetchError) {
+    let network = Network::new(vec![(JWKS_URL, answer)]);
+    let outcome = fetch(
+        &network,
+        KeySource::JwksUri(JWKS_URL.to_owned()),
+        Some(fetched(Some("\"v1\""), NOW.plus(1))),
+    );
+    assert_eq!(outcome, Err(expected));
+}
+
+#[test]
+fn rejects_answers_that_bring_no_keys() {
+    let key_set = |error| FetchError::DocumentInvalid(DocumentError::KeySet(error));
+    for code in [
+        201, 204, 206, 301, 302, 303, 307, 308, 400, 404, 429, 500, 503,
+    ] {
+        check_jwks(status(code), FetchError::Status(code));
+    }
+    check_jwks(Err(FetchError::TimedOut), FetchError::TimedOut);
+    check_jwks(Err(FetchError::Unreachable), FetchError::Unreachable);
+    check_jwks(
+        ok("<html><body>Sign in</body></html>"),
+        key_set(KeySetError::Json(JsonError::Syntax)),
+    );
+    check_jwks(ok(""), key_set(KeySetError::Json(JsonError::Syntax)));
+    check_jwks(ok("{}"), key_set(KeySetError::KeysMissing));
+    check_jwks(
+        ok(r#"{"keys":[]}"#),
+        FetchError::DocumentInvalid(DocumentError::NoUsableKey),
+    );
+    check_jwks(
+        ok(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#),
+        key_set(KeySetError::SecretKey),
+    );
+    check_jwks(
+        ok(format!(r#"{{"keys":[{}{{}}]}}"#, "{},".repeat(499))),
+        key_set(KeySetError::TooManyKeys),
+    );
+    check_jwks(ok(vec![b' '; 1024 * 1024]), FetchError::TooLarge);
+    check_jwks(
+        ok(vec![0xff; 10]),
+        key_set(KeySetError::Json(JsonError::NotUtf8)),
+    );
+}
+
+fn check_discovery(answer: Outcome, expected: FetchError) {
+    let network = Network::new(vec![
+        (DISCOVERY_URL, answer),
+        (JWKS_URL, ok(testkit::key_set_document())),
+    ]);
+    assert_eq!(fetch(&network, KeySource::Discovery, None), Err(expected));
+    assert_eq!(
+        network.asked.borrow().len(),
+        1,
+        "no further document is asked for"
+    );
+}
+
+#[test]
+fn rejects_discovery_documents_of_another_issuer() {
+    for other in [
+        "https://other.example",
+        "https://issuer.example/",
+        "https://ISSUER.example",
+        "http://issuer.example",
+        "",
+    ] {
+        check_discovery(discovery(other, JWKS_URL), FetchError::IssuerMismatch);
+    }
+}
+
+#[test]
+fn rejects_discovery_documents_that_lead_to_refused_urls() {
+    for (jwks_uri, rejection) in [
+        ("http://keys.example/jwks", UrlRejection::Scheme),
+        ("https://169.254.169.254/jwks", UrlRejection::Address),
+        ("https://localhost/jwks", UrlRejection::Address),
+        ("https://a@keys.example/jwks", UrlRejection::Userinfo),
+        ("https://keys.example/jwks#x", UrlRejection::Fragment),
+        ("/jwks", UrlRejection::Scheme),
+    ] {
+        check_discovery(
+            discovery(ISSUER, jwks_uri),
+            FetchError::UrlRefused(rejection),
+        );
+    }
+}
+
+#[test]
+fn rejects_discovery_answers_that_are_no_discovery_documents() {
+    let invalid = FetchError::DocumentInvalid;
+    check_discovery(status(302), FetchError::Status(302));
+    check_discovery(status(304), FetchError::Status(304));
+    check_discovery(status(404), FetchError::Status(404));
+    check_discovery(
+        ok("<html>"),
+        invalid(DocumentError::Discovery(JsonError::Syntax)),
+    );
+    check_discovery(
+        ok("[]"),
+        invalid(DocumentError::Discovery(JsonError::NotAnObject)),
+    );
+    check_discovery(ok("{}"), invalid(DocumentError::DiscoveryMember("issuer")));
+    check_discovery(
+        ok(json!({"issuer": [ISSUER]}).to_string()),
+        invalid(DocumentError::DiscoveryMember("issuer")),
+    );
+    check_discovery(
+        ok(json!({"issuer": ISSUER}).to_string()),
+        invalid(DocumentError::DiscoveryMember("jwks_uri")),
+    );
+    let twice = format!(r#"{{"issuer":"{ISSUER}","issuer":"{ISSUER}","jwks_uri":"{JWKS_URL}"}}"#);
+    check_discovery(
+        ok(twice),
+        invalid(DocumentError::Discovery(JsonError::DuplicateMember)),
+    );
+}
+
+#[test]
+fn bounds_the_discovery_document() {
+    let document = json!({"issuer": ISSUER, "jwks_uri": JWKS_URL}).to_string();
+    let padded = |bytes: usize| format!("{document}{}", " ".repeat(bytes - document.len()));
+    let network = Network::new(vec![
+        (DISCOVERY_URL, ok(padded(DISCOVERY_BYTES_MAX))),
+        (JWKS_URL, ok(testkit::key_set_document())),
+    ]);
+    assert!(fetch(&network, KeySource::Discovery, None).is_ok());
+    check_discovery(ok(padded(DISCOVERY_BYTES_MAX + 1)), FetchError::TooLarge);
+}
+
+#[test]
+fn asks_nobody_where_the_configured_url_is_refused() {
+    for (keys, rejection) in [
+        (
+            KeySource::JwksUri("https://127.0.0.1/jwks".to_owned()),
+            UrlRejection::Address,
+        ),
+        (
+            KeySource::JwksUri("http://keys.example/jwks".to_owned()),
+            UrlRejection::Scheme,
+        ),
+    ] {
+        let network = Network::new(Vec::new());
+        assert_eq!(
+            fetch(&network, keys, None),
+            Err(FetchError::UrlRefused(rejection))
+        );
+        assert_eq!(network.asked.borrow().len(), 0);
+    }
+}
+
+#[test]
+fn takes_pinned_keys_from_the_bundle_until_they_expire() {
+    let pinned = |expires| {
+        KeySource::Pinned(PinnedKeys {
+            document: testkit::key_set_document(),
+            expires,
+        })
+    };
+    let network = Network::new(Vec::new());
+    assert_eq!(
+        fetch(&network, pinned(NOW.plus(1)), None),
+        Ok(fetched(None, NOW.plus(1)))
+    );
+    assert_eq!(
+        fetch(&network, pinned(NOW), None),
+        Err(FetchError::PinnedKeysExpired)
+    );
+    assert_eq!(network.asked.borrow().len(), 0);
+}

@@ -87,7 +87,10 @@ impl TrustedIssuer {
     }
 
     pub(crate) fn accepts_audience(&self, audience: &str) -> bool {
-        self.record.audiences.iter().any(|accepted| accepted == audience)
+        self.record
+            .audiences
+            .iter()
+            .any(|accepted| accepted == audience)
     }
 
     pub(crate) fn keys_max_age_seconds(&self) -> u64 {
@@ -120,12 +123,25 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
         if record.leeway_seconds > LEEWAY_SECONDS_MAX {
             return Err(IssuerError::Leeway);
         }
-        let algorithms = record.algorithms.iter().map(|name| Algorithm::from_name(name)).collect::<Option<Vec<_>>>();
-        let algorithms = algorithms.filter(|list| !list.is_empty()).ok_or(IssuerError::Algorithms)?;
-        let provider = Provider::named(&record.provider, &record.claims).ok_or(IssuerError::Provider)?;
-        let parse = |text: &String| SubjectTemplate::parse(text, |name| provider.is_text_claim(name));
+        let algorithms = record
+            .algorithms
+            .iter()
+            .map(|name| Algorithm::from_name(name))
+            .collect::<Option<Vec<_>>>();
+        let algorithms = algorithms
+            .filter(|list| !list.is_empty())
+            .ok_or(IssuerError::Algorithms)?;
+        let provider =
+            Provider::named(&record.provider, &record.claims).ok_or(IssuerError::Provider)?;
+        let parse =
+            |text: &String| SubjectTemplate::parse(text, |name| provider.is_text_claim(name));
         let subject_template = record.subject_template.as_ref().map(parse).transpose()?;
-        Ok(Self { provider, algorithms, subject_template, record })
+        Ok(Self {
+            provider,
+            algorithms,
+            subject_template,
+            record,
+        })
     }
 }
 

@@ -44,14 +44,20 @@ pub struct KeySetCache {
 impl KeySetCache {
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self {
+            entries: Vec::new(),
+        }
     }
 
     /// The key set of `document`, whose digest is said to be `digest`.
     ///
     /// # Errors
     /// The digest is another one, or the document is not a usable key set.
-    pub fn get_or_parse(&mut self, digest: &str, document: &str) -> Result<Rc<KeySet>, DocumentError> {
+    pub fn get_or_parse(
+        &mut self,
+        digest: &str,
+        document: &str,
+    ) -> Result<Rc<KeySet>, DocumentError> {
         if let Some(at) = self.entries.iter().position(|(known, _)| known == digest) {
             let entry = self.entries.remove(at);
             let set = Rc::clone(&entry.1);
@@ -72,5 +78,87 @@ impl KeySetCache {
 
 /// Lower-case hex SHA-256.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_jose::{JsonError, KeySetError};
+
+    use super::*;
+
+    fn document(number: usize) -> String {
+        format!("{{\"keys\":[]}}{}", " ".repeat(number))
+    }
+
+    fn digest(document: &str) -> String {
+        sha256_hex(document.as_bytes())
+    }
+
+    #[test]
+    fn names_documents_by_their_sha256() {
+        assert_eq!(
+            sha256_hex(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn parses_a_document_once() {
+        let mut cache = KeySetCache::new();
+        let text = document(0);
+        let first = cache.get_or_parse(&digest(&text), &text).unwrap();
+        let again = cache.get_or_parse(&digest(&text), &text).unwrap();
+        assert!(Rc::ptr_eq(&first, &again));
+    }
+
+    #[test]
+    fn rejects_documents_under_another_digest() {
+        let mut cache = KeySetCache::new();
+        for wrong in [
+            digest("other"),
+            digest(&document(0)).to_uppercase(),
+            String::new(),
+        ] {
+            assert_eq!(
+                cache.get_or_parse(&wrong, &document(0)).map(|_| ()),
+                Err(DocumentError::Digest)
+            );
+        }
+        let invalid = cache.get_or_parse(&digest("x"), "x").map(|_| ());
+        assert_eq!(
+            invalid,
+            Err(DocumentError::KeySet(KeySetError::Json(JsonError::Syntax)))
+        );
+        assert_eq!(cache.entries.len(), 0);
+    }
+
+    #[test]
+    fn forgets_the_least_recently_used_set() {
+        let mut cache = KeySetCache::new();
+        for number in 0..KEY_SETS_MAX {
+            cache
+                .get_or_parse(&digest(&document(number)), &document(number))
+                .unwrap();
+        }
+        assert_eq!(cache.entries.len(), KEY_SETS_MAX);
+        cache
+            .get_or_parse(&digest(&document(0)), &document(0))
+            .unwrap();
+        cache
+            .get_or_parse(&digest(&document(KEY_SETS_MAX)), &document(KEY_SETS_MAX))
+            .unwrap();
+        assert_eq!(cache.entries.len(), KEY_SETS_MAX);
+        let holds = |number: usize| {
+            cache
+                .entries
+                .iter()
+                .any(|(known, _)| *known == digest(&document(number)))
+        };
+        assert!(holds(0) && holds(2) && holds(KEY_SETS_MAX));
+        assert!(!holds(1));
+    }
 }

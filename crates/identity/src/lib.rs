@@ -16,6 +16,8 @@ mod issuer;
 mod key_cache;
 pub mod providers;
 mod template;
+#[cfg(test)]
+mod testkit;
 mod time;
 mod url;
 mod verify;
@@ -25,7 +27,9 @@ pub use discovery::DISCOVERY_BYTES_MAX;
 pub use error::{ClaimName, DocumentError, FetchError, TokenError};
 pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, FetchedKeys, fetch_keys};
 pub use freshness::KEYS_AGE_SECONDS_MIN;
-pub use issuer::{IssuerError, IssuerRecord, KeySource, LEEWAY_SECONDS_MAX, PinnedKeys, TrustedIssuer};
+pub use issuer::{
+    IssuerError, IssuerRecord, KeySource, LEEWAY_SECONDS_MAX, PinnedKeys, TrustedIssuer,
+};
 pub use key_cache::{KEY_SETS_MAX, KeySetCache, TrustedKeys};
 pub use providers::{Attribute, AttributeValue, ClaimType, DeclaredClaim};
 pub use template::{SubjectTemplate, TEMPLATE_BYTES_MAX, TemplateError};

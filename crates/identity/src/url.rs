@@ -79,7 +79,10 @@ fn require_fetchable(text: &str, development: bool) -> Result<(), UrlRejection> 
     if text.contains('#') {
         return Err(UrlRejection::Fragment);
     }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+    if !text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    {
         return Err(UrlRejection::Malformed);
     }
     let encrypted = text.starts_with("https://");
@@ -108,10 +111,18 @@ impl Host {
             return Err(UrlRejection::Userinfo);
         }
         let host = uri.host().ok_or(UrlRejection::Host)?;
-        require_plain_port(authority.strip_prefix(host).ok_or(UrlRejection::Malformed)?)?;
+        require_plain_port(
+            authority
+                .strip_prefix(host)
+                .ok_or(UrlRejection::Malformed)?,
+        )?;
         if let Some(literal) = host.strip_prefix('[') {
-            let address = literal.strip_suffix(']').and_then(|text| text.parse::<Ipv6Addr>().ok());
-            return address.map(|address| Self::of_address(address.is_loopback())).ok_or(UrlRejection::Host);
+            let address = literal
+                .strip_suffix(']')
+                .and_then(|text| text.parse::<Ipv6Addr>().ok());
+            return address
+                .map(|address| Self::of_address(address.is_loopback()))
+                .ok_or(UrlRejection::Host);
         }
         if let Ok(address) = host.parse::<Ipv4Addr>() {
             return Ok(Self::of_address(address.is_loopback()));
@@ -120,30 +131,48 @@ impl Host {
     }
 
     const fn of_address(loopback: bool) -> Self {
-        if loopback { Self::Loopback } else { Self::Address }
+        if loopback {
+            Self::Loopback
+        } else {
+            Self::Address
+        }
     }
 
     fn of_name(host: &str) -> Result<Self, UrlRejection> {
         let labels_fit = host.split('.').all(is_dns_label);
         let last = host.rsplit('.').next().unwrap_or(host).to_ascii_lowercase();
         // `127.1`, `0x7f000001` and `2130706433` are addresses to many resolvers.
-        let ends_in_number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
+        let ends_in_number =
+            last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
         if !labels_fit || ends_in_number || host.len() > DNS_NAME_BYTES_MAX {
             return Err(UrlRejection::Host);
         }
-        Ok(if last == "localhost" { Self::Loopback } else { Self::Name })
+        Ok(if last == "localhost" {
+            Self::Loopback
+        } else {
+            Self::Name
+        })
     }
 }
 
 fn is_dns_label(label: &str) -> bool {
-    let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    (1..=DNS_LABEL_BYTES_MAX).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
+    let plain = label
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (1..=DNS_LABEL_BYTES_MAX).contains(&label.len())
+        && plain
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 /// What follows the host must be nothing or `:` and a port in its one decimal spelling.
 fn require_plain_port(after_host: &str) -> Result<(), UrlRejection> {
     let Some(port) = after_host.strip_prefix(':') else {
-        return if after_host.is_empty() { Ok(()) } else { Err(UrlRejection::Malformed) };
+        return if after_host.is_empty() {
+            Ok(())
+        } else {
+            Err(UrlRejection::Malformed)
+        };
     };
     match port.parse::<u16>() {
         Ok(number) if number > 0 && number.to_string() == port => Ok(()),

@@ -121,36 +121,56 @@ fn require_signature(
     keys: &TrustedKeys,
     now: UnixSeconds,
 ) -> Result<(), TokenError> {
-    let pinned_expired = matches!(issuer.keys(), KeySource::Pinned(pinned) if now >= pinned.expires);
-    let set = keys.at(now).filter(|_| !pinned_expired).ok_or(TokenError::KeyUnusable)?;
+    let pinned_expired =
+        matches!(issuer.keys(), KeySource::Pinned(pinned) if now >= pinned.expires);
+    let set = keys
+        .at(now)
+        .filter(|_| !pinned_expired)
+        .ok_or(TokenError::KeyUnusable)?;
     let key = set.find(jws.kid(), jws.algorithm())?;
     Ok(key.verify(jws.signing_input().as_bytes(), jws.signature())?)
 }
 
 fn parse_claims(payload: &[u8]) -> Result<JsonObject, TokenError> {
-    let claims = JsonObject::parse(payload).map_err(|error| TokenError::Malformed(Malformed::Payload(error)))?;
+    let claims = JsonObject::parse(payload)
+        .map_err(|error| TokenError::Malformed(Malformed::Payload(error)))?;
     if claims.len() > CLAIMS_MAX {
         return Err(TokenError::Malformed(Malformed::TooManyClaims));
     }
     Ok(claims)
 }
 
-fn subject(issuer: &TrustedIssuer, sub: &str, attributes: &[Attribute]) -> Result<String, TokenError> {
+fn subject(
+    issuer: &TrustedIssuer,
+    sub: &str,
+    attributes: &[Attribute],
+) -> Result<String, TokenError> {
     let Some(template) = issuer.subject_template() else {
         return Ok(sub.to_owned());
     };
-    let subject = template.fill(|name| if name == "sub" { Some(sub) } else { text_attribute(attributes, name) })?;
+    let subject = template.fill(|name| {
+        if name == "sub" {
+            Some(sub)
+        } else {
+            text_attribute(attributes, name)
+        }
+    })?;
     claims::require_subject_limits(&subject)?;
     Ok(subject)
 }
 
 fn text_attribute<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
-    attributes.iter().find_map(|attribute| match &attribute.value {
-        AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
-        AttributeValue::Text(_) | AttributeValue::Boolean(_) | AttributeValue::Integer(_) | AttributeValue::TextSet(_) => None,
-    })
+    attributes
+        .iter()
+        .find_map(|attribute| match &attribute.value {
+            AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
+            AttributeValue::Text(_)
+            | AttributeValue::Boolean(_)
+            | AttributeValue::Integer(_)
+            | AttributeValue::TextSet(_) => None,
+        })
 }
 
 #[cfg(test)]
-#[path = "verify_tests.rs"]
+#[path = "verify_tests/mod.rs"]
 mod tests;

@@ -30,7 +30,12 @@ impl Json {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) | Self::Array(_) | Self::Object(_) => None,
+            Self::Null
+            | Self::Boolean(_)
+            | Self::Integer(_)
+            | Self::Float(_)
+            | Self::Array(_)
+            | Self::Object(_) => None,
         }
     }
 
@@ -38,7 +43,12 @@ impl Json {
     pub fn as_array(&self) -> Option<&[Json]> {
         match self {
             Self::Array(items) => Some(items),
-            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) | Self::Text(_) | Self::Object(_) => None,
+            Self::Null
+            | Self::Boolean(_)
+            | Self::Integer(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::Object(_) => None,
         }
     }
 
@@ -46,7 +56,12 @@ impl Json {
     pub fn as_object(&self) -> Option<&JsonObject> {
         match self {
             Self::Object(object) => Some(object),
-            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) | Self::Text(_) | Self::Array(_) => None,
+            Self::Null
+            | Self::Boolean(_)
+            | Self::Integer(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::Array(_) => None,
         }
     }
 }
@@ -63,9 +78,12 @@ impl JsonObject {
     pub fn parse(document: &[u8]) -> Result<Self, JsonError> {
         match parse(document)? {
             Json::Object(object) => Ok(object),
-            Json::Null | Json::Boolean(_) | Json::Integer(_) | Json::Float(_) | Json::Text(_) | Json::Array(_) => {
-                Err(JsonError::NotAnObject)
-            }
+            Json::Null
+            | Json::Boolean(_)
+            | Json::Integer(_)
+            | Json::Float(_)
+            | Json::Text(_)
+            | Json::Array(_) => Err(JsonError::NotAnObject),
         }
     }
 
@@ -109,9 +127,12 @@ fn parse(document: &[u8]) -> Result<Json, JsonError> {
     let text = std::str::from_utf8(document).map_err(|_| JsonError::NotUtf8)?;
     let reason = Cell::new(JsonError::Syntax);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict { levels_left: JSON_DEPTH_MAX, reason: &reason }
-        .deserialize(&mut deserializer)
-        .map_err(|_| reason.get())?;
+    let value = Strict {
+        levels_left: JSON_DEPTH_MAX,
+        reason: &reason,
+    }
+    .deserialize(&mut deserializer)
+    .map_err(|_| reason.get())?;
     deserializer.end().map_err(|_| JsonError::Syntax)?;
     Ok(value)
 }
@@ -131,7 +152,10 @@ impl Strict<'_> {
 
     fn descend<E: Error>(&self) -> Result<Self, E> {
         match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self { levels_left, ..*self }),
+            Some(levels_left) => Ok(Self {
+                levels_left,
+                ..*self
+            }),
             None => Err(self.refuse(JsonError::TooDeep)),
         }
     }
@@ -169,7 +193,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Json, E> {
-        if value.is_finite() { Ok(Json::Float(value)) } else { Err(self.refuse(JsonError::Syntax)) }
+        if value.is_finite() {
+            Ok(Json::Float(value))
+        } else {
+            Err(self.refuse(JsonError::Syntax))
+        }
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {

@@ -13,7 +13,14 @@ fn nested(levels: usize) -> String {
 
 #[test]
 fn accepts_plain_objects() {
-    for document in ["{}", " { } ", r#"{"a":null}"#, r#"{"a":[],"b":{"a":1}}"#, "{\"a\":\"\u{1d11e}\"}", r#"{"a":"\ud834\udd1e"}"#] {
+    for document in [
+        "{}",
+        " { } ",
+        r#"{"a":null}"#,
+        r#"{"a":[],"b":{"a":1}}"#,
+        "{\"a\":\"\u{1d11e}\"}",
+        r#"{"a":"\ud834\udd1e"}"#,
+    ] {
         check(document.as_bytes(), Ok(()));
     }
 }
@@ -39,17 +46,33 @@ fn rejects_duplicate_members_at_any_depth() {
 #[test]
 fn rejects_nesting_beyond_the_limit() {
     check(nested(JSON_DEPTH_MAX).as_bytes(), Ok(()));
-    check(nested(JSON_DEPTH_MAX + 1).as_bytes(), Err(JsonError::TooDeep));
+    check(
+        nested(JSON_DEPTH_MAX + 1).as_bytes(),
+        Err(JsonError::TooDeep),
+    );
     check(nested(100).as_bytes(), Err(JsonError::TooDeep));
     check(nested(100_000).as_bytes(), Err(JsonError::TooDeep));
-    let objects = format!("{}1{}", r#"{"a":"#.repeat(JSON_DEPTH_MAX), "}".repeat(JSON_DEPTH_MAX));
+    let objects = format!(
+        "{}1{}",
+        r#"{"a":"#.repeat(JSON_DEPTH_MAX),
+        "}".repeat(JSON_DEPTH_MAX)
+    );
     check(objects.as_bytes(), Ok(()));
-    check(format!(r#"{{"a":{objects}}}"#).as_bytes(), Err(JsonError::TooDeep));
+    check(
+        format!(r#"{{"a":{objects}}}"#).as_bytes(),
+        Err(JsonError::TooDeep),
+    );
 }
 
 #[test]
 fn rejects_what_is_not_utf8() {
-    for document in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\":\"\xc0\xaf\"}", b"{\"a\":\"\xed\xa0\x80\"}", b"\xff\xfe{\0}\0", b"{\"\x80\":1}"] {
+    for document in [
+        &b"{\"a\":\"\xff\"}"[..],
+        b"{\"a\":\"\xc0\xaf\"}",
+        b"{\"a\":\"\xed\xa0\x80\"}",
+        b"\xff\xfe{\0}\0",
+        b"{\"\x80\":1}",
+    ] {
         check(document, Err(JsonError::NotUtf8));
     }
 }
@@ -57,10 +80,37 @@ fn rejects_what_is_not_utf8() {
 #[test]
 fn rejects_what_is_not_well_formed() {
     for document in [
-        "", " ", "{", "}", "{}{}", "{} x", "{}\0", "{a:1}", "{'a':1}", r#"{"a":1,}"#, r#"{"a" 1}"#, r#"{"a":01}"#,
-        r#"{"a":+1}"#, r#"{"a":.5}"#, r#"{"a":1.}"#, r#"{"a":NaN}"#, r#"{"a":Infinity}"#, r#"{"a":-}"#, r#"{"a":0x1}"#,
-        r#"{"a":1e400}"#, r#"{"a":-1e400}"#, r#"{"a":"\ud800"}"#, r#"{"a":"\udc00"}"#, r#"{"a":"\ud800\u0061"}"#,
-        r#"{"a":"\x41"}"#, "{\"a\":\"\n\"}", "{\"a\":1/**/}", "\u{feff}{}", r#"{"a":tru}"#, r#"{"a":True}"#, r#"{"a"}"#,
+        "",
+        " ",
+        "{",
+        "}",
+        "{}{}",
+        "{} x",
+        "{}\0",
+        "{a:1}",
+        "{'a':1}",
+        r#"{"a":1,}"#,
+        r#"{"a" 1}"#,
+        r#"{"a":01}"#,
+        r#"{"a":+1}"#,
+        r#"{"a":.5}"#,
+        r#"{"a":1.}"#,
+        r#"{"a":NaN}"#,
+        r#"{"a":Infinity}"#,
+        r#"{"a":-}"#,
+        r#"{"a":0x1}"#,
+        r#"{"a":1e400}"#,
+        r#"{"a":-1e400}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\udc00"}"#,
+        r#"{"a":"\ud800\u0061"}"#,
+        r#"{"a":"\x41"}"#,
+        "{\"a\":\"\n\"}",
+        "{\"a\":1/**/}",
+        "\u{feff}{}",
+        r#"{"a":tru}"#,
+        r#"{"a":True}"#,
+        r#"{"a"}"#,
         r#"{"\ud800":1}"#,
     ] {
         check(document.as_bytes(), Err(JsonError::Syntax));
@@ -83,11 +133,18 @@ fn keeps_integers_exact() {
         ("18446744073709551615", Json::Integer(i128::from(u64::MAX))),
         ("-9223372036854775808", Json::Integer(i128::from(i64::MIN))),
         // Beyond 64 bits a number is no integer any more.
-        ("18446744073709551616", Json::Float(18_446_744_073_709_551_616.0)),
+        (
+            "18446744073709551616",
+            Json::Float(18_446_744_073_709_551_616.0),
+        ),
         ("1e3", Json::Float(1000.0)),
         ("1.5", Json::Float(1.5)),
     ] {
         let object = JsonObject::parse(format!(r#"{{"a":{text}}}"#).as_bytes());
-        assert_eq!(object.as_ref().map(|object| object.get("a")), Ok(Some(&value)), "{text}");
+        assert_eq!(
+            object.as_ref().map(|object| object.get("a")),
+            Ok(Some(&value)),
+            "{text}"
+        );
     }
 }

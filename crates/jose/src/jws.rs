@@ -136,7 +136,10 @@ impl ProtectedHeader {
     fn parse(encoded: &str) -> Result<Self, JwsError> {
         let bytes = base64url::decode(encoded).ok_or(Malformed::Base64)?;
         let header = JsonObject::parse(&bytes).map_err(Malformed::Header)?;
-        let name = header.get("alg").and_then(Json::as_text).ok_or(Malformed::Algorithm)?;
+        let name = header
+            .get("alg")
+            .and_then(Json::as_text)
+            .ok_or(Malformed::Algorithm)?;
         let algorithm = Algorithm::from_name(name).ok_or(JwsError::AlgorithmNotAllowed)?;
         if PROCESSING_MEMBERS.iter().any(|name| header.contains(name)) {
             return Err(JwsError::CriticalHeader);
@@ -145,11 +148,19 @@ impl ProtectedHeader {
         if kid.as_ref().is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
             return Err(Malformed::Kid.into());
         }
-        Ok(Self { algorithm, kid, typ: optional_text(&header, "typ", Malformed::Typ)? })
+        Ok(Self {
+            algorithm,
+            kid,
+            typ: optional_text(&header, "typ", Malformed::Typ)?,
+        })
     }
 }
 
-fn optional_text(header: &JsonObject, name: &str, error: Malformed) -> Result<Option<String>, Malformed> {
+fn optional_text(
+    header: &JsonObject,
+    name: &str,
+    error: Malformed,
+) -> Result<Option<String>, Malformed> {
     match header.get(name) {
         None => Ok(None),
         Some(Json::Text(text)) => Ok(Some(text.clone())),

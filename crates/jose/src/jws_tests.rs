@@ -10,7 +10,12 @@ fn encode(text: &str) -> String {
 }
 
 fn token_with_header(header: &str) -> String {
-    format!("{}.{}.{}", encode(header), encode("{}"), encode("signature"))
+    format!(
+        "{}.{}.{}",
+        encode(header),
+        encode("{}"),
+        encode("signature")
+    )
 }
 
 fn check(token: &str, expected: Result<(), JwsError>) {
@@ -18,15 +23,25 @@ fn check(token: &str, expected: Result<(), JwsError>) {
 }
 
 fn check_header(header: &str, expected: Result<(), JwsError>) {
-    assert_eq!(UnverifiedJws::parse(&token_with_header(header)).map(|_| ()), expected, "{header}");
+    assert_eq!(
+        UnverifiedJws::parse(&token_with_header(header)).map(|_| ()),
+        expected,
+        "{header}"
+    );
 }
 
 #[test]
 fn reads_header_payload_and_signature() {
     let token = token_with_header(HEADER);
     let jws = UnverifiedJws::parse(&token).unwrap();
-    assert_eq!((jws.algorithm(), jws.kid(), jws.typ()), (Algorithm::Rs256, Some("k"), Some("JWT")));
-    assert_eq!((jws.payload(), jws.signature()), (&b"{}"[..], &b"signature"[..]));
+    assert_eq!(
+        (jws.algorithm(), jws.kid(), jws.typ()),
+        (Algorithm::Rs256, Some("k"), Some("JWT"))
+    );
+    assert_eq!(
+        (jws.payload(), jws.signature()),
+        (&b"{}"[..], &b"signature"[..])
+    );
     assert_eq!(jws.signing_input(), token.rsplit_once('.').unwrap().0);
 }
 
@@ -45,8 +60,14 @@ fn rejects_anything_but_three_parts() {
     ] {
         check(&token, framing);
     }
-    check(&format!(".{payload}.{signature}"), Err(Malformed::Header(JsonError::Syntax).into()));
-    check(&format!("{header}.{payload}."), Err(Malformed::SignatureEmpty.into()));
+    check(
+        &format!(".{payload}.{signature}"),
+        Err(Malformed::Header(JsonError::Syntax).into()),
+    );
+    check(
+        &format!("{header}.{payload}."),
+        Err(Malformed::SignatureEmpty.into()),
+    );
     // An empty payload is base64url; what it must hold is not decided here.
     check(&format!("{header}..{signature}"), Ok(()));
 }
@@ -57,7 +78,9 @@ fn rejects_base64_that_is_not_canonical_base64url() {
     let base64 = Err(Malformed::Base64.into());
     // "cw" is "s"; "cx" decodes to it too, where trailing bits are dropped.
     assert_eq!(signature, "cw");
-    for bad in ["cx", "cw==", "cw=", "c+", "c/", "cw ", " cw", "c\nw", "c", "cw\0", "ćw", "c%77"] {
+    for bad in [
+        "cx", "cw==", "cw=", "c+", "c/", "cw ", " cw", "c\nw", "c", "cw\0", "ćw", "c%77",
+    ] {
         check(&format!("{header}.{payload}.{bad}"), base64);
         check(&format!("{header}.{bad}.{signature}"), base64);
         check(&format!("{bad}.{payload}.{signature}"), base64);
@@ -86,12 +109,38 @@ fn rejects_tokens_over_the_limit_unread() {
 #[test]
 fn rejects_algorithms_that_can_not_be_verified() {
     for name in [
-        "none", "None", "NONE", "nOnE", "none ", " none", "none\\u0000", "n\\u006fne", "HS256", "hs256", "HS512", "rs256", "Rs256",
-        "RS384", "RS512", "PS256", "ES384", "ES512", "ES256K", "EDDSA", "Ed25519", "Ed448", "", "RSA-OAEP", "dir",
+        "none",
+        "None",
+        "NONE",
+        "nOnE",
+        "none ",
+        " none",
+        "none\\u0000",
+        "n\\u006fne",
+        "HS256",
+        "hs256",
+        "HS512",
+        "rs256",
+        "Rs256",
+        "RS384",
+        "RS512",
+        "PS256",
+        "ES384",
+        "ES512",
+        "ES256K",
+        "EDDSA",
+        "Ed25519",
+        "Ed448",
+        "",
+        "RSA-OAEP",
+        "dir",
     ] {
         let header = format!(r#"{{"alg":"{name}"}}"#);
         check_header(&header, Err(JwsError::AlgorithmNotAllowed));
-        check(&format!("{}.{}.", encode(&header), encode("{}")), Err(JwsError::AlgorithmNotAllowed));
+        check(
+            &format!("{}.{}.", encode(&header), encode("{}")),
+            Err(JwsError::AlgorithmNotAllowed),
+        );
     }
 }
 
@@ -109,10 +158,19 @@ fn rejects_headers_whose_members_have_another_type() {
         (r#"{"alg":"RS256","kid":["k"]}"#, Malformed::Kid),
         (r#"{"alg":"RS256","typ":1}"#, Malformed::Typ),
         (r#"{"alg":"RS256","typ":["JWT"]}"#, Malformed::Typ),
-        (r#"{"alg":"none","alg":"RS256"}"#, Malformed::Header(JsonError::DuplicateMember)),
-        (r#"{"alg":"RS256","x":{"a":1,"a":2}}"#, Malformed::Header(JsonError::DuplicateMember)),
-        (r#"["alg","RS256"]"#, Malformed::Header(JsonError::NotAnObject)),
-        (r#"{"alg":"RS256"} "#.trim_end_matches(' ').trim_end_matches('}'), Malformed::Header(JsonError::Syntax)),
+        (
+            r#"{"alg":"none","alg":"RS256"}"#,
+            Malformed::Header(JsonError::DuplicateMember),
+        ),
+        (
+            r#"{"alg":"RS256","x":{"a":1,"a":2}}"#,
+            Malformed::Header(JsonError::DuplicateMember),
+        ),
+        (
+            r#"["alg","RS256"]"#,
+            Malformed::Header(JsonError::NotAnObject),
+        ),
+        (r#"{"alg":"RS256""#, Malformed::Header(JsonError::Syntax)),
     ] {
         check_header(header, Err(error.into()));
     }
@@ -123,19 +181,34 @@ fn bounds_the_key_id() {
     let header_with = |kid: &str| format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#);
     check_header(&header_with(""), Ok(()));
     check_header(&header_with(&"k".repeat(KID_BYTES_MAX)), Ok(()));
-    check_header(&header_with(&"k".repeat(KID_BYTES_MAX + 1)), Err(Malformed::Kid.into()));
+    check_header(
+        &header_with(&"k".repeat(KID_BYTES_MAX + 1)),
+        Err(Malformed::Kid.into()),
+    );
     // Bytes, not characters.
-    check_header(&header_with(&"é".repeat(KID_BYTES_MAX / 2 + 1)), Err(Malformed::Kid.into()));
+    check_header(
+        &header_with(&"é".repeat(KID_BYTES_MAX / 2 + 1)),
+        Err(Malformed::Kid.into()),
+    );
 }
 
 /// RFC 7515 §4.1.11 and RFC 7797 §7: what is not understood must not be ignored.
 #[test]
 fn rejects_headers_that_change_how_a_token_is_read() {
     for member in [
-        r#""crit":[]"#, r#""crit":["exp"]"#, r#""crit":["b64"],"b64":false"#, r#""crit":"b64""#, r#""crit":null"#,
-        r#""b64":false"#, r#""b64":true"#, r#""zip":"DEF""#,
+        r#""crit":[]"#,
+        r#""crit":["exp"]"#,
+        r#""crit":["b64"],"b64":false"#,
+        r#""crit":"b64""#,
+        r#""crit":null"#,
+        r#""b64":false"#,
+        r#""b64":true"#,
+        r#""zip":"DEF""#,
     ] {
-        check_header(&format!(r#"{{"alg":"RS256",{member}}}"#), Err(JwsError::CriticalHeader));
+        check_header(
+            &format!(r#"{{"alg":"RS256",{member}}}"#),
+            Err(JwsError::CriticalHeader),
+        );
     }
 }
 
@@ -144,8 +217,13 @@ fn rejects_headers_that_change_how_a_token_is_read() {
 #[test]
 fn passes_over_keys_and_urls_in_the_header() {
     for member in [
-        r#""jwk":{"kty":"oct","k":"AA"}"#, r#""jku":"https://attacker.example/keys""#, r#""x5u":"file:///etc/passwd""#,
-        r#""x5c":["AA"]"#, r#""x5t":"AA""#, r#""cty":"JWT""#, r#""unknown":1"#,
+        r#""jwk":{"kty":"oct","k":"AA"}"#,
+        r#""jku":"https://attacker.example/keys""#,
+        r#""x5u":"file:///etc/passwd""#,
+        r#""x5c":["AA"]"#,
+        r#""x5t":"AA""#,
+        r#""cty":"JWT""#,
+        r#""unknown":1"#,
     ] {
         check_header(&format!(r#"{{"alg":"RS256",{member}}}"#), Ok(()));
     }

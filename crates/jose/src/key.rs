@@ -33,7 +33,10 @@ impl PublicKey {
         let kind = match required_text(jwk, "kty")? {
             "EC" => Kind::P256(p256_key(jwk)?),
             "OKP" => Kind::Ed25519(ed25519_key(jwk)?),
-            "RSA" => Kind::Rsa(RsaPublicKey::from_be_bytes(&required_bytes(jwk, "n")?, &required_bytes(jwk, "e")?)?),
+            "RSA" => Kind::Rsa(RsaPublicKey::from_be_bytes(
+                &required_bytes(jwk, "n")?,
+                &required_bytes(jwk, "e")?,
+            )?),
             _ => return Err(KeyRejection::KeyType),
         };
         let key = Self(kind);
@@ -61,14 +64,18 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureInvalid> {
         match &self.0 {
             Kind::Ed25519(key) => {
-                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureInvalid)?;
+                let signature = ed25519_dalek::Signature::from_slice(signature)
+                    .map_err(|_| SignatureInvalid)?;
                 // Strict: refuses keys and commitments of small order (RFC 8032 §5.1.7 leaves it open).
-                key.verify_strict(message, &signature).map_err(|_| SignatureInvalid)
+                key.verify_strict(message, &signature)
+                    .map_err(|_| SignatureInvalid)
             }
             Kind::P256(key) => {
                 // `r` and `s` as 32 bytes each, never DER (RFC 7518 §3.4).
-                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureInvalid)?;
-                key.verify(message, &signature).map_err(|_| SignatureInvalid)
+                let signature =
+                    p256::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureInvalid)?;
+                key.verify(message, &signature)
+                    .map_err(|_| SignatureInvalid)
             }
             Kind::Rsa(key) => key.verify(message, signature),
         }
@@ -103,18 +110,27 @@ pub enum KeyRejection {
     Purpose,
     #[error("the exponent is not an odd number from 3 to {RSA_EXPONENT_MAX}")]
     RsaExponent,
-    #[error("the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits")]
+    #[error(
+        "the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
+    )]
     RsaModulus,
 }
 
 /// `use` must be `sig`, `key_ops` must hold `verify`, where present (RFC 7517 §4.2, §4.3).
 fn require_signature_use(jwk: &JsonObject) -> Result<(), KeyRejection> {
-    if jwk.get("use").is_some_and(|purpose| purpose.as_text() != Some("sig")) {
+    if jwk
+        .get("use")
+        .is_some_and(|purpose| purpose.as_text() != Some("sig"))
+    {
         return Err(KeyRejection::Purpose);
     }
     match jwk.get("key_ops") {
         None => Ok(()),
-        Some(Json::Array(operations)) if operations.iter().any(|op| op.as_text() == Some("verify")) => Ok(()),
+        Some(Json::Array(operations))
+            if operations.iter().any(|op| op.as_text() == Some("verify")) =>
+        {
+            Ok(())
+        }
         Some(_) => Err(KeyRejection::Purpose),
     }
 }
@@ -135,13 +151,21 @@ fn ed25519_key(jwk: &JsonObject) -> Result<ed25519_dalek::VerifyingKey, KeyRejec
     if required_text(jwk, "crv")? != "Ed25519" {
         return Err(KeyRejection::Curve);
     }
-    let point = required_bytes(jwk, "x")?.try_into().map_err(|_| KeyRejection::Malformed)?;
+    let point = required_bytes(jwk, "x")?
+        .try_into()
+        .map_err(|_| KeyRejection::Malformed)?;
     let key = ed25519_dalek::VerifyingKey::from_bytes(&point).map_err(|_| KeyRejection::Point)?;
-    if key.is_weak() { Err(KeyRejection::Point) } else { Ok(key) }
+    if key.is_weak() {
+        Err(KeyRejection::Point)
+    } else {
+        Ok(key)
+    }
 }
 
 fn required_text<'j>(jwk: &'j JsonObject, name: &str) -> Result<&'j str, KeyRejection> {
-    jwk.get(name).and_then(Json::as_text).ok_or(KeyRejection::Malformed)
+    jwk.get(name)
+        .and_then(Json::as_text)
+        .ok_or(KeyRejection::Malformed)
 }
 
 fn required_bytes(jwk: &JsonObject, name: &str) -> Result<Vec<u8>, KeyRejection> {

@@ -2,11 +2,15 @@ use super::*;
 
 const RSA: &str = r#""kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ""#;
 const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
-const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+const ED25519: &str =
+    r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
 
 /// A set of keys given as members.
 fn set_of(keys: &[&str]) -> String {
-    let keys: Vec<_> = keys.iter().map(|members| format!("{{{members}}}")).collect();
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|members| format!("{{{members}}}"))
+        .collect();
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
@@ -16,7 +20,11 @@ fn with_kid(key: &str, kid: &str) -> String {
 
 fn check(document: &str, expected: Result<usize, KeySetError>) {
     let shown = document.get(..200).unwrap_or(document);
-    assert_eq!(KeySet::parse(document.as_bytes()).map(|set| set.len()), expected, "{shown}");
+    assert_eq!(
+        KeySet::parse(document.as_bytes()).map(|set| set.len()),
+        expected,
+        "{shown}"
+    );
 }
 
 #[test]
@@ -30,8 +38,17 @@ fn keeps_usable_keys_and_names_the_others() {
     ]);
     let set = KeySet::parse(document.as_bytes()).unwrap();
     assert_eq!(set.len(), 3);
-    let skipped = |kid: &str, reason| SkippedKey { kid: Some(kid.to_owned()), reason };
-    assert_eq!(set.skipped(), [skipped("p384", KeyRejection::Curve), skipped("enc", KeyRejection::Purpose)]);
+    let skipped = |kid: &str, reason| SkippedKey {
+        kid: Some(kid.to_owned()),
+        reason,
+    };
+    assert_eq!(
+        set.skipped(),
+        [
+            skipped("p384", KeyRejection::Curve),
+            skipped("enc", KeyRejection::Purpose)
+        ]
+    );
 }
 
 #[test]
@@ -40,8 +57,14 @@ fn rejects_documents_that_are_not_key_sets() {
         ("", KeySetError::Json(JsonError::Syntax)),
         ("<html></html>", KeySetError::Json(JsonError::Syntax)),
         ("[]", KeySetError::Json(JsonError::NotAnObject)),
-        (r#"{"keys":[],"keys":[]}"#, KeySetError::Json(JsonError::DuplicateMember)),
-        (r#"{"keys":[{"kid":"a","kid":"b"}]}"#, KeySetError::Json(JsonError::DuplicateMember)),
+        (
+            r#"{"keys":[],"keys":[]}"#,
+            KeySetError::Json(JsonError::DuplicateMember),
+        ),
+        (
+            r#"{"keys":[{"kid":"a","kid":"b"}]}"#,
+            KeySetError::Json(JsonError::DuplicateMember),
+        ),
         ("{}", KeySetError::KeysMissing),
         (r#"{"keys":null}"#, KeySetError::KeysMissing),
         (r#"{"keys":{}}"#, KeySetError::KeysMissing),
@@ -63,23 +86,44 @@ fn rejects_sets_that_hold_a_secret() {
         check(&set_of(&[RSA, secret]), Err(KeySetError::SecretKey));
     }
     for member in SECRET_MEMBERS {
-        check(&set_of(&[&format!(r#"{P256},"{member}":"AA""#)]), Err(KeySetError::SecretKey));
+        check(
+            &set_of(&[&format!(r#"{P256},"{member}":"AA""#)]),
+            Err(KeySetError::SecretKey),
+        );
     }
 }
 
 /// Wycheproof JWK 4: which of two keys of one name verifies would depend on their order.
 #[test]
 fn rejects_sets_that_name_a_key_twice() {
-    check(&set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "a")]), Err(KeySetError::DuplicateKid));
-    check(&set_of(&[&with_kid(RSA, "a"), &with_kid(r#""kty":"EC","crv":"P-384""#, "a")]), Err(KeySetError::DuplicateKid));
-    check(&set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "A"), ED25519, ED25519]), Ok(4));
+    check(
+        &set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "a")]),
+        Err(KeySetError::DuplicateKid),
+    );
+    check(
+        &set_of(&[
+            &with_kid(RSA, "a"),
+            &with_kid(r#""kty":"EC","crv":"P-384""#, "a"),
+        ]),
+        Err(KeySetError::DuplicateKid),
+    );
+    check(
+        &set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "A"), ED25519, ED25519]),
+        Ok(4),
+    );
 }
 
 #[test]
 fn bounds_the_number_of_keys() {
     check(&set_of(&[ED25519; KEYS_MAX]), Ok(KEYS_MAX));
-    check(&set_of(&[ED25519; KEYS_MAX + 1]), Err(KeySetError::TooManyKeys));
-    check(&set_of(&["", "\"kty\":\"x\""].repeat(250)), Err(KeySetError::TooManyKeys));
+    check(
+        &set_of(&[ED25519; KEYS_MAX + 1]),
+        Err(KeySetError::TooManyKeys),
+    );
+    check(
+        &set_of(&["", "\"kty\":\"x\""].repeat(250)),
+        Err(KeySetError::TooManyKeys),
+    );
 }
 
 #[test]
@@ -91,35 +135,96 @@ fn bounds_the_document() {
 
 #[test]
 fn bounds_key_ids() {
-    check(&set_of(&[&with_kid(ED25519, &"k".repeat(KID_BYTES_MAX))]), Ok(1));
-    check(&set_of(&[&with_kid(ED25519, &"k".repeat(KID_BYTES_MAX + 1))]), Err(KeySetError::Kid));
+    check(
+        &set_of(&[&with_kid(ED25519, &"k".repeat(KID_BYTES_MAX))]),
+        Ok(1),
+    );
+    check(
+        &set_of(&[&with_kid(ED25519, &"k".repeat(KID_BYTES_MAX + 1))]),
+        Err(KeySetError::Kid),
+    );
 }
 
-fn check_find(document: &str, kid: Option<&str>, algorithm: Algorithm, expected: Result<Algorithm, KeyLookupError>) {
+fn check_find(
+    document: &str,
+    kid: Option<&str>,
+    algorithm: Algorithm,
+    expected: Result<Algorithm, KeyLookupError>,
+) {
     let set = KeySet::parse(document.as_bytes()).unwrap();
-    assert_eq!(set.find(kid, algorithm).map(PublicKey::algorithm), expected, "{kid:?} {algorithm}");
+    assert_eq!(
+        set.find(kid, algorithm).map(PublicKey::algorithm),
+        expected,
+        "{kid:?} {algorithm}"
+    );
 }
 
 #[test]
 fn finds_a_named_key_by_its_exact_name_only() {
-    let document = set_of(&[&with_kid(RSA, "a"), &with_kid(r#""kty":"EC","crv":"P-384""#, "b"), ED25519]);
+    let document = set_of(&[
+        &with_kid(RSA, "a"),
+        &with_kid(r#""kty":"EC","crv":"P-384""#, "b"),
+        ED25519,
+    ]);
     check_find(&document, Some("a"), Algorithm::Rs256, Ok(Algorithm::Rs256));
-    check_find(&document, Some("A"), Algorithm::Rs256, Err(KeyLookupError::Unknown));
-    check_find(&document, Some("a "), Algorithm::Rs256, Err(KeyLookupError::Unknown));
-    check_find(&document, Some(""), Algorithm::Rs256, Err(KeyLookupError::Unknown));
-    check_find(&document, Some("../a"), Algorithm::Rs256, Err(KeyLookupError::Unknown));
+    check_find(
+        &document,
+        Some("A"),
+        Algorithm::Rs256,
+        Err(KeyLookupError::Unknown),
+    );
+    check_find(
+        &document,
+        Some("a "),
+        Algorithm::Rs256,
+        Err(KeyLookupError::Unknown),
+    );
+    check_find(
+        &document,
+        Some(""),
+        Algorithm::Rs256,
+        Err(KeyLookupError::Unknown),
+    );
+    check_find(
+        &document,
+        Some("../a"),
+        Algorithm::Rs256,
+        Err(KeyLookupError::Unknown),
+    );
     // The set's only Ed25519 key has no name, so no name finds it.
-    check_find(&document, Some("c"), Algorithm::EdDsa, Err(KeyLookupError::Unknown));
-    check_find(&document, Some("b"), Algorithm::Es256, Err(KeyLookupError::Unusable));
+    check_find(
+        &document,
+        Some("c"),
+        Algorithm::EdDsa,
+        Err(KeyLookupError::Unknown),
+    );
+    check_find(
+        &document,
+        Some("b"),
+        Algorithm::Es256,
+        Err(KeyLookupError::Unusable),
+    );
 }
 
 /// A `kid` of another key type never makes the key fit (peers §5.1, 7).
 #[test]
 fn rejects_a_named_key_of_another_algorithm() {
-    let document = set_of(&[&with_kid(RSA, "rsa"), &with_kid(P256, "p256"), &with_kid(ED25519, "ed25519")]);
-    for (kid, own) in [("rsa", Algorithm::Rs256), ("p256", Algorithm::Es256), ("ed25519", Algorithm::EdDsa)] {
+    let document = set_of(&[
+        &with_kid(RSA, "rsa"),
+        &with_kid(P256, "p256"),
+        &with_kid(ED25519, "ed25519"),
+    ]);
+    for (kid, own) in [
+        ("rsa", Algorithm::Rs256),
+        ("p256", Algorithm::Es256),
+        ("ed25519", Algorithm::EdDsa),
+    ] {
         for algorithm in [Algorithm::EdDsa, Algorithm::Es256, Algorithm::Rs256] {
-            let expected = if algorithm == own { Ok(own) } else { Err(KeyLookupError::Unusable) };
+            let expected = if algorithm == own {
+                Ok(own)
+            } else {
+                Err(KeyLookupError::Unusable)
+            };
             check_find(&document, Some(kid), algorithm, expected);
         }
     }
@@ -129,6 +234,16 @@ fn rejects_a_named_key_of_another_algorithm() {
 fn without_a_name_takes_the_only_key_that_fits() {
     let document = set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "b"), P256]);
     check_find(&document, None, Algorithm::Rs256, Ok(Algorithm::Rs256));
-    check_find(&document, None, Algorithm::Es256, Err(KeyLookupError::Unknown));
-    check_find(&document, None, Algorithm::EdDsa, Err(KeyLookupError::Unknown));
+    check_find(
+        &document,
+        None,
+        Algorithm::Es256,
+        Err(KeyLookupError::Unknown),
+    );
+    check_find(
+        &document,
+        None,
+        Algorithm::EdDsa,
+        Err(KeyLookupError::Unknown),
+    );
 }

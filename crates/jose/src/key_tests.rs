@@ -43,12 +43,31 @@ fn accepts_each_supported_key_type() {
 
 #[test]
 fn binds_each_key_to_the_algorithm_it_states() {
-    check(&rsa(N_2048, "AQAB", r#","alg":"RS256""#), Ok(Algorithm::Rs256));
-    for alg in [r#""PS256""#, r#""RS512""#, r#""HS256""#, r#""rs256""#, "null", "1"] {
-        check(&rsa(N_2048, "AQAB", &format!(r#","alg":{alg}"#)), Err(KeyRejection::AlgorithmMismatch));
+    check(
+        &rsa(N_2048, "AQAB", r#","alg":"RS256""#),
+        Ok(Algorithm::Rs256),
+    );
+    for alg in [
+        r#""PS256""#,
+        r#""RS512""#,
+        r#""HS256""#,
+        r#""rs256""#,
+        "null",
+        "1",
+    ] {
+        check(
+            &rsa(N_2048, "AQAB", &format!(r#","alg":{alg}"#)),
+            Err(KeyRejection::AlgorithmMismatch),
+        );
     }
-    check(&p256(X_P256, Y_P256, r#","alg":"ES384""#), Err(KeyRejection::AlgorithmMismatch));
-    check(&ed25519(X_ED25519, r#","alg":"ES256""#), Err(KeyRejection::AlgorithmMismatch));
+    check(
+        &p256(X_P256, Y_P256, r#","alg":"ES384""#),
+        Err(KeyRejection::AlgorithmMismatch),
+    );
+    check(
+        &ed25519(X_ED25519, r#","alg":"ES256""#),
+        Err(KeyRejection::AlgorithmMismatch),
+    );
 }
 
 #[test]
@@ -81,7 +100,10 @@ fn bounds_the_rsa_modulus() {
     ] {
         check(&rsa(&modulus(bits), "AQAB", ""), expected);
     }
-    check(&rsa(&encode(&[0xfe; 256]), "AQAB", ""), Err(KeyRejection::RsaModulus));
+    check(
+        &rsa(&encode(&[0xfe; 256]), "AQAB", ""),
+        Err(KeyRejection::RsaModulus),
+    );
 }
 
 #[test]
@@ -103,24 +125,55 @@ fn bounds_the_rsa_exponent() {
 #[test]
 fn rejects_numbers_that_are_not_canonical() {
     let padded_n = encode(&[&[0][..], &base64url::decode(N_2048).unwrap()].concat());
-    for (n, e) in [(padded_n.as_str(), "AQAB"), (N_2048, "AAEAAQ"), ("", "AQAB"), (N_2048, ""), (N_2048, "AQAB="), (N_2048, "A")] {
+    for (n, e) in [
+        (padded_n.as_str(), "AQAB"),
+        (N_2048, "AAEAAQ"),
+        ("", "AQAB"),
+        (N_2048, ""),
+        (N_2048, "AQAB="),
+        (N_2048, "A"),
+    ] {
         check(&rsa(n, e, ""), Err(KeyRejection::Malformed));
     }
-    check(r#"{"kty":"RSA","n":1,"e":"AQAB"}"#, Err(KeyRejection::Malformed));
+    check(
+        r#"{"kty":"RSA","n":1,"e":"AQAB"}"#,
+        Err(KeyRejection::Malformed),
+    );
     check(r#"{"kty":"RSA","e":"AQAB"}"#, Err(KeyRejection::Malformed));
 }
 
 #[test]
 fn rejects_points_that_are_not_on_the_curve() {
     check(&p256(X_P256, X_P256, ""), Err(KeyRejection::Point));
-    check(&p256(&encode(&[0; 32]), &encode(&[0; 32]), ""), Err(KeyRejection::Point));
-    check(&p256(&encode(&[0xff; 32]), Y_P256, ""), Err(KeyRejection::Point));
-    check(&p256(&encode(&[1; 31]), Y_P256, ""), Err(KeyRejection::Malformed));
-    check(&p256(&encode(&[1; 33]), Y_P256, ""), Err(KeyRejection::Malformed));
-    check(&ed25519(&encode(&[1; 31]), ""), Err(KeyRejection::Malformed));
+    check(
+        &p256(&encode(&[0; 32]), &encode(&[0; 32]), ""),
+        Err(KeyRejection::Point),
+    );
+    check(
+        &p256(&encode(&[0xff; 32]), Y_P256, ""),
+        Err(KeyRejection::Point),
+    );
+    check(
+        &p256(&encode(&[1; 31]), Y_P256, ""),
+        Err(KeyRejection::Malformed),
+    );
+    check(
+        &p256(&encode(&[1; 33]), Y_P256, ""),
+        Err(KeyRejection::Malformed),
+    );
+    check(
+        &ed25519(&encode(&[1; 31]), ""),
+        Err(KeyRejection::Malformed),
+    );
     // The neutral element: any signature would verify under some message.
-    check(&ed25519(&encode(&[&[1][..], &[0; 31]].concat()), ""), Err(KeyRejection::Point));
-    check(&ed25519(&encode(&[&[2][..], &[0; 31]].concat()), ""), Err(KeyRejection::Point));
+    check(
+        &ed25519(&encode(&[&[1][..], &[0; 31]].concat()), ""),
+        Err(KeyRejection::Point),
+    );
+    check(
+        &ed25519(&encode(&[&[2][..], &[0; 31]].concat()), ""),
+        Err(KeyRejection::Point),
+    );
 }
 
 #[test]
@@ -129,25 +182,43 @@ fn rejects_key_types_and_curves_it_does_not_know() {
     check(r#"{"kty":"rsa"}"#, Err(KeyRejection::KeyType));
     check("{}", Err(KeyRejection::Malformed));
     for curve in ["P-192", "P-384", "secp256k1", "p-256"] {
-        check(&format!(r#"{{"kty":"EC","crv":"{curve}","x":"AA","y":"AA"}}"#), Err(KeyRejection::Curve));
+        check(
+            &format!(r#"{{"kty":"EC","crv":"{curve}","x":"AA","y":"AA"}}"#),
+            Err(KeyRejection::Curve),
+        );
     }
     for curve in ["X25519", "Ed448"] {
-        check(&format!(r#"{{"kty":"OKP","crv":"{curve}","x":"AA"}}"#), Err(KeyRejection::Curve));
+        check(
+            &format!(r#"{{"kty":"OKP","crv":"{curve}","x":"AA"}}"#),
+            Err(KeyRejection::Curve),
+        );
     }
 }
 
 /// CVE-2022-21449 ("psychic signatures"), DER in place of `r ‖ s`, and lengths beside the right one.
 #[test]
 fn rejects_signatures_of_the_wrong_form() {
-    let p256 = PublicKey::from_jwk(&JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap()).unwrap();
-    for signature in [&[0; 64][..], &[], &[1; 63], &[1; 65], &[0xff; 64], &[0x30, 6, 2, 1, 0, 2, 1, 0]] {
+    let p256 =
+        PublicKey::from_jwk(&JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap())
+            .unwrap();
+    for signature in [
+        &[0; 64][..],
+        &[],
+        &[1; 63],
+        &[1; 65],
+        &[0xff; 64],
+        &[0x30, 6, 2, 1, 0, 2, 1, 0],
+    ] {
         assert_eq!(p256.verify(b"message", signature), Err(SignatureInvalid));
     }
-    let rsa = PublicKey::from_jwk(&JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap()).unwrap();
+    let rsa = PublicKey::from_jwk(&JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap())
+        .unwrap();
     for signature in [&[0; 256][..], &[], &[1; 255], &[1; 257], &[0xff; 256]] {
         assert_eq!(rsa.verify(b"message", signature), Err(SignatureInvalid));
     }
-    let ed25519 = PublicKey::from_jwk(&JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap()).unwrap();
+    let ed25519 =
+        PublicKey::from_jwk(&JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap())
+            .unwrap();
     for signature in [&[0; 64][..], &[], &[0; 63], &[0; 65], &[0xff; 64]] {
         assert_eq!(ed25519.verify(b"message", signature), Err(SignatureInvalid));
     }

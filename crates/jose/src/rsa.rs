@@ -20,7 +20,8 @@ const RSA_EXPONENT_MIN: u64 = 3;
 
 /// DER of `DigestInfo` for SHA-256 up to the digest itself (RFC 8017 §9.2, note 1).
 const SHA256_DIGEST_INFO: [u8; 19] = [
-    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
+    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
+    0x00, 0x04, 0x20,
 ];
 
 /// An RSA public key with its Montgomery parameters.
@@ -49,8 +50,13 @@ impl RsaPublicKey {
         if modulus.bits_vartime() < RSA_MODULUS_BITS_MIN {
             return Err(KeyRejection::RsaModulus);
         }
-        let odd = Option::<Odd<BoxedUint>>::from(Odd::new(modulus)).ok_or(KeyRejection::RsaModulus)?;
-        Ok(Self { params: BoxedMontyParams::new_vartime(odd), modulus_bytes: n.len(), exponent })
+        let odd =
+            Option::<Odd<BoxedUint>>::from(Odd::new(modulus)).ok_or(KeyRejection::RsaModulus)?;
+        Ok(Self {
+            params: BoxedMontyParams::new_vartime(odd),
+            modulus_bytes: n.len(),
+            exponent,
+        })
     }
 
     /// Compares the whole encoded message, so that nothing in it is parsed (RFC 8017 §8.2.2, the
@@ -66,7 +72,11 @@ impl RsaPublicKey {
         }
         let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureInvalid)?;
         let expected = BoxedUint::from_be_slice(&expected, bits).map_err(|_| SignatureInvalid)?;
-        if self.power(s) == expected { Ok(()) } else { Err(SignatureInvalid) }
+        if self.power(s) == expected {
+            Ok(())
+        } else {
+            Err(SignatureInvalid)
+        }
     }
 
     /// `s` to the public exponent, by squaring and multiplying from the highest bit down.
@@ -105,5 +115,9 @@ fn be_u64(bytes: &[u8]) -> Option<u64> {
     if bytes.len() > size_of::<u64>() {
         return None;
     }
-    Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    Some(
+        bytes
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    )
 }

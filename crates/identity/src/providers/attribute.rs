@@ -24,17 +24,24 @@ pub enum AttributeValue {
 }
 
 /// The attribute of `claim`, or none where an optional claim is absent. `null` is not absent.
-pub(super) fn read(claim: &DeclaredClaim, claims: &JsonObject) -> Result<Option<Attribute>, TokenError> {
+pub(super) fn read(
+    claim: &DeclaredClaim,
+    claims: &JsonObject,
+) -> Result<Option<Attribute>, TokenError> {
     let name = || ClaimName(claim.name.clone());
     match claims.get(&claim.name) {
         None if claim.required => Err(TokenError::ClaimMissing(name())),
         None => Ok(None),
         Some(value) => {
-            let value = typed(claim.claim_type, value).ok_or_else(|| TokenError::ClaimInvalid(name()))?;
+            let value =
+                typed(claim.claim_type, value).ok_or_else(|| TokenError::ClaimInvalid(name()))?;
             if claim.required && value == AttributeValue::Text(String::new()) {
                 return Err(TokenError::ClaimInvalid(name()));
             }
-            Ok(Some(Attribute { name: claim.name.to_string(), value }))
+            Ok(Some(Attribute {
+                name: claim.name.to_string(),
+                value,
+            }))
         }
     }
 }
@@ -44,7 +51,9 @@ fn typed(claim_type: ClaimType, value: &Json) -> Option<AttributeValue> {
         (ClaimType::Boolean, Json::Boolean(value)) => Some(AttributeValue::Boolean(*value)),
         (ClaimType::Integer, Json::Integer(value)) => {
             let value = i64::try_from(*value).ok()?;
-            (-INTEGER_MAX..=INTEGER_MAX).contains(&value).then_some(AttributeValue::Integer(value))
+            (-INTEGER_MAX..=INTEGER_MAX)
+                .contains(&value)
+                .then_some(AttributeValue::Integer(value))
         }
         (ClaimType::Text, Json::Text(text)) => Some(AttributeValue::Text(text.clone())),
         (ClaimType::TextSet, Json::Array(items)) => {

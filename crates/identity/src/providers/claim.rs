@@ -29,12 +29,20 @@ impl DeclaredClaim {
     /// A claim that every token of the provider carries.
     #[must_use]
     pub const fn required(name: &'static str, claim_type: ClaimType) -> Self {
-        Self { name: Cow::Borrowed(name), claim_type, required: true }
+        Self {
+            name: Cow::Borrowed(name),
+            claim_type,
+            required: true,
+        }
     }
 
     /// A claim that some tokens of the provider carry.
     #[must_use]
     pub const fn optional(name: &'static str, claim_type: ClaimType) -> Self {
-        Self { name: Cow::Borrowed(name), claim_type, required: false }
+        Self {
+            name: Cow::Borrowed(name),
+            claim_type,
+            required: false,
+        }
     }
 }

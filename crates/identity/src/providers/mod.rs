@@ -55,20 +55,26 @@ impl Provider {
 
     pub(crate) fn accepts_type(&self, typ: Option<&str>) -> bool {
         match self {
-            Self::Github | Self::Oidc(_) => {
-                typ.is_none_or(|typ| PLAIN_TYPES.iter().any(|plain| plain.eq_ignore_ascii_case(typ)))
-            }
+            Self::Github | Self::Oidc(_) => typ.is_none_or(|typ| {
+                PLAIN_TYPES
+                    .iter()
+                    .any(|plain| plain.eq_ignore_ascii_case(typ))
+            }),
         }
     }
 
     /// Whether a subject template may name this claim.
     pub(crate) fn is_text_claim(&self, name: &str) -> bool {
-        let declared = |claim: &DeclaredClaim| claim.name == name && claim.claim_type == ClaimType::Text;
+        let declared =
+            |claim: &DeclaredClaim| claim.name == name && claim.claim_type == ClaimType::Text;
         name == "sub" || self.claims().iter().any(declared)
     }
 
     /// The claims of the table, typed.
     pub(crate) fn attributes(&self, claims: &JsonObject) -> Result<Vec<Attribute>, TokenError> {
-        self.claims().iter().filter_map(|claim| attribute::read(claim, claims).transpose()).collect()
+        self.claims()
+            .iter()
+            .filter_map(|claim| attribute::read(claim, claims).transpose())
+            .collect()
     }
 }

@@ -50,7 +50,13 @@ fn rejects_the_examples_under_each_others_keys() {
         for other in EXAMPLES.iter().filter(|other| other.name != example.name) {
             let jws = UnverifiedJws::parse(example.token).unwrap();
             let verified = key(other.jwk).verify(jws.signing_input().as_bytes(), jws.signature());
-            assert_eq!(verified, Err(SignatureInvalid), "{} under the key of {}", example.name, other.name);
+            assert_eq!(
+                verified,
+                Err(SignatureInvalid),
+                "{} under the key of {}",
+                example.name,
+                other.name
+            );
         }
     }
 }
@@ -64,7 +70,12 @@ fn rejects_the_examples_with_any_signature_byte_changed() {
             let mut signature = jws.signature().to_vec();
             signature[at] ^= 0x01;
             let verified = key.verify(jws.signing_input().as_bytes(), &signature);
-            assert_eq!(verified, Err(SignatureInvalid), "{}, byte {at}", example.name);
+            assert_eq!(
+                verified,
+                Err(SignatureInvalid),
+                "{}, byte {at}",
+                example.name
+            );
         }
     }
 }

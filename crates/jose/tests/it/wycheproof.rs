@@ -24,7 +24,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn check(&mut self, key: &PublicKey, id: usize, message: &[u8], signature: &[u8], expected: TestResult) {
+    fn check(
+        &mut self,
+        key: &PublicKey,
+        id: usize,
+        message: &[u8],
+        signature: &[u8],
+        expected: TestResult,
+    ) {
         let accepted = key.verify(message, signature).is_ok();
         assert_eq!(accepted, expected == TestResult::Valid, "test {id}");
         if accepted {
@@ -38,7 +45,9 @@ impl Tally {
 fn check_rsa(name: rsa_pkcs1_verify::TestName, valid: usize, refused: usize) {
     let mut tally = Tally::default();
     for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
-        let without_zeros = |number: &[u8]| base64url(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
+        let without_zeros = |number: &[u8]| {
+            base64url(&number[number.iter().take_while(|byte| **byte == 0).count()..])
+        };
         let (n, e) = (without_zeros(&group.key.n), without_zeros(&group.key.e));
         let key = key(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
         for test in group.tests {
@@ -66,10 +75,15 @@ fn agrees_on_every_rsa_4096_signature() {
 #[test]
 fn agrees_on_every_p256_signature() {
     let mut tally = Tally::default();
-    for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups {
+    for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363)
+        .unwrap()
+        .test_groups
+    {
         let point = &group.key.key;
         let (x, y) = (base64url(&point[1..33]), base64url(&point[33..65]));
-        let key = key(&format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#));
+        let key = key(&format!(
+            r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#
+        ));
         for test in group.tests {
             tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
         }
@@ -80,7 +94,10 @@ fn agrees_on_every_p256_signature() {
 #[test]
 fn agrees_on_every_ed25519_signature() {
     let mut tally = Tally::default();
-    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519)
+        .unwrap()
+        .test_groups
+    {
         let x = base64url(&group.key.pk);
         let key = key(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
         for test in group.tests {

@@ -1,0 +1,222 @@
+use std::rc::Rc;
+
+use serde_json::json;
+use vouchsafe_jose::KeySet;
+
+use super::*;
+use crate::issuer::PinnedKeys;
+
+fn keys_of(document: &Value) -> TrustedKeys {
+    TrustedKeys::new(
+        Rc::new(KeySet::parse(document.to_string().as_bytes()).unwrap()),
+        NOW.plus(1),
+    )
+}
+
+#[test]
+fn rejects_a_token_whose_parts_were_changed() {
+    let token = mint(&testkit::claims());
+    let mut parts = token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    parts[1] = testkit::base64url(claims_with("sub", Some("admin".into())).to_string());
+    check(
+        "payload",
+        &parts.join("."),
+        Err(TokenError::SignatureInvalid),
+    );
+    let (input, signature) = token.rsplit_once('.').unwrap();
+    check(
+        "shorter signature",
+        &format!("{input}.{}", &signature[..signature.len() - 4]),
+        Err(TokenError::SignatureInvalid),
+    );
+    check(
+        "longer signature",
+        &format!("{input}.{signature}AAAA"),
+        Err(TokenError::SignatureInvalid),
+    );
+    let null = testkit::base64url([0; 256]);
+    check(
+        "null signature",
+        &format!("{input}.{null}"),
+        Err(TokenError::SignatureInvalid),
+    );
+}
+
+#[test]
+fn rejects_a_strangers_signature_of_each_algorithm() {
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let header = format!(r#"{{"alg":"{algorithm}","kid":"{algorithm}"}}"#);
+        let token = mint_raw(
+            &TestKey::stranger(algorithm),
+            &header,
+            testkit::claims().to_string(),
+        );
+        check(algorithm, &token, Err(TokenError::SignatureInvalid));
+    }
+}
+
+/// CVE-2018-0114: a key that the token brings along.
+#[test]
+fn rejects_a_token_signed_with_the_key_in_its_header() {
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let key = TestKey::stranger(algorithm);
+        let jwk = key.jwk("mine");
+        let jku = "https://attacker.example/keys.json";
+        for (header, expected) in [
+            (
+                json!({"alg": algorithm, "kid": algorithm, "jwk": jwk}),
+                TokenError::SignatureInvalid,
+            ),
+            (
+                json!({"alg": algorithm, "jwk": jwk}),
+                TokenError::SignatureInvalid,
+            ),
+            (
+                json!({"alg": algorithm, "kid": "mine", "jwk": jwk}),
+                TokenError::KeyUnknown,
+            ),
+            (
+                json!({"alg": algorithm, "kid": "mine", "jku": jku, "x5u": jku}),
+                TokenError::KeyUnknown,
+            ),
+            (
+                json!({"alg": algorithm, "kid": algorithm, "x5c": ["AAAA"]}),
+                TokenError::SignatureInvalid,
+            ),
+        ] {
+            check(
+                &header.to_string(),
+                &mint_raw(&key, &header.to_string(), testkit::claims().to_string()),
+                Err(expected),
+            );
+        }
+    }
+}
+
+/// A header parameter that names keys is no reason to refuse what the issuer's own key signed.
+#[test]
+fn accepts_a_good_token_whose_header_names_a_url() {
+    let header =
+        r#"{"alg":"RS256","kid":"RS256","jku":"https://issuer.example/keys","x5t":"AAAA"}"#;
+    check(
+        "jku",
+        &mint_raw(
+            &TestKey::issuer("RS256"),
+            header,
+            testkit::claims().to_string(),
+        ),
+        Ok(()),
+    );
+}
+
+/// RS256 under the name of an EC key and the other way round (peers §5.1, 7).
+#[test]
+fn rejects_a_key_id_of_another_key_type() {
+    for (algorithm, kid) in [
+        ("RS256", "ES256"),
+        ("ES256", "RS256"),
+        ("EdDSA", "ES256"),
+        ("ES256", "EdDSA"),
+    ] {
+        let header = format!(r#"{{"alg":"{algorithm}","kid":"{kid}"}}"#);
+        let token = mint_raw(
+            &TestKey::issuer(algorithm),
+            &header,
+            testkit::claims().to_string(),
+        );
+        check(&header, &token, Err(TokenError::KeyUnusable));
+    }
+}
+
+#[test]
+fn rejects_key_ids_that_are_not_in_the_set() {
+    for kid in [
+        "",
+        "rs256",
+        "RS256 ",
+        "../RS256",
+        "/dev/null",
+        "RS256\\u0000",
+        "' OR 1=1 --",
+        "https://attacker.example",
+    ] {
+        let header = format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#);
+        check(
+            kid,
+            &mint_raw(
+                &TestKey::issuer("RS256"),
+                &header,
+                testkit::claims().to_string(),
+            ),
+            Err(TokenError::KeyUnknown),
+        );
+    }
+}
+
+#[test]
+fn without_a_key_id_needs_a_single_key_that_fits() {
+    let token = mint_raw(
+        &TestKey::issuer("RS256"),
+        r#"{"alg":"RS256"}"#,
+        testkit::claims().to_string(),
+    );
+    check("one RSA key", &token, Ok(()));
+    let two =
+        json!({"keys": [TestKey::stranger("RS256").jwk("a"), TestKey::issuer("RS256").jwk("b")]});
+    assert_eq!(
+        verify(&token, &issuer(), &keys_of(&two), NOW),
+        Err(TokenError::KeyUnknown)
+    );
+}
+
+#[test]
+fn rejects_keys_that_the_set_lists_for_something_else() {
+    for (member, value) in [
+        ("use", json!("enc")),
+        ("alg", json!("PS256")),
+        ("key_ops", json!(["encrypt"])),
+    ] {
+        let mut jwk = TestKey::issuer("RS256").jwk("RS256");
+        jwk[member] = value;
+        let outcome = verify(
+            &mint(&testkit::claims()),
+            &issuer(),
+            &keys_of(&json!({"keys": [jwk]})),
+            NOW,
+        );
+        assert_eq!(outcome, Err(TokenError::KeyUnusable), "{member}");
+    }
+}
+
+/// Keys that an issuer removed stop being trusted in time (peers §5.1, 2).
+#[test]
+fn rejects_keys_at_the_end_of_their_trust() {
+    let set = || Rc::new(KeySet::parse(testkit::key_set_document().as_bytes()).unwrap());
+    let token = mint(&testkit::claims());
+    for (until, expected) in [
+        (NOW.plus(1), Ok(())),
+        (NOW, Err(TokenError::KeyUnusable)),
+        (UnixSeconds(0), Err(TokenError::KeyUnusable)),
+    ] {
+        let outcome = verify(&token, &issuer(), &TrustedKeys::new(set(), until), NOW).map(|_| ());
+        assert_eq!(outcome, expected, "{until}");
+    }
+}
+
+#[test]
+fn rejects_pinned_keys_once_they_expire() {
+    for (expires, expected) in [(NOW.plus(1), Ok(())), (NOW, Err(TokenError::KeyUnusable))] {
+        let pinned = KeySource::Pinned(PinnedKeys {
+            document: testkit::key_set_document(),
+            expires,
+        });
+        let issuer = TrustedIssuer::try_from(crate::IssuerRecord {
+            keys: pinned,
+            ..testkit::issuer_record()
+        })
+        .unwrap();
+        // Whatever the caller says of the keys' trust, the bundle's word holds.
+        let outcome = verify(&mint(&testkit::claims()), &issuer, &keys(), NOW).map(|_| ());
+        assert_eq!(outcome, expected, "{expires}");
+    }
+}
