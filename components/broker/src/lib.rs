@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The broker: the HTTP face, and the order in which the four ports are called.
+//!
+//! | route | method | answer |
+//! |---|---|---|
+//! | `/token` | POST | the exchange (RFC 8693) |
+//! | `/.well-known/oauth-authorization-server` | GET | RFC 8414 metadata |
+//! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
+//! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
+//! | `/healthz` | GET | 200 while the instance runs |
+//! | `/readyz` | GET | 200 if bundle, signer and store can be used, else 503 |
+//!
+//! Decides nothing: that is `crates/exchange`. Has no network, no database and no variables.
+
+mod bindings;
+mod convert;
+mod ports;
+mod respond;
+mod routes;
+
+#[cfg(target_arch = "wasm32")]
+#[spin_sdk::http_service]
+async fn handle(request: spin_sdk::http::Request) -> respond::Reply {
+    routes::route(request).await
+}

@@ -21,7 +21,13 @@ pub struct Attempt {
 
 /// Exchanges the form in `body` for a token.
 pub async fn exchange<P: Ports>(ports: &P, body: &[u8]) -> Attempt {
-    let run = Run { ports, steps: RefCell::new(Steps { last_us: ports.elapsed_us(), done: Vec::new() }) };
+    let run = Run {
+        ports,
+        steps: RefCell::new(Steps {
+            last_us: ports.elapsed_us(),
+            done: Vec::new(),
+        }),
+    };
     let mut attempt = match run.verified(body).await {
         Ok((settings, bundle, verified)) => run.decided(&settings, &bundle, verified).await,
         Err(failure) => Attempt {
@@ -56,13 +62,19 @@ impl<P: Ports> Run<'_, P> {
         let settings = self.ports.settings().await?;
         let bundle = self.ports.bundle(&settings).await?;
         self.step("prepare");
-        let verified = verified::verify(self.ports, &settings, &bundle, request, self.ports.now()).await;
+        let verified =
+            verified::verify(self.ports, &settings, &bundle, request, self.ports.now()).await;
         self.step("verify");
         Ok((settings, bundle, verified?))
     }
 
     /// Steps 3 to 6: whatever happens here is recorded.
-    async fn decided(&self, settings: &Settings, bundle: &Bundle, verified: VerifiedExchange<P::Record>) -> Attempt {
+    async fn decided(
+        &self,
+        settings: &Settings,
+        bundle: &Bundle,
+        verified: VerifiedExchange<P::Record>,
+    ) -> Attempt {
         let decision_id = match self.ports.decision_id() {
             Ok(id) => id,
             Err(failure) => return ended(Err(failure), None, None),
@@ -72,8 +84,18 @@ impl<P: Ports> Run<'_, P> {
         match permitted {
             Ok(permitted) => self.issued(settings, bundle, permitted, decision_id).await,
             Err(denied) => {
-                let DeniedExchange { verified, decision, failure } = *denied;
-                let record = record(&decision_id, bundle, &verified, decision.as_ref(), failure.refusal.slug());
+                let DeniedExchange {
+                    verified,
+                    decision,
+                    failure,
+                } = *denied;
+                let record = record(
+                    &decision_id,
+                    bundle,
+                    &verified,
+                    decision.as_ref(),
+                    failure.refusal.slug(),
+                );
                 self.refused(record, decision, failure, decision_id).await
             }
         }
@@ -94,12 +116,22 @@ impl<P: Ports> Run<'_, P> {
             Err(failure) => Err(failure),
         };
         self.step("sign");
-        let PermittedExchange { verified, decision, .. } = permitted;
+        let PermittedExchange {
+            verified, decision, ..
+        } = permitted;
         let signed = match signed {
             Ok(signed) => signed,
             Err(failure) => {
-                let record = record(&decision_id, bundle, &verified, Some(&decision), failure.refusal.slug());
-                return self.refused(record, Some(decision), failure, decision_id).await;
+                let record = record(
+                    &decision_id,
+                    bundle,
+                    &verified,
+                    Some(&decision),
+                    failure.refusal.slug(),
+                );
+                return self
+                    .refused(record, Some(decision), failure, decision_id)
+                    .await;
             }
         };
         let mut entry = record(&decision_id, bundle, &verified, Some(&decision), "issued");
@@ -108,7 +140,11 @@ impl<P: Ports> Run<'_, P> {
         entry.expires_at = signed.expires_at;
         entry.timings.clone_from(&self.steps.borrow().done);
         // INVARIANT: the record is durable before the token leaves.
-        let outcome = self.ports.record(entry).await.map(|()| IssuedExchange::released(signed));
+        let outcome = self
+            .ports
+            .record(entry)
+            .await
+            .map(|()| IssuedExchange::released(signed));
         self.step("record");
         ended(outcome, Some(decision), Some(decision_id))
     }
@@ -153,9 +189,16 @@ fn ended(
     decision: Option<Decision>,
     decision_id: Option<String>,
 ) -> Attempt {
-    let (determining_rules, erring_rules) =
-        decision.map(|decision| (decision.determining_rules, decision.erring_rules)).unwrap_or_default();
-    Attempt { outcome, decision_id, determining_rules, erring_rules, timings: Vec::new() }
+    let (determining_rules, erring_rules) = decision
+        .map(|decision| (decision.determining_rules, decision.erring_rules))
+        .unwrap_or_default();
+    Attempt {
+        outcome,
+        decision_id,
+        determining_rules,
+        erring_rules,
+        timings: Vec::new(),
+    }
 }
 
 fn record<Record>(
@@ -172,9 +215,13 @@ fn record<Record>(
         issued: false,
         slug,
         bundle_digest: bundle.digest.clone(),
-        determining_rules: decision.map(|d| d.determining_rules.clone()).unwrap_or_default(),
+        determining_rules: decision
+            .map(|d| d.determining_rules.clone())
+            .unwrap_or_default(),
         erring_rules: decision.map(|d| d.erring_rules.clone()).unwrap_or_default(),
-        cedar_request: decision.map(|d| d.cedar_request.clone()).unwrap_or_default(),
+        cedar_request: decision
+            .map(|d| d.cedar_request.clone())
+            .unwrap_or_default(),
         issuer_name: subject.issuer_name.clone(),
         subject: subject.subject.clone(),
         subject_jti: subject.jti.clone().unwrap_or_default(),
@@ -186,4 +233,3 @@ fn record<Record>(
         timings: Vec::new(),
     }
 }
-

@@ -66,9 +66,16 @@ mod tests {
 
     fn check(body: &str, expected: Result<&[(&str, &str)], RequestFault>) {
         let expected = expected.map_err(Refusal::Request).map(|pairs| {
-            pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<Vec<_>>()
+            pairs
+                .iter()
+                .map(|(n, v)| (n.to_string(), v.to_string()))
+                .collect::<Vec<_>>()
         });
-        assert_eq!(Form::parse(body.as_bytes()).map(|form| form.0), expected, "{body}");
+        assert_eq!(
+            Form::parse(body.as_bytes()).map(|form| form.0),
+            expected,
+            "{body}"
+        );
     }
 
     #[test]
@@ -106,9 +113,15 @@ mod tests {
     #[test]
     fn bounds_the_number_of_parameters() {
         let form = |count: usize| {
-            (0..count).map(|i| format!("p{i}=1")).collect::<Vec<_>>().join("&")
+            (0..count)
+                .map(|i| format!("p{i}=1"))
+                .collect::<Vec<_>>()
+                .join("&")
         };
-        assert_eq!(Form::parse(form(PARAMETERS_MAX).as_bytes()).map(|f| f.0.len()), Ok(PARAMETERS_MAX));
+        assert_eq!(
+            Form::parse(form(PARAMETERS_MAX).as_bytes()).map(|f| f.0.len()),
+            Ok(PARAMETERS_MAX)
+        );
         check(&form(PARAMETERS_MAX + 1), Err(RequestFault::Malformed));
     }
 }

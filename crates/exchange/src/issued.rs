@@ -23,8 +23,19 @@ impl IssuedExchange {
     /// Releases the token. INVARIANT: the flow calls [`sign`]'s result into the audit log before
     /// it builds this value.
     pub(crate) fn released(signed: Signed) -> Self {
-        let Signed { jwt, token_type, expires_in_seconds, scopes, .. } = signed;
-        Self { jwt, token_type, expires_in_seconds, scopes }
+        let Signed {
+            jwt,
+            token_type,
+            expires_in_seconds,
+            scopes,
+            ..
+        } = signed;
+        Self {
+            jwt,
+            token_type,
+            expires_in_seconds,
+            scopes,
+        }
     }
 }
 
@@ -51,7 +62,14 @@ pub(crate) async fn consume<P: Ports>(
     };
     // A token without `iat` can't show that it is younger than the store.
     let issued_at = verified.subject.iat.unwrap_or(0);
-    match ports.consume(&replay_key(verified, scope), issued_at, keep_until(verified)).await? {
+    match ports
+        .consume(
+            &replay_key(verified, scope),
+            issued_at,
+            keep_until(verified),
+        )
+        .await?
+    {
         Consumption::Fresh => Ok(()),
         Consumption::PredatesStore => Err(Refusal::Replay(ReplayFault::PredatesStore).into()),
         Consumption::Spent => Err(Refusal::Replay(ReplayFault::Spent).into()),
@@ -77,7 +95,9 @@ fn replay_key<Record>(verified: &VerifiedExchange<Record>, scope: &str) -> Strin
 /// Until when the same token could be accepted again, and a margin.
 fn keep_until<Record>(verified: &VerifiedExchange<Record>) -> UnixSeconds {
     let issuer = &verified.issuer;
-    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| iat.saturating_add(issuer.max_token_age_seconds));
+    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| {
+        iat.saturating_add(issuer.max_token_age_seconds)
+    });
     verified
         .subject
         .exp
@@ -119,10 +139,21 @@ pub(crate) async fn sign<P: Ports>(
 }
 
 /// The verified claims that the audience lists; one that the token lacks is left out.
-fn extra_claims<Record>(verified: &VerifiedExchange<Record>, names: &[String]) -> Vec<(String, String)> {
+fn extra_claims<Record>(
+    verified: &VerifiedExchange<Record>,
+    names: &[String],
+) -> Vec<(String, String)> {
     let attributes = &verified.subject.attributes;
-    let value = |name: &String| attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-    names.iter().filter_map(|name| Some((name.clone(), json_text(value(name)?)))).collect()
+    let value = |name: &String| {
+        attributes
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    };
+    names
+        .iter()
+        .filter_map(|name| Some((name.clone(), json_text(value(name)?))))
+        .collect()
 }
 
 fn json_text(value: &AttributeValue) -> String {

@@ -43,24 +43,40 @@ struct Shared {
     keys: Option<KeySet>,
     /// Grows with each attempt, so that waiting requests see that one ended.
     attempts: u64,
-    attempted_at: UnixSeconds,
-    failed: bool,
+    /// When keys were last fetched because they had expired; 0 for never.
+    expired_at: UnixSeconds,
+    /// When they were last fetched because of an unknown `kid`; 0 for never.
+    unknown_kid_at: UnixSeconds,
 }
 
 impl<'a, P: Ports> Keys<'a, P> {
-    pub fn of(ports: &'a P, bundle: &Bundle, issuer: &'a Issuer<P::Record>, now: UnixSeconds) -> Self {
+    pub fn of(
+        ports: &'a P,
+        bundle: &Bundle,
+        issuer: &'a Issuer<P::Record>,
+        now: UnixSeconds,
+    ) -> Self {
         // The bundle is part of the name: keys that were fetched under other rules are not reused.
         let id = hex(&Sha256::new()
             .chain_update(bundle.digest.as_bytes())
             .chain_update([0])
             .chain_update(issuer.iss.as_bytes())
             .finalize());
-        Self { ports, issuer, id, now }
+        Self {
+            ports,
+            issuer,
+            id,
+            now,
+        }
     }
 
     /// Keys that are trusted now.
     pub async fn trusted(&self) -> Result<KeySet, Failure> {
-        if let Some(keys) = self.ports.remembered_keys(&self.id).filter(|keys| self.trusts(keys)) {
+        if let Some(keys) = self
+            .ports
+            .remembered_keys(&self.id)
+            .filter(|keys| self.trusts(keys))
+        {
             return Ok(keys);
         }
         if self.issuer.pinned {
@@ -84,7 +100,11 @@ impl<'a, P: Ports> Keys<'a, P> {
             return Ok(None);
         }
         let shared = self.shared().await?;
-        if let Some(keys) = shared.keys.as_ref().filter(|keys| self.trusts(keys) && keys.digest != used.digest) {
+        if let Some(keys) = shared
+            .keys
+            .as_ref()
+            .filter(|keys| self.trusts(keys) && keys.digest != used.digest)
+        {
             self.ports.remember_keys(&self.id, keys);
             return Ok(Some(keys.clone()));
         }
@@ -96,8 +116,17 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.now < keys.trusted_until
     }
 
+    /// Whether an attempt at `at` used up the window that is running now.
+    fn within_window(&self, at: UnixSeconds) -> bool {
+        self.now.saturating_sub(at) < FETCH_WINDOW_MS / 1000
+    }
+
     async fn renew(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
-        if self.ports.lease(&reason.lease(&self.id), FETCH_WINDOW_MS).await? {
+        if self
+            .ports
+            .lease(&reason.lease(&self.id), FETCH_WINDOW_MS)
+            .await?
+        {
             return self.fetch(before, reason).await;
         }
         // Somebody else fetches, or has within the window: what that gave is ours too.
@@ -105,7 +134,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         loop {
             let shared = self.shared().await?;
             let ended = shared.attempts != before.attempts
-                || self.now.saturating_sub(shared.attempted_at) < FETCH_WINDOW_MS / 1000 && shared.attempts > 0;
+                || self.within_window(shared.last_attempt(reason));
             match shared.keys.filter(|keys| self.trusts(keys)) {
                 Some(keys) if ended => {
                     self.ports.remember_keys(&self.id, &keys);
@@ -125,11 +154,25 @@ impl<'a, P: Ports> Keys<'a, P> {
         let after = Shared {
             keys: fetched.as_ref().ok().cloned().or(before.keys),
             attempts: before.attempts.saturating_add(1),
-            attempted_at: self.now,
-            failed: fetched.is_err(),
+            expired_at: if reason == Reason::Expired {
+                self.now
+            } else {
+                before.expired_at
+            },
+            unknown_kid_at: if reason == Reason::UnknownKid {
+                self.now
+            } else {
+                before.unknown_kid_at
+            },
         };
-        let keep_until = after.keys.as_ref().map_or(self.now, |keys| keys.trusted_until).saturating_add(3600);
-        self.ports.put_document(&self.name(), after.encode(), keep_until).await?;
+        let keep_until = after
+            .keys
+            .as_ref()
+            .map_or(self.now, |keys| keys.trusted_until)
+            .saturating_add(3600);
+        self.ports
+            .put_document(&self.name(), after.encode(), keep_until)
+            .await?;
         if let Ok(keys) = &fetched {
             self.ports.remember_keys(&self.id, keys);
         }
@@ -147,6 +190,13 @@ impl<'a, P: Ports> Keys<'a, P> {
 }
 
 impl Shared {
+    fn last_attempt(&self, reason: Reason) -> UnixSeconds {
+        match reason {
+            Reason::Expired => self.expired_at,
+            Reason::UnknownKid => self.unknown_kid_at,
+        }
+    }
+
     fn encode(&self) -> String {
         json!({
             "keys": self.keys.as_ref().map(|keys| json!({
@@ -156,8 +206,8 @@ impl Shared {
                 "etag": keys.etag,
             })),
             "attempts": self.attempts,
-            "attempted_at": self.attempted_at,
-            "failed": self.failed,
+            "expired_at": self.expired_at,
+            "unknown_kid_at": self.unknown_kid_at,
         })
         .to_string()
     }
@@ -177,8 +227,8 @@ impl Shared {
         Some(Self {
             keys,
             attempts: value.get("attempts")?.as_u64()?,
-            attempted_at: value.get("attempted_at")?.as_u64()?,
-            failed: value.get("failed")?.as_bool()?,
+            expired_at: value.get("expired_at")?.as_u64()?,
+            unknown_kid_at: value.get("unknown_kid_at")?.as_u64()?,
         })
     }
 }
@@ -193,6 +243,14 @@ fn unavailable() -> Failure {
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |nibble: u8| {
+        DIGITS
+            .get(usize::from(nibble))
+            .copied()
+            .map_or('0', char::from)
+    };
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }

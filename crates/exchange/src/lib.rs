@@ -7,6 +7,36 @@
 //! - Flow as types: [`request::UnverifiedExchange`] → [`verified::VerifiedExchange`] →
 //!   [`permitted::PermittedExchange`] → [`issued::IssuedExchange`]; each is made by one function,
 //!   and none can be cloned, deserialized or built elsewhere.
+//!   ```compile_fail,E0451
+//!   // A request is made by parsing a form, not by writing one down.
+//!   fn forge(token: String) -> vouchsafe_exchange::request::UnverifiedExchange {
+//!       vouchsafe_exchange::request::UnverifiedExchange { subject_token: token, audience: todo!(),
+//!           scopes: todo!(), lifetime_seconds: todo!(), token_type: todo!() }
+//!   }
+//!   ```
+//!   ```compile_fail,E0451
+//!   use vouchsafe_exchange::verified::VerifiedExchange;
+//!   fn forge() -> VerifiedExchange<()> {
+//!       VerifiedExchange { request: todo!(), subject: todo!(), issuer: todo!(), now: 0 }
+//!   }
+//!   ```
+//!   ```compile_fail,E0451
+//!   use vouchsafe_exchange::permitted::PermittedExchange;
+//!   fn forge() -> PermittedExchange<()> {
+//!       PermittedExchange { verified: todo!(), audience: todo!(), lifetime_seconds: 1, decision: todo!() }
+//!   }
+//!   ```
+//!   ```compile_fail,E0451
+//!   use vouchsafe_exchange::issued::IssuedExchange;
+//!   fn forge(jwt: String) -> IssuedExchange {
+//!       IssuedExchange { jwt, token_type: todo!(), expires_in_seconds: 1, scopes: vec![] }
+//!   }
+//!   ```
+//!   ```compile_fail,E0599
+//!   fn twice(proof: vouchsafe_exchange::issued::IssuedExchange) {
+//!       let _copy = proof.clone();
+//!   }
+//!   ```
 //! - A token leaves only after a `permit` by a named bundle and after its audit record is durable.
 //! - What a caller has no permit for can't be told apart from what does not exist.
 

@@ -47,7 +47,11 @@ impl Line<'_> {
         }
         put("request_bytes", self.request_bytes.into());
         put("response_bytes", self.response_bytes.into());
-        let timings: Map<_, _> = self.timings.iter().map(|(n, us)| (n.to_string(), json!(us))).collect();
+        let timings: Map<_, _> = self
+            .timings
+            .iter()
+            .map(|(n, us)| (n.to_string(), json!(us)))
+            .collect();
         put("us", Value::Object(timings));
         Value::Object(line).to_string()
     }

@@ -33,13 +33,28 @@ pub async fn permit<P: Ports>(
 ) -> Result<PermittedExchange<P::Record>, Box<DeniedExchange<P::Record>>> {
     let (audience, decision) = match ask(ports, bundle, &verified).await {
         Ok(answer) => answer,
-        Err(failure) => return Err(Box::new(DeniedExchange { verified, decision: None, failure })),
+        Err(failure) => {
+            return Err(Box::new(DeniedExchange {
+                verified,
+                decision: None,
+                failure,
+            }));
+        }
     };
     match check(&verified, &audience, &decision) {
-        Ok(lifetime_seconds) => Ok(PermittedExchange { verified, audience, lifetime_seconds, decision }),
+        Ok(lifetime_seconds) => Ok(PermittedExchange {
+            verified,
+            audience,
+            lifetime_seconds,
+            decision,
+        }),
         Err(refusal) => {
             let failure = refusal.into();
-            Err(Box::new(DeniedExchange { verified, decision: Some(decision), failure }))
+            Err(Box::new(DeniedExchange {
+                verified,
+                decision: Some(decision),
+                failure,
+            }))
         }
     }
 }
@@ -54,15 +69,25 @@ async fn ask<P: Ports>(
     let audience = audience.ok_or(Refusal::Denied(Denial::AudienceUnknown))?;
     let question = Question {
         audience: audience.id.clone(),
-        scopes: request.scopes.iter().filter(|scope| audience.scopes.contains(scope)).cloned().collect(),
+        scopes: request
+            .scopes
+            .iter()
+            .filter(|scope| audience.scopes.contains(scope))
+            .cloned()
+            .collect(),
         requested_lifetime_seconds: wanted(verified, &audience).min(audience.max_lifetime_seconds),
     };
-    let decision = ports.decide(bundle, &verified.subject, &question, verified.now).await?;
+    let decision = ports
+        .decide(bundle, &verified.subject, &question, verified.now)
+        .await?;
     Ok((audience, decision))
 }
 
 fn wanted<Record>(verified: &VerifiedExchange<Record>, audience: &Audience) -> u64 {
-    verified.request.lifetime_seconds.unwrap_or(audience.default_lifetime_seconds)
+    verified
+        .request
+        .lifetime_seconds
+        .unwrap_or(audience.default_lifetime_seconds)
 }
 
 /// Gives the life of the token to issue, in seconds.
@@ -74,7 +99,12 @@ fn check<Record>(
     if !decision.permitted {
         return Err(Denial::PolicyDenied.into());
     }
-    if verified.request.scopes.iter().any(|scope| !audience.scopes.contains(scope)) {
+    if verified
+        .request
+        .scopes
+        .iter()
+        .any(|scope| !audience.scopes.contains(scope))
+    {
         return Err(Denial::ScopeNotOffered.into());
     }
     let wanted = wanted(verified, audience);

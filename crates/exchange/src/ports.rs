@@ -17,7 +17,10 @@ pub struct Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, detail: String::new() }
+        Self {
+            refusal,
+            detail: String::new(),
+        }
     }
 }
 
@@ -188,7 +191,10 @@ pub struct SignedToken {
 }
 
 /// Everything outside of the exchange.
-#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
+#[expect(
+    async_fn_in_trait,
+    reason = "the only implementations are single-threaded guests and tests"
+)]
 pub trait Ports {
     /// The issuer record as the ports pass it from policy to identity.
     type Record: Clone;
@@ -204,7 +210,11 @@ pub trait Ports {
 
     async fn settings(&self) -> Result<Settings, Failure>;
     async fn bundle(&self, settings: &Settings) -> Result<Bundle, Failure>;
-    async fn issuer(&self, bundle: &Bundle, iss: &str) -> Result<Option<Issuer<Self::Record>>, Failure>;
+    async fn issuer(
+        &self,
+        bundle: &Bundle,
+        iss: &str,
+    ) -> Result<Option<Issuer<Self::Record>>, Failure>;
     async fn audience(&self, bundle: &Bundle, id: &str) -> Result<Option<Audience>, Failure>;
     async fn decide(
         &self,
@@ -229,11 +239,21 @@ pub trait Ports {
         now: UnixSeconds,
     ) -> Result<Subject, Failure>;
 
-    async fn consume(&self, key: &str, issued_at: UnixSeconds, keep_until: UnixSeconds) -> Result<Consumption, Failure>;
+    async fn consume(
+        &self,
+        key: &str,
+        issued_at: UnixSeconds,
+        keep_until: UnixSeconds,
+    ) -> Result<Consumption, Failure>;
     async fn record(&self, record: AuditRecord) -> Result<(), Failure>;
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;
-    async fn put_document(&self, name: &str, body: String, keep_until: UnixSeconds) -> Result<(), Failure>;
+    async fn put_document(
+        &self,
+        name: &str,
+        body: String,
+        keep_until: UnixSeconds,
+    ) -> Result<(), Failure>;
 
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
 

@@ -41,8 +41,16 @@ impl Head<'_> {
         if self.query.is_some_and(|query| !query.is_empty()) {
             return Err(RequestFault::QueryNotAllowed.into());
         }
-        let media_type = self.content_type.unwrap_or("").split(';').next().unwrap_or("");
-        if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let media_type = self
+            .content_type
+            .unwrap_or("")
+            .split(';')
+            .next()
+            .unwrap_or("");
+        if !media_type
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        {
             return Err(RequestFault::ContentTypeUnsupported.into());
         }
         Ok(())
@@ -79,7 +87,13 @@ impl UnverifiedExchange {
         let audience = audience(form.take("audience"), form.take("resource"))?;
         let scopes = scopes(form.take("scope"))?;
         let lifetime_seconds = lifetime(form.take("requested_expires_in"))?;
-        Ok(Self { subject_token, audience, scopes, lifetime_seconds, token_type })
+        Ok(Self {
+            subject_token,
+            audience,
+            scopes,
+            lifetime_seconds,
+            token_type,
+        })
     }
 }
 

@@ -41,5 +41,10 @@ pub async fn verify<P: Ports>(
         }
         verified => verified?,
     };
-    Ok(VerifiedExchange { request, subject, issuer, now })
+    Ok(VerifiedExchange {
+        request,
+        subject,
+        issuer,
+        now,
+    })
 }

@@ -38,7 +38,12 @@ impl WireError {
     }
 
     fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error, description: description.into(), retry_after_seconds: None }
+        Self {
+            status,
+            error,
+            description: description.into(),
+            retry_after_seconds: None,
+        }
     }
 }
 
@@ -48,12 +53,18 @@ impl From<&Refusal> for WireError {
             Refusal::Request(fault) => request_error(*fault),
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
             Refusal::Denied(denial) => denial_error(*denial),
-            Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token can't be used: {fault}")),
+            Refusal::Replay(fault) => {
+                Self::invalid_request(400, format!("the subject token can't be used: {fault}"))
+            }
             Refusal::Unavailable(part) => Self {
                 retry_after_seconds: Some(RETRY_AFTER_SECONDS),
                 ..Self::new(503, "temporarily_unavailable", part.to_string())
             },
-            Refusal::Internal => Self::new(500, "server_error", "the broker failed; the request may be tried again"),
+            Refusal::Internal => Self::new(
+                500,
+                "server_error",
+                "the broker failed; the request may be tried again",
+            ),
         }
     }
 }
@@ -62,9 +73,14 @@ fn request_error(fault: RequestFault) -> WireError {
     let text = match fault {
         RequestFault::ActorTokenUnsupported => "delegation by actor_token is not supported",
         RequestFault::AudienceAndResource => "give either audience or resource, not both",
-        RequestFault::BodyTooLarge => return WireError::invalid_request(413, "the request body is over 64 KiB"),
+        RequestFault::BodyTooLarge => {
+            return WireError::invalid_request(413, "the request body is over 64 KiB");
+        }
         RequestFault::ContentTypeUnsupported => {
-            return WireError::invalid_request(415, "the content type must be application/x-www-form-urlencoded");
+            return WireError::invalid_request(
+                415,
+                "the content type must be application/x-www-form-urlencoded",
+            );
         }
         RequestFault::GrantUnsupported => {
             return WireError::new(
@@ -73,10 +89,16 @@ fn request_error(fault: RequestFault) -> WireError {
                 "the only grant type is urn:ietf:params:oauth:grant-type:token-exchange",
             );
         }
-        RequestFault::LifetimeInvalid => "requested_expires_in must be a positive whole number of seconds",
-        RequestFault::LifetimeOverCeiling => "requested_expires_in is over the ceiling of this audience",
+        RequestFault::LifetimeInvalid => {
+            "requested_expires_in must be a positive whole number of seconds"
+        }
+        RequestFault::LifetimeOverCeiling => {
+            "requested_expires_in is over the ceiling of this audience"
+        }
         RequestFault::Malformed => "the request body is not a well-formed form",
-        RequestFault::MethodNotAllowed => return WireError::invalid_request(405, "the method must be POST"),
+        RequestFault::MethodNotAllowed => {
+            return WireError::invalid_request(405, "the method must be POST");
+        }
         RequestFault::ParameterMissing(name) => {
             return WireError::invalid_request(400, format!("the parameter {name} is missing"));
         }
@@ -85,8 +107,12 @@ fn request_error(fault: RequestFault) -> WireError {
         RequestFault::RequestedTokenTypeUnsupported => {
             "requested_token_type must be urn:ietf:params:oauth:token-type:access_token or :jwt"
         }
-        RequestFault::ScopeMalformed => return WireError::new(400, "invalid_scope", "the scope is malformed"),
-        RequestFault::ScopesTooMany => return WireError::new(400, "invalid_scope", "there are over 32 scopes"),
+        RequestFault::ScopeMalformed => {
+            return WireError::new(400, "invalid_scope", "the scope is malformed");
+        }
+        RequestFault::ScopesTooMany => {
+            return WireError::new(400, "invalid_scope", "there are over 32 scopes");
+        }
         RequestFault::SubjectTokenTypeUnsupported => {
             "subject_token_type must be urn:ietf:params:oauth:token-type:jwt or :id_token"
         }
@@ -99,9 +125,11 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::AudienceUnknown | Denial::PolicyDenied | Denial::SignerRefused => {
             WireError::new(400, "invalid_target", TARGET_REFUSED)
         }
-        Denial::ScopeNotOffered => {
-            WireError::new(400, "invalid_scope", "a requested scope is not offered by this audience")
-        }
+        Denial::ScopeNotOffered => WireError::new(
+            400,
+            "invalid_scope",
+            "a requested scope is not offered by this audience",
+        ),
         Denial::TierUnavailable => WireError::new(
             400,
             "invalid_target",
@@ -123,7 +151,9 @@ fn token_text(fault: &TokenFault) -> Cow<'static, str> {
         TokenFault::ClaimInvalid(name) => {
             return format!("the claim {name} of the subject token is invalid").into();
         }
-        TokenFault::AlgorithmNotAllowed => "the subject token's algorithm is not allowed for its issuer",
+        TokenFault::AlgorithmNotAllowed => {
+            "the subject token's algorithm is not allowed for its issuer"
+        }
         TokenFault::AudienceMismatch => "the subject token's audience is not this broker",
         TokenFault::CriticalHeader => "the subject token's header has a critical extension",
         TokenFault::Expired => "the subject token has expired",
@@ -141,7 +171,10 @@ fn token_text(fault: &TokenFault) -> Cow<'static, str> {
 }
 
 fn legal(name: &str) -> bool {
-    name.len() <= 64 && name.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// The body of a successful response (RFC 8693 §2.2.1).

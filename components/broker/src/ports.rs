@@ -1,0 +1,226 @@
+//! The exchange's ports over the broker's imports.
+//!
+//! Three documented caches, per instance (I7): settings and bundle, which can't change while an
+//! instance lives; and fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
+//! `trusted_until`. No per-request data outlives its request.
+
+use crate::bindings::{decisions, signing, state, verification};
+use crate::convert;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant, SystemTime};
+use vouchsafe_exchange::keys::hex;
+use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
+use vouchsafe_exchange::ports::*;
+use vouchsafe_exchange::refusal::Refusal;
+
+thread_local! {
+    static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
+    static BUNDLE: RefCell<Option<Bundle>> = const { RefCell::new(None) };
+    static WARM: Cell<bool> = const { Cell::new(false) };
+    static KEY_SETS: RefCell<Vec<(String, KeySet)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The ports of one request.
+pub struct Wasm {
+    started: Instant,
+    now: UnixSeconds,
+}
+
+impl Wasm {
+    pub fn new() -> Self {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            started: Instant::now(),
+            now: now.as_secs(),
+        }
+    }
+
+    pub async fn public_keys(&self) -> Result<signing::PublicKeySet, Failure> {
+        signing::public_keys().await.map_err(Failure::from)
+    }
+
+    pub async fn store_ready(&self) -> Result<(), Failure> {
+        state::ready().await.map_err(Failure::from)
+    }
+
+    /// Opens the store with an instance's first request, whatever that is: single-use tokens that
+    /// are older than the store are refused, so it should be as old as the broker. What fails here
+    /// fails again, and is told, where the store is needed.
+    pub async fn warm(&self) {
+        if !WARM.replace(true) {
+            let _ = self.store_ready().await;
+        }
+    }
+}
+
+/// A strong ETag of `body`.
+pub fn etag(body: &str) -> String {
+    let digest = hex(&Sha256::digest(body.as_bytes()));
+    format!("\"{}\"", digest.get(..32).unwrap_or(&digest))
+}
+
+/// The digest of the bundle that this instance decides with.
+pub fn loaded_digest() -> Option<String> {
+    BUNDLE.with_borrow(|bundle| bundle.as_ref().map(|bundle| bundle.digest.clone()))
+}
+
+impl Ports for Wasm {
+    type Record = decisions::IssuerRecord;
+
+    fn now(&self) -> UnixSeconds {
+        self.now
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn decision_id(&self) -> Result<String, Failure> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|_| Failure {
+            refusal: Refusal::Internal,
+            detail: "the host gives no randomness".to_owned(),
+        })?;
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    async fn pause(&self, milliseconds: u64) {
+        spin_sdk::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    async fn settings(&self) -> Result<Settings, Failure> {
+        if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
+            return Ok(settings);
+        }
+        let settings = Settings::from(signing::settings().await?);
+        SETTINGS.set(Some(settings.clone()));
+        Ok(settings)
+    }
+
+    async fn bundle(&self, settings: &Settings) -> Result<Bundle, Failure> {
+        if let Some(bundle) = BUNDLE.with_borrow(Clone::clone) {
+            return Ok(bundle);
+        }
+        let bundle = Bundle::from(decisions::load(settings.into()).await?);
+        BUNDLE.set(Some(bundle.clone()));
+        Ok(bundle)
+    }
+
+    async fn issuer(
+        &self,
+        bundle: &Bundle,
+        iss: &str,
+    ) -> Result<Option<Issuer<Self::Record>>, Failure> {
+        let record = decisions::issuer(bundle.digest.clone(), iss.to_owned()).await?;
+        Ok(record.map(Issuer::from))
+    }
+
+    async fn audience(&self, bundle: &Bundle, id: &str) -> Result<Option<Audience>, Failure> {
+        let record = decisions::audience(bundle.digest.clone(), id.to_owned()).await?;
+        Ok(record.map(Audience::from))
+    }
+
+    async fn decide(
+        &self,
+        bundle: &Bundle,
+        subject: &Subject,
+        question: &Question,
+        now: UnixSeconds,
+    ) -> Result<Decision, Failure> {
+        let decision =
+            decisions::decide(bundle.digest.clone(), subject.into(), question.into(), now).await?;
+        Ok(decision.into())
+    }
+
+    async fn peek(&self, token: &str) -> Result<Peeked, Failure> {
+        Ok(Peeked {
+            iss: verification::peek(token.to_owned()).await?.iss,
+        })
+    }
+
+    async fn fetch_keys(
+        &self,
+        issuer: &Issuer<Self::Record>,
+        known: Option<&KeySet>,
+        now: UnixSeconds,
+    ) -> Result<KeySet, Failure> {
+        let keys =
+            verification::fetch_keys((&issuer.record).into(), known.map(Into::into), now).await;
+        keys.map(Into::into)
+            .map_err(|error| convert::fetch_failure(&issuer.name, &error))
+    }
+
+    async fn verify(
+        &self,
+        token: &str,
+        issuer: &Issuer<Self::Record>,
+        keys: &KeySet,
+        now: UnixSeconds,
+    ) -> Result<Subject, Failure> {
+        let subject =
+            verification::verify(token.to_owned(), (&issuer.record).into(), keys.into(), now)
+                .await?;
+        Ok(subject.into())
+    }
+
+    async fn consume(
+        &self,
+        key: &str,
+        issued_at: UnixSeconds,
+        keep_until: UnixSeconds,
+    ) -> Result<Consumption, Failure> {
+        Ok(state::consume(key.to_owned(), issued_at, keep_until)
+            .await?
+            .into())
+    }
+
+    async fn record(&self, record: AuditRecord) -> Result<(), Failure> {
+        Ok(state::record(record.into()).await?)
+    }
+
+    async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
+        Ok(state::lease(name.to_owned(), ttl_ms).await?)
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
+        Ok(state::document_get(name.to_owned())
+            .await?
+            .map(|document| document.body))
+    }
+
+    async fn put_document(
+        &self,
+        name: &str,
+        body: String,
+        keep_until: UnixSeconds,
+    ) -> Result<(), Failure> {
+        Ok(state::document_put(name.to_owned(), state::Document { body, keep_until }).await?)
+    }
+
+    async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
+        Ok(signing::sign_token(request.into()).await?.into())
+    }
+
+    fn remembered_keys(&self, id: &str) -> Option<KeySet> {
+        KEY_SETS.with_borrow(|sets| {
+            sets.iter()
+                .find(|(known, _)| known == id)
+                .map(|(_, keys)| keys.clone())
+        })
+    }
+
+    fn remember_keys(&self, id: &str, keys: &KeySet) {
+        KEY_SETS.with_borrow_mut(|sets| {
+            sets.retain(|(known, _)| known != id);
+            if sets.len() >= KEY_SETS_IN_MEMORY_MAX {
+                sets.remove(0);
+            }
+            sets.push((id.to_owned(), keys.clone()));
+        });
+    }
+}

@@ -1,0 +1,83 @@
+//! Responses: always with `content-length`, since Spin chunks a body without it and the second
+//! write waits for the client's delayed acknowledgement.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use spin_sdk::http::{HeaderValue, Response, StatusCode};
+use vouchsafe_exchange::wire::WireError;
+
+pub type Reply = Response<Full<Bytes>>;
+
+/// A JSON body with `cache-control`.
+pub fn json(status: u16, cache_control: &'static str, body: String) -> Reply {
+    let length = HeaderValue::from(body.len());
+    let mut reply = Reply::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = reply.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("content-length", length);
+    headers.insert("cache-control", HeaderValue::from_static(cache_control));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
+    reply
+}
+
+/// A refusal of the token endpoint.
+pub fn refused(error: &WireError, decision_id: Option<&str>) -> Reply {
+    let mut reply = json(error.status, "no-store", error.body(decision_id));
+    if let Some(seconds) = error.retry_after_seconds {
+        reply
+            .headers_mut()
+            .insert("retry-after", HeaderValue::from(seconds));
+    }
+    if error.status == 405 {
+        reply
+            .headers_mut()
+            .insert("allow", HeaderValue::from_static("POST"));
+    }
+    reply
+}
+
+/// A body for everybody, with an ETag; 304 where the caller has it.
+pub fn cacheable(
+    body: String,
+    etag: String,
+    max_age_seconds: u64,
+    known: Option<&HeaderValue>,
+) -> Reply {
+    let unchanged = known
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|list| {
+            list.split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+        });
+    let mut reply = if unchanged {
+        json(304, "", String::new())
+    } else {
+        json(200, "", body)
+    };
+    let headers = reply.headers_mut();
+    if unchanged {
+        headers.remove("content-type");
+        headers.remove("content-length");
+    }
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age_seconds}")) {
+        headers.insert("cache-control", value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&etag) {
+        headers.insert("etag", value);
+    }
+    reply
+}
+
+/// Bytes of the body.
+pub fn length(reply: &Reply) -> usize {
+    let text = reply
+        .headers()
+        .get("content-length")
+        .and_then(|value| value.to_str().ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+}

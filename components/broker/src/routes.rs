@@ -1,0 +1,228 @@
+//! Routes, and the one log line of each request.
+
+use crate::ports::{self, Wasm};
+use crate::respond::{self, Reply};
+use http_body_util::BodyExt;
+use spin_sdk::http::Request;
+use vouchsafe_exchange::limits::BODY_BYTES_MAX;
+use vouchsafe_exchange::log::Line;
+use vouchsafe_exchange::ports::{Failure, Ports, Settings};
+use vouchsafe_exchange::refusal::{Refusal, RequestFault};
+use vouchsafe_exchange::request::Head;
+use vouchsafe_exchange::wire::{self, WireError};
+use vouchsafe_exchange::{exchange, metadata};
+
+pub async fn route(request: Request) -> Reply {
+    // Routed on the path itself: `spin-path-info` can be forged by the client.
+    let path = request.uri().path().to_owned();
+    if path == "/token" {
+        return token(request).await;
+    }
+    let Some(route) = Route::of(&path) else {
+        return logged(
+            "other",
+            "not_found",
+            respond::json(404, "no-store", r#"{"error":"not_found"}"#.to_owned()),
+            "",
+        );
+    };
+    if !matches!(request.method().as_str(), "GET" | "HEAD") {
+        let mut reply = respond::json(
+            405,
+            "no-store",
+            r#"{"error":"method_not_allowed"}"#.to_owned(),
+        );
+        reply.headers_mut().insert(
+            "allow",
+            spin_sdk::http::HeaderValue::from_static("GET, HEAD"),
+        );
+        return logged(route.name(), "method_not_allowed", reply, "");
+    }
+    let (reply, slug, detail) = match route.answer(&request).await {
+        Ok(reply) => (reply, "ok", String::new()),
+        Err(failure) => {
+            let error = WireError::from(&failure.refusal);
+            (
+                respond::refused(&error, None),
+                failure.refusal.slug(),
+                failure.detail,
+            )
+        }
+    };
+    logged(route.name(), slug, reply, &detail)
+}
+
+#[derive(Clone, Copy)]
+enum Route {
+    AuthorizationServer,
+    Health,
+    Jwks,
+    OpenidConfiguration,
+    Ready,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "/.well-known/jwks.json" => Some(Self::Jwks),
+            "/.well-known/oauth-authorization-server" => Some(Self::AuthorizationServer),
+            "/.well-known/openid-configuration" => Some(Self::OpenidConfiguration),
+            "/healthz" => Some(Self::Health),
+            "/readyz" => Some(Self::Ready),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AuthorizationServer => "oauth-authorization-server",
+            Self::Health => "healthz",
+            Self::Jwks => "jwks",
+            Self::OpenidConfiguration => "openid-configuration",
+            Self::Ready => "readyz",
+        }
+    }
+
+    async fn answer(self, request: &Request) -> Result<Reply, Failure> {
+        let ports = Wasm::new();
+        ports.warm().await;
+        let known = request.headers().get("if-none-match");
+        let document = |body: String, max_age: u64| {
+            let etag = ports::etag(&body);
+            Ok(respond::cacheable(body, etag, max_age, known))
+        };
+        match self {
+            Self::Health => Ok(respond::json(
+                200,
+                "no-store",
+                r#"{"status":"ok"}"#.to_owned(),
+            )),
+            Self::Ready => ready(&ports).await,
+            Self::Jwks => {
+                let keys = ports.public_keys().await?;
+                document(keys.document, keys.max_age_seconds)
+            }
+            Self::AuthorizationServer => {
+                described(&ports, metadata::authorization_server, document).await
+            }
+            Self::OpenidConfiguration => {
+                described(&ports, metadata::openid_configuration, document).await
+            }
+        }
+    }
+}
+
+async fn described(
+    ports: &Wasm,
+    describe: fn(&Settings) -> String,
+    document: impl Fn(String, u64) -> Result<Reply, Failure>,
+) -> Result<Reply, Failure> {
+    document(
+        describe(&ports.settings().await?),
+        metadata::MAX_AGE_SECONDS,
+    )
+}
+
+/// Uses each part once, so that an operator learns what is wrong before a caller does. Also makes
+/// the replay store, whose creation mark must be older than the tokens that it judges.
+async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
+    let settings = ports.settings().await?;
+    let bundle = ports.bundle(&settings).await?;
+    ports.public_keys().await?;
+    ports.store_ready().await?;
+    let body = serde_json::json!({
+        "status": "ready",
+        "issuer": settings.issuer,
+        "bundle": { "name": bundle.name, "version": bundle.version, "digest": bundle.digest },
+    });
+    Ok(respond::json(200, "no-store", body.to_string()))
+}
+
+async fn token(request: Request) -> Reply {
+    let ports = Wasm::new();
+    let body = match read(request).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            let reply = respond::refused(&WireError::from(&refusal), None);
+            return logged("token", refusal.slug(), reply, "");
+        }
+    };
+    let attempt = exchange(&ports, &body).await;
+    let decision_id = attempt.decision_id.as_deref();
+    let (reply, slug, detail) = match &attempt.outcome {
+        Ok(issued) => (
+            respond::json(200, "no-store", wire::success(issued)),
+            "issued",
+            "",
+        ),
+        Err(failure) => {
+            let error = WireError::from(&failure.refusal);
+            (
+                respond::refused(&error, decision_id),
+                failure.refusal.slug(),
+                failure.detail.as_str(),
+            )
+        }
+    };
+    log(Line {
+        route: "token",
+        status: reply.status().as_u16(),
+        slug,
+        decision_id,
+        bundle: ports::loaded_digest().as_deref(),
+        determining_rules: &attempt.determining_rules,
+        erring_rules: &attempt.erring_rules,
+        detail,
+        request_bytes: body.len(),
+        response_bytes: respond::length(&reply),
+        timings: &attempt.timings,
+    });
+    reply
+}
+
+/// Checks the head, then reads the body up to its cap.
+async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
+    let (head, mut body) = request.into_parts();
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    Head {
+        method: head.method.as_str(),
+        query: head.uri.query(),
+        content_type: header("content-type"),
+    }
+    .check()?;
+    if header("content-length")
+        .and_then(|text| text.parse::<usize>().ok())
+        .is_some_and(|n| n > BODY_BYTES_MAX)
+    {
+        return Err(RequestFault::BodyTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| RequestFault::Malformed)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if bytes.len().saturating_add(data.len()) > BODY_BYTES_MAX {
+            return Err(RequestFault::BodyTooLarge.into());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+fn logged(route: &'static str, slug: &str, reply: Reply, detail: &str) -> Reply {
+    let (status, response_bytes) = (reply.status().as_u16(), respond::length(&reply));
+    log(Line {
+        route,
+        status,
+        slug,
+        detail,
+        response_bytes,
+        ..Line::default()
+    });
+    reply
+}
+
+fn log(line: Line<'_>) {
+    println!("{}", line.render());
+}

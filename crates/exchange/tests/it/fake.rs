@@ -1,0 +1,325 @@
+//! The outside of the exchange, in memory: deterministic, scriptable, and noting what was called.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use vouchsafe_exchange::ports::*;
+use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault, TokenFault};
+
+pub const NOW: u64 = 1_800_000_000;
+
+/// A world in which everything is allowed until a test says otherwise.
+pub struct Fake {
+    pub now: Cell<u64>,
+    pub issuer: RefCell<Option<Issuer<()>>>,
+    pub audience: RefCell<Option<Audience>>,
+    pub subject: RefCell<Subject>,
+    pub permitted: Cell<bool>,
+    /// Scopes beyond these make policy say no.
+    pub scopes_allowed: RefCell<Option<Vec<String>>>,
+    /// The `kid` of the token and those that the issuer publishes, as the digest of its key set.
+    pub token_kid: RefCell<String>,
+    pub published: RefCell<Option<String>>,
+    pub verify_error: RefCell<Option<TokenFault>>,
+    pub unavailable: RefCell<Vec<&'static str>>,
+    pub consumed: RefCell<HashMap<String, (u64, u64)>>,
+    pub predates: Cell<bool>,
+    pub records: RefCell<Vec<AuditRecord>>,
+    pub signed: RefCell<Vec<SigningRequest>>,
+    pub questions: RefCell<Vec<Question>>,
+    pub documents: RefCell<HashMap<String, String>>,
+    pub leases: RefCell<HashMap<String, u64>>,
+    pub memory: RefCell<HashMap<String, KeySet>>,
+    pub calls: RefCell<Vec<&'static str>>,
+    /// Called while a request waits for another one's fetch.
+    pub while_waiting: RefCell<Option<Box<dyn Fn(&Fake)>>>,
+}
+
+impl Fake {
+    pub fn new() -> Self {
+        Self {
+            now: Cell::new(NOW),
+            issuer: RefCell::new(Some(issuer(ReplayMode::Allow))),
+            audience: RefCell::new(Some(audience())),
+            subject: RefCell::new(subject()),
+            permitted: Cell::new(true),
+            scopes_allowed: RefCell::new(None),
+            token_kid: RefCell::new("k1".into()),
+            published: RefCell::new(Some("k1".into())),
+            verify_error: RefCell::new(None),
+            unavailable: RefCell::new(Vec::new()),
+            consumed: RefCell::default(),
+            predates: Cell::new(false),
+            records: RefCell::default(),
+            signed: RefCell::default(),
+            questions: RefCell::default(),
+            documents: RefCell::default(),
+            leases: RefCell::default(),
+            memory: RefCell::default(),
+            calls: RefCell::default(),
+            while_waiting: RefCell::new(None),
+        }
+    }
+
+    pub fn count(&self, call: &str) -> usize {
+        self.calls
+            .borrow()
+            .iter()
+            .filter(|known| **known == call)
+            .count()
+    }
+
+    fn call(&self, name: &'static str, part: Part) -> Result<(), Failure> {
+        self.calls.borrow_mut().push(name);
+        if self.unavailable.borrow().contains(&name) {
+            return Err(Refusal::Unavailable(part).into());
+        }
+        Ok(())
+    }
+}
+
+pub fn issuer(replay: ReplayMode) -> Issuer<()> {
+    Issuer {
+        name: "ci".into(),
+        iss: "https://ci.example".into(),
+        replay,
+        max_token_age_seconds: 600,
+        leeway_seconds: 30,
+        pinned: false,
+        record: (),
+    }
+}
+
+pub fn audience() -> Audience {
+    Audience {
+        id: "https://api.example".into(),
+        tier: Tier::Delegated,
+        algorithm: "ES256".into(),
+        default_lifetime_seconds: 300,
+        max_lifetime_seconds: 900,
+        scopes: vec!["read".into(), "write".into()],
+        claims: vec!["repository".into(), "missing".into()],
+        replay: ReplayMode::Allow,
+        outlive_subject: false,
+    }
+}
+
+pub fn subject() -> Subject {
+    Subject {
+        issuer_name: "ci".into(),
+        iss: "https://ci.example".into(),
+        subject: "repo:o/r".into(),
+        jti: Some("j1".into()),
+        exp: NOW + 3600,
+        iat: Some(NOW - 10),
+        signing_input_digest: "d1".into(),
+        entity_type: "GitHub::Workflow".into(),
+        entity_id: "repo:o/r".into(),
+        attributes: vec![("repository".into(), AttributeValue::Text("o/\"r\"".into()))],
+    }
+}
+
+impl Ports for Fake {
+    type Record = ();
+
+    fn now(&self) -> u64 {
+        self.now.get()
+    }
+    fn elapsed_us(&self) -> u64 {
+        0
+    }
+    fn decision_id(&self) -> Result<String, Failure> {
+        Ok(format!("decision-{}", self.records.borrow().len()))
+    }
+    async fn pause(&self, _milliseconds: u64) {
+        self.calls.borrow_mut().push("pause");
+        if let Some(act) = self.while_waiting.borrow().as_ref() {
+            act(self);
+        }
+    }
+    async fn settings(&self) -> Result<Settings, Failure> {
+        self.call("settings", Part::Signer)?;
+        let algorithms = vec!["ES256".into()];
+        Ok(Settings {
+            issuer: "https://broker.example".into(),
+            development: false,
+            epoch_seconds: 3600,
+            algorithms,
+        })
+    }
+    async fn bundle(&self, _settings: &Settings) -> Result<Bundle, Failure> {
+        self.call("bundle", Part::Policy)?;
+        Ok(Bundle {
+            name: "test".into(),
+            version: "1".into(),
+            digest: "b1".into(),
+        })
+    }
+    async fn issuer(&self, _bundle: &Bundle, iss: &str) -> Result<Option<Issuer<()>>, Failure> {
+        self.call("issuer", Part::Policy)?;
+        Ok(self
+            .issuer
+            .borrow()
+            .clone()
+            .filter(|issuer| issuer.iss == iss))
+    }
+    async fn audience(&self, _bundle: &Bundle, id: &str) -> Result<Option<Audience>, Failure> {
+        self.call("audience", Part::Policy)?;
+        Ok(self
+            .audience
+            .borrow()
+            .clone()
+            .filter(|audience| audience.id == id))
+    }
+    async fn decide(
+        &self,
+        _: &Bundle,
+        _: &Subject,
+        question: &Question,
+        _: u64,
+    ) -> Result<Decision, Failure> {
+        self.call("decide", Part::Policy)?;
+        self.questions.borrow_mut().push(question.clone());
+        let within =
+            |allowed: &Vec<String>| question.scopes.iter().all(|scope| allowed.contains(scope));
+        let permitted =
+            self.permitted.get() && self.scopes_allowed.borrow().as_ref().is_none_or(within);
+        Ok(Decision {
+            permitted,
+            determining_rules: if permitted {
+                vec!["rule-1".into()]
+            } else {
+                Vec::new()
+            },
+            erring_rules: Vec::new(),
+            cedar_request: "{}".into(),
+        })
+    }
+    async fn peek(&self, _token: &str) -> Result<Peeked, Failure> {
+        self.call("peek", Part::Issuer)?;
+        Ok(Peeked {
+            iss: self.subject.borrow().iss.clone(),
+        })
+    }
+    async fn fetch_keys(
+        &self,
+        _: &Issuer<()>,
+        _: Option<&KeySet>,
+        now: u64,
+    ) -> Result<KeySet, Failure> {
+        self.call("fetch_keys", Part::Issuer)?;
+        let published = self
+            .published
+            .borrow()
+            .clone()
+            .ok_or(Refusal::Unavailable(Part::Issuer))?;
+        Ok(KeySet {
+            digest: published,
+            document: "{}".into(),
+            trusted_until: now + 300,
+            etag: None,
+        })
+    }
+    async fn verify(
+        &self,
+        _: &str,
+        _: &Issuer<()>,
+        keys: &KeySet,
+        now: u64,
+    ) -> Result<Subject, Failure> {
+        self.call("verify", Part::Issuer)?;
+        assert!(
+            now < keys.trusted_until,
+            "keys are used only while they are trusted"
+        );
+        if let Some(fault) = self.verify_error.borrow().clone() {
+            return Err(Refusal::Token(fault).into());
+        }
+        if !keys.digest.contains(self.token_kid.borrow().as_str()) {
+            return Err(Refusal::Token(TokenFault::KeyUnknown).into());
+        }
+        Ok(self.subject.borrow().clone())
+    }
+    async fn consume(
+        &self,
+        key: &str,
+        issued_at: u64,
+        keep_until: u64,
+    ) -> Result<Consumption, Failure> {
+        self.call("consume", Part::Store)?;
+        if self.predates.get() {
+            return Ok(Consumption::PredatesStore);
+        }
+        let old = self
+            .consumed
+            .borrow_mut()
+            .insert(key.to_owned(), (issued_at, keep_until));
+        Ok(if old.is_some() {
+            Consumption::Spent
+        } else {
+            Consumption::Fresh
+        })
+    }
+    async fn record(&self, record: AuditRecord) -> Result<(), Failure> {
+        self.call("record", Part::Store)?;
+        self.records.borrow_mut().push(record);
+        Ok(())
+    }
+    async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
+        self.call("lease", Part::Store)?;
+        let (now, mut leases) = (self.now.get(), self.leases.borrow_mut());
+        if leases.get(name).is_some_and(|until| *until > now) {
+            return Ok(false);
+        }
+        leases.insert(name.to_owned(), now + ttl_ms / 1000);
+        Ok(true)
+    }
+    async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.call("document", Part::Store)?;
+        Ok(self.documents.borrow().get(name).cloned())
+    }
+    async fn put_document(
+        &self,
+        name: &str,
+        body: String,
+        _keep_until: u64,
+    ) -> Result<(), Failure> {
+        self.call("put_document", Part::Store)?;
+        self.documents.borrow_mut().insert(name.to_owned(), body);
+        Ok(())
+    }
+    async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
+        self.call("sign", Part::Signer)?;
+        let expires_at = request.issued_at + request.lifetime_seconds;
+        self.signed.borrow_mut().push(request);
+        Ok(SignedToken {
+            jwt: "signed.by.fake".into(),
+            kid: "kid-1".into(),
+            expires_at,
+        })
+    }
+    fn remembered_keys(&self, id: &str) -> Option<KeySet> {
+        self.memory.borrow().get(id).cloned()
+    }
+    fn remember_keys(&self, id: &str, keys: &KeySet) {
+        self.memory.borrow_mut().insert(id.to_owned(), keys.clone());
+    }
+}
+
+/// Runs a future that never really waits.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return value;
+        }
+    }
+}
+
+/// So that the enum's name stays in scope of every test file.
+pub const SPENT: Refusal = Refusal::Replay(ReplayFault::Spent);

@@ -1,0 +1,288 @@
+//! The exchange against ports in memory: what is refused and how, what is asked in which order.
+
+mod fake;
+mod key_sets;
+mod wire;
+
+use fake::*;
+use vouchsafe_exchange::ports::*;
+use vouchsafe_exchange::refusal::*;
+use vouchsafe_exchange::{Attempt, exchange};
+
+const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=a.b.c\
+    &subject_token_type=urn:ietf:params:oauth:token-type:jwt&audience=https://api.example";
+
+fn attempt(fake: &Fake, more: &str) -> Attempt {
+    run(exchange(fake, format!("{FORM}{more}").as_bytes()))
+}
+
+/// Runs one exchange with `more` parameters and compares how it ended.
+fn check(fake: &Fake, more: &str, expected: Result<(), Refusal>) {
+    let attempt = attempt(fake, more);
+    let got = attempt
+        .outcome
+        .map(|_| ())
+        .map_err(|failure| failure.refusal);
+    assert_eq!(got, expected, "{more}");
+}
+
+fn denied(denial: Denial) -> Result<(), Refusal> {
+    Err(Refusal::Denied(denial))
+}
+
+#[test]
+fn issues_what_policy_permits_and_records_it_before_release() {
+    let fake = Fake::new();
+    check(&fake, "&scope=read", Ok(()));
+    assert_eq!(
+        *fake.calls.borrow(),
+        [
+            "settings",
+            "bundle",
+            "peek",
+            "issuer",
+            "document",
+            "lease",
+            "fetch_keys",
+            "put_document",
+            "verify",
+            "audience",
+            "decide",
+            "sign",
+            "record"
+        ]
+    );
+    let signed = &fake.signed.borrow()[0];
+    assert_eq!(signed.issuer, "https://broker.example");
+    assert_eq!(signed.subject, "ci:repo:o/r");
+    assert_eq!(signed.lifetime_seconds, 300);
+    assert_eq!(signed.scopes, ["read"]);
+    assert_eq!(
+        signed.extra_claims,
+        [("repository".to_owned(), r#""o/\"r\"""#.to_owned())]
+    );
+    let record = &fake.records.borrow()[0];
+    assert_eq!(
+        (record.issued, record.slug, record.kid.as_str()),
+        (true, "issued", "kid-1")
+    );
+    assert_eq!(record.decision_id, signed.jti);
+    assert_eq!(record.expires_at, NOW + 300);
+    assert_eq!(
+        (
+            record.bundle_digest.as_str(),
+            record.determining_rules.len()
+        ),
+        ("b1", 1)
+    );
+}
+
+#[test]
+fn releases_nothing_whose_record_is_not_durable() {
+    let fake = Fake::new();
+    fake.unavailable.borrow_mut().push("record");
+    check(&fake, "", Err(Refusal::Unavailable(Part::Store)));
+    fake.permitted.set(false);
+    check(&fake, "", Err(Refusal::Unavailable(Part::Store)));
+}
+
+#[test]
+fn fails_closed_when_any_part_is_unavailable() {
+    for (call, part) in [
+        ("settings", Part::Signer),
+        ("bundle", Part::Policy),
+        ("issuer", Part::Policy),
+        ("document", Part::Store),
+        ("lease", Part::Store),
+        ("fetch_keys", Part::Issuer),
+        ("audience", Part::Policy),
+        ("decide", Part::Policy),
+        ("sign", Part::Signer),
+    ] {
+        let fake = Fake::new();
+        fake.unavailable.borrow_mut().push(call);
+        check(&fake, "", Err(Refusal::Unavailable(part)));
+    }
+    let fake = Fake::new();
+    fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+    fake.unavailable.borrow_mut().push("consume");
+    check(&fake, "", Err(Refusal::Unavailable(Part::Store)));
+    assert_eq!(fake.count("sign"), 0);
+}
+
+#[test]
+fn records_every_decision_about_a_verified_token_and_nothing_else() {
+    let fake = Fake::new();
+    fake.permitted.set(false);
+    check(&fake, "", denied(Denial::PolicyDenied));
+    fake.audience.replace(None);
+    check(&fake, "", denied(Denial::AudienceUnknown));
+    let slugs: Vec<_> = fake
+        .records
+        .borrow()
+        .iter()
+        .map(|record| record.slug)
+        .collect();
+    assert_eq!(slugs, ["policy.denied", "audience.unknown"]);
+
+    for (fault, more) in [
+        (TokenFault::SignatureInvalid, ""),
+        (TokenFault::Expired, ""),
+    ] {
+        fake.verify_error.replace(Some(fault.clone()));
+        check(&fake, more, Err(Refusal::Token(fault)));
+    }
+    assert_eq!(fake.records.borrow().len(), 2);
+}
+
+#[test]
+fn does_not_let_a_caller_without_a_permit_tell_audiences_apart() {
+    let fake = Fake::new();
+    fake.permitted.set(false);
+    for more in [
+        "&scope=bogus",
+        "&requested_expires_in=901",
+        "&scope=bogus&requested_expires_in=901",
+    ] {
+        check(&fake, more, denied(Denial::PolicyDenied));
+    }
+}
+
+#[test]
+fn says_which_limit_a_permitted_caller_broke() {
+    let fake = Fake::new();
+    check(&fake, "&scope=read+bogus", denied(Denial::ScopeNotOffered));
+    assert_eq!(fake.questions.borrow()[0].scopes, ["read"]);
+    check(&fake, "&requested_expires_in=900", Ok(()));
+    let over = Err(Refusal::Request(RequestFault::LifetimeOverCeiling));
+    check(&fake, "&requested_expires_in=901", over);
+    assert_eq!(fake.questions.borrow()[2].requested_lifetime_seconds, 900);
+    fake.scopes_allowed.replace(Some(vec!["read".into()]));
+    check(&fake, "&scope=write", denied(Denial::PolicyDenied));
+}
+
+#[test]
+fn shortens_the_life_to_that_of_the_subject_token() {
+    for (left, wanted, outlive, expected) in [
+        (3600, "", false, Ok(300)),
+        (299, "", false, Ok(299)),
+        (1, "", false, Ok(1)),
+        (0, "", false, Err(Refusal::Token(TokenFault::Expired))),
+        (0, "", true, Ok(300)),
+        (100, "&requested_expires_in=50", false, Ok(50)),
+        (100, "&requested_expires_in=101", false, Ok(100)),
+    ] {
+        let fake = Fake::new();
+        fake.subject.borrow_mut().exp = NOW + left;
+        fake.audience.replace(Some(Audience {
+            outlive_subject: outlive,
+            ..audience()
+        }));
+        check(&fake, wanted, expected.clone().map(|_| ()));
+        assert_eq!(
+            fake.signed
+                .borrow()
+                .first()
+                .map(|signed| signed.lifetime_seconds),
+            expected.ok()
+        );
+    }
+}
+
+#[test]
+fn consumes_once_per_issuer_or_once_per_audience() {
+    let fake = Fake::new();
+    fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+    check(&fake, "", Ok(()));
+    check(&fake, "", Err(SPENT));
+    let other = Audience {
+        id: "https://other.example".into(),
+        ..audience()
+    };
+    fake.audience.replace(Some(other.clone()));
+    let elsewhere = FORM.replace("https://api.example", &other.id);
+    assert_eq!(
+        run(exchange(&fake, elsewhere.as_bytes()))
+            .outcome
+            .err()
+            .map(|f| f.refusal),
+        Some(SPENT)
+    );
+
+    let fake = Fake::new();
+    let single = |audience: Audience| Audience {
+        replay: ReplayMode::SingleUse,
+        ..audience
+    };
+    fake.audience.replace(Some(single(audience())));
+    check(&fake, "", Ok(()));
+    check(&fake, "", Err(SPENT));
+    fake.audience.replace(Some(single(other)));
+    assert!(run(exchange(&fake, elsewhere.as_bytes())).outcome.is_ok());
+}
+
+#[test]
+fn keys_a_use_by_jti_or_else_by_the_signing_input() {
+    let fake = Fake::new();
+    fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+    check(&fake, "", Ok(()));
+    // The same jti with another signature is the same token.
+    fake.subject.borrow_mut().signing_input_digest = "d2".into();
+    check(&fake, "", Err(SPENT));
+    fake.subject.borrow_mut().jti = None;
+    check(&fake, "", Ok(()));
+    check(&fake, "", Err(SPENT));
+    fake.subject.borrow_mut().signing_input_digest = "d3".into();
+    check(&fake, "", Ok(()));
+    // A jti that spells another token's digest is not that token.
+    fake.subject.borrow_mut().jti = Some("d3".into());
+    check(&fake, "", Ok(()));
+}
+
+#[test]
+fn keeps_a_use_until_the_token_can_no_longer_be_accepted() {
+    for (exp, iat, expected) in [
+        (NOW + 100, Some(NOW - 10), NOW + 100 + 30 + 60),
+        (NOW + 5000, Some(NOW - 10), NOW - 10 + 600 + 30 + 60),
+        (NOW + 5000, None, NOW + 5000 + 30 + 60),
+    ] {
+        let fake = Fake::new();
+        fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+        fake.subject.borrow_mut().exp = exp;
+        fake.subject.borrow_mut().iat = iat;
+        check(&fake, "", Ok(()));
+        let kept: Vec<_> = fake.consumed.borrow().values().copied().collect();
+        assert_eq!(kept, [(iat.unwrap_or(0), expected)]);
+    }
+}
+
+#[test]
+fn refuses_a_single_use_token_that_is_older_than_the_store() {
+    let fake = Fake::new();
+    fake.predates.set(true);
+    check(&fake, "", Ok(()));
+    fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+    check(&fake, "", Err(Refusal::Replay(ReplayFault::PredatesStore)));
+    assert_eq!(fake.count("sign"), 1);
+}
+
+#[test]
+fn fetches_nothing_for_an_issuer_that_nobody_configured() {
+    let fake = Fake::new();
+    fake.subject.borrow_mut().iss = "https://ci.example/".into();
+    check(&fake, "", Err(Refusal::Token(TokenFault::IssuerUntrusted)));
+    assert_eq!(fake.count("fetch_keys") + fake.count("lease"), 0);
+}
+
+#[test]
+fn refuses_a_token_of_its_own() {
+    let fake = Fake::new();
+    let own = Issuer {
+        iss: "https://broker.example".into(),
+        ..issuer(ReplayMode::Allow)
+    };
+    fake.issuer.replace(Some(own));
+    fake.subject.borrow_mut().iss = "https://broker.example".into();
+    check(&fake, "", Err(Refusal::Token(TokenFault::IssuerUntrusted)));
+    assert_eq!(fake.count("issuer"), 0);
+}

@@ -1,0 +1,207 @@
+//! What a caller sees of each refusal: the table of design, one row per variant.
+
+use crate::fake::*;
+use crate::{FORM, attempt};
+use std::collections::HashSet;
+use vouchsafe_exchange::exchange;
+use vouchsafe_exchange::refusal::*;
+use vouchsafe_exchange::wire::{WireError, success};
+
+/// Every refusal with its slug, status and error code.
+fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
+    use RequestFault as R;
+    use TokenFault as T;
+    let request = |fault: R, slug, status, error| (Refusal::Request(fault), slug, status, error);
+    let token = |fault: T, slug| (Refusal::Token(fault), slug, 400, "invalid_request");
+    let denied = |denial, slug, error| (Refusal::Denied(denial), slug, 400, error);
+    let down = |part, slug| {
+        (
+            Refusal::Unavailable(part),
+            slug,
+            503,
+            "temporarily_unavailable",
+        )
+    };
+    let bad = "invalid_request";
+    vec![
+        request(
+            R::ActorTokenUnsupported,
+            "request.actor_token_unsupported",
+            400,
+            bad,
+        ),
+        request(
+            R::AudienceAndResource,
+            "request.audience_and_resource",
+            400,
+            bad,
+        ),
+        request(R::BodyTooLarge, "request.too_large", 413, bad),
+        request(
+            R::ContentTypeUnsupported,
+            "request.content_type_unsupported",
+            415,
+            bad,
+        ),
+        request(
+            R::GrantUnsupported,
+            "grant.unsupported",
+            400,
+            "unsupported_grant_type",
+        ),
+        request(R::LifetimeInvalid, "request.lifetime_invalid", 400, bad),
+        request(
+            R::LifetimeOverCeiling,
+            "request.lifetime_over_ceiling",
+            400,
+            bad,
+        ),
+        request(R::Malformed, "request.malformed", 400, bad),
+        request(R::MethodNotAllowed, "request.method_not_allowed", 405, bad),
+        request(
+            R::ParameterMissing("audience"),
+            "request.parameter_missing",
+            400,
+            bad,
+        ),
+        request(R::ParameterRepeated, "request.parameter_repeated", 400, bad),
+        request(R::QueryNotAllowed, "request.query_not_allowed", 400, bad),
+        request(
+            R::RequestedTokenTypeUnsupported,
+            "request.requested_token_type_unsupported",
+            400,
+            bad,
+        ),
+        request(R::ScopeMalformed, "scope.malformed", 400, "invalid_scope"),
+        request(R::ScopesTooMany, "scope.too_many", 400, "invalid_scope"),
+        request(
+            R::SubjectTokenTypeUnsupported,
+            "request.subject_token_type_unsupported",
+            400,
+            bad,
+        ),
+        token(T::AlgorithmNotAllowed, "token.algorithm_not_allowed"),
+        token(T::AudienceMismatch, "token.audience_mismatch"),
+        token(T::ClaimMissing("exp".into()), "token.claim_missing"),
+        token(T::ClaimInvalid("exp".into()), "token.claim_invalid"),
+        token(T::CriticalHeader, "token.critical_header"),
+        token(T::Expired, "token.expired"),
+        token(T::IssuerUntrusted, "token.issuer_untrusted"),
+        token(T::KeyUnknown, "token.key_unknown"),
+        token(T::KeyUnusable, "token.key_unusable"),
+        token(T::Malformed, "token.malformed"),
+        token(T::NotYetValid, "token.not_yet_valid"),
+        token(T::SignatureInvalid, "token.signature_invalid"),
+        token(T::TooLarge, "token.too_large"),
+        token(T::TooOld, "token.too_old"),
+        token(T::TypeNotAllowed, "token.type_not_allowed"),
+        denied(
+            Denial::TierUnavailable,
+            "audience.tier_unavailable",
+            "invalid_target",
+        ),
+        denied(
+            Denial::AudienceUnknown,
+            "audience.unknown",
+            "invalid_target",
+        ),
+        denied(Denial::PolicyDenied, "policy.denied", "invalid_target"),
+        denied(
+            Denial::ScopeNotOffered,
+            "scope.not_offered",
+            "invalid_scope",
+        ),
+        denied(Denial::SignerRefused, "signer.refused", "invalid_target"),
+        (
+            Refusal::Replay(ReplayFault::PredatesStore),
+            "replay.predates_store",
+            400,
+            bad,
+        ),
+        (
+            Refusal::Replay(ReplayFault::Spent),
+            "replay.spent",
+            400,
+            bad,
+        ),
+        down(Part::Issuer, "issuer.unavailable"),
+        down(Part::Policy, "policy.unavailable"),
+        down(Part::Signer, "signer.unavailable"),
+        down(Part::Store, "store.unavailable"),
+        (Refusal::Internal, "internal", 500, "server_error"),
+    ]
+}
+
+#[test]
+fn maps_each_refusal_to_its_slug_status_and_code() {
+    let mut slugs = HashSet::new();
+    for (refusal, slug, status, error) in every_refusal() {
+        let wire = WireError::from(&refusal);
+        assert_eq!(
+            (refusal.slug(), wire.status, wire.error),
+            (slug, status, error)
+        );
+        assert!(slugs.insert(slug), "`{slug}` names one refusal only");
+        assert_eq!(wire.retry_after_seconds.is_some(), status == 503, "{slug}");
+        let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        assert!(
+            wire.description.bytes().all(legal),
+            "RFC 6749 §5.2 limits the characters of `{}`",
+            wire.description
+        );
+        assert!(!wire.description.is_empty());
+    }
+}
+
+#[test]
+fn gives_one_text_for_an_unknown_audience_and_a_denial() {
+    let text = |denial| WireError::from(&Refusal::Denied(denial));
+    assert_eq!(text(Denial::AudienceUnknown), text(Denial::PolicyDenied));
+}
+
+#[test]
+fn never_shows_a_claim_name_with_characters_that_the_rfc_forbids() {
+    for name in ["a\"b", "a\\b", "a\nb", "ä", &"x".repeat(65)] {
+        let wire = WireError::from(&Refusal::Token(TokenFault::ClaimInvalid(name.to_owned())));
+        assert_eq!(
+            wire.description,
+            "the subject token lacks a required claim or has an invalid one"
+        );
+    }
+}
+
+#[test]
+fn renders_an_error_with_its_decision_id() {
+    let wire = WireError::from(&Refusal::Denied(Denial::PolicyDenied));
+    assert_eq!(
+        wire.body(Some("abc")),
+        r#"{"decision_id":"abc","error":"invalid_target","error_description":"the requested audience is unknown or not allowed for this subject"}"#
+    );
+    assert!(!wire.body(None).contains("decision_id"));
+}
+
+#[test]
+fn renders_a_success_with_what_rfc_8693_requires() {
+    let fake = Fake::new();
+    let body = success(
+        &attempt(&fake, "&scope=read")
+            .outcome
+            .map_err(|f| f.refusal)
+            .unwrap(),
+    );
+    assert_eq!(
+        body,
+        r#"{"access_token":"signed.by.fake","expires_in":300,"issued_token_type":"urn:ietf:params:oauth:token-type:access_token","scope":"read","token_type":"Bearer"}"#
+    );
+    let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
+    let body = success(
+        &run(exchange(&fake, form.as_bytes()))
+            .outcome
+            .map_err(|f| f.refusal)
+            .unwrap(),
+    );
+    assert_eq!(
+        body,
+        r#"{"access_token":"signed.by.fake","expires_in":300,"issued_token_type":"urn:ietf:params:oauth:token-type:jwt","token_type":"N_A"}"#
+    );
+}
