@@ -17,7 +17,10 @@ impl From<domain::Settings> for wit::SignerSettings {
 
 impl From<domain::PublicKeySet> for wit::PublicKeySet {
     fn from(keys: domain::PublicKeySet) -> Self {
-        Self { document: keys.document, max_age_seconds: keys.max_age_seconds }
+        Self {
+            document: keys.document,
+            max_age_seconds: keys.max_age_seconds,
+        }
     }
 }
 
@@ -47,13 +50,21 @@ impl From<wit::TokenRequest> for domain::TokenRequest {
 
 impl From<wit::ExtraClaim> for domain::ExtraClaim {
     fn from(claim: wit::ExtraClaim) -> Self {
-        Self { name: claim.name, value: claim.value }
+        Self {
+            name: claim.name,
+            value: claim.value,
+        }
     }
 }
 
 impl From<domain::SignedToken> for wit::SignedToken {
     fn from(token: domain::SignedToken) -> Self {
-        Self { jwt: token.jwt, kid: token.kid, key_version: token.key_version, expires_at: token.expires_at.0 }
+        Self {
+            jwt: token.jwt,
+            kid: token.kid,
+            key_version: token.key_version,
+            expires_at: token.expires_at.0,
+        }
     }
 }
 

@@ -16,23 +16,33 @@ mod bindings {
     });
 }
 
-use bindings::exports::vouchsafe::signer::signing::{Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest};
+use bindings::exports::vouchsafe::signer::signing::{
+    Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
+};
 
 struct Component;
 
 impl Guest for Component {
     async fn settings() -> Result<SignerSettings, Error> {
-        Ok(ports::with_signer(|signer| Ok(signer.settings())).await?.into())
+        Ok(ports::with_signer(|signer| Ok(signer.settings()))
+            .await?
+            .into())
     }
 
     async fn public_keys() -> Result<PublicKeySet, Error> {
         let now = ports::now()?;
-        Ok(ports::with_signer(|signer| signer.public_keys(now)).await?.into())
+        Ok(ports::with_signer(|signer| signer.public_keys(now))
+            .await?
+            .into())
     }
 
     async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
         let request = request.into();
-        Ok(ports::with_signer(|signer| signer.sign(&request, ports::now()?)).await?.into())
+        Ok(
+            ports::with_signer(|signer| signer.sign(&request, ports::now()?))
+                .await?
+                .into(),
+        )
     }
 }
 

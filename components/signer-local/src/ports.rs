@@ -15,7 +15,9 @@ thread_local! {
 /// Runs `use_signer` on the instance's signer, which is made from the variables at its first use.
 ///
 /// A configuration that can't be read or is wrong is not remembered: the next call reads again.
-pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>) -> Result<T, Error> {
+pub async fn with_signer<T>(
+    use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>,
+) -> Result<T, Error> {
     if !is_made() {
         // Two first calls may both read; the later signer replaces an equal one. The cell is not
         // borrowed across the await.
@@ -30,7 +32,9 @@ pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Er
 
 /// The signer's own clock.
 pub fn now() -> Result<UnixSeconds, Error> {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Internal)?;
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(|_| Error::Internal)?;
     Ok(UnixSeconds(since_epoch.as_secs()))
 }
 
@@ -42,7 +46,10 @@ async fn read_variables() -> Result<Variables, Error> {
     let mut variables = Variables::default();
     for variable in Variable::ALL {
         let text = variables::get(variable.name()).await;
-        *variables.slot(variable) = text.map_err(|_| Error::Misconfigured { variable, fault: Fault::Missing })?;
+        *variables.slot(variable) = text.map_err(|_| Error::Misconfigured {
+            variable,
+            fault: Fault::Missing,
+        })?;
     }
     Ok(variables)
 }

@@ -23,7 +23,10 @@ pub(crate) fn payload(request: &TokenRequest, expires_at: UnixSeconds) -> Result
     claims.text("aud", &request.audience)?;
     claims.number("exp", expires_at.0)?;
     claims.number("iat", request.issued_at.0)?;
-    claims.number("nbf", request.issued_at.0.saturating_sub(NOT_BEFORE_SECONDS))?;
+    claims.number(
+        "nbf",
+        request.issued_at.0.saturating_sub(NOT_BEFORE_SECONDS),
+    )?;
     claims.text("jti", &request.jti)?;
     claims.text("client_id", &request.subject)?;
     if !request.scopes.is_empty() {

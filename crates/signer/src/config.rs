@@ -90,16 +90,22 @@ impl Config {
     pub fn parse(variables: &Variables) -> Result<Self, Error> {
         let issuer = Issuer::parse(&variables.issuer).map_err(at(Variable::Issuer))?;
         let development = development(&variables.development, &issuer)?;
-        let algorithms = algorithms(&variables.signer_algorithms).map_err(at(Variable::SignerAlgorithms))?;
-        let audiences = audiences(&variables.signer_audiences).map_err(at(Variable::SignerAudiences))?;
-        let epoch_seconds = number(&variables.signer_epoch, EPOCH_SECONDS_MIN, EPOCH_SECONDS_MAX)
-            .map_err(at(Variable::SignerEpoch))?;
+        let algorithms =
+            algorithms(&variables.signer_algorithms).map_err(at(Variable::SignerAlgorithms))?;
+        let audiences =
+            audiences(&variables.signer_audiences).map_err(at(Variable::SignerAudiences))?;
+        let epoch_seconds = number(
+            &variables.signer_epoch,
+            EPOCH_SECONDS_MIN,
+            EPOCH_SECONDS_MAX,
+        )
+        .map_err(at(Variable::SignerEpoch))?;
         let longest = epoch_seconds.saturating_sub(WITHDRAWAL_MARGIN_SECONDS);
-        let lifetime_seconds_max =
-            number(&variables.signer_lifetime_max, 1, longest).map_err(at(Variable::SignerLifetimeMax))?;
+        let lifetime_seconds_max = number(&variables.signer_lifetime_max, 1, longest)
+            .map_err(at(Variable::SignerLifetimeMax))?;
         let group = group(&variables.signer_group).map_err(at(Variable::SignerGroup))?;
-        let generation =
-            number(&variables.signer_generation, 1, u64::MAX).map_err(at(Variable::SignerGeneration))?;
+        let generation = number(&variables.signer_generation, 1, u64::MAX)
+            .map_err(at(Variable::SignerGeneration))?;
         let root = root(&variables.signer_root).map_err(at(Variable::SignerRoot))?;
         Ok(Self {
             issuer,
@@ -115,7 +121,11 @@ impl Config {
     }
 
     pub(crate) fn scope(&self) -> Scope<'_> {
-        Scope { issuer: self.issuer.as_str(), group: &self.group, generation: self.generation }
+        Scope {
+            issuer: self.issuer.as_str(),
+            group: &self.group,
+            generation: self.generation,
+        }
     }
 }
 
@@ -156,7 +166,10 @@ fn audiences(text: &str) -> Result<Audiences, Fault> {
             return Err(Fault::Repeated);
         }
         if found.len() > AUDIENCES_MAX {
-            return Err(Fault::OutOfRange { min: 1, max: AUDIENCES_MAX as u64 });
+            return Err(Fault::OutOfRange {
+                min: 1,
+                max: AUDIENCES_MAX as u64,
+            });
         }
     }
     if found.is_empty() {
@@ -179,7 +192,10 @@ fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
         return Err(Fault::NotNumber);
     }
     let out_of_range = Fault::OutOfRange { min, max };
-    text.parse().ok().filter(|number| (min..=max).contains(number)).ok_or(out_of_range)
+    text.parse()
+        .ok()
+        .filter(|number| (min..=max).contains(number))
+        .ok_or(out_of_range)
 }
 
 fn group(text: &str) -> Result<String, Fault> {
@@ -187,9 +203,15 @@ fn group(text: &str) -> Result<String, Fault> {
         return Err(Fault::Empty);
     }
     if text.len() > GROUP_BYTES_MAX {
-        return Err(Fault::WrongLength { min: 1, max: GROUP_BYTES_MAX });
+        return Err(Fault::WrongLength {
+            min: 1,
+            max: GROUP_BYTES_MAX,
+        });
     }
-    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if !text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    {
         return Err(Fault::Malformed);
     }
     Ok(text.to_owned())
@@ -199,9 +221,16 @@ fn root(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
     if text.is_empty() {
         return Err(Fault::Empty);
     }
-    let root = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::NotBase64Url)?);
+    let root = Zeroizing::new(
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| Fault::NotBase64Url)?,
+    );
     if !(ROOT_BYTES_MIN..=ROOT_BYTES_MAX).contains(&root.len()) {
-        return Err(Fault::WrongLength { min: ROOT_BYTES_MIN, max: ROOT_BYTES_MAX });
+        return Err(Fault::WrongLength {
+            min: ROOT_BYTES_MIN,
+            max: ROOT_BYTES_MAX,
+        });
     }
     Ok(root)
 }

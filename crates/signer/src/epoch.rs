@@ -32,9 +32,15 @@ pub struct Epoch {
 impl Epoch {
     /// The epoch that contains `moment`.
     pub(crate) fn containing(moment: UnixSeconds, length_seconds: u64) -> Result<Self, Error> {
-        let index = moment.0.checked_div(length_seconds).ok_or(Error::Internal)?;
+        let index = moment
+            .0
+            .checked_div(length_seconds)
+            .ok_or(Error::Internal)?;
         let start = index.checked_mul(length_seconds).ok_or(Error::Internal)?;
-        Ok(Self { start, length_seconds })
+        Ok(Self {
+            start,
+            length_seconds,
+        })
     }
 
     /// First second, in Unix seconds.
@@ -44,7 +50,10 @@ impl Epoch {
 
     /// The moment at which its key leaves the JWK Set: the start of the epoch after the next.
     pub fn withdrawal(self) -> UnixSeconds {
-        UnixSeconds(self.start.saturating_add(self.length_seconds.saturating_mul(2)))
+        UnixSeconds(
+            self.start
+                .saturating_add(self.length_seconds.saturating_mul(2)),
+        )
     }
 
     /// The epochs whose keys are published while this one lasts: previous, current, next two.
@@ -76,7 +85,12 @@ impl std::fmt::Debug for Seed {
 
 impl Seed {
     /// `HMAC-SHA256(root, label)`.
-    pub(crate) fn derive(root: &[u8], scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
+    pub(crate) fn derive(
+        root: &[u8],
+        scope: Scope<'_>,
+        algorithm: Algorithm,
+        epoch: Epoch,
+    ) -> Result<Self, Error> {
         let label = label(scope, algorithm, epoch)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(root).map_err(|_| Error::Internal)?;
         mac.update(&label);
@@ -84,12 +98,23 @@ impl Seed {
     }
 
     /// The first of `HKDF-Expand(seed, info ‖ counter)`, counter 0, 1, …, that `accept` takes.
-    pub(crate) fn expand<K>(&self, algorithm: Algorithm, accept: impl Fn(&[u8; 32]) -> Option<K>) -> Result<K, Error> {
+    pub(crate) fn expand<K>(
+        &self,
+        algorithm: Algorithm,
+        accept: impl Fn(&[u8; 32]) -> Option<K>,
+    ) -> Result<K, Error> {
         let hkdf = Hkdf::<Sha256>::from_prk(self.0.as_slice()).map_err(|_| Error::Internal)?;
         for counter in 0..CANDIDATES_MAX {
             let mut candidate = Zeroizing::new([0; 32]);
-            let info = [SCHEME.as_bytes(), b" ", algorithm.name().as_bytes(), b" key ", &counter.to_be_bytes()];
-            hkdf.expand_multi_info(&info, candidate.as_mut_slice()).map_err(|_| Error::Internal)?;
+            let info = [
+                SCHEME.as_bytes(),
+                b" ",
+                algorithm.name().as_bytes(),
+                b" key ",
+                &counter.to_be_bytes(),
+            ];
+            hkdf.expand_multi_info(&info, candidate.as_mut_slice())
+                .map_err(|_| Error::Internal)?;
             if let Some(key) = accept(&candidate) {
                 return Ok(key);
             }
@@ -104,7 +129,11 @@ impl Seed {
 }
 
 /// Each field behind its length (u32, big-endian), so that no two scopes share a label.
-pub(crate) fn label(scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Vec<u8>, Error> {
+pub(crate) fn label(
+    scope: Scope<'_>,
+    algorithm: Algorithm,
+    epoch: Epoch,
+) -> Result<Vec<u8>, Error> {
     let fields: [&[u8]; 7] = [
         SCHEME.as_bytes(),
         scope.issuer.as_bytes(),

@@ -23,7 +23,10 @@ impl Issuer {
             return Err(Fault::Empty);
         }
         if url.len() > ISSUER_BYTES_MAX {
-            return Err(Fault::WrongLength { min: 1, max: ISSUER_BYTES_MAX });
+            return Err(Fault::WrongLength {
+                min: 1,
+                max: ISSUER_BYTES_MAX,
+            });
         }
         let (https, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -35,7 +38,11 @@ impl Issuer {
         if !path.bytes().all(is_path_byte) {
             return Err(Fault::NotHttpsUrl);
         }
-        Ok(Self { url: url.to_owned(), https, loopback: LOOPBACK_HOSTS.contains(&host) })
+        Ok(Self {
+            url: url.to_owned(),
+            https,
+            loopback: LOOPBACK_HOSTS.contains(&host),
+        })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -62,11 +69,16 @@ fn host_of(authority: &str) -> Option<&str> {
 }
 
 fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
         }
     }
 }
@@ -75,7 +87,10 @@ fn is_host(host: &str) -> bool {
 fn is_port(port: &str) -> bool {
     match port.strip_prefix(':') {
         None => port.is_empty(),
-        Some(digits) => digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse().is_ok_and(|port: u16| port > 0),
+        Some(digits) => {
+            digits.bytes().all(|b| b.is_ascii_digit())
+                && digits.parse().is_ok_and(|port: u16| port > 0)
+        }
     }
 }
 
@@ -113,12 +128,28 @@ mod tests {
     #[test]
     fn rejects_what_is_no_issuer_url() {
         for url in [
-            "broker.example", "ftp://broker.example", "HTTPS://broker.example", "https://", "https:///path",
-            "https://broker.example?x=1", "https://broker.example#x", "https://me@broker.example",
-            "https://127.0.0.1@evil.example", "https://broker.example:", "https://broker.example:0",
-            "https://broker.example:65536", "https://broker.example:+1", "https://Broker.example",
-            "https://[::1", "https://[::g]", "https://[::1]x", "https://a b.example", "https://broker.example/a b",
-            "https://broker.example/%61", "https://broker.example\n", "https://bröker.example",
+            "broker.example",
+            "ftp://broker.example",
+            "HTTPS://broker.example",
+            "https://",
+            "https:///path",
+            "https://broker.example?x=1",
+            "https://broker.example#x",
+            "https://me@broker.example",
+            "https://127.0.0.1@evil.example",
+            "https://broker.example:",
+            "https://broker.example:0",
+            "https://broker.example:65536",
+            "https://broker.example:+1",
+            "https://Broker.example",
+            "https://[::1",
+            "https://[::g]",
+            "https://[::1]x",
+            "https://a b.example",
+            "https://broker.example/a b",
+            "https://broker.example/%61",
+            "https://broker.example\n",
+            "https://bröker.example",
             "http://localhost\\@evil.example",
         ] {
             check(url, Err(Fault::NotHttpsUrl));
@@ -130,6 +161,12 @@ mod tests {
     fn bounds_the_length() {
         let url = |bytes: usize| format!("{:a<bytes$}", "https://broker.example/");
         check(&url(ISSUER_BYTES_MAX), Ok((true, false)));
-        check(&url(ISSUER_BYTES_MAX + 1), Err(Fault::WrongLength { min: 1, max: ISSUER_BYTES_MAX }));
+        check(
+            &url(ISSUER_BYTES_MAX + 1),
+            Err(Fault::WrongLength {
+                min: 1,
+                max: ISSUER_BYTES_MAX,
+            }),
+        );
     }
 }

@@ -11,7 +11,10 @@ pub(crate) const JSON_NESTING_MAX: u8 = 8;
 /// Whether `text` is exactly one strict JSON value.
 pub(crate) fn is_one_strict_value(text: &str) -> bool {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict { nesting_left: JSON_NESTING_MAX }.deserialize(&mut deserializer);
+    let value = Strict {
+        nesting_left: JSON_NESTING_MAX,
+    }
+    .deserialize(&mut deserializer);
     value.and_then(|()| deserializer.end()).is_ok()
 }
 
@@ -23,7 +26,10 @@ struct Strict {
 
 impl Strict {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
-        let nesting_left = self.nesting_left.checked_sub(1).ok_or_else(|| E::custom("too deep"))?;
+        let nesting_left = self
+            .nesting_left
+            .checked_sub(1)
+            .ok_or_else(|| E::custom("too deep"))?;
         Ok(Self { nesting_left })
     }
 }
@@ -92,15 +98,41 @@ mod tests {
 
     #[test]
     fn takes_exactly_one_strict_value() {
-        for text in ["null", "true", "-0.5e3", "18446744073709551616", r#""a\u00e9""#, "[]", "{}", " [1, 2] ",
-            r#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#]
-        {
+        for text in [
+            "null",
+            "true",
+            "-0.5e3",
+            "18446744073709551616",
+            r#""a\u00e9""#,
+            "[]",
+            "{}",
+            " [1, 2] ",
+            r#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#,
+        ] {
             assert!(is_one_strict_value(text), "{text}");
         }
-        for text in ["", " ", "nul", "01", "1 2", "1,", "[1,]", "{}{}", "'a'", "\"a", "\"\u{1}\"", r#""\ud800""#, "NaN",
-            "1e999", r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":1}"#, r#"[{"b":{"a":1,"a":2}}]"#, r#"{a:1}"#, "// c\n1",
-            r#"1,"sub":"other""#]
-        {
+        for text in [
+            "",
+            " ",
+            "nul",
+            "01",
+            "1 2",
+            "1,",
+            "[1,]",
+            "{}{}",
+            "'a'",
+            "\"a",
+            "\"\u{1}\"",
+            r#""\ud800""#,
+            "NaN",
+            "1e999",
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"[{"b":{"a":1,"a":2}}]"#,
+            r#"{a:1}"#,
+            "// c\n1",
+            r#"1,"sub":"other""#,
+        ] {
             assert!(!is_one_strict_value(text), "{text}");
         }
     }
@@ -109,7 +141,9 @@ mod tests {
     fn bounds_the_nesting() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(is_one_strict_value(&nested(usize::from(JSON_NESTING_MAX))));
-        assert!(!is_one_strict_value(&nested(usize::from(JSON_NESTING_MAX) + 1)));
+        assert!(!is_one_strict_value(&nested(
+            usize::from(JSON_NESTING_MAX) + 1
+        )));
         assert!(!is_one_strict_value(&"[".repeat(100_000)));
     }
 }

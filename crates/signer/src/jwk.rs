@@ -21,11 +21,16 @@ enum Members {
 
 impl PublicJwk {
     pub(crate) fn ed25519(x: &[u8]) -> Self {
-        Self::with_thumbprint(Members::Ed25519 { x: URL_SAFE_NO_PAD.encode(x) })
+        Self::with_thumbprint(Members::Ed25519 {
+            x: URL_SAFE_NO_PAD.encode(x),
+        })
     }
 
     pub(crate) fn p256(x: &[u8], y: &[u8]) -> Self {
-        Self::with_thumbprint(Members::P256 { x: URL_SAFE_NO_PAD.encode(x), y: URL_SAFE_NO_PAD.encode(y) })
+        Self::with_thumbprint(Members::P256 {
+            x: URL_SAFE_NO_PAD.encode(x),
+            y: URL_SAFE_NO_PAD.encode(y),
+        })
     }
 
     /// `kid` is the thumbprint: SHA-256 over the required members in lexicographic order
@@ -46,7 +51,9 @@ impl PublicJwk {
         let tail = format!(r#""kid":"{kid}","use":"sig","alg":"{alg}"}}"#);
         match &self.members {
             Members::Ed25519 { x } => format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}",{tail}"#),
-            Members::P256 { x, y } => format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}",{tail}"#),
+            Members::P256 { x, y } => {
+                format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}",{tail}"#)
+            }
         }
     }
 }
@@ -74,7 +81,9 @@ mod tests {
     /// RFC 8037 appendix A.2 and A.3.
     #[test]
     fn names_an_ed25519_key_by_its_thumbprint() {
-        let x = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let x = URL_SAFE_NO_PAD
+            .decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
+            .unwrap();
         let jwk = PublicJwk::ed25519(&x);
         assert_eq!(jwk.kid(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
         assert_eq!(

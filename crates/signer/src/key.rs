@@ -25,7 +25,9 @@ impl Algorithm {
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 }
 
@@ -49,13 +51,22 @@ impl std::fmt::Debug for EpochKey {
 }
 
 impl EpochKey {
-    pub(crate) fn derive(root: &[u8], scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
+    pub(crate) fn derive(
+        root: &[u8],
+        scope: Scope<'_>,
+        algorithm: Algorithm,
+        epoch: Epoch,
+    ) -> Result<Self, Error> {
         let seed = Seed::derive(root, scope, algorithm, epoch)?;
         let (private, jwk) = match algorithm {
             Algorithm::Es256 => es256(&seed)?,
             Algorithm::EdDsa => eddsa(&seed)?,
         };
-        Ok(Self { private, jwk, epoch })
+        Ok(Self {
+            private,
+            jwk,
+            epoch,
+        })
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -85,7 +96,10 @@ impl EpochKey {
 fn es256(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
     let key = seed.expand(Algorithm::Es256, scalar_in_range)?;
     let point = key.verifying_key().to_sec1_point(false);
-    let (x, y) = (point.x().ok_or(Error::Internal)?, point.y().ok_or(Error::Internal)?);
+    let (x, y) = (
+        point.x().ok_or(Error::Internal)?,
+        point.y().ok_or(Error::Internal)?,
+    );
     let jwk = PublicJwk::p256(x, y);
     Ok((Private::Es256(Box::new(key)), jwk))
 }
@@ -96,7 +110,9 @@ pub(crate) fn scalar_in_range(candidate: &[u8; 32]) -> Option<p256::ecdsa::Signi
 }
 
 fn eddsa(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
-    let key = seed.expand(Algorithm::EdDsa, |secret| Some(ed25519_dalek::SigningKey::from_bytes(secret)))?;
+    let key = seed.expand(Algorithm::EdDsa, |secret| {
+        Some(ed25519_dalek::SigningKey::from_bytes(secret))
+    })?;
     let jwk = PublicJwk::ed25519(key.verifying_key().as_bytes());
     Ok((Private::EdDsa(Box::new(key)), jwk))
 }

@@ -47,7 +47,10 @@ impl std::fmt::Debug for Signer {
 
 impl Signer {
     pub fn new(config: Config) -> Self {
-        Self { config, keys: BTreeMap::new() }
+        Self {
+            config,
+            keys: BTreeMap::new(),
+        }
     }
 
     pub fn settings(&self) -> Settings {
@@ -55,7 +58,12 @@ impl Signer {
             issuer: self.config.issuer.as_str().to_owned(),
             development: self.config.development,
             epoch_seconds: self.config.epoch_seconds,
-            algorithms: self.config.algorithms.iter().map(|algorithm| algorithm.name()).collect(),
+            algorithms: self
+                .config
+                .algorithms
+                .iter()
+                .map(|algorithm| algorithm.name())
+                .collect(),
         }
     }
 
@@ -69,18 +77,29 @@ impl Signer {
             }
         }
         let document = format!(r#"{{"keys":[{}]}}"#, jwks.join(","));
-        Ok(PublicKeySet { document, max_age_seconds: MAX_AGE_SECONDS })
+        Ok(PublicKeySet {
+            document,
+            max_age_seconds: MAX_AGE_SECONDS,
+        })
     }
 
     /// Checks `request` against every ceiling, builds the JWS (RFC 7515 §3.1) and signs it.
     pub fn sign(&mut self, request: &TokenRequest, now: UnixSeconds) -> Result<SignedToken, Error> {
         // ORDER: every ceiling before any key is derived.
-        let Allowed { algorithm, expires_at } = ceilings::check(&self.config, request, now)?;
+        let Allowed {
+            algorithm,
+            expires_at,
+        } = ceilings::check(&self.config, request, now)?;
         self.turn_to(now)?;
         // An `iat` ahead of our clock may lie in the next epoch, whose key is published already;
         // signed with this epoch's key, such a token could outlive it.
         let epoch = Epoch::containing(now.max(request.issued_at), self.config.epoch_seconds)?;
-        if expires_at.0 > epoch.withdrawal().0.saturating_sub(WITHDRAWAL_MARGIN_SECONDS) {
+        if expires_at.0
+            > epoch
+                .withdrawal()
+                .0
+                .saturating_sub(WITHDRAWAL_MARGIN_SECONDS)
+        {
             return Err(Error::Refused(Ceiling::Lifetime));
         }
         let payload = claims::payload(request, expires_at)?;
@@ -97,7 +116,8 @@ impl Signer {
     /// Forgets the keys that are no longer, or not yet, published at `now`.
     fn turn_to(&mut self, now: UnixSeconds) -> Result<Epoch, Error> {
         let current = Epoch::containing(now, self.config.epoch_seconds)?;
-        self.keys.retain(|(epoch, _), _| current.published().any(|published| published == *epoch));
+        self.keys
+            .retain(|(epoch, _), _| current.published().any(|published| published == *epoch));
         Ok(current)
     }
 
@@ -106,7 +126,8 @@ impl Signer {
         match self.keys.entry((epoch, algorithm)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let key = EpochKey::derive(&self.config.root, self.config.scope(), algorithm, epoch)?;
+                let key =
+                    EpochKey::derive(&self.config.root, self.config.scope(), algorithm, epoch)?;
                 Ok(entry.insert(key))
             }
         }

@@ -5,52 +5,96 @@ use crate::ceilings::*;
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut TokenRequest), expected: Result<(), Ceiling>) {
-    check_with(&mut signer_with(|variables| variables.signer_audiences = format!("{AUDIENCE} other")), change, expected);
+    check_with(
+        &mut signer_with(|variables| variables.signer_audiences = format!("{AUDIENCE} other")),
+        change,
+        expected,
+    );
 }
 
 #[track_caller]
-fn check_with(signer: &mut Signer, change: impl FnOnce(&mut TokenRequest), expected: Result<(), Ceiling>) {
+fn check_with(
+    signer: &mut Signer,
+    change: impl FnOnce(&mut TokenRequest),
+    expected: Result<(), Ceiling>,
+) {
     let mut request = request("ES256", NOW);
     change(&mut request);
     let found = signer.sign(&request, NOW).map(drop);
     assert_eq!(found, expected.map_err(Error::Refused));
-    assert_eq!(signer.keys_held(), usize::from(expected.is_ok()), "a refused request derives no key");
+    assert_eq!(
+        signer.keys_held(),
+        usize::from(expected.is_ok()),
+        "a refused request derives no key"
+    );
 }
 
 #[test]
 fn refuses_another_issuer() {
     check(|_| {}, Ok(()));
-    for issuer in ["https://evil.example", "https://broker.example/", "https://broker.exampl", "HTTPS://broker.example", ""]
-    {
-        check(|request| request.issuer = issuer.into(), Err(Ceiling::Issuer));
+    for issuer in [
+        "https://evil.example",
+        "https://broker.example/",
+        "https://broker.exampl",
+        "HTTPS://broker.example",
+        "",
+    ] {
+        check(
+            |request| request.issuer = issuer.into(),
+            Err(Ceiling::Issuer),
+        );
     }
 }
 
 #[test]
 fn refuses_another_audience() {
     check(|request| request.audience = "other".into(), Ok(()));
-    for audience in ["https://deploy.example/", "https://deploy.exampl", "OTHER", "*", "other https://deploy.example"] {
-        check(|request| request.audience = audience.into(), Err(Ceiling::Audience));
+    for audience in [
+        "https://deploy.example/",
+        "https://deploy.exampl",
+        "OTHER",
+        "*",
+        "other https://deploy.example",
+    ] {
+        check(
+            |request| request.audience = audience.into(),
+            Err(Ceiling::Audience),
+        );
     }
     for audience in ["", "other\n", "other\u{7f}", "other\u{85}"] {
-        check(|request| request.audience = audience.into(), Err(Ceiling::AudienceText));
+        check(
+            |request| request.audience = audience.into(),
+            Err(Ceiling::AudienceText),
+        );
     }
 }
 
 #[test]
 fn a_star_allows_every_sane_audience() {
-    let audience = |bytes: usize| move |request: &mut TokenRequest| request.audience = "a".repeat(bytes);
-    check_with(&mut signer(), |request| request.audience = "anything at all".into(), Ok(()));
+    let audience =
+        |bytes: usize| move |request: &mut TokenRequest| request.audience = "a".repeat(bytes);
+    check_with(
+        &mut signer(),
+        |request| request.audience = "anything at all".into(),
+        Ok(()),
+    );
     check_with(&mut signer(), audience(AUDIENCE_BYTES_MAX), Ok(()));
-    check_with(&mut signer(), audience(AUDIENCE_BYTES_MAX + 1), Err(Ceiling::AudienceText));
+    check_with(
+        &mut signer(),
+        audience(AUDIENCE_BYTES_MAX + 1),
+        Err(Ceiling::AudienceText),
+    );
 }
 
 #[test]
 fn refuses_a_longer_life() {
     let lifetime = |seconds| move |request: &mut TokenRequest| request.lifetime_seconds = seconds;
-    let mut short = || signer_with(|variables| variables.signer_lifetime_max = "600".into());
+    let short = || signer_with(|variables| variables.signer_lifetime_max = "600".into());
     for (seconds, expected) in [
-        (0, Err(Ceiling::Lifetime)), (1, Ok(())), (600, Ok(())), (601, Err(Ceiling::Lifetime)),
+        (0, Err(Ceiling::Lifetime)),
+        (1, Ok(())),
+        (600, Ok(())),
+        (601, Err(Ceiling::Lifetime)),
         (u64::MAX, Err(Ceiling::Lifetime)),
     ] {
         check_with(&mut short(), lifetime(seconds), expected);
@@ -63,8 +107,12 @@ fn refuses_a_longer_life() {
 fn refuses_an_iat_far_from_its_clock() {
     let issued_at = |at: u64| move |request: &mut TokenRequest| request.issued_at = UnixSeconds(at);
     for (at, expected) in [
-        (NOW.0 - 16, Err(Ceiling::IssuedAt)), (NOW.0 - 15, Ok(())), (NOW.0 + 15, Ok(())),
-        (NOW.0 + 16, Err(Ceiling::IssuedAt)), (0, Err(Ceiling::IssuedAt)), (u64::MAX, Err(Ceiling::IssuedAt)),
+        (NOW.0 - 16, Err(Ceiling::IssuedAt)),
+        (NOW.0 - 15, Ok(())),
+        (NOW.0 + 15, Ok(())),
+        (NOW.0 + 16, Err(Ceiling::IssuedAt)),
+        (0, Err(Ceiling::IssuedAt)),
+        (u64::MAX, Err(Ceiling::IssuedAt)),
     ] {
         check(issued_at(at), expected);
     }
@@ -74,35 +122,59 @@ fn refuses_an_iat_far_from_its_clock() {
 fn refuses_tier_hsm_whatever_else_is_asked() {
     let mut request = request("RS256", NOW);
     request.tier = Tier::Hsm;
-    assert_eq!(signer().sign(&request, NOW).map(drop), Err(Error::TierUnavailable));
+    assert_eq!(
+        signer().sign(&request, NOW).map(drop),
+        Err(Error::TierUnavailable)
+    );
     assert_eq!(Error::TierUnavailable.slug(), "audience.tier_unavailable");
 }
 
 #[test]
 fn refuses_algorithms_that_are_not_configured() {
-    for algorithm in ["none", "NONE", "HS256", "RS256", "es256", "ES384", "EdDSA ", ""] {
-        check(|request| request.algorithm = algorithm.into(), Err(Ceiling::Algorithm));
+    for algorithm in [
+        "none", "NONE", "HS256", "RS256", "es256", "ES384", "EdDSA ", "",
+    ] {
+        check(
+            |request| request.algorithm = algorithm.into(),
+            Err(Ceiling::Algorithm),
+        );
     }
     let mut only = signer_with(|variables| variables.signer_algorithms = "EdDSA".into());
-    check_with(&mut only, |request| request.algorithm = "ES256".into(), Err(Ceiling::Algorithm));
-    check_with(&mut only, |request| request.algorithm = "EdDSA".into(), Ok(()));
+    check_with(
+        &mut only,
+        |request| request.algorithm = "ES256".into(),
+        Err(Ceiling::Algorithm),
+    );
+    check_with(
+        &mut only,
+        |request| request.algorithm = "EdDSA".into(),
+        Ok(()),
+    );
 }
 
 #[test]
 fn refuses_insane_subjects_and_ids() {
     for (bytes, expected) in [
-        (0, Err(Ceiling::Subject)), (1, Ok(())), (SUBJECT_BYTES_MAX, Ok(())),
+        (0, Err(Ceiling::Subject)),
+        (1, Ok(())),
+        (SUBJECT_BYTES_MAX, Ok(())),
         (SUBJECT_BYTES_MAX + 1, Err(Ceiling::Subject)),
     ] {
         check(|request| request.subject = "s".repeat(bytes), expected);
     }
-    for (bytes, expected) in
-        [(0, Err(Ceiling::Jti)), (1, Ok(())), (JTI_BYTES_MAX, Ok(())), (JTI_BYTES_MAX + 1, Err(Ceiling::Jti))]
-    {
+    for (bytes, expected) in [
+        (0, Err(Ceiling::Jti)),
+        (1, Ok(())),
+        (JTI_BYTES_MAX, Ok(())),
+        (JTI_BYTES_MAX + 1, Err(Ceiling::Jti)),
+    ] {
         check(|request| request.jti = "j".repeat(bytes), expected);
     }
     for text in ["a\0", "a\nb", "\u{1b}", "a\u{9f}"] {
-        check(|request| request.subject = text.into(), Err(Ceiling::Subject));
+        check(
+            |request| request.subject = text.into(),
+            Err(Ceiling::Subject),
+        );
         check(|request| request.jti = text.into(), Err(Ceiling::Jti));
     }
 }
@@ -113,22 +185,44 @@ fn refuses_what_is_no_scope_token() {
         check(|request| request.scopes = vec![scope.into()], Ok(()));
     }
     for scope in ["", "a b", "\"", "\\", "a\n", "\u{7f}", "é", " "] {
-        check(|request| request.scopes = vec!["a".into(), scope.into()], Err(Ceiling::Scope));
+        check(
+            |request| request.scopes = vec!["a".into(), scope.into()],
+            Err(Ceiling::Scope),
+        );
     }
-    let scopes = |count: usize| move |request: &mut TokenRequest| request.scopes = vec!["a".into(); count];
+    let scopes =
+        |count: usize| move |request: &mut TokenRequest| request.scopes = vec!["a".into(); count];
     check(scopes(SCOPES_MAX), Ok(()));
     check(scopes(SCOPES_MAX + 1), Err(Ceiling::ScopesTooMany));
-    check(|request| request.scopes = vec!["a".repeat(SCOPE_BYTES_MAX)], Ok(()));
-    check(|request| request.scopes = vec!["a".repeat(SCOPE_BYTES_MAX + 1)], Err(Ceiling::Scope));
+    check(
+        |request| request.scopes = vec!["a".repeat(SCOPE_BYTES_MAX)],
+        Ok(()),
+    );
+    check(
+        |request| request.scopes = vec!["a".repeat(SCOPE_BYTES_MAX + 1)],
+        Err(Ceiling::Scope),
+    );
 }
 
 #[test]
 fn refuses_registered_names() {
     for name in REGISTERED {
-        check(|request| request.extra_claims = vec![claim(name, "1")], Err(Ceiling::ExtraClaimRegistered));
+        check(
+            |request| request.extra_claims = vec![claim(name, "1")],
+            Err(Ceiling::ExtraClaimRegistered),
+        );
     }
-    for name in ["SUB", "sub ", "subject", "repository", "https://claims.example/sub"] {
-        check(|request| request.extra_claims = vec![claim(name, "1")], Ok(()));
+    for name in [
+        "SUB",
+        "sub ",
+        "subject",
+        "repository",
+        "https://claims.example/sub",
+    ] {
+        check(
+            |request| request.extra_claims = vec![claim(name, "1")],
+            Ok(()),
+        );
     }
 }
 
@@ -146,28 +240,75 @@ fn every_claim_of_ours_is_registered() {
 #[test]
 fn refuses_claims_that_are_there_twice() {
     let claims = |names: [&str; 3]| names.map(|name| claim(name, "1")).to_vec();
-    check(|request| request.extra_claims = claims(["a", "b", "c"]), Ok(()));
-    check(|request| request.extra_claims = claims(["a", "b", "a"]), Err(Ceiling::ExtraClaimRepeated));
+    check(
+        |request| request.extra_claims = claims(["a", "b", "c"]),
+        Ok(()),
+    );
+    check(
+        |request| request.extra_claims = claims(["a", "b", "a"]),
+        Err(Ceiling::ExtraClaimRepeated),
+    );
 }
 
 #[test]
 fn refuses_values_that_are_not_one_strict_json_value() {
-    for value in ["", "x", "1 2", "1,\"sub\":\"root\"", "1}", "{\"a\":1,\"a\":2}", "[{\"a\":{\"b\":1,\"b\":1}}]", "\"", "nan"] {
-        check(|request| request.extra_claims = vec![claim("a", value)], Err(Ceiling::ExtraClaimNotJson));
+    for value in [
+        "",
+        "x",
+        "1 2",
+        "1,\"sub\":\"root\"",
+        "1}",
+        "{\"a\":1,\"a\":2}",
+        "[{\"a\":{\"b\":1,\"b\":1}}]",
+        "\"",
+        "nan",
+    ] {
+        check(
+            |request| request.extra_claims = vec![claim("a", value)],
+            Err(Ceiling::ExtraClaimNotJson),
+        );
     }
 }
 
 #[test]
 fn bounds_extra_claims() {
-    let many = |count: usize| (0..count).map(|index| claim(&format!("c{index}"), "1")).collect::<Vec<_>>();
-    check(|request| request.extra_claims = many(EXTRA_CLAIMS_MAX), Ok(()));
-    check(|request| request.extra_claims = many(EXTRA_CLAIMS_MAX + 1), Err(Ceiling::ExtraClaimsTooMany));
+    let many = |count: usize| {
+        (0..count)
+            .map(|index| claim(&format!("c{index}"), "1"))
+            .collect::<Vec<_>>()
+    };
+    check(
+        |request| request.extra_claims = many(EXTRA_CLAIMS_MAX),
+        Ok(()),
+    );
+    check(
+        |request| request.extra_claims = many(EXTRA_CLAIMS_MAX + 1),
+        Err(Ceiling::ExtraClaimsTooMany),
+    );
     let long = |bytes: usize| vec![claim("a", &format!("\"{}\"", "v".repeat(bytes - 2)))];
-    check(|request| request.extra_claims = long(EXTRA_CLAIM_BYTES_MAX), Ok(()));
-    check(|request| request.extra_claims = long(EXTRA_CLAIM_BYTES_MAX + 1), Err(Ceiling::ExtraClaimTooLong));
+    check(
+        |request| request.extra_claims = long(EXTRA_CLAIM_BYTES_MAX),
+        Ok(()),
+    );
+    check(
+        |request| request.extra_claims = long(EXTRA_CLAIM_BYTES_MAX + 1),
+        Err(Ceiling::ExtraClaimTooLong),
+    );
     let named = |name: String| vec![claim(&name, "1")];
-    check(|request| request.extra_claims = named("n".repeat(EXTRA_CLAIM_NAME_BYTES_MAX)), Ok(()));
-    check(|request| request.extra_claims = named("n".repeat(EXTRA_CLAIM_NAME_BYTES_MAX + 1)), Err(Ceiling::ExtraClaimName));
-    check(|request| request.extra_claims = named(String::new()), Err(Ceiling::ExtraClaimName));
-    check(|request| request.extra_claims = named("a\n".into()), Err(Ceiling::ExtraClaimName));
+    check(
+        |request| request.extra_claims = named("n".repeat(EXTRA_CLAIM_NAME_BYTES_MAX)),
+        Ok(()),
+    );
+    check(
+        |request| request.extra_claims = named("n".repeat(EXTRA_CLAIM_NAME_BYTES_MAX + 1)),
+        Err(Ceiling::ExtraClaimName),
+    );
+    check(
+        |request| request.extra_claims = named(String::new()),
+        Err(Ceiling::ExtraClaimName),
+    );
+    check(
+        |request| request.extra_claims = named("a\n".into()),
+        Err(Ceiling::ExtraClaimName),
+    );
 }

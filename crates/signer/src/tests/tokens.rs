@@ -9,10 +9,16 @@ fn builds_header_and_claims_of_an_access_token() {
     let mut signer = signer();
     for algorithm in ["ES256", "EdDSA"] {
         let mut request = request(algorithm, NOW);
-        request.extra_claims = vec![claim("repository", r#""acme/app""#), claim("run", " [1, {\"a\": null}] ")];
+        request.extra_claims = vec![
+            claim("repository", r#""acme/app""#),
+            claim("run", " [1, {\"a\": null}] "),
+        ];
         let token = signer.sign(&request, NOW).unwrap();
         let (header, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
-        assert_eq!(header, json!({ "alg": algorithm, "kid": token.kid, "typ": "at+jwt" }));
+        assert_eq!(
+            header,
+            json!({ "alg": algorithm, "kid": token.kid, "typ": "at+jwt" })
+        );
         assert_eq!(
             payload,
             json!({
@@ -43,7 +49,10 @@ fn escapes_what_json_needs_escaped() {
     let mut signer = signer();
     let mut request = request("EdDSA", NOW);
     request.subject = r#"a","iss":"evil\"#.into();
-    request.extra_claims = vec![claim(r#"x":1,"iss"#, r#""\",\"iss\":\"evil""#), claim("é😀", "1")];
+    request.extra_claims = vec![
+        claim(r#"x":1,"iss"#, r#""\",\"iss\":\"evil""#),
+        claim("é😀", "1"),
+    ];
     let token = signer.sign(&request, NOW).unwrap();
     let (_, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
     assert_eq!(payload["iss"], ISSUER);
@@ -73,12 +82,33 @@ fn serves_keys_oldest_first_then_by_algorithm() {
     let keys = keys_of(&set);
     assert_eq!(keys.len(), 8);
     for (index, key) in keys.iter().enumerate() {
-        let members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut members: Vec<_> = key
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        members.sort_unstable();
         let (alg, crv, expected) = match index % 2 {
-            0 => ("ES256", "P-256", &["alg", "crv", "kid", "kty", "use", "x", "y"][..]),
-            _ => ("EdDSA", "Ed25519", &["alg", "crv", "kid", "kty", "use", "x"][..]),
+            0 => (
+                "ES256",
+                "P-256",
+                &["alg", "crv", "kid", "kty", "use", "x", "y"][..],
+            ),
+            _ => (
+                "EdDSA",
+                "Ed25519",
+                &["alg", "crv", "kid", "kty", "use", "x"][..],
+            ),
         };
-        assert_eq!((key["alg"].as_str(), key["crv"].as_str(), key["use"].as_str()), (Some(alg), Some(crv), Some("sig")));
+        assert_eq!(
+            (
+                key["alg"].as_str(),
+                key["crv"].as_str(),
+                key["use"].as_str()
+            ),
+            (Some(alg), Some(crv), Some("sig"))
+        );
         assert_eq!(members, expected);
     }
 }
@@ -97,7 +127,12 @@ fn settings_tell_what_the_broker_needs() {
     let settings = signer().settings();
     assert_eq!(
         settings,
-        Settings { issuer: ISSUER.into(), development: false, epoch_seconds: 3600, algorithms: vec!["ES256", "EdDSA"] }
+        Settings {
+            issuer: ISSUER.into(),
+            development: false,
+            epoch_seconds: 3600,
+            algorithms: vec!["ES256", "EdDSA"]
+        }
     );
 }
 
@@ -113,9 +148,21 @@ fn signing_derives_one_key_only() {
 fn debug_shows_no_secret() {
     let mut signer = signer();
     signer.public_keys(NOW).unwrap();
-    let secrets = [root().to_string(), "79f76813".to_owned(), "f3375a03".to_owned(), "[0, 1, 2".to_owned()];
+    let secrets = [
+        root().to_string(),
+        "79f76813".to_owned(),
+        "f3375a03".to_owned(),
+        "[0, 1, 2".to_owned(),
+    ];
     let config = Config::parse(&variables()).unwrap();
-    for text in [format!("{:?}", variables()), format!("{config:?}"), format!("{signer:#?}")] {
-        assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
+    for text in [
+        format!("{:?}", variables()),
+        format!("{config:?}"),
+        format!("{signer:#?}"),
+    ] {
+        assert!(
+            secrets.iter().all(|secret| !text.contains(secret)),
+            "{text}"
+        );
     }
 }

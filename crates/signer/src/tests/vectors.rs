@@ -19,38 +19,74 @@ struct Vector {
     kid: &'static str,
 }
 
-const DEFAULT: Scope<'static> = Scope { issuer: ISSUER, group: "default", generation: 1 };
-const CI: Scope<'static> = Scope { issuer: "http://127.0.0.1:3000", group: "ci-2", generation: 7 };
+const DEFAULT: Scope<'static> = Scope {
+    issuer: ISSUER,
+    group: "default",
+    generation: 1,
+};
+const CI: Scope<'static> = Scope {
+    issuer: "http://127.0.0.1:3000",
+    group: "ci-2",
+    generation: 7,
+};
 
 fn vectors() -> Vec<Vector> {
     let first = (0..32).collect::<Vec<u8>>();
     let second = (0xc0..=0xff).rev().collect::<Vec<u8>>();
     vec![
         Vector {
-            root: first.clone(), scope: DEFAULT, length: 3600, start: EPOCH_START, algorithm: Algorithm::Es256,
-            label: Some("00000012766f756368736166652d65706f63682d76310000001668747470733a2f2f62726f6b65722e6578616d706c650000000764656661756c74000000080000000000000001000000054553323536000000080000000000000e1000000008000000006b49d200"),
+            root: first.clone(),
+            scope: DEFAULT,
+            length: 3600,
+            start: EPOCH_START,
+            algorithm: Algorithm::Es256,
+            label: Some(
+                "00000012766f756368736166652d65706f63682d76310000001668747470733a2f2f62726f6b65722e6578616d706c650000000764656661756c74000000080000000000000001000000054553323536000000080000000000000e1000000008000000006b49d200",
+            ),
             seed: "79f768130fa3ec60473e2b230c4d000b5b009fca912c0224918f0c9832cd83f2",
             private: "f3375a035718922d7e5ef590e650ee3d75fbf3fdf7639269d45de3f272468bfe",
-            public: &["m81JpfEoB5lD5z1uH_LxVC3Uohjn0vCOYJdFnY-emAg", "2Ez5GZxmt_sF3oyOOwBAtFtlpCGIwoEriTlpf0VZR-E"],
+            public: &[
+                "m81JpfEoB5lD5z1uH_LxVC3Uohjn0vCOYJdFnY-emAg",
+                "2Ez5GZxmt_sF3oyOOwBAtFtlpCGIwoEriTlpf0VZR-E",
+            ],
             kid: "4oazcEnfedU8UZsOdS2GAUyGX45U9SFfJYNsR4K6N1E",
         },
         Vector {
-            root: first, scope: DEFAULT, length: 3600, start: EPOCH_START, algorithm: Algorithm::EdDsa,
-            label: Some("00000012766f756368736166652d65706f63682d76310000001668747470733a2f2f62726f6b65722e6578616d706c650000000764656661756c74000000080000000000000001000000054564445341000000080000000000000e1000000008000000006b49d200"),
+            root: first,
+            scope: DEFAULT,
+            length: 3600,
+            start: EPOCH_START,
+            algorithm: Algorithm::EdDsa,
+            label: Some(
+                "00000012766f756368736166652d65706f63682d76310000001668747470733a2f2f62726f6b65722e6578616d706c650000000764656661756c74000000080000000000000001000000054564445341000000080000000000000e1000000008000000006b49d200",
+            ),
             seed: "fb772c98a973c1af58775028f26480729161736e8918d280b90fc9d97ce8bfdc",
             private: "3a2c0581159347c19891b92aa1a39626905e94d02a9dcb172eee307bd9170b09",
             public: &["wxfG8MyCneGg-NV8dqGno_GmXFbQdS8yFbiqwbRWwTY"],
             kid: "x93njDmtZnlMdKMBfBM0ddFN-zzv1pQSFUqrW59zxco",
         },
         Vector {
-            root: second.clone(), scope: CI, length: 900, start: 1_799_999_100, algorithm: Algorithm::Es256, label: None,
+            root: second.clone(),
+            scope: CI,
+            length: 900,
+            start: 1_799_999_100,
+            algorithm: Algorithm::Es256,
+            label: None,
             seed: "528e7a80548be044ea7e77607c84e92ca9c77458d2dba89c8ce40a46bde5049b",
             private: "c3a93410c81fa69c4b366e6b10601028d98f0ffc6b3dd3ca4ffa688bbc675c72",
-            public: &["MgKeM22BQQ5jIe_7F77u-1pbYLTpZPp4K9OhyItdjSs", "yNOIPWsmwLyDye8SVAda3SvYFZQMMuIVucOIPI0jA0M"],
+            public: &[
+                "MgKeM22BQQ5jIe_7F77u-1pbYLTpZPp4K9OhyItdjSs",
+                "yNOIPWsmwLyDye8SVAda3SvYFZQMMuIVucOIPI0jA0M",
+            ],
             kid: "0iqWSIm5cHSt00ZEbmos-Kdiplm7AsFVuZ1kBDkvXjo",
         },
         Vector {
-            root: second, scope: CI, length: 900, start: 1_799_999_100, algorithm: Algorithm::EdDsa, label: None,
+            root: second,
+            scope: CI,
+            length: 900,
+            start: 1_799_999_100,
+            algorithm: Algorithm::EdDsa,
+            label: None,
             seed: "e4161629af83e40e570878767de836711c05ddc184fa668637789b7b649d654d",
             private: "d4fc35d5544f18b2ee0e0783a2ccff9b413fdd1b37e14d3520aa12cad60047be",
             public: &["WxibJSfw3nuwDjNGNgaHUOTbkuuid1mt_sI_hgktGiw"],
@@ -69,16 +105,24 @@ fn derives_the_published_keys() {
         let epoch = Epoch::containing(UnixSeconds(vector.start), vector.length).unwrap();
         assert_eq!(epoch.start(), vector.start);
         if let Some(expected) = vector.label {
-            assert_eq!(hex(&label(vector.scope, vector.algorithm, epoch).unwrap()), expected);
+            assert_eq!(
+                hex(&label(vector.scope, vector.algorithm, epoch).unwrap()),
+                expected
+            );
         }
         let seed = Seed::derive(&vector.root, vector.scope, vector.algorithm, epoch).unwrap();
         assert_eq!(hex(seed.bytes()), vector.seed);
-        let private = seed.expand(vector.algorithm, |candidate| Some(*candidate)).unwrap();
+        let private = seed
+            .expand(vector.algorithm, |candidate| Some(*candidate))
+            .unwrap();
         assert_eq!(hex(&private), vector.private);
         let key = EpochKey::derive(&vector.root, vector.scope, vector.algorithm, epoch).unwrap();
         assert_eq!(key.jwk().kid(), vector.kid);
         for coordinate in vector.public {
-            assert!(key.jwk().to_json().contains(&format!("\"{coordinate}\"")), "{coordinate}");
+            assert!(
+                key.jwk().to_json().contains(&format!("\"{coordinate}\"")),
+                "{coordinate}"
+            );
         }
     }
 }
@@ -133,7 +177,10 @@ fn goes_on_to_the_next_candidate_and_gives_up_in_the_end() {
     assert_ne!(candidates.borrow()[0], candidates.borrow()[1]);
     assert_ne!(candidates.borrow()[1], candidates.borrow()[2]);
     candidates.borrow_mut().clear();
-    assert_eq!(seed.expand(Algorithm::Es256, refuse(100)), Err(Error::Internal));
+    assert_eq!(
+        seed.expand(Algorithm::Es256, refuse(100)),
+        Err(Error::Internal)
+    );
     assert_eq!(candidates.borrow().len(), 8);
 }
 
@@ -142,16 +189,33 @@ fn goes_on_to_the_next_candidate_and_gives_up_in_the_end() {
 fn every_field_changes_the_seed() {
     let epoch = |start, length| Epoch::containing(UnixSeconds(start), length).unwrap();
     let base = epoch(EPOCH_START, 3600);
-    let scope = |issuer, group, generation| Scope { issuer, group, generation };
+    let scope = |issuer, group, generation| Scope {
+        issuer,
+        group,
+        generation,
+    };
     let seeds = [
         Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::Es256, base),
         Seed::derive(&[8; 32], scope("a", "bc", 1), Algorithm::Es256, base),
         Seed::derive(&[7; 32], scope("ab", "c", 1), Algorithm::Es256, base),
         Seed::derive(&[7; 32], scope("a", "bc", 2), Algorithm::Es256, base),
         Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::EdDsa, base),
-        Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::Es256, epoch(EPOCH_START, 1800)),
-        Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::Es256, epoch(EPOCH_START + 3600, 3600)),
+        Seed::derive(
+            &[7; 32],
+            scope("a", "bc", 1),
+            Algorithm::Es256,
+            epoch(EPOCH_START, 1800),
+        ),
+        Seed::derive(
+            &[7; 32],
+            scope("a", "bc", 1),
+            Algorithm::Es256,
+            epoch(EPOCH_START + 3600, 3600),
+        ),
     ];
-    let distinct: std::collections::BTreeSet<_> = seeds.iter().map(|seed| *seed.as_ref().unwrap().bytes()).collect();
+    let distinct: std::collections::BTreeSet<_> = seeds
+        .iter()
+        .map(|seed| *seed.as_ref().unwrap().bytes())
+        .collect();
     assert_eq!(distinct.len(), seeds.len());
 }

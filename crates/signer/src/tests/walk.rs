@@ -8,7 +8,12 @@ fn kids_expected(now: u64) -> Vec<String> {
     let current = now / EPOCH_SECONDS * EPOCH_SECONDS;
     let config = Config::parse(&variables()).unwrap();
     let mut kids = Vec::new();
-    for start in [current - EPOCH_SECONDS, current, current + EPOCH_SECONDS, current + 2 * EPOCH_SECONDS] {
+    for start in [
+        current - EPOCH_SECONDS,
+        current,
+        current + EPOCH_SECONDS,
+        current + 2 * EPOCH_SECONDS,
+    ] {
         for algorithm in Algorithm::ALL {
             let epoch = Epoch::containing(UnixSeconds(start), EPOCH_SECONDS).unwrap();
             let key = EpochKey::derive(&config.root, config.scope(), algorithm, epoch).unwrap();
@@ -20,7 +25,9 @@ fn kids_expected(now: u64) -> Vec<String> {
 
 fn kids_served(signer: &mut Signer, now: u64) -> Vec<String> {
     let keys = keys_of(&signer.public_keys(UnixSeconds(now)).unwrap());
-    keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    keys.iter()
+        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -29,12 +36,19 @@ fn serves_exactly_the_published_epochs_on_both_sides_of_each_boundary() {
     for epoch in 0..5 {
         let start = EPOCH_START + epoch * EPOCH_SECONDS;
         for now in [start, start + 1, start + EPOCH_SECONDS - 1] {
-            assert_eq!(kids_served(&mut signer, now), kids_expected(now), "at {now}");
+            assert_eq!(
+                kids_served(&mut signer, now),
+                kids_expected(now),
+                "at {now}"
+            );
             assert_eq!(signer.keys_held(), 8);
         }
     }
     // The clock is set back: keys of its future are forgotten too.
-    assert_eq!(kids_served(&mut signer, EPOCH_START), kids_expected(EPOCH_START));
+    assert_eq!(
+        kids_served(&mut signer, EPOCH_START),
+        kids_expected(EPOCH_START)
+    );
     assert_eq!(signer.keys_held(), 8);
 }
 
@@ -43,10 +57,22 @@ fn serves_exactly_the_published_epochs_on_both_sides_of_each_boundary() {
 fn no_token_outlives_its_key() {
     let mut signer = signer();
     for step in 0..16 {
-        for (offset, skew) in [(0, 0), (1, -15), (899, 15), (899, 0), (885, 15), (884, 15), (0, -15), (14, -15)] {
+        for (offset, skew) in [
+            (0, 0),
+            (1, -15),
+            (899, 15),
+            (899, 0),
+            (885, 15),
+            (884, 15),
+            (0, -15),
+            (14, -15),
+        ] {
             let now = EPOCH_START + step * 900 + offset;
             for algorithm in ["ES256", "EdDSA"] {
-                let mut request = request(algorithm, UnixSeconds(now.checked_add_signed(skew).unwrap()));
+                let mut request = request(
+                    algorithm,
+                    UnixSeconds(now.checked_add_signed(skew).unwrap()),
+                );
                 request.lifetime_seconds = 3540;
                 let token = signer.sign(&request, UnixSeconds(now)).unwrap();
                 check_life(&mut signer, &token, now);
@@ -61,7 +87,10 @@ fn check_life(signer: &mut Signer, token: &SignedToken, now: u64) {
     assert!(token.expires_at.0 <= withdrawal - 60, "token of {now}");
     for moment in [now, token.expires_at.0 - 1, token.expires_at.0 + 59] {
         let keys = signer.public_keys(UnixSeconds(moment)).unwrap();
-        assert!(verified(&token.jwt, &keys).is_some(), "token of {now} at {moment}");
+        assert!(
+            verified(&token.jwt, &keys).is_some(),
+            "token of {now} at {moment}"
+        );
     }
     let keys = signer.public_keys(UnixSeconds(withdrawal - 1)).unwrap();
     assert!(verified(&token.jwt, &keys).is_some());
@@ -81,8 +110,14 @@ fn signs_with_the_epoch_of_the_later_of_iat_and_clock() {
         (next - 16, next - 1, EPOCH_START),
         (next, next - 1, next),
     ] {
-        let token = signer.sign(&request("EdDSA", UnixSeconds(issued_at)), UnixSeconds(now)).unwrap();
-        assert_eq!(token.key_version, version.to_string(), "now {now}, iat {issued_at}");
+        let token = signer
+            .sign(&request("EdDSA", UnixSeconds(issued_at)), UnixSeconds(now))
+            .unwrap();
+        assert_eq!(
+            token.key_version,
+            version.to_string(),
+            "now {now}, iat {issued_at}"
+        );
     }
 }
 
@@ -90,7 +125,10 @@ fn signs_with_the_epoch_of_the_later_of_iat_and_clock() {
 fn another_instance_makes_the_same_token() {
     for algorithm in ["ES256", "EdDSA"] {
         let request = request(algorithm, NOW);
-        let [first, second] = [signer().sign(&request, NOW).unwrap(), signer().sign(&request, NOW).unwrap()];
+        let [first, second] = [
+            signer().sign(&request, NOW).unwrap(),
+            signer().sign(&request, NOW).unwrap(),
+        ];
         assert!(first == second);
     }
 }
@@ -98,7 +136,10 @@ fn another_instance_makes_the_same_token() {
 #[test]
 fn a_new_generation_has_other_keys() {
     let old = kids_served(&mut signer(), NOW.0);
-    let new = kids_served(&mut signer_with(|variables| variables.signer_generation = "2".into()), NOW.0);
+    let new = kids_served(
+        &mut signer_with(|variables| variables.signer_generation = "2".into()),
+        NOW.0,
+    );
     assert!(old.iter().all(|kid| !new.contains(kid)));
 }
 
@@ -109,6 +150,10 @@ fn starts_of_time_and_its_end_are_no_trap() {
         let keys = signer.public_keys(UnixSeconds(now));
         assert!(keys.is_ok(), "{now}");
         let signed = signer.sign(&request("EdDSA", UnixSeconds(now)), UnixSeconds(now));
-        assert_eq!(signed.err(), (now > 3600).then_some(Error::Refused(Ceiling::Lifetime)), "{now}");
+        assert_eq!(
+            signed.err(),
+            (now > 3600).then_some(Error::Refused(Ceiling::Lifetime)),
+            "{now}"
+        );
     }
 }
