@@ -6,7 +6,7 @@ use crate::files::{BundleFiles, is_plain_name};
 use crate::limits::{AUDIENCES_MAX, ISSUERS_MAX};
 use crate::records::{Audience, Environment, Issuer};
 use crate::rules::{self, Rule};
-use crate::schema::{self, Attributes, BundleSchema};
+use crate::schema::{self, AttributeType, Attributes, BundleSchema};
 use crate::slices::{Scope, Slices};
 use crate::toml_file::{TomlFile, utf8};
 use crate::{audience, issuer, keys};
@@ -158,8 +158,9 @@ impl Bundle {
         &self.schema
     }
 
-    pub(crate) fn attributes(&self) -> &Attributes {
-        &self.attributes
+    /// The attributes of an entity type, by name.
+    pub fn attributes_of(&self, entity_type: &str) -> Option<&BTreeMap<String, AttributeType>> {
+        self.attributes.get(entity_type)
     }
 
     pub(crate) fn action(&self) -> &IssuingAction {

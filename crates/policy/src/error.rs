@@ -114,7 +114,7 @@ pub enum Problem {
     Empty(&'static str),
     #[error("issuers `{first}` and `{second}` would both be the entity type `{entity_type}`")]
     EntityTypeCollision { first: String, second: String, entity_type: String },
-    #[error("the name of an `oidc` issuer must make an entity type: start it with a letter")]
+    #[error("the file's name does not make an entity type; give the issuer another name")]
     EntityTypeInvalid,
     #[error("`expires` is not a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
     ExpiryInvalid,

@@ -16,11 +16,13 @@ pub mod cases;
 mod decide;
 mod duration;
 mod error;
+pub mod explain;
 mod files;
 pub mod folder;
 mod issuer;
 mod keys;
 pub mod limits;
+pub mod lint;
 mod records;
 mod rules;
 mod schema;
@@ -39,3 +41,4 @@ pub use records::{
     ReplayMode, Tier,
 };
 pub use rules::Rule;
+pub use schema::AttributeType;

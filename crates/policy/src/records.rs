@@ -126,9 +126,13 @@ impl Issuer {
     }
 }
 
-/// `my-idp` as `MyIdp`.
+/// `my-idp` as `MyIdp`. A name that starts with a digit gets an underscore, since no Cedar
+/// identifier starts with one.
 pub(crate) fn pascal_case(name: &str) -> String {
-    let mut pascal = String::with_capacity(name.len());
+    let mut pascal = String::with_capacity(name.len().saturating_add(1));
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        pascal.push('_');
+    }
     for part in name.split('-') {
         let mut letters = part.chars();
         pascal.extend(letters.next().map(|first| first.to_ascii_uppercase()));

@@ -78,8 +78,7 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Fi
     for issuer in issuers.iter().filter(|issuer| issuer.provider == Provider::Oidc) {
         let name = pascal_case(&issuer.name);
         let file = format!("issuers/{}.toml", issuer.name);
-        let letter_first = name.starts_with(|first: char| first.is_ascii_uppercase());
-        if !letter_first || TYPE_NAMES_TAKEN.contains(&name.as_str()) {
+        if name.is_empty() || TYPE_NAMES_TAKEN.contains(&name.as_str()) {
             return Err(vec![Finding::of_file(&file, Problem::EntityTypeInvalid)]);
         }
         if let Some(first) = first_of.insert(name.clone(), &issuer.name) {

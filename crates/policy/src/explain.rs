@@ -1,0 +1,255 @@
+//! Why a request is permitted or denied, rule by rule and condition by condition.
+//!
+//! Each part of a rule is put to Cedar's own evaluator as a rule of its own: nothing here says
+//! what an expression means.
+
+use crate::bundle::Bundle;
+use crate::decide::{
+    Attribute, AttributeValue, DecideError, Decision, Prepared, Principal, TokenRequest,
+};
+use crate::error::Position;
+use crate::lint::sole_member;
+use crate::records::{ClaimType, Issuer};
+use crate::rules::Rule;
+use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
+use serde_json::{Map, Value, json};
+
+/// A decision with what each rule made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    pub decision: Decision,
+    /// Every rule of the bundle in path order.
+    pub rules: Vec<RuleExplanation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleExplanation {
+    pub id: String,
+    pub file: String,
+    pub position: Option<Position>,
+    pub forbid: bool,
+    /// The parts of the scope that do not match: `principal`, `action`, `resource`.
+    pub scope_mismatches: Vec<&'static str>,
+    /// Empty where the scope does not match.
+    pub conditions: Vec<Condition>,
+}
+
+impl RuleExplanation {
+    pub fn scope_matches(&self) -> bool {
+        self.scope_mismatches.is_empty()
+    }
+
+    /// Whether the rule took part in the decision.
+    pub fn matches(&self) -> bool {
+        self.scope_matches() && self.conditions.iter().all(|one| one.verdict == Verdict::Holds)
+    }
+}
+
+/// A conjunct of a `when`, or a disjunct of an `unless`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub kind: Kind,
+    /// As Cedar writes it.
+    pub text: String,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Unless,
+    When,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Evaluation failed, with Cedar's words for it.
+    Errs(String),
+    Fails,
+    Holds,
+    /// An earlier condition fails, and without it this one cannot be evaluated.
+    NotReached,
+}
+
+/// Why claims do not make a principal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimsError {
+    #[error("claim `{0}` is missing")]
+    Missing(String),
+    #[error("claim `{name}` is not {expected}")]
+    WrongType { name: String, expected: &'static str },
+}
+
+impl Bundle {
+    /// Decides like [`Bundle::decide`] and says why.
+    pub fn explain(
+        &self,
+        principal: &Principal,
+        request: &TokenRequest,
+        now: u64,
+    ) -> Result<Explanation, DecideError> {
+        let decision = self.decide(principal, request, now)?;
+        let prepared = self.prepare(principal, request, now)?;
+        let rules = self.rules().iter().map(|rule| explain_rule(rule, &prepared)).collect();
+        Ok(Explanation { decision, rules })
+    }
+
+    /// The principal that `claims` of a token of `issuer` would make, as the schema types them.
+    /// Proves nothing: verification is the identity component's.
+    pub fn principal_of_claims(
+        &self,
+        issuer: &Issuer,
+        claims: &Map<String, Value>,
+    ) -> Result<Principal, ClaimsError> {
+        let entity_type = issuer.entity_type();
+        let id = text_claim(claims, "sub")?;
+        let mut attributes = Vec::new();
+        for (name, attribute) in self.attributes_of(&entity_type).into_iter().flatten() {
+            match (claims.get(name), attribute.claim_type) {
+                (Some(value), Some(claim_type)) => {
+                    let value = typed(name, value, claim_type)?;
+                    attributes.push(Attribute { name: name.clone(), value });
+                }
+                (_, _) if attribute.required => return Err(ClaimsError::Missing(name.clone())),
+                (_, _) => {}
+            }
+        }
+        Ok(Principal { entity_type, id, issuer_name: issuer.name.clone(), attributes })
+    }
+}
+
+fn text_claim(claims: &Map<String, Value>, name: &str) -> Result<String, ClaimsError> {
+    let value = claims.get(name).ok_or_else(|| ClaimsError::Missing(name.to_owned()))?;
+    let wrong = || ClaimsError::WrongType { name: name.to_owned(), expected: "a text" };
+    value.as_str().map(str::to_owned).ok_or_else(wrong)
+}
+
+fn typed(name: &str, value: &Value, claim_type: ClaimType) -> Result<AttributeValue, ClaimsError> {
+    let (typed, expected) = match claim_type {
+        ClaimType::Boolean => (value.as_bool().map(AttributeValue::Boolean), "a boolean"),
+        ClaimType::Integer => (value.as_i64().map(AttributeValue::Integer), "an integer"),
+        ClaimType::Text => {
+            (value.as_str().map(|text| AttributeValue::Text(text.to_owned())), "a text")
+        }
+        ClaimType::TextSet => (texts(value).map(AttributeValue::TextSet), "an array of texts"),
+    };
+    typed.ok_or_else(|| ClaimsError::WrongType { name: name.to_owned(), expected })
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+fn explain_rule(rule: &Rule, prepared: &Prepared) -> RuleExplanation {
+    let est = rule.policy.to_json().unwrap_or_default();
+    let scope_mismatches: Vec<&'static str> = ["principal", "action", "resource"]
+        .into_iter()
+        .filter(|part| evaluate(&only_scope(&est, part), prepared) != Verdict::Holds)
+        .collect();
+    let conditions = match scope_mismatches.is_empty() {
+        true => explain_conditions(&est, prepared),
+        false => Vec::new(),
+    };
+    RuleExplanation {
+        id: rule.id.clone(),
+        file: rule.file.clone(),
+        position: rule.position,
+        forbid: rule.is_forbid(),
+        scope_mismatches,
+        conditions,
+    }
+}
+
+fn explain_conditions(est: &Value, prepared: &Prepared) -> Vec<Condition> {
+    let mut conditions: Vec<Condition> = Vec::new();
+    let mut failed = false;
+    for condition in est.get("conditions").and_then(Value::as_array).into_iter().flatten() {
+        let kind = match condition.get("kind").and_then(Value::as_str) {
+            Some("unless") => Kind::Unless,
+            _ => Kind::When,
+        };
+        let operator = if kind == Kind::When { "&&" } else { "||" };
+        let mut parts = Vec::new();
+        split(condition.get("body").unwrap_or(&Value::Null), operator, &mut parts);
+        for part in parts {
+            let mut verdict = evaluate(&condition_alone(kind, part), prepared);
+            if failed && matches!(verdict, Verdict::Errs(_)) {
+                verdict = Verdict::NotReached;
+            }
+            failed |= verdict != Verdict::Holds;
+            conditions.push(Condition { kind, text: text_of(part), verdict });
+        }
+    }
+    conditions
+}
+
+/// The operands of nested `operator`s, left to right.
+fn split<'a>(expression: &'a Value, operator: &str, parts: &mut Vec<&'a Value>) {
+    match sole_member(expression) {
+        Some((name, operands)) if name == operator => {
+            for side in ["left", "right"] {
+                split(operands.get(side).unwrap_or(&Value::Null), operator, parts);
+            }
+        }
+        _ => parts.push(expression),
+    }
+}
+
+/// A `permit` with one part of the scope of `est`, and nothing else.
+fn only_scope(est: &Value, part: &str) -> Value {
+    let mut alone = permit_when(json!([]));
+    if let (Some(members), Some(constraint)) = (alone.as_object_mut(), est.get(part)) {
+        members.insert(part.to_owned(), constraint.clone());
+    }
+    alone
+}
+
+fn condition_alone(kind: Kind, body: &Value) -> Value {
+    let kind = match kind {
+        Kind::Unless => "unless",
+        Kind::When => "when",
+    };
+    permit_when(json!([{ "kind": kind, "body": body }]))
+}
+
+fn permit_when(conditions: Value) -> Value {
+    json!({
+        "effect": "permit",
+        "principal": { "op": "All" },
+        "action": { "op": "All" },
+        "resource": { "op": "All" },
+        "conditions": conditions,
+    })
+}
+
+/// Whether the `permit` in `est` permits the request.
+fn evaluate(est: &Value, prepared: &Prepared) -> Verdict {
+    let alone = Policy::from_json(Some(PolicyId::new("part")), est.clone())
+        .map_err(|error| error.to_string())
+        .and_then(|policy| PolicySet::from_policies([policy]).map_err(|error| error.to_string()));
+    let set = match alone {
+        Ok(set) => set,
+        Err(reason) => return Verdict::Errs(reason),
+    };
+    let response = Authorizer::new().is_authorized(&prepared.request, &set, &prepared.entities);
+    let diagnostics = response.diagnostics();
+    if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
+        diagnostics.errors().next()
+    {
+        return Verdict::Errs(error.inner().to_string());
+    }
+    match diagnostics.reason().next() {
+        Some(_) => Verdict::Holds,
+        None => Verdict::Fails,
+    }
+}
+
+/// `expression` in Cedar's syntax, on one line.
+fn text_of(expression: &Value) -> String {
+    let written = Policy::from_json(None, condition_alone(Kind::When, expression))
+        .ok()
+        .and_then(|policy| policy.to_cedar())
+        .unwrap_or_default();
+    let body = written.split_once('{').map_or("", |(_, body)| body);
+    let body = body.rsplit_once('}').map_or(body, |(body, _)| body);
+    body.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,234 @@
+//! What `vouchsafe policy check` says beyond what keeps a bundle from loading.
+
+use crate::bundle::Bundle;
+use crate::cases::{self, Case};
+use crate::error::Finding;
+use crate::files::BundleFiles;
+use crate::records::Environment;
+use crate::rules::{Rule, is_issuer};
+use cedar_policy::{EntityUid, PolicySet, ResourceConstraint, ValidationMode, Validator};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Something that loads, but is hardly meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Caution {
+    #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
+    AudienceUnknown { rule: String, audience: String },
+    #[error("{0}")]
+    Cedar(String),
+    #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
+    IssuerUnknown { rule: String, issuer: String },
+    #[error("the case is for rule `{0}`, which is not in the bundle")]
+    RuleOfCaseUnknown(String),
+    #[error("rule `{0}` determines no test case: add one in `tests/{0}/`")]
+    RuleWithoutTest(String),
+    #[error(
+        "rule `{0}` has `context.scopes.containsAll(…)`, which grants any further scope too: \
+         write `[…].containsAll(context.scopes)`"
+    )]
+    ScopesReversed(String),
+    #[error(
+        "rule `{0}` does not bound the scopes: add `[…].containsAll(context.scopes)` to its `when`"
+    )]
+    ScopesUnbounded(String),
+}
+
+/// What was found. A bundle with errors does not load.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub errors: Vec<Finding>,
+    pub warnings: Vec<Finding<Caution>>,
+    pub bundle: Option<Bundle>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in &self.errors {
+            writeln!(f, "error: {error}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Loads the bundle and looks at what is hardly meant.
+pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
+    let bundle = match Bundle::load(files, environment) {
+        Ok(bundle) => bundle,
+        Err(invalid) => return Report { errors: invalid.findings, ..Report::default() },
+    };
+    let (cases, errors) = match cases::read(files, &bundle) {
+        Ok(cases) => (cases, Vec::new()),
+        Err(findings) => (Vec::new(), findings),
+    };
+    let mut warnings: Vec<Finding<Caution>> = validator_warnings(&bundle);
+    for rule in bundle.rules() {
+        warnings.extend(cautions(rule, &bundle).into_iter().map(|caution| of_rule(rule, caution)));
+    }
+    if errors.is_empty() {
+        warnings.extend(untested(&bundle, &cases));
+    }
+    warnings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
+    Report { errors, warnings, bundle: Some(bundle) }
+}
+
+fn of_rule(rule: &Rule, problem: Caution) -> Finding<Caution> {
+    Finding { file: rule.file.clone(), position: rule.position, problem }
+}
+
+/// What Cedar's validator warns of, such as a rule that can never match.
+fn validator_warnings(bundle: &Bundle) -> Vec<Finding<Caution>> {
+    let policies = bundle.rules().iter().map(|rule| rule.policy.clone());
+    let Ok(set) = PolicySet::from_policies(policies) else { return Vec::new() };
+    let result = Validator::new(bundle.schema().clone()).validate(&set, ValidationMode::Strict);
+    let rule_of = |id: &str| bundle.rules().iter().find(|rule| rule.id == id);
+    result
+        .validation_warnings()
+        .filter_map(|warning| {
+            let rule = rule_of(warning.policy_id().as_ref())?;
+            Some(of_rule(rule, Caution::Cedar(warning.to_string())))
+        })
+        .collect()
+}
+
+fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
+    let mut cautions = unknown_names(rule, bundle);
+    let Ok(est) = rule.policy.to_json() else { return cautions };
+    let conditions = Conditions::of(&est);
+    if rule.is_forbid() {
+        return cautions;
+    }
+    if conditions.have_reversed_bound() {
+        cautions.push(Caution::ScopesReversed(rule.id.clone()));
+    } else if takes_scopes(rule, bundle) && !conditions.bound_scopes() {
+        cautions.push(Caution::ScopesUnbounded(rule.id.clone()));
+    }
+    cautions
+}
+
+/// Issuers and audiences that a rule names anywhere, and the bundle does not have.
+fn unknown_names(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
+    let mut named: Vec<EntityUid> = rule.policy.entity_literals();
+    named.sort_by_key(ToString::to_string);
+    named.dedup();
+    let unknown = |uid: EntityUid| {
+        let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
+        if is_issuer(&uid) {
+            let known = bundle.issuers_of_all_environments().any(|issuer| issuer.name == id);
+            (!known).then_some(Caution::IssuerUnknown { rule, issuer: id })
+        } else if uid.type_name().to_string() == "Audience" {
+            let known = bundle.audience(&id).is_some();
+            (!known).then_some(Caution::AudienceUnknown { rule, audience: id })
+        } else {
+            None
+        }
+    };
+    named.into_iter().filter_map(unknown).collect()
+}
+
+/// Whether a request that `rule` permits can have scopes at all: the broker refuses those that an
+/// audience does not offer.
+fn takes_scopes(rule: &Rule, bundle: &Bundle) -> bool {
+    match rule.policy.resource_constraint() {
+        ResourceConstraint::Eq(uid) => bundle
+            .audience(uid.id().unescaped())
+            .is_none_or(|audience| !audience.scopes.is_empty()),
+        ResourceConstraint::Any
+        | ResourceConstraint::In(_)
+        | ResourceConstraint::Is(_)
+        | ResourceConstraint::IsIn(_, _) => true,
+    }
+}
+
+fn untested(bundle: &Bundle, cases: &[Case]) -> Vec<Finding<Caution>> {
+    let determining: BTreeSet<&str> =
+        cases.iter().flat_map(|case| &case.rules).map(String::as_str).collect();
+    let without = bundle
+        .rules()
+        .iter()
+        .filter(|rule| !determining.contains(rule.id.as_str()))
+        .map(|rule| of_rule(rule, Caution::RuleWithoutTest(rule.id.clone())));
+    let unknown = cases
+        .iter()
+        .filter(|case| bundle.rules().iter().all(|rule| rule.id != case.rule))
+        .map(|case| Finding::of_file(&case.path, Caution::RuleOfCaseUnknown(case.rule.clone())));
+    without.chain(unknown).collect()
+}
+
+/// The conditions of a rule in Cedar's JSON policy format.
+struct Conditions<'a> {
+    when: Vec<&'a Value>,
+    unless: Vec<&'a Value>,
+}
+
+impl<'a> Conditions<'a> {
+    fn of(est: &'a Value) -> Self {
+        let (mut when, mut unless) = (Vec::new(), Vec::new());
+        for condition in est.get("conditions").and_then(Value::as_array).into_iter().flatten() {
+            let kind = condition.get("kind").and_then(Value::as_str);
+            let into = if kind == Some("unless") { &mut unless } else { &mut when };
+            into.extend(condition.get("body"));
+        }
+        Self { when, unless }
+    }
+
+    fn bound_scopes(&self) -> bool {
+        self.when.iter().any(|body| bounds(body, true))
+            || self.unless.iter().any(|body| bounds(body, false))
+    }
+
+    fn have_reversed_bound(&self) -> bool {
+        self.when.iter().chain(&self.unless).any(|body| has_reversed_bound(body))
+    }
+}
+
+/// Whether `expression` having the value `wanted` bounds the scopes from above on every way to it.
+fn bounds(expression: &Value, wanted: bool) -> bool {
+    let Some((operator, operands)) = sole_member(expression) else { return false };
+    let operand = |name: &str| operands.get(name).unwrap_or(&Value::Null);
+    let side = |name: &str| bounds(operand(name), wanted);
+    match (operator, wanted) {
+        ("&&", true) | ("||", false) => side("left") || side("right"),
+        ("||", true) | ("&&", false) => side("left") && side("right"),
+        ("!", _) => bounds(operand("arg"), !wanted),
+        ("if-then-else", _) => {
+            (bounds(operand("if"), true) || side("then"))
+                && (bounds(operand("if"), false) || side("else"))
+        }
+        ("containsAll", true) => is_scopes(operand("right")) && !is_scopes(operand("left")),
+        ("==", true) => is_scopes(operand("left")) != is_scopes(operand("right")),
+        ("isEmpty", true) => is_scopes(operand("arg")),
+        _ => false,
+    }
+}
+
+/// Whether `context.scopes.containsAll(…)` occurs anywhere.
+fn has_reversed_bound(expression: &Value) -> bool {
+    let here = expression
+        .get("containsAll")
+        .and_then(|operands| operands.get("left"))
+        .is_some_and(is_scopes);
+    here || match expression {
+        Value::Array(values) => values.iter().any(has_reversed_bound),
+        Value::Object(members) => members.values().any(has_reversed_bound),
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Whether `expression` is `context.scopes`.
+fn is_scopes(expression: &Value) -> bool {
+    let attribute = expression.get(".");
+    attribute.and_then(|access| access.get("attr")).and_then(Value::as_str) == Some("scopes")
+        && attribute.and_then(|access| access.pointer("/left/Var")).and_then(Value::as_str)
+            == Some("context")
+}
+
+pub(crate) fn sole_member(value: &Value) -> Option<(&str, &Value)> {
+    let members = value.as_object()?;
+    let (name, value) = members.iter().next()?;
+    (members.len() == 1).then_some((name.as_str(), value))
+}

@@ -1,0 +1,7 @@
+//! The policy crate from outside, one module per question.
+
+mod bundles;
+mod decisions;
+mod default_bundle;
+mod folders;
+mod support;
