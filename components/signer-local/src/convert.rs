@@ -75,6 +75,7 @@ impl From<domain::Error> for wit::Error {
             domain::Error::Misconfigured { .. } => Self::Misconfigured(error.to_string()),
             domain::Error::Refused(ceiling) => Self::Refused(ceiling.to_string()),
             domain::Error::TierUnavailable => Self::TierUnavailable,
+            domain::Error::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The signer's variables and its clock.
 
 use std::cell::RefCell;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spin_sdk::variables;
 use vouchsafe_signer::{Config, Error, Fault, Signer, UnixSeconds, Variable, Variables};
+
+/// Longest that a call of the signer may take (design: 2 s). Signing itself waits for nothing.
+const CALL_DEADLINE: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// The one signer of this instance: its configuration and the keys of at most four epochs per
@@ -42,13 +48,32 @@ fn is_made() -> bool {
     SIGNER.with(|cell| cell.try_borrow().is_ok_and(|signer| signer.is_some()))
 }
 
+/// Every variable. A provider of Spin's may be a server elsewhere, so it gets a deadline.
 async fn read_variables() -> Result<Variables, Error> {
+    let mut reading = pin!(read_each());
+    let mut deadline = pin!(spin_sdk::time::sleep(CALL_DEADLINE));
+    poll_fn(|context| match reading.as_mut().poll(context) {
+        Poll::Ready(variables) => Poll::Ready(variables),
+        Poll::Pending => deadline
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(Error::Unavailable)),
+    })
+    .await
+}
+
+async fn read_each() -> Result<Variables, Error> {
     let mut variables = Variables::default();
     for variable in Variable::ALL {
         let text = variables::get(variable.name()).await;
-        *variables.slot(variable) = text.map_err(|_| Error::Misconfigured {
-            variable,
-            fault: Fault::Missing,
+        *variables.slot(variable) = text.map_err(|error| match error {
+            variables::Error::InvalidName(_) | variables::Error::Undefined(_) => {
+                Error::Misconfigured {
+                    variable,
+                    fault: Fault::Missing,
+                }
+            }
+            variables::Error::Provider(_) | variables::Error::Other(_) => Error::Unavailable,
         })?;
     }
     Ok(variables)

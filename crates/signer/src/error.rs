@@ -15,6 +15,9 @@ pub enum Error {
     Refused(Ceiling),
     #[error("no hsm stands behind this signer")]
     TierUnavailable,
+    /// The configuration can't be read now.
+    #[error("the signer's configuration can't be read now")]
+    Unavailable,
 }
 
 impl Error {
@@ -25,6 +28,7 @@ impl Error {
             Self::Misconfigured { .. } => "signer.misconfigured",
             Self::Refused(_) => "signer.refused",
             Self::TierUnavailable => "audience.tier_unavailable",
+            Self::Unavailable => "signer.unavailable",
         }
     }
 }
