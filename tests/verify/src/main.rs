@@ -100,6 +100,7 @@ fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     validation.validate_nbf = true;
     validation.leeway = 0;
     let decoded = jsonwebtoken::decode::<Value>(token, &DecodingKey::from_jwk(key)?, &validation)?;
+    ensure!(decoded.claims["jti"].is_string(), "the token has no `jti`");
     Ok((decoded.header, decoded.claims))
 }
 

@@ -57,13 +57,13 @@ impl SubjectArgs {
         self.subject_token_file.is_some() || self.subject_token_env.is_some()
     }
 
-    /// The subject token for this broker.
-    pub fn token(&self, http: &Http, broker: &Broker) -> Result<String, Failure> {
+    /// Looks where the token is, before anybody is asked for anything.
+    pub fn source(&self) -> Result<Source, Failure> {
         let text = match (&self.subject_token_file, &self.subject_token_env) {
             (Some(file), _) => from_file(file)?,
             (None, Some(name)) => variable(name)
                 .ok_or_else(|| Failure::usage(format!("the variable {name} is not set")))?,
-            (None, None) => from_github(http, &broker.issuer)?,
+            (None, None) => return github(),
         };
         let token = text.trim();
         if token.len() as u64 > TOKEN_BYTES_MAX || !printable(token) {
@@ -71,7 +71,27 @@ impl SubjectArgs {
                 "the subject token is not one token of at most 16 KiB",
             ));
         }
-        Ok(token.to_owned())
+        Ok(Source::Given(token.to_owned()))
+    }
+}
+
+/// A subject token, or who gives one.
+pub enum Source {
+    Given(String),
+    /// The token service of a GitHub Actions job with `id-token: write`.
+    Github {
+        url: String,
+        bearer: String,
+    },
+}
+
+impl Source {
+    /// The subject token for this broker.
+    pub fn token(self, http: &Http, broker: &Broker) -> Result<String, Failure> {
+        match self {
+            Self::Given(token) => Ok(token),
+            Self::Github { url, bearer } => from_github(http, &url, &bearer, &broker.issuer),
+        }
     }
 }
 
@@ -98,17 +118,20 @@ fn from_file(file: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// A GitHub Actions job with `id-token: write` finds a token service in its environment.
-fn from_github(http: &Http, audience: &str) -> Result<String, Failure> {
-    #[derive(Deserialize)]
-    struct Answer {
-        value: String,
-    }
+fn github() -> Result<Source, Failure> {
     let (Some(url), Some(bearer)) = (variable(REQUEST_URL), variable(REQUEST_TOKEN)) else {
         return Err(no_token());
     };
     if !url.starts_with("https://") && !is_loopback(&url) {
         return Err(Failure::usage(format!("{REQUEST_URL} is not https")));
+    }
+    Ok(Source::Github { url, bearer })
+}
+
+fn from_github(http: &Http, url: &str, bearer: &str, audience: &str) -> Result<String, Failure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        value: String,
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     let audience: String = form_urlencoded::byte_serialize(audience.as_bytes()).collect();

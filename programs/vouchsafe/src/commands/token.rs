@@ -49,9 +49,10 @@ enum Format {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let source = args.subject.source()?;
     let http = Http::new();
     let broker = Broker::discover(&http, &args.broker)?;
-    let subject_token = args.subject.token(&http, &broker)?;
+    let subject_token = source.token(&http, &broker)?;
     let request = ExchangeRequest {
         subject_token: &subject_token,
         subject_token_type: args.subject.token_type(),

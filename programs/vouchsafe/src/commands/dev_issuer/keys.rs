@@ -190,3 +190,40 @@ impl KeyRing {
         Ok(format!("{input}.{}", encode(&signature)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::jwt::{decode_unverified, verify_signature, with_spoilt_signature};
+
+    fn verifies(token: &str, jwks: &Value) -> Result<(), String> {
+        verify_signature(&decode_unverified(token).unwrap(), jwks)
+    }
+
+    #[test]
+    fn each_algorithm_signs_what_the_published_keys_verify() {
+        let ring = KeyRing::new(KeySet::generate().unwrap());
+        for algorithm in Algorithm::ALL {
+            let token = ring.sign(algorithm, &Map::new()).unwrap();
+            assert_eq!(verifies(&token, &ring.jwks()), Ok(()), "{algorithm:?}");
+            let spoilt = with_spoilt_signature(&token).unwrap();
+            assert_eq!(
+                verifies(&spoilt, &ring.jwks()),
+                Err("the signature is wrong".to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn a_rotated_key_stays_published_once_unless_it_is_removed() {
+        let mut ring = KeyRing::new(KeySet::generate().unwrap());
+        let withdrawn = Err("no published key has its `kid`".to_owned());
+        let old = ring.sign(Algorithm::EdDsa, &Map::new()).unwrap();
+        ring.rotate(KeySet::generate().unwrap(), false);
+        assert_eq!(verifies(&old, &ring.jwks()), Ok(()));
+        let newer = ring.sign(Algorithm::EdDsa, &Map::new()).unwrap();
+        ring.rotate(KeySet::generate().unwrap(), true);
+        assert_eq!(verifies(&old, &ring.jwks()), withdrawn);
+        assert_eq!(verifies(&newer, &ring.jwks()), withdrawn);
+    }
+}

@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .map(|url| checks::DevIssuer { http: &http, url });
     let subject_token = match &dev_issuer {
         Some(issuer) if !args.subject.is_named() => issuer.token(&broker.issuer, None)?,
-        _ => args.subject.token(&http, &broker)?,
+        _ => args.subject.source()?.token(&http, &broker)?,
     };
     let probe = checks::Probe {
         http: &http,
