@@ -102,12 +102,7 @@ fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeco
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "the range is checked first, and every whole number in it is exact as f64"
-)]
+/// The range is checked before the cast, and every whole number in it is exact as `f64`.
 fn whole_seconds(seconds: f64) -> Option<u64> {
     let whole = seconds.floor();
     (0.0..=NUMERIC_DATE_MAX as f64)

@@ -14,6 +14,7 @@ mod json;
 mod jws;
 mod key;
 mod key_set;
+mod modulus;
 mod rsa;
 
 pub use algorithm::Algorithm;
