@@ -114,6 +114,8 @@ pub enum KeyRejection {
         "the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
     )]
     RsaModulus,
+    #[error("the modulus was made by a faulty generator")]
+    RsaWeak,
 }
 
 /// `use` must be `sig`, `key_ops` must hold `verify`, where present (RFC 7517 §4.2, §4.3).

@@ -106,6 +106,40 @@ fn bounds_the_rsa_modulus() {
     );
 }
 
+/// CVE-2017-15361: such a modulus is a power of 65537 modulo many small primes.
+#[test]
+fn rejects_moduli_of_the_faulty_generator() {
+    let mut power = vec![1_u64];
+    for _ in 0..128 {
+        let mut carry = 0;
+        for digit in power.iter_mut() {
+            carry += *digit * 65_537;
+            *digit = carry & 0xff;
+            carry >>= 8;
+        }
+        while carry > 0 {
+            power.push(carry & 0xff);
+            carry >>= 8;
+        }
+    }
+    let bytes = |number: &[u64]| {
+        number
+            .iter()
+            .rev()
+            .map(|digit| digit.to_le_bytes()[0])
+            .collect::<Vec<_>>()
+    };
+    check(
+        &rsa(&encode(&bytes(&power)), "AQAB", ""),
+        Err(KeyRejection::RsaWeak),
+    );
+    power[0] ^= 2;
+    check(
+        &rsa(&encode(&bytes(&power)), "AQAB", ""),
+        Ok(Algorithm::Rs256),
+    );
+}
+
 #[test]
 fn bounds_the_rsa_exponent() {
     for (exponent, expected) in [

@@ -16,6 +16,13 @@ pub const RSA_MODULUS_BITS_MAX: usize = 8192;
 pub const RSA_EXPONENT_MAX: u64 = u32::MAX as u64;
 const RSA_EXPONENT_MIN: u64 = 3;
 
+/// The generator and the primes by which moduli of CVE-2017-15361 ("ROCA") are told.
+const ROCA_GENERATOR: u32 = 65_537;
+const ROCA_PRIMES: [u32; 38] = [
+    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+    101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+];
+
 /// DER of `DigestInfo` for SHA-256 up to the digest itself (RFC 8017 §9.2, note 1).
 const SHA256_DIGEST_INFO: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
@@ -43,6 +50,9 @@ impl RsaPublicKey {
         // ORDER: length before arithmetic, so that a huge modulus costs nothing.
         if !(RSA_MODULUS_BITS_MIN..=RSA_MODULUS_BITS_MAX).contains(&modulus::bit_length(n)) {
             return Err(KeyRejection::RsaModulus);
+        }
+        if is_weak(n) {
+            return Err(KeyRejection::RsaWeak);
         }
         let modulus = Modulus::from_be_bytes(n).ok_or(KeyRejection::RsaModulus)?;
         Ok(Self {
@@ -82,6 +92,18 @@ fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
     encoded.extend_from_slice(&SHA256_DIGEST_INFO);
     encoded.extend_from_slice(&digest);
     Some(encoded)
+}
+
+/// Whether the modulus is a power of the generator modulo every one of the primes, as one made by
+/// the faulty library is and about one other in a hundred million.
+fn is_weak(n: &[u8]) -> bool {
+    ROCA_PRIMES.iter().all(|prime| {
+        let residue = n
+            .iter()
+            .fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * ROCA_GENERATOR % prime));
+        powers.take(*prime as usize).any(|power| power == residue)
+    })
 }
 
 fn has_leading_zero(number: &[u8]) -> bool {
