@@ -1,1 +1,46 @@
-fn main() {}
+//! Checks of the repository that need more than a compiler.
+
+mod imports;
+mod wit_deps;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare what each built component imports with tests/snapshots/imports
+    Imports {
+        /// Write the snapshots instead
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Compare wit/deps with the WIT of the locked spin-sdk
+    WitDeps,
+}
+
+fn main() -> Result<ExitCode> {
+    let root = repository()?;
+    let faults = match Cli::parse().command {
+        Command::Imports { bless } => imports::check(&root, bless)?,
+        Command::WitDeps => wit_deps::check(&root)?,
+    };
+    for fault in &faults {
+        eprintln!("error: {fault}");
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The repository's root, wherever the command was started.
+fn repository() -> Result<PathBuf> {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map(PathBuf::from).context("xtask is a folder of the repository")
+}

@@ -1,12 +1,102 @@
-//! Not written yet.
+//! `vouchsafe serve`: the standalone host's command line.
 
 use super::Failure;
+use crate::host::{self, Lifetime, Options};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Run the broker without Spin.
+/// Longest that background threads are waited for at the end.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+
+/// Run the broker without Spin
+///
+/// Reads the same spin.toml, composes the same components and grants what the manifest grants.
+/// Prints one line, `listening on http://ADDRESS`, once it is ready; guests' lines go to standard
+/// error. SIGTERM and SIGINT let requests in flight finish. It speaks plain HTTP: put a reverse
+/// proxy with TLS in front of it.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit code: 0 stopped by a signal, 1 not ready or the address is taken, 2 something in the command line or a file is wrong.")]
+pub struct Args {
+    /// The application manifest
+    #[arg(long, value_name = "FILE", default_value = "spin.toml")]
+    manifest: PathBuf,
+    /// Where to accept connections; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// A bundle to mount in place of the manifest's policies
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Where the database is [default: the runtime config's state_dir, else .state]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where compiled code is kept [default: vouchsafe in the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// A variable's value, or the file that holds it
+    #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
+    variables: Vec<String>,
+    /// Spin's runtime config: client_tls, block_networks, SQLite paths
+    #[arg(long, value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
+    /// Where to serve /metrics in the Prometheus format
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_listen: Option<SocketAddr>,
+    /// Start the guests' clock at this time, in Unix seconds; development mode only
+    #[arg(long, value_name = "UNIX")]
+    danger_now: Option<u64>,
+    /// Requests after which an instance is replaced [default: never]
+    #[arg(long, value_name = "N")]
+    max_instance_reuse_count: Option<usize>,
+    /// Requests at once in one instance
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    max_instance_concurrent_reuse_count: usize,
+    /// Seconds after which an idle instance is dropped
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    idle_instance_timeout: u64,
+    /// Milliseconds after which a request is answered with 503
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    request_timeout_ms: u64,
+    /// Milliseconds that an instance may compute without pause before it is ended
+    #[arg(long, value_name = "MS", default_value_t = 2_000)]
+    cpu_deadline_ms: u64,
+}
 
-pub fn run(_args: Args) -> Result<ExitCode, Failure> {
-    Err(Failure::usage("not written yet"))
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let options = args.options()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::refused(format!("no runtime: {error}")))?;
+    let outcome = runtime.block_on(host::run(options));
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn options(self) -> Result<Options, Failure> {
+        if self.max_instance_reuse_count == Some(0) || self.max_instance_concurrent_reuse_count == 0 {
+            return Err(Failure::usage("an instance handles at least one request"));
+        }
+        let lifetime = Lifetime {
+            requests_max: self.max_instance_reuse_count.unwrap_or(usize::MAX),
+            concurrent_max: self.max_instance_concurrent_reuse_count,
+            idle_max: Duration::from_secs(self.idle_instance_timeout),
+            request_timeout: Duration::from_millis(self.request_timeout_ms),
+            cpu_deadline: Duration::from_millis(self.cpu_deadline_ms),
+        };
+        Ok(Options {
+            manifest: self.manifest,
+            listen: self.listen,
+            metrics_listen: self.metrics_listen,
+            policies: self.policies,
+            state_dir: self.state_dir,
+            cache_dir: self.cache_dir,
+            runtime_config: self.runtime_config_file,
+            variables: self.variables,
+            danger_now: self.danger_now,
+            lifetime,
+        })
+    }
 }

@@ -1,0 +1,179 @@
+//! One request's way through the host: limits, then a guest, then the answer.
+//!
+//! Answers that the host gives in a guest's place have the broker's error format, so that clients
+//! need to know one only.
+
+use super::headers;
+use super::instances::Instances;
+use super::metrics::Metrics;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
+
+/// Largest request body that reaches a guest. The broker's own cap is lower, and answers first.
+pub const BODY_BYTES_MAX: usize = 128 * 1024;
+/// Longest that a client may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most requests in guests at once; a few more wait, the rest are told to come back.
+const REQUESTS_MAX: usize = 128;
+/// Longest that a request waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The running application.
+pub struct App {
+    pub metrics: Arc<Metrics>,
+    handler: ProxyHandler<Instances>,
+    turns: Semaphore,
+    draining: AtomicBool,
+}
+
+/// Answers that no guest gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    BadRequest,
+    BodyTimeout,
+    BodyTooLarge,
+    GuestFailed,
+    MethodUnknown,
+    Overloaded,
+    TimedOut,
+}
+
+impl App {
+    pub fn new(instances: Instances) -> Self {
+        let metrics = Arc::clone(&instances.metrics);
+        let turns = Semaphore::new(REQUESTS_MAX);
+        Self { metrics, handler: ProxyHandler::new(instances), turns, draining: AtomicBool::new(false) }
+    }
+
+    /// From here on answers close their connections.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Answers one request, whatever happens.
+    pub async fn answer(&self, request: Request<hyper::body::Incoming>, client: SocketAddr) -> Response<WasiBody> {
+        let start = Instant::now();
+        let path = request.uri().path().to_owned();
+        let response = match self.try_answer(request, client).await {
+            Ok(response) => response,
+            Err(refusal) => self.refuse(refusal),
+        };
+        self.metrics.request(&path, response.status().as_u16(), start.elapsed());
+        if self.draining.load(Relaxed) {
+            self.metrics.drained.fetch_add(1, Relaxed);
+        }
+        response
+    }
+
+    async fn try_answer(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        client: SocketAddr,
+    ) -> Result<Response<WasiBody>, Refusal> {
+        let (mut head, body) = request.into_parts();
+        if head.method == http::Method::CONNECT {
+            return Err(Refusal::MethodUnknown);
+        }
+        headers::prepare(&mut head, client).map_err(|headers::BadRequest| Refusal::BadRequest)?;
+        let body = read_body(&head.headers, body).await?;
+        self.call(Request::from_parts(head, body)).await
+    }
+
+    async fn call(&self, request: Request<Bytes>) -> Result<Response<WasiBody>, Refusal> {
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(Refusal::Overloaded);
+        };
+        let request = request.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
+        self.handler.handle((), request).await.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &wasmtime::Error) -> Refusal {
+        if error.is::<ExpirationError>() {
+            self.metrics.timeouts.fetch_add(1, Relaxed);
+            return Refusal::TimedOut;
+        }
+        if let Some(error) = error.downcast_ref::<InstantiationError<()>>() {
+            eprintln!("serve: no new instance: {:#}", error.error);
+            return Refusal::Overloaded;
+        }
+        Refusal::GuestFailed
+    }
+
+    /// Asks the application for `path` as a client would, without a connection.
+    pub async fn ask(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
+        let request = Request::get(format!("http://{authority}{path}"))
+            .header(http::header::HOST, authority)
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<WasiBody> {
+        if refusal == Refusal::Overloaded {
+            self.metrics.overloads.fetch_add(1, Relaxed);
+        }
+        refusal.response()
+    }
+}
+
+/// Reads the whole body within its limits, so that a slow client never holds an instance.
+async fn read_body(headers: &http::HeaderMap, body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::BodyTooLarge),
+        Ok(Err(_)) => Err(Refusal::BadRequest),
+        Err(_) => Err(Refusal::BodyTimeout),
+    }
+}
+
+impl Refusal {
+    /// Status, RFC 6749 §5.2 `error` and its description.
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request", "the request is not well-formed HTTP"),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive in time"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
+            Self::GuestFailed => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the request could not be handled"),
+            Self::MethodUnknown => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "too many requests at once"),
+            Self::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the request took too long"),
+        }
+    }
+
+    fn response(self) -> Response<WasiBody> {
+        let (status, error, description) = self.parts();
+        let body = format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}");
+        let length = HeaderValue::from(body.len());
+        let mut response = Response::new(Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONTENT_LENGTH, length);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self == Self::MethodUnknown {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        }
+        response
+    }
+}

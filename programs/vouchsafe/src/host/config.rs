@@ -1,0 +1,90 @@
+//! The part of Spin's runtime config file that this application uses.
+
+use super::networks::Networks;
+use crate::commands::Failure;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeConfig {
+    pub state_dir: Option<PathBuf>,
+    #[serde(default)]
+    outbound_networking: OutboundNetworking,
+    #[serde(default)]
+    pub client_tls: Vec<ClientTls>,
+    #[serde(default)]
+    sqlite_database: BTreeMap<String, SqliteDatabase>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct OutboundNetworking {
+    #[serde(default)]
+    block_networks: Vec<String>,
+}
+
+/// TLS of connections to `hosts`: naming `ca_roots_file` turns the public roots off for them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientTls {
+    pub component_ids: Vec<String>,
+    pub hosts: Vec<String>,
+    pub ca_roots_file: Option<PathBuf>,
+    pub ca_use_webpki_roots: Option<bool>,
+    pub client_cert_file: Option<PathBuf>,
+    pub client_private_key_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum SqliteDatabase {
+    Spin { path: Option<PathBuf> },
+}
+
+impl RuntimeConfig {
+    /// Reads the file; paths in it are relative to its directory.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let fail = |what: String| Failure::usage(format!("{}: {what}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            fail(error.to_string().trim_end().to_owned())
+                .hint("`vouchsafe serve` knows state_dir, outbound_networking.block_networks, client_tls and sqlite_database")
+        })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        config.for_each_path(|path| *path = base.join(&*path));
+        Ok(config)
+    }
+
+    fn for_each_path(&mut self, mut change: impl FnMut(&mut PathBuf)) {
+        self.state_dir.iter_mut().for_each(&mut change);
+        for tls in &mut self.client_tls {
+            [&mut tls.ca_roots_file, &mut tls.client_cert_file, &mut tls.client_private_key_file]
+                .into_iter()
+                .flatten()
+                .for_each(&mut change);
+        }
+        for SqliteDatabase::Spin { path } in self.sqlite_database.values_mut() {
+            path.iter_mut().for_each(&mut change);
+        }
+    }
+
+    /// Networks that no guest may connect to.
+    pub fn blocked_networks(&self) -> Result<Networks, Failure> {
+        Networks::parse(&self.outbound_networking.block_networks)
+            .map_err(|network| Failure::usage(format!("block_networks: `{network}` is neither `private` nor a network such as 10.0.0.0/8")))
+    }
+
+    /// Files of the databases that the application asks for.
+    pub fn database_paths(&self, labels: &[String], state: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
+        let path_of = |label: &String| match (self.sqlite_database.get(label), label.as_str()) {
+            (Some(SqliteDatabase::Spin { path: Some(path) }), _) => Ok((label.clone(), path.clone())),
+            (_, "default") => Ok((label.clone(), state.join("sqlite.db"))),
+            (Some(SqliteDatabase::Spin { path: None }), _) => Ok((label.clone(), state.join(format!("sqlite-{label}.db")))),
+            (None, _) => Err(Failure::usage(format!("database `{label}` is not configured"))
+                .hint(format!("add [sqlite_database.{label}] to the runtime config file"))),
+        };
+        labels.iter().map(path_of).collect()
+    }
+}

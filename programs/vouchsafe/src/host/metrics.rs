@@ -1,0 +1,168 @@
+//! Counters of the host in the Prometheus text format.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Routes with a series of their own; every other path counts as `other`.
+const ROUTES: &[&str] = &[
+    "/.well-known/jwks.json",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+    "/healthz",
+    "/readyz",
+    "/token",
+];
+/// Upper bounds of the latency histogram, in microseconds.
+const BUCKETS_US: [u64; 14] = [
+    500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
+];
+
+/// How an outbound call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    Answered,
+    Denied,
+    Failed,
+    TimedOut,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Latency {
+    buckets: [u64; BUCKETS_US.len()],
+    count: u64,
+    sum_us: u64,
+}
+
+/// The counters. Requests and calls are kept by label; labels come from fixed sets.
+#[derive(Default)]
+pub struct Metrics {
+    requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    latency: Mutex<BTreeMap<&'static str, Latency>>,
+    outbound: Mutex<BTreeMap<(String, Outcome), u64>>,
+    pub instances_live: AtomicI64,
+    pub instances_new: AtomicU64,
+    pub traps: AtomicU64,
+    pub timeouts: AtomicU64,
+    pub overloads: AtomicU64,
+    pub connections: AtomicI64,
+    /// Requests that were in flight when the drain began and were answered.
+    pub drained: AtomicU64,
+}
+
+impl Metrics {
+    /// Counts an answered request.
+    pub fn request(&self, path: &str, status: u16, took: Duration) {
+        let route = ROUTES.iter().find(|route| **route == path).copied().unwrap_or("other");
+        increase(&self.requests, (route, status));
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let mut latencies = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let latency = latencies.entry(route).or_default();
+        latency.count = latency.count.saturating_add(1);
+        latency.sum_us = latency.sum_us.saturating_add(took_us);
+        for (count, bound) in latency.buckets.iter_mut().zip(BUCKETS_US) {
+            *count = count.saturating_add(u64::from(took_us <= bound));
+        }
+    }
+
+    /// Counts an outbound call.
+    pub fn outbound(&self, host: &str, outcome: Outcome) {
+        increase(&self.outbound, (host.to_owned(), outcome));
+    }
+
+    /// The text that a scraper reads.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        match self.write(&mut text) {
+            Ok(()) => text,
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "# TYPE vouchsafe_requests_total counter")?;
+        for ((route, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+            writeln!(text, "vouchsafe_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}")?;
+        }
+        self.write_latency(text)?;
+        writeln!(text, "# TYPE vouchsafe_outbound_total counter")?;
+        for ((host, outcome), count) in &*self.outbound.lock().unwrap_or_else(PoisonError::into_inner) {
+            writeln!(text, "vouchsafe_outbound_total{{host=\"{host}\",outcome=\"{}\"}} {count}", outcome.name())?;
+        }
+        gauge(text, "vouchsafe_instances_live", self.instances_live.load(Relaxed))?;
+        gauge(text, "vouchsafe_connections_live", self.connections.load(Relaxed))?;
+        counter(text, "vouchsafe_instances_new_total", &self.instances_new)?;
+        counter(text, "vouchsafe_traps_total", &self.traps)?;
+        counter(text, "vouchsafe_timeouts_total", &self.timeouts)?;
+        counter(text, "vouchsafe_overloads_total", &self.overloads)?;
+        counter(text, "vouchsafe_drained_total", &self.drained)
+    }
+
+    fn write_latency(&self, text: &mut String) -> std::fmt::Result {
+        let name = "vouchsafe_request_duration_seconds";
+        writeln!(text, "# TYPE {name} histogram")?;
+        for (route, latency) in &*self.latency.lock().unwrap_or_else(PoisonError::into_inner) {
+            for (count, bound) in latency.buckets.iter().zip(BUCKETS_US) {
+                let bound = Duration::from_micros(bound).as_secs_f64();
+                writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"{bound}\"}} {count}")?;
+            }
+            let (count, sum) = (latency.count, Duration::from_micros(latency.sum_us).as_secs_f64());
+            writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {count}")?;
+            writeln!(text, "{name}_sum{{route=\"{route}\"}} {sum}\n{name}_count{{route=\"{route}\"}} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+fn increase<K: Ord>(counters: &Mutex<BTreeMap<K, u64>>, key: K) {
+    let mut counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = counters.entry(key).or_default();
+    *count = count.saturating_add(1);
+}
+
+fn gauge(text: &mut String, name: &str, value: i64) -> std::fmt::Result {
+    writeln!(text, "# TYPE {name} gauge\n{name} {value}")
+}
+
+fn counter(text: &mut String, name: &str, value: &AtomicU64) -> std::fmt::Result {
+    writeln!(text, "# TYPE {name} counter\n{name} {}", value.load(Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_nobodys_shares_one_series() {
+        let metrics = Metrics::default();
+        metrics.request("/token", 200, Duration::from_millis(2));
+        metrics.request("/wp-admin", 404, Duration::from_millis(1));
+        metrics.request("/x\"y", 404, Duration::from_millis(1));
+        metrics.outbound("a.example", Outcome::TimedOut);
+        let text = metrics.render();
+        for line in [
+            "vouchsafe_requests_total{route=\"other\",status=\"404\"} 2",
+            "vouchsafe_requests_total{route=\"/token\",status=\"200\"} 1",
+            "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.001\"} 0",
+            "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.002\"} 1",
+            "vouchsafe_request_duration_seconds_count{route=\"/token\"} 1",
+            "vouchsafe_outbound_total{host=\"a.example\",outcome=\"timed_out\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("wp-admin"));
+    }
+}

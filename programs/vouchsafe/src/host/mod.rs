@@ -1,0 +1,256 @@
+//! The standalone host: runs the application of a `spin.toml` without Spin.
+//!
+//! It composes the components as Spin does ([`compose`]), grants what the manifest grants and
+//! nothing else ([`state`]), reuses instances ([`instances`]) and serves HTTP/1.1 ([`server`]).
+//! What Spin lacks: deadlines for requests, headers, bodies and CPU time, a drain, checks of the
+//! addresses that guests connect to ([`outbound`]), and metrics.
+//!
+//! It has no TLS of its own and no second trigger: a reverse proxy stands in front of it.
+//! Entry point: [`run`].
+
+mod app;
+mod bindings;
+mod clock;
+pub mod compose;
+mod config;
+mod cpu;
+mod deny;
+mod engine;
+mod headers;
+mod instances;
+mod metrics;
+mod networks;
+mod outbound;
+mod output;
+mod server;
+mod spin;
+mod sqlite;
+mod state;
+mod tls;
+mod variables;
+
+use crate::commands::Failure;
+use app::App;
+use compose::{Need, need_of};
+use config::RuntimeConfig;
+use instances::Instances;
+pub use instances::Lifetime;
+use metrics::Metrics;
+use outbound::Network;
+use sqlite::Databases;
+use state::{Grants, GuestState};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tls::Tls;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use vouchsafe_manifest::{Capability, Manifest, Resolved};
+use wasmtime::component::{Component, Linker};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+/// Where the bundle is mounted, and what `--policies` replaces.
+const POLICIES: &str = "/policies";
+/// Asked once before the first connection is accepted.
+const READY: &str = "/readyz";
+
+/// Everything that `serve` was told.
+pub struct Options {
+    pub manifest: PathBuf,
+    pub listen: SocketAddr,
+    pub metrics_listen: Option<SocketAddr>,
+    pub policies: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
+    pub cache_dir: Option<PathBuf>,
+    pub runtime_config: Option<PathBuf>,
+    pub variables: Vec<String>,
+    pub danger_now: Option<u64>,
+    pub lifetime: Lifetime,
+}
+
+/// Runs the application until SIGTERM or SIGINT, then drains.
+pub async fn run(options: Options) -> Result<(), Failure> {
+    let app = Arc::new(load(&options)?);
+    let listener = bind(options.listen).await?;
+    let address = listener.local_addr().map_err(|error| Failure::refused(error.to_string()))?;
+    if let Some(metrics) = options.metrics_listen {
+        let listener = bind(metrics).await?;
+        tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
+    }
+    // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
+    let stop = stop_signal()?;
+    check_ready(&app, address).await?;
+    println!("listening on http://{address}");
+    server::serve(app, listener, stop).await;
+    Ok(())
+}
+
+fn load(options: &Options) -> Result<App, Failure> {
+    let runtime = options.runtime_config.as_deref().map_or_else(|| Ok(RuntimeConfig::default()), RuntimeConfig::read)?;
+    let manifest = read_manifest(&options.manifest)?;
+    let base = options.manifest.parent().unwrap_or(Path::new(""));
+    let resolved = resolve(&manifest, options)?;
+    let state_dir = options.state_dir.clone().or(runtime.state_dir.clone()).unwrap_or_else(|| PathBuf::from(".state"));
+    let grants = grants(&manifest, resolved, options, &runtime, base, &state_dir)?;
+    let composite = compose::compose(&manifest, base)?;
+    let cache = options.cache_dir.clone().unwrap_or_else(|| engine::cache_directory(&state_dir));
+    let engine = engine::new(&cache)?;
+    let failed = |error: wasmtime::Error| Failure::usage(format!("the application does not load: {error:#}"));
+    let linker = link(&engine, &manifest, &composite.imports)?;
+    let component = Component::from_binary(&engine, &composite.bytes).map_err(failed)?;
+    let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
+    engine::start_epochs(&engine).map_err(|error| Failure::refused(error.to_string()))?;
+    let metrics = Arc::clone(&grants.network.metrics);
+    Ok(App::new(Instances { engine, pre, grants, lifetime: options.lifetime, metrics }))
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!("{}: {error}", path.display())).hint("--manifest names the spin.toml to serve")
+    })?;
+    Manifest::parse(&text).map_err(|error| {
+        let place = error.position().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+        Failure::usage(format!("{}{place}: {error}", path.display()))
+            .hint("`vouchsafe serve` knows the part of Spin's manifest that this application uses, and refuses the rest")
+    })
+}
+
+fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, Failure> {
+    let values = variables::collect(manifest, &options.variables, Path::new(".env"))?;
+    let resolved = manifest.resolve(&values).map_err(|error| {
+        Failure::usage(error.to_string())
+            .hint("give it by --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes one for local work")
+    })?;
+    let development = resolved.application_variables.get("development").map(String::as_str) == Some("true");
+    if options.danger_now.is_some() && !development {
+        return Err(Failure::usage("--danger-now moves the clock of every check, and needs variable `development` to be true"));
+    }
+    Ok(resolved)
+}
+
+fn grants(
+    manifest: &Manifest,
+    resolved: Resolved,
+    options: &Options,
+    runtime: &RuntimeConfig,
+    base: &Path,
+    state_dir: &Path,
+) -> Result<Grants, Failure> {
+    let root = manifest.root().map_err(|error| Failure::usage(error.to_string()))?;
+    let network = Network {
+        allowed: resolved.allowed_outbound_hosts,
+        blocked: runtime.blocked_networks()?,
+        tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
+        metrics: Arc::new(Metrics::default()),
+    };
+    if !root.sqlite_databases.is_empty() {
+        engine::private_directory(state_dir)?;
+    }
+    let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
+    let databases = Databases::open(&paths)
+        .map_err(|error| Failure::refused(format!("the database in {} does not open: {error}", state_dir.display())))?;
+    Ok(Grants {
+        variables: Arc::new(resolved.variables),
+        environment: resolved.environment,
+        files: mounts(root, options.policies.as_deref(), base)?,
+        databases: Arc::new(databases),
+        network: Arc::new(network),
+        clock: clock::Clock::new(options.danger_now),
+    })
+}
+
+fn mounts(
+    root: &vouchsafe_manifest::Component,
+    policies: Option<&Path>,
+    base: &Path,
+) -> Result<Vec<(PathBuf, String)>, Failure> {
+    if policies.is_some() && !root.files.iter().any(|mount| mount.destination == POLICIES) {
+        return Err(Failure::usage(format!("--policies replaces the files at {POLICIES}, and the manifest mounts none")));
+    }
+    let mount = |mount: &vouchsafe_manifest::FileMount| {
+        let source = match policies {
+            Some(directory) if mount.destination == POLICIES => directory.to_path_buf(),
+            _ => base.join(&mount.source),
+        };
+        if source.is_dir() {
+            Ok((source, mount.destination.clone()))
+        } else {
+            Err(Failure::usage(format!("{} is not a directory", source.display())))
+        }
+    };
+    root.files.iter().map(mount).collect()
+}
+
+/// Offers the composite what it imports and the manifest grants.
+fn link(
+    engine: &wasmtime::Engine,
+    manifest: &Manifest,
+    imports: &BTreeSet<String>,
+) -> Result<Linker<GuestState>, Failure> {
+    let mut linker = Linker::new(engine);
+    let mut link = || -> wasmtime::Result<()> {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
+            &mut linker,
+            wasmtime_wasi_http::WasiHttpView::http,
+        )
+    };
+    let failed = |error: wasmtime::Error| Failure::usage(format!("the host does not link: {error:#}"));
+    link().map_err(failed)?;
+    let root = manifest.root().map_err(|error| Failure::usage(error.to_string()))?;
+    for import in imports {
+        let Need::Granted(capability) = need_of(import) else { continue };
+        let (granted, added) = match capability {
+            Capability::Variables => (true, spin::add_variables(&mut linker)),
+            Capability::SqliteDatabases => (!root.sqlite_databases.is_empty(), spin::add_sqlite(&mut linker)),
+            Capability::AllowedOutboundHosts => (
+                !manifest.allowed_outbound_hosts().is_empty(),
+                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
+                    &mut linker,
+                    wasmtime_wasi_http::WasiHttpView::http,
+                ),
+            ),
+            Capability::Environment | Capability::Files => (true, Ok(())),
+        };
+        if !granted {
+            return Err(Failure::usage(format!(
+                "component `{}` imports `{import}` and has no `{}`",
+                manifest.root_id(),
+                capability.name()
+            )));
+        }
+        added.map_err(failed)?;
+    }
+    Ok(linker)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::refused(format!("{address}: {error}")).hint("another process may have the port: choose one with --listen")
+    })
+}
+
+/// One request before any client's: it makes the first instance, which opens the store and loads
+/// the bundle. What is not ready is not served.
+async fn check_ready(app: &App, address: SocketAddr) -> Result<(), Failure> {
+    let answer = app.ask(READY, &address.to_string()).await;
+    let why = match answer {
+        Ok((status, _)) if status.is_success() => return Ok(()),
+        Ok((status, body)) => format!("{READY} answered {status}: {}", String::from_utf8_lossy(&body).trim()),
+        Err(error) => format!("{READY} failed: {error}"),
+    };
+    Err(Failure::refused(format!("the application is not ready: {why}")).hint("its own lines above say why"))
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,159 @@
+//! Networks that guests may not connect to, checked on resolved addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Blocked networks.
+#[derive(Debug, Clone, Default)]
+pub struct Networks {
+    private: bool,
+    ranges: Vec<(IpAddr, u8)>,
+}
+
+impl Networks {
+    /// Parses `private` and networks in prefix notation; gives back the text that is neither.
+    pub fn parse(texts: &[String]) -> Result<Self, String> {
+        let mut networks = Self::default();
+        for text in texts {
+            if text == "private" {
+                networks.private = true;
+            } else {
+                networks.ranges.push(parse_range(text).ok_or_else(|| text.clone())?);
+            }
+        }
+        Ok(networks)
+    }
+
+    /// Whether connecting to `address` is forbidden. An IPv4 address inside an IPv6 one counts as
+    /// itself.
+    pub fn block(&self, address: IpAddr) -> bool {
+        let address = unwrapped(address);
+        (self.private && is_private(address)) || self.ranges.iter().any(|range| contains(*range, address))
+    }
+}
+
+fn parse_range(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+    let address: IpAddr = address.parse().ok()?;
+    let bits_max = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
+    (bits <= bits_max).then_some((address, bits))
+}
+
+fn contains((network, bits): (IpAddr, u8), address: IpAddr) -> bool {
+    let same = |a: u128, b: u128, width: u32| {
+        let shift = width.saturating_sub(u32::from(bits));
+        a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
+    };
+    match (network, address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+        _ => false,
+    }
+}
+
+/// IPv4 inside IPv4-mapped addresses, and behind the well-known NAT64 prefix (RFC 6052 §2.1).
+fn unwrapped(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let nat64 = (v6.to_bits() >> 32) == (0x0064_ff9b_u128 << 64);
+    let low = Ipv4Addr::from_bits(u32::try_from(v6.to_bits() & u128::from(u32::MAX)).unwrap_or(0));
+    if nat64 { IpAddr::V4(low) } else { v6.to_ipv4_mapped().map_or(address, IpAddr::V4) }
+}
+
+/// Everything that is not globally reachable (the registries of RFC 6890).
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_private_v4(v4),
+        IpAddr::V6(v6) => is_private_v6(v6),
+    }
+}
+
+fn is_private_v4(v4: Ipv4Addr) -> bool {
+    let [a, b, c, _] = v4.octets();
+    v4.is_private()
+        || v4.is_loopback()
+        || v4.is_link_local()
+        || v4.is_multicast()
+        || v4.is_documentation()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b))
+}
+
+fn is_private_v6(v6: Ipv6Addr) -> bool {
+    let [first, second, ..] = v6.segments();
+    v6.is_loopback()
+        || v6.is_unspecified()
+        || v6.is_multicast()
+        || v6.is_unique_local()
+        || v6.is_unicast_link_local()
+        || (first == 0x2001 && second == 0x0db8)
+        || (first == 0x2001 && second < 0x0200)
+        || v6.to_bits() >> 32 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks(networks: &[&str], address: &str) -> bool {
+        let texts: Vec<String> = networks.iter().map(|&text| text.to_owned()).collect();
+        Networks::parse(&texts).expect("networks").block(address.parse().expect(address))
+    }
+
+    #[test]
+    fn private_means_not_globally_reachable() {
+        for (address, expected) in [
+            ("10.0.0.1", true),
+            ("127.0.0.1", true),
+            ("169.254.169.254", true),
+            ("172.15.255.255", false),
+            ("172.16.0.0", true),
+            ("172.31.255.255", true),
+            ("172.32.0.0", false),
+            ("192.168.1.1", true),
+            ("100.63.255.255", false),
+            ("100.64.0.0", true),
+            ("100.128.0.0", false),
+            ("0.0.0.0", true),
+            ("255.255.255.255", true),
+            ("8.8.8.8", false),
+            ("::1", true),
+            ("::", true),
+            ("fe80::1", true),
+            ("fd00::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:8.8.8.8", false),
+            ("64:ff9b::a00:1", true),
+            ("64:ff9b::808:808", false),
+            ("2606:4700::1111", false),
+        ] {
+            assert_eq!(blocks(&["private"], address), expected, "{address}");
+            assert!(!blocks(&[], address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_network_holds_its_edges() {
+        for (network, address, expected) in [
+            ("10.1.0.0/16", "10.1.255.255", true),
+            ("10.1.0.0/16", "10.2.0.0", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("8.8.8.8", "8.8.8.8", true),
+            ("8.8.8.8", "8.8.8.9", false),
+            ("2001:db8::/32", "2001:db8:ffff::", true),
+            ("2001:db8::/32", "2001:db9::", false),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", true),
+        ] {
+            assert_eq!(blocks(&[network], address), expected, "{network} {address}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_network() {
+        for text in ["privat", "10.0.0.0/33", "10.0.0/8", "::/129", ""] {
+            assert_eq!(Networks::parse(&[text.to_owned()]).map(|_| ()), Err(text.to_owned()));
+        }
+    }
+}

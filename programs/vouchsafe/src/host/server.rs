@@ -1,0 +1,127 @@
+//! The HTTP server: connections, their limits, and the drain at the end.
+
+use super::app::App;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Most connections at once; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1024;
+/// Longest that a client may take to send a request's head, and to stay idle between requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest request head.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// Longest that requests in flight are waited for at the end.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, which is usually a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `app` until `stop` completes, then lets requests in flight finish.
+pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let (closing, closed) = watch::channel(false);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let (app, closed) = (Arc::clone(&app), closed.clone());
+                connections.spawn(async move {
+                    connection(app, stream, client, closed).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                eprintln!("serve: accept: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    drain(&app, closing, connections).await;
+}
+
+async fn drain(app: &App, closing: watch::Sender<bool>, mut connections: JoinSet<()>) {
+    app.begin_drain();
+    closing.send_replace(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_MAX, all).await.is_err() {
+        eprintln!("serve: {} connections did not end within {} s", connections.len(), DRAIN_MAX.as_secs());
+    }
+}
+
+async fn connection(app: Arc<App>, stream: TcpStream, client: SocketAddr, mut closed: watch::Receiver<bool>) {
+    app.metrics.connections.fetch_add(1, Relaxed);
+    // Only a latency matter: the connection works without it.
+    drop(stream.set_nodelay(true));
+    let service = service_fn(|request| {
+        let app = Arc::clone(&app);
+        async move { Ok::<_, Infallible>(app.answer(request, client).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // A connection's error is its client's affair: broken off, or not HTTP.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = async { drop(closed.wait_for(|closed| *closed).await) } => {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
+    }
+    app.metrics.connections.fetch_sub(1, Relaxed);
+}
+
+/// Serves the metrics of `app` at `/metrics` for as long as the process lives.
+pub async fn serve_metrics(app: Arc<App>, listener: TcpListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let app = Arc::clone(&app);
+        tokio::spawn(async move {
+            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+                let response = metrics_response(&app, request.uri().path());
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            drop(connection.await);
+        });
+    }
+}
+
+fn metrics_response(app: &App, path: &str) -> http::Response<Full<bytes::Bytes>> {
+    let (status, text) = match path {
+        "/metrics" => (http::StatusCode::OK, app.metrics.render()),
+        _ => (http::StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned()),
+    };
+    let mut response = http::Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; version=0.0.4");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,123 @@
+//! Spin's host functions for our guests: variables and SQLite.
+
+use super::bindings::{sqlite, variables};
+use super::sqlite::Handle;
+use super::state::GuestState;
+use std::sync::Arc;
+use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, StreamReader};
+
+/// Marks [`GuestState`] as what Spin's host functions work on.
+pub struct Spin;
+
+impl HasData for Spin {
+    type Data<'a> = &'a mut GuestState;
+}
+
+/// Adds `spin:variables`.
+pub fn add_variables(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    variables::add_to_linker::<_, Spin>(linker, |state| state)
+}
+
+/// Adds `spin:sqlite`.
+pub fn add_sqlite(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    sqlite::add_to_linker::<_, Spin>(linker, |state| state)
+}
+
+impl variables::Host for GuestState {}
+
+impl<T> variables::HostWithStore<T> for Spin {
+    async fn get(store: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, variables::Error>> {
+        Ok(store.with(|mut access| {
+            let value = access.get().variables.get(&name).cloned();
+            value.ok_or(variables::Error::Undefined(name))
+        }))
+    }
+}
+
+impl sqlite::Host for GuestState {}
+
+impl GuestState {
+    fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
+        match self.databases.get(label) {
+            Ok(handle) => Ok(Ok(self.table.push(handle)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn database(&self, handle: &Resource<Handle>) -> wasmtime::Result<Arc<super::sqlite::Database>> {
+        Ok(Arc::clone(&self.table.get(handle)?.0))
+    }
+}
+
+impl sqlite::HostConnection for GuestState {
+    async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
+        GuestState::open(self, &label)
+    }
+
+    async fn execute(
+        &mut self,
+        handle: Resource<Handle>,
+        statement: String,
+        parameters: Vec<sqlite::Value>,
+    ) -> wasmtime::Result<Result<sqlite::QueryResult, sqlite::Error>> {
+        let answer = self.database(&handle)?.query(statement, parameters).await;
+        Ok(answer.and_then(|answer| match answer.late {
+            Some(error) => Err(error),
+            None => Ok(sqlite::QueryResult { columns: answer.columns, rows: answer.rows }),
+        }))
+    }
+
+    async fn last_insert_rowid(&mut self, handle: Resource<Handle>) -> wasmtime::Result<i64> {
+        Ok(self.database(&handle)?.last_insert_rowid().await?)
+    }
+
+    async fn changes(&mut self, handle: Resource<Handle>) -> wasmtime::Result<u64> {
+        Ok(self.database(&handle)?.changes().await?)
+    }
+
+    fn drop(&mut self, handle: Resource<Handle>) -> wasmtime::Result<()> {
+        self.table.delete(handle)?;
+        Ok(())
+    }
+}
+
+/// Columns, rows, and the outcome that a guest must wait for before it believes a write.
+type Streamed = (Vec<String>, StreamReader<sqlite::RowResult>, FutureReader<Result<(), sqlite::Error>>);
+
+impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
+    async fn open_async(
+        store: &Accessor<T, Self>,
+        label: String,
+    ) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
+        store.with(|mut access| access.get().open(&label))
+    }
+
+    async fn execute_async(
+        store: &Accessor<T, Self>,
+        handle: Resource<Handle>,
+        statement: String,
+        parameters: Vec<sqlite::Value>,
+    ) -> wasmtime::Result<Result<Streamed, sqlite::Error>> {
+        let database = store.with(|mut access| access.get().database(&handle))?;
+        let answer = match database.query(statement, parameters).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        let outcome = answer.late.map_or(Ok(()), Err);
+        store.with(|mut access| {
+            let rows = StreamReader::new(&mut access, answer.rows)?;
+            let outcome = FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
+            Ok(Ok((answer.columns, rows, outcome)))
+        })
+    }
+
+    async fn last_insert_rowid_async(store: &Accessor<T, Self>, handle: Resource<Handle>) -> wasmtime::Result<i64> {
+        let database = store.with(|mut access| access.get().database(&handle))?;
+        Ok(database.last_insert_rowid().await?)
+    }
+
+    async fn changes_async(store: &Accessor<T, Self>, handle: Resource<Handle>) -> wasmtime::Result<u64> {
+        let database = store.with(|mut access| access.get().database(&handle))?;
+        Ok(database.changes().await?)
+    }
+}

@@ -1,0 +1,155 @@
+//! SQLite behind `spin:sqlite`: one connection per database, shared by every instance.
+//!
+//! The connection lives on a thread of its own, so that a slow disk never stalls the event loop.
+//! As on Spin, `BEGIN` of one guest would be joined by the statements of another: the store writes
+//! single statements only.
+
+use super::bindings::sqlite::{Error, RowResult, Value};
+use rusqlite::types::ValueRef;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use tokio::sync::oneshot;
+
+/// Largest answer of one statement, values only.
+const RESULT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Prepared statements that the connection keeps.
+const STATEMENTS_CACHED_MAX: usize = 64;
+
+type Job = Box<dyn FnOnce(&rusqlite::Connection) + Send>;
+
+/// An open database.
+pub struct Database {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What a guest's `connection` resource stands for.
+pub struct Handle(pub Arc<Database>);
+
+/// The databases of the application by label.
+#[derive(Default)]
+pub struct Databases(BTreeMap<String, Arc<Database>>);
+
+/// Columns and rows, and the error that ended the statement after its first row was asked for.
+pub struct Answer {
+    pub columns: Vec<String>,
+    pub rows: Vec<RowResult>,
+    pub late: Option<Error>,
+}
+
+impl Databases {
+    /// Opens every database, making files where they are missing.
+    pub fn open(paths: &BTreeMap<String, PathBuf>) -> rusqlite::Result<Self> {
+        let open = |(label, path): (&String, &PathBuf)| Ok((label.clone(), Arc::new(Database::open(path)?)));
+        Ok(Self(paths.iter().map(open).collect::<rusqlite::Result<_>>()?))
+    }
+
+    /// The database that a guest opens by `label`: whatever it was not granted does not exist here.
+    pub fn get(&self, label: &str) -> Result<Handle, Error> {
+        self.0.get(label).cloned().map(Handle).ok_or(Error::AccessDenied)
+    }
+}
+
+impl Database {
+    fn open(path: &Path) -> rusqlite::Result<Self> {
+        let connection = rusqlite::Connection::open(path)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+        let (jobs, receiver) = mpsc::channel::<Job>();
+        std::thread::Builder::new()
+            .name("sqlite".into())
+            .spawn(move || receiver.into_iter().for_each(|job| job(&connection)))
+            .map_err(|_| rusqlite::Error::InvalidQuery)?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work` on the connection's thread. A caller that goes away does not stop it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let gone = || Error::Io("the database thread is gone".into());
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |connection| drop(sender.send(work(connection))));
+        self.jobs.send(job).map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())
+    }
+
+    /// Runs one statement to its end.
+    pub async fn query(&self, statement: String, parameters: Vec<Value>) -> Result<Answer, Error> {
+        self.run(move |connection| query(connection, &statement, parameters)).await?
+    }
+
+    /// Rowid of the connection's last insert, whoever made it.
+    pub async fn last_insert_rowid(&self) -> Result<i64, Error> {
+        self.run(|connection| connection.last_insert_rowid()).await
+    }
+
+    /// Rows changed by the connection's last statement, whoever ran it.
+    pub async fn changes(&self) -> Result<u64, Error> {
+        self.run(|connection| connection.changes()).await
+    }
+}
+
+fn query(connection: &rusqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Answer, Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| to_error(&error))?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let parameters = parameters.into_iter().map(to_sql);
+    let mut cursor = statement.query(rusqlite::params_from_iter(parameters)).map_err(|error| to_error(&error))?;
+    let mut rows = Vec::new();
+    let mut bytes = 0_usize;
+    let late = loop {
+        match cursor.next() {
+            Ok(Some(row)) => match read_row(row, columns.len(), &mut bytes) {
+                Ok(row) => rows.push(row),
+                Err(error) => break Some(error),
+            },
+            Ok(None) => break None,
+            Err(error) => break Some(to_error(&error)),
+        }
+    };
+    Ok(Answer { columns, rows, late })
+}
+
+fn read_row(row: &rusqlite::Row<'_>, columns: usize, bytes: &mut usize) -> Result<RowResult, Error> {
+    let mut values = Vec::with_capacity(columns);
+    for index in 0..columns {
+        let value = from_sql(row.get_ref(index).map_err(|error| to_error(&error))?);
+        *bytes = bytes.saturating_add(match &value {
+            Value::Text(text) => text.len(),
+            Value::Blob(blob) => blob.len(),
+            Value::Integer(_) | Value::Real(_) | Value::Null => 8,
+        });
+        if *bytes > RESULT_BYTES_MAX {
+            return Err(Error::Io(format!("the answer is larger than {RESULT_BYTES_MAX} bytes")));
+        }
+        values.push(value);
+    }
+    Ok(RowResult { values })
+}
+
+fn to_sql(value: Value) -> rusqlite::types::Value {
+    match value {
+        Value::Integer(number) => rusqlite::types::Value::Integer(number),
+        Value::Real(number) => rusqlite::types::Value::Real(number),
+        Value::Text(text) => rusqlite::types::Value::Text(text),
+        Value::Blob(blob) => rusqlite::types::Value::Blob(blob),
+        Value::Null => rusqlite::types::Value::Null,
+    }
+}
+
+fn from_sql(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(blob) => Value::Blob(blob.to_vec()),
+        ValueRef::Null => Value::Null,
+    }
+}
+
+fn to_error(error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => Error::DatabaseFull,
+        _ => Error::Io(error.to_string()),
+    }
+}

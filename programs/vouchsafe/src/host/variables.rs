@@ -1,0 +1,107 @@
+//! Where variables get their values: flags, then `SPIN_VARIABLE_*`, then `.env`, then defaults.
+//!
+//! Values may be secrets: no message here repeats one.
+
+use crate::commands::Failure;
+use std::collections::BTreeMap;
+use std::path::Path;
+use vouchsafe_manifest::{Manifest, environment_name};
+
+/// Longest file that `NAME=@FILE` reads.
+const VALUE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Values for the manifest's variables from everything but its defaults.
+pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    let file = read_dotenv(dotenv)?;
+    for name in manifest.variables().keys() {
+        let key = environment_name(name);
+        let value = match std::env::var(&key) {
+            Ok(value) => Some(value),
+            Err(std::env::VarError::NotPresent) => file.get(&key).cloned(),
+            Err(std::env::VarError::NotUnicode(_)) => return Err(Failure::usage(format!("{key} is not UTF-8"))),
+        };
+        if let Some(value) = value {
+            values.insert(name.clone(), value);
+        }
+    }
+    for flag in flags {
+        let (name, value) = parse_flag(flag)?;
+        values.insert(name, value);
+    }
+    Ok(values)
+}
+
+fn parse_flag(flag: &str) -> Result<(String, String), Failure> {
+    let (name, value) = flag
+        .split_once('=')
+        .ok_or_else(|| Failure::usage("--variable wants NAME=VALUE or NAME=@FILE").hint("the part before `=` is the name"))?;
+    let value = match value.strip_prefix('@') {
+        Some(path) => read_value(name, Path::new(path))?,
+        None => value.to_owned(),
+    };
+    Ok((name.to_owned(), value))
+}
+
+fn read_value(name: &str, path: &Path) -> Result<String, Failure> {
+    let fail = |why: String| Failure::usage(format!("variable `{name}` from {}: {why}", path.display()));
+    let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
+    if size > VALUE_BYTES_MAX {
+        return Err(fail(format!("{size} bytes is more than {VALUE_BYTES_MAX}")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+    // An editor's last line break is not part of the value.
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+}
+
+fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse_dotenv(&text).map_err(|line| {
+            Failure::usage(format!("{}, line {line}: not NAME=VALUE", path.display()))
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// `NAME=VALUE` lines, `#` comments, optional `export` and quotes around the value.
+fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>, usize> {
+    let mut values = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) = line.split_once('=').ok_or(index.saturating_add(1))?;
+        values.insert(name.trim().to_owned(), unquote(value.trim()).to_owned());
+    }
+    Ok(values)
+}
+
+fn unquote(value: &str) -> &str {
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_lines_of_a_dotenv_file() {
+        let text = "# local\n\nA=b=c\nexport B = 'x y'\nC=\"q\"\nD=\n";
+        let values = parse_dotenv(text).expect("parses");
+        let expected = [("A", "b=c"), ("B", "x y"), ("C", "q"), ("D", "")];
+        assert_eq!(values, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        assert_eq!(parse_dotenv("A=1\nnonsense"), Err(2));
+    }
+
+    #[test]
+    fn a_flag_without_equals_sign_does_not_repeat_its_text() {
+        let failure = parse_flag("hunter2").expect_err("refused");
+        assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+    }
+}

@@ -1,0 +1,4 @@
+//! The standalone host with small guests of its own: what a guest can do to others, and can't.
+
+mod serve;
+mod support;

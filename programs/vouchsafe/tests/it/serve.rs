@@ -1,0 +1,134 @@
+use crate::support::{Server, folder, guest, manifest, read, refused, start};
+use std::time::{Duration, Instant};
+
+fn trap_guest(arguments: &[&str]) -> Server {
+    start(&manifest(&folder(), &guest("trap"), ""), arguments)
+}
+
+#[test]
+fn a_trap_costs_its_own_instance_only() {
+    let server = trap_guest(&[]);
+    assert_eq!(server.get("/").status, 200);
+    let trapped = server.get("/trap");
+    assert_eq!(trapped.status, 500);
+    assert!(trapped.body.contains("server_error"), "{}", trapped.body);
+    assert_eq!((server.get("/").status, server.get("/count").body.as_str()), (200, "2\n"), "a new instance answers");
+}
+
+#[test]
+fn a_busy_loop_is_ended_by_the_cpu_deadline_and_delays_nobody() {
+    let server = trap_guest(&["--cpu-deadline-ms", "600"]);
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address);
+    let start = Instant::now();
+    let busy: Vec<_> = (0..4).map(|_| server.open(&request("/spin"))).collect();
+    assert_eq!(server.get("/").status, 200);
+    assert!(start.elapsed() < Duration::from_millis(500), "served after {:?}", start.elapsed());
+    for stream in busy {
+        assert_eq!(read(stream).status, 500);
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "ended after {:?}", start.elapsed());
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn waiting_is_no_busy_loop() {
+    let server = trap_guest(&["--cpu-deadline-ms", "100"]);
+    assert_eq!(server.get("/slow").body, "slow\n");
+}
+
+#[test]
+fn a_request_that_takes_too_long_is_told_to_come_back() {
+    let server = trap_guest(&["--request-timeout-ms", "300"]);
+    let answer = server.get("/slow");
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.contains("temporarily_unavailable"), "{}", answer.body);
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn instances_are_replaced_after_their_last_request() {
+    let server = trap_guest(&["--max-instance-reuse-count", "2"]);
+    // The readiness request was the first instance's first.
+    let counts: Vec<_> = (0..4).map(|_| server.get("/count").body).collect();
+    assert_eq!(counts, ["2\n", "1\n", "2\n", "1\n"]);
+}
+
+#[test]
+fn the_hosts_spin_headers_come_last() {
+    let server = trap_guest(&[]);
+    let answer = server.send(&format!(
+        "GET /headers?a=b HTTP/1.1\r\nhost: {}\r\nspin-client-addr: 1.2.3.4:5\r\nconnection: close\r\n\r\n",
+        server.address
+    ));
+    let addresses: Vec<_> = answer.body.lines().filter_map(|line| line.strip_prefix("spin-client-addr: ")).collect();
+    assert_eq!((addresses.len(), addresses[0]), (2, "1.2.3.4:5"), "{}", answer.body);
+    assert!(addresses[1].starts_with("127.0.0.1:"), "{addresses:?}");
+    assert!(answer.body.starts_with(&format!("http://{}/headers?a=b\n", server.address)), "{}", answer.body);
+}
+
+#[test]
+fn bodies_are_capped_by_length_and_by_bytes() {
+    let server = trap_guest(&[]);
+    let post = |length: usize| {
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        server.send(&(head + &"a".repeat(length))).status
+    };
+    assert_eq!((post(128 * 1024), post(128 * 1024 + 1)), (200, 413));
+    let chunk = format!("{:x}\r\n{}\r\n", 64 * 1024, "a".repeat(64 * 1024));
+    let chunked = |chunks: usize| {
+        let head = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+        server.send(&(head.to_owned() + &chunk.repeat(chunks) + "0\r\n\r\n")).status
+    };
+    assert_eq!((chunked(2), chunked(3)), (200, 413));
+}
+
+#[test]
+fn a_request_without_a_host_is_refused() {
+    let server = trap_guest(&[]);
+    assert_eq!(server.send("GET / HTTP/1.1\r\nconnection: close\r\n\r\n").status, 400);
+}
+
+#[test]
+fn sigterm_lets_a_request_in_flight_finish() {
+    let server = trap_guest(&[]);
+    let slow = server.open("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(300));
+    server.terminate();
+    let answer = read(slow);
+    assert_eq!((answer.status, answer.body.as_str()), (200, "slow\n"));
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
+fn files_are_seen_where_the_manifest_mounts_them() {
+    let directory = folder();
+    std::fs::create_dir(directory.join("bundle")).expect("a directory");
+    std::fs::write(directory.join("bundle/a"), "a").expect("a file");
+    let mounted = "files = [{ source = \"bundle\", destination = \"/policies\" }]";
+    let server = start(&manifest(&directory, &guest("trap"), mounted), &[]);
+    assert_eq!(server.get("/files").body, "Some(1)\n");
+    let server = trap_guest(&[]);
+    assert_eq!(server.get("/files").body, "None\n");
+}
+
+#[test]
+fn refuses_to_start_with_a_reason() {
+    let directory = folder();
+    let plain = manifest(&directory, &guest("trap"), "");
+    for (arguments, code, message) in [
+        (&["--policies", "."][..], 2, "error: --policies replaces the files at /policies, and the manifest mounts none"),
+        (&["--variable", "issuer=x"][..], 2, "error: variable `issuer` is not in the manifest"),
+        (&["--danger-now", "1"][..], 2, "error: --danger-now moves the clock of every check"),
+        (&["--max-instance-reuse-count", "0"][..], 2, "error: an instance handles at least one request"),
+    ] {
+        let (found, text) = refused(&plain, arguments);
+        assert_eq!(found, Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(message), "{text}");
+    }
+    let (code, text) = refused(&manifest(&folder(), &guest("gone"), ""), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("hint: build the components first"), "{text}");
+    let (code, text) = refused(&manifest(&folder(), &guest("trap"), "key_value_stores = [\"default\"]"), &[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("unknown field `key_value_stores`") && text.contains("spin.toml:9:1"), "{text}");
+}

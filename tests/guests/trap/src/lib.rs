@@ -1,0 +1,49 @@
+//! A guest that misbehaves on request: `/trap` panics, `/spin` computes for ever, `/slow` waits
+//! for a second, `/headers` shows what it was sent, `/count` how often this instance was asked.
+
+#[cfg(target_arch = "wasm32")]
+mod guest {
+    use spin_sdk::http::{IntoResponse, Request, Response};
+    use spin_sdk::http_service;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    thread_local! {
+        static ASKED: Cell<u64> = const { Cell::new(0) };
+    }
+
+    #[http_service]
+    async fn handle(request: Request) -> impl IntoResponse {
+        ASKED.set(ASKED.get() + 1);
+        let text = match request.uri().path() {
+            "/trap" => panic!("asked to"),
+            "/spin" => spin(),
+            "/slow" => {
+                spin_sdk::time::sleep(Duration::from_secs(1)).await;
+                "slow\n".to_owned()
+            }
+            "/headers" => headers(&request),
+            "/count" => format!("{}\n", ASKED.get()),
+            "/files" => format!("{:?}\n", std::fs::read_dir("/policies").map(Iterator::count).ok()),
+            _ => "ok\n".to_owned(),
+        };
+        let length = text.len().to_string();
+        Response::builder().header("content-length", length).body(text)
+    }
+
+    fn spin() -> String {
+        let mut number = 1_u64;
+        while std::hint::black_box(number) != 0 {
+            number = number.wrapping_mul(3) | 1;
+        }
+        String::new()
+    }
+
+    fn headers(request: &Request) -> String {
+        let mut text = format!("{}\n", request.uri());
+        for (name, value) in request.headers() {
+            text.push_str(&format!("{name}: {}\n", value.to_str().unwrap_or("?")));
+        }
+        text
+    }
+}
