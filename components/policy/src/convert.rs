@@ -5,8 +5,16 @@ use vouchsafe_policy as policy;
 
 impl From<wit::Environment> for policy::Environment {
     fn from(environment: wit::Environment) -> Self {
-        let wit::Environment { issuer, development, epoch_seconds } = environment;
-        Self { issuer, development, epoch_seconds }
+        let wit::Environment {
+            issuer,
+            development,
+            epoch_seconds,
+        } = environment;
+        Self {
+            issuer,
+            development,
+            epoch_seconds,
+        }
     }
 }
 
@@ -46,7 +54,10 @@ impl From<&policy::KeySource> for wit::KeySource {
             policy::KeySource::Discovery => Self::Discovery,
             policy::KeySource::JwksUri(uri) => Self::JwksUri(uri.clone()),
             policy::KeySource::Pinned(policy::PinnedKeys { document, expires }) => {
-                Self::Pinned(wit::PinnedKeys { document: document.clone(), expires: *expires })
+                Self::Pinned(wit::PinnedKeys {
+                    document: document.clone(),
+                    expires: *expires,
+                })
             }
         }
     }
@@ -69,7 +80,11 @@ impl From<&policy::DeclaredClaim> for wit::DeclaredClaim {
             policy::ClaimType::Text => wit::ClaimType::Text,
             policy::ClaimType::TextSet => wit::ClaimType::TextSet,
         };
-        Self { name: claim.name.clone(), type_, required: claim.required }
+        Self {
+            name: claim.name.clone(),
+            type_,
+            required: claim.required,
+        }
     }
 }
 
@@ -94,9 +109,19 @@ impl From<&policy::Audience> for wit::AudienceRecord {
 
 impl From<wit::Principal> for policy::Principal {
     fn from(principal: wit::Principal) -> Self {
-        let wit::Principal { entity_type, id, issuer_name, attributes } = principal;
+        let wit::Principal {
+            entity_type,
+            id,
+            issuer_name,
+            attributes,
+        } = principal;
         let attributes = attributes.into_iter().map(Into::into).collect();
-        Self { entity_type, id, issuer_name, attributes }
+        Self {
+            entity_type,
+            id,
+            issuer_name,
+            attributes,
+        }
     }
 }
 
@@ -108,7 +133,10 @@ impl From<wit::Attribute> for policy::Attribute {
             wit::AttributeValue::Text(value) => policy::AttributeValue::Text(value),
             wit::AttributeValue::TextSet(values) => policy::AttributeValue::TextSet(values),
         };
-        Self { name: attribute.name, value }
+        Self {
+            name: attribute.name,
+            value,
+        }
     }
 }
 
@@ -126,12 +154,22 @@ impl From<wit::TokenRequest> for policy::TokenRequest {
 
 impl From<policy::Decision> for wit::Decision {
     fn from(decision: policy::Decision) -> Self {
-        let policy::Decision { effect, determining_rules, erring_rules, cedar_request } = decision;
+        let policy::Decision {
+            effect,
+            determining_rules,
+            erring_rules,
+            cedar_request,
+        } = decision;
         let effect = match effect {
             policy::Effect::Deny => wit::Effect::Deny,
             policy::Effect::Permit => wit::Effect::Permit,
         };
-        Self { effect, determining_rules, erring_rules, cedar_request }
+        Self {
+            effect,
+            determining_rules,
+            erring_rules,
+            cedar_request,
+        }
     }
 }
 

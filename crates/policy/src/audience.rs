@@ -90,12 +90,17 @@ pub(crate) fn read(
 }
 
 fn algorithm(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tier) -> String {
-    let Some(entry) = entry else { return "ES256".to_owned() };
+    let Some(entry) = entry else {
+        return "ES256".to_owned();
+    };
     let algorithm = entry.get_ref().clone();
     if !ALGORITHMS.contains(&algorithm.as_str()) {
         let algorithm = algorithm.clone();
         let allowed = "`EdDSA`, `ES256`, `RS256`";
-        file.refuse(entry.span(), Problem::AlgorithmUnknown { algorithm, allowed });
+        file.refuse(
+            entry.span(),
+            Problem::AlgorithmUnknown { algorithm, allowed },
+        );
     } else if algorithm == "RS256" && tier != Tier::Hsm {
         file.refuse(entry.span(), Problem::AlgorithmNeedsHsm(algorithm.clone()));
     }
@@ -110,7 +115,12 @@ fn lifetimes(
 ) -> (u64, u64) {
     let bounds = LIFETIME_SECONDS_MIN..=u64::MAX;
     let max_entry = entries.max_lifetime.as_ref();
-    let max = file.seconds("max_lifetime", max_entry, bounds.clone(), LIFETIME_SECONDS_MAX_DEFAULT);
+    let max = file.seconds(
+        "max_lifetime",
+        max_entry,
+        bounds.clone(),
+        LIFETIME_SECONDS_MAX_DEFAULT,
+    );
     let default = file.seconds(
         "default_lifetime",
         entries.default_lifetime.as_ref(),
@@ -118,21 +128,37 @@ fn lifetimes(
         LIFETIME_SECONDS_DEFAULT.min(max),
     );
     // INVARIANT: I3, a token ends 60 s before its epoch's key leaves the JWKS.
-    let seconds_max = environment.epoch_seconds.saturating_sub(EPOCH_MARGIN_SECONDS);
+    let seconds_max = environment
+        .epoch_seconds
+        .saturating_sub(EPOCH_MARGIN_SECONDS);
     let span = max_entry.map_or(entries.id.span(), Spanned::span);
     if max > seconds_max {
-        file.refuse(span.clone(), Problem::LifetimeOverEpoch { seconds: max, seconds_max });
+        file.refuse(
+            span.clone(),
+            Problem::LifetimeOverEpoch {
+                seconds: max,
+                seconds_max,
+            },
+        );
     }
     if default > max {
-        let span = entries.default_lifetime.as_ref().map_or(span, Spanned::span);
-        let problem = Problem::LifetimeDefaultOverMax { default_seconds: default, max_seconds: max };
+        let span = entries
+            .default_lifetime
+            .as_ref()
+            .map_or(span, Spanned::span);
+        let problem = Problem::LifetimeDefaultOverMax {
+            default_seconds: default,
+            max_seconds: max,
+        };
         file.refuse(span, problem);
     }
     (default, max)
 }
 
 fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {
-    let Some(entry) = entry else { return Vec::new() };
+    let Some(entry) = entry else {
+        return Vec::new();
+    };
     file.check_list("scopes", entry, SCOPES_PER_AUDIENCE_MAX);
     for scope in entry.get_ref() {
         if !is_scope_token(scope) {
@@ -145,11 +171,15 @@ fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
 /// RFC 6749 §3.3: printable ASCII but space, `"` and `\`.
 fn is_scope_token(scope: &str) -> bool {
     (1..=SCOPE_BYTES_MAX).contains(&scope.len())
-        && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+        && scope
+            .bytes()
+            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 fn claims(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {
-    let Some(entry) = entry else { return Vec::new() };
+    let Some(entry) = entry else {
+        return Vec::new();
+    };
     file.check_list("claims", entry, CLAIMS_MAX);
     for claim in entry.get_ref() {
         file.check_value("claims", claim, entry.span(), CLAIM_NAME_BYTES_MAX);

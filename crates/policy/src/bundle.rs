@@ -61,9 +61,10 @@ impl Bundle {
         let mut findings = Vec::new();
         let listing = list(files, &mut findings);
         let head = head(files).map_err(|finding| findings.push(finding)).ok();
-        let issuers: Vec<Issuer> = collect(&mut findings, listing.issuers.iter(), |(path, name)| {
-            issuer::read(path, name, files, environment)
-        });
+        let issuers: Vec<Issuer> =
+            collect(&mut findings, listing.issuers.iter(), |(path, name)| {
+                issuer::read(path, name, files, environment)
+            });
         let audiences: Vec<Audience> = collect(&mut findings, listing.audiences.iter(), |path| {
             audience::read(path, files, environment)
         });
@@ -97,8 +98,11 @@ impl Bundle {
         };
         check_copied_claims(listing, &audiences, &attributes, &issuers)?;
         let rules = rules::read(files, &listing.rules, &issuers, &schema)?;
-        let permits =
-            rules.iter().filter(|rule| !rule.is_forbid()).map(|rule| rule.id.clone()).collect();
+        let permits = rules
+            .iter()
+            .filter(|rule| !rule.is_forbid())
+            .map(|rule| rule.id.clone())
+            .collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
         let audiences: Option<_> = audiences
             .into_iter()
@@ -127,7 +131,10 @@ impl Bundle {
 
     /// The issuers that are trusted in this environment.
     pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
-        self.issuers.iter().map(|(issuer, _)| issuer).filter(|issuer| self.is_active(issuer))
+        self.issuers
+            .iter()
+            .map(|(issuer, _)| issuer)
+            .filter(|issuer| self.is_active(issuer))
     }
 
     /// Every issuer file, also those left out outside development.
@@ -172,13 +179,19 @@ impl Bundle {
     }
 
     pub(crate) fn issuer_named(&self, name: &str) -> Option<(usize, &Issuer, &IssuerEntity)> {
-        let index = self.issuers.iter().position(|(issuer, _)| issuer.name == name)?;
+        let index = self
+            .issuers
+            .iter()
+            .position(|(issuer, _)| issuer.name == name)?;
         let (issuer, entity) = self.issuers.get(index)?;
         self.is_active(issuer).then_some((index, issuer, entity))
     }
 
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
-        let index = self.audiences.iter().position(|(audience, _)| audience.id == id)?;
+        let index = self
+            .audiences
+            .iter()
+            .position(|(audience, _)| audience.id == id)?;
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
@@ -194,7 +207,12 @@ impl Bundle {
 
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, version, digest, .. } = self;
+        let Self {
+            name,
+            version,
+            digest,
+            ..
+        } = self;
         write!(f, "Bundle({name} {version} {digest})")
     }
 }
@@ -203,7 +221,14 @@ fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
     let type_text = issuer.entity_type();
     let type_name = type_text.parse().ok()?;
     let uid = uid("Issuer", &issuer.name)?;
-    Some((issuer, IssuerEntity { type_text, type_name, uid }))
+    Some((
+        issuer,
+        IssuerEntity {
+            type_text,
+            type_name,
+            uid,
+        },
+    ))
 }
 
 /// Sorts the files by what they are; whatever a bundle does not have is a finding.
@@ -223,10 +248,14 @@ fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> 
             }
             Some(("issuers", _)) => {}
             Some(("audiences", file)) => {
-                listing.audiences.extend(plain_stem(path, file, ".toml", findings).map(|_| path));
+                listing
+                    .audiences
+                    .extend(plain_stem(path, file, ".toml", findings).map(|_| path));
             }
             Some(("rules", file)) => {
-                listing.rules.extend(plain_stem(path, file, ".cedar", findings).map(|_| path));
+                listing
+                    .rules
+                    .extend(plain_stem(path, file, ".cedar", findings).map(|_| path));
             }
             Some(("tests", file)) if crate::cases::is_case_path(file) => {}
             _ => findings.push(Finding::of_file(path, Problem::UnknownFile)),
@@ -237,7 +266,10 @@ fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> 
         ("audiences", listing.audiences.len(), AUDIENCES_MAX),
     ] {
         if count > max {
-            findings.push(Finding::of_file(folder, Problem::TooMany { key: folder, max }));
+            findings.push(Finding::of_file(
+                folder,
+                Problem::TooMany { key: folder, max },
+            ));
         }
     }
     listing
@@ -269,7 +301,10 @@ fn head(files: &BundleFiles) -> Result<BundleFile, Finding> {
         }
         if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
             let bytes_max = crate::limits::NAME_BYTES_MAX;
-            return Err(Finding::of_file(BUNDLE_FILE, Problem::ValueInvalid { key, bytes_max }));
+            return Err(Finding::of_file(
+                BUNDLE_FILE,
+                Problem::ValueInvalid { key, bytes_max },
+            ));
         }
     }
     Ok(head)
@@ -300,14 +335,20 @@ fn check_unique(
     for ((path, _), issuer) in listing.issuers.iter().zip(issuers) {
         if let Some(other) = seen.insert(&issuer.issuer, path) {
             let (issuer, other) = (issuer.issuer.clone(), other.to_owned());
-            findings.push(Finding::of_file(path, Problem::DuplicateIssuer { issuer, other }));
+            findings.push(Finding::of_file(
+                path,
+                Problem::DuplicateIssuer { issuer, other },
+            ));
         }
     }
     seen.clear();
     for (path, audience) in listing.audiences.iter().zip(audiences) {
         if let Some(other) = seen.insert(&audience.id, path) {
             let (id, other) = (audience.id.clone(), other.to_owned());
-            findings.push(Finding::of_file(path, Problem::DuplicateAudience { id, other }));
+            findings.push(Finding::of_file(
+                path,
+                Problem::DuplicateAudience { id, other },
+            ));
         }
     }
 }
@@ -328,9 +369,20 @@ fn check_copied_claims(
         .collect();
     let mut findings = Vec::new();
     for (path, audience) in listing.audiences.iter().zip(audiences) {
-        for claim in audience.claims.iter().filter(|claim| !known.contains(claim.as_str())) {
-            findings.push(Finding::of_file(path, Problem::ClaimUndeclared(claim.clone())));
+        for claim in audience
+            .claims
+            .iter()
+            .filter(|claim| !known.contains(claim.as_str()))
+        {
+            findings.push(Finding::of_file(
+                path,
+                Problem::ClaimUndeclared(claim.clone()),
+            ));
         }
     }
-    if findings.is_empty() { Ok(()) } else { Err(findings) }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(findings)
+    }
 }

@@ -15,23 +15,32 @@ pub fn to_rfc3339(seconds: u64) -> Option<String> {
     let (year, month, day) = civil_from_days(seconds.div_euclid(DAY_SECONDS));
     let of_day = seconds.rem_euclid(DAY_SECONDS);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+    ))
 }
 
 /// Unix seconds of `2027-01-01` (its midnight, UTC) or of an RFC 3339 date and time with offset.
 pub fn parse_unix_seconds(text: &str) -> Option<u64> {
-    let Datetime { date: Some(date), time, offset } = text.parse().ok()? else {
+    let Datetime {
+        date: Some(date),
+        time,
+        offset,
+    } = text.parse().ok()?
+    else {
         return None;
     };
     let midnight = days_from_civil(date).checked_mul(DAY_SECONDS)?;
     let seconds = match (time, offset) {
         (None, None) => midnight,
-        (Some(time), Some(offset)) => {
-            midnight.checked_add(seconds_of_day(time))?.checked_sub(offset_seconds(offset))?
-        }
+        (Some(time), Some(offset)) => midnight
+            .checked_add(seconds_of_day(time))?
+            .checked_sub(offset_seconds(offset))?,
         _ => return None,
     };
-    u64::try_from(seconds).ok().filter(|seconds| *seconds <= UNIX_SECONDS_MAX)
+    u64::try_from(seconds)
+        .ok()
+        .filter(|seconds| *seconds <= UNIX_SECONDS_MAX)
 }
 
 fn seconds_of_day(time: Time) -> i64 {

@@ -6,7 +6,9 @@
 
 use crate::bundle::Bundle;
 use crate::calendar::parse_unix_seconds;
-use crate::decide::{Attribute, AttributeValue, DecideError, Decision, Effect, Principal, TokenRequest};
+use crate::decide::{
+    Attribute, AttributeValue, DecideError, Decision, Effect, Principal, TokenRequest,
+};
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::toml_file::TomlFile;
@@ -104,13 +106,23 @@ pub fn read(files: &BundleFiles, bundle: &Bundle) -> Result<Vec<Case>, Vec<Findi
     let mut cases = Vec::new();
     let mut findings = Vec::new();
     for (path, content) in files.iter() {
-        let Some((rule, effect)) = of_path(path) else { continue };
+        let Some((rule, effect)) = of_path(path) else {
+            continue;
+        };
         match read_case(path, content, files, bundle) {
-            Ok(case) => cases.push(Case { rule: rule.to_owned(), effect, ..case }),
+            Ok(case) => cases.push(Case {
+                rule: rule.to_owned(),
+                effect,
+                ..case
+            }),
             Err(more) => findings.extend(more),
         }
     }
-    if findings.is_empty() { Ok(cases) } else { Err(findings) }
+    if findings.is_empty() {
+        Ok(cases)
+    } else {
+        Err(findings)
+    }
 }
 
 fn read_case(
@@ -125,7 +137,10 @@ fn read_case(
     let base = base(&issuer_name, files).map_err(|finding| vec![finding])?;
     let mut known = bundle.issuers_of_all_environments();
     let Some(issuer) = known.find(|issuer| issuer.name == issuer_name) else {
-        file.refuse(entries.issuer.span(), Problem::CaseIssuerUnknown(issuer_name));
+        file.refuse(
+            entries.issuer.span(),
+            Problem::CaseIssuerUnknown(issuer_name),
+        );
         return Err(file.findings);
     };
     let mut claims = base.claims;
@@ -173,11 +188,18 @@ fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Finding> {
     let path = format!("tests/{issuer_name}.toml");
     match files.content(&path) {
         Some(content) => TomlFile::parse(&path, content).map(|(_, base)| base),
-        None => Ok(BaseFile { id: String::new(), claims: BTreeMap::new() }),
+        None => Ok(BaseFile {
+            id: String::new(),
+            claims: BTreeMap::new(),
+        }),
     }
 }
 
-fn attributes(file: &mut TomlFile<'_>, offset: usize, claims: BTreeMap<String, Value>) -> Vec<Attribute> {
+fn attributes(
+    file: &mut TomlFile<'_>,
+    offset: usize,
+    claims: BTreeMap<String, Value>,
+) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(claims.len());
     for (name, value) in claims {
         match attribute_value(value) {
@@ -194,8 +216,10 @@ fn attribute_value(value: Value) -> Option<AttributeValue> {
         Value::Integer(value) => Some(AttributeValue::Integer(value)),
         Value::String(value) => Some(AttributeValue::Text(value)),
         Value::Array(values) => {
-            let texts: Option<Vec<String>> =
-                values.into_iter().map(|value| value.as_str().map(str::to_owned)).collect();
+            let texts: Option<Vec<String>> = values
+                .into_iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect();
             texts.map(AttributeValue::TextSet)
         }
         Value::Datetime(_) | Value::Float(_) | Value::Table(_) => None,

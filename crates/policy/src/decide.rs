@@ -76,7 +76,11 @@ pub enum DecideError {
     #[error("client address is not an IP address")]
     ClientIpInvalid,
     #[error("principals of issuer `{issuer}` are `{expected}`, not `{found}`")]
-    EntityTypeMismatch { issuer: String, expected: String, found: String },
+    EntityTypeMismatch {
+        issuer: String,
+        expected: String,
+        found: String,
+    },
     #[error("issuer is not in the bundle")]
     IssuerUnknown,
     #[error("requested lifetime does not fit a signed 64-bit number of seconds")]
@@ -123,7 +127,10 @@ impl IssuingAction {
 /// `type_name::"id"`; any text is an id.
 pub(crate) fn uid(type_name: &str, id: &str) -> Option<EntityUid> {
     let type_name: EntityTypeName = type_name.parse().ok()?;
-    Some(EntityUid::from_type_name_and_id(type_name, EntityId::new(id)))
+    Some(EntityUid::from_type_name_and_id(
+        type_name,
+        EntityId::new(id),
+    ))
 }
 
 /// What of a request becomes Cedar's context.
@@ -152,13 +159,22 @@ pub(crate) fn context(input: &ContextInput<'_>, now: u64) -> Result<Context, Dec
     let moment = calendar::to_rfc3339(now).ok_or(DecideError::TimeInvalid)?;
     let mut pairs = vec![
         ("now".to_owned(), RestrictedExpression::new_datetime(moment)),
-        ("proof_of_possession".to_owned(), RestrictedExpression::new_bool(input.proof_of_possession)),
-        ("requested_lifetime_seconds".to_owned(), RestrictedExpression::new_long(lifetime)),
+        (
+            "proof_of_possession".to_owned(),
+            RestrictedExpression::new_bool(input.proof_of_possession),
+        ),
+        (
+            "requested_lifetime_seconds".to_owned(),
+            RestrictedExpression::new_long(lifetime),
+        ),
         ("scopes".to_owned(), text_set(input.scopes)),
     ];
     if let Some(text) = input.client_ip {
         let address: IpAddr = text.parse().map_err(|_| DecideError::ClientIpInvalid)?;
-        pairs.push(("client_ip".to_owned(), RestrictedExpression::new_ip(address.to_string())));
+        pairs.push((
+            "client_ip".to_owned(),
+            RestrictedExpression::new_ip(address.to_string()),
+        ));
     }
     Context::from_pairs(pairs).map_err(|_| DecideError::RequestInvalid)
 }
@@ -188,7 +204,12 @@ impl Bundle {
             Authorizer::new().is_authorized(&prepared.request, &prepared.slice, &prepared.entities);
         let (effect, determining_rules, erring_rules) = self.judge(&response);
         let cedar_request = cedar_request(principal, request, now);
-        Ok(Decision { effect, determining_rules, erring_rules, cedar_request })
+        Ok(Decision {
+            effect,
+            determining_rules,
+            erring_rules,
+            cedar_request,
+        })
     }
 
     /// Checks everything about a request and gives what Cedar takes.
@@ -198,11 +219,13 @@ impl Bundle {
         request: &TokenRequest,
         now: u64,
     ) -> Result<Prepared, DecideError> {
-        let (issuer_index, issuer, entity) =
-            self.issuer_named(&principal.issuer_name).ok_or(DecideError::IssuerUnknown)?;
+        let (issuer_index, issuer, entity) = self
+            .issuer_named(&principal.issuer_name)
+            .ok_or(DecideError::IssuerUnknown)?;
         check_entity_type(issuer, entity, principal)?;
-        let (audience_index, audience_uid) =
-            self.audience_uid(&request.audience).ok_or(DecideError::AudienceUnknown)?;
+        let (audience_index, audience_uid) = self
+            .audience_uid(&request.audience)
+            .ok_or(DecideError::AudienceUnknown)?;
         let principal_uid = EntityUid::from_type_name_and_id(
             entity.type_name.clone(),
             EntityId::new(&principal.id),
@@ -213,19 +236,33 @@ impl Bundle {
             Entity::with_uid(audience_uid.clone()),
         ];
         let entities = Entities::from_entities(entities, Some(self.schema())).map_err(|_| {
-            DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() }
+            DecideError::AttributesInvalid {
+                entity_type: principal.entity_type.clone(),
+            }
         })?;
         let context = context(&ContextInput::from(request), now)?;
         let action = self.action().uid().clone();
-        let scope =
-            Scope { entity_type: &entity.type_name, issuer: &entity.uid, audience: audience_uid };
+        let scope = Scope {
+            entity_type: &entity.type_name,
+            issuer: &entity.uid,
+            audience: audience_uid,
+        };
         let slice = self
             .slice((issuer_index, audience_index), &scope)
             .ok_or(DecideError::RulesInvalid)?;
-        let request =
-            Request::new(principal_uid, action, audience_uid.clone(), context, Some(self.schema()))
-                .map_err(|_| DecideError::RequestInvalid)?;
-        Ok(Prepared { request, entities, slice })
+        let request = Request::new(
+            principal_uid,
+            action,
+            audience_uid.clone(),
+            context,
+            Some(self.schema()),
+        )
+        .map_err(|_| DecideError::RequestInvalid)?;
+        Ok(Prepared {
+            request,
+            entities,
+            slice,
+        })
     }
 
     /// Effect, determining rules and erring rules. Cedar skips a `forbid` that errs; here it
@@ -233,8 +270,11 @@ impl Bundle {
     fn judge(&self, response: &Response) -> (Effect, Vec<String>, Vec<String>) {
         let reasons: BTreeSet<&str> = response.diagnostics().reason().map(AsRef::as_ref).collect();
         let erring: BTreeSet<&str> = response.diagnostics().errors().map(erring_rule).collect();
-        let erring_forbids: BTreeSet<&str> =
-            erring.iter().copied().filter(|id| !self.is_permit(id)).collect();
+        let erring_forbids: BTreeSet<&str> = erring
+            .iter()
+            .copied()
+            .filter(|id| !self.is_permit(id))
+            .collect();
         let permitted = response.decision() == CedarDecision::Allow && erring_forbids.is_empty();
         let (effect, determining) = match (permitted, response.decision()) {
             (true, _) => (Effect::Permit, reasons),
@@ -282,11 +322,16 @@ fn principal_entity(
         };
         let double = attributes.insert(attribute.name.clone(), value);
         if double.is_some() {
-            return Err(DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() });
+            return Err(DecideError::AttributesInvalid {
+                entity_type: principal.entity_type.clone(),
+            });
         }
     }
-    Entity::new(uid, attributes, HashSet::from([issuer]))
-        .map_err(|_| DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() })
+    Entity::new(uid, attributes, HashSet::from([issuer])).map_err(|_| {
+        DecideError::AttributesInvalid {
+            entity_type: principal.entity_type.clone(),
+        }
+    })
 }
 
 /// The request and its entities in Cedar's JSON formats, made from what was given rather than from

@@ -16,7 +16,10 @@ impl Position {
         let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
         Self {
             line: before.matches('\n').count().saturating_add(1),
-            column: before.get(line_start..).map_or(0, |line| line.chars().count()).saturating_add(1),
+            column: before
+                .get(line_start..)
+                .map_or(0, |line| line.chars().count())
+                .saturating_add(1),
         }
     }
 }
@@ -32,12 +35,20 @@ pub struct Finding<P = Problem> {
 impl<P> Finding<P> {
     /// A problem of a file as a whole.
     pub fn of_file(file: &str, problem: P) -> Self {
-        Self { file: file.to_owned(), position: None, problem }
+        Self {
+            file: file.to_owned(),
+            position: None,
+            problem,
+        }
     }
 
     /// A problem at the byte `offset` of `text`, which is the content of `file`.
     pub fn at(file: &str, text: &str, offset: usize, problem: P) -> Self {
-        Self { file: file.to_owned(), position: Some(Position::of(text, offset)), problem }
+        Self {
+            file: file.to_owned(),
+            position: Some(Position::of(text, offset)),
+            problem,
+        }
     }
 }
 
@@ -71,7 +82,9 @@ impl std::error::Error for InvalidBundle {}
 
 impl From<Finding> for InvalidBundle {
     fn from(finding: Finding) -> Self {
-        Self { findings: vec![finding] }
+        Self {
+            findings: vec![finding],
+        }
     }
 }
 
@@ -79,7 +92,10 @@ impl From<Finding> for InvalidBundle {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("`{algorithm}` is not one of {allowed}")]
-    AlgorithmUnknown { algorithm: String, allowed: &'static str },
+    AlgorithmUnknown {
+        algorithm: String,
+        allowed: &'static str,
+    },
     #[error("algorithm `{0}` is for tier `hsm` only")]
     AlgorithmNeedsHsm(String),
     #[error("the bundle has over {bytes_max} bytes")]
@@ -113,7 +129,11 @@ pub enum Problem {
     #[error("`{0}` is empty")]
     Empty(&'static str),
     #[error("issuers `{first}` and `{second}` would both be the entity type `{entity_type}`")]
-    EntityTypeCollision { first: String, second: String, entity_type: String },
+    EntityTypeCollision {
+        first: String,
+        second: String,
+        entity_type: String,
+    },
     #[error("the file's name does not make an entity type; give the issuer another name")]
     EntityTypeInvalid,
     #[error("`expires` is not a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
@@ -135,10 +155,11 @@ pub enum Problem {
     #[error("the pinned keys are not a JSON Web Key Set")]
     KeysNotJwks,
     #[error("`default_lifetime` of {default_seconds} s is over `max_lifetime` of {max_seconds} s")]
-    LifetimeDefaultOverMax { default_seconds: u64, max_seconds: u64 },
-    #[error(
-        "`max_lifetime` of {seconds} s is over {seconds_max} s, the signing epoch less 60 s"
-    )]
+    LifetimeDefaultOverMax {
+        default_seconds: u64,
+        max_seconds: u64,
+    },
+    #[error("`max_lifetime` of {seconds} s is over {seconds_max} s, the signing epoch less 60 s")]
     LifetimeOverEpoch { seconds: u64, seconds_max: u64 },
     #[error("names here are 1 to 128 characters of `a-z`, `0-9` and `-`")]
     NameInvalid,
@@ -151,7 +172,12 @@ pub enum Problem {
     )]
     PermitWithoutIssuer(String),
     #[error("`{key}` must be {min} to {max}, not {value}")]
-    OutOfBounds { key: &'static str, value: u64, min: u64, max: u64 },
+    OutOfBounds {
+        key: &'static str,
+        value: u64,
+        min: u64,
+        max: u64,
+    },
     #[error("`{key}` has over {max} entries")]
     TooMany { key: &'static str, max: usize },
     #[error("the rule has no `@id(\"…\")`")]
@@ -175,7 +201,10 @@ pub enum Problem {
     #[error("`{name}` is not a provider; known are {known}")]
     UnknownProvider { name: String, known: &'static str },
     #[error("`{key}` {reason}")]
-    UrlRefused { key: &'static str, reason: &'static str },
+    UrlRefused {
+        key: &'static str,
+        reason: &'static str,
+    },
     #[error("`{key}` is over {bytes_max} bytes or holds control characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
 }

@@ -13,6 +13,7 @@ use crate::records::{ClaimType, Issuer};
 use crate::rules::Rule;
 use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// A decision with what each rule made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,11 @@ impl RuleExplanation {
 
     /// Whether the rule took part in the decision.
     pub fn matches(&self) -> bool {
-        self.scope_matches() && self.conditions.iter().all(|one| one.verdict == Verdict::Holds)
+        self.scope_matches()
+            && self
+                .conditions
+                .iter()
+                .all(|one| one.verdict == Verdict::Holds)
     }
 }
 
@@ -52,6 +57,9 @@ pub struct Condition {
     /// As Cedar writes it.
     pub text: String,
     pub verdict: Verdict,
+    /// What it reads of principal and context, such as `principal.ref`, with the value as JSON;
+    /// none where it is absent.
+    pub inputs: Vec<(String, Option<String>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +84,10 @@ pub enum ClaimsError {
     #[error("claim `{0}` is missing")]
     Missing(String),
     #[error("claim `{name}` is not {expected}")]
-    WrongType { name: String, expected: &'static str },
+    WrongType {
+        name: String,
+        expected: &'static str,
+    },
 }
 
 impl Bundle {
@@ -89,7 +100,12 @@ impl Bundle {
     ) -> Result<Explanation, DecideError> {
         let decision = self.decide(principal, request, now)?;
         let prepared = self.prepare(principal, request, now)?;
-        let rules = self.rules().iter().map(|rule| explain_rule(rule, &prepared)).collect();
+        let inputs = inputs_of(&decision);
+        let rules = self
+            .rules()
+            .iter()
+            .map(|rule| explain_rule(rule, &prepared, &inputs))
+            .collect();
         Ok(Explanation { decision, rules })
     }
 
@@ -107,19 +123,32 @@ impl Bundle {
             match (claims.get(name), attribute.claim_type) {
                 (Some(value), Some(claim_type)) => {
                     let value = typed(name, value, claim_type)?;
-                    attributes.push(Attribute { name: name.clone(), value });
+                    attributes.push(Attribute {
+                        name: name.clone(),
+                        value,
+                    });
                 }
                 (_, _) if attribute.required => return Err(ClaimsError::Missing(name.clone())),
                 (_, _) => {}
             }
         }
-        Ok(Principal { entity_type, id, issuer_name: issuer.name.clone(), attributes })
+        Ok(Principal {
+            entity_type,
+            id,
+            issuer_name: issuer.name.clone(),
+            attributes,
+        })
     }
 }
 
 fn text_claim(claims: &Map<String, Value>, name: &str) -> Result<String, ClaimsError> {
-    let value = claims.get(name).ok_or_else(|| ClaimsError::Missing(name.to_owned()))?;
-    let wrong = || ClaimsError::WrongType { name: name.to_owned(), expected: "a text" };
+    let value = claims
+        .get(name)
+        .ok_or_else(|| ClaimsError::Missing(name.to_owned()))?;
+    let wrong = || ClaimsError::WrongType {
+        name: name.to_owned(),
+        expected: "a text",
+    };
     value.as_str().map(str::to_owned).ok_or_else(wrong)
 }
 
@@ -127,26 +156,81 @@ fn typed(name: &str, value: &Value, claim_type: ClaimType) -> Result<AttributeVa
     let (typed, expected) = match claim_type {
         ClaimType::Boolean => (value.as_bool().map(AttributeValue::Boolean), "a boolean"),
         ClaimType::Integer => (value.as_i64().map(AttributeValue::Integer), "an integer"),
-        ClaimType::Text => {
-            (value.as_str().map(|text| AttributeValue::Text(text.to_owned())), "a text")
-        }
-        ClaimType::TextSet => (texts(value).map(AttributeValue::TextSet), "an array of texts"),
+        ClaimType::Text => (
+            value
+                .as_str()
+                .map(|text| AttributeValue::Text(text.to_owned())),
+            "a text",
+        ),
+        ClaimType::TextSet => (
+            texts(value).map(AttributeValue::TextSet),
+            "an array of texts",
+        ),
     };
-    typed.ok_or_else(|| ClaimsError::WrongType { name: name.to_owned(), expected })
+    typed.ok_or_else(|| ClaimsError::WrongType {
+        name: name.to_owned(),
+        expected,
+    })
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
-    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+    value
+        .as_array()?
+        .iter()
+        .map(|text| text.as_str().map(str::to_owned))
+        .collect()
 }
 
-fn explain_rule(rule: &Rule, prepared: &Prepared) -> RuleExplanation {
+/// Every attribute of principal and context by the name that rules give it.
+fn inputs_of(decision: &Decision) -> BTreeMap<String, String> {
+    let request: Value = serde_json::from_str(&decision.cedar_request).unwrap_or_default();
+    let mut inputs = BTreeMap::new();
+    for (variable, pointer) in [("principal", "/entities/0/attrs"), ("context", "/context")] {
+        let attributes = request.pointer(pointer).and_then(Value::as_object);
+        for (name, value) in attributes.into_iter().flatten() {
+            let plain = value.pointer("/__extn/arg").unwrap_or(value);
+            inputs.insert(format!("{variable}.{name}"), plain.to_string());
+        }
+    }
+    inputs
+}
+
+/// The names of the inputs that `expression` reads, in order of appearance.
+fn names_read(expression: &Value, names: &mut Vec<String>) {
+    match expression {
+        Value::Array(values) => values.iter().for_each(|value| names_read(value, names)),
+        Value::Object(members) => {
+            for access in [".", "has"]
+                .into_iter()
+                .filter_map(|operator| members.get(operator))
+            {
+                let variable = access.pointer("/left/Var").and_then(Value::as_str);
+                let attribute = access.get("attr").and_then(Value::as_str);
+                if let (Some(variable), Some(attribute)) = (variable, attribute) {
+                    let name = format!("{variable}.{attribute}");
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
+            }
+            members.values().for_each(|value| names_read(value, names));
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn explain_rule(
+    rule: &Rule,
+    prepared: &Prepared,
+    inputs: &BTreeMap<String, String>,
+) -> RuleExplanation {
     let est = rule.policy.to_json().unwrap_or_default();
     let scope_mismatches: Vec<&'static str> = ["principal", "action", "resource"]
         .into_iter()
         .filter(|part| evaluate(&only_scope(&est, part), prepared) != Verdict::Holds)
         .collect();
     let conditions = match scope_mismatches.is_empty() {
-        true => explain_conditions(&est, prepared),
+        true => explain_conditions(&est, prepared, inputs),
         false => Vec::new(),
     };
     RuleExplanation {
@@ -159,24 +243,46 @@ fn explain_rule(rule: &Rule, prepared: &Prepared) -> RuleExplanation {
     }
 }
 
-fn explain_conditions(est: &Value, prepared: &Prepared) -> Vec<Condition> {
+fn explain_conditions(
+    est: &Value,
+    prepared: &Prepared,
+    inputs: &BTreeMap<String, String>,
+) -> Vec<Condition> {
     let mut conditions: Vec<Condition> = Vec::new();
     let mut failed = false;
-    for condition in est.get("conditions").and_then(Value::as_array).into_iter().flatten() {
+    for condition in est
+        .get("conditions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let kind = match condition.get("kind").and_then(Value::as_str) {
             Some("unless") => Kind::Unless,
             _ => Kind::When,
         };
         let operator = if kind == Kind::When { "&&" } else { "||" };
         let mut parts = Vec::new();
-        split(condition.get("body").unwrap_or(&Value::Null), operator, &mut parts);
+        split(
+            condition.get("body").unwrap_or(&Value::Null),
+            operator,
+            &mut parts,
+        );
         for part in parts {
             let mut verdict = evaluate(&condition_alone(kind, part), prepared);
             if failed && matches!(verdict, Verdict::Errs(_)) {
                 verdict = Verdict::NotReached;
             }
             failed |= verdict != Verdict::Holds;
-            conditions.push(Condition { kind, text: text_of(part), verdict });
+            let mut names = Vec::new();
+            names_read(part, &mut names);
+            let read = |name: String| (name.clone(), inputs.get(&name).cloned());
+            let inputs = names.into_iter().map(read).collect();
+            conditions.push(Condition {
+                kind,
+                text: text_of(part),
+                verdict,
+                inputs,
+            });
         }
     }
     conditions

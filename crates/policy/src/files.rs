@@ -21,14 +21,20 @@ impl BundleFiles {
         check_path(path)?;
         let refuse = |problem| Err(Finding::of_file(path, problem));
         if content.len() > FILE_BYTES_MAX {
-            return refuse(Problem::FileTooLarge { bytes_max: FILE_BYTES_MAX });
+            return refuse(Problem::FileTooLarge {
+                bytes_max: FILE_BYTES_MAX,
+            });
         }
         let bytes = self.bytes.saturating_add(content.len());
         if bytes > BUNDLE_BYTES_MAX {
-            return refuse(Problem::BundleTooLarge { bytes_max: BUNDLE_BYTES_MAX });
+            return refuse(Problem::BundleTooLarge {
+                bytes_max: BUNDLE_BYTES_MAX,
+            });
         }
         if self.files.len() >= FILES_MAX {
-            return refuse(Problem::FilesTooMany { files_max: FILES_MAX });
+            return refuse(Problem::FilesTooMany {
+                files_max: FILES_MAX,
+            });
         }
         self.bytes = bytes;
         self.files.insert(path.to_owned(), content);
@@ -37,7 +43,9 @@ impl BundleFiles {
 
     /// All files in path order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
+        self.files
+            .iter()
+            .map(|(path, content)| (path.as_str(), content.as_slice()))
     }
 
     /// The content of the file at `path`.
@@ -55,11 +63,13 @@ impl BundleFiles {
                 hash.update(part);
             }
         }
-        hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hash.finalize()
+            .iter()
+            .fold(String::with_capacity(64), |mut hex, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            })
     }
 }
 
@@ -67,13 +77,20 @@ impl BundleFiles {
 pub(crate) fn check_path(path: &str) -> Result<(), Finding> {
     let refuse = |problem| Err(Finding::of_file(&path.escape_debug().to_string(), problem));
     if path.len() > PATH_BYTES_MAX || path.chars().any(char::is_control) {
-        return refuse(Problem::PathInvalid { bytes_max: PATH_BYTES_MAX });
+        return refuse(Problem::PathInvalid {
+            bytes_max: PATH_BYTES_MAX,
+        });
     }
     if path.split('/').any(|name| name.starts_with('.')) {
         return refuse(Problem::HiddenFile);
     }
-    if path.split('/').any(|name| name.is_empty() || name.contains('\\')) {
-        return refuse(Problem::PathInvalid { bytes_max: PATH_BYTES_MAX });
+    if path
+        .split('/')
+        .any(|name| name.is_empty() || name.contains('\\'))
+    {
+        return refuse(Problem::PathInvalid {
+            bytes_max: PATH_BYTES_MAX,
+        });
     }
     Ok(())
 }
@@ -81,5 +98,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), Finding> {
 /// Whether `name` is 1 to 128 characters of `a-z`, `0-9` and `-`.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     (1..=crate::limits::NAME_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }

@@ -17,17 +17,29 @@ pub fn read(root: &Path) -> Result<BundleFiles, Finding> {
     Ok(files)
 }
 
-fn read_folder(folder: &Path, prefix: &str, depth: usize, files: &mut BundleFiles) -> Result<(), Finding> {
+fn read_folder(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    files: &mut BundleFiles,
+) -> Result<(), Finding> {
     let shown = if prefix.is_empty() { "." } else { prefix };
     if depth > FOLDER_DEPTH_MAX {
-        return Err(Finding::of_file(shown, Problem::TooDeep { depth_max: FOLDER_DEPTH_MAX }));
+        return Err(Finding::of_file(
+            shown,
+            Problem::TooDeep {
+                depth_max: FOLDER_DEPTH_MAX,
+            },
+        ));
     }
     let entries = std::fs::read_dir(folder).map_err(|error| cannot_read(shown, &error))?;
     for entry in entries {
         let entry = entry.map_err(|error| cannot_read(shown, &error))?;
         let path = path_of(&entry, prefix)?;
         check_path(&path)?;
-        let kind = entry.file_type().map_err(|error| cannot_read(&path, &error))?;
+        let kind = entry
+            .file_type()
+            .map_err(|error| cannot_read(&path, &error))?;
         // ORDER: a symbolic link is refused before anything behind it is looked at.
         if kind.is_symlink() {
             return Err(Finding::of_file(&path, Problem::SymbolicLink));
@@ -48,15 +60,26 @@ fn path_of(entry: &DirEntry, prefix: &str) -> Result<String, Finding> {
     let name = entry.file_name();
     let Some(name) = name.to_str() else {
         let shown = format!("{prefix}/{}", name.to_string_lossy());
-        return Err(Finding::of_file(&shown, Problem::PathInvalid { bytes_max: PATH_BYTES_MAX }));
+        return Err(Finding::of_file(
+            &shown,
+            Problem::PathInvalid {
+                bytes_max: PATH_BYTES_MAX,
+            },
+        ));
     };
-    Ok(if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") })
+    Ok(if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}/{name}")
+    })
 }
 
 /// Reads one byte more than allowed, so that [`BundleFiles::add`] sees what is too large.
 fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut content)?;
+    File::open(path)?
+        .take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut content)?;
     Ok(content)
 }
 

@@ -94,7 +94,13 @@ pub(crate) fn read(
 fn provider(file: &mut TomlFile<'_>, entry: &Spanned<String>) -> Provider {
     Provider::from_name(entry.get_ref()).unwrap_or_else(|| {
         let name = entry.get_ref().clone();
-        file.refuse(entry.span(), Problem::UnknownProvider { name, known: Provider::NAMES });
+        file.refuse(
+            entry.span(),
+            Problem::UnknownProvider {
+                name,
+                known: Provider::NAMES,
+            },
+        );
         Provider::Oidc
     })
 }
@@ -105,7 +111,13 @@ fn check_issuer_url(file: &mut TomlFile<'_>, entries: &IssuerFile, environment: 
     if url.trim_end_matches('/') == environment.issuer.trim_end_matches('/') {
         file.refuse(span, Problem::IssuerIsOurs(url.clone()));
     } else if let Some(reason) = url::refusal(url, entries.development) {
-        file.refuse(span, Problem::UrlRefused { key: "issuer", reason });
+        file.refuse(
+            span,
+            Problem::UrlRefused {
+                key: "issuer",
+                reason,
+            },
+        );
     }
 }
 
@@ -114,7 +126,9 @@ fn audiences(
     entry: Option<&Spanned<Vec<String>>>,
     environment: &Environment,
 ) -> Vec<String> {
-    let Some(entry) = entry else { return vec![environment.issuer.clone()] };
+    let Some(entry) = entry else {
+        return vec![environment.issuer.clone()];
+    };
     if entry.get_ref().is_empty() {
         file.refuse(entry.span(), Problem::Empty("audiences"));
     }
@@ -126,7 +140,9 @@ fn audiences(
 }
 
 fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {
-    let Some(entry) = entry else { return vec!["RS256".to_owned()] };
+    let Some(entry) = entry else {
+        return vec!["RS256".to_owned()];
+    };
     if entry.get_ref().is_empty() {
         file.refuse(entry.span(), Problem::Empty("algorithms"));
     }
@@ -135,7 +151,10 @@ fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> 
         if !ALGORITHMS.contains(&algorithm.as_str()) {
             let algorithm = algorithm.clone();
             let allowed = "`RS256`, `ES256`, `EdDSA`";
-            file.refuse(entry.span(), Problem::AlgorithmUnknown { algorithm, allowed });
+            file.refuse(
+                entry.span(),
+                Problem::AlgorithmUnknown { algorithm, allowed },
+            );
         }
     }
     entry.get_ref().clone()
@@ -146,12 +165,23 @@ fn declared_claims(
     entry: Option<&Spanned<BTreeMap<String, ClaimEntry>>>,
     provider: Provider,
 ) -> Vec<DeclaredClaim> {
-    let Some(entry) = entry else { return Vec::new() };
+    let Some(entry) = entry else {
+        return Vec::new();
+    };
     if provider != Provider::Oidc {
-        file.refuse(entry.span(), Problem::ClaimsNotAllowed(provider.name().to_owned()));
+        file.refuse(
+            entry.span(),
+            Problem::ClaimsNotAllowed(provider.name().to_owned()),
+        );
     }
     if entry.get_ref().len() > CLAIMS_MAX {
-        file.refuse(entry.span(), Problem::TooMany { key: "claims", max: CLAIMS_MAX });
+        file.refuse(
+            entry.span(),
+            Problem::TooMany {
+                key: "claims",
+                max: CLAIMS_MAX,
+            },
+        );
     }
     for name in entry.get_ref().keys() {
         file.check_value("claims", name, entry.span(), CLAIM_NAME_BYTES_MAX);
@@ -175,7 +205,12 @@ fn is_reserved(name: &str) -> bool {
 
 fn subject_template(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>) -> Option<String> {
     let entry = entry?;
-    file.check_value("subject", entry.get_ref(), entry.span(), SUBJECT_TEMPLATE_BYTES_MAX);
+    file.check_value(
+        "subject",
+        entry.get_ref(),
+        entry.span(),
+        SUBJECT_TEMPLATE_BYTES_MAX,
+    );
     if !is_template(entry.get_ref()) {
         file.refuse(entry.span(), Problem::SubjectTemplateInvalid);
     }

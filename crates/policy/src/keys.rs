@@ -25,13 +25,26 @@ pub(crate) fn key_source(
     development: bool,
     files: &BundleFiles,
 ) -> KeySource {
-    let Some(entry) = entry else { return KeySource::Discovery };
-    let KeysEntry { discovery, jwks_uri, pinned, expires } = entry.get_ref();
+    let Some(entry) = entry else {
+        return KeySource::Discovery;
+    };
+    let KeysEntry {
+        discovery,
+        jwks_uri,
+        pinned,
+        expires,
+    } = entry.get_ref();
     match (discovery, jwks_uri, pinned, expires) {
         (Some(true), None, None, None) => KeySource::Discovery,
         (None, Some(uri), None, None) => {
             if let Some(reason) = url::refusal(uri.get_ref(), development) {
-                file.refuse(uri.span(), Problem::UrlRefused { key: "jwks_uri", reason });
+                file.refuse(
+                    uri.span(),
+                    Problem::UrlRefused {
+                        key: "jwks_uri",
+                        reason,
+                    },
+                );
             }
             KeySource::JwksUri(uri.get_ref().clone())
         }
@@ -62,7 +75,10 @@ fn pinned_keys(
         file.findings.push(finding);
         String::new()
     });
-    KeySource::Pinned(PinnedKeys { document, expires: expires_at.unwrap_or(0) })
+    KeySource::Pinned(PinnedKeys {
+        document,
+        expires: expires_at.unwrap_or(0),
+    })
 }
 
 /// Where the file named by `pinned` lies in the bundle.
@@ -73,8 +89,8 @@ fn pinned_path(name: &str) -> String {
 /// Only the outer shape is checked here; the identity component checks every key.
 fn jwks_document(path: &str, content: &[u8]) -> Result<String, Finding> {
     let text = utf8(path, content)?;
-    let document: serde_json::Value = serde_json::from_str(text)
-        .map_err(|_| Finding::of_file(path, Problem::KeysNotJwks))?;
+    let document: serde_json::Value =
+        serde_json::from_str(text).map_err(|_| Finding::of_file(path, Problem::KeysNotJwks))?;
     match document.get("keys").and_then(serde_json::Value::as_array) {
         Some(keys) if !keys.is_empty() => Ok(text.to_owned()),
         _ => Err(Finding::of_file(path, Problem::KeysNotJwks)),

@@ -31,6 +31,7 @@ mod toml_file;
 mod url;
 
 pub use bundle::Bundle;
+pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use decide::{
     Attribute, AttributeValue, DecideError, Decision, Effect, Principal, TokenRequest,
 };

@@ -59,7 +59,12 @@ impl fmt::Display for Report {
 pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let bundle = match Bundle::load(files, environment) {
         Ok(bundle) => bundle,
-        Err(invalid) => return Report { errors: invalid.findings, ..Report::default() },
+        Err(invalid) => {
+            return Report {
+                errors: invalid.findings,
+                ..Report::default()
+            };
+        }
     };
     let (cases, errors) = match cases::read(files, &bundle) {
         Ok(cases) => (cases, Vec::new()),
@@ -67,23 +72,37 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     };
     let mut warnings: Vec<Finding<Caution>> = validator_warnings(&bundle);
     for rule in bundle.rules() {
-        warnings.extend(cautions(rule, &bundle).into_iter().map(|caution| of_rule(rule, caution)));
+        warnings.extend(
+            cautions(rule, &bundle)
+                .into_iter()
+                .map(|caution| of_rule(rule, caution)),
+        );
     }
     if errors.is_empty() {
         warnings.extend(untested(&bundle, &cases));
     }
     warnings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
-    Report { errors, warnings, bundle: Some(bundle) }
+    Report {
+        errors,
+        warnings,
+        bundle: Some(bundle),
+    }
 }
 
 fn of_rule(rule: &Rule, problem: Caution) -> Finding<Caution> {
-    Finding { file: rule.file.clone(), position: rule.position, problem }
+    Finding {
+        file: rule.file.clone(),
+        position: rule.position,
+        problem,
+    }
 }
 
 /// What Cedar's validator warns of, such as a rule that can never match.
 fn validator_warnings(bundle: &Bundle) -> Vec<Finding<Caution>> {
     let policies = bundle.rules().iter().map(|rule| rule.policy.clone());
-    let Ok(set) = PolicySet::from_policies(policies) else { return Vec::new() };
+    let Ok(set) = PolicySet::from_policies(policies) else {
+        return Vec::new();
+    };
     let result = Validator::new(bundle.schema().clone()).validate(&set, ValidationMode::Strict);
     let rule_of = |id: &str| bundle.rules().iter().find(|rule| rule.id == id);
     result
@@ -97,7 +116,9 @@ fn validator_warnings(bundle: &Bundle) -> Vec<Finding<Caution>> {
 
 fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     let mut cautions = unknown_names(rule, bundle);
-    let Ok(est) = rule.policy.to_json() else { return cautions };
+    let Ok(est) = rule.policy.to_json() else {
+        return cautions;
+    };
     let conditions = Conditions::of(&est);
     if rule.is_forbid() {
         return cautions;
@@ -118,7 +139,9 @@ fn unknown_names(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     let unknown = |uid: EntityUid| {
         let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
         if is_issuer(&uid) {
-            let known = bundle.issuers_of_all_environments().any(|issuer| issuer.name == id);
+            let known = bundle
+                .issuers_of_all_environments()
+                .any(|issuer| issuer.name == id);
             (!known).then_some(Caution::IssuerUnknown { rule, issuer: id })
         } else if uid.type_name().to_string() == "Audience" {
             let known = bundle.audience(&id).is_some();
@@ -145,8 +168,11 @@ fn takes_scopes(rule: &Rule, bundle: &Bundle) -> bool {
 }
 
 fn untested(bundle: &Bundle, cases: &[Case]) -> Vec<Finding<Caution>> {
-    let determining: BTreeSet<&str> =
-        cases.iter().flat_map(|case| &case.rules).map(String::as_str).collect();
+    let determining: BTreeSet<&str> = cases
+        .iter()
+        .flat_map(|case| &case.rules)
+        .map(String::as_str)
+        .collect();
     let without = bundle
         .rules()
         .iter()
@@ -168,9 +194,18 @@ struct Conditions<'a> {
 impl<'a> Conditions<'a> {
     fn of(est: &'a Value) -> Self {
         let (mut when, mut unless) = (Vec::new(), Vec::new());
-        for condition in est.get("conditions").and_then(Value::as_array).into_iter().flatten() {
+        for condition in est
+            .get("conditions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let kind = condition.get("kind").and_then(Value::as_str);
-            let into = if kind == Some("unless") { &mut unless } else { &mut when };
+            let into = if kind == Some("unless") {
+                &mut unless
+            } else {
+                &mut when
+            };
             into.extend(condition.get("body"));
         }
         Self { when, unless }
@@ -182,13 +217,18 @@ impl<'a> Conditions<'a> {
     }
 
     fn have_reversed_bound(&self) -> bool {
-        self.when.iter().chain(&self.unless).any(|body| has_reversed_bound(body))
+        self.when
+            .iter()
+            .chain(&self.unless)
+            .any(|body| has_reversed_bound(body))
     }
 }
 
 /// Whether `expression` having the value `wanted` bounds the scopes from above on every way to it.
 fn bounds(expression: &Value, wanted: bool) -> bool {
-    let Some((operator, operands)) = sole_member(expression) else { return false };
+    let Some((operator, operands)) = sole_member(expression) else {
+        return false;
+    };
     let operand = |name: &str| operands.get(name).unwrap_or(&Value::Null);
     let side = |name: &str| bounds(operand(name), wanted);
     match (operator, wanted) {
@@ -222,8 +262,13 @@ fn has_reversed_bound(expression: &Value) -> bool {
 /// Whether `expression` is `context.scopes`.
 fn is_scopes(expression: &Value) -> bool {
     let attribute = expression.get(".");
-    attribute.and_then(|access| access.get("attr")).and_then(Value::as_str) == Some("scopes")
-        && attribute.and_then(|access| access.pointer("/left/Var")).and_then(Value::as_str)
+    attribute
+        .and_then(|access| access.get("attr"))
+        .and_then(Value::as_str)
+        == Some("scopes")
+        && attribute
+            .and_then(|access| access.pointer("/left/Var"))
+            .and_then(Value::as_str)
             == Some("context")
 }
 

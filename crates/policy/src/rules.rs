@@ -43,21 +43,35 @@ pub(crate) fn read(
         }
     }
     if rules.len() > RULES_MAX {
-        let problem = Problem::TooMany { key: "rules", max: RULES_MAX };
+        let problem = Problem::TooMany {
+            key: "rules",
+            max: RULES_MAX,
+        };
         findings.push(Finding::of_file("rules", problem));
     }
     findings.extend(duplicates(&rules));
-    findings.extend(rules.iter().filter_map(|rule| permit_without_issuer(rule, issuers)));
+    findings.extend(
+        rules
+            .iter()
+            .filter_map(|rule| permit_without_issuer(rule, issuers)),
+    );
     if findings.is_empty() {
         findings = validation_errors(files, &rules, schema);
     }
-    if findings.is_empty() { Ok(rules) } else { Err(findings) }
+    if findings.is_empty() {
+        Ok(rules)
+    } else {
+        Err(findings)
+    }
 }
 
 fn read_file(path: &str, content: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
     let text = utf8(path, content).map_err(|finding| vec![finding])?;
     let parsed: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
-        errors.iter().map(|error| located(path, text, error, error.to_string())).collect::<Vec<_>>()
+        errors
+            .iter()
+            .map(|error| located(path, text, error, error.to_string()))
+            .collect::<Vec<_>>()
     })?;
     let mut findings: Vec<Finding> = parsed
         .templates()
@@ -74,7 +88,11 @@ fn read_file(path: &str, content: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
         }
     }
     rules.sort_by_key(|rule| rule.position);
-    if findings.is_empty() { Ok(rules) } else { Err(findings) }
+    if findings.is_empty() {
+        Ok(rules)
+    } else {
+        Err(findings)
+    }
 }
 
 fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
@@ -99,7 +117,10 @@ fn duplicates(rules: &[Rule]) -> Vec<Finding> {
         match first.get(rule.id.as_str()) {
             Some(earlier) => findings.push(of_rule(
                 rule,
-                Problem::DuplicateRule { id: rule.id.clone(), other: earlier.file.clone() },
+                Problem::DuplicateRule {
+                    id: rule.id.clone(),
+                    other: earlier.file.clone(),
+                },
             )),
             None => {
                 first.insert(&rule.id, rule);
@@ -110,7 +131,11 @@ fn duplicates(rules: &[Rule]) -> Vec<Finding> {
 }
 
 pub(crate) fn of_rule(rule: &Rule, problem: Problem) -> Finding {
-    Finding { file: rule.file.clone(), position: rule.position, problem }
+    Finding {
+        file: rule.file.clone(),
+        position: rule.position,
+        problem,
+    }
 }
 
 /// Ids of principals are unique within their issuer only, so a `permit` must name one. A rule for a
@@ -121,7 +146,11 @@ fn permit_without_issuer(rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
         PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is_issuer(&uid),
         PrincipalConstraint::Eq(uid) => {
             let type_name = uid.type_name().to_string();
-            issuers.iter().filter(|issuer| issuer.entity_type() == type_name).count() == 1
+            issuers
+                .iter()
+                .filter(|issuer| issuer.entity_type() == type_name)
+                .count()
+                == 1
         }
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
     };
@@ -144,7 +173,10 @@ fn validation_errors(files: &BundleFiles, rules: &[Rule], schema: &Schema) -> Ve
         .validation_errors()
         .map(|error| {
             let id: &str = error.policy_id().as_ref();
-            let file = rules.iter().find(|rule| rule.id == id).map_or("rules", |rule| &rule.file);
+            let file = rules
+                .iter()
+                .find(|rule| rule.id == id)
+                .map_or("rules", |rule| &rule.file);
             let text = std::str::from_utf8(files.content(file).unwrap_or_default());
             located(file, text.unwrap_or_default(), error, error.to_string())
         })

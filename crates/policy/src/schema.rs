@@ -12,8 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) const FILE: &str = "schema.cedarschema";
 
 /// Names that cannot be an `Oidc` entity type, because they mean something else in a schema.
-const TYPE_NAMES_TAKEN: &[&str] =
-    &["Audience", "Bool", "Boolean", "Entity", "Extension", "Issuer", "Long", "Record", "Set", "String"];
+const TYPE_NAMES_TAKEN: &[&str] = &[
+    "Audience",
+    "Bool",
+    "Boolean",
+    "Entity",
+    "Extension",
+    "Issuer",
+    "Long",
+    "Record",
+    "Set",
+    "String",
+];
 
 /// Type and presence of an entity type's attribute; `claim_type` is none for what no claim can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,22 +50,29 @@ pub(crate) fn read(
     let mut document = SchemaFragment::from_cedarschema_str(text)
         .map_err(|error| vec![located(FILE, text, &error, error.to_string())])
         .and_then(|(fragment, _warnings)| {
-            fragment.to_json_value().map_err(|error| vec![in_schema(error.to_string())])
+            fragment
+                .to_json_value()
+                .map_err(|error| vec![in_schema(error.to_string())])
         })?;
     add_oidc_types(&mut document, issuers)?;
     let attributes = attributes_of(&document);
-    let schema = Schema::from_json_value(document).map_err(|error| match text.parse::<Schema>() {
-        // The text knows places, the JSON document does not.
-        Err(in_text) => vec![located(FILE, text, &in_text, in_text.to_string())],
-        Ok(_) => vec![in_schema(error.to_string())],
-    })?;
+    let schema =
+        Schema::from_json_value(document).map_err(|error| match text.parse::<Schema>() {
+            // The text knows places, the JSON document does not.
+            Err(in_text) => vec![located(FILE, text, &in_text, in_text.to_string())],
+            Ok(_) => vec![in_schema(error.to_string())],
+        })?;
     let findings: Vec<Finding> = issuers
         .iter()
         .filter_map(|issuer| refusal_of_type(&schema, &issuer.entity_type(), action))
         .chain(refusal_of_action(&schema, action))
         .map(in_schema)
         .collect();
-    if findings.is_empty() { Ok(BundleSchema { schema, attributes }) } else { Err(findings) }
+    if findings.is_empty() {
+        Ok(BundleSchema { schema, attributes })
+    } else {
+        Err(findings)
+    }
 }
 
 fn in_schema(message: String) -> Finding {
@@ -63,7 +80,12 @@ fn in_schema(message: String) -> Finding {
 }
 
 /// A finding at the first place that `diagnostic` points to.
-pub(crate) fn located(file: &str, text: &str, diagnostic: &dyn Diagnostic, message: String) -> Finding {
+pub(crate) fn located(
+    file: &str,
+    text: &str,
+    diagnostic: &dyn Diagnostic,
+    message: String,
+) -> Finding {
     let problem = Problem::Cedar(message);
     match diagnostic.labels().and_then(|mut labels| labels.next()) {
         Some(label) => Finding::at(file, text, label.offset(), problem),
@@ -75,7 +97,10 @@ pub(crate) fn located(file: &str, text: &str, diagnostic: &dyn Diagnostic, messa
 fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Finding>> {
     let mut types = Map::new();
     let mut first_of: BTreeMap<String, &str> = BTreeMap::new();
-    for issuer in issuers.iter().filter(|issuer| issuer.provider == Provider::Oidc) {
+    for issuer in issuers
+        .iter()
+        .filter(|issuer| issuer.provider == Provider::Oidc)
+    {
         let name = pascal_case(&issuer.name);
         let file = format!("issuers/{}.toml", issuer.name);
         if name.is_empty() || TYPE_NAMES_TAKEN.contains(&name.as_str()) {
@@ -94,15 +119,24 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Fi
     if types.is_empty() {
         return Ok(());
     }
-    let principals: Vec<Value> = types.keys().map(|name| json!(format!("Oidc::{name}"))).collect();
-    if let Some(Value::Array(listed)) = document.pointer_mut("//actions/issue/appliesTo/principalTypes") {
+    let principals: Vec<Value> = types
+        .keys()
+        .map(|name| json!(format!("Oidc::{name}")))
+        .collect();
+    if let Some(Value::Array(listed)) =
+        document.pointer_mut("//actions/issue/appliesTo/principalTypes")
+    {
         listed.extend(principals);
     }
-    let Some(namespaces) = document.as_object_mut() else { return Ok(()) };
+    let Some(namespaces) = document.as_object_mut() else {
+        return Ok(());
+    };
     let namespace = json!({ "entityTypes": types, "actions": {} });
     match namespaces.insert("Oidc".to_owned(), namespace) {
         None => Ok(()),
-        Some(_) => Err(vec![in_schema("namespace `Oidc` is made from the issuer files".to_owned())]),
+        Some(_) => Err(vec![in_schema(
+            "namespace `Oidc` is made from the issuer files".to_owned(),
+        )]),
     }
 }
 
@@ -128,9 +162,20 @@ fn entity_type_of(claims: &[DeclaredClaim]) -> Value {
 fn attributes_of(document: &Value) -> Attributes {
     let mut all = Attributes::new();
     for (namespace, body) in document.as_object().into_iter().flatten() {
-        for (name, entity) in body.get("entityTypes").and_then(Value::as_object).into_iter().flatten() {
-            let full = if namespace.is_empty() { name.clone() } else { format!("{namespace}::{name}") };
-            let shape = entity.pointer("/shape/attributes").and_then(Value::as_object);
+        for (name, entity) in body
+            .get("entityTypes")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            let full = if namespace.is_empty() {
+                name.clone()
+            } else {
+                format!("{namespace}::{name}")
+            };
+            let shape = entity
+                .pointer("/shape/attributes")
+                .and_then(Value::as_object);
             let typed = |(name, value): (&String, &Value)| (name.clone(), attribute_type(value));
             all.insert(full, shape.into_iter().flatten().map(typed).collect());
         }
@@ -139,7 +184,10 @@ fn attributes_of(document: &Value) -> Attributes {
 }
 
 fn attribute_type(value: &Value) -> AttributeType {
-    let required = value.get("required").and_then(Value::as_bool).unwrap_or(true);
+    let required = value
+        .get("required")
+        .and_then(Value::as_bool)
+        .unwrap_or(true);
     let claim_type = match type_name(value) {
         Some("Set") if value.get("element").and_then(type_name) == Some("String") => {
             Some(ClaimType::TextSet)
@@ -149,13 +197,19 @@ fn attribute_type(value: &Value) -> AttributeType {
         Some("Bool" | "Boolean") => Some(ClaimType::Boolean),
         _ => None,
     };
-    AttributeType { claim_type, required }
+    AttributeType {
+        claim_type,
+        required,
+    }
 }
 
 /// A primitive is `{"type": "String"}` or, from a `.cedarschema`, a reference to that name.
 fn type_name(value: &Value) -> Option<&str> {
     match value.get("type")?.as_str()? {
-        "EntityOrCommon" => value.get("name")?.as_str().map(|name| name.trim_start_matches("__cedar::")),
+        "EntityOrCommon" => value
+            .get("name")?
+            .as_str()
+            .map(|name| name.trim_start_matches("__cedar::")),
         direct => Some(direct),
     }
 }
@@ -169,10 +223,16 @@ fn refusal_of_type(schema: &Schema, entity_type: &str, action: &IssuingAction) -
         .principals_for_action(action.uid())
         .is_some_and(|mut principals| principals.any(|principal| principal == &type_name));
     if !is_principal {
-        return Some(format!("action `issue` does not apply to principals of type `{entity_type}`"));
+        return Some(format!(
+            "action `issue` does not apply to principals of type `{entity_type}`"
+        ));
     }
-    let parents: BTreeSet<String> =
-        schema.ancestors(&type_name).into_iter().flatten().map(ToString::to_string).collect();
+    let parents: BTreeSet<String> = schema
+        .ancestors(&type_name)
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
     (!parents.contains("Issuer"))
         .then(|| format!("entity type `{entity_type}` is not declared `in [Issuer]`"))
 }
@@ -195,6 +255,8 @@ fn refusal_of_action(schema: &Schema, action: &IssuingAction) -> Option<String> 
         };
         let sample = context(&input, 0).ok()?;
         let error = sample.validate(schema, action.uid()).err()?;
-        Some(format!("the context of action `issue` does not fit what a decision gives: {error}"))
+        Some(format!(
+            "the context of action `issue` does not fit what a decision gives: {error}"
+        ))
     })
 }

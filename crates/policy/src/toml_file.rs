@@ -20,7 +20,10 @@ pub(crate) fn utf8<'a>(path: &str, content: &'a [u8]) -> Result<&'a str, Finding
 
 impl<'a> TomlFile<'a> {
     /// Parses `content` as `T`, whose unknown keys are errors.
-    pub fn parse<T: DeserializeOwned>(path: &'a str, content: &'a [u8]) -> Result<(Self, T), Finding> {
+    pub fn parse<T: DeserializeOwned>(
+        path: &'a str,
+        content: &'a [u8],
+    ) -> Result<(Self, T), Finding> {
         let text = utf8(path, content)?;
         let parsed = toml::from_str(text).map_err(|error| {
             let problem = Problem::Toml(error.message().to_owned());
@@ -29,16 +32,28 @@ impl<'a> TomlFile<'a> {
                 None => Finding::of_file(path, problem),
             }
         })?;
-        Ok((Self { path, text, findings: Vec::new() }, parsed))
+        Ok((
+            Self {
+                path,
+                text,
+                findings: Vec::new(),
+            },
+            parsed,
+        ))
     }
 
     pub fn refuse(&mut self, span: Range<usize>, problem: Problem) {
-        self.findings.push(Finding::at(self.path, self.text, span.start, problem));
+        self.findings
+            .push(Finding::at(self.path, self.text, span.start, problem));
     }
 
     /// Gives `value` if nothing was found.
     pub fn finish<T>(self, value: T) -> Result<T, Vec<Finding>> {
-        if self.findings.is_empty() { Ok(value) } else { Err(self.findings) }
+        if self.findings.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.findings)
+        }
     }
 
     /// The seconds of a duration within `bounds`, or `default` where the key is absent.
@@ -57,13 +72,27 @@ impl<'a> TomlFile<'a> {
         };
         if !bounds.contains(&value) {
             let (min, max) = bounds.into_inner();
-            self.refuse(entry.span(), Problem::OutOfBounds { key, value, min, max });
+            self.refuse(
+                entry.span(),
+                Problem::OutOfBounds {
+                    key,
+                    value,
+                    min,
+                    max,
+                },
+            );
         }
         value
     }
 
     /// Checks a text that must not be empty, too long or hold control characters.
-    pub fn check_value(&mut self, key: &'static str, value: &str, span: Range<usize>, bytes_max: usize) {
+    pub fn check_value(
+        &mut self,
+        key: &'static str,
+        value: &str,
+        span: Range<usize>,
+        bytes_max: usize,
+    ) {
         if value.is_empty() {
             self.refuse(span, Problem::Empty(key));
         } else if value.len() > bytes_max || value.chars().any(char::is_control) {

@@ -11,7 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// text is also compared byte for byte with `iss`.
 pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
     // `http::Uri` drops a fragment silently, so characters are looked at first.
-    if url.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'?' | b'\\' | b'@')) {
+    if url
+        .bytes()
+        .any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'?' | b'\\' | b'@'))
+    {
         return Some("must be plain ASCII without a query, a fragment or a user name");
     }
     let Ok(uri) = url.parse::<Uri>() else {
@@ -34,7 +37,9 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
 }
 
 fn literal_address(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     match bare {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
@@ -51,7 +56,8 @@ mod tests {
 
     #[test]
     fn refuses_what_no_issuer_url_may_be() {
-        let https = Some("must be https; http is for loopback in files marked `development = true`");
+        let https =
+            Some("must be https; http is for loopback in files marked `development = true`");
         let ascii = Some("must be plain ASCII without a query, a fragment or a user name");
         let address = Some("must have a host name, not an address or loopback");
         let cases = [

@@ -26,7 +26,10 @@ fn check(path: &str, content: &str, expected: &[&str]) {
 fn issuer(lines: &str) -> Result<Issuer, Vec<String>> {
     let content = format!("{GITHUB}{lines}\n");
     match load(&[("issuers/github.toml", Some(&content))]) {
-        Ok(bundle) => Ok(bundle.issuer("https://idp.example").expect("it is there").clone()),
+        Ok(bundle) => Ok(bundle
+            .issuer("https://idp.example")
+            .expect("it is there")
+            .clone()),
         Err(invalid) => Err(invalid.findings.iter().map(ToString::to_string).collect()),
     }
 }
@@ -34,7 +37,10 @@ fn issuer(lines: &str) -> Result<Issuer, Vec<String>> {
 fn audience(lines: &str) -> Result<Audience, Vec<String>> {
     let content = format!("id = \"https://api.example\"\n{lines}\n");
     match load(&[("audiences/api.toml", Some(&content))]) {
-        Ok(bundle) => Ok(bundle.audience("https://api.example").expect("it is there").clone()),
+        Ok(bundle) => Ok(bundle
+            .audience("https://api.example")
+            .expect("it is there")
+            .clone()),
         Err(invalid) => Err(invalid.findings.iter().map(ToString::to_string).collect()),
     }
 }
@@ -65,18 +71,26 @@ fn fills_in_the_defaults_of_an_oidc_issuer_and_gives_it_a_type() {
         [claims]\nsub = { type = \"text\" }\ngroup = { type = \"text-set\", required = false }\n";
     let rule = "@id(\"two\") permit (principal is Oidc::MyIdp in Issuer::\"my-idp\", action, resource) \
         when { principal.sub == \"a\" && principal has group && principal.group.contains(\"b\") };";
-    let bundle = load(&[("issuers/my-idp.toml", Some(content)), ("rules/two.cedar", Some(rule))])
-        .unwrap_or_else(|invalid| panic!("{invalid}"));
+    let bundle = load(&[
+        ("issuers/my-idp.toml", Some(content)),
+        ("rules/two.cedar", Some(rule)),
+    ])
+    .unwrap_or_else(|invalid| panic!("{invalid}"));
     let two = bundle.issuer("https://two.example").expect("it is there");
     assert_eq!(two.entity_type(), "Oidc::MyIdp");
-    assert_eq!((two.max_token_age_seconds, two.replay), (3600, ReplayMode::Allow));
+    assert_eq!(
+        (two.max_token_age_seconds, two.replay),
+        (3600, ReplayMode::Allow)
+    );
     let claim = |name: &str, claim_type, required| DeclaredClaim {
         name: name.to_owned(),
         claim_type,
         required,
     };
-    let claims =
-        [claim("group", ClaimType::TextSet, false), claim("sub", ClaimType::Text, true)];
+    let claims = [
+        claim("group", ClaimType::TextSet, false),
+        claim("sub", ClaimType::Text, true),
+    ];
     assert_eq!(two.claims, claims);
     assert_eq!(bundle.issuer("https://two.example/"), None);
 }
@@ -87,7 +101,10 @@ fn names_oidc_types_as_the_identity_crate_does() {
         let content = "issuer = \"https://two.example\"\nprovider = \"oidc\"\n";
         let bundle = load(&[(&format!("issuers/{name}.toml"), Some(content))])
             .unwrap_or_else(|invalid| panic!("{invalid}"));
-        let ours = bundle.issuer("https://two.example").expect("it is there").entity_type();
+        let ours = bundle
+            .issuer("https://two.example")
+            .expect("it is there")
+            .entity_type();
         assert_eq!(ours, vouchsafe_identity::providers::oidc::entity_type(name));
     }
 }
@@ -96,25 +113,43 @@ fn names_oidc_types_as_the_identity_crate_does() {
 fn bounds_the_numbers_of_an_issuer_on_both_sides() {
     let seconds = |lines: &str| {
         issuer(lines).map(|issuer| {
-            [issuer.leeway_seconds, issuer.keys_max_age_seconds, issuer.max_token_age_seconds]
+            [
+                issuer.leeway_seconds,
+                issuer.keys_max_age_seconds,
+                issuer.max_token_age_seconds,
+            ]
         })
     };
-    let at = |column: usize, what: &str| {
-        Err(vec![format!("issuers/github.toml:3:{column}: {what}")])
-    };
+    let at =
+        |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
     assert_eq!(seconds("leeway = \"0s\""), Ok([0, 300, 600]));
     assert_eq!(seconds("leeway = \"60s\""), Ok([60, 300, 600]));
-    assert_eq!(seconds("leeway = \"61s\""), at(10, "`leeway` must be 0 to 60, not 61"));
+    assert_eq!(
+        seconds("leeway = \"61s\""),
+        at(10, "`leeway` must be 0 to 60, not 61")
+    );
     assert_eq!(seconds("keys_max_age = \"30s\""), Ok([30, 30, 600]));
     assert_eq!(seconds("keys_max_age = \"1h\""), Ok([30, 3600, 600]));
     let keys = "`keys_max_age` must be 30 to 3600, not";
-    assert_eq!(seconds("keys_max_age = \"29s\""), at(16, &format!("{keys} 29")));
-    assert_eq!(seconds("keys_max_age = \"3601s\""), at(16, &format!("{keys} 3601")));
+    assert_eq!(
+        seconds("keys_max_age = \"29s\""),
+        at(16, &format!("{keys} 29"))
+    );
+    assert_eq!(
+        seconds("keys_max_age = \"3601s\""),
+        at(16, &format!("{keys} 3601"))
+    );
     assert_eq!(seconds("max_token_age = \"1s\""), Ok([30, 300, 1]));
     assert_eq!(seconds("max_token_age = \"24h\""), Ok([30, 300, 86_400]));
     let age = "`max_token_age` must be 1 to 86400, not";
-    assert_eq!(seconds("max_token_age = \"0s\""), at(17, &format!("{age} 0")));
-    assert_eq!(seconds("max_token_age = \"86401s\""), at(17, &format!("{age} 86401")));
+    assert_eq!(
+        seconds("max_token_age = \"0s\""),
+        at(17, &format!("{age} 0"))
+    );
+    assert_eq!(
+        seconds("max_token_age = \"86401s\""),
+        at(17, &format!("{age} 86401"))
+    );
     let vague = "`leeway` is not a duration such as `30s`, `10m` or `1h`: `soon`";
     assert_eq!(seconds("leeway = \"soon\""), at(10, vague));
 }
@@ -122,20 +157,39 @@ fn bounds_the_numbers_of_an_issuer_on_both_sides() {
 #[test]
 fn refuses_issuer_files_that_say_something_wrong() {
     let wrong = |lines: &str, expected: &str| {
-        assert_eq!(issuer(lines), Err(vec![format!("issuers/github.toml:3:{expected}")]), "{lines}");
+        assert_eq!(
+            issuer(lines),
+            Err(vec![format!("issuers/github.toml:3:{expected}")]),
+            "{lines}"
+        );
     };
     wrong("audiences = []", "13: `audiences` is empty");
     wrong("audiences = [\"\"]", "13: `audiences` is empty");
     wrong("audiences = [\"a\", \"a\"]", "13: `a` is listed twice");
     wrong("algorithms = []", "14: `algorithms` is empty");
-    wrong("algorithms = [\"HS256\"]", "14: `HS256` is not one of `RS256`, `ES256`, `EdDSA`");
-    wrong("algorithms = [\"none\"]", "14: `none` is not one of `RS256`, `ES256`, `EdDSA`");
-    wrong("subject = \"a{b\"", "11: `subject` is not a template of text and `{claim}` placeholders");
-    wrong("subject = \"ab\"", "11: `subject` is not a template of text and `{claim}` placeholders");
+    wrong(
+        "algorithms = [\"HS256\"]",
+        "14: `HS256` is not one of `RS256`, `ES256`, `EdDSA`",
+    );
+    wrong(
+        "algorithms = [\"none\"]",
+        "14: `none` is not one of `RS256`, `ES256`, `EdDSA`",
+    );
+    wrong(
+        "subject = \"a{b\"",
+        "11: `subject` is not a template of text and `{claim}` placeholders",
+    );
+    wrong(
+        "subject = \"ab\"",
+        "11: `subject` is not a template of text and `{claim}` placeholders",
+    );
     let keys = "`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`";
     wrong("keys = {}", &format!("8: {keys}"));
     wrong("keys = { discovery = false }", &format!("8: {keys}"));
-    wrong("keys = { discovery = true, jwks_uri = \"https://idp.example/k\" }", &format!("8: {keys}"));
+    wrong(
+        "keys = { discovery = true, jwks_uri = \"https://idp.example/k\" }",
+        &format!("8: {keys}"),
+    );
     wrong("keys = { pinned = \"keys.json\" }", &format!("8: {keys}"));
     wrong(
         "keys = { jwks_uri = \"http://idp.example/k\" }",
@@ -156,34 +210,48 @@ fn refuses_issuers_that_nobody_may_trust() {
     check(
         path,
         &other("https://broker.example"),
-        &[&format!("issuers/other.toml:1:10: `https://broker.example` {ours}")],
+        &[&format!(
+            "issuers/other.toml:1:10: `https://broker.example` {ours}"
+        )],
     );
     check(
         path,
         &other("https://broker.example/"),
-        &[&format!("issuers/other.toml:1:10: `https://broker.example/` {ours}")],
+        &[&format!(
+            "issuers/other.toml:1:10: `https://broker.example/` {ours}"
+        )],
     );
     check(
         path,
         &other("http://127.0.0.1:7000"),
-        &["issuers/other.toml:1:10: `issuer` must be https; http is for loopback in files marked \
-           `development = true`"],
+        &[
+            "issuers/other.toml:1:10: `issuer` must be https; http is for loopback in files marked \
+           `development = true`",
+        ],
     );
-    check(path, &format!("{}development = true\n", other("http://127.0.0.1:7000")), &[]);
+    check(
+        path,
+        &format!("{}development = true\n", other("http://127.0.0.1:7000")),
+        &[],
+    );
     check(
         path,
         &other("https://idp.example"),
-        &["issuers/other.toml: issuer `https://idp.example` is already defined in \
-           `issuers/github.toml`"],
+        &[
+            "issuers/other.toml: issuer `https://idp.example` is already defined in \
+           `issuers/github.toml`",
+        ],
     );
     check(
         path,
         &of("https://two.example", "gitlab"),
         &["issuers/other.toml:2:12: `gitlab` is not a provider; known are `github` and `oidc`"],
     );
-    check("issuers/Other.toml", &other("https://two.example"), &[
-        "issuers/Other.toml: names here are 1 to 128 characters of `a-z`, `0-9` and `-`",
-    ]);
+    check(
+        "issuers/Other.toml",
+        &other("https://two.example"),
+        &["issuers/Other.toml: names here are 1 to 128 characters of `a-z`, `0-9` and `-`"],
+    );
 }
 
 #[test]
@@ -191,7 +259,10 @@ fn trusts_a_development_issuer_in_development_only() {
     let dev = format!("{}development = true\n", GITHUB.replace("idp.", "dev."));
     let files = files(&[("issuers/dev.toml", Some(&dev))]);
     for development in [false, true] {
-        let environment = Environment { development, ..environment() };
+        let environment = Environment {
+            development,
+            ..environment()
+        };
         let bundle = Bundle::load(&files, &environment).expect("the bundle loads");
         assert_eq!(bundle.issuer("https://dev.example").is_some(), development);
         assert_eq!(bundle.issuers().count(), if development { 2 } else { 1 });
@@ -207,25 +278,47 @@ fn reads_pinned_keys_from_a_file_beside_the_issuer() {
         let mut changes = vec![("issuers/github.toml", Some(content.as_str()))];
         changes.extend(extra);
         match load(&changes) {
-            Ok(bundle) => Ok(bundle.issuer("https://idp.example").expect("there").keys.clone()),
+            Ok(bundle) => Ok(bundle
+                .issuer("https://idp.example")
+                .expect("there")
+                .keys
+                .clone()),
             Err(invalid) => Err(invalid.to_string()),
         }
     };
     let file = |content| [("issuers/keys.json", Some(content))];
-    let expected = PinnedKeys { document: keys.to_owned(), expires: NOW };
-    assert_eq!(pinned("2027-01-01", &file(keys)), Ok(KeySource::Pinned(expected.clone())));
-    assert_eq!(pinned("2027-01-01T00:00:00Z", &file(keys)), Ok(KeySource::Pinned(expected)));
+    let expected = PinnedKeys {
+        document: keys.to_owned(),
+        expires: NOW,
+    };
+    assert_eq!(
+        pinned("2027-01-01", &file(keys)),
+        Ok(KeySource::Pinned(expected.clone()))
+    );
+    assert_eq!(
+        pinned("2027-01-01T00:00:00Z", &file(keys)),
+        Ok(KeySource::Pinned(expected))
+    );
     let err = |text: &str| Err(text.to_owned());
-    assert_eq!(pinned("2027-01-01", &[]), err("issuers/keys.json: the file is missing"));
+    assert_eq!(
+        pinned("2027-01-01", &[]),
+        err("issuers/keys.json: the file is missing")
+    );
     let not_jwks = "issuers/keys.json: the pinned keys are not a JSON Web Key Set";
     assert_eq!(pinned("2027-01-01", &file("{\"keys\":[]}")), err(not_jwks));
     assert_eq!(pinned("2027-01-01", &file("[]")), err(not_jwks));
     assert_eq!(
         pinned("soon", &file(keys)),
-        err("issuers/github.toml:3:44: `expires` is not a date such as `2027-01-01` or \
-             `2027-01-01T00:00:00Z`")
+        err(
+            "issuers/github.toml:3:42: `expires` is not a date such as `2027-01-01` or \
+             `2027-01-01T00:00:00Z`"
+        )
     );
-    check("issuers/keys.json", keys, &["issuers/keys.json: not a file that a bundle has"]);
+    check(
+        "issuers/keys.json",
+        keys,
+        &["issuers/keys.json: not a file that a bundle has"],
+    );
 }
 
 #[test]
@@ -248,14 +341,20 @@ fn fills_in_the_defaults_of_an_audience() {
 fn keeps_lifetimes_within_each_other_and_the_epoch() {
     let lifetimes = |lines: &str| {
         audience(lines).map(|audience| {
-            (audience.default_lifetime_seconds, audience.max_lifetime_seconds)
+            (
+                audience.default_lifetime_seconds,
+                audience.max_lifetime_seconds,
+            )
         })
     };
     let at = |place: &str, what: &str| Err(vec![format!("audiences/api.toml:{place}: {what}")]);
     assert_eq!(lifetimes("max_lifetime = \"59m\""), Ok((300, 3540)));
     assert_eq!(
         lifetimes("max_lifetime = \"3541s\""),
-        at("2:16", "`max_lifetime` of 3541 s is over 3540 s, the signing epoch less 60 s")
+        at(
+            "2:16",
+            "`max_lifetime` of 3541 s is over 3540 s, the signing epoch less 60 s"
+        )
     );
     assert_eq!(lifetimes("max_lifetime = \"1s\""), Ok((1, 1)));
     assert_eq!(
@@ -268,7 +367,10 @@ fn keeps_lifetimes_within_each_other_and_the_epoch() {
     assert_eq!(lifetimes("default_lifetime = \"15m\""), Ok((900, 900)));
     assert_eq!(
         lifetimes("default_lifetime = \"901s\""),
-        at("2:20", "`default_lifetime` of 901 s is over `max_lifetime` of 900 s")
+        at(
+            "2:20",
+            "`default_lifetime` of 901 s is over `max_lifetime` of 900 s"
+        )
     );
 }
 
@@ -278,28 +380,70 @@ fn refuses_audience_files_that_say_something_wrong() {
         let expected = Err(vec![format!("audiences/api.toml:{expected}")]);
         assert_eq!(audience(lines), expected, "{lines}");
     };
-    assert_eq!(audience("tier = \"hsm\"\nalgorithm = \"RS256\"").map(|a| a.tier), Ok(Tier::Hsm));
-    assert_eq!(audience("algorithm = \"EdDSA\"").map(|a| a.algorithm), Ok("EdDSA".to_owned()));
-    wrong("algorithm = \"RS256\"", "2:13: algorithm `RS256` is for tier `hsm` only");
-    wrong("algorithm = \"HS256\"", "2:13: `HS256` is not one of `EdDSA`, `ES256`, `RS256`");
-    wrong("scopes = [\"a b\"]", "2:10: scope `a b` is not an RFC 6749 §3.3 scope token of at most 256 bytes");
-    wrong("scopes = [\"\"]", "2:10: scope `` is not an RFC 6749 §3.3 scope token of at most 256 bytes");
-    wrong("scopes = [\"a\", \"b\", \"a\"]", "2:10: `a` is listed twice");
-    wrong("claims = [\"repo\"]", " claim `repo` is not an attribute of any trusted issuer's principal");
-    for claim in ["sub", "client_id", "scope", "act", "may_act", "cnf", "iss", "exp"] {
+    assert_eq!(
+        audience("tier = \"hsm\"\nalgorithm = \"RS256\"").map(|a| a.tier),
+        Ok(Tier::Hsm)
+    );
+    assert_eq!(
+        audience("algorithm = \"EdDSA\"").map(|a| a.algorithm),
+        Ok("EdDSA".to_owned())
+    );
+    wrong(
+        "algorithm = \"RS256\"",
+        "2:13: algorithm `RS256` is for tier `hsm` only",
+    );
+    wrong(
+        "algorithm = \"HS256\"",
+        "2:13: `HS256` is not one of `EdDSA`, `ES256`, `RS256`",
+    );
+    wrong(
+        "scopes = [\"a b\"]",
+        "2:10: scope `a b` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
+    );
+    wrong(
+        "scopes = [\"\"]",
+        "2:10: scope `` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
+    );
+    wrong(
+        "scopes = [\"a\", \"b\", \"a\"]",
+        "2:10: `a` is listed twice",
+    );
+    wrong(
+        "claims = [\"repo\"]",
+        " claim `repo` is not an attribute of any trusted issuer's principal",
+    );
+    for claim in [
+        "sub",
+        "client_id",
+        "scope",
+        "act",
+        "may_act",
+        "cnf",
+        "iss",
+        "exp",
+    ] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
             &format!("2:10: claim `{claim}` cannot be declared here: it has a meaning of its own"),
         );
     }
-    check("audiences/two.toml", API, &[
-        "audiences/two.toml: audience `https://api.example` is already defined in \
+    check(
+        "audiences/two.toml",
+        API,
+        &[
+            "audiences/two.toml: audience `https://api.example` is already defined in \
          `audiences/api.toml`",
-    ]);
-    let many: Vec<String> = (0..=SCOPES_PER_AUDIENCE_MAX).map(|n| format!("\"s{n}\"")).collect();
+        ],
+    );
+    let many: Vec<String> = (0..=SCOPES_PER_AUDIENCE_MAX)
+        .map(|n| format!("\"s{n}\""))
+        .collect();
     let list = |count: usize| format!("scopes = [{}]", many[..count].join(","));
     assert!(audience(&list(SCOPES_PER_AUDIENCE_MAX)).is_ok());
-    wrong(&list(SCOPES_PER_AUDIENCE_MAX + 1), "2:10: `scopes` has over 256 entries");
+    wrong(
+        &list(SCOPES_PER_AUDIENCE_MAX + 1),
+        "2:10: `scopes` has over 256 entries",
+    );
 }
 
 #[test]
@@ -317,17 +461,34 @@ fn refuses_unknown_files_keys_and_values() {
     ] {
         check(path, "", &[&format!("{path}: {unknown}")]);
     }
-    check("bundle.toml", "name = \"a\"\nversion = \"1\"\nowner = \"b\"\n", &[
-        "bundle.toml:3:1: unknown field `owner`, expected `name` or `version`",
-    ]);
-    check("bundle.toml", "name = \"\"\nversion = \"1\"\n", &["bundle.toml: `name` is empty"]);
-    check("bundle.toml", "name = \"a\"\n", &["bundle.toml:1:1: missing field `version`"]);
-    check("audiences/api.toml", &format!("{API}lifetime = \"5m\"\n"), &[
-        "audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
+    check(
+        "bundle.toml",
+        "name = \"a\"\nversion = \"1\"\nowner = \"b\"\n",
+        &["bundle.toml:3:1: unknown field `owner`, expected `name` or `version`"],
+    );
+    check(
+        "bundle.toml",
+        "name = \"\"\nversion = \"1\"\n",
+        &["bundle.toml: `name` is empty"],
+    );
+    check(
+        "bundle.toml",
+        "name = \"a\"\n",
+        &["bundle.toml:1:1: missing field `version`"],
+    );
+    check(
+        "audiences/api.toml",
+        &format!("{API}lifetime = \"5m\"\n"),
+        &[
+            "audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
          `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `claims`, `replay`, \
          `outlive_subject`",
-    ]);
-    assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
+        ],
+    );
+    assert_eq!(
+        found_all(&[("bundle.toml", None)]),
+        ["bundle.toml: the file is missing"]
+    );
     assert_eq!(
         found_all(&[("schema.cedarschema", None)]),
         ["schema.cedarschema: the file is missing"]
@@ -337,7 +498,10 @@ fn refuses_unknown_files_keys_and_values() {
 #[test]
 fn finds_everything_that_is_wrong_at_once() {
     let found = found_all(&[
-        ("issuers/github.toml", Some(&format!("{GITHUB}leeway = \"61s\"\nalgorithms = []\n"))),
+        (
+            "issuers/github.toml",
+            Some(&format!("{GITHUB}leeway = \"61s\"\nalgorithms = []\n")),
+        ),
         ("audiences/api.toml", Some("id = \"\"\n")),
         ("README.md", Some("")),
     ]);
@@ -355,26 +519,50 @@ fn finds_everything_that_is_wrong_at_once() {
 #[test]
 fn validates_rules_strictly_and_says_where() {
     let path = "rules/api.cedar";
-    let misspelt = PERMIT.replace("[\"read\"].containsAll(context.scopes)", "principal.repo == \"a\"");
-    check(path, &misspelt, &[
-        "rules/api.cedar:6:10: for policy `api`, attribute `repo` for entity type \
-         GitHub::Workflow not found",
-    ]);
-    let found = found(path, "@id(\"a\")\npermit (principal, action, resource when true;\n");
+    let misspelt = PERMIT.replace(
+        "[\"read\"].containsAll(context.scopes)",
+        "principal.repo == \"a\"",
+    );
+    check(
+        path,
+        &misspelt,
+        &[
+            "rules/api.cedar:6:10: for policy `api`, attribute `repo` on entity type \
+         `GitHub::Workflow` not found",
+        ],
+    );
+    let found = found(
+        path,
+        "@id(\"a\")\npermit (principal, action, resource when true;\n",
+    );
     assert_eq!(found, ["rules/api.cedar:2:38: unexpected token `when`"]);
     let unnamed = PERMIT.replace("@id(\"api\")\n", "// intent\n");
-    check(path, &unnamed, &["rules/api.cedar:2:1: the rule has no `@id(\"…\")`"]);
-    check(path, &PERMIT.replace("\"api\"", "\"Api\""), &[
-        "rules/api.cedar:1:1: the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, \
+    check(
+        path,
+        &unnamed,
+        &["rules/api.cedar:2:1: the rule has no `@id(\"…\")`"],
+    );
+    check(
+        path,
+        &PERMIT.replace("\"api\"", "\"Api\""),
+        &[
+            "rules/api.cedar:1:1: the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, \
          not `Api`",
-    ]);
-    check("rules/two.cedar", PERMIT, &[
-        "rules/two.cedar:1:1: rule `api` is already defined in `rules/api.cedar`",
-    ]);
-    check(path, "@id(\"a\")\npermit (principal == ?principal, action, resource);\n", &[
-        "rules/api.cedar:1:1: templates are not supported yet: write a rule without `?principal` \
+        ],
+    );
+    check(
+        "rules/two.cedar",
+        PERMIT,
+        &["rules/two.cedar:1:1: rule `api` is already defined in `rules/api.cedar`"],
+    );
+    check(
+        path,
+        "@id(\"a\")\npermit (principal == ?principal, action, resource);\n",
+        &[
+            "rules/api.cedar:1:1: templates are not supported yet: write a rule without `?principal` \
          and `?resource`",
-    ]);
+        ],
+    );
 }
 
 #[test]
@@ -394,15 +582,31 @@ fn wants_every_permit_to_name_an_issuer() {
         problem: Problem::PermitWithoutIssuer("a".to_owned()),
     }]);
     assert_eq!(wants("principal", "permit", &[]), refused);
-    assert_eq!(wants("principal is GitHub::Workflow", "permit", &[]), refused);
+    assert_eq!(
+        wants("principal is GitHub::Workflow", "permit", &[]),
+        refused
+    );
     assert_eq!(wants("principal is GitHub::Workflow", "forbid", &[]), None);
-    assert_eq!(wants("principal in Issuer::\"github\"", "permit", &[]), None);
-    assert_eq!(wants("principal is GitHub::Workflow in Issuer::\"github\"", "permit", &[]), None);
+    assert_eq!(
+        wants("principal in Issuer::\"github\"", "permit", &[]),
+        None
+    );
+    assert_eq!(
+        wants(
+            "principal is GitHub::Workflow in Issuer::\"github\"",
+            "permit",
+            &[]
+        ),
+        None
+    );
     // An id alone is enough only while it can be of one issuer alone.
     let one = "principal == GitHub::Workflow::\"repo:a/b:ref:refs/heads/main\"";
     assert_eq!(wants(one, "permit", &[]), None);
     let ghes = GITHUB.replace("idp.example", "ghes.example");
-    assert_eq!(wants(one, "permit", &[("issuers/ghes.toml", Some(&ghes))]), refused);
+    assert_eq!(
+        wants(one, "permit", &[("issuers/ghes.toml", Some(&ghes))]),
+        refused
+    );
 }
 
 #[test]
@@ -435,9 +639,15 @@ fn refuses_a_schema_that_decisions_do_not_fit() {
         let found = of(from, to);
         let prefix = "schema.cedarschema: the context of action `issue` does not fit what a \
                       decision gives: ";
-        assert!(found.len() == 1 && found[0].starts_with(prefix), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(prefix),
+            "{found:?}"
+        );
     }
-    assert_eq!(of("ref: String", "ref String"), ["schema.cedarschema:7:9: unexpected token `String`"]);
+    assert_eq!(
+        of("ref: String", "ref String"),
+        ["schema.cedarschema:7:9: error parsing schema: unexpected token `String`"]
+    );
 }
 
 #[test]
@@ -445,19 +655,30 @@ fn gives_each_oidc_issuer_a_type_of_its_own() {
     let oidc = |host: &str| format!("issuer = \"https://{host}.example\"\nprovider = \"oidc\"\n");
     let (one, two) = (oidc("one"), oidc("two"));
     assert_eq!(
-        found_all(&[("issuers/a-b.toml", Some(&one)), ("issuers/a--b.toml", Some(&two))]),
+        found_all(&[
+            ("issuers/a-b.toml", Some(&one)),
+            ("issuers/a--b.toml", Some(&two))
+        ]),
         ["issuers/a-b.toml: issuers `a--b` and `a-b` would both be the entity type `Oidc::AB`"]
     );
     for name in ["issuer", "string", "set", "-"] {
         let path = format!("issuers/{name}.toml");
-        check(&path, &one, &[&format!(
-            "{path}: the file's name does not make an entity type; give the issuer another name"
-        )]);
+        check(
+            &path,
+            &one,
+            &[&format!(
+                "{path}: the file's name does not make an entity type; give the issuer another name"
+            )],
+        );
     }
     let reserved = format!("{one}claims = {{ exp = {{ type = \"integer\" }} }}\n");
-    check("issuers/one.toml", &reserved, &[
-        "issuers/one.toml:3:10: claim `exp` cannot be declared here: it has a meaning of its own",
-    ]);
+    check(
+        "issuers/one.toml",
+        &reserved,
+        &[
+            "issuers/one.toml:3:10: claim `exp` cannot be declared here: it has a meaning of its own",
+        ],
+    );
 }
 
 #[test]
@@ -465,44 +686,83 @@ fn names_a_bundle_by_its_paths_and_contents_alone() {
     let whole = files(&[]).digest();
     assert_eq!(whole.len(), 64);
     assert_eq!(files(&[]).digest(), whole);
-    let moved = files(&[("rules/api.cedar", None), ("rules/apis.cedar", Some(PERMIT))]);
+    let moved = files(&[
+        ("rules/api.cedar", None),
+        ("rules/apis.cedar", Some(PERMIT)),
+    ]);
     assert_ne!(moved.digest(), whole);
-    assert_ne!(files(&[("rules/api.cedar", Some(&format!("{PERMIT} ")))]).digest(), whole);
+    assert_ne!(
+        files(&[("rules/api.cedar", Some(&format!("{PERMIT} ")))]).digest(),
+        whole
+    );
     assert_ne!(files(&[("tests/github.toml", Some(""))]).digest(), whole);
     // Without lengths these two would be the same bytes.
     let of = |path: &str, content: &str| {
         let mut files = BundleFiles::default();
-        files.add(path, content.into()).expect("it is within the limits");
+        files
+            .add(path, content.into())
+            .expect("it is within the limits");
         files.digest()
     };
     assert_ne!(of("ab", "c"), of("a", "bc"));
     // Recomputed by hand: SHA-256 of 0…01 `a` 0…02 `bc`.
-    assert_eq!(of("a", "bc"), "3fafa1cf2f19a7c1129beb20cf0983f73a489a221fc0dd2f16d1be292d089205");
+    assert_eq!(
+        of("a", "bc"),
+        "3fafa1cf2f19a7c1129beb20cf0983f73a489a221fc0dd2f16d1be292d089205"
+    );
 }
 
 #[test]
 fn bounds_files_on_both_sides() {
     let mut files = BundleFiles::default();
-    let mut add = |path: &str, bytes: usize| files.add(path, vec![b' '; bytes]).map_err(|f| f.problem);
+    let mut add =
+        |path: &str, bytes: usize| files.add(path, vec![b' '; bytes]).map_err(|f| f.problem);
     assert_eq!(add("large", FILE_BYTES_MAX), Ok(()));
-    assert_eq!(add("larger", FILE_BYTES_MAX + 1), Err(Problem::FileTooLarge { bytes_max: FILE_BYTES_MAX }));
+    assert_eq!(
+        add("larger", FILE_BYTES_MAX + 1),
+        Err(Problem::FileTooLarge {
+            bytes_max: FILE_BYTES_MAX
+        })
+    );
     for index in 1..BUNDLE_BYTES_MAX / FILE_BYTES_MAX {
         assert_eq!(add(&format!("large-{index}"), FILE_BYTES_MAX), Ok(()));
     }
     assert_eq!(add("empty", 0), Ok(()));
-    assert_eq!(add("drop", 1), Err(Problem::BundleTooLarge { bytes_max: BUNDLE_BYTES_MAX }));
+    assert_eq!(
+        add("drop", 1),
+        Err(Problem::BundleTooLarge {
+            bytes_max: BUNDLE_BYTES_MAX
+        })
+    );
     let mut files = BundleFiles::default();
     for index in 0..FILES_MAX {
-        files.add(&index.to_string(), Vec::new()).expect("it is within the limits");
+        files
+            .add(&index.to_string(), Vec::new())
+            .expect("it is within the limits");
     }
-    let more = files.add("more", Vec::new()).map_err(|finding| finding.problem);
-    assert_eq!(more, Err(Problem::FilesTooMany { files_max: FILES_MAX }));
+    let more = files
+        .add("more", Vec::new())
+        .map_err(|finding| finding.problem);
+    assert_eq!(
+        more,
+        Err(Problem::FilesTooMany {
+            files_max: FILES_MAX
+        })
+    );
 }
 
 #[test]
 fn refuses_paths_that_no_bundle_has() {
-    let add = |path: &str| BundleFiles::default().add(path, Vec::new()).map_err(|f| f.problem);
-    let invalid = || Err(Problem::PathInvalid { bytes_max: PATH_BYTES_MAX });
+    let add = |path: &str| {
+        BundleFiles::default()
+            .add(path, Vec::new())
+            .map_err(|f| f.problem)
+    };
+    let invalid = || {
+        Err(Problem::PathInvalid {
+            bytes_max: PATH_BYTES_MAX,
+        })
+    };
     assert_eq!(add(&"a".repeat(PATH_BYTES_MAX)), Ok(()));
     assert_eq!(add(&"a".repeat(PATH_BYTES_MAX + 1)), invalid());
     for path in ["", "/a", "a/", "a//b", "a\\b", "a\nb", "a\0"] {

@@ -6,13 +6,19 @@ use vouchsafe_policy::{
 };
 
 fn decide(bundle: &Bundle, principal: &Principal, request: &TokenRequest) -> Decision {
-    bundle.decide(principal, request, NOW).unwrap_or_else(|error| panic!("{error}"))
+    bundle
+        .decide(principal, request, NOW)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Effect, determining rules and erring rules of the standard request under `rules`.
 fn outcome(rules: &str) -> (Effect, Vec<String>, Vec<String>) {
     let decision = decide(&with_rules(rules), &principal(), &request());
-    (decision.effect, decision.determining_rules, decision.erring_rules)
+    (
+        decision.effect,
+        decision.determining_rules,
+        decision.erring_rules,
+    )
 }
 
 fn ids(ids: &[&str]) -> Vec<String> {
@@ -25,15 +31,24 @@ const OVERFLOW: &str = "9223372036854775807 + context.requested_lifetime_seconds
 #[test]
 fn denies_where_no_rule_permits() {
     assert_eq!(outcome(""), (Effect::Deny, vec![], vec![]));
-    let other_scope = TokenRequest { scopes: ids(&["write"]), ..request() };
+    let other_scope = TokenRequest {
+        scopes: ids(&["write"]),
+        ..request()
+    };
     let decision = decide(&with_rules(PERMIT), &principal(), &other_scope);
-    assert_eq!((decision.effect, decision.determining_rules), (Effect::Deny, vec![]));
+    assert_eq!(
+        (decision.effect, decision.determining_rules),
+        (Effect::Deny, vec![])
+    );
 }
 
 #[test]
 fn permits_by_every_rule_that_matches_and_names_them_sorted() {
     let rules = format!("{}\n{PERMIT}", PERMIT.replace("\"api\"", "\"zz-api\""));
-    assert_eq!(outcome(&rules), (Effect::Permit, ids(&["api", "zz-api"]), vec![]));
+    assert_eq!(
+        outcome(&rules),
+        (Effect::Permit, ids(&["api", "zz-api"]), vec![])
+    );
 }
 
 #[test]
@@ -54,15 +69,24 @@ fn permits_by_another_rule_beside_a_permit_that_errs() {
         .replace("[\"read\"].containsAll(context.scopes)", OVERFLOW)
         .replace("\"api\"", "\"errs\"");
     let rules = format!("{PERMIT}\n{errs}");
-    assert_eq!(outcome(&rules), (Effect::Permit, ids(&["api"]), ids(&["errs"])));
+    assert_eq!(
+        outcome(&rules),
+        (Effect::Permit, ids(&["api"]), ids(&["errs"]))
+    );
 }
 
 #[test]
 fn denies_by_a_forbid_that_errs_which_cedar_itself_would_skip() {
     let errs = format!("@id(\"errs\") forbid (principal, action, resource) when {{ {OVERFLOW} }};");
     let rules = format!("{PERMIT}\n{errs}");
-    assert_eq!(outcome(&rules), (Effect::Deny, ids(&["errs"]), ids(&["errs"])));
-    assert_eq!(outcome(&errs), (Effect::Deny, ids(&["errs"]), ids(&["errs"])));
+    assert_eq!(
+        outcome(&rules),
+        (Effect::Deny, ids(&["errs"]), ids(&["errs"]))
+    );
+    assert_eq!(
+        outcome(&errs),
+        (Effect::Deny, ids(&["errs"]), ids(&["errs"]))
+    );
 }
 
 #[test]
@@ -71,44 +95,80 @@ fn names_matching_and_erring_forbids_together() {
         "@id(\"errs\") forbid (principal, action, resource) when {{ {OVERFLOW} }};
          @id(\"never\") forbid (principal, action, resource);"
     );
-    assert_eq!(outcome(&rules), (Effect::Deny, ids(&["errs", "never"]), ids(&["errs"])));
+    assert_eq!(
+        outcome(&rules),
+        (Effect::Deny, ids(&["errs", "never"]), ids(&["errs"]))
+    );
 }
 
 #[test]
 fn denies_the_same_claims_from_another_issuer_of_the_same_provider() {
     let ghes = GITHUB.replace("idp.example", "ghes.example");
     let bundle = load(&[("issuers/ghes.toml", Some(&ghes))]).expect("the bundle loads");
-    assert_eq!(decide(&bundle, &principal(), &request()).effect, Effect::Permit);
-    let other = Principal { issuer_name: "ghes".to_owned(), ..principal() };
+    assert_eq!(
+        decide(&bundle, &principal(), &request()).effect,
+        Effect::Permit
+    );
+    let other = Principal {
+        issuer_name: "ghes".to_owned(),
+        ..principal()
+    };
     assert_eq!(decide(&bundle, &other, &request()).effect, Effect::Deny);
 }
 
 #[test]
 fn gives_rules_the_whole_context() {
-    let when = |condition: &str| {
-        PERMIT.replace("[\"read\"].containsAll(context.scopes)", condition)
-    };
+    let when =
+        |condition: &str| PERMIT.replace("[\"read\"].containsAll(context.scopes)", condition);
     let whole = TokenRequest {
         client_ip: Some("192.0.2.7".to_owned()),
         proof_of_possession: true,
         ..request()
     };
     for (condition, of_whole, of_plain) in [
-        ("context.now == datetime(\"2027-01-01T00:00:00Z\")", Effect::Permit, Effect::Permit),
-        ("context.now < datetime(\"2027-01-01T00:00:00Z\")", Effect::Deny, Effect::Deny),
-        ("context.requested_lifetime_seconds == 300", Effect::Permit, Effect::Permit),
-        ("context.requested_lifetime_seconds < 300", Effect::Deny, Effect::Deny),
+        (
+            "context.now == datetime(\"2027-01-01T00:00:00Z\")",
+            Effect::Permit,
+            Effect::Permit,
+        ),
+        (
+            "context.now < datetime(\"2027-01-01T00:00:00Z\")",
+            Effect::Deny,
+            Effect::Deny,
+        ),
+        (
+            "context.requested_lifetime_seconds == 300",
+            Effect::Permit,
+            Effect::Permit,
+        ),
+        (
+            "context.requested_lifetime_seconds < 300",
+            Effect::Deny,
+            Effect::Deny,
+        ),
         ("context.proof_of_possession", Effect::Permit, Effect::Deny),
         (
             "context has client_ip && context.client_ip.isInRange(ip(\"192.0.2.0/24\"))",
             Effect::Permit,
             Effect::Deny,
         ),
-        ("context.scopes == [\"read\"]", Effect::Permit, Effect::Permit),
+        (
+            "context.scopes == [\"read\"]",
+            Effect::Permit,
+            Effect::Permit,
+        ),
     ] {
         let bundle = with_rules(&when(condition));
-        assert_eq!(decide(&bundle, &principal(), &whole).effect, of_whole, "{condition}");
-        assert_eq!(decide(&bundle, &principal(), &request()).effect, of_plain, "{condition}");
+        assert_eq!(
+            decide(&bundle, &principal(), &whole).effect,
+            of_whole,
+            "{condition}"
+        );
+        assert_eq!(
+            decide(&bundle, &principal(), &request()).effect,
+            of_plain,
+            "{condition}"
+        );
     }
 }
 
@@ -116,24 +176,54 @@ fn gives_rules_the_whole_context() {
 fn refuses_to_decide_about_attributes_that_do_not_fit_the_schema() {
     let bundle = with_rules(PERMIT);
     let invalid = || {
-        Err(DecideError::AttributesInvalid { entity_type: "GitHub::Workflow".to_owned() })
+        Err(DecideError::AttributesInvalid {
+            entity_type: "GitHub::Workflow".to_owned(),
+        })
     };
     let with = |more: Attribute| {
         let mut principal = principal();
         principal.attributes.push(more);
-        bundle.decide(&principal, &request(), NOW).map(|decision| decision.effect)
+        bundle
+            .decide(&principal, &request(), NOW)
+            .map(|decision| decision.effect)
     };
-    let value = |name: &str, value| Attribute { name: name.to_owned(), value };
-    assert_eq!(with(value("run", AttributeValue::Integer(7))), Ok(Effect::Permit));
-    assert_eq!(with(value("ref_protected", AttributeValue::Boolean(true))), Ok(Effect::Permit));
-    assert_eq!(with(value("teams", AttributeValue::TextSet(ids(&["a", "a"])))), Ok(Effect::Permit));
-    assert_eq!(with(value("teams", AttributeValue::TextSet(vec![]))), Ok(Effect::Permit));
+    let value = |name: &str, value| Attribute {
+        name: name.to_owned(),
+        value,
+    };
+    assert_eq!(
+        with(value("run", AttributeValue::Integer(7))),
+        Ok(Effect::Permit)
+    );
+    assert_eq!(
+        with(value("ref_protected", AttributeValue::Boolean(true))),
+        Ok(Effect::Permit)
+    );
+    assert_eq!(
+        with(value("teams", AttributeValue::TextSet(ids(&["a", "a"])))),
+        Ok(Effect::Permit)
+    );
+    assert_eq!(
+        with(value("teams", AttributeValue::TextSet(vec![]))),
+        Ok(Effect::Permit)
+    );
     assert_eq!(with(text("run", "7")), invalid());
     assert_eq!(with(text("unknown", "7")), invalid());
-    assert_eq!(with(text("ref", "refs/heads/main")), invalid(), "given twice");
+    assert_eq!(
+        with(text("ref", "refs/heads/main")),
+        invalid(),
+        "given twice"
+    );
     let mut incomplete = principal();
-    incomplete.attributes.retain(|attribute| attribute.name != "ref");
-    assert_eq!(bundle.decide(&incomplete, &request(), NOW).map(|d| d.effect), invalid());
+    incomplete
+        .attributes
+        .retain(|attribute| attribute.name != "ref");
+    assert_eq!(
+        bundle
+            .decide(&incomplete, &request(), NOW)
+            .map(|d| d.effect),
+        invalid()
+    );
 }
 
 #[test]
@@ -142,23 +232,46 @@ fn refuses_to_decide_about_what_the_bundle_does_not_have() {
     let check = |principal: &Principal, request: &TokenRequest, now, expected: DecideError| {
         assert_eq!(bundle.decide(principal, request, now), Err(expected));
     };
-    let stranger = Principal { issuer_name: "ghes".to_owned(), ..principal() };
+    let stranger = Principal {
+        issuer_name: "ghes".to_owned(),
+        ..principal()
+    };
     check(&stranger, &request(), NOW, DecideError::IssuerUnknown);
-    let mistyped = Principal { entity_type: "Oidc::Github".to_owned(), ..principal() };
+    let mistyped = Principal {
+        entity_type: "Oidc::Github".to_owned(),
+        ..principal()
+    };
     let mismatch = DecideError::EntityTypeMismatch {
         issuer: "github".to_owned(),
         expected: "GitHub::Workflow".to_owned(),
         found: "Oidc::Github".to_owned(),
     };
     check(&mistyped, &request(), NOW, mismatch);
-    let elsewhere = TokenRequest { audience: "https://api.example/".to_owned(), ..request() };
+    let elsewhere = TokenRequest {
+        audience: "https://api.example/".to_owned(),
+        ..request()
+    };
     check(&principal(), &elsewhere, NOW, DecideError::AudienceUnknown);
-    let nowhere = TokenRequest { client_ip: Some("192.0.2.0/24".to_owned()), ..request() };
+    let nowhere = TokenRequest {
+        client_ip: Some("192.0.2.0/24".to_owned()),
+        ..request()
+    };
     check(&principal(), &nowhere, NOW, DecideError::ClientIpInvalid);
-    let eternal = TokenRequest { requested_lifetime_seconds: 1 << 63, ..request() };
+    let eternal = TokenRequest {
+        requested_lifetime_seconds: 1 << 63,
+        ..request()
+    };
     check(&principal(), &eternal, NOW, DecideError::LifetimeInvalid);
-    check(&principal(), &request(), 253_402_300_800, DecideError::TimeInvalid);
-    let edge = TokenRequest { requested_lifetime_seconds: (1 << 63) - 1, ..request() };
+    check(
+        &principal(),
+        &request(),
+        253_402_300_800,
+        DecideError::TimeInvalid,
+    );
+    let edge = TokenRequest {
+        requested_lifetime_seconds: (1 << 63) - 1,
+        ..request()
+    };
     let decision = bundle.decide(&principal(), &edge, 253_402_300_799);
     assert_eq!(decision.map(|decision| decision.effect), Ok(Effect::Permit));
 }
@@ -172,7 +285,11 @@ fn takes_any_text_as_entity_id_and_attribute() {
             attributes: vec![text("repository_id", id), text("ref", id)],
             ..principal()
         };
-        assert_eq!(decide(&bundle, &odd, &request()).effect, Effect::Permit, "{id:?}");
+        assert_eq!(
+            decide(&bundle, &odd, &request()).effect,
+            Effect::Permit,
+            "{id:?}"
+        );
     }
 }
 
@@ -201,8 +318,14 @@ fn keeps_what_cedar_needs_to_decide_again() {
         .expect("the context fits");
     let entities = Entities::from_json_value(kept["entities"].clone(), Some(&schema))
         .expect("the entities fit");
-    let request = Request::new(uid("principal"), action, uid("resource"), context, Some(&schema))
-        .expect("the request fits");
+    let request = Request::new(
+        uid("principal"),
+        action,
+        uid("resource"),
+        context,
+        Some(&schema),
+    )
+    .expect("the request fits");
     let rules: PolicySet = PERMIT.parse().expect("the rules parse");
     let response = Authorizer::new().is_authorized(&request, &rules, &entities);
     assert_eq!(response.decision(), Cedar::Allow);
@@ -228,7 +351,9 @@ fn leaves_out_no_rule_that_could_match() {
         .enumerate()
         .map(|(index, scope)| format!("@id(\"rule-{index}\") forbid ({scope});"))
         .collect();
-    let expected: Vec<String> = (0..scopes.len()).map(|index| format!("rule-{index}")).collect();
+    let expected: Vec<String> = (0..scopes.len())
+        .map(|index| format!("rule-{index}"))
+        .collect();
     assert_eq!(outcome(&rules.join("\n")), (Effect::Deny, expected, vec![]));
 }
 
@@ -238,7 +363,9 @@ fn keeps_the_rules_of_issuers_and_audiences_apart_whatever_is_asked_first() {
     let other = API.replace("api.example", "other.example");
     let rules = format!(
         "{PERMIT}\n{}",
-        PERMIT.replace("\"api\"", "\"ghes-other\"").replace("\"github\"", "\"ghes\"")
+        PERMIT
+            .replace("\"api\"", "\"ghes-other\"")
+            .replace("\"github\"", "\"ghes\"")
             .replace("https://api.example", "https://other.example")
     );
     let bundle = load(&[
@@ -254,9 +381,18 @@ fn keeps_the_rules_of_issuers_and_audiences_apart_whatever_is_asked_first() {
             ("ghes", "https://api.example", vec![]),
             ("ghes", "https://other.example", ids(&["ghes-other"])),
         ] {
-            let principal = Principal { issuer_name: issuer.to_owned(), ..principal() };
-            let request = TokenRequest { audience: audience.to_owned(), ..request() };
-            assert_eq!(decide(&bundle, &principal, &request).determining_rules, expected);
+            let principal = Principal {
+                issuer_name: issuer.to_owned(),
+                ..principal()
+            };
+            let request = TokenRequest {
+                audience: audience.to_owned(),
+                ..request()
+            };
+            assert_eq!(
+                decide(&bundle, &principal, &request).determining_rules,
+                expected
+            );
         }
     }
 }

@@ -25,13 +25,21 @@ fn decides_every_case_as_it_says() {
     let bundle = default_bundle(true);
     let cases = cases::read(&default_files(), &bundle).expect("every case reads");
     for case in &cases {
-        let decision = case.decide(&bundle).unwrap_or_else(|error| panic!("{}: {error}", case.path));
+        let decision = case
+            .decide(&bundle)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.path));
         assert!(case.is_met_by(&decision), "{}: {decision:?}", case.path);
     }
-    let determining: BTreeSet<&str> =
-        cases.iter().flat_map(|case| &case.rules).map(String::as_str).collect();
+    let determining: BTreeSet<&str> = cases
+        .iter()
+        .flat_map(|case| &case.rules)
+        .map(String::as_str)
+        .collect();
     let rules: BTreeSet<&str> = bundle.rules().iter().map(|rule| rule.id.as_str()).collect();
-    assert_eq!(determining, rules, "every rule is the reason of some case, and no other is named");
+    assert_eq!(
+        determining, rules,
+        "every rule is the reason of some case, and no other is named"
+    );
 }
 
 #[test]
@@ -39,13 +47,22 @@ fn has_an_allow_and_a_deny_case_for_every_rule() {
     let bundle = default_bundle(true);
     let cases = cases::read(&default_files(), &bundle).expect("every case reads");
     for rule in bundle.rules() {
-        for effect in [vouchsafe_policy::Effect::Permit, vouchsafe_policy::Effect::Deny] {
-            let found = cases.iter().any(|case| case.rule == rule.id && case.effect == effect);
+        for effect in [
+            vouchsafe_policy::Effect::Permit,
+            vouchsafe_policy::Effect::Deny,
+        ] {
+            let found = cases
+                .iter()
+                .any(|case| case.rule == rule.id && case.effect == effect);
             assert!(found, "{} has no case of {effect:?}", rule.id);
         }
     }
     for case in &cases {
-        assert!(bundle.rules().iter().any(|rule| rule.id == case.rule), "{}", case.path);
+        assert!(
+            bundle.rules().iter().any(|rule| rule.id == case.rule),
+            "{}",
+            case.path
+        );
     }
 }
 
@@ -57,7 +74,9 @@ fn declares_exactly_the_claims_that_identity_gives() {
         .expect("the schema has the type")
         .iter()
         .map(|(name, attribute)| {
-            let claim_type = attribute.claim_type.expect("only types that a claim can have");
+            let claim_type = attribute
+                .claim_type
+                .expect("only types that a claim can have");
             (name.clone(), (claim_type, attribute.required))
         })
         .collect();
@@ -81,15 +100,24 @@ fn trusts_the_development_issuer_in_development_only() {
     let dev = "http://127.0.0.1:7000";
     assert!(default_bundle(false).issuer(dev).is_none());
     let bundle = default_bundle(true);
-    assert_eq!(bundle.issuer(dev).map(|issuer| issuer.replay), Some(ReplayMode::Allow));
+    assert_eq!(
+        bundle.issuer(dev).map(|issuer| issuer.replay),
+        Some(ReplayMode::Allow)
+    );
     let github = bundle.issuer("https://token.actions.githubusercontent.com");
-    assert_eq!(github.map(|issuer| issuer.replay), Some(ReplayMode::SingleUse));
+    assert_eq!(
+        github.map(|issuer| issuer.replay),
+        Some(ReplayMode::SingleUse)
+    );
 }
 
 #[test]
 fn has_a_single_use_and_a_reusable_audience() {
     let bundle = default_bundle(false);
     let replay = |id| bundle.audience(id).map(|audience| audience.replay);
-    assert_eq!(replay("https://deploy.example"), Some(ReplayMode::SingleUse));
+    assert_eq!(
+        replay("https://deploy.example"),
+        Some(ReplayMode::SingleUse)
+    );
     assert_eq!(replay("https://api.example"), Some(ReplayMode::Allow));
 }

@@ -3,5 +3,7 @@
 mod bundles;
 mod decisions;
 mod default_bundle;
+mod explanations;
 mod folders;
+mod lints;
 mod support;

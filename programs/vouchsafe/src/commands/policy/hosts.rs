@@ -1,0 +1,95 @@
+//! Whether a manifest lets the broker reach the hosts that a bundle's issuers need, and no others.
+
+use super::check::{Line, Lines};
+use crate::commands::Failure;
+use http::Uri;
+use std::path::Path;
+use vouchsafe_manifest::{HostPattern, Manifest};
+use vouchsafe_policy::{Bundle, Issuer, KeySource};
+
+/// An origin that an issuer's keys are fetched from.
+struct Origin {
+    issuer: String,
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+/// Compares `allowed_outbound_hosts` of the manifest in `path` with what `bundle` needs.
+///
+/// A discovery document may name a JWKS URL on yet another host, which no file here tells.
+pub fn compare(path: &Path, bundle: &Bundle) -> Result<Lines, Failure> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
+    let manifest =
+        Manifest::parse(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))?;
+    let line = |message| Line {
+        file: file.clone(),
+        position: None,
+        message,
+    };
+    let needed: Vec<Origin> = bundle
+        .issuers_of_all_environments()
+        .filter_map(origin)
+        .collect();
+    let mut lines = Lines::default();
+    let mut patterns = Vec::new();
+    for text in manifest.allowed_outbound_hosts() {
+        // What a variable will hold is not known here.
+        if text.contains("{{") {
+            lines.warnings.push(line(format!(
+                "`{text}` holds a variable and is not compared"
+            )));
+            continue;
+        }
+        match HostPattern::parse(text) {
+            Ok(pattern) => patterns.push((text, pattern)),
+            Err(error) => lines.errors.push(line(error.to_string())),
+        }
+    }
+    let allows = |pattern: &HostPattern, origin: &Origin| {
+        pattern.allows(&origin.scheme, &origin.host, origin.port)
+    };
+    for origin in &needed {
+        if !patterns.iter().any(|(_, pattern)| allows(pattern, origin)) {
+            let Origin {
+                issuer,
+                scheme,
+                host,
+                port,
+            } = origin;
+            lines.errors.push(line(format!(
+                "issuer `{issuer}` needs `{scheme}://{host}:{port}` in `allowed_outbound_hosts`"
+            )));
+        }
+    }
+    for (text, pattern) in &patterns {
+        if !needed.iter().any(|origin| allows(pattern, origin)) {
+            lines.warnings.push(line(format!(
+                "no issuer needs `{text}` of `allowed_outbound_hosts`"
+            )));
+        }
+    }
+    Ok(lines)
+}
+
+/// None for pinned keys, which are not fetched.
+fn origin(issuer: &Issuer) -> Option<Origin> {
+    let url = match &issuer.keys {
+        KeySource::Discovery => &issuer.issuer,
+        KeySource::JwksUri(uri) => uri,
+        KeySource::Pinned(_) => return None,
+    };
+    let uri: Uri = url.parse().ok()?;
+    let scheme = uri.scheme_str()?.to_owned();
+    let port = uri
+        .port_u16()
+        .unwrap_or(if scheme == "http" { 80 } else { 443 });
+    Some(Origin {
+        issuer: issuer.name.clone(),
+        scheme,
+        host: uri.host()?.to_owned(),
+        port,
+    })
+}

@@ -1,0 +1,350 @@
+//! Exact words of `policy check` and `policy explain` about the default bundle.
+
+use super::{check, explain};
+use crate::commands::Failure;
+use clap::Parser;
+use std::fs;
+use std::path::{Path, PathBuf};
+use vouchsafe_policy::Effect;
+
+#[derive(Parser)]
+struct CheckCommand {
+    #[command(flatten)]
+    args: check::Args,
+}
+
+#[derive(Parser)]
+struct ExplainCommand {
+    #[command(flatten)]
+    args: explain::Args,
+}
+
+const CLAIMS: &str = r#"{
+  "iss": "http://127.0.0.1:7000", "aud": "https://broker.example", "exp": 1798761900,
+  "sub": "repo:octo-org/octo-repo:ref:refs/heads/main", "actor": "octocat", "event_name": "push",
+  "ref": "refs/heads/main", "repository": "octo-org/octo-repo", "repository_id": "123456",
+  "repository_owner": "octo-org", "repository_owner_id": "65", "run_id": "1", "workflow": "deploy"
+}"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn default_bundle() -> String {
+    root().join("policies").display().to_string()
+}
+
+/// A folder of the test's own with the default bundle in it.
+fn scratch(name: &str) -> PathBuf {
+    let target =
+        std::env::temp_dir().join(format!("vouchsafe-policy-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&target);
+    copy(&root().join("policies"), &target);
+    target
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the folder can be made");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the entry can be read");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("the file can be copied");
+        }
+    }
+}
+
+fn run_check(args: &[&str]) -> Result<(String, bool), Failure> {
+    let command =
+        CheckCommand::try_parse_from([&["check"], args].concat()).expect("the arguments are right");
+    check::check(&command.args)
+}
+
+fn run_explain(claims: &str, args: &[&str]) -> Result<(String, Effect), Failure> {
+    let digest: u64 = claims
+        .bytes()
+        .chain(args.concat().bytes())
+        .fold(0, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u64::from(byte))
+        });
+    let file =
+        std::env::temp_dir().join(format!("vouchsafe-claims-{}-{digest}", std::process::id()));
+    fs::write(&file, claims).expect("the file can be written");
+    let (dir, file_text) = (default_bundle(), file.display().to_string());
+    let fixed = [
+        "explain",
+        &dir,
+        "--at",
+        "1798761600",
+        "--claims",
+        &file_text,
+    ];
+    let command = ExplainCommand::try_parse_from([&fixed[..], args].concat()).expect("right");
+    let explained = explain::explain(&command.args);
+    fs::remove_file(&file).expect("the file can be removed");
+    explained
+}
+
+/// What a failure prints.
+fn said<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> (String, Option<String>, u8) {
+    let failure = outcome.expect_err("it fails");
+    (failure.message, failure.hint, failure.code)
+}
+
+#[test]
+fn finds_nothing_wrong_with_the_default_bundle_and_manifest() {
+    let manifest = root().join("spin.toml").display().to_string();
+    let (text, passed) = run_check(&[&default_bundle(), "--manifest", &manifest]).expect("it runs");
+    let (head, tail) = text.split_once(", sha256 ").expect("the digest is named");
+    assert_eq!(head, "bundle default 1: 2 issuers, 2 audiences, 6 rules");
+    assert_eq!(&tail[64..], "\n0 errors, 0 warnings\n");
+    assert!(passed);
+}
+
+#[test]
+fn says_file_line_and_column_of_what_is_wrong() {
+    let dir = scratch("wrong");
+    let rules = dir.join("rules/api.cedar");
+    let text = fs::read_to_string(&rules).expect("it reads");
+    fs::write(
+        &rules,
+        text.replacen("principal.repository_id", "principal.repositry_id", 1),
+    )
+    .expect("it writes");
+    let shown = dir.display().to_string();
+    let (text, passed) = run_check(&[&shown]).expect("it runs");
+    assert_eq!(
+        text,
+        "error: rules/api.cedar:9:8: for policy `api-read`, attribute `repositry_id` on entity type \
+         `GitHub::Workflow` not found\n1 error, 0 warnings\n"
+    );
+    assert!(!passed);
+    let (text, _) = run_check(&[&shown, "--format", "json"]).expect("it runs");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(json["errors"][0]["line"], 9);
+    assert_eq!(json["errors"][0]["file"], "rules/api.cedar");
+    assert_eq!(json["bundle"], serde_json::Value::Null);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn compares_the_hosts_of_issuers_and_manifest() {
+    let dir = scratch("hosts");
+    let manifest = dir
+        .join("../")
+        .join(format!("vouchsafe-spin-{}.toml", std::process::id()));
+    let text = fs::read_to_string(root().join("spin.toml")).expect("it reads");
+    let changed = text.replace(
+        "https://token.actions.githubusercontent.com",
+        "https://idp.example",
+    );
+    assert_ne!(text, changed);
+    fs::write(&manifest, changed).expect("it writes");
+    let shown = manifest.display().to_string();
+    let (text, passed) =
+        run_check(&[&dir.display().to_string(), "--manifest", &shown]).expect("it runs");
+    let expected = format!(
+        "error: {shown}: issuer `github` needs `https://token.actions.githubusercontent.com:443` in \
+         `allowed_outbound_hosts`\nwarning: {shown}: no issuer needs `https://idp.example` of \
+         `allowed_outbound_hosts`\n"
+    );
+    assert!(text.starts_with(&expected), "{text}");
+    assert!(!passed);
+    fs::remove_file(manifest).expect("it can be removed");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn refuses_what_is_no_folder() {
+    let hint = Some("give the folder that holds `bundle.toml`".to_owned());
+    let expected = ("`/nonexistent` is not a folder".to_owned(), hint, 2);
+    assert_eq!(said(run_check(&["/nonexistent"])), expected);
+}
+
+#[test]
+fn explains_a_permit_by_its_rule() {
+    let (text, effect) = run_explain(
+        CLAIMS,
+        &[
+            "--audience",
+            "https://deploy.example",
+            "--scope",
+            "deploy:read",
+            "--development",
+        ],
+    )
+    .expect("it runs");
+    assert_eq!(effect, Effect::Permit);
+    assert_eq!(
+        text,
+        "principal: GitHub::Workflow::\"repo:octo-org/octo-repo:ref:refs/heads/main\" in Issuer::\"dev\"
+request: https://deploy.example, scopes deploy:read, 300 s, at 2027-01-01T00:00:00Z
+decision: permit, by `dev-deploy-from-main`
+
+permit dev-deploy-from-main (rules/deploy.cedar:19): matches
+  holds principal.repository_id == \"123456\"
+  holds principal.ref == \"refs/heads/main\"
+  holds principal.event_name == \"push\"
+  holds [\"deploy:read\", \"deploy:write\"].containsAll(context.scopes)
+
+forbid no-pull-request-target (rules/untrusted-code.cedar:4): does not match
+  FAILS principal.event_name == \"pull_request_target\"
+        principal.event_name is \"push\"
+
+rules for another principal, issuer or audience:
+  api-read: another principal, resource
+  api-write-from-main: another principal, resource
+  dev-api: another resource
+  deploy-from-main: another principal
+"
+    );
+}
+
+#[test]
+fn explains_a_denial_by_the_condition_that_fails() {
+    let claims = CLAIMS.replace(
+        "refs/heads/main\", \"repository\"",
+        "refs/heads/topic\", \"repository\"",
+    );
+    assert_ne!(claims, CLAIMS);
+    let (text, effect) = run_explain(
+        &claims,
+        &[
+            "--audience",
+            "https://deploy.example",
+            "--scope",
+            "deploy:read",
+            "--development",
+        ],
+    )
+    .expect("it runs");
+    assert_eq!(effect, Effect::Deny);
+    assert!(
+        text.contains("\ndecision: deny: no rule permits\n"),
+        "{text}"
+    );
+    let condition = "\n  FAILS principal.ref == \"refs/heads/main\"\n        principal.ref is \"refs/heads/topic\"\n";
+    assert!(text.contains(condition), "{text}");
+}
+
+#[test]
+fn explains_a_denial_by_the_rule_that_forbids() {
+    let claims = CLAIMS.replace("\"push\"", "\"pull_request_target\"");
+    let (text, effect) = run_explain(
+        &claims,
+        &["--audience", "https://api.example", "--development"],
+    )
+    .expect("it runs");
+    assert_eq!(effect, Effect::Deny);
+    assert!(
+        text.contains("\ndecision: deny: forbidden by `no-pull-request-target`\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn notes_what_the_broker_refuses_before_any_rule() {
+    let claims = CLAIMS.replace("https://broker.example", "https://other.example");
+    let (text, _) = run_explain(
+        &claims.replace("1798761900", "1798761570"),
+        &[
+            "--audience",
+            "https://api.example",
+            "--scope",
+            "admin",
+            "--requested-expires-in",
+            "901",
+            "--development",
+        ],
+    )
+    .expect("it runs");
+    let expected =
+        "note: the broker would refuse the token: its `aud` is not `https://broker.example`
+note: the broker would refuse the token: it has expired
+note: the broker would refuse scope `admin`: the audience does not offer it
+note: the broker would refuse 901 s: the audience's ceiling is 900 s
+principal: ";
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn says_what_is_missing_to_explain() {
+    let api = ["--audience", "https://api.example"];
+    assert_eq!(
+        said(run_explain(CLAIMS, &api)),
+        (
+            "the bundle does not trust issuer `http://127.0.0.1:7000`".to_owned(),
+            Some("it is marked `development = true`: add `--development`".to_owned()),
+            1
+        )
+    );
+    assert_eq!(
+        said(run_explain("{}", &api)),
+        (
+            "the claims have no `iss`".to_owned(),
+            Some("give `--issuer-name NAME`".to_owned()),
+            2
+        )
+    );
+    assert_eq!(
+        said(run_explain(
+            "{\"sub\":\"a\"}",
+            &[&api[..], &["--issuer-name", "github"]].concat()
+        )),
+        (
+            "the broker would refuse the token: claim `actor` is missing".to_owned(),
+            None,
+            1
+        )
+    );
+    assert_eq!(
+        said(run_explain(
+            CLAIMS,
+            &["--audience", "https://api.exmaple", "--development"]
+        )),
+        (
+            "the bundle has no audience `https://api.exmaple`".to_owned(),
+            Some("it has `https://api.example`, `https://deploy.example`".to_owned()),
+            1
+        )
+    );
+}
+
+#[test]
+fn decodes_a_token_and_says_that_nothing_vouches_for_it() {
+    use base64::Engine;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(CLAIMS);
+    let file = std::env::temp_dir().join(format!("vouchsafe-token-{}", std::process::id()));
+    let (dir, shown) = (default_bundle(), file.display().to_string());
+    let explain_token = |token: &str| {
+        fs::write(&file, token).expect("it can be written");
+        let args = [
+            "explain",
+            &dir,
+            "--token",
+            &shown,
+            "--audience",
+            "https://api.example",
+            "--development",
+        ];
+        explain::explain(&ExplainCommand::try_parse_from(args).expect("right").args)
+    };
+    let (text, _) = explain_token(&format!("e30.{payload}.AAAA\n")).expect("it runs");
+    assert!(
+        text.starts_with("note: the token was decoded only; its signature was not verified\n"),
+        "{text}"
+    );
+    for token in [
+        "",
+        "e30",
+        &format!("e30.{payload}"),
+        &format!("e30.{payload}.AA.AA"),
+        "e30.!.AA",
+    ] {
+        let expected = ("the token is not a compact JWT".to_owned(), None, 2);
+        assert_eq!(said(explain_token(token)), expected, "{token}");
+    }
+    fs::remove_file(&file).expect("it can be removed");
+}
