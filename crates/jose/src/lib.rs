@@ -14,7 +14,6 @@ mod json;
 mod jws;
 mod key;
 mod key_set;
-mod modulus;
 mod rsa;
 
 pub use algorithm::Algorithm;

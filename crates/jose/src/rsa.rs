@@ -1,17 +1,19 @@
 //! RSASSA-PKCS1-v1_5 verification with SHA-256 (RFC 8017 §8.2.2).
 //!
-//! Only public data is handled here, so variable time is safe. What a key's modulus needs computed
-//! is computed once and kept with the key.
+//! Only public data is handled here, so variable time is safe. The arithmetic is the
+//! `crypto-bigint` crate's, used directly: the `rsa` crate computes a key's Montgomery parameters
+//! anew for each signature and raises in constant time, which takes several times as long.
 
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
+use crypto_bigint::{BoxedUint, Odd};
 use sha2::{Digest, Sha256};
 
 use crate::key::{KeyRejection, SignatureInvalid};
-use crate::modulus::{self, Modulus};
 
 /// Shortest accepted modulus, in bits (RFC 7518 §3.3).
-pub const RSA_MODULUS_BITS_MIN: usize = 2048;
+pub const RSA_MODULUS_BITS_MIN: u32 = 2048;
 /// Longest accepted modulus, in bits: verification costs grow with its square.
-pub const RSA_MODULUS_BITS_MAX: usize = 8192;
+pub const RSA_MODULUS_BITS_MAX: u32 = 8192;
 /// Largest accepted public exponent: verification costs grow with its length.
 pub const RSA_EXPONENT_MAX: u64 = u32::MAX as u64;
 const RSA_EXPONENT_MIN: u64 = 3;
@@ -29,10 +31,10 @@ const SHA256_DIGEST_INFO: [u8; 19] = [
     0x00, 0x04, 0x20,
 ];
 
-/// An RSA public key, ready to verify.
+/// An RSA public key with its Montgomery parameters.
 #[derive(Clone)]
 pub(crate) struct RsaPublicKey {
-    modulus: Modulus,
+    params: BoxedMontyParams,
     modulus_bytes: usize,
     exponent: u64,
 }
@@ -48,15 +50,20 @@ impl RsaPublicKey {
             return Err(KeyRejection::RsaExponent);
         }
         // ORDER: length before arithmetic, so that a huge modulus costs nothing.
-        if !(RSA_MODULUS_BITS_MIN..=RSA_MODULUS_BITS_MAX).contains(&modulus::bit_length(n)) {
+        if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
+            return Err(KeyRejection::RsaModulus);
+        }
+        let modulus = BoxedUint::from_be_slice_vartime(n);
+        if modulus.bits_vartime() < RSA_MODULUS_BITS_MIN {
             return Err(KeyRejection::RsaModulus);
         }
         if is_weak(n) {
             return Err(KeyRejection::RsaWeak);
         }
-        let modulus = Modulus::from_be_bytes(n).ok_or(KeyRejection::RsaModulus)?;
+        let odd =
+            Option::<Odd<BoxedUint>>::from(Odd::new(modulus)).ok_or(KeyRejection::RsaModulus)?;
         Ok(Self {
-            modulus,
+            params: BoxedMontyParams::new_vartime(odd),
             modulus_bytes: n.len(),
             exponent,
         })
@@ -68,16 +75,32 @@ impl RsaPublicKey {
         if signature.len() != self.modulus_bytes {
             return Err(SignatureInvalid);
         }
+        let bits = self.params.bits_precision();
+        let s = BoxedUint::from_be_slice(signature, bits).map_err(|_| SignatureInvalid)?;
+        if &s >= self.params.modulus().as_ref() {
+            return Err(SignatureInvalid);
+        }
         let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureInvalid)?;
-        let found = self
-            .modulus
-            .power(signature, self.exponent)
-            .ok_or(SignatureInvalid)?;
-        if found == expected {
+        let expected = BoxedUint::from_be_slice(&expected, bits).map_err(|_| SignatureInvalid)?;
+        if self.power(s) == expected {
             Ok(())
         } else {
             Err(SignatureInvalid)
         }
+    }
+
+    /// `s` to the public exponent, by squaring and multiplying from the highest bit down.
+    fn power(&self, s: BoxedUint) -> BoxedUint {
+        let base = BoxedMontyForm::new(s, &self.params);
+        let mut power = base.clone();
+        let bits_below_highest = self.exponent.ilog2();
+        for bit in (0..bits_below_highest).rev() {
+            power = power.square();
+            if self.exponent >> bit & 1 == 1 {
+                power = power.mul(&base);
+            }
+        }
+        power.retrieve()
     }
 }
 
