@@ -104,6 +104,10 @@ pub enum Problem {
     CaseClaimInvalid(String),
     #[error("issuer `{0}` is not in the bundle")]
     CaseIssuerUnknown(String),
+    #[error("the case cannot be decided: {0}")]
+    CaseUndecidable(crate::DecideError),
+    #[error("the case comes out as {found}, not as {expected}")]
+    CaseUnmet { expected: String, found: String },
     #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]

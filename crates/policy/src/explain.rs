@@ -349,12 +349,11 @@ fn evaluate(est: &Value, prepared: &Prepared) -> Verdict {
     }
 }
 
-/// `expression` in Cedar's syntax, on one line.
+/// `expression` in Cedar's syntax, on one line. `Display` keeps the operators that were written,
+/// where `to_cedar` would give those that they stand for.
 fn text_of(expression: &Value) -> String {
     let written = Policy::from_json(None, condition_alone(Kind::When, expression))
-        .ok()
-        .and_then(|policy| policy.to_cedar())
-        .unwrap_or_default();
+        .map_or_else(|_| String::new(), |policy| policy.to_string());
     let body = written.split_once('{').map_or("", |(_, body)| body);
     let body = body.rsplit_once('}').map_or(body, |(body, _)| body);
     body.split_whitespace().collect::<Vec<_>>().join(" ")

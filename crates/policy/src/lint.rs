@@ -2,7 +2,8 @@
 
 use crate::bundle::Bundle;
 use crate::cases::{self, Case};
-use crate::error::Finding;
+use crate::decide::Effect;
+use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::records::Environment;
 use crate::rules::{Rule, is_issuer};
@@ -67,7 +68,10 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         }
     };
     let (cases, errors) = match cases::read(files, &bundle) {
-        Ok(cases) => (cases, Vec::new()),
+        Ok(cases) => {
+            let unmet = unmet(files, environment, &cases);
+            (cases, unmet)
+        }
         Err(findings) => (Vec::new(), findings),
     };
     let mut warnings: Vec<Finding<Caution>> = validator_warnings(&bundle);
@@ -87,6 +91,49 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         warnings,
         bundle: Some(bundle),
     }
+}
+
+/// Cases that come out otherwise than they say. Cases of development issuers count too, so they are
+/// decided as in development.
+fn unmet(files: &BundleFiles, environment: &Environment, cases: &[Case]) -> Vec<Finding> {
+    let development = Environment {
+        development: true,
+        ..environment.clone()
+    };
+    let bundle = match Bundle::load(files, &development) {
+        Ok(bundle) => bundle,
+        Err(invalid) => return invalid.findings,
+    };
+    let problem = |case: &Case| match case.decide(&bundle) {
+        Ok(decision) if case.is_met_by(&decision) => None,
+        Ok(decision) => Some(Problem::CaseUnmet {
+            expected: outcome(case.effect, &case.rules, &case.erring),
+            found: outcome(
+                decision.effect,
+                &decision.determining_rules,
+                &decision.erring_rules,
+            ),
+        }),
+        Err(error) => Some(Problem::CaseUndecidable(error)),
+    };
+    let finding = |case: &Case| problem(case).map(|problem| Finding::of_file(&case.path, problem));
+    cases.iter().filter_map(finding).collect()
+}
+
+/// A decision in words, such as "deny by `no-forks`".
+fn outcome(effect: Effect, rules: &[String], erring: &[String]) -> String {
+    let mut words = match effect {
+        Effect::Deny => "deny".to_owned(),
+        Effect::Permit => "permit".to_owned(),
+    };
+    match rules {
+        [] => words.push_str(" by no rule"),
+        rules => words.push_str(&format!(" by `{}`", rules.join("`, `"))),
+    }
+    if !erring.is_empty() {
+        words.push_str(&format!(" while `{}` errs", erring.join("`, `")));
+    }
+    words
 }
 
 fn of_rule(rule: &Rule, problem: Caution) -> Finding<Caution> {

@@ -535,7 +535,7 @@ fn validates_rules_strictly_and_says_where() {
         path,
         "@id(\"a\")\npermit (principal, action, resource when true;\n",
     );
-    assert_eq!(found, ["rules/api.cedar:2:38: unexpected token `when`"]);
+    assert_eq!(found, ["rules/api.cedar:2:37: unexpected token `when`"]);
     let unnamed = PERMIT.replace("@id(\"api\")\n", "// intent\n");
     check(
         path,

@@ -10,7 +10,7 @@ const CASE: &str = "issuer = \"github\"\nid = \"a\"\nrules = [\"api\"]\n\
 
 fn warnings(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let report = lint::check(&files(changes), &environment());
-    assert_eq!(report.errors, [], "only warnings are looked at here");
+    assert!(report.bundle.is_some(), "{report}");
     report.warnings.iter().map(ToString::to_string).collect()
 }
 
