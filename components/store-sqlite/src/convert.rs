@@ -31,19 +31,28 @@ impl From<wit::AuditRecord> for domain::AuditRecord {
 
 impl From<wit::Document> for domain::Document {
     fn from(document: wit::Document) -> Self {
-        Self { body: document.body, keep_until: document.keep_until }
+        Self {
+            body: document.body,
+            keep_until: document.keep_until,
+        }
     }
 }
 
 impl From<domain::Document> for wit::Document {
     fn from(document: domain::Document) -> Self {
-        Self { body: document.body, keep_until: document.keep_until }
+        Self {
+            body: document.body,
+            keep_until: document.keep_until,
+        }
     }
 }
 
 impl From<domain::Pointer> for wit::Pointer {
     fn from(pointer: domain::Pointer) -> Self {
-        Self { value: pointer.value, revision: pointer.revision }
+        Self {
+            value: pointer.value,
+            revision: pointer.revision,
+        }
     }
 }
 

@@ -25,9 +25,18 @@ impl wit::Guest for Component {
         Ok(within_deadline(async { store().await?.ready().await }).await?)
     }
 
-    async fn consume(key: String, issued_at: u64, keep_until: u64) -> Result<wit::Consumption, wit::Error> {
-        let consumption =
-            within_deadline(async { store().await?.consume(&key, issued_at, keep_until, now()?).await }).await?;
+    async fn consume(
+        key: String,
+        issued_at: u64,
+        keep_until: u64,
+    ) -> Result<wit::Consumption, wit::Error> {
+        let consumption = within_deadline(async {
+            store()
+                .await?
+                .consume(&key, issued_at, keep_until, now()?)
+                .await
+        })
+        .await?;
         Ok(consumption.into())
     }
 
@@ -45,7 +54,13 @@ impl wit::Guest for Component {
     }
 
     async fn document_put(name: String, document: wit::Document) -> Result<(), wit::Error> {
-        Ok(within_deadline(async { store().await?.document_put(&name, document.into(), now()?).await }).await?)
+        Ok(within_deadline(async {
+            store()
+                .await?
+                .document_put(&name, document.into(), now()?)
+                .await
+        })
+        .await?)
     }
 
     async fn pointer_get(name: String) -> Result<Option<wit::Pointer>, wit::Error> {
@@ -53,8 +68,18 @@ impl wit::Guest for Component {
         Ok(pointer.map(Into::into))
     }
 
-    async fn pointer_compare_and_swap(name: String, expected: Option<u64>, value: String) -> Result<bool, wit::Error> {
-        Ok(within_deadline(async { store().await?.pointer_compare_and_swap(&name, expected, value).await }).await?)
+    async fn pointer_compare_and_swap(
+        name: String,
+        expected: Option<u64>,
+        value: String,
+    ) -> Result<bool, wit::Error> {
+        Ok(within_deadline(async {
+            store()
+                .await?
+                .pointer_compare_and_swap(&name, expected, value)
+                .await
+        })
+        .await?)
     }
 }
 

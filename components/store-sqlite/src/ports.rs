@@ -27,7 +27,9 @@ pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
     }
     // Two first calls may both open; the later store replaces an equal one. The cell is not
     // borrowed across the await.
-    let connection = Connection::open_default().await.map_err(convert::unavailable)?;
+    let connection = Connection::open_default()
+        .await
+        .map_err(convert::unavailable)?;
     let store = Rc::new(Store::open(Sqlite(connection), now()?).await?);
     STORE.set(Some(Rc::clone(&store)));
     Ok(store)
@@ -37,7 +39,9 @@ pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
 pub fn now() -> Result<UnixMilliseconds, Error> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     let milliseconds = since_epoch.and_then(|duration| u64::try_from(duration.as_millis()).ok());
-    milliseconds.map(UnixMilliseconds).ok_or(Error::Unavailable(Cause::Clock))
+    milliseconds
+        .map(UnixMilliseconds)
+        .ok_or(Error::Unavailable(Cause::Clock))
 }
 
 /// Gives `call` up after [`CALL_DEADLINE`]. Its statement may still take effect: the answer says
@@ -47,7 +51,10 @@ pub async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) ->
     let mut deadline = pin!(spin_sdk::time::sleep(CALL_DEADLINE));
     poll_fn(|context| match call.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => deadline.as_mut().poll(context).map(|()| Err(Error::Unavailable(Cause::Deadline))),
+        Poll::Pending => deadline
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(Error::Unavailable(Cause::Deadline))),
     })
     .await
 }
@@ -57,11 +64,22 @@ pub struct Sqlite(Connection);
 
 impl Database for Sqlite {
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        let parameters = statement.parameters.into_iter().map(convert::to_sqlite).collect::<Vec<_>>();
-        let answer = self.0.execute(&statement.sql, parameters).await.map_err(convert::unavailable)?;
+        let parameters = statement
+            .parameters
+            .into_iter()
+            .map(convert::to_sqlite)
+            .collect::<Vec<_>>();
+        let answer = self
+            .0
+            .execute(&statement.sql, parameters)
+            .await
+            .map_err(convert::unavailable)?;
         // ORDER: all rows, then the final result, and only then believe: a failed commit is
         // reported nowhere else (I10).
         let rows = answer.collect().await.map_err(convert::unavailable)?;
-        Ok(rows.into_iter().map(|row| row.values.into_iter().map(convert::from_sqlite).collect()).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| row.values.into_iter().map(convert::from_sqlite).collect())
+            .collect())
     }
 }

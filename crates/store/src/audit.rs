@@ -55,7 +55,10 @@ impl TryFrom<AuditRecord> for AuditRow {
         if !matches!(record.outcome.as_str(), "issued" | "refused") {
             return Err(Error::Invalid(Limit::Outcome));
         }
-        let timings = record.timings.iter().map(|(step, microseconds)| serde_json::json!([step, microseconds]));
+        let timings = record
+            .timings
+            .iter()
+            .map(|(step, microseconds)| serde_json::json!([step, microseconds]));
         let row = Self([
             Value::Text(record.decision_id),
             record.decided_at_ms.try_into()?,
@@ -84,7 +87,16 @@ impl TryFrom<AuditRecord> for AuditRow {
 
 impl AuditRow {
     fn bytes(&self) -> usize {
-        self.0.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
+        self.0
+            .iter()
+            .map(|value| {
+                if let Value::Text(text) = value {
+                    text.len()
+                } else {
+                    0
+                }
+            })
+            .sum()
     }
 }
 
@@ -92,7 +104,10 @@ impl AuditRow {
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let sql = format!("{INSERT}{}", vec![PLACEHOLDERS; rows.len()].join(", "));
     let parameters = rows.into_iter().flat_map(|row| row.0).collect();
-    Statement { sql: Cow::Owned(sql), parameters }
+    Statement {
+        sql: Cow::Owned(sql),
+        parameters,
+    }
 }
 
 fn json_list(items: Vec<String>) -> Value {

@@ -23,8 +23,8 @@ pub use audit::{AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX};
 pub use database::{Database, Row, Statement, Value};
 pub use error::{Cause, Error, Limit};
 pub use store::{
-    BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Pointer,
-    Store, UnixMilliseconds,
+    BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX,
+    POINTER_BYTES_MAX, Pointer, Store, UnixMilliseconds,
 };
 
 #[cfg(test)]

@@ -63,5 +63,6 @@ pub(crate) const TABLES: [&str; 8] = [
 ///
 /// Whoever restores an older copy of the database deletes this row, so that the next start marks it
 /// anew and tokens whose use the copy has forgotten are refused (I4).
-pub(crate) const CREATION_MARK_WRITE: &str = "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
+pub(crate) const CREATION_MARK_WRITE: &str =
+    "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
 pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'created_at'";

@@ -1,13 +1,18 @@
 //! The statements of single use, leases, documents, pointers and sweeps.
 
-use crate::database::{Statement, Value};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::database::{self, Row, Statement, Value};
 use crate::error::Error;
 
-/// A row comes back only if the key was fresh. Without a creation mark the comparison is NULL and
-/// nothing is inserted.
-const CONSUME: &str = "INSERT INTO consumed (key, keep_until) \
-    SELECT ?1, ?2 WHERE ?3 >= (SELECT value FROM meta WHERE name = 'created_at') \
-    ON CONFLICT (key) DO NOTHING RETURNING 1";
+/// Keys that were fresh come back, each once, even where two rows have the same key. Without a
+/// creation mark the comparison is NULL and nothing is inserted.
+const CONSUME_HEAD: &str =
+    "INSERT INTO consumed (key, keep_until) SELECT column1, column2 FROM (VALUES ";
+const CONSUME_ROW: &str = "(?, ?, ?)";
+const CONSUME_TAIL: &str = ") WHERE column3 >= (SELECT value FROM meta WHERE name = 'created_at') \
+    ON CONFLICT (key) DO NOTHING RETURNING key";
 const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = ?1";
 /// A row comes back only if the lease was free.
 const LEASE: &str = "INSERT INTO leases (name, expires_at_ms) VALUES (?1, ?3) \
@@ -36,9 +41,50 @@ pub(crate) const SWEEPS: [&str; 3] = [
         (SELECT name FROM leases WHERE expires_at_ms < ?1 * 1000 LIMIT ?2)",
 ];
 
-pub(crate) fn consume(key: &str, issued_at: u64, keep_until: u64) -> Result<Statement, Error> {
-    let parameters = [key.into(), keep_until.try_into()?, issued_at.try_into()?];
-    Ok(Statement::new(CONSUME, parameters))
+/// A key to consume.
+#[derive(Debug)]
+pub(crate) struct ConsumeRow {
+    key: String,
+    keep_until: Value,
+    issued_at: Value,
+}
+
+impl ConsumeRow {
+    pub(crate) fn new(key: &str, issued_at: u64, keep_until: u64) -> Result<Self, Error> {
+        Ok(Self {
+            key: key.to_owned(),
+            keep_until: keep_until.try_into()?,
+            issued_at: issued_at.try_into()?,
+        })
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// One statement that consumes all `rows`.
+pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
+    let values = vec![CONSUME_ROW; rows.len()].join(", ");
+    let sql = Cow::Owned(format!("{CONSUME_HEAD}{values}{CONSUME_TAIL}"));
+    let parameters = rows
+        .into_iter()
+        .flat_map(|row| [Value::Text(row.key), row.keep_until, row.issued_at]);
+    Statement {
+        sql,
+        parameters: parameters.collect(),
+    }
+}
+
+/// Which of `keys` were fresh, given what [`consume`] answered.
+///
+/// INVARIANT: a key is fresh for one of its rows at most, the first (I4).
+pub(crate) fn fresh(keys: Vec<String>, answer: Vec<Row>) -> Result<Vec<bool>, Error> {
+    let inserted = answer
+        .into_iter()
+        .map(|mut row| database::text(&mut row, 0));
+    let mut inserted = inserted.collect::<Result<BTreeSet<_>, _>>()?;
+    Ok(keys.iter().map(|key| inserted.remove(key)).collect())
 }
 
 pub(crate) fn is_spent(key: &str) -> Statement {
@@ -46,7 +92,10 @@ pub(crate) fn is_spent(key: &str) -> Statement {
 }
 
 pub(crate) fn lease(name: &str, now_ms: u64, expires_at_ms: u64) -> Result<Statement, Error> {
-    Ok(Statement::new(LEASE, [name.into(), now_ms.try_into()?, expires_at_ms.try_into()?]))
+    Ok(Statement::new(
+        LEASE,
+        [name.into(), now_ms.try_into()?, expires_at_ms.try_into()?],
+    ))
 }
 
 pub(crate) fn document_get(name: &str) -> Statement {
@@ -54,14 +103,21 @@ pub(crate) fn document_get(name: &str) -> Statement {
 }
 
 pub(crate) fn document_put(name: &str, body: String, keep_until: u64) -> Result<Statement, Error> {
-    Ok(Statement::new(DOCUMENT_PUT, [name.into(), Value::Text(body), keep_until.try_into()?]))
+    Ok(Statement::new(
+        DOCUMENT_PUT,
+        [name.into(), Value::Text(body), keep_until.try_into()?],
+    ))
 }
 
 pub(crate) fn pointer_get(name: &str) -> Statement {
     Statement::new(POINTER_GET, [name.into()])
 }
 
-pub(crate) fn pointer_set(name: &str, expected: Option<u64>, value: String) -> Result<Statement, Error> {
+pub(crate) fn pointer_set(
+    name: &str,
+    expected: Option<u64>,
+    value: String,
+) -> Result<Statement, Error> {
     let value = Value::Text(value);
     Ok(match expected {
         None => Statement::new(POINTER_CREATE, [name.into(), value]),
@@ -70,5 +126,11 @@ pub(crate) fn pointer_set(name: &str, expected: Option<u64>, value: String) -> R
 }
 
 pub(crate) fn sweep(sql: &'static str, expired_before: i64) -> Statement {
-    Statement::new(sql, [Value::Integer(expired_before), Value::Integer(SWEEP_ROWS_MAX)])
+    Statement::new(
+        sql,
+        [
+            Value::Integer(expired_before),
+            Value::Integer(SWEEP_ROWS_MAX),
+        ],
+    )
 }

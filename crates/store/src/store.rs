@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::audit::{self, AuditRecord, AuditRow};
 use crate::database::{self, Database, Row, Statement};
 use crate::error::{Cause, Error, Limit};
+use crate::statements::ConsumeRow;
 use crate::{schema, statements};
 
 /// Longest key of [`Store::consume`].
@@ -72,14 +73,17 @@ impl<D: Database> Store<D> {
     /// Sets up the connection, makes the tables that are missing, marks a new store's creation.
     pub async fn open(database: D, now: UnixMilliseconds) -> Result<Self, Error> {
         // Instances that live for one request only still sweep, one in so many.
-        let store = Self { database, writes: Cell::new(now.0) };
+        let writes = Cell::new(now.0);
+        let store = Self { database, writes };
         store.set_up().await?;
         for table in schema::TABLES {
             store.run(Statement::new(table, [])).await?;
         }
         if store.creation_mark().await?.is_none() {
             let mark = now.seconds().try_into()?;
-            store.run(Statement::new(schema::CREATION_MARK_WRITE, [mark])).await?;
+            store
+                .run(Statement::new(schema::CREATION_MARK_WRITE, [mark]))
+                .await?;
         }
         store.ready().await?;
         Ok(store)
@@ -108,25 +112,34 @@ impl<D: Database> Store<D> {
         if keep_until < expired_before(now) {
             return Err(Error::Invalid(Limit::KeepUntilPassed));
         }
-        let consume = statements::consume(key, issued_at, keep_until)?;
+        let row = ConsumeRow::new(key, issued_at, keep_until)?;
         self.sweep_sometimes(now).await;
-        if !self.run(consume).await?.is_empty() {
+        if self.consume_all(vec![row]).await? == [true] {
             return Ok(Consumption::Fresh);
         }
         // A key that is there wins: `Spent` is what its second user must hear.
         let spent = !self.run(statements::is_spent(key)).await?.is_empty();
-        Ok(if spent { Consumption::Spent } else { Consumption::PredatesStore })
+        Ok(if spent {
+            Consumption::Spent
+        } else {
+            Consumption::PredatesStore
+        })
     }
 
     /// Appends `record`, which is durable on return.
     pub async fn record(&self, record: AuditRecord, now: UnixMilliseconds) -> Result<(), Error> {
         let row = AuditRow::try_from(record)?;
         self.sweep_sometimes(now).await;
-        self.run(audit::insert(vec![row])).await.map(drop)
+        self.record_all(vec![row]).await.map(drop)
     }
 
     /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.
-    pub async fn lease(&self, name: &str, ttl_ms: u64, now: UnixMilliseconds) -> Result<bool, Error> {
+    pub async fn lease(
+        &self,
+        name: &str,
+        ttl_ms: u64,
+        now: UnixMilliseconds,
+    ) -> Result<bool, Error> {
         named(name)?;
         if !(1..=LEASE_MS_MAX).contains(&ttl_ms) {
             return Err(Error::Invalid(Limit::LeaseTime));
@@ -138,10 +151,20 @@ impl<D: Database> Store<D> {
     pub async fn document_get(&self, name: &str) -> Result<Option<Document>, Error> {
         named(name)?;
         let rows = self.run(statements::document_get(name)).await?;
-        first(rows, |row| Ok(Document { body: database::text(row, 0)?, keep_until: database::number(row, 1)? }))
+        first(rows, |row| {
+            Ok(Document {
+                body: database::text(row, 0)?,
+                keep_until: database::number(row, 1)?,
+            })
+        })
     }
 
-    pub async fn document_put(&self, name: &str, document: Document, now: UnixMilliseconds) -> Result<(), Error> {
+    pub async fn document_put(
+        &self,
+        name: &str,
+        document: Document,
+        now: UnixMilliseconds,
+    ) -> Result<(), Error> {
         named(name)?;
         within(document.body.len(), 0, BODY_BYTES_MAX, Limit::DocumentBody)?;
         let put = statements::document_put(name, document.body, document.keep_until)?;
@@ -152,7 +175,12 @@ impl<D: Database> Store<D> {
     pub async fn pointer_get(&self, name: &str) -> Result<Option<Pointer>, Error> {
         named(name)?;
         let rows = self.run(statements::pointer_get(name)).await?;
-        first(rows, |row| Ok(Pointer { value: database::text(row, 0)?, revision: database::number(row, 1)? }))
+        first(rows, |row| {
+            Ok(Pointer {
+                value: database::text(row, 0)?,
+                revision: database::number(row, 1)?,
+            })
+        })
     }
 
     /// Sets `name` to `value` if its revision is `expected` (none: if it does not exist).
@@ -169,18 +197,39 @@ impl<D: Database> Store<D> {
     }
 
     async fn set_up(&self) -> Result<(), Error> {
-        for pragma in [schema::BUSY_TIMEOUT, schema::JOURNAL_MODE, schema::SYNCHRONOUS] {
+        for pragma in [
+            schema::BUSY_TIMEOUT,
+            schema::JOURNAL_MODE,
+            schema::SYNCHRONOUS,
+        ] {
             self.run(Statement::new(pragma, [])).await?;
         }
-        let rows = self.run(Statement::new(schema::SYNCHRONOUS_READ, [])).await?;
+        let rows = self
+            .run(Statement::new(schema::SYNCHRONOUS_READ, []))
+            .await?;
         match first(rows, |row| database::number(row, 0))? {
             Some(level) if level >= schema::SYNCHRONOUS_FULL => Ok(()),
             Some(_) | None => Err(Error::Unavailable(Cause::NotDurable)),
         }
     }
 
+    /// Whether each row's key was fresh.
+    async fn consume_all(&self, rows: Vec<ConsumeRow>) -> Result<Vec<bool>, Error> {
+        let keys: Vec<_> = rows.iter().map(|row| row.key().to_owned()).collect();
+        let answer = self.run(statements::consume(rows)).await?;
+        statements::fresh(keys, answer)
+    }
+
+    async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<()>, Error> {
+        let answers = vec![(); rows.len()];
+        self.run(audit::insert(rows)).await?;
+        Ok(answers)
+    }
+
     async fn creation_mark(&self) -> Result<Option<u64>, Error> {
-        let rows = self.run(Statement::new(schema::CREATION_MARK_READ, [])).await?;
+        let rows = self
+            .run(Statement::new(schema::CREATION_MARK_READ, []))
+            .await?;
         first(rows, |row| database::number(row, 0))
     }
 
@@ -194,7 +243,9 @@ impl<D: Database> Store<D> {
         if write % WRITES_PER_SWEEP != 0 {
             return;
         }
-        let Ok(expired_before) = i64::try_from(expired_before(now)) else { return };
+        let Ok(expired_before) = i64::try_from(expired_before(now)) else {
+            return;
+        };
         for sql in statements::SWEEPS {
             let _left_for_the_next = self.run(statements::sweep(sql, expired_before)).await;
         }
@@ -215,8 +266,14 @@ fn expired_before(now: UnixMilliseconds) -> u64 {
     now.seconds().saturating_sub(SWEEP_MARGIN_SECONDS)
 }
 
-fn first<T>(rows: Vec<Row>, decode: impl FnOnce(&mut Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
-    rows.into_iter().next().map(|mut row| decode(&mut row)).transpose()
+fn first<T>(
+    rows: Vec<Row>,
+    decode: impl FnOnce(&mut Row) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    rows.into_iter()
+        .next()
+        .map(|mut row| decode(&mut row))
+        .transpose()
 }
 
 fn named(name: &str) -> Result<(), Error> {
@@ -224,5 +281,9 @@ fn named(name: &str) -> Result<(), Error> {
 }
 
 fn within(bytes: usize, min: usize, max: usize, limit: Limit) -> Result<(), Error> {
-    if (min..=max).contains(&bytes) { Ok(()) } else { Err(Error::Invalid(limit)) }
+    if (min..=max).contains(&bytes) {
+        Ok(())
+    } else {
+        Err(Error::Invalid(limit))
+    }
 }

@@ -36,10 +36,24 @@ fn keeps_every_field() {
     let text = |text: &str| Value::Text(text.into());
     let number = |number: u64| Value::Integer(number as i64);
     let expected = vec![
-        Value::Integer(1), text("first"), number(NOW.0), text("issued"), text("issued"), text("b"),
-        text(r#"["deploy-from-main","a\"b"]"#), text("[]"), text("{}"), text("github"), text("repo:acme/app"),
-        text(""), text("00ff"), text("https://deploy.example"), text(r#"["deploy:read"]"#), text("k"),
-        number(NOW_SECONDS + 300), text(r#"[["verify",812],["sign",214]]"#),
+        Value::Integer(1),
+        text("first"),
+        number(NOW.0),
+        text("issued"),
+        text("issued"),
+        text("b"),
+        text(r#"["deploy-from-main","a\"b"]"#),
+        text("[]"),
+        text("{}"),
+        text("github"),
+        text("repo:acme/app"),
+        text(""),
+        text("00ff"),
+        text("https://deploy.example"),
+        text(r#"["deploy:read"]"#),
+        text("k"),
+        number(NOW_SECONDS + 300),
+        text(r#"[["verify",812],["sign",214]]"#),
     ];
     assert_eq!(rows, vec![expected]);
 }
@@ -51,9 +65,25 @@ fn a_decision_is_recorded_once() {
     append(&store, record("first")).unwrap();
     let again = append(&store, record("first")).unwrap_err();
     assert_eq!(again.slug(), "store.unavailable");
-    assert!(again.to_string().contains("UNIQUE constraint failed: audit.decision_id"), "{again}");
-    append(&store, AuditRecord { outcome: "refused".into(), ..record("second") }).unwrap();
-    assert_eq!(file.connect().column("SELECT decision_id FROM audit ORDER BY seq"), ["first", "second"]);
+    assert!(
+        again
+            .to_string()
+            .contains("UNIQUE constraint failed: audit.decision_id"),
+        "{again}"
+    );
+    append(
+        &store,
+        AuditRecord {
+            outcome: "refused".into(),
+            ..record("second")
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        file.connect()
+            .column("SELECT decision_id FROM audit ORDER BY seq"),
+        ["first", "second"]
+    );
 }
 
 #[test]
@@ -64,18 +94,40 @@ fn bounds_the_record() {
     assert_eq!(id(0), Err(Error::Invalid(Limit::DecisionId)));
     assert_eq!(id(1), Ok(()));
     assert_eq!(id(DECISION_ID_BYTES_MAX), Ok(()));
-    assert_eq!(id(DECISION_ID_BYTES_MAX + 1), Err(Error::Invalid(Limit::DecisionId)));
+    assert_eq!(
+        id(DECISION_ID_BYTES_MAX + 1),
+        Err(Error::Invalid(Limit::DecisionId))
+    );
     for outcome in ["", "Issued", "denied"] {
-        let record = AuditRecord { outcome: outcome.into(), ..record("x") };
+        let record = AuditRecord {
+            outcome: outcome.into(),
+            ..record("x")
+        };
         assert_eq!(append(&store, record), Err(Error::Invalid(Limit::Outcome)));
     }
-    let number = AuditRecord { expires_at: u64::MAX, ..record("x") };
-    assert_eq!(append(&store, number), Err(Error::Invalid(Limit::NumberTooLarge)));
-    let empty = AuditRecord { decision_id: "long".into(), outcome: "issued".into(), ..AuditRecord::default() };
+    let number = AuditRecord {
+        expires_at: u64::MAX,
+        ..record("x")
+    };
+    assert_eq!(
+        append(&store, number),
+        Err(Error::Invalid(Limit::NumberTooLarge))
+    );
+    let empty = AuditRecord {
+        decision_id: "long".into(),
+        outcome: "issued".into(),
+        ..AuditRecord::default()
+    };
     // Beside the filling: the id, the outcome and four empty lists.
     let filling = AUDIT_ENTRY_BYTES_MAX - "long".len() - "issued".len() - 4 * "[]".len();
-    let filled = |bytes: usize| AuditRecord { cedar_request: "x".repeat(bytes), ..empty.clone() };
-    assert_eq!(append(&store, filled(filling + 1)), Err(Error::Invalid(Limit::AuditEntry)));
+    let filled = |bytes: usize| AuditRecord {
+        cedar_request: "x".repeat(bytes),
+        ..empty.clone()
+    };
+    assert_eq!(
+        append(&store, filled(filling + 1)),
+        Err(Error::Invalid(Limit::AuditEntry))
+    );
     assert_eq!(append(&store, filled(filling)), Ok(()));
 }
 

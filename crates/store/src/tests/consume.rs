@@ -22,7 +22,10 @@ fn a_key_stays_spent_after_a_restart_and_for_another_instance() {
     assert_eq!(consume(&first, "a", NOW_SECONDS), Ok(Consumption::Fresh));
     assert_eq!(consume(&second, "a", NOW_SECONDS), Ok(Consumption::Spent));
     drop((first, second));
-    assert_eq!(consume(&file.open_at(later(7200)), "a", NOW_SECONDS), Ok(Consumption::Spent));
+    assert_eq!(
+        consume(&file.open_at(later(7200)), "a", NOW_SECONDS),
+        Ok(Consumption::Spent)
+    );
 }
 
 #[test]
@@ -35,7 +38,11 @@ fn a_token_from_before_the_store_is_refused() {
         (NOW_SECONDS, Consumption::Fresh),
         (NOW_SECONDS + 1, Consumption::Fresh),
     ] {
-        assert_eq!(consume(&store, &format!("k{issued_at}"), issued_at), Ok(expected), "{issued_at}");
+        assert_eq!(
+            consume(&store, &format!("k{issued_at}"), issued_at),
+            Ok(expected),
+            "{issued_at}"
+        );
     }
     assert_eq!(store.database().count("consumed"), 2);
 }
@@ -45,7 +52,10 @@ fn spent_wins_over_predating() {
     let file = File::new();
     let store = file.open();
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
-    assert_eq!(consume(&store, "a", NOW_SECONDS - 1), Ok(Consumption::Spent));
+    assert_eq!(
+        consume(&store, "a", NOW_SECONDS - 1),
+        Ok(Consumption::Spent)
+    );
 }
 
 #[test]
@@ -61,12 +71,27 @@ fn the_creation_mark_survives_restarts() {
 fn a_deleted_creation_mark_is_made_anew_at_the_next_start() {
     let file = File::new();
     let old = file.open();
-    old.database().query("DELETE FROM meta WHERE name = 'created_at'", vec![]).unwrap();
-    assert_eq!(done(old.ready()), Err(Error::Unavailable(Cause::CreationMarkMissing)));
-    assert_eq!(consume(&old, "a", NOW_SECONDS), Ok(Consumption::PredatesStore), "fails closed");
+    old.database()
+        .query("DELETE FROM meta WHERE name = 'created_at'", vec![])
+        .unwrap();
+    assert_eq!(
+        done(old.ready()),
+        Err(Error::Unavailable(Cause::CreationMarkMissing))
+    );
+    assert_eq!(
+        consume(&old, "a", NOW_SECONDS),
+        Ok(Consumption::PredatesStore),
+        "fails closed"
+    );
     let store = file.open_at(later(3600));
-    assert_eq!(consume(&store, "a", NOW_SECONDS + 3599), Ok(Consumption::PredatesStore));
-    assert_eq!(consume(&store, "a", NOW_SECONDS + 3600), Ok(Consumption::Fresh));
+    assert_eq!(
+        consume(&store, "a", NOW_SECONDS + 3599),
+        Ok(Consumption::PredatesStore)
+    );
+    assert_eq!(
+        consume(&store, "a", NOW_SECONDS + 3600),
+        Ok(Consumption::Fresh)
+    );
 }
 
 #[test]
@@ -79,12 +104,21 @@ fn bounds_its_arguments() {
     assert_eq!(key(KEY_BYTES_MAX), Ok(Consumption::Fresh));
     assert_eq!(key(KEY_BYTES_MAX + 1), Err(Error::Invalid(Limit::Key)));
     let keep = |key: &str, keep_until: u64| done(store.consume(key, NOW_SECONDS, keep_until, NOW));
-    assert_eq!(keep("a", NOW_SECONDS - 301), Err(Error::Invalid(Limit::KeepUntilPassed)));
+    assert_eq!(
+        keep("a", NOW_SECONDS - 301),
+        Err(Error::Invalid(Limit::KeepUntilPassed))
+    );
     assert_eq!(keep("a", NOW_SECONDS - 300), Ok(Consumption::Fresh));
     assert_eq!(keep("b", i64::MAX as u64), Ok(Consumption::Fresh));
-    assert_eq!(keep("c", i64::MAX as u64 + 1), Err(Error::Invalid(Limit::NumberTooLarge)));
+    assert_eq!(
+        keep("c", i64::MAX as u64 + 1),
+        Err(Error::Invalid(Limit::NumberTooLarge))
+    );
     let issued = |key: &str, issued_at: u64| done(store.consume(key, issued_at, KEEP_UNTIL, NOW));
-    assert_eq!(issued("d", u64::MAX), Err(Error::Invalid(Limit::NumberTooLarge)));
+    assert_eq!(
+        issued("d", u64::MAX),
+        Err(Error::Invalid(Limit::NumberTooLarge))
+    );
     assert_eq!(Error::Invalid(Limit::Key).slug(), "store.invalid");
     assert_eq!(store.database().count("consumed"), 4);
 }
@@ -111,7 +145,10 @@ fn one_of_many_racing_connections_wins() {
             won
         };
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(race)).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect::<Vec<_>>()
     });
     let mut rounds = fresh;
     rounds.sort_unstable();

@@ -17,12 +17,20 @@ fn sets_the_connection_up_to_be_durable() {
 fn makes_exactly_this_schema() {
     let file = File::new();
     drop((file.open(), file.open()));
-    let objects = file.connect().column("SELECT type || ' ' || name FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
+    let objects = file
+        .connect()
+        .column("SELECT type || ' ' || name FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
     assert_eq!(
         objects,
         [
-            "table audit", "table consumed", "index consumed_keep_until", "table documents",
-            "index documents_keep_until", "table leases", "table meta", "table pointers",
+            "table audit",
+            "table consumed",
+            "index consumed_keep_until",
+            "table documents",
+            "index documents_keep_until",
+            "table leases",
+            "table meta",
+            "table pointers",
         ]
     );
     let columns = "SELECT group_concat(m.name || '.' || c.name || ' ' || c.type, ', ') \
@@ -46,10 +54,29 @@ fn many_connections_can_make_the_tables_at_once() {
     drop(file.connect().column("PRAGMA journal_mode = WAL"));
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| file.open());
+            scope.spawn(|| drop(file.open()));
         }
     });
-    assert_eq!(file.connect().column("SELECT value FROM meta"), [NOW_SECONDS.to_string()]);
+    assert_eq!(
+        file.connect().column("SELECT value FROM meta"),
+        [NOW_SECONDS.to_string()]
+    );
+}
+
+/// Two processes that find no mark both write one.
+#[test]
+fn the_first_creation_mark_stays() {
+    let file = File::new();
+    let store = file.open();
+    let other = vec![Value::Integer(1)];
+    store
+        .database()
+        .query(crate::schema::CREATION_MARK_WRITE, other)
+        .unwrap();
+    assert_eq!(
+        store.database().column("SELECT value FROM meta"),
+        [NOW_SECONDS.to_string()]
+    );
 }
 
 /// A database whose statements that contain a text fail, as a full disk would make them.
@@ -60,7 +87,11 @@ struct Failing {
 
 impl Database for Failing {
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        if self.failing.borrow().is_some_and(|text| statement.sql.contains(text)) {
+        if self
+            .failing
+            .borrow()
+            .is_some_and(|text| statement.sql.contains(text))
+        {
             return Err(Error::Unavailable(Cause::DatabaseFull));
         }
         self.real.run(statement).await
@@ -70,23 +101,54 @@ impl Database for Failing {
 #[test]
 fn an_unconfirmed_write_is_never_believed() {
     let file = File::new();
-    let store = done(Store::open(Failing { real: file.connect(), failing: RefCell::new(None) }, NOW)).unwrap();
+    let store = done(Store::open(
+        Failing {
+            real: file.connect(),
+            failing: RefCell::new(None),
+        },
+        NOW,
+    ))
+    .unwrap();
     let full = Error::Unavailable(Cause::DatabaseFull);
     assert_eq!(full.slug(), "store.unavailable");
     for (failing, sweeps_fail) in [("INSERT INTO", false), ("DELETE", true)] {
         store.database().failing.replace(Some(failing));
-        let expected = |fine| if sweeps_fail { Ok(fine) } else { Err(full.clone()) };
         for number in 0..crate::store::WRITES_PER_SWEEP + 1 {
-            let consumed = done(store.consume(&format!("{failing}{number}"), NOW_SECONDS, KEEP_UNTIL, NOW));
-            assert_eq!(consumed, expected(Consumption::Fresh));
+            let consumed =
+                done(store.consume(&format!("{failing}{number}"), NOW_SECONDS, KEEP_UNTIL, NOW));
+            assert_eq!(
+                consumed,
+                if sweeps_fail {
+                    Ok(Consumption::Fresh)
+                } else {
+                    Err(full.clone())
+                }
+            );
         }
-        let record = AuditRecord { decision_id: failing.into(), outcome: "issued".into(), ..AuditRecord::default() };
-        assert_eq!(done(store.record(record, NOW)), expected(()));
+        let record = AuditRecord {
+            decision_id: failing.into(),
+            outcome: "issued".into(),
+            ..AuditRecord::default()
+        };
+        assert_eq!(
+            done(store.record(record, NOW)),
+            if sweeps_fail {
+                Ok(())
+            } else {
+                Err(full.clone())
+            }
+        );
     }
-    store.database().failing.replace(Some("SELECT 1 FROM consumed"));
+    store
+        .database()
+        .failing
+        .replace(Some("SELECT 1 FROM consumed"));
     let spent = done(store.consume("DELETE0", NOW_SECONDS, KEEP_UNTIL, NOW));
     assert_eq!(spent, Err(full.clone()), "not fresh, and nobody knows why");
-    store.database().failing.replace(Some("SELECT value FROM meta WHERE name"));
+    store
+        .database()
+        .failing
+        .replace(Some("SELECT value FROM meta WHERE name"));
     assert_eq!(done(store.ready()), Err(full));
 }
 
@@ -119,5 +181,8 @@ fn a_row_of_another_shape_is_no_answer() {
     }
     let file = File::new();
     let store = done(Store::open(Odd(file.connect()), NOW)).unwrap();
-    assert_eq!(done(store.document_get("d")), Err(Error::Unavailable(Cause::UnexpectedRow)));
+    assert_eq!(
+        done(store.document_get("d")),
+        Err(Error::Unavailable(Cause::UnexpectedRow))
+    );
 }

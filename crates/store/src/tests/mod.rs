@@ -33,7 +33,12 @@ impl Rusqlite {
         let columns = statement.column_count();
         let parameters = rusqlite::params_from_iter(parameters.into_iter().map(to_rusqlite));
         let rows = statement.query_map(parameters, |row| {
-            (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column).map(from_rusqlite)).collect()
+            (0..columns)
+                .map(|column| {
+                    row.get::<_, rusqlite::types::Value>(column)
+                        .map(from_rusqlite)
+                })
+                .collect()
         })?;
         rows.collect()
     }
@@ -51,7 +56,9 @@ impl Rusqlite {
     }
 
     fn count(&self, table: &str) -> u64 {
-        self.column(&format!("SELECT count(*) FROM {table}"))[0].parse().unwrap()
+        self.column(&format!("SELECT count(*) FROM {table}"))[0]
+            .parse()
+            .unwrap()
     }
 }
 
@@ -98,7 +105,8 @@ impl File {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("vouchsafe-store-{}-{number}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("vouchsafe-store-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
