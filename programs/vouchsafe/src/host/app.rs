@@ -12,7 +12,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
@@ -32,7 +32,6 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     handler: ProxyHandler<Instances>,
     turns: Semaphore,
-    draining: AtomicBool,
 }
 
 /// Answers that no guest gave.
@@ -51,12 +50,7 @@ impl App {
     pub fn new(instances: Instances) -> Self {
         let metrics = Arc::clone(&instances.metrics);
         let turns = Semaphore::new(REQUESTS_MAX);
-        Self { metrics, handler: ProxyHandler::new(instances), turns, draining: AtomicBool::new(false) }
-    }
-
-    /// From here on answers close their connections.
-    pub fn begin_drain(&self) {
-        self.draining.store(true, Relaxed);
+        Self { metrics, handler: ProxyHandler::new(instances), turns }
     }
 
     /// Answers one request, whatever happens.
@@ -68,7 +62,7 @@ impl App {
             Err(refusal) => self.refuse(refusal),
         };
         self.metrics.request(&path, response.status().as_u16(), start.elapsed());
-        if self.draining.load(Relaxed) {
+        if self.metrics.draining.load(Relaxed) {
             self.metrics.drained.fetch_add(1, Relaxed);
         }
         response

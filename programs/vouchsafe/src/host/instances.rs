@@ -125,7 +125,10 @@ impl WorkerState for Worker {
     fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
         drop(store);
         self.metrics.instances_live.fetch_sub(1, Relaxed);
-        if let Err(error) = result {
+        // At the end of the process every instance is dropped with its task.
+        if let Err(error) = result
+            && !self.metrics.draining.load(Relaxed)
+        {
             self.metrics.traps.fetch_add(1, Relaxed);
             let reason = if self.cpu.exceeded() { "cpu deadline" } else { "trap" };
             // Debug form: with the Wasm backtrace, which holds names of functions and no data.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub struct Metrics {
     pub connections: AtomicI64,
     /// Requests that were in flight when the drain began and were answered.
     pub drained: AtomicU64,
+    /// Whether the host is on its way out.
+    pub draining: AtomicBool,
 }
 
 impl Metrics {

@@ -219,3 +219,6 @@ impl http_body::Body for TimedBody {
         self.incoming.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

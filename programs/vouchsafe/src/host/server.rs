@@ -58,7 +58,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
 }
 
 async fn drain(app: &App, closing: watch::Sender<bool>, mut connections: JoinSet<()>) {
-    app.begin_drain();
+    app.metrics.draining.store(true, Relaxed);
     closing.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_MAX, all).await.is_err() {

@@ -153,3 +153,69 @@ fn to_error(error: &rusqlite::Error) -> Error {
         _ => Error::Io(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Database {
+        Database::open(Path::new(":memory:")).expect("opens")
+    }
+
+    async fn run(database: &Database, statement: &str, parameters: Vec<Value>) -> Answer {
+        database.query(statement.to_owned(), parameters).await.expect(statement)
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_value_comes_back_as_it_went_in() {
+        let values = || {
+            vec![
+                Value::Integer(i64::MIN),
+                Value::Real(1.5),
+                Value::Text("\u{e9}".into()),
+                Value::Blob(vec![0, 255]),
+                Value::Null,
+            ]
+        };
+        let answer = run(&database(), "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e", values()).await;
+        assert_eq!(answer.columns, ["a", "b", "c", "d", "e"]);
+        assert_eq!(format!("{:?}", answer.rows[0].values), format!("{:?}", values()));
+        assert!(answer.late.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_error_while_a_statement_runs_comes_late_and_one_before_comes_at_once() {
+        let database = database();
+        run(&database, "CREATE TABLE t (k TEXT PRIMARY KEY)", vec![]).await;
+        run(&database, "INSERT INTO t VALUES ('a')", vec![]).await;
+        let answer = run(&database, "INSERT INTO t VALUES ('a') RETURNING k", vec![]).await;
+        assert!(answer.rows.is_empty());
+        assert!(matches!(answer.late, Some(Error::Io(text)) if text.contains("UNIQUE")));
+        let refused = database.query("SELEC 1".to_owned(), vec![]).await.map(|_| ());
+        assert!(matches!(refused, Err(Error::Io(text)) if text.contains("syntax error")));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_capped() {
+        let database = database();
+        for (bytes, expected) in [(RESULT_BYTES_MAX, true), (RESULT_BYTES_MAX + 1, false)] {
+            let answer = run(&database, &format!("SELECT zeroblob({bytes})"), vec![]).await;
+            assert_eq!((answer.rows.len() == 1, answer.late.is_none()), (expected, expected), "{bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_database_is_told_apart() {
+        let database = database();
+        run(&database, "CREATE TABLE t (b BLOB)", vec![]).await;
+        run(&database, "PRAGMA max_page_count = 4", vec![]).await;
+        let answer = run(&database, "INSERT INTO t VALUES (zeroblob(100000))", vec![]).await;
+        assert!(matches!(answer.late, Some(Error::DatabaseFull)));
+    }
+
+    #[test]
+    fn a_database_that_was_not_granted_is_denied() {
+        let databases = Databases::default();
+        assert!(matches!(databases.get("default").map(|_| ()), Err(Error::AccessDenied)));
+    }
+}

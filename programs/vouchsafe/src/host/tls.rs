@@ -77,3 +77,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 fn wrong(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::usage(format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;
