@@ -1,6 +1,7 @@
 //! Between the WIT types and those of `vouchsafe-identity`.
 
 use std::borrow::Cow;
+use std::error::Error;
 
 use vouchsafe_identity as domain;
 use vouchsafe_identity::UnixSeconds;
@@ -152,9 +153,7 @@ impl From<domain::IssuerError> for wit::TokenError {
 impl From<domain::FetchError> for wit::FetchError {
     fn from(error: domain::FetchError) -> Self {
         match error {
-            domain::FetchError::DocumentInvalid(reason) => {
-                Self::DocumentInvalid(reason.to_string())
-            }
+            domain::FetchError::DocumentInvalid(reason) => Self::DocumentInvalid(chain(&reason)),
             domain::FetchError::IssuerMismatch => Self::IssuerMismatch,
             domain::FetchError::PinnedKeysExpired => Self::PinnedKeysExpired,
             domain::FetchError::Status(status) => Self::Status(status),
@@ -168,6 +167,17 @@ impl From<domain::FetchError> for wit::FetchError {
 
 impl From<domain::IssuerError> for wit::FetchError {
     fn from(error: domain::IssuerError) -> Self {
-        Self::DocumentInvalid(error.to_string())
+        Self::DocumentInvalid(chain(&error))
     }
+}
+
+/// An error with all its causes, for the log.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use spin_sdk::http::{EmptyBody, HeaderMap, Response, send};
-use spin_sdk::wasip3::http::types::RequestOptions;
+use spin_sdk::wasip3::http::types::{ErrorCode, RequestOptions};
 use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
 use vouchsafe_identity::{Answer, DocumentSource, FetchError, KeyUrl};
 
@@ -79,7 +79,7 @@ impl DocumentSource for Network {
             request
                 .extensions_mut()
                 .insert(RequestOptionsExtension(self.options()));
-            let response = send(request).await.map_err(|_| FetchError::Unreachable)?;
+            let response = send(request).await.map_err(transport_error)?;
             answer(response, bytes_max).await
         })
         .await?
@@ -103,7 +103,7 @@ async fn answer(response: Response, bytes_max: usize) -> Result<Answer, FetchErr
         let Some(frame) = body.frame().await else {
             break;
         };
-        let frame = frame.map_err(|_| FetchError::Unreachable)?;
+        let frame = frame.map_err(transport_error)?;
         let Some(chunk) = frame.data_ref() else {
             continue;
         };
@@ -113,6 +113,18 @@ async fn answer(response: Response, bytes_max: usize) -> Result<Answer, FetchErr
         answer.body.extend_from_slice(chunk);
     }
     Ok(answer)
+}
+
+/// The host's own timers may fire just before the deadline does.
+fn transport_error(code: ErrorCode) -> FetchError {
+    match code {
+        ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::DnsTimeout
+        | ErrorCode::HttpResponseTimeout => FetchError::TimedOut,
+        _ => FetchError::Unreachable,
+    }
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
