@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The black-box harness: the real `vouchsafe serve`, a scripted issuer, tokens of any shape.
+//!
+//! Talks HTTP only, and reads what an operator could read: log lines and the database. Uses none of
+//! the project's own crates, so that a fault in one can't hide itself here. Entry points:
+//! [`broker::Setup`] for a broker, [`issuer::Issuer`] for an issuer, [`exchange::Form`] for requests.
+//!
+//! Invariants: no verdict depends on how fast a machine is; a broker ends with the value that owns it.
+
+pub mod broker;
+pub mod bundle;
+pub mod exchange;
+pub mod http;
+pub mod issuer;
+pub mod jwt;
+pub mod keys;
+
+/// Unix seconds, of the clock that a broker without `--danger-now` has too.
+pub fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

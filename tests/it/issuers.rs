@@ -1,0 +1,351 @@
+//! Issuers that are down, slow, wrong or hostile: the exchange says that the issuer is unavailable,
+//! and waits no longer than a fetch may take.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use vouchsafe_tests::broker::{Broker, Setup};
+use vouchsafe_tests::bundle::{BROKER, IssuerFile};
+use vouchsafe_tests::exchange::{Form, Want, check, refused, unavailable};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::keys::Key;
+use vouchsafe_tests::{jwt, now};
+
+const UNAVAILABLE: Want = unavailable("issuer.unavailable");
+/// What a realm with usable keys comes to: its principals are in no rule.
+const REACHED: Want = refused(400, "invalid_target", "policy.denied");
+const KEYS_MAX: usize = 100;
+const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+const DISCOVERY_BYTES_MAX: usize = 64 * 1024;
+const JSON: &str = "application/json";
+const HTML: &[u8] = b"<!doctype html><title>Sign in</title><p>{\"keys\":[]}";
+
+fn honest() -> Vec<Value> {
+    ["RS256", "ES256", "EdDSA"]
+        .iter()
+        .map(|alg| Key::issuer(alg).jwk(alg))
+        .collect()
+}
+
+/// The issuers' keys among `count` in all.
+fn among(count: usize) -> Script {
+    let more = (3..count).map(|index| Key::stranger("EdDSA").jwk(&format!("more-{index}")));
+    Script::Keys(honest().into_iter().chain(more).collect())
+}
+
+/// A key set of exactly `bytes` bytes with the issuers' keys.
+fn of_size(bytes: usize) -> Script {
+    let body = json!({ "keys": honest(), "pad": "" }).to_string();
+    let pad = "x".repeat(bytes - body.len());
+    Script::KeysAre(
+        200,
+        JSON,
+        body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\""))
+            .into_bytes(),
+    )
+}
+
+fn with_member(name: &str, value: Value) -> Script {
+    let mut keys = honest();
+    keys[0][name] = value;
+    Script::Keys(keys)
+}
+
+fn keys_are(body: impl Into<Vec<u8>>) -> Script {
+    Script::KeysAre(200, JSON, body.into())
+}
+
+/// A discovery document for the realm `realm` of `issuer`, changed.
+fn discovery(issuer: &Issuer, realm: &str, change: impl Fn(&mut Value)) -> Script {
+    let base = issuer.url(realm);
+    let mut document = json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") });
+    change(&mut document);
+    Script::DiscoveryIs(200, JSON, document.to_string().into_bytes())
+}
+
+fn key_sets() -> Vec<(&'static str, Script, Want)> {
+    vec![
+        ("good", Script::honest(), REACHED),
+        ("keys-at-limit", among(KEYS_MAX), REACHED),
+        ("keys-over-limit", among(KEYS_MAX + 1), UNAVAILABLE),
+        ("keys-500", among(500), UNAVAILABLE),
+        ("bytes-at-limit", of_size(KEY_SET_BYTES_MAX), REACHED),
+        (
+            "bytes-over-limit",
+            of_size(KEY_SET_BYTES_MAX + 1),
+            UNAVAILABLE,
+        ),
+        ("bytes-1-mb", of_size(1024 * 1024), UNAVAILABLE),
+        (
+            "html",
+            Script::KeysAre(200, "text/html", HTML.to_vec()),
+            UNAVAILABLE,
+        ),
+        ("html-called-json", keys_are(HTML), UNAVAILABLE),
+        ("empty", keys_are(""), UNAVAILABLE),
+        ("no-keys", keys_are(r#"{"keys":[]}"#), UNAVAILABLE),
+        ("no-list", keys_are(r#"{"jwks":[]}"#), UNAVAILABLE),
+        ("garbage", keys_are([0xff, 0xfe, 0, 1]), UNAVAILABLE),
+        (
+            "cut-short",
+            keys_are(r#"{"keys":[{"kty":"RSA""#),
+            UNAVAILABLE,
+        ),
+        ("deep", keys_are("[".repeat(5000)), UNAVAILABLE),
+        ("private-key", with_member("d", json!("AQAB")), UNAVAILABLE),
+        (
+            "duplicate-kid",
+            with_member("kid", json!("ES256")),
+            UNAVAILABLE,
+        ),
+        ("numeric-kid", with_member("kid", json!(1)), UNAVAILABLE),
+        (
+            "for-encryption",
+            with_member("use", json!("enc")),
+            refused(400, "invalid_request", "token.key_unusable"),
+        ),
+        (
+            "another-alg",
+            with_member("alg", json!("RS512")),
+            refused(400, "invalid_request", "token.key_unusable"),
+        ),
+        (
+            "keys-404",
+            Script::KeysAre(404, JSON, b"{}".to_vec()),
+            UNAVAILABLE,
+        ),
+        (
+            "keys-500-status",
+            Script::KeysAre(500, JSON, b"{}".to_vec()),
+            UNAVAILABLE,
+        ),
+        (
+            "keys-204",
+            Script::KeysAre(204, JSON, Vec::new()),
+            UNAVAILABLE,
+        ),
+        // Nothing was asked conditionally.
+        (
+            "keys-304",
+            Script::KeysAre(304, JSON, Vec::new()),
+            UNAVAILABLE,
+        ),
+        ("keys-moved", Script::KeysMoved("good".into()), UNAVAILABLE),
+        ("keys-stalled", Script::Stalled, UNAVAILABLE),
+    ]
+}
+
+fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
+    let padded = |realm: &str, bytes: usize| {
+        let base = issuer.url(realm);
+        let body = json!({ "issuer": base, "jwks_uri": issuer.url("good") + "/jwks", "pad": "" })
+            .to_string();
+        let pad = "x".repeat(bytes - body.len());
+        Script::DiscoveryIs(
+            200,
+            JSON,
+            body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\""))
+                .into_bytes(),
+        )
+    };
+    let uri = |realm: &str, uri: Value| {
+        discovery(issuer, realm, move |document| {
+            document["jwks_uri"] = uri.clone()
+        })
+    };
+    vec![
+        ("silent", Script::Silent, UNAVAILABLE),
+        ("reset", Script::Reset, UNAVAILABLE),
+        ("moved", Script::DiscoveryMoved("good".into()), UNAVAILABLE),
+        (
+            "discovery-html",
+            Script::DiscoveryIs(200, "text/html", HTML.to_vec()),
+            UNAVAILABLE,
+        ),
+        (
+            "discovery-404",
+            Script::DiscoveryIs(404, JSON, b"{}".to_vec()),
+            UNAVAILABLE,
+        ),
+        (
+            "discovery-empty",
+            Script::DiscoveryIs(200, JSON, Vec::new()),
+            UNAVAILABLE,
+        ),
+        (
+            "discovery-at-limit",
+            padded("discovery-at-limit", DISCOVERY_BYTES_MAX),
+            REACHED,
+        ),
+        (
+            "discovery-over-limit",
+            padded("discovery-over-limit", DISCOVERY_BYTES_MAX + 1),
+            UNAVAILABLE,
+        ),
+        (
+            "names-another",
+            discovery(issuer, "good", |_| {}),
+            UNAVAILABLE,
+        ),
+        (
+            "names-a-slash",
+            discovery(issuer, "names-a-slash", |document| {
+                document["issuer"] =
+                    json!(document["issuer"].as_str().unwrap_or_default().to_owned() + "/");
+            }),
+            UNAVAILABLE,
+        ),
+        (
+            "names-none",
+            discovery(issuer, "names-none", |document| {
+                document["issuer"] = Value::Null
+            }),
+            UNAVAILABLE,
+        ),
+        ("no-uri", uri("no-uri", Value::Null), UNAVAILABLE),
+        (
+            "uri-file",
+            uri("uri-file", json!("file:///etc/passwd")),
+            UNAVAILABLE,
+        ),
+        (
+            "uri-user",
+            uri(
+                "uri-user",
+                json!(issuer.url("good").replace("http://", "http://user@") + "/jwks"),
+            ),
+            UNAVAILABLE,
+        ),
+        (
+            "uri-metadata-service",
+            uri("uri-metadata-service", json!("http://169.254.169.254/jwks")),
+            UNAVAILABLE,
+        ),
+        (
+            "uri-plain-http",
+            uri("uri-plain-http", json!("http://keys.example/jwks")),
+            UNAVAILABLE,
+        ),
+        // Well-formed and https, but this host is not among the manifest's `allowed_outbound_hosts`.
+        (
+            "uri-not-allowed",
+            uri("uri-not-allowed", json!("https://keys.example/jwks")),
+            UNAVAILABLE,
+        ),
+        // Another host's keys by the issuer's own word is what OpenID Connect Discovery is for.
+        (
+            "uri-elsewhere",
+            uri("uri-elsewhere", json!(issuer.url("good") + "/jwks")),
+            REACHED,
+        ),
+    ]
+}
+
+/// What the token endpoint makes of each realm.
+fn table(issuer: &Issuer) -> BTreeMap<&'static str, Want> {
+    let realms: Vec<_> = key_sets().into_iter().chain(discoveries(issuer)).collect();
+    let count = realms.len();
+    let mut table = BTreeMap::new();
+    for (realm, script, want) in realms {
+        issuer.play(realm, script);
+        table.insert(realm, want);
+    }
+    assert_eq!(table.len(), count, "two realms of one name");
+    table
+}
+
+pub fn wants() -> Vec<Want> {
+    table(&Issuer::start([])).into_values().collect()
+}
+
+fn present(broker: &Broker, iss: &str, want: Want) -> Result<(), String> {
+    let token = jwt::mint("RS256", &jwt::claims(iss, BROKER, now()));
+    check(broker, &Form::of(&token).request(), &token, want).map(drop)
+}
+
+#[test]
+fn says_that_an_issuer_is_unavailable_whatever_is_wrong_with_it() {
+    let issuer = Issuer::start([]);
+    let table = table(&issuer);
+    // Port 1 on loopback: nobody listens there.
+    let down = "http://127.0.0.1:1/down";
+    let mut files: Vec<_> = table
+        .keys()
+        .map(|realm| IssuerFile::new(realm, issuer.url(realm), ""))
+        .collect();
+    files.push(IssuerFile::new("down", down, ""));
+    let broker = Setup::broker(&files, &[issuer.origin(), "http://127.0.0.1:1".to_owned()]).start();
+    let mut failures = Vec::new();
+    let mut tell = |realm: &str, outcome: Result<(), String>| {
+        if let Err(reason) = outcome {
+            failures.push(format!("- {realm}: {reason}"));
+        }
+    };
+    tell("down", present(&broker, down, UNAVAILABLE));
+    for (realm, want) in &table {
+        tell(realm, present(&broker, &issuer.url(realm), *want));
+    }
+    // One that is unavailable harms no other.
+    tell("good again", present(&broker, &issuer.url("good"), REACHED));
+    assert!(
+        failures.is_empty(),
+        "{} of {} issuers:\n{}",
+        failures.len(),
+        table.len(),
+        failures.join("\n")
+    );
+    broker.assert_unharmed();
+}
+
+#[test]
+fn fetches_the_keys_of_an_issuer_once_however_many_tokens_and_unknown_kids_come() {
+    let issuer = Issuer::start([("good", Script::honest())]);
+    let files = [IssuerFile::new("good", issuer.url("good"), "")];
+    let broker = Setup::broker(&files, &[issuer.origin()]).start();
+    for _ in 0..5 {
+        present(&broker, &issuer.url("good"), REACHED).expect("reached");
+    }
+    assert_eq!(issuer.fetched("good"), 2, "discovery and keys, once");
+    let header = json!({ "alg": "RS256", "kid": "unknown" }).to_string();
+    let unknown = || {
+        jwt::mint_raw(
+            &Key::issuer("RS256"),
+            &header,
+            jwt::claims(&issuer.url("good"), BROKER, now()).to_string(),
+        )
+    };
+    let want = refused(400, "invalid_request", "token.key_unknown");
+    let before = now();
+    for _ in 0..5 {
+        let token = unknown();
+        check(&broker, &Form::of(&token).request(), &token, want).expect("unknown");
+    }
+    // One more fetch per window of 10 s; on a machine so slow that windows passed, one for each.
+    let windows = usize::try_from((now() - before) / 10 + 1).expect("small");
+    let fetched = issuer.fetched("good") - 2;
+    assert!(
+        fetched >= 2 && fetched <= 2 * windows,
+        "{fetched} requests in {windows} windows"
+    );
+}
+
+#[test]
+fn learns_a_rotated_key_by_its_unknown_kid() {
+    let issuer = Issuer::start([("good", Script::honest())]);
+    let files = [IssuerFile::new("good", issuer.url("good"), "")];
+    let broker = Setup::broker(&files, &[issuer.origin()]).start();
+    present(&broker, &issuer.url("good"), REACHED).expect("reached");
+    issuer.play(
+        "good",
+        Script::Keys(vec![Key::stranger("RS256").jwk("rotated")]),
+    );
+    let header = json!({ "alg": "RS256", "kid": "rotated" }).to_string();
+    let token = jwt::mint_raw(
+        &Key::stranger("RS256"),
+        header,
+        jwt::claims(&issuer.url("good"), BROKER, now()).to_string(),
+    );
+    check(&broker, &Form::of(&token).request(), &token, REACHED).expect("the new key is used");
+    // The old key is gone from the set, so it is gone here.
+    let want = refused(400, "invalid_request", "token.key_unknown");
+    present(&broker, &issuer.url("good"), want).expect("the old key is not used");
+}

@@ -1,0 +1,14 @@
+//! What the broker promises, held against the real thing over HTTP.
+//!
+//! `scripts/build-components && cargo build -p vouchsafe` first.
+
+mod bench;
+mod claims;
+mod corpora;
+mod framing;
+mod headers;
+mod issuers;
+mod ledger;
+mod malformed_http;
+mod requests;
+mod states;

@@ -1,0 +1,292 @@
+//! Starts the real `vouchsafe serve`, reads its log, ends it.
+
+use crate::bundle::{self, BROKER, EPOCH_SECONDS, IssuerFile, SIGNER_AUDIENCES};
+use crate::http::{self, Request, Response};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Longest that a log line may take after its response.
+const LINE_MAX: Duration = Duration::from_secs(20);
+/// base64url of 32 bytes that protect nothing.
+const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a repository")
+        .to_path_buf()
+}
+
+/// `target/debug`, or whatever this build's profile folder is.
+fn profile_folder() -> PathBuf {
+    let executable = std::env::current_exe().expect("this executable");
+    executable
+        .ancestors()
+        .nth(2)
+        .expect("a profile folder")
+        .to_path_buf()
+}
+
+fn binary() -> PathBuf {
+    let path = std::env::var_os("VOUCHSAFE_BIN")
+        .map_or_else(|| profile_folder().join("vouchsafe"), PathBuf::from);
+    assert!(
+        path.is_file(),
+        "{} is missing: build it with `scripts/build-components && cargo build -p vouchsafe`",
+        path.display()
+    );
+    path
+}
+
+/// A new empty folder below the target folder.
+pub fn folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let target = profile_folder()
+        .parent()
+        .expect("a target folder")
+        .to_path_buf();
+    let name = format!(
+        "it-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
+    let path = target.join("tmp").join(name);
+    std::fs::create_dir_all(&path).expect("a folder");
+    path
+}
+
+/// What a broker is started with; several can be started on one.
+#[derive(Clone)]
+pub struct Setup {
+    pub folder: PathBuf,
+    manifest: PathBuf,
+    pub variables: Vec<(String, String)>,
+    pub arguments: Vec<String>,
+}
+
+impl Setup {
+    /// The repository's application with `issuers` in its bundle, allowed to reach `origins`.
+    pub fn broker(issuers: &[IssuerFile], origins: &[String]) -> Self {
+        let (folder, repository) = (folder(), repository());
+        bundle::write(&folder.join("policies"), &repository, issuers);
+        let hosts: Vec<_> = origins
+            .iter()
+            .map(|origin| format!("\"{origin}\""))
+            .collect();
+        let hosts = hosts.join(", ");
+        let text = std::fs::read_to_string(repository.join("spin.toml")).expect("the manifest");
+        let lines = text.lines().map(|line| match line.split_once(" = ") {
+            Some(("allowed_outbound_hosts", _)) => format!("allowed_outbound_hosts = [{hosts}]"),
+            Some(("source", file)) => {
+                format!(
+                    "source = \"{}\"",
+                    repository.join(file.trim_matches('"')).display()
+                )
+            }
+            _ => line.to_owned(),
+        });
+        let manifest: String = lines.map(|line| line + "\n").collect();
+        let setup = Self::application(folder, &manifest);
+        setup
+            .variable("signer_audiences", SIGNER_AUDIENCES)
+            .variable("signer_lifetime_max", "1140")
+    }
+
+    /// Any application with the variables of the signer.
+    pub fn application(folder: PathBuf, manifest: &str) -> Self {
+        let path = folder.join("spin.toml");
+        std::fs::write(&path, manifest).expect("a manifest");
+        let setup = Self {
+            folder,
+            manifest: path,
+            variables: Vec::new(),
+            arguments: Vec::new(),
+        };
+        setup
+            .variable("issuer", BROKER)
+            .variable("development", "true")
+            .variable("signer_root", ROOT)
+            .variable("signer_epoch", &EPOCH_SECONDS.to_string())
+    }
+
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// The database that its brokers share.
+    pub fn database(&self) -> PathBuf {
+        let state = self.folder.join("state");
+        let files = std::fs::read_dir(&state)
+            .expect("a state folder")
+            .flatten()
+            .map(|entry| entry.path());
+        let mut files =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "db"));
+        let (database, more) = (files.next(), files.next());
+        assert!(more.is_none(), "two databases in {}", state.display());
+        database.expect("a database")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
+            .arg(&self.manifest);
+        command.arg("--state-dir").arg(self.folder.join("state"));
+        for (name, value) in &self.variables {
+            command.arg("--variable").arg(format!("{name}={value}"));
+        }
+        command.args(&self.arguments).current_dir(&self.folder);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a broker and waits until it accepts connections.
+    pub fn start(&self) -> Broker {
+        self.try_start().unwrap_or_else(|reason| panic!("{reason}"))
+    }
+
+    /// The same, or what it printed before it ended.
+    pub fn try_start(&self) -> Result<Broker, String> {
+        let mut child = self.command().spawn().expect("the broker starts");
+        let log = Log::of(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+            let status = child.wait();
+            return Err(format!(
+                "not ready: {line:?}, {status:?}\n{}",
+                log.rest().join("\n")
+            ));
+        };
+        Ok(Broker {
+            address: address.to_owned(),
+            child: Mutex::new(child),
+            log,
+        })
+    }
+}
+
+/// Standard error of a broker, line by line as it comes.
+struct Log {
+    lines: Mutex<Receiver<String>>,
+    strange: Arc<Mutex<Vec<String>>>,
+}
+
+impl Log {
+    fn of(stderr: std::process::ChildStderr) -> Self {
+        let (sender, lines) = channel();
+        let strange = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&strange);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if !line.starts_with('{') {
+                    keep.lock().expect("unpoisoned").push(line.clone());
+                }
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            lines: Mutex::new(lines),
+            strange,
+        }
+    }
+
+    fn line(&self, route: &str) -> Value {
+        let lines = self.lines.lock().expect("unpoisoned");
+        loop {
+            let line = lines
+                .recv_timeout(LINE_MAX)
+                .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            if line["route"] == route {
+                return line;
+            }
+        }
+    }
+
+    fn rest(&self) -> Vec<String> {
+        self.lines.lock().expect("unpoisoned").iter().collect()
+    }
+}
+
+/// A running broker; killed when dropped.
+pub struct Broker {
+    pub address: String,
+    child: Mutex<Child>,
+    log: Log,
+}
+
+impl Broker {
+    pub fn send(&self, request: &Request) -> Response {
+        http::send(&self.address, request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        self.send(&Request::get(path))
+    }
+
+    pub fn jwks(&self) -> Value {
+        let response = self.get("/.well-known/jwks.json");
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()
+    }
+
+    /// The next log line of `route`.
+    pub fn line(&self, route: &str) -> Value {
+        self.log.line(route)
+    }
+
+    /// Sends SIGKILL, and waits for the end.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().expect("unpoisoned");
+        child.kill().expect("kills");
+        child.wait().expect("ends");
+    }
+
+    /// Asserts that nothing trapped and that the host had nothing to complain about: whatever is not
+    /// a log line of the application is such a complaint.
+    pub fn assert_unharmed(&self) {
+        let strange = self.log.strange.lock().expect("unpoisoned");
+        assert!(strange.is_empty(), "the host says: {strange:#?}");
+        assert_eq!(self.get("/healthz").status, 200);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Ok(child) = self.child.get_mut() {
+            // It may have ended by itself.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}

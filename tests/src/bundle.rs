@@ -1,0 +1,99 @@
+//! A trust bundle for the suites: the repository's schema, issuers that a test names, and audiences
+//! that show each kind of limit.
+
+use std::path::Path;
+
+/// The broker's issuer URL. It is only a name here: nothing listens there.
+pub const BROKER: &str = "http://127.0.0.1:3999";
+/// Any number of uses; scopes `read` and `write`; lives 5 to 15 minutes.
+pub const API: &str = "https://api.example";
+/// One use per subject token.
+pub const DEPLOY: &str = "https://deploy.example";
+/// Signed with EdDSA.
+pub const EDDSA: &str = "https://eddsa.example";
+/// Needs an HSM.
+pub const HSM: &str = "https://hsm.example";
+/// Lives as long as the signer allows, and may outlive the subject token.
+pub const LONG: &str = "https://long.example";
+/// Beyond the signer's own list of audiences.
+pub const BEYOND: &str = "https://beyond.example";
+/// The audiences in [`SIGNER_AUDIENCES`]' list, and not [`BEYOND`].
+pub const SIGNER_AUDIENCES: &str = "https://api.example https://deploy.example https://eddsa.example https://hsm.example https://long.example";
+/// Seconds of an epoch in these suites; [`LONG`] lives 60 s less.
+pub const EPOCH_SECONDS: u64 = 1200;
+
+const AUDIENCES: [(&str, &str, &str); 6] = [
+    ("api", API, "scopes = [\"read\", \"write\"]\n"),
+    ("beyond", BEYOND, ""),
+    (
+        "deploy",
+        DEPLOY,
+        "claims = [\"ref\", \"repository\"]\nreplay = \"single-use\"\n",
+    ),
+    ("eddsa", EDDSA, "algorithm = \"EdDSA\"\n"),
+    ("hsm", HSM, "tier = \"hsm\"\nalgorithm = \"RS256\"\n"),
+    (
+        "long",
+        LONG,
+        "default_lifetime = \"19m\"\nmax_lifetime = \"19m\"\noutlive_subject = true\n",
+    ),
+];
+
+/// One issuer file: its name, its URL, and further lines.
+#[derive(Debug, Clone)]
+pub struct IssuerFile {
+    pub name: String,
+    pub url: String,
+    pub more: &'static str,
+}
+
+impl IssuerFile {
+    pub fn new(name: &str, url: impl Into<String>, more: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.into(),
+            more,
+        }
+    }
+}
+
+/// Writes a bundle to `folder`. Principals of the issuer `main` whose `repository_id` is 123456 may
+/// have a token for every audience; nobody else may have anything.
+pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
+    let put = |path: String, text: String| {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    };
+    put(
+        "bundle.toml".into(),
+        "name = \"tests\"\nversion = \"1\"\n".into(),
+    );
+    let schema = std::fs::read_to_string(repository.join("policies/schema.cedarschema"))
+        .expect("the schema");
+    put("schema.cedarschema".into(), schema);
+    for IssuerFile { name, url, more } in issuers {
+        let text = format!(
+            "issuer = \"{url}\"\nprovider = \"github\"\ndevelopment = true\nreplay = \"allow\"\n{more}"
+        );
+        put(format!("issuers/{name}.toml"), text);
+    }
+    for (name, id, more) in AUDIENCES {
+        put(
+            format!("audiences/{name}.toml"),
+            format!("id = \"{id}\"\n{more}"),
+        );
+    }
+    put(
+        "rules/main.cedar".into(),
+        AUDIENCES.map(|(name, id, _)| rule(name, id)).concat(),
+    );
+}
+
+fn rule(name: &str, audience: &str) -> String {
+    format!(
+        "@id(\"main-{name}\")\npermit (\n  principal is GitHub::Workflow in Issuer::\"main\",\n  \
+         action == Action::\"issue\",\n  resource == Audience::\"{audience}\"\n)\n\
+         when {{ principal.repository_id == \"123456\" && [\"read\", \"write\"].containsAll(context.scopes) }};\n\n"
+    )
+}

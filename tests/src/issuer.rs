@@ -1,0 +1,196 @@
+//! An OpenID provider that does what a script says, well or badly, and counts what it is asked for.
+//!
+//! Each realm is an issuer of its own under `http://ADDRESS/<realm>`.
+
+use crate::keys::Key;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What a realm answers.
+#[derive(Debug, Clone)]
+pub enum Script {
+    /// Discovery and keys as an issuer should, with these keys.
+    Keys(Vec<Value>),
+    /// Honest discovery, then this as the key set: status, content type, body.
+    KeysAre(u16, &'static str, Vec<u8>),
+    /// This as the discovery document.
+    DiscoveryIs(u16, &'static str, Vec<u8>),
+    /// Redirects the discovery document to another realm.
+    DiscoveryMoved(String),
+    /// Honest discovery; redirects the key set to another realm.
+    KeysMoved(String),
+    /// Takes the request, and never answers.
+    Silent,
+    /// Closes the connection without an answer.
+    Reset,
+    /// Sends the head of the key set, and never the rest of its body.
+    Stalled,
+}
+
+impl Script {
+    /// The issuers' keys, each under its algorithm as `kid`.
+    pub fn honest() -> Self {
+        Self::Keys(
+            ["RS256", "ES256", "EdDSA"]
+                .iter()
+                .map(|alg| Key::issuer(alg).jwk(alg))
+                .collect(),
+        )
+    }
+}
+
+#[derive(Default)]
+struct State {
+    realms: Mutex<BTreeMap<String, Script>>,
+    fetched: Mutex<BTreeMap<String, usize>>,
+}
+
+/// A running provider. Its threads end with the process.
+pub struct Issuer {
+    address: String,
+    state: Arc<State>,
+}
+
+impl Issuer {
+    pub fn start(realms: impl IntoIterator<Item = (&'static str, Script)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let state = Arc::new(State::default());
+        let issuer = Self {
+            address: address.clone(),
+            state: Arc::clone(&state),
+        };
+        realms
+            .into_iter()
+            .for_each(|(realm, script)| issuer.play(realm, script));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (state, address) = (Arc::clone(&state), address.clone());
+                std::thread::spawn(move || drop(answer(stream, &state, &address)));
+            }
+        });
+        issuer
+    }
+
+    /// Changes what `realm` answers from now on.
+    pub fn play(&self, realm: &str, script: Script) {
+        self.state
+            .realms
+            .lock()
+            .expect("unpoisoned")
+            .insert(realm.to_owned(), script);
+    }
+
+    /// The issuer URL of `realm`.
+    pub fn url(&self, realm: &str) -> String {
+        format!("http://{}/{realm}", self.address)
+    }
+
+    /// Scheme and authority, as in a manifest's `allowed_outbound_hosts`.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Requests for anything of `realm` so far.
+    pub fn fetched(&self, realm: &str) -> usize {
+        self.state
+            .fetched
+            .lock()
+            .expect("unpoisoned")
+            .get(realm)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Requests of any kind so far, connections without one included.
+    pub fn fetched_at_all(&self) -> usize {
+        self.state
+            .fetched
+            .lock()
+            .expect("unpoisoned")
+            .values()
+            .sum()
+    }
+}
+
+fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && head.len() < 16 * 1024 && stream.read(&mut byte)? == 1 {
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
+    let (realm, document) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap_or(("", ""));
+    *state
+        .fetched
+        .lock()
+        .expect("unpoisoned")
+        .entry(realm.to_owned())
+        .or_default() += 1;
+    let script = state.realms.lock().expect("unpoisoned").get(realm).cloned();
+    let base = format!("http://{address}/{realm}");
+    let is_keys = document == "jwks";
+    match script {
+        None => respond(&mut stream, 404, "text/plain", "", b"no such realm"),
+        Some(Script::Reset) => Ok(()),
+        Some(Script::Silent) => hold(&mut stream),
+        Some(Script::DiscoveryIs(status, kind, body)) => {
+            respond(&mut stream, status, kind, "", &body)
+        }
+        Some(Script::DiscoveryMoved(realm)) => moved(&mut stream, address, &realm, document),
+        Some(Script::KeysMoved(realm)) if is_keys => moved(&mut stream, address, &realm, document),
+        Some(Script::KeysAre(status, kind, body)) if is_keys => {
+            respond(&mut stream, status, kind, "", &body)
+        }
+        Some(Script::Stalled) if is_keys => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")?;
+            hold(&mut stream)
+        }
+        Some(Script::Keys(keys)) if is_keys => {
+            let body = json!({ "keys": keys }).to_string();
+            respond(&mut stream, 200, "application/json", "", body.as_bytes())
+        }
+        Some(Script::Keys(_) | Script::KeysMoved(_) | Script::KeysAre(..) | Script::Stalled) => {
+            let body = json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") }).to_string();
+            respond(&mut stream, 200, "application/json", "", body.as_bytes())
+        }
+    }
+}
+
+/// Waits until the client gives up.
+fn hold(stream: &mut TcpStream) -> std::io::Result<()> {
+    while stream.read(&mut [0; 64])? > 0 {}
+    Ok(())
+}
+
+fn moved(
+    stream: &mut TcpStream,
+    address: &str,
+    realm: &str,
+    document: &str,
+) -> std::io::Result<()> {
+    let location = format!("location: http://{address}/{realm}/{document}\r\n");
+    respond(stream, 302, "text/plain", &location, b"over there")
+}
+
+fn respond(
+    stream: &mut TcpStream,
+    status: u16,
+    kind: &str,
+    more: &str,
+    body: &[u8],
+) -> std::io::Result<()> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} Scripted\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{more}connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)
+}
