@@ -8,8 +8,10 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spin_sdk::sqlite::Connection;
+use spin_sdk::wit_bindgen::StreamWriter;
 use vouchsafe_store::{Cause, Database, Error, Row, Statement, Store, UnixMilliseconds};
 
+use crate::bindings::{spin::sqlite::sqlite::RowResult, wit_stream};
 use crate::convert;
 
 /// Longest that a call of the store may take (design: 1 s).
@@ -63,6 +65,15 @@ pub async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) ->
 pub struct Sqlite(Connection);
 
 impl Database for Sqlite {
+    type Alarm = StreamWriter<RowResult>;
+
+    /// A stream that never carries anything: its reader wakes when its writer is dropped. The type
+    /// is one that the component imports anyway.
+    fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>) {
+        let (writer, mut reader) = wit_stream::new();
+        (writer, async move { drop(reader.next().await) })
+    }
+
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         let parameters = statement
             .parameters

@@ -51,8 +51,15 @@ impl Statement {
     }
 }
 
-/// Runs statements.
+/// Runs statements, and lets one task wake another.
 pub trait Database {
+    /// Ends its sleep by being dropped.
+    type Alarm;
+
+    /// An alarm and its sleep. Not a `Waker`: the runtime of components can't wake a task of the
+    /// same component from another one.
+    fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>);
+
     /// All rows of `statement`, after the database has confirmed that it is complete and, if it
     /// writes, durable.
     fn run(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, Error>>;

@@ -15,6 +15,7 @@
 mod audit;
 mod database;
 mod error;
+mod group;
 mod schema;
 mod statements;
 mod store;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use crate::audit::{self, AuditRecord, AuditRow};
 use crate::database::{self, Database, Row, Statement};
 use crate::error::{Cause, Error, Limit};
+use crate::group::Group;
 use crate::statements::ConsumeRow;
 use crate::{schema, statements};
 
@@ -62,11 +63,12 @@ pub struct Pointer {
 }
 
 /// The state behind one connection.
-#[derive(Debug)]
-pub struct Store<D> {
+pub struct Store<D: Database> {
     database: D,
     /// Counts this instance's writes, to choose those that sweep.
     writes: Cell<u64>,
+    consuming: Group<ConsumeRow, bool, D::Alarm>,
+    recording: Group<AuditRow, (), D::Alarm>,
 }
 
 impl<D: Database> Store<D> {
@@ -74,7 +76,12 @@ impl<D: Database> Store<D> {
     pub async fn open(database: D, now: UnixMilliseconds) -> Result<Self, Error> {
         // Instances that live for one request only still sweep, one in so many.
         let writes = Cell::new(now.0);
-        let store = Self { database, writes };
+        let store = Self {
+            database,
+            writes,
+            consuming: Group::new(),
+            recording: Group::new(),
+        };
         store.set_up().await?;
         for table in schema::TABLES {
             store.run(Statement::new(table, [])).await?;
@@ -114,7 +121,12 @@ impl<D: Database> Store<D> {
         }
         let row = ConsumeRow::new(key, issued_at, keep_until)?;
         self.sweep_sometimes(now).await;
-        if self.consume_all(vec![row]).await? == [true] {
+        let alarm = || self.database.alarm();
+        if self
+            .consuming
+            .submit(row, alarm, async |rows| self.consume_all(rows).await)
+            .await?
+        {
             return Ok(Consumption::Fresh);
         }
         // A key that is there wins: `Spent` is what its second user must hear.
@@ -130,7 +142,10 @@ impl<D: Database> Store<D> {
     pub async fn record(&self, record: AuditRecord, now: UnixMilliseconds) -> Result<(), Error> {
         let row = AuditRow::try_from(record)?;
         self.sweep_sometimes(now).await;
-        self.record_all(vec![row]).await.map(drop)
+        let alarm = || self.database.alarm();
+        self.recording
+            .submit(row, alarm, async |rows| self.record_all(rows).await)
+            .await
     }
 
     /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.

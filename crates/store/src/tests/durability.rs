@@ -86,6 +86,12 @@ struct Failing {
 }
 
 impl Database for Failing {
+    type Alarm = Bell;
+
+    fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
+        bell()
+    }
+
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         if self
             .failing
@@ -156,6 +162,12 @@ fn an_unconfirmed_write_is_never_believed() {
 fn refuses_a_connection_that_is_not_durable() {
     struct Careless(Rusqlite);
     impl Database for Careless {
+        type Alarm = Bell;
+
+        fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
+            bell()
+        }
+
         async fn run(&self, mut statement: Statement) -> Result<Vec<Row>, Error> {
             if statement.sql == "PRAGMA synchronous = FULL" {
                 statement.sql = "PRAGMA synchronous = NORMAL".into();
@@ -172,6 +184,12 @@ fn refuses_a_connection_that_is_not_durable() {
 fn a_row_of_another_shape_is_no_answer() {
     struct Odd(Rusqlite);
     impl Database for Odd {
+        type Alarm = Bell;
+
+        fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
+            bell()
+        }
+
         async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
             if statement.sql.starts_with("SELECT body") {
                 return Ok(vec![vec![Value::Null]]);

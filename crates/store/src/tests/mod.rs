@@ -1,8 +1,10 @@
 //! The store on real SQLite, which runs the very statements that Spin's SQLite is given.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +13,7 @@ use crate::*;
 mod audit;
 mod consume;
 mod durability;
+mod group;
 mod names;
 mod sweep;
 
@@ -62,7 +65,54 @@ impl Rusqlite {
     }
 }
 
+/// An alarm of one thread.
+pub(crate) struct Bell(Rc<Cell<Ring>>);
+
+enum Ring {
+    Rung,
+    Silent(Option<Waker>),
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        if let Ring::Silent(Some(waker)) = self.0.replace(Ring::Rung) {
+            waker.wake();
+        }
+    }
+}
+
+/// A sleep that nobody can wake any more once it is dropped.
+struct Sleep(Rc<Cell<Ring>>);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.0.replace(Ring::Silent(Some(context.waker().clone()))) {
+            Ring::Rung => Poll::Ready(()),
+            Ring::Silent(_) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.0.set(Ring::Rung);
+    }
+}
+
+fn bell() -> (Bell, Sleep) {
+    let ring = Rc::new(Cell::new(Ring::Silent(None)));
+    (Bell(Rc::clone(&ring)), Sleep(ring))
+}
+
 impl Database for Rusqlite {
+    type Alarm = Bell;
+
+    fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
+        bell()
+    }
+
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         let rows = self.query(&statement.sql, statement.parameters);
         rows.map_err(|error| Error::Unavailable(Cause::Io(error.to_string())))
