@@ -65,7 +65,7 @@ fn takes_an_unless_apart_at_its_alternatives() {
 
 #[test]
 fn does_not_take_an_or_of_a_when_apart() {
-    let text = "principal.ref == \"refs/heads/topic\" || principal.ref == \"refs/heads/main\"";
+    let text = "(principal.ref == \"refs/heads/topic\") || (principal.ref == \"refs/heads/main\")";
     assert_eq!(
         conditions(&format!("when {{ {text} }}")),
         [when(text, Verdict::Holds)]
