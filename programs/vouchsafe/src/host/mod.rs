@@ -43,6 +43,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,7 +81,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     }
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
     let stop = stop_signal()?;
-    check_ready(&app, address).await?;
+    if let Err(failure) = check_ready(&app, address).await {
+        app.metrics.draining.store(true, Relaxed);
+        return Err(failure);
+    }
     println!("listening on http://{address}");
     server::serve(app, listener, stop).await;
     Ok(())

@@ -2,10 +2,13 @@
 //!
 //! The connection lives on a thread of its own, so that a slow disk never stalls the event loop.
 //! As on Spin, `BEGIN` of one guest would be joined by the statements of another: the store writes
-//! single statements only.
+//! single statements only. Statements that wait at the same time share one commit ([`group`]).
+
+mod group;
 
 use super::bindings::sqlite::{Error, RowResult, Value};
-use rusqlite::types::ValueRef;
+use group::Job;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -15,8 +18,6 @@ use tokio::sync::oneshot;
 const RESULT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Prepared statements that the connection keeps.
 const STATEMENTS_CACHED_MAX: usize = 64;
-
-type Job = Box<dyn FnOnce(&rusqlite::Connection) + Send>;
 
 /// An open database.
 pub struct Database {
@@ -54,46 +55,42 @@ impl Database {
     fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = rusqlite::Connection::open(path)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
-        let (jobs, receiver) = mpsc::channel::<Job>();
+        let (jobs, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("sqlite".into())
-            .spawn(move || receiver.into_iter().for_each(|job| job(&connection)))
+            .spawn(move || group::work(&connection, &receiver))
             .map_err(|_| rusqlite::Error::InvalidQuery)?;
         Ok(Self { jobs })
     }
 
-    /// Runs `work` on the connection's thread. A caller that goes away does not stop it.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&rusqlite::Connection) -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    /// Sends a job to the connection's thread. A caller that goes away does not stop it.
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Error> {
         let gone = || Error::Io("the database thread is gone".into());
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| drop(sender.send(work(connection))));
-        self.jobs.send(job).map_err(|_| gone())?;
+        self.jobs.send(job(sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())
     }
 
-    /// Runs one statement to its end.
+    /// Runs one statement to its end; what it wrote is committed when this returns.
     pub async fn query(&self, statement: String, parameters: Vec<Value>) -> Result<Answer, Error> {
-        self.run(move |connection| query(connection, &statement, parameters)).await?
+        self.ask(|reply| Job::Query { statement, parameters, reply }).await?
     }
 
     /// Rowid of the connection's last insert, whoever made it.
     pub async fn last_insert_rowid(&self) -> Result<i64, Error> {
-        self.run(|connection| connection.last_insert_rowid()).await
+        self.ask(Job::LastInsertRowid).await
     }
 
     /// Rows changed by the connection's last statement, whoever ran it.
     pub async fn changes(&self) -> Result<u64, Error> {
-        self.run(|connection| connection.changes()).await
+        self.ask(Job::Changes).await
     }
 }
 
-fn query(connection: &rusqlite::Connection, sql: &str, parameters: Vec<Value>) -> Result<Answer, Error> {
+fn query(connection: &rusqlite::Connection, sql: &str, parameters: &[Value]) -> Result<Answer, Error> {
     let mut statement = connection.prepare_cached(sql).map_err(|error| to_error(&error))?;
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-    let parameters = parameters.into_iter().map(to_sql);
+    let parameters = parameters.iter().map(to_sql);
     let mut cursor = statement.query(rusqlite::params_from_iter(parameters)).map_err(|error| to_error(&error))?;
     let mut rows = Vec::new();
     let mut bytes = 0_usize;
@@ -127,14 +124,14 @@ fn read_row(row: &rusqlite::Row<'_>, columns: usize, bytes: &mut usize) -> Resul
     Ok(RowResult { values })
 }
 
-fn to_sql(value: Value) -> rusqlite::types::Value {
-    match value {
-        Value::Integer(number) => rusqlite::types::Value::Integer(number),
-        Value::Real(number) => rusqlite::types::Value::Real(number),
-        Value::Text(text) => rusqlite::types::Value::Text(text),
-        Value::Blob(blob) => rusqlite::types::Value::Blob(blob),
-        Value::Null => rusqlite::types::Value::Null,
-    }
+fn to_sql(value: &Value) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(match value {
+        Value::Integer(number) => ValueRef::Integer(*number),
+        Value::Real(number) => ValueRef::Real(*number),
+        Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        Value::Blob(blob) => ValueRef::Blob(blob),
+        Value::Null => ValueRef::Null,
+    })
 }
 
 fn from_sql(value: ValueRef<'_>) -> Value {

@@ -1,4 +1,4 @@
-use crate::support::{Server, folder, guest, manifest, read, refused, start};
+use crate::support::{Server, folder, guest, manifest, read, refused, start, start_with};
 use std::time::{Duration, Instant};
 
 fn trap_guest(arguments: &[&str]) -> Server {
@@ -17,16 +17,16 @@ fn a_trap_costs_its_own_instance_only() {
 
 #[test]
 fn a_busy_loop_is_ended_by_the_cpu_deadline_and_delays_nobody() {
-    let server = trap_guest(&["--cpu-deadline-ms", "600"]);
+    let server = trap_guest(&["--cpu-deadline-ms", "2000"]);
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address);
     let start = Instant::now();
-    let busy: Vec<_> = (0..4).map(|_| server.open(&request("/spin"))).collect();
+    let busy: Vec<_> = (0..3).map(|_| server.open(&request("/spin"))).collect();
     assert_eq!(server.get("/").status, 200);
-    assert!(start.elapsed() < Duration::from_millis(500), "served after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "served after {:?}", start.elapsed());
     for stream in busy {
         assert_eq!(read(stream).status, 500);
     }
-    assert!(start.elapsed() < Duration::from_secs(10), "ended after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(20), "ended after {:?}", start.elapsed());
     assert_eq!(server.get("/").status, 200);
 }
 
@@ -107,8 +107,72 @@ fn files_are_seen_where_the_manifest_mounts_them() {
     let mounted = "files = [{ source = \"bundle\", destination = \"/policies\" }]";
     let server = start(&manifest(&directory, &guest("trap"), mounted), &[]);
     assert_eq!(server.get("/files").body, "Some(1)\n");
-    let server = trap_guest(&[]);
-    assert_eq!(server.get("/files").body, "None\n");
+    let other = folder();
+    for name in ["a", "b", "c"] {
+        std::fs::write(other.join(name), "x").expect("a file");
+    }
+    let manifest = directory.join("spin.toml");
+    let replaced = start(&manifest, &["--policies", other.to_str().expect("UTF-8")]);
+    assert_eq!(replaced.get("/files").body, "Some(3)\n");
+    assert_eq!(trap_guest(&[]).get("/files").body, "None\n");
+}
+
+#[test]
+fn a_variable_comes_from_the_flag_then_the_environment_then_dotenv_then_the_default() {
+    let directory = folder();
+    let path = manifest(&directory, &guest("trap"), "");
+    let text = std::fs::read_to_string(&path).expect("a manifest");
+    let names = ["flag", "file", "environment", "dotenv", "fallback"];
+    let declared: String = names.iter().map(|name| format!("{name} = {{ default = \"default\" }}\n")).collect();
+    let passed: String = names.iter().map(|name| format!("{name} = \"<{{{{ {name} }}}}>\"\n")).collect();
+    std::fs::write(&path, format!("{text}[component.guest.variables]\n{passed}[variables]\n{declared}")).expect("written");
+    let dotenv: String = names[..4].iter().map(|name| format!("SPIN_VARIABLE_{}=dotenv\n", name.to_uppercase())).collect();
+    std::fs::write(directory.join(".env"), dotenv).expect("written");
+    std::fs::write(directory.join("value"), "from file\n").expect("written");
+    let environment = [("SPIN_VARIABLE_FLAG", "environment"), ("SPIN_VARIABLE_ENVIRONMENT", "environment")];
+    let server = start_with(&path, &["--variable", "flag=flag", "--variable", "file=@value"], &environment);
+    for (name, expected) in
+        [("flag", "flag"), ("file", "from file"), ("environment", "environment"), ("dotenv", "dotenv"), ("fallback", "default")]
+    {
+        assert_eq!(server.get(&format!("/variable/{name}")).body, format!("Some(\"<{expected}>\")\n"), "{name}");
+    }
+    assert_eq!(server.get("/variable/unknown").body, "None\n");
+}
+
+#[test]
+fn both_clocks_of_a_guest_move_and_tick_in_development_mode() {
+    let path = manifest(&folder(), &guest("trap"), "[variables]\ndevelopment = { default = \"true\" }");
+    let server = start(&path, &["--danger-now", "1900000000"]);
+    let clocks = || -> Vec<u64> {
+        server.get("/now").body.split_whitespace().map(|number| number.parse().expect("a number")).collect()
+    };
+    let first = clocks();
+    assert!(first.iter().all(|now| (1_900_000_000..1_900_000_030).contains(now)), "{first:?}");
+    assert_eq!(server.get("/slow").status, 200);
+    let second = clocks();
+    assert!(second.iter().zip(&first).all(|(later, earlier)| later > earlier), "{first:?} {second:?}");
+}
+
+#[test]
+fn metrics_count_requests_instances_and_traps() {
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address");
+    let mut server = trap_guest(&["--metrics-listen", &reserved.to_string()]);
+    for path in ["/token", "/token", "/trap", "/elsewhere"] {
+        server.get(path);
+    }
+    server.address = reserved.to_string();
+    let text = server.get("/metrics").body;
+    for line in [
+        "vouchsafe_requests_total{route=\"/token\",status=\"200\"} 2",
+        "vouchsafe_requests_total{route=\"other\",status=\"200\"} 1",
+        "vouchsafe_requests_total{route=\"other\",status=\"500\"} 1",
+        "vouchsafe_instances_new_total 2",
+        "vouchsafe_instances_live 1",
+        "vouchsafe_traps_total 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    assert_eq!(server.get("/").status, 404);
 }
 
 #[test]

@@ -73,7 +73,13 @@ fn command(manifest: &Path, arguments: &[&str]) -> Command {
 
 /// Starts the host and waits until it accepts connections.
 pub fn start(manifest: &Path, arguments: &[&str]) -> Server {
-    let mut child = command(manifest, arguments).spawn().expect("the host starts");
+    start_with(manifest, arguments, &[])
+}
+
+/// The same, with environment variables.
+pub fn start_with(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+    let mut command = command(manifest, arguments);
+    let mut child = command.envs(environment.iter().copied()).spawn().expect("the host starts");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);

@@ -1,5 +1,6 @@
 //! A guest that misbehaves on request: `/trap` panics, `/spin` computes for ever, `/slow` waits
-//! for a second, `/headers` shows what it was sent, `/count` how often this instance was asked.
+//! for a second; `/headers` shows what it was sent, `/count` how often this instance was asked,
+//! `/files` how many files it sees, `/now` both of its clocks, `/variable/<name>` a variable.
 
 #[cfg(target_arch = "wasm32")]
 mod guest {
@@ -25,10 +26,21 @@ mod guest {
             "/headers" => headers(&request),
             "/count" => format!("{}\n", ASKED.get()),
             "/files" => format!("{:?}\n", std::fs::read_dir("/policies").map(Iterator::count).ok()),
-            _ => "ok\n".to_owned(),
+            "/now" => now(),
+            path => match path.strip_prefix("/variable/") {
+                Some(name) => format!("{:?}\n", spin_sdk::variables::get(name).await.ok()),
+                None => "ok\n".to_owned(),
+            },
         };
         let length = text.len().to_string();
         Response::builder().header("content-length", length).body(text)
+    }
+
+    /// Unix seconds by WASI 0.2, which std uses, and by WASI 0.3.
+    fn now() -> String {
+        let old = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let new = spin_sdk::wasip3::clocks::system_clock::now();
+        format!("{} {}\n", old.map_or(0, |now| now.as_secs()), new.seconds)
     }
 
     fn spin() -> String {
