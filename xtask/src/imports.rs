@@ -8,7 +8,13 @@ use vouchsafe_manifest::Manifest;
 use wasmparser::{Parser, Payload};
 
 /// What every std component imports; the hosts supply it empty where it could carry anything.
-const AMBIENT: &[&str] = &["wasi:cli/", "wasi:clocks/", "wasi:http/types@", "wasi:io/", "wasi:random/"];
+const AMBIENT: &[&str] = &[
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:http/types@",
+    "wasi:io/",
+    "wasi:random/",
+];
 
 /// Compares the built components of `spin.toml` with their snapshots, or writes those.
 pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
@@ -16,8 +22,12 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut expected_files = BTreeSet::new();
     for (id, path) in components(root)? {
-        let wasm = std::fs::read(&path)
-            .with_context(|| format!("{}: build the component first (`scripts/up` does)", path.display()))?;
+        let wasm = std::fs::read(&path).with_context(|| {
+            format!(
+                "{}: build the component first (`scripts/up` does)",
+                path.display()
+            )
+        })?;
         let found = capabilities(&wasm).with_context(|| path.display().to_string())?;
         let file = folder.join(format!("{id}.txt"));
         expected_files.insert(format!("{id}.txt"));
@@ -32,7 +42,9 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(&folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !expected_files.contains(&name) {
-            faults.push(format!("tests/snapshots/imports/{name} belongs to no component of spin.toml"));
+            faults.push(format!(
+                "tests/snapshots/imports/{name} belongs to no component of spin.toml"
+            ));
         }
     }
     Ok(faults)
@@ -40,9 +52,14 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
 
 fn components(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let manifest = Manifest::parse(&std::fs::read_to_string(root.join("spin.toml"))?)?;
-    let dependencies = manifest.root()?.dependencies.iter().map(|dependency| dependency.component.as_str());
+    let dependencies = manifest
+        .root()?
+        .dependencies
+        .iter()
+        .map(|dependency| dependency.component.as_str());
     let ids = dependencies.chain([manifest.root_id()]);
-    ids.map(|id| Ok((id.to_owned(), root.join(&manifest.component(id)?.source)))).collect()
+    ids.map(|id| Ok((id.to_owned(), root.join(&manifest.component(id)?.source))))
+        .collect()
 }
 
 /// Imports of the component itself, not of those inside it, without patch versions.
@@ -83,8 +100,12 @@ fn text(found: &BTreeSet<String>) -> String {
 
 fn differences(id: &str, snapshot: &str, found: &BTreeSet<String>) -> Vec<String> {
     let expected: BTreeSet<String> = snapshot.lines().map(str::to_owned).collect();
-    let added = found.difference(&expected).map(|import| format!("component `{id}` now imports `{import}`"));
-    let gone = expected.difference(found).map(|import| format!("component `{id}` no longer imports `{import}`"));
+    let added = found
+        .difference(&expected)
+        .map(|import| format!("component `{id}` now imports `{import}`"));
+    let gone = expected
+        .difference(found)
+        .map(|import| format!("component `{id}` no longer imports `{import}`"));
     added.chain(gone).collect()
 }
 
@@ -109,7 +130,10 @@ mod tests {
         let found = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
         assert_eq!(
             differences("x", "a\nb\n", &found),
-            ["component `x` now imports `c`", "component `x` no longer imports `b`"]
+            [
+                "component `x` now imports `c`",
+                "component `x` no longer imports `b`"
+            ]
         );
         assert!(differences("x", "a\nc\n", &found).is_empty());
     }

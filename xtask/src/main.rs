@@ -36,11 +36,17 @@ fn main() -> Result<ExitCode> {
     for fault in &faults {
         eprintln!("error: {fault}");
     }
-    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The repository's root, wherever the command was started.
 fn repository() -> Result<PathBuf> {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map(PathBuf::from).context("xtask is a folder of the repository")
+    here.parent()
+        .map(PathBuf::from)
+        .context("xtask is a folder of the repository")
 }

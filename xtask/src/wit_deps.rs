@@ -12,11 +12,18 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
     let ours = root.join("wit/deps");
     let mut faults = Vec::new();
     for package in folders(&ours)? {
-        let (our_files, their_files) = (files(&ours.join(&package))?, files(&theirs.join(&package)).unwrap_or_default());
+        let (our_files, their_files) = (
+            files(&ours.join(&package))?,
+            files(&theirs.join(&package)).unwrap_or_default(),
+        );
         if their_files.is_empty() {
-            faults.push(format!("wit/deps/{package} is not part of the locked {SDK}"));
+            faults.push(format!(
+                "wit/deps/{package} is not part of the locked {SDK}"
+            ));
         } else if our_files != their_files {
-            faults.push(format!("wit/deps/{package} differs from the locked {SDK}'s"));
+            faults.push(format!(
+                "wit/deps/{package} differs from the locked {SDK}'s"
+            ));
         }
     }
     Ok(faults)
@@ -29,12 +36,26 @@ fn sdk_folder(root: &Path) -> Result<PathBuf> {
         .current_dir(root)
         .output()
         .context("cargo metadata")?;
-    anyhow::ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(
+        output.status.success(),
+        "cargo metadata: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata without packages")?;
-    let sdk = packages.iter().find(|package| package["name"] == SDK).context("spin-sdk is not locked")?;
-    let manifest = sdk["manifest_path"].as_str().context("a package without a manifest")?;
-    Ok(Path::new(manifest).parent().context("a manifest in no folder")?.to_path_buf())
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata without packages")?;
+    let sdk = packages
+        .iter()
+        .find(|package| package["name"] == SDK)
+        .context("spin-sdk is not locked")?;
+    let manifest = sdk["manifest_path"]
+        .as_str()
+        .context("a package without a manifest")?;
+    Ok(Path::new(manifest)
+        .parent()
+        .context("a manifest in no folder")?
+        .to_path_buf())
 }
 
 fn folders(path: &Path) -> Result<Vec<String>> {

@@ -79,8 +79,13 @@ pub enum Capability {
 
 impl Capability {
     /// All of them, which is what `inherit_configuration = true` means.
-    pub const ALL: [Self; 5] =
-        [Self::AllowedOutboundHosts, Self::Environment, Self::Files, Self::SqliteDatabases, Self::Variables];
+    pub const ALL: [Self; 5] = [
+        Self::AllowedOutboundHosts,
+        Self::Environment,
+        Self::Files,
+        Self::SqliteDatabases,
+        Self::Variables,
+    ];
 
     /// The manifest's word for it.
     #[must_use]
@@ -97,7 +102,9 @@ impl Capability {
     /// The capability that a manifest calls `name`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|capability| capability.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|capability| capability.name() == name)
     }
 }
 
@@ -132,13 +139,17 @@ impl Manifest {
 
     /// The component with this id.
     pub fn component(&self, id: &str) -> Result<&Component, ManifestError> {
-        self.components.get(id).ok_or_else(|| ManifestError::UnknownComponent { id: id.to_owned() })
+        self.components
+            .get(id)
+            .ok_or_else(|| ManifestError::UnknownComponent { id: id.to_owned() })
     }
 
     /// What the root component may reach, as written: patterns may still hold `{{ variables }}`.
     #[must_use]
     pub fn allowed_outbound_hosts(&self) -> &[String] {
-        self.components.get(&self.root).map_or(&[], |root| &root.allowed_outbound_hosts)
+        self.components
+            .get(&self.root)
+            .map_or(&[], |root| &root.allowed_outbound_hosts)
     }
 }
 

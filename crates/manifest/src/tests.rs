@@ -45,7 +45,12 @@ fn reads_the_applications_own_manifest() {
         .expect("a root")
         .dependencies
         .iter()
-        .map(|d| (d.component.as_str(), d.inherit.iter().map(|c| c.name()).collect::<Vec<_>>()))
+        .map(|d| {
+            (
+                d.component.as_str(),
+                d.inherit.iter().map(|c| c.name()).collect::<Vec<_>>(),
+            )
+        })
         .collect();
     assert_eq!(
         inherited,
@@ -56,7 +61,11 @@ fn reads_the_applications_own_manifest() {
             ("store-sqlite", vec!["sqlite_databases"]),
         ]
     );
-    assert!(manifest.allowed_outbound_hosts().contains(&"https://token.actions.githubusercontent.com".to_owned()));
+    assert!(
+        manifest
+            .allowed_outbound_hosts()
+            .contains(&"https://token.actions.githubusercontent.com".to_owned())
+    );
 }
 
 /// Every table path of Spin 4.1's manifest that this application may use. `*` stands for a name.
@@ -88,7 +97,11 @@ const SPIN_KEYS: &[&str] = &[
 
 fn fits(path: &[String], key: &str) -> bool {
     let segments: Vec<&str> = key.split('.').collect();
-    segments.len() == path.len() && segments.iter().zip(path).all(|(want, have)| *want == "*" || want == have)
+    segments.len() == path.len()
+        && segments
+            .iter()
+            .zip(path)
+            .all(|(want, have)| *want == "*" || want == have)
 }
 
 fn leaves(value: &toml::Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
@@ -114,7 +127,10 @@ fn the_applications_manifest_uses_only_keys_that_spin_has() {
     leaves(&value, &mut Vec::new(), &mut found);
     assert!(found.len() > 30, "only {} keys seen", found.len());
     for path in found {
-        assert!(SPIN_KEYS.iter().any(|key| fits(&path, key)), "{path:?} is not a key of Spin 4.1");
+        assert!(
+            SPIN_KEYS.iter().any(|key| fits(&path, key)),
+            "{path:?} is not a key of Spin 4.1"
+        );
     }
 }
 
@@ -122,13 +138,32 @@ fn the_applications_manifest_uses_only_keys_that_spin_has() {
 fn refuses_by_name_what_it_does_not_know() {
     for (from, to, name) in [
         ("[application]", "[tool]\n[application]", "tool"),
-        ("name = \"small\"", "name = \"small\"\ntrigger = 1", "trigger"),
-        ("source = \"root.wasm\"", "source = \"root.wasm\"\nkey_value_stores = []", "key_value_stores"),
-        ("route = \"/...\"", "route = \"/...\"\nexecutor = { type = \"wagi\" }", "executor"),
-        ("[component.part]", "[component.part]\ntargets = []", "targets"),
+        (
+            "name = \"small\"",
+            "name = \"small\"\ntrigger = 1",
+            "trigger",
+        ),
+        (
+            "source = \"root.wasm\"",
+            "source = \"root.wasm\"\nkey_value_stores = []",
+            "key_value_stores",
+        ),
+        (
+            "route = \"/...\"",
+            "route = \"/...\"\nexecutor = { type = \"wagi\" }",
+            "executor",
+        ),
+        (
+            "[component.part]",
+            "[component.part]\ntargets = []",
+            "targets",
+        ),
     ] {
         let message = toml_message(from, to);
-        assert!(message.contains(&format!("unknown field `{name}`")), "{message}");
+        assert!(
+            message.contains(&format!("unknown field `{name}`")),
+            "{message}"
+        );
     }
 }
 
@@ -141,23 +176,84 @@ fn says_where_a_toml_error_is() {
 #[test]
 fn refuses_a_misspelt_category() {
     let error = refused("[\"variables\"]", "[\"variabels\"]");
-    assert_eq!(error, ManifestError::Capability { dependency: "a:b@0.1.0".into(), name: "variabels".into() });
+    assert_eq!(
+        error,
+        ManifestError::Capability {
+            dependency: "a:b@0.1.0".into(),
+            name: "variabels".into()
+        }
+    );
 }
 
 #[test]
 fn refuses_what_its_parts_forbid() {
-    let configuration = |key| ManifestError::DependencyConfiguration { id: "part".into(), key };
+    let configuration = |key| ManifestError::DependencyConfiguration {
+        id: "part".into(),
+        key,
+    };
     for (from, to, expected) in [
-        ("version = 2", "version = 1", ManifestError::Version { version: 1 }),
-        ("\"/...\"", "\"/token\"", ManifestError::Route { route: "/token".into() }),
-        ("component = \"root\"", "component = \"gone\"", ManifestError::UnknownComponent { id: "gone".into() }),
-        ("component = \"part\"", "component = \"gone\"", ManifestError::UnknownComponent { id: "gone".into() }),
-        ("[component.part]", "[component.Part]", ManifestError::Id { value: "Part".into(), joined_by: '-' }),
-        ("issuer = {", "iss-uer = {", ManifestError::Id { value: "iss-uer".into(), joined_by: '_' }),
-        ("{ required = true }", "{ }", ManifestError::VariableDefault { name: "issuer".into() }),
-        ("{{ issuer }}", "{{ gone }}", ManifestError::UnknownVariable { name: "gone".into() }),
-        ("\"part.wasm\"", "\"part.wasm\"\nsqlite_databases = [\"default\"]", configuration("sqlite_databases")),
-        ("\"part.wasm\"", "\"part.wasm\"\nenvironment = { A = \"b\" }", configuration("environment")),
+        (
+            "version = 2",
+            "version = 1",
+            ManifestError::Version { version: 1 },
+        ),
+        (
+            "\"/...\"",
+            "\"/token\"",
+            ManifestError::Route {
+                route: "/token".into(),
+            },
+        ),
+        (
+            "component = \"root\"",
+            "component = \"gone\"",
+            ManifestError::UnknownComponent { id: "gone".into() },
+        ),
+        (
+            "component = \"part\"",
+            "component = \"gone\"",
+            ManifestError::UnknownComponent { id: "gone".into() },
+        ),
+        (
+            "[component.part]",
+            "[component.Part]",
+            ManifestError::Id {
+                value: "Part".into(),
+                joined_by: '-',
+            },
+        ),
+        (
+            "issuer = {",
+            "iss-uer = {",
+            ManifestError::Id {
+                value: "iss-uer".into(),
+                joined_by: '_',
+            },
+        ),
+        (
+            "{ required = true }",
+            "{ }",
+            ManifestError::VariableDefault {
+                name: "issuer".into(),
+            },
+        ),
+        (
+            "{{ issuer }}",
+            "{{ gone }}",
+            ManifestError::UnknownVariable {
+                name: "gone".into(),
+            },
+        ),
+        (
+            "\"part.wasm\"",
+            "\"part.wasm\"\nsqlite_databases = [\"default\"]",
+            configuration("sqlite_databases"),
+        ),
+        (
+            "\"part.wasm\"",
+            "\"part.wasm\"\nenvironment = { A = \"b\" }",
+            configuration("environment"),
+        ),
     ] {
         assert_eq!(refused(from, to), expected);
     }
@@ -166,7 +262,10 @@ fn refuses_what_its_parts_forbid() {
 #[test]
 fn refuses_more_than_one_trigger() {
     let second = "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"root\"\n[component.root]";
-    assert_eq!(refused("[component.root]", second), ManifestError::TriggerCount { triggers: 2 });
+    assert_eq!(
+        refused("[component.root]", second),
+        ManifestError::TriggerCount { triggers: 2 }
+    );
 }
 
 #[test]
@@ -181,11 +280,27 @@ fn fills_in_values_before_defaults() {
 #[test]
 fn refuses_a_missing_and_an_unknown_value() {
     let manifest = Manifest::parse(SMALL).expect("parses");
-    let missing = manifest.resolve(&BTreeMap::new()).map(|_| ()).expect_err("missing");
-    assert_eq!(missing, ManifestError::VariableMissing { name: "issuer".into() });
+    let missing = manifest
+        .resolve(&BTreeMap::new())
+        .map(|_| ())
+        .expect_err("missing");
+    assert_eq!(
+        missing,
+        ManifestError::VariableMissing {
+            name: "issuer".into()
+        }
+    );
     let provided = BTreeMap::from([("isuer".to_owned(), "x".to_owned())]);
-    let unknown = manifest.resolve(&provided).map(|_| ()).expect_err("unknown");
-    assert_eq!(unknown, ManifestError::UnknownVariable { name: "isuer".into() });
+    let unknown = manifest
+        .resolve(&provided)
+        .map(|_| ())
+        .expect_err("unknown");
+    assert_eq!(
+        unknown,
+        ManifestError::UnknownVariable {
+            name: "isuer".into()
+        }
+    );
 }
 
 #[test]
@@ -212,12 +327,28 @@ fn matches_scheme_host_and_port() {
         ("http://127.0.0.1:7000", "http", "127.0.0.1", 80, false),
         ("http://[::1]:7000", "http", "[::1]", 7000, true),
         ("http://[::1]", "http", "[::1]", 80, true),
-        ("http://a.example:8000..8002", "http", "a.example", 8001, true),
-        ("http://a.example:8000..8002", "http", "a.example", 8002, false),
+        (
+            "http://a.example:8000..8002",
+            "http",
+            "a.example",
+            8001,
+            true,
+        ),
+        (
+            "http://a.example:8000..8002",
+            "http",
+            "a.example",
+            8002,
+            false,
+        ),
         ("*://*:*", "http", "anything", 1, true),
     ] {
         let pattern_ = HostPattern::parse(pattern).expect(pattern);
-        assert_eq!(pattern_.allows(scheme, host, port), expected, "{pattern} {scheme}://{host}:{port}");
+        assert_eq!(
+            pattern_.allows(scheme, host, port),
+            expected,
+            "{pattern} {scheme}://{host}:{port}"
+        );
     }
 }
 
@@ -240,7 +371,10 @@ fn refuses_patterns_that_are_no_origin() {
         ("https://a.example:9..9", HostPatternError::Port),
         ("redis://a.example", HostPatternError::PortMissing),
     ] {
-        let expected = ManifestError::HostPattern { pattern: pattern.into(), reason };
+        let expected = ManifestError::HostPattern {
+            pattern: pattern.into(),
+            reason,
+        };
         assert_eq!(HostPattern::parse(pattern), Err(expected));
     }
 }
@@ -248,6 +382,9 @@ fn refuses_patterns_that_are_no_origin() {
 #[test]
 fn refuses_broken_templates() {
     for text in ["{{ a", "a }}", "{{ }}", "{{ a b }}", "{{ a-b }}"] {
-        assert!(matches!(Template::parse(text), Err(ManifestError::Template { .. })), "{text}");
+        assert!(
+            matches!(Template::parse(text), Err(ManifestError::Template { .. })),
+            "{text}"
+        );
     }
 }

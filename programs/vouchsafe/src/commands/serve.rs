@@ -17,7 +17,9 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// error. SIGTERM and SIGINT let requests in flight finish. It speaks plain HTTP: put a reverse
 /// proxy with TLS in front of it.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit code: 0 stopped by a signal, 1 not ready or the address is taken, 2 something in the command line or a file is wrong.")]
+#[command(
+    after_help = "Example:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit code: 0 stopped by a signal, 1 not ready or the address is taken, 2 something in the command line or a file is wrong."
+)]
 pub struct Args {
     /// The application manifest
     #[arg(long, value_name = "FILE", default_value = "spin.toml")]
@@ -76,7 +78,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 impl Args {
     fn options(self) -> Result<Options, Failure> {
-        if self.max_instance_reuse_count == Some(0) || self.max_instance_concurrent_reuse_count == 0 {
+        if self.max_instance_reuse_count == Some(0) || self.max_instance_concurrent_reuse_count == 0
+        {
             return Err(Failure::usage("an instance handles at least one request"));
         }
         let lifetime = Lifetime {

@@ -50,18 +50,27 @@ impl App {
     pub fn new(instances: Instances) -> Self {
         let metrics = Arc::clone(&instances.metrics);
         let turns = Semaphore::new(REQUESTS_MAX);
-        Self { metrics, handler: ProxyHandler::new(instances), turns }
+        Self {
+            metrics,
+            handler: ProxyHandler::new(instances),
+            turns,
+        }
     }
 
     /// Answers one request, whatever happens.
-    pub async fn answer(&self, request: Request<hyper::body::Incoming>, client: SocketAddr) -> Response<WasiBody> {
+    pub async fn answer(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        client: SocketAddr,
+    ) -> Response<WasiBody> {
         let start = Instant::now();
         let path = request.uri().path().to_owned();
         let response = match self.try_answer(request, client).await {
             Ok(response) => response,
             Err(refusal) => self.refuse(refusal),
         };
-        self.metrics.request(&path, response.status().as_u16(), start.elapsed());
+        self.metrics
+            .request(&path, response.status().as_u16(), start.elapsed());
         if self.metrics.draining.load(Relaxed) {
             self.metrics.drained.fetch_add(1, Relaxed);
         }
@@ -87,8 +96,15 @@ impl App {
         let Ok(Ok(_turn)) = turn else {
             return Err(Refusal::Overloaded);
         };
-        let request = request.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
-        self.handler.handle((), request).await.map_err(|error| self.failure(&error))
+        let request = request.map(|bytes| {
+            Full::new(bytes)
+                .map_err(|never| match never {})
+                .boxed_unsync()
+        });
+        self.handler
+            .handle((), request)
+            .await
+            .map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, error: &wasmtime::Error) -> Refusal {
@@ -110,9 +126,15 @@ impl App {
             .body(Bytes::new())
             .map_err(|error| error.to_string())?;
         let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
-        let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
+        let response = self
+            .handler
+            .handle((), request)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
+            .collect()
+            .await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
 
@@ -125,14 +147,21 @@ impl App {
 }
 
 /// Reads the whole body within its limits, so that a slow client never holds an instance.
-async fn read_body(headers: &http::HeaderMap, body: hyper::body::Incoming) -> Result<Bytes, Refusal> {
-    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+async fn read_body(
+    headers: &http::HeaderMap,
+    body: hyper::body::Incoming,
+) -> Result<Bytes, Refusal> {
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Refusal::BodyTooLarge);
     }
     match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::BodyTooLarge),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Refusal::BodyTooLarge)
+        }
         Ok(Err(_)) => Err(Refusal::BadRequest),
         Err(_) => Err(Refusal::BodyTimeout),
     }
@@ -142,13 +171,41 @@ impl Refusal {
     /// Status, RFC 6749 §5.2 `error` and its description.
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request", "the request is not well-formed HTTP"),
-            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive in time"),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
-            Self::GuestFailed => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the request could not be handled"),
-            Self::MethodUnknown => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "too many requests at once"),
-            Self::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the request took too long"),
+            Self::BadRequest => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "the request is not well-formed HTTP",
+            ),
+            Self::BodyTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "invalid_request",
+                "the body did not arrive in time",
+            ),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "invalid_request",
+                "the body is too large",
+            ),
+            Self::GuestFailed => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "the request could not be handled",
+            ),
+            Self::MethodUnknown => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request",
+                "the method is not allowed",
+            ),
+            Self::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "too many requests at once",
+            ),
+            Self::TimedOut => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "temporarily_unavailable",
+                "the request took too long",
+            ),
         }
     }
 
@@ -156,7 +213,11 @@ impl Refusal {
         let (status, error, description) = self.parts();
         let body = format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}");
         let length = HeaderValue::from(body.len());
-        let mut response = Response::new(Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
+        let mut response = Response::new(
+            Full::new(Bytes::from(body))
+                .map_err(|never| match never {})
+                .boxed_unsync(),
+        );
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -12,7 +12,9 @@ pub struct Clock {
 impl Clock {
     /// The real time, or `danger_now` (Unix seconds) as of this call.
     pub fn new(danger_now: Option<u64>) -> Self {
-        Self { moved: danger_now.map(|seconds| (Duration::from_secs(seconds), Instant::now())) }
+        Self {
+            moved: danger_now.map(|seconds| (Duration::from_secs(seconds), Instant::now())),
+        }
     }
 }
 
@@ -24,7 +26,9 @@ impl HostWallClock for Clock {
     fn now(&self) -> Duration {
         match self.moved {
             Some((start, since)) => start.saturating_add(since.elapsed()),
-            None => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            None => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
         }
     }
 }

@@ -36,8 +36,13 @@ pub enum Need {
 
 /// Reads the components of `manifest` from `base` and composes them.
 pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, Failure> {
-    let root = manifest.root().map_err(|error| Failure::usage(error.to_string()))?;
-    let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new() };
+    let root = manifest
+        .root()
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let mut composer = Composer {
+        graph: CompositionGraph::new(),
+        adapters: BTreeMap::new(),
+    };
     composer.run(manifest, root, base)
 }
 
@@ -48,22 +53,38 @@ struct Composer {
 }
 
 impl Composer {
-    fn run(&mut self, manifest: &Manifest, root: &Component, base: &Path) -> Result<Composite, Failure> {
+    fn run(
+        &mut self,
+        manifest: &Manifest,
+        root: &Component,
+        base: &Path,
+    ) -> Result<Composite, Failure> {
         let root_id = manifest.root_id();
         let root_package = self.register(root_id, &base.join(&root.source))?;
         let root_node = self.graph.instantiate(root_package);
         let wanted = self.imports(root_package);
         let mut open: BTreeSet<String> = wanted.iter().cloned().collect();
         for dependency in &root.dependencies {
-            let component = manifest.component(&dependency.component).map_err(|e| Failure::usage(e.to_string()))?;
+            let component = manifest
+                .component(&dependency.component)
+                .map_err(|e| Failure::usage(e.to_string()))?;
             let package = self.register(&dependency.component, &base.join(&component.source))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
             for import in matching(&dependency.name, &wanted)? {
                 if !open.remove(&import) {
-                    return Err(Failure::usage(format!("two dependencies of `{root_id}` satisfy `{import}`")));
+                    return Err(Failure::usage(format!(
+                        "two dependencies of `{root_id}` satisfy `{import}`"
+                    )));
                 }
-                self.plug(&dependency.component, package, node, root_node, root_package, &import)?;
+                self.plug(
+                    &dependency.component,
+                    package,
+                    node,
+                    root_node,
+                    root_package,
+                    &import,
+                )?;
             }
         }
         self.check_root(root_id, root, root_node, root_package, &open)?;
@@ -73,23 +94,41 @@ impl Composer {
 
     fn register(&mut self, id: &str, path: &Path) -> Result<PackageId, Failure> {
         let bytes = read_component(path)?;
-        let package = Package::from_bytes(&format!("component:{id}"), None, bytes, self.graph.types_mut())
-            .map_err(|error| Failure::usage(format!("{}: {error:#}", path.display())))?;
-        self.graph.register_package(package).map_err(|error| Failure::usage(format!("component `{id}`: {error}")))
+        let package = Package::from_bytes(
+            &format!("component:{id}"),
+            None,
+            bytes,
+            self.graph.types_mut(),
+        )
+        .map_err(|error| Failure::usage(format!("{}: {error:#}", path.display())))?;
+        self.graph
+            .register_package(package)
+            .map_err(|error| Failure::usage(format!("component `{id}`: {error}")))
     }
 
     fn imports(&self, package: PackageId) -> Vec<String> {
-        self.graph.types()[self.graph[package].ty()].imports.keys().cloned().collect()
+        self.graph.types()[self.graph[package].ty()]
+            .imports
+            .keys()
+            .cloned()
+            .collect()
     }
 
     /// ORDER: before anything is plugged, so that no composite with a forbidden import ever exists.
-    fn check_dependency(&mut self, dependency: &Dependency, package: PackageId, node: NodeId) -> Result<(), Failure> {
+    fn check_dependency(
+        &mut self,
+        dependency: &Dependency,
+        package: PackageId,
+        node: NodeId,
+    ) -> Result<(), Failure> {
         for import in self.imports(package) {
             match need_of(&import) {
                 Need::Ambient => {}
                 Need::Granted(capability) | Need::Emptiable(capability)
                     if dependency.inherit.contains(&capability) => {}
-                Need::Emptiable(_) => self.plug_nothing(&dependency.component, package, node, &import)?,
+                Need::Emptiable(_) => {
+                    self.plug_nothing(&dependency.component, package, node, &import)?
+                }
                 Need::Granted(capability) => {
                     return Err(Failure::usage(format!(
                         "dependency `{}` imports `{import}` and does not inherit `{}`",
@@ -116,10 +155,15 @@ impl Composer {
     ) -> Result<(), Failure> {
         // Files that a dependency inherits are that dependency's: the root, which Spin would show
         // them too, does not see them.
-        let given_away = root.dependencies.iter().any(|d| d.inherit.contains(&Capability::Files));
+        let given_away = root
+            .dependencies
+            .iter()
+            .any(|d| d.inherit.contains(&Capability::Files));
         for import in open {
             match need_of(import) {
-                Need::Emptiable(Capability::Files) if given_away => self.plug_nothing(id, package, node, import)?,
+                Need::Emptiable(Capability::Files) if given_away => {
+                    self.plug_nothing(id, package, node, import)?
+                }
                 Need::Unknown => return Err(unknown_import(id, import)),
                 Need::Ambient | Need::Granted(_) | Need::Emptiable(_) => {}
             }
@@ -138,54 +182,100 @@ impl Composer {
     ) -> Result<(), Failure> {
         let types = self.graph.types();
         let export = types[self.graph[from].ty()].exports.get(import).copied();
-        let export = export.ok_or_else(|| Failure::usage(format!("component `{id}` does not export `{import}`")))?;
+        let export = export.ok_or_else(|| {
+            Failure::usage(format!("component `{id}` does not export `{import}`"))
+        })?;
         let wanted = types[self.graph[to].ty()].imports.get(import).copied();
         let wanted = wanted.ok_or_else(|| Failure::usage(format!("nothing imports `{import}`")))?;
         let mut cache = Default::default();
         SubtypeChecker::new(&mut cache)
             .is_subtype(export, types, wanted, types)
-            .map_err(|error| Failure::usage(format!("component `{id}` exports another `{import}`: {error:#}")))?;
-        let failed = |error: &dyn std::error::Error| Failure::usage(format!("plugging `{import}`: {error}"));
-        let alias = self.graph.alias_instance_export(from_node, import).map_err(|error| failed(&error))?;
-        self.graph.set_instantiation_argument(to_node, import, alias).map_err(|error| failed(&error))
+            .map_err(|error| {
+                Failure::usage(format!(
+                    "component `{id}` exports another `{import}`: {error:#}"
+                ))
+            })?;
+        let failed =
+            |error: &dyn std::error::Error| Failure::usage(format!("plugging `{import}`: {error}"));
+        let alias = self
+            .graph
+            .alias_instance_export(from_node, import)
+            .map_err(|error| failed(&error))?;
+        self.graph
+            .set_instantiation_argument(to_node, import, alias)
+            .map_err(|error| failed(&error))
     }
 
-    fn plug_nothing(&mut self, id: &str, package: PackageId, node: NodeId, import: &str) -> Result<(), Failure> {
+    fn plug_nothing(
+        &mut self,
+        id: &str,
+        package: PackageId,
+        node: NodeId,
+        import: &str,
+    ) -> Result<(), Failure> {
         let text = deny::adapter(import).ok_or_else(|| unknown_import(id, import))?;
         let adapter = match self.adapters.get(import) {
             Some(adapter) => *adapter,
             None => {
-                let bytes = wat::parse_str(&text).map_err(|error| Failure::usage(format!("`{import}`: {error}")))?;
+                let bytes = wat::parse_str(&text)
+                    .map_err(|error| Failure::usage(format!("`{import}`: {error}")))?;
                 let name = format!("nothing:a{}", self.adapters.len());
                 let empty = Package::from_bytes(&name, None, bytes, self.graph.types_mut())
                     .map_err(|error| Failure::usage(format!("`{import}`: {error:#}")))?;
-                let empty = self.graph.register_package(empty).map_err(|e| Failure::usage(e.to_string()))?;
+                let empty = self
+                    .graph
+                    .register_package(empty)
+                    .map_err(|e| Failure::usage(e.to_string()))?;
                 let adapter = self.graph.instantiate(empty);
                 self.adapters.insert(import.to_owned(), adapter);
                 adapter
             }
         };
-        let from = self.graph[adapter].package().ok_or_else(|| unknown_import(id, import))?;
+        let from = self.graph[adapter]
+            .package()
+            .ok_or_else(|| unknown_import(id, import))?;
         self.plug(id, from, adapter, node, package, import)
     }
 
     fn export_all(&mut self, id: &str, package: PackageId, node: NodeId) -> Result<(), Failure> {
-        let names: Vec<String> = self.graph.types()[self.graph[package].ty()].exports.keys().cloned().collect();
+        let names: Vec<String> = self.graph.types()[self.graph[package].ty()]
+            .exports
+            .keys()
+            .cloned()
+            .collect();
         for name in names {
-            let failed = |error: &dyn std::error::Error| Failure::usage(format!("exporting `{name}` of `{id}`: {error}"));
-            let alias = self.graph.alias_instance_export(node, &name).map_err(|error| failed(&error))?;
-            self.graph.export(alias, &name).map_err(|error| failed(&error))?;
+            let failed = |error: &dyn std::error::Error| {
+                Failure::usage(format!("exporting `{name}` of `{id}`: {error}"))
+            };
+            let alias = self
+                .graph
+                .alias_instance_export(node, &name)
+                .map_err(|error| failed(&error))?;
+            self.graph
+                .export(alias, &name)
+                .map_err(|error| failed(&error))?;
         }
         Ok(())
     }
 
     fn encode(&self) -> Result<Composite, Failure> {
-        let imports = self.graph.imports().map(|(name, ..)| name.to_owned()).collect();
+        let imports = self
+            .graph
+            .imports()
+            .map(|(name, ..)| name.to_owned())
+            .collect();
         // Wasmtime validates what it compiles; validating here too would double the start-up time.
-        let options = EncodeOptions { validate: false, ..Default::default() };
+        let options = EncodeOptions {
+            validate: false,
+            ..Default::default()
+        };
         let bytes = self.graph.encode(options).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|source| format!(": {source:#}")).unwrap_or_default();
-            Failure::usage(format!("the components do not fit together: {error}{cause}"))
+            let cause = std::error::Error::source(&error)
+                .map(|source| format!(": {source:#}"))
+                .unwrap_or_default();
+            Failure::usage(format!(
+                "the components do not fit together: {error}{cause}"
+            ))
         })?;
         Ok(Composite { bytes, imports })
     }
@@ -198,11 +288,15 @@ fn unknown_import(id: &str, import: &str) -> Failure {
 
 fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
     let fail = |error: std::io::Error| {
-        Failure::usage(format!("{}: {error}", path.display())).hint("build the components first: `scripts/up` does")
+        Failure::usage(format!("{}: {error}", path.display()))
+            .hint("build the components first: `scripts/up` does")
     };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > COMPONENT_BYTES_MAX {
-        return Err(Failure::usage(format!("{}: {size} bytes is more than {COMPONENT_BYTES_MAX}", path.display())));
+        return Err(Failure::usage(format!(
+            "{}: {size} bytes is more than {COMPONENT_BYTES_MAX}",
+            path.display()
+        )));
     }
     std::fs::read(path).map_err(fail)
 }
@@ -210,7 +304,9 @@ fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
 /// What an import lets a component reach. A name that is not listed is unknown: nothing passes
 /// because it was overlooked.
 pub fn need_of(import: &str) -> Need {
-    let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
+    let interface = import
+        .split_once('@')
+        .map_or(import, |(interface, _)| interface);
     match interface {
         "spin:variables/variables" => Need::Granted(Capability::Variables),
         "spin:sqlite/sqlite" => Need::Granted(Capability::SqliteDatabases),
@@ -219,7 +315,10 @@ pub fn need_of(import: &str) -> Need {
         "wasi:cli/environment" => Need::Emptiable(Capability::Environment),
         // A descriptor comes from `preopens` only.
         "wasi:filesystem/types" | "wasi:http/types" => Need::Ambient,
-        _ if ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"].iter().any(|p| interface.starts_with(p)) => {
+        _ if ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"]
+            .iter()
+            .any(|p| interface.starts_with(p)) =>
+        {
             Need::Ambient
         }
         _ => Need::Unknown,
@@ -228,9 +327,15 @@ pub fn need_of(import: &str) -> Need {
 
 /// Imports that the dependency name covers: a package covers all of its interfaces.
 fn matching(name: &str, imports: &[String]) -> Result<Vec<String>, Failure> {
-    let found: Vec<String> = imports.iter().filter(|import| covers(name, import)).cloned().collect();
+    let found: Vec<String> = imports
+        .iter()
+        .filter(|import| covers(name, import))
+        .cloned()
+        .collect();
     if found.is_empty() {
-        return Err(Failure::usage(format!("dependency `{name}` matches nothing that the component imports")));
+        return Err(Failure::usage(format!(
+            "dependency `{name}` matches nothing that the component imports"
+        )));
     }
     Ok(found)
 }
@@ -246,7 +351,9 @@ fn covers(name: &str, import: &str) -> bool {
     let ((package, version), (interface, import_version)) = (split(name), split(import));
     version == import_version
         && package.contains(':')
-        && interface.strip_prefix(package.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        && interface
+            .strip_prefix(package.as_str())
+            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -60,10 +60,14 @@ impl RuntimeConfig {
     fn for_each_path(&mut self, mut change: impl FnMut(&mut PathBuf)) {
         self.state_dir.iter_mut().for_each(&mut change);
         for tls in &mut self.client_tls {
-            [&mut tls.ca_roots_file, &mut tls.client_cert_file, &mut tls.client_private_key_file]
-                .into_iter()
-                .flatten()
-                .for_each(&mut change);
+            [
+                &mut tls.ca_roots_file,
+                &mut tls.client_cert_file,
+                &mut tls.client_private_key_file,
+            ]
+            .into_iter()
+            .flatten()
+            .for_each(&mut change);
         }
         for SqliteDatabase::Spin { path } in self.sqlite_database.values_mut() {
             path.iter_mut().for_each(&mut change);
@@ -72,18 +76,32 @@ impl RuntimeConfig {
 
     /// Networks that no guest may connect to.
     pub fn blocked_networks(&self) -> Result<Networks, Failure> {
-        Networks::parse(&self.outbound_networking.block_networks)
-            .map_err(|network| Failure::usage(format!("block_networks: `{network}` is neither `private` nor a network such as 10.0.0.0/8")))
+        Networks::parse(&self.outbound_networking.block_networks).map_err(|network| {
+            Failure::usage(format!(
+                "block_networks: `{network}` is neither `private` nor a network such as 10.0.0.0/8"
+            ))
+        })
     }
 
     /// Files of the databases that the application asks for.
-    pub fn database_paths(&self, labels: &[String], state: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    pub fn database_paths(
+        &self,
+        labels: &[String],
+        state: &Path,
+    ) -> Result<BTreeMap<String, PathBuf>, Failure> {
         let path_of = |label: &String| match (self.sqlite_database.get(label), label.as_str()) {
-            (Some(SqliteDatabase::Spin { path: Some(path) }), _) => Ok((label.clone(), path.clone())),
+            (Some(SqliteDatabase::Spin { path: Some(path) }), _) => {
+                Ok((label.clone(), path.clone()))
+            }
             (_, "default") => Ok((label.clone(), state.join("sqlite.db"))),
-            (Some(SqliteDatabase::Spin { path: None }), _) => Ok((label.clone(), state.join(format!("sqlite-{label}.db")))),
-            (None, _) => Err(Failure::usage(format!("database `{label}` is not configured"))
-                .hint(format!("add [sqlite_database.{label}] to the runtime config file"))),
+            (Some(SqliteDatabase::Spin { path: None }), _) => {
+                Ok((label.clone(), state.join(format!("sqlite-{label}.db"))))
+            }
+            (None, _) => Err(
+                Failure::usage(format!("database `{label}` is not configured")).hint(format!(
+                    "add [sqlite_database.{label}] to the runtime config file"
+                )),
+            ),
         };
         labels.iter().map(path_of).collect()
     }

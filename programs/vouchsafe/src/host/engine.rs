@@ -4,7 +4,9 @@ use crate::commands::Failure;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
 
 /// Length of one epoch: how finely CPU time of guests is counted.
 pub const EPOCH: Duration = Duration::from_millis(10);
@@ -22,7 +24,8 @@ pub fn new(cache: &Path) -> Result<Engine, Failure> {
     private_directory(cache)?;
     let mut settings = CacheConfig::new();
     settings.with_directory(cache);
-    let cache = Cache::new(settings).map_err(|error| Failure::usage(format!("{}: {error:#}", cache.display())))?;
+    let cache = Cache::new(settings)
+        .map_err(|error| Failure::usage(format!("{}: {error:#}", cache.display())))?;
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
@@ -59,21 +62,27 @@ fn pooling() -> InstanceAllocationStrategy {
 /// Advances the engine's epoch for as long as the process lives.
 pub fn start_epochs(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
-    std::thread::Builder::new().name("epochs".into()).spawn(move || {
-        loop {
-            std::thread::sleep(EPOCH);
-            match engine.upgrade() {
-                Some(engine) => engine.increment_epoch(),
-                None => return,
+    std::thread::Builder::new()
+        .name("epochs".into())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(EPOCH);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => return,
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
 /// Where compiled code is kept: the user's cache directory, else the state directory.
 pub fn cache_directory(state: &Path) -> PathBuf {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .map_or_else(|| state.join("cache"), |cache| cache.join("vouchsafe"))
@@ -83,12 +92,20 @@ pub fn cache_directory(state: &Path) -> PathBuf {
 /// to it chooses the code that runs here.
 pub fn private_directory(path: &Path) -> Result<(), Failure> {
     let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(fail)?;
     let found = std::fs::metadata(path).map_err(fail)?;
     let us = std::fs::metadata("/proc/self").map_or(found.uid(), |process| process.uid());
     if found.uid() != us || found.permissions().mode() & 0o077 != 0 {
-        return Err(Failure::usage(format!("{} is open to other users", path.display()))
-            .hint(format!("chmod 700 {0}, or choose another directory", path.display())));
+        return Err(
+            Failure::usage(format!("{} is open to other users", path.display())).hint(format!(
+                "chmod 700 {0}, or choose another directory",
+                path.display()
+            )),
+        );
     }
     Ok(())
 }

@@ -49,9 +49,12 @@ impl HandlerState for Instances {
         let cpu = CpuWatch::new(self.lifetime.cpu_deadline);
         let mut store = self.grants.store(&self.engine, &cpu)?;
         let pre = ProxyPre::P3(self.pre.clone());
-        let proxy = tokio::time::timeout(self.lifetime.request_timeout, pre.instantiate_async(&mut store))
-            .await
-            .map_err(|_| wasmtime::format_err!("instantiation timed out"))??;
+        let proxy = tokio::time::timeout(
+            self.lifetime.request_timeout,
+            pre.instantiate_async(&mut store),
+        )
+        .await
+        .map_err(|_| wasmtime::format_err!("instantiation timed out"))??;
         cpu.paused();
         self.metrics.instances_new.fetch_add(1, Relaxed);
         self.metrics.instances_live.fetch_add(1, Relaxed);
@@ -59,8 +62,16 @@ impl HandlerState for Instances {
             store,
             proxy,
             view: GuestState::http,
-            expiration: Expiration { lifetime: self.lifetime, cpu: Arc::clone(&cpu), sleep: None },
-            state: Worker { lifetime: self.lifetime, metrics: Arc::clone(&self.metrics), cpu },
+            expiration: Expiration {
+                lifetime: self.lifetime,
+                cpu: Arc::clone(&cpu),
+                sleep: None,
+            },
+            state: Worker {
+                lifetime: self.lifetime,
+                metrics: Arc::clone(&self.metrics),
+                cpu,
+            },
         })
     }
 }
@@ -73,7 +84,12 @@ pub struct Expiration {
 }
 
 impl WorkerExpiration for Expiration {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        status: WorkerStatus,
+        start: Instant,
+    ) -> Poll<()> {
         // Called whenever the instance's event loop has nothing to run.
         self.cpu.paused();
         let allowed = match status {
@@ -81,10 +97,15 @@ impl WorkerExpiration for Expiration {
             WorkerStatus::Requests => self.lifetime.request_timeout.saturating_add(UNRESPONSIVE),
             WorkerStatus::PostReturn => POST_RETURN,
         };
-        let Some(deadline) = start.checked_add(allowed).map(tokio::time::Instant::from_std) else {
+        let Some(deadline) = start
+            .checked_add(allowed)
+            .map(tokio::time::Instant::from_std)
+        else {
             return Poll::Pending;
         };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
@@ -130,7 +151,11 @@ impl WorkerState for Worker {
             && !self.metrics.draining.load(Relaxed)
         {
             self.metrics.traps.fetch_add(1, Relaxed);
-            let reason = if self.cpu.exceeded() { "cpu deadline" } else { "trap" };
+            let reason = if self.cpu.exceeded() {
+                "cpu deadline"
+            } else {
+                "trap"
+            };
             // Debug form: with the Wasm backtrace, which holds names of functions and no data.
             eprintln!("serve: an instance ended with its requests ({reason}): {error:?}");
         }

@@ -17,7 +17,8 @@ const ROUTES: &[&str] = &[
 ];
 /// Upper bounds of the latency histogram, in microseconds.
 const BUCKETS_US: [u64; 14] = [
-    500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
+    500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
+    5_000_000, 30_000_000,
 ];
 
 /// How an outbound call ended.
@@ -68,7 +69,11 @@ pub struct Metrics {
 impl Metrics {
     /// Counts an answered request.
     pub fn request(&self, path: &str, status: u16, took: Duration) {
-        let route = ROUTES.iter().find(|route| **route == path).copied().unwrap_or("other");
+        let route = ROUTES
+            .iter()
+            .find(|route| **route == path)
+            .copied()
+            .unwrap_or("other");
         increase(&self.requests, (route, status));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let mut latencies = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,16 +101,35 @@ impl Metrics {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "# TYPE vouchsafe_requests_total counter")?;
-        for ((route, status), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
-            writeln!(text, "vouchsafe_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}")?;
+        for ((route, status), count) in
+            &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            writeln!(
+                text,
+                "vouchsafe_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}"
+            )?;
         }
         self.write_latency(text)?;
         writeln!(text, "# TYPE vouchsafe_outbound_total counter")?;
-        for ((host, outcome), count) in &*self.outbound.lock().unwrap_or_else(PoisonError::into_inner) {
-            writeln!(text, "vouchsafe_outbound_total{{host=\"{host}\",outcome=\"{}\"}} {count}", outcome.name())?;
+        for ((host, outcome), count) in
+            &*self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            writeln!(
+                text,
+                "vouchsafe_outbound_total{{host=\"{host}\",outcome=\"{}\"}} {count}",
+                outcome.name()
+            )?;
         }
-        gauge(text, "vouchsafe_instances_live", self.instances_live.load(Relaxed))?;
-        gauge(text, "vouchsafe_connections_live", self.connections.load(Relaxed))?;
+        gauge(
+            text,
+            "vouchsafe_instances_live",
+            self.instances_live.load(Relaxed),
+        )?;
+        gauge(
+            text,
+            "vouchsafe_connections_live",
+            self.connections.load(Relaxed),
+        )?;
         counter(text, "vouchsafe_instances_new_total", &self.instances_new)?;
         counter(text, "vouchsafe_traps_total", &self.traps)?;
         counter(text, "vouchsafe_timeouts_total", &self.timeouts)?;
@@ -119,11 +143,23 @@ impl Metrics {
         for (route, latency) in &*self.latency.lock().unwrap_or_else(PoisonError::into_inner) {
             for (count, bound) in latency.buckets.iter().zip(BUCKETS_US) {
                 let bound = Duration::from_micros(bound).as_secs_f64();
-                writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"{bound}\"}} {count}")?;
+                writeln!(
+                    text,
+                    "{name}_bucket{{route=\"{route}\",le=\"{bound}\"}} {count}"
+                )?;
             }
-            let (count, sum) = (latency.count, Duration::from_micros(latency.sum_us).as_secs_f64());
-            writeln!(text, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {count}")?;
-            writeln!(text, "{name}_sum{{route=\"{route}\"}} {sum}\n{name}_count{{route=\"{route}\"}} {count}")?;
+            let (count, sum) = (
+                latency.count,
+                Duration::from_micros(latency.sum_us).as_secs_f64(),
+            );
+            writeln!(
+                text,
+                "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {count}"
+            )?;
+            writeln!(
+                text,
+                "{name}_sum{{route=\"{route}\"}} {sum}\n{name}_count{{route=\"{route}\"}} {count}"
+            )?;
         }
         Ok(())
     }
@@ -140,7 +176,11 @@ fn gauge(text: &mut String, name: &str, value: i64) -> std::fmt::Result {
 }
 
 fn counter(text: &mut String, name: &str, value: &AtomicU64) -> std::fmt::Result {
-    writeln!(text, "# TYPE {name} counter\n{name} {}", value.load(Relaxed))
+    writeln!(
+        text,
+        "# TYPE {name} counter\n{name} {}",
+        value.load(Relaxed)
+    )
 }
 
 #[cfg(test)]
@@ -163,7 +203,10 @@ mod tests {
             "vouchsafe_request_duration_seconds_count{route=\"/token\"} 1",
             "vouchsafe_outbound_total{host=\"a.example\",outcome=\"timed_out\"} 1",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
         assert!(!text.contains("wp-admin"));
     }

@@ -74,7 +74,9 @@ pub struct Options {
 pub async fn run(options: Options) -> Result<(), Failure> {
     let app = Arc::new(load(&options)?);
     let listener = bind(options.listen).await?;
-    let address = listener.local_addr().map_err(|error| Failure::refused(error.to_string()))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::refused(error.to_string()))?;
     if let Some(metrics) = options.metrics_listen {
         let listener = bind(metrics).await?;
         tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
@@ -91,27 +93,49 @@ pub async fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn load(options: &Options) -> Result<App, Failure> {
-    let runtime = options.runtime_config.as_deref().map_or_else(|| Ok(RuntimeConfig::default()), RuntimeConfig::read)?;
+    let runtime = options
+        .runtime_config
+        .as_deref()
+        .map_or_else(|| Ok(RuntimeConfig::default()), RuntimeConfig::read)?;
     let manifest = read_manifest(&options.manifest)?;
     let base = options.manifest.parent().unwrap_or(Path::new(""));
     let resolved = resolve(&manifest, options)?;
-    let state_dir = options.state_dir.clone().or(runtime.state_dir.clone()).unwrap_or_else(|| PathBuf::from(".state"));
+    let state_dir = options
+        .state_dir
+        .clone()
+        .or(runtime.state_dir.clone())
+        .unwrap_or_else(|| PathBuf::from(".state"));
     let grants = grants(&manifest, resolved, options, &runtime, base, &state_dir)?;
     let composite = compose::compose(&manifest, base)?;
-    let cache = options.cache_dir.clone().unwrap_or_else(|| engine::cache_directory(&state_dir));
+    let cache = options
+        .cache_dir
+        .clone()
+        .unwrap_or_else(|| engine::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
-    let failed = |error: wasmtime::Error| Failure::usage(format!("the application does not load: {error:#}"));
+    let failed = |error: wasmtime::Error| {
+        Failure::usage(format!("the application does not load: {error:#}"))
+    };
     let linker = link(&engine, &manifest, &composite.imports)?;
     let component = Component::from_binary(&engine, &composite.bytes).map_err(failed)?;
-    let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
+    let pre = linker
+        .instantiate_pre(&component)
+        .and_then(ServicePre::new)
+        .map_err(failed)?;
     engine::start_epochs(&engine).map_err(|error| Failure::refused(error.to_string()))?;
     let metrics = Arc::clone(&grants.network.metrics);
-    Ok(App::new(Instances { engine, pre, grants, lifetime: options.lifetime, metrics }))
+    Ok(App::new(Instances {
+        engine,
+        pre,
+        grants,
+        lifetime: options.lifetime,
+        metrics,
+    }))
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::usage(format!("{}: {error}", path.display())).hint("--manifest names the spin.toml to serve")
+        Failure::usage(format!("{}: {error}", path.display()))
+            .hint("--manifest names the spin.toml to serve")
     })?;
     Manifest::parse(&text).map_err(|error| {
         let place = error.position().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
@@ -126,9 +150,15 @@ fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, Failure> 
         Failure::usage(error.to_string())
             .hint("give it by --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes one for local work")
     })?;
-    let development = resolved.application_variables.get("development").map(String::as_str) == Some("true");
+    let development = resolved
+        .application_variables
+        .get("development")
+        .map(String::as_str)
+        == Some("true");
     if options.danger_now.is_some() && !development {
-        return Err(Failure::usage("--danger-now moves the clock of every check, and needs variable `development` to be true"));
+        return Err(Failure::usage(
+            "--danger-now moves the clock of every check, and needs variable `development` to be true",
+        ));
     }
     Ok(resolved)
 }
@@ -141,7 +171,9 @@ fn grants(
     base: &Path,
     state_dir: &Path,
 ) -> Result<Grants, Failure> {
-    let root = manifest.root().map_err(|error| Failure::usage(error.to_string()))?;
+    let root = manifest
+        .root()
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let network = Network {
         allowed: resolved.allowed_outbound_hosts,
         blocked: runtime.blocked_networks()?,
@@ -152,8 +184,12 @@ fn grants(
         engine::private_directory(state_dir)?;
     }
     let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
-    let databases = Databases::open(&paths)
-        .map_err(|error| Failure::refused(format!("the database in {} does not open: {error}", state_dir.display())))?;
+    let databases = Databases::open(&paths).map_err(|error| {
+        Failure::refused(format!(
+            "the database in {} does not open: {error}",
+            state_dir.display()
+        ))
+    })?;
     Ok(Grants {
         variables: Arc::new(resolved.variables),
         environment: resolved.environment,
@@ -170,7 +206,9 @@ fn mounts(
     base: &Path,
 ) -> Result<Vec<(PathBuf, String)>, Failure> {
     if policies.is_some() && !root.files.iter().any(|mount| mount.destination == POLICIES) {
-        return Err(Failure::usage(format!("--policies replaces the files at {POLICIES}, and the manifest mounts none")));
+        return Err(Failure::usage(format!(
+            "--policies replaces the files at {POLICIES}, and the manifest mounts none"
+        )));
     }
     let mount = |mount: &vouchsafe_manifest::FileMount| {
         let source = match policies {
@@ -180,7 +218,10 @@ fn mounts(
         if source.is_dir() {
             Ok((source, mount.destination.clone()))
         } else {
-            Err(Failure::usage(format!("{} is not a directory", source.display())))
+            Err(Failure::usage(format!(
+                "{} is not a directory",
+                source.display()
+            )))
         }
     };
     root.files.iter().map(mount).collect()
@@ -196,25 +237,33 @@ fn link(
     let mut link = || -> wasmtime::Result<()> {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
-            &mut linker,
-            wasmtime_wasi_http::WasiHttpView::http,
-        )
+        wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<
+            _,
+            wasmtime_wasi_http::WasiHttp,
+        >(&mut linker, wasmtime_wasi_http::WasiHttpView::http)
     };
-    let failed = |error: wasmtime::Error| Failure::usage(format!("the host does not link: {error:#}"));
+    let failed =
+        |error: wasmtime::Error| Failure::usage(format!("the host does not link: {error:#}"));
     link().map_err(failed)?;
-    let root = manifest.root().map_err(|error| Failure::usage(error.to_string()))?;
+    let root = manifest
+        .root()
+        .map_err(|error| Failure::usage(error.to_string()))?;
     for import in imports {
-        let Need::Granted(capability) = need_of(import) else { continue };
+        let Need::Granted(capability) = need_of(import) else {
+            continue;
+        };
         let (granted, added) = match capability {
             Capability::Variables => (true, spin::add_variables(&mut linker)),
-            Capability::SqliteDatabases => (!root.sqlite_databases.is_empty(), spin::add_sqlite(&mut linker)),
+            Capability::SqliteDatabases => (
+                !root.sqlite_databases.is_empty(),
+                spin::add_sqlite(&mut linker),
+            ),
             Capability::AllowedOutboundHosts => (
                 !manifest.allowed_outbound_hosts().is_empty(),
-                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
-                    &mut linker,
-                    wasmtime_wasi_http::WasiHttpView::http,
-                ),
+                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<
+                    _,
+                    wasmtime_wasi_http::WasiHttp,
+                >(&mut linker, wasmtime_wasi_http::WasiHttpView::http),
             ),
             Capability::Environment | Capability::Files => (true, Ok(())),
         };
@@ -232,7 +281,8 @@ fn link(
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::refused(format!("{address}: {error}")).hint("another process may have the port: choose one with --listen")
+        Failure::refused(format!("{address}: {error}"))
+            .hint("another process may have the port: choose one with --listen")
     })
 }
 
@@ -242,15 +292,24 @@ async fn check_ready(app: &App, address: SocketAddr) -> Result<(), Failure> {
     let answer = app.ask(READY, &address.to_string()).await;
     let why = match answer {
         Ok((status, _)) if status.is_success() => return Ok(()),
-        Ok((status, body)) => format!("{READY} answered {status}: {}", String::from_utf8_lossy(&body).trim()),
+        Ok((status, body)) => format!(
+            "{READY} answered {status}: {}",
+            String::from_utf8_lossy(&body).trim()
+        ),
         Err(error) => format!("{READY} failed: {error}"),
     };
-    Err(Failure::refused(format!("the application is not ready: {why}")).hint("its own lines above say why"))
+    Err(
+        Failure::refused(format!("the application is not ready: {why}"))
+            .hint("its own lines above say why"),
+    )
 }
 
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -17,7 +17,9 @@ impl Networks {
             if text == "private" {
                 networks.private = true;
             } else {
-                networks.ranges.push(parse_range(text).ok_or_else(|| text.clone())?);
+                networks
+                    .ranges
+                    .push(parse_range(text).ok_or_else(|| text.clone())?);
             }
         }
         Ok(networks)
@@ -27,12 +29,15 @@ impl Networks {
     /// itself.
     pub fn block(&self, address: IpAddr) -> bool {
         let address = unwrapped(address);
-        (self.private && is_private(address)) || self.ranges.iter().any(|range| contains(*range, address))
+        (self.private && is_private(address))
+            || self.ranges.iter().any(|range| contains(*range, address))
     }
 }
 
 fn parse_range(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+    let (address, bits) = text
+        .split_once('/')
+        .map_or((text, None), |(a, b)| (a, Some(b)));
     let address: IpAddr = address.parse().ok()?;
     let bits_max = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
@@ -53,10 +58,16 @@ fn contains((network, bits): (IpAddr, u8), address: IpAddr) -> bool {
 
 /// IPv4 inside IPv4-mapped addresses, and behind the well-known NAT64 prefix (RFC 6052 §2.1).
 fn unwrapped(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
+    let IpAddr::V6(v6) = address else {
+        return address;
+    };
     let nat64 = (v6.to_bits() >> 32) == (0x0064_ff9b_u128 << 64);
     let low = Ipv4Addr::from_bits(u32::try_from(v6.to_bits() & u128::from(u32::MAX)).unwrap_or(0));
-    if nat64 { IpAddr::V4(low) } else { v6.to_ipv4_mapped().map_or(address, IpAddr::V4) }
+    if nat64 {
+        IpAddr::V4(low)
+    } else {
+        v6.to_ipv4_mapped().map_or(address, IpAddr::V4)
+    }
 }
 
 /// Everything that is not globally reachable (the registries of RFC 6890).
@@ -99,7 +110,9 @@ mod tests {
 
     fn blocks(networks: &[&str], address: &str) -> bool {
         let texts: Vec<String> = networks.iter().map(|&text| text.to_owned()).collect();
-        Networks::parse(&texts).expect("networks").block(address.parse().expect(address))
+        Networks::parse(&texts)
+            .expect("networks")
+            .block(address.parse().expect(address))
     }
 
     #[test]
@@ -153,7 +166,10 @@ mod tests {
     #[test]
     fn refuses_what_is_no_network() {
         for text in ["privat", "10.0.0.0/33", "10.0.0/8", "::/129", ""] {
-            assert_eq!(Networks::parse(&[text.to_owned()]).map(|_| ()), Err(text.to_owned()));
+            assert_eq!(
+                Networks::parse(&[text.to_owned()]).map(|_| ()),
+                Err(text.to_owned())
+            );
         }
     }
 }

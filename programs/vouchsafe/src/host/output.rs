@@ -24,7 +24,11 @@ impl Output {
             None => return,
         };
         // Nothing can be done where standard error is gone; guests go on.
-        drop(std::io::stderr().lock().write_all(pending.get(..complete).unwrap_or_default()));
+        drop(
+            std::io::stderr()
+                .lock()
+                .write_all(pending.get(..complete).unwrap_or_default()),
+        );
         pending.drain(..complete);
     }
 }
@@ -42,7 +46,11 @@ impl StdoutStream for Output {
 }
 
 impl AsyncWrite for Output {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         self.append(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

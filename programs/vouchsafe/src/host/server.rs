@@ -33,7 +33,9 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
     let mut stop = std::pin::pin!(stop);
     loop {
         // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
@@ -62,11 +64,20 @@ async fn drain(app: &App, closing: watch::Sender<bool>, mut connections: JoinSet
     closing.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_MAX, all).await.is_err() {
-        eprintln!("serve: {} connections did not end within {} s", connections.len(), DRAIN_MAX.as_secs());
+        eprintln!(
+            "serve: {} connections did not end within {} s",
+            connections.len(),
+            DRAIN_MAX.as_secs()
+        );
     }
 }
 
-async fn connection(app: Arc<App>, stream: TcpStream, client: SocketAddr, mut closed: watch::Receiver<bool>) {
+async fn connection(
+    app: Arc<App>,
+    stream: TcpStream,
+    client: SocketAddr,
+    mut closed: watch::Receiver<bool>,
+) {
     app.metrics.connections.fetch_add(1, Relaxed);
     // Only a latency matter: the connection works without it.
     drop(stream.set_nodelay(true));
@@ -117,11 +128,16 @@ pub async fn serve_metrics(app: Arc<App>, listener: TcpListener) {
 fn metrics_response(app: &App, path: &str) -> http::Response<Full<bytes::Bytes>> {
     let (status, text) = match path {
         "/metrics" => (http::StatusCode::OK, app.metrics.render()),
-        _ => (http::StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned()),
+        _ => (
+            http::StatusCode::NOT_FOUND,
+            "metrics are at /metrics\n".to_owned(),
+        ),
     };
     let mut response = http::Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain; version=0.0.4");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, kind);
     response
 }

@@ -26,7 +26,10 @@ pub fn add_sqlite(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 impl variables::Host for GuestState {}
 
 impl<T> variables::HostWithStore<T> for Spin {
-    async fn get(store: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, variables::Error>> {
+    async fn get(
+        store: &Accessor<T, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<String, variables::Error>> {
         Ok(store.with(|mut access| {
             let value = access.get().variables.get(&name).cloned();
             value.ok_or(variables::Error::Undefined(name))
@@ -44,13 +47,19 @@ impl GuestState {
         }
     }
 
-    fn database(&self, handle: &Resource<Handle>) -> wasmtime::Result<Arc<super::sqlite::Database>> {
+    fn database(
+        &self,
+        handle: &Resource<Handle>,
+    ) -> wasmtime::Result<Arc<super::sqlite::Database>> {
         Ok(Arc::clone(&self.table.get(handle)?.0))
     }
 }
 
 impl sqlite::HostConnection for GuestState {
-    async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
+    async fn open(
+        &mut self,
+        label: String,
+    ) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
         GuestState::open(self, &label)
     }
 
@@ -63,7 +72,10 @@ impl sqlite::HostConnection for GuestState {
         let answer = self.database(&handle)?.query(statement, parameters).await;
         Ok(answer.and_then(|answer| match answer.late {
             Some(error) => Err(error),
-            None => Ok(sqlite::QueryResult { columns: answer.columns, rows: answer.rows }),
+            None => Ok(sqlite::QueryResult {
+                columns: answer.columns,
+                rows: answer.rows,
+            }),
         }))
     }
 
@@ -82,7 +94,11 @@ impl sqlite::HostConnection for GuestState {
 }
 
 /// Columns, rows, and the outcome that a guest must wait for before it believes a write.
-type Streamed = (Vec<String>, StreamReader<sqlite::RowResult>, FutureReader<Result<(), sqlite::Error>>);
+type Streamed = (
+    Vec<String>,
+    StreamReader<sqlite::RowResult>,
+    FutureReader<Result<(), sqlite::Error>>,
+);
 
 impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
     async fn open_async(
@@ -106,17 +122,24 @@ impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
         let outcome = answer.late.map_or(Ok(()), Err);
         store.with(|mut access| {
             let rows = StreamReader::new(&mut access, answer.rows)?;
-            let outcome = FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
+            let outcome =
+                FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
             Ok(Ok((answer.columns, rows, outcome)))
         })
     }
 
-    async fn last_insert_rowid_async(store: &Accessor<T, Self>, handle: Resource<Handle>) -> wasmtime::Result<i64> {
+    async fn last_insert_rowid_async(
+        store: &Accessor<T, Self>,
+        handle: Resource<Handle>,
+    ) -> wasmtime::Result<i64> {
         let database = store.with(|mut access| access.get().database(&handle))?;
         Ok(database.last_insert_rowid().await?)
     }
 
-    async fn changes_async(store: &Accessor<T, Self>, handle: Resource<Handle>) -> wasmtime::Result<u64> {
+    async fn changes_async(
+        store: &Accessor<T, Self>,
+        handle: Resource<Handle>,
+    ) -> wasmtime::Result<u64> {
         let database = store.with(|mut access| access.get().database(&handle))?;
         Ok(database.changes().await?)
     }

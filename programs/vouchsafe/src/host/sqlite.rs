@@ -41,13 +41,21 @@ pub struct Answer {
 impl Databases {
     /// Opens every database, making files where they are missing.
     pub fn open(paths: &BTreeMap<String, PathBuf>) -> rusqlite::Result<Self> {
-        let open = |(label, path): (&String, &PathBuf)| Ok((label.clone(), Arc::new(Database::open(path)?)));
-        Ok(Self(paths.iter().map(open).collect::<rusqlite::Result<_>>()?))
+        let open = |(label, path): (&String, &PathBuf)| {
+            Ok((label.clone(), Arc::new(Database::open(path)?)))
+        };
+        Ok(Self(
+            paths.iter().map(open).collect::<rusqlite::Result<_>>()?,
+        ))
     }
 
     /// The database that a guest opens by `label`: whatever it was not granted does not exist here.
     pub fn get(&self, label: &str) -> Result<Handle, Error> {
-        self.0.get(label).cloned().map(Handle).ok_or(Error::AccessDenied)
+        self.0
+            .get(label)
+            .cloned()
+            .map(Handle)
+            .ok_or(Error::AccessDenied)
     }
 }
 
@@ -73,7 +81,12 @@ impl Database {
 
     /// Runs one statement to its end; what it wrote is committed when this returns.
     pub async fn query(&self, statement: String, parameters: Vec<Value>) -> Result<Answer, Error> {
-        self.ask(|reply| Job::Query { statement, parameters, reply }).await?
+        self.ask(|reply| Job::Query {
+            statement,
+            parameters,
+            reply,
+        })
+        .await?
     }
 
     /// Rowid of the connection's last insert, whoever made it.
@@ -87,11 +100,23 @@ impl Database {
     }
 }
 
-fn query(connection: &rusqlite::Connection, sql: &str, parameters: &[Value]) -> Result<Answer, Error> {
-    let mut statement = connection.prepare_cached(sql).map_err(|error| to_error(&error))?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+fn query(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Answer, Error> {
+    let mut statement = connection
+        .prepare_cached(sql)
+        .map_err(|error| to_error(&error))?;
+    let columns: Vec<String> = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let parameters = parameters.iter().map(to_sql);
-    let mut cursor = statement.query(rusqlite::params_from_iter(parameters)).map_err(|error| to_error(&error))?;
+    let mut cursor = statement
+        .query(rusqlite::params_from_iter(parameters))
+        .map_err(|error| to_error(&error))?;
     let mut rows = Vec::new();
     let mut bytes = 0_usize;
     let late = loop {
@@ -104,10 +129,18 @@ fn query(connection: &rusqlite::Connection, sql: &str, parameters: &[Value]) -> 
             Err(error) => break Some(to_error(&error)),
         }
     };
-    Ok(Answer { columns, rows, late })
+    Ok(Answer {
+        columns,
+        rows,
+        late,
+    })
 }
 
-fn read_row(row: &rusqlite::Row<'_>, columns: usize, bytes: &mut usize) -> Result<RowResult, Error> {
+fn read_row(
+    row: &rusqlite::Row<'_>,
+    columns: usize,
+    bytes: &mut usize,
+) -> Result<RowResult, Error> {
     let mut values = Vec::with_capacity(columns);
     for index in 0..columns {
         let value = from_sql(row.get_ref(index).map_err(|error| to_error(&error))?);
@@ -117,7 +150,9 @@ fn read_row(row: &rusqlite::Row<'_>, columns: usize, bytes: &mut usize) -> Resul
             Value::Integer(_) | Value::Real(_) | Value::Null => 8,
         });
         if *bytes > RESULT_BYTES_MAX {
-            return Err(Error::Io(format!("the answer is larger than {RESULT_BYTES_MAX} bytes")));
+            return Err(Error::Io(format!(
+                "the answer is larger than {RESULT_BYTES_MAX} bytes"
+            )));
         }
         values.push(value);
     }
@@ -160,7 +195,10 @@ mod tests {
     }
 
     async fn run(database: &Database, statement: &str, parameters: Vec<Value>) -> Answer {
-        database.query(statement.to_owned(), parameters).await.expect(statement)
+        database
+            .query(statement.to_owned(), parameters)
+            .await
+            .expect(statement)
     }
 
     #[tokio::test]
@@ -174,9 +212,17 @@ mod tests {
                 Value::Null,
             ]
         };
-        let answer = run(&database(), "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e", values()).await;
+        let answer = run(
+            &database(),
+            "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e",
+            values(),
+        )
+        .await;
         assert_eq!(answer.columns, ["a", "b", "c", "d", "e"]);
-        assert_eq!(format!("{:?}", answer.rows[0].values), format!("{:?}", values()));
+        assert_eq!(
+            format!("{:?}", answer.rows[0].values),
+            format!("{:?}", values())
+        );
         assert!(answer.late.is_none());
     }
 
@@ -188,7 +234,10 @@ mod tests {
         let answer = run(&database, "INSERT INTO t VALUES ('a') RETURNING k", vec![]).await;
         assert!(answer.rows.is_empty());
         assert!(matches!(answer.late, Some(Error::Io(text)) if text.contains("UNIQUE")));
-        let refused = database.query("SELEC 1".to_owned(), vec![]).await.map(|_| ());
+        let refused = database
+            .query("SELEC 1".to_owned(), vec![])
+            .await
+            .map(|_| ());
         assert!(matches!(refused, Err(Error::Io(text)) if text.contains("syntax error")));
     }
 
@@ -197,7 +246,11 @@ mod tests {
         let database = database();
         for (bytes, expected) in [(RESULT_BYTES_MAX, true), (RESULT_BYTES_MAX + 1, false)] {
             let answer = run(&database, &format!("SELECT zeroblob({bytes})"), vec![]).await;
-            assert_eq!((answer.rows.len() == 1, answer.late.is_none()), (expected, expected), "{bytes}");
+            assert_eq!(
+                (answer.rows.len() == 1, answer.late.is_none()),
+                (expected, expected),
+                "{bytes}"
+            );
         }
     }
 
@@ -213,6 +266,9 @@ mod tests {
     #[test]
     fn a_database_that_was_not_granted_is_denied() {
         let databases = Databases::default();
-        assert!(matches!(databases.get("default").map(|_| ()), Err(Error::AccessDenied)));
+        assert!(matches!(
+            databases.get("default").map(|_| ()),
+            Err(Error::AccessDenied)
+        ));
     }
 }

@@ -38,9 +38,15 @@ pub struct GuestState {
 
 impl Grants {
     /// A store for one instance.
-    pub fn store(&self, engine: &Engine, cpu: &Arc<CpuWatch>) -> wasmtime::Result<Store<GuestState>> {
+    pub fn store(
+        &self,
+        engine: &Engine,
+        cpu: &Arc<CpuWatch>,
+    ) -> wasmtime::Result<Store<GuestState>> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(Output::default()).stderr(Output::default()).wall_clock(self.clock);
+        wasi.stdout(Output::default())
+            .stderr(Output::default())
+            .wall_clock(self.clock);
         for (name, value) in &self.environment {
             wasi.env(name, value);
         }
@@ -54,7 +60,9 @@ impl Grants {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             outbound: Outbound(Arc::clone(&self.network)),
-            limits: StoreLimitsBuilder::new().memory_size(MEMORY_BYTES_MAX).build(),
+            limits: StoreLimitsBuilder::new()
+                .memory_size(MEMORY_BYTES_MAX)
+                .build(),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
@@ -65,12 +73,19 @@ impl Grants {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView {
+            hooks: &mut self.outbound,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
     }
 }

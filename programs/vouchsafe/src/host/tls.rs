@@ -19,19 +19,30 @@ impl Tls {
     /// Reads the certificates of every `[[client_tls]]` that names `component`.
     pub fn new(settings: &[ClientTls], component: &str) -> Result<Self, Failure> {
         let mut by_host = BTreeMap::new();
-        for setting in settings.iter().filter(|setting| setting.component_ids.iter().any(|id| id == component)) {
+        for setting in settings
+            .iter()
+            .filter(|setting| setting.component_ids.iter().any(|id| id == component))
+        {
             let config = Arc::new(client_config(setting)?);
             for host in &setting.hosts {
                 by_host.insert(host.to_ascii_lowercase(), Arc::clone(&config));
             }
         }
-        let public = Arc::new(builder()?.with_root_certificates(public_roots()).with_no_client_auth());
+        let public = Arc::new(
+            builder()?
+                .with_root_certificates(public_roots())
+                .with_no_client_auth(),
+        );
         Ok(Self { public, by_host })
     }
 
     /// Settings for a connection to `host`.
     pub fn of(&self, host: &str) -> Arc<ClientConfig> {
-        Arc::clone(self.by_host.get(&host.to_ascii_lowercase()).unwrap_or(&self.public))
+        Arc::clone(
+            self.by_host
+                .get(&host.to_ascii_lowercase())
+                .unwrap_or(&self.public),
+        )
     }
 }
 
@@ -44,16 +55,26 @@ fn builder() -> Result<Builder, Failure> {
 }
 
 fn public_roots() -> RootCertStore {
-    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() }
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    }
 }
 
 fn client_config(setting: &ClientTls) -> Result<ClientConfig, Failure> {
     // Spin: naming a file turns the other roots off unless they are asked for.
-    let with_public = setting.ca_use_webpki_roots.unwrap_or(setting.ca_roots_file.is_none());
-    let mut roots = if with_public { public_roots() } else { RootCertStore::empty() };
+    let with_public = setting
+        .ca_use_webpki_roots
+        .unwrap_or(setting.ca_roots_file.is_none());
+    let mut roots = if with_public {
+        public_roots()
+    } else {
+        RootCertStore::empty()
+    };
     if let Some(path) = &setting.ca_roots_file {
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| wrong(path, &error))?;
+            roots
+                .add(certificate)
+                .map_err(|error| wrong(path, &error))?;
         }
     }
     let builder = builder()?.with_root_certificates(roots);
@@ -61,9 +82,13 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, Failure> {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
             let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
-            builder.with_client_auth_cert(certificates(certificate)?, private).map_err(|error| wrong(key, &error))
+            builder
+                .with_client_auth_cert(certificates(certificate)?, private)
+                .map_err(|error| wrong(key, &error))
         }
-        _ => Err(Failure::usage("client_tls: client_cert_file and client_private_key_file go together")),
+        _ => Err(Failure::usage(
+            "client_tls: client_cert_file and client_private_key_file go together",
+        )),
     }
 }
 
@@ -71,7 +96,11 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| wrong(path, &error))?;
-    if found.is_empty() { Err(wrong(path, &"it holds no certificate")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(wrong(path, &"it holds no certificate"))
+    } else {
+        Ok(found)
+    }
 }
 
 fn wrong(path: &Path, error: &dyn std::fmt::Display) -> Failure {

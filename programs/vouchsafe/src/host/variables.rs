@@ -11,7 +11,11 @@ use vouchsafe_manifest::{Manifest, environment_name};
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Values for the manifest's variables from everything but its defaults.
-pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Result<BTreeMap<String, String>, Failure> {
+pub fn collect(
+    manifest: &Manifest,
+    flags: &[String],
+    dotenv: &Path,
+) -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
     let file = read_dotenv(dotenv)?;
     for name in manifest.variables().keys() {
@@ -19,7 +23,9 @@ pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Result<B
         let value = match std::env::var(&key) {
             Ok(value) => Some(value),
             Err(std::env::VarError::NotPresent) => file.get(&key).cloned(),
-            Err(std::env::VarError::NotUnicode(_)) => return Err(Failure::usage(format!("{key} is not UTF-8"))),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(Failure::usage(format!("{key} is not UTF-8")));
+            }
         };
         if let Some(value) = value {
             values.insert(name.clone(), value);
@@ -33,9 +39,10 @@ pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Result<B
 }
 
 fn parse_flag(flag: &str) -> Result<(String, String), Failure> {
-    let (name, value) = flag
-        .split_once('=')
-        .ok_or_else(|| Failure::usage("--variable wants NAME=VALUE or NAME=@FILE").hint("the part before `=` is the name"))?;
+    let (name, value) = flag.split_once('=').ok_or_else(|| {
+        Failure::usage("--variable wants NAME=VALUE or NAME=@FILE")
+            .hint("the part before `=` is the name")
+    })?;
     let value = match value.strip_prefix('@') {
         Some(path) => read_value(name, Path::new(path))?,
         None => value.to_owned(),
@@ -44,14 +51,20 @@ fn parse_flag(flag: &str) -> Result<(String, String), Failure> {
 }
 
 fn read_value(name: &str, path: &Path) -> Result<String, Failure> {
-    let fail = |why: String| Failure::usage(format!("variable `{name}` from {}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
+    let fail =
+        |why: String| Failure::usage(format!("variable `{name}` from {}: {why}", path.display()));
+    let size = std::fs::metadata(path)
+        .map_err(|error| fail(error.to_string()))?
+        .len();
     if size > VALUE_BYTES_MAX {
         return Err(fail(format!("{size} bytes is more than {VALUE_BYTES_MAX}")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
     // An editor's last line break is not part of the value.
-    Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
+    Ok(text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
+        .to_owned())
 }
 
 fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
@@ -95,7 +108,10 @@ mod tests {
         let text = "# local\n\nA=b=c\nexport B = 'x y'\nC=\"q\"\nD=\n";
         let values = parse_dotenv(text).expect("parses");
         let expected = [("A", "b=c"), ("B", "x y"), ("C", "q"), ("D", "")];
-        assert_eq!(values, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+        assert_eq!(
+            values,
+            expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+        );
         assert_eq!(parse_dotenv("A=1\nnonsense"), Err(2));
     }
 

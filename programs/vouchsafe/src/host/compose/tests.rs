@@ -21,11 +21,26 @@ fn a_dependency_covers_its_interfaces_at_its_version() {
 #[test]
 fn every_capability_import_is_known_as_one() {
     for (import, expected) in [
-        ("spin:variables/variables@3.0.0", Need::Granted(Capability::Variables)),
-        ("spin:sqlite/sqlite@3.1.0", Need::Granted(Capability::SqliteDatabases)),
-        ("wasi:http/client@0.3.0", Need::Granted(Capability::AllowedOutboundHosts)),
-        ("wasi:filesystem/preopens@0.2.9", Need::Emptiable(Capability::Files)),
-        ("wasi:cli/environment@0.2.9", Need::Emptiable(Capability::Environment)),
+        (
+            "spin:variables/variables@3.0.0",
+            Need::Granted(Capability::Variables),
+        ),
+        (
+            "spin:sqlite/sqlite@3.1.0",
+            Need::Granted(Capability::SqliteDatabases),
+        ),
+        (
+            "wasi:http/client@0.3.0",
+            Need::Granted(Capability::AllowedOutboundHosts),
+        ),
+        (
+            "wasi:filesystem/preopens@0.2.9",
+            Need::Emptiable(Capability::Files),
+        ),
+        (
+            "wasi:cli/environment@0.2.9",
+            Need::Emptiable(Capability::Environment),
+        ),
         ("wasi:clocks/monotonic-clock@0.3.0", Need::Ambient),
         ("wasi:http/types@0.3.0", Need::Ambient),
         ("wasi:http/outgoing-handler@0.2.0", Need::Unknown),
@@ -77,8 +92,15 @@ fn really_imports(composite: &Composite) -> BTreeSet<String> {
     config.wasm_component_model_async(true);
     let engine = wasmtime::Engine::new(&config).expect("an engine");
     let component = wasmtime::component::Component::new(&engine, &composite.bytes).expect("valid");
-    let found = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
-    assert_eq!(composite.imports, found, "what was announced is what is there");
+    let found = component
+        .component_type()
+        .imports(&engine)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert_eq!(
+        composite.imports, found,
+        "what was announced is what is there"
+    );
     found
 }
 
@@ -86,19 +108,30 @@ fn really_imports(composite: &Composite) -> BTreeSet<String> {
 fn a_dependency_that_imports_what_it_does_not_inherit_is_refused() {
     let part = format!("{WANTS_VARIABLES} {PORT}");
     let message = "dependency `part` imports `spin:variables/variables@3.0.0` and does not inherit `variables`";
-    for (name, inherit) in [("nothing", "false"), ("other", "[\"files\", \"sqlite_databases\"]")] {
-        assert_eq!(composed(name, WANTS_PORT, &part, inherit), Err(message.to_owned()));
+    for (name, inherit) in [
+        ("nothing", "false"),
+        ("other", "[\"files\", \"sqlite_databases\"]"),
+    ] {
+        assert_eq!(
+            composed(name, WANTS_PORT, &part, inherit),
+            Err(message.to_owned())
+        );
     }
     for (name, inherit) in [("named", "[\"variables\"]"), ("all", "true")] {
         let imports = composed(name, WANTS_PORT, &part, inherit).expect("composes");
-        assert_eq!(imports, BTreeSet::from(["spin:variables/variables@3.0.0".to_owned()]));
+        assert_eq!(
+            imports,
+            BTreeSet::from(["spin:variables/variables@3.0.0".to_owned()])
+        );
     }
 }
 
 #[test]
 fn files_and_environment_reach_whoever_inherits_them_and_nobody_else() {
     let (root, part) = (format!("{STD} {WANTS_PORT}"), format!("{STD} {PORT}"));
-    let has = |imports: &BTreeSet<String>, name: &str| imports.iter().any(|import| import.starts_with(name));
+    let has = |imports: &BTreeSet<String>, name: &str| {
+        imports.iter().any(|import| import.starts_with(name))
+    };
     for (name, root, inherit, files, environment) in [
         ("f1", WANTS_PORT, "false", false, false),
         ("f2", WANTS_PORT, "[\"files\"]", true, false),
@@ -108,8 +141,16 @@ fn files_and_environment_reach_whoever_inherits_them_and_nobody_else() {
         ("f5", root.as_str(), "[\"files\"]", true, true),
     ] {
         let imports = composed(name, root, &part, inherit).expect(name);
-        assert_eq!(has(&imports, "wasi:filesystem/preopens@"), files, "{name}: {imports:?}");
-        assert_eq!(has(&imports, "wasi:cli/environment@"), environment, "{name}: {imports:?}");
+        assert_eq!(
+            has(&imports, "wasi:filesystem/preopens@"),
+            files,
+            "{name}: {imports:?}"
+        );
+        assert_eq!(
+            has(&imports, "wasi:cli/environment@"),
+            environment,
+            "{name}: {imports:?}"
+        );
     }
 }
 
@@ -117,8 +158,18 @@ fn files_and_environment_reach_whoever_inherits_them_and_nobody_else() {
 fn refuses_what_does_not_fit() {
     let nobody = "which neither a dependency nor this host offers";
     for (name, root, part, expected) in [
-        ("r1", WANTS_PORT, "", "component `part` does not export `a:b/c@0.1.0`".to_owned()),
-        ("r2", "", PORT, "dependency `a:b@0.1.0` matches nothing that the component imports".to_owned()),
+        (
+            "r1",
+            WANTS_PORT,
+            "",
+            "component `part` does not export `a:b/c@0.1.0`".to_owned(),
+        ),
+        (
+            "r2",
+            "",
+            PORT,
+            "dependency `a:b@0.1.0` matches nothing that the component imports".to_owned(),
+        ),
         (
             "r3",
             WANTS_PORT,
