@@ -108,7 +108,7 @@ mod tests {
     fn fills_placeholders_with_claims() {
         for (text, subject) in [("{a}", "A"), ("x:{a}", "x:A"), ("{a}:{a}y", "A:Ay")] {
             assert_eq!(
-                parse(text).and_then(|template| Ok(template.fill(value_of))),
+                parse(text).map(|template| template.fill(value_of)),
                 Ok(Ok(subject.to_owned())),
                 "{text}"
             );

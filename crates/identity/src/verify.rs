@@ -53,7 +53,21 @@ pub struct Subject {
     pub attributes: Vec<Attribute>,
 }
 
-/// Proof that every check of [`verify`] passed.
+/// Proof that every check of [`verify`] passed. Nobody else can make one:
+///
+/// ```compile_fail,E0423
+/// fn forge(subject: vouchsafe_identity::Subject) -> vouchsafe_identity::VerifiedSubject {
+///     vouchsafe_identity::VerifiedSubject(subject)
+/// }
+/// ```
+///
+/// nor have it twice:
+///
+/// ```compile_fail,E0308
+/// fn twice(proof: &vouchsafe_identity::VerifiedSubject) -> vouchsafe_identity::VerifiedSubject {
+///     proof.clone()
+/// }
+/// ```
 // INVARIANT: made by `verify` only; neither `Clone` nor deserializable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct VerifiedSubject(Subject);

@@ -77,7 +77,7 @@ impl RsaPublicKey {
         }
         let bits = self.params.bits_precision();
         let s = BoxedUint::from_be_slice(signature, bits).map_err(|_| SignatureInvalid)?;
-        if &s >= self.params.modulus().as_ref() {
+        if s >= *self.params.modulus().as_ref() {
             return Err(SignatureInvalid);
         }
         let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureInvalid)?;
