@@ -11,7 +11,9 @@ use crate::limits::{FETCH_POLL_MS, FETCH_WAIT_MS, FETCH_WINDOW_MS};
 use crate::ports::{Bundle, Failure, Issuer, KeySet, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
 use serde_json::{Value, json};
+
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 
 /// Why new keys are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Keys<'a, P: Ports> {
     issuer: &'a Issuer<P::Record>,
     id: String,
     now: UnixSeconds,
+    /// Whether this request fetched; one fetch is enough for it.
+    fetched: Cell<bool>,
 }
 
 /// What the store keeps of an issuer: its keys, and when a fetch was last tried.
@@ -67,6 +71,7 @@ impl<'a, P: Ports> Keys<'a, P> {
             issuer,
             id,
             now,
+            fetched: Cell::new(false),
         }
     }
 
@@ -96,7 +101,7 @@ impl<'a, P: Ports> Keys<'a, P> {
 
     /// Newer keys than `used`, in which a token's `kid` was not found; `None` where there are none.
     pub async fn newer_than(&self, used: &KeySet) -> Result<Option<KeySet>, Failure> {
-        if self.issuer.pinned {
+        if self.issuer.pinned || self.fetched.get() {
             return Ok(None);
         }
         let shared = self.shared().await?;
@@ -148,6 +153,7 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 
     async fn fetch(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
+        self.fetched.set(true);
         // An unknown `kid` asks past every cache, so the etag is left out.
         let known = before.keys.as_ref().filter(|_| reason == Reason::Expired);
         let fetched = self.ports.fetch_keys(self.issuer, known, self.now).await;

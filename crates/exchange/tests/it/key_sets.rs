@@ -182,3 +182,11 @@ fn waits_for_a_fetch_for_an_unknown_kid_even_just_after_keys_were_renewed() {
     check(&fake, "", Ok(()));
     assert_eq!((fake.count("fetch_keys"), fake.count("pause")), (1, 1));
 }
+
+#[test]
+fn fetches_once_for_the_first_token_of_an_issuer_even_if_its_kid_is_unknown() {
+    let fake = Fake::new();
+    fake.token_kid.replace("k2".into());
+    check(&fake, "", UNKNOWN);
+    assert_eq!(fake.count("fetch_keys"), 1);
+}
