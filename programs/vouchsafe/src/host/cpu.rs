@@ -1,8 +1,8 @@
 //! The CPU deadline: a guest that computes without pause is ended, one that waits is not.
 //!
 //! The engine's epoch advances every [`EPOCH`](super::engine::EPOCH); Wasm code notices at its next
-//! loop or call. Each epoch in which an instance was seen running counts; when the instance waits,
-//! the count begins anew. Time in host calls is not counted.
+//! loop or call. Each epoch in which an instance was seen running counts; when the instance waits or
+//! takes a request, which no busy loop does, the count begins anew. Host calls are not counted.
 
 use super::engine::EPOCH;
 use super::state::GuestState;
@@ -55,6 +55,11 @@ impl CpuWatch {
         if !self.yielding.swap(false, Relaxed) {
             self.epochs.store(0, Relaxed);
         }
+    }
+
+    /// The instance took a request: it is busy, and not stuck.
+    pub fn progressed(&self) {
+        self.epochs.store(0, Relaxed);
     }
 
     /// Whether the deadline ended the instance.

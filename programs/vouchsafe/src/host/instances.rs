@@ -140,6 +140,7 @@ impl WorkerState for Worker {
         (): (),
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        self.cpu.progressed();
         Box::pin(tokio::time::sleep(self.lifetime.request_timeout))
     }
 
