@@ -106,3 +106,97 @@ impl RuntimeConfig {
         labels.iter().map(path_of).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<RuntimeConfig, String> {
+        let folder = std::env::temp_dir().join(format!("config-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("runtime.toml");
+        std::fs::write(&path, text).expect("written");
+        let config = RuntimeConfig::read(&path).map_err(|failure| failure.message);
+        std::fs::remove_dir_all(&folder).expect("removed");
+        config
+    }
+
+    fn paths(config: &RuntimeConfig, labels: &[&str]) -> Result<Vec<String>, String> {
+        let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+        let found = config.database_paths(&labels, Path::new("/state"));
+        let found = found.map_err(|failure| failure.message)?;
+        Ok(found
+            .into_values()
+            .map(|path| path.display().to_string())
+            .collect())
+    }
+
+    #[test]
+    fn reads_spins_keys_with_paths_relative_to_the_file() {
+        let text = "state_dir = \"state\"\n[outbound_networking]\nblock_networks = [\"private\"]\n\
+            [[client_tls]]\ncomponent_ids = [\"broker\"]\nhosts = [\"h\"]\nca_roots_file = \"ca.pem\"\n\
+            [sqlite_database.default]\ntype = \"spin\"\npath = \"/data/a.db\"\n[sqlite_database.b]\ntype = \"spin\"";
+        let config = read("whole", text).expect("reads");
+        assert!(
+            config
+                .state_dir
+                .as_ref()
+                .is_some_and(|dir| dir.is_absolute() && dir.ends_with("state"))
+        );
+        assert!(
+            config.client_tls[0]
+                .ca_roots_file
+                .as_ref()
+                .is_some_and(|file| file.is_absolute())
+        );
+        let blocked = config.blocked_networks().expect("networks");
+        assert!(blocked.block("10.0.0.1".parse().expect("an address")));
+        assert_eq!(
+            paths(&config, &["default", "b"]),
+            Ok(vec!["/state/sqlite-b.db".into(), "/data/a.db".into()])
+        );
+    }
+
+    #[test]
+    fn only_the_default_database_needs_no_configuration() {
+        let config = RuntimeConfig::default();
+        assert_eq!(
+            paths(&config, &["default"]),
+            Ok(vec!["/state/sqlite.db".into()])
+        );
+        assert_eq!(
+            paths(&config, &["other"]),
+            Err("database `other` is not configured".into())
+        );
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for (name, text, expected) in [
+            ("key", "log_dir = \"x\"", "unknown field `log_dir`"),
+            (
+                "table",
+                "[key_value_store.default]\ntype = \"spin\"",
+                "unknown field `key_value_store`",
+            ),
+            (
+                "kind",
+                "[sqlite_database.default]\ntype = \"libsql\"\nurl = \"x\"",
+                "unknown variant `libsql`",
+            ),
+        ] {
+            let message = read(name, text).map(|_| ()).expect_err(name);
+            assert!(message.contains(expected), "{message}");
+        }
+        let config = read(
+            "network",
+            "[outbound_networking]\nblock_networks = [\"privat\"]",
+        )
+        .expect("reads");
+        let failure = config
+            .blocked_networks()
+            .map(|_| ())
+            .expect_err("no network");
+        assert!(failure.message.contains("`privat`"), "{}", failure.message);
+    }
+}
