@@ -188,11 +188,11 @@ impl<R, T, A> Batch<'_, R, T, A> {
 }
 
 impl<R, T, A> Drop for Batch<'_, R, T, A> {
-    /// Callers that have no answer yet never get one: the statement's caller was cancelled.
+    /// Callers that have no answer yet never get one: the statement's caller was cancelled. The
+    /// next turn is passed on when that caller leaves, or it takes it itself.
     fn drop(&mut self) {
         fail(&self.tickets, &Error::Unavailable(Cause::Interrupted));
         self.group.state.borrow_mut().in_flight = false;
-        self.group.wake_next();
     }
 }
 

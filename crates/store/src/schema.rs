@@ -11,6 +11,18 @@ pub(crate) const SYNCHRONOUS_READ: &str = "PRAGMA synchronous";
 /// What [`SYNCHRONOUS_READ`] answers for FULL; more is stricter.
 pub(crate) const SYNCHRONOUS_FULL: u64 = 2;
 
+/// Answers 1 where an earlier instance has done all of the above and below on this connection, so
+/// that most instances start with one statement. Fails where there is no `meta` yet.
+pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
+    (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
+    AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
+    AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 1 \
+    AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
+/// Says that all of [`TABLES`] are there. Its number grows with them.
+pub(crate) const TABLES_WRITE: &str =
+    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 1)";
+
 /// In order.
 pub(crate) const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS meta (

@@ -82,16 +82,11 @@ impl<D: Database> Store<D> {
             consuming: Group::new(),
             recording: Group::new(),
         };
+        if store.is_set_up().await {
+            return Ok(store);
+        }
         store.set_up().await?;
-        for table in schema::TABLES {
-            store.run(Statement::new(table, [])).await?;
-        }
-        if store.creation_mark().await?.is_none() {
-            let mark = now.seconds().try_into()?;
-            store
-                .run(Statement::new(schema::CREATION_MARK_WRITE, [mark]))
-                .await?;
-        }
+        store.mark_creation(now).await?;
         store.ready().await?;
         Ok(store)
     }
@@ -211,6 +206,12 @@ impl<D: Database> Store<D> {
         Ok(!self.run(set).await?.is_empty())
     }
 
+    /// An error means that it is not: what is wrong will show again in the full set-up.
+    async fn is_set_up(&self) -> bool {
+        let rows = self.run(Statement::new(schema::IS_SET_UP, [])).await;
+        rows.is_ok_and(|rows| !rows.is_empty())
+    }
+
     async fn set_up(&self) -> Result<(), Error> {
         for pragma in [
             schema::BUSY_TIMEOUT,
@@ -223,9 +224,22 @@ impl<D: Database> Store<D> {
             .run(Statement::new(schema::SYNCHRONOUS_READ, []))
             .await?;
         match first(rows, |row| database::number(row, 0))? {
-            Some(level) if level >= schema::SYNCHRONOUS_FULL => Ok(()),
-            Some(_) | None => Err(Error::Unavailable(Cause::NotDurable)),
+            Some(level) if level >= schema::SYNCHRONOUS_FULL => {}
+            Some(_) | None => return Err(Error::Unavailable(Cause::NotDurable)),
         }
+        for statement in schema::TABLES.into_iter().chain([schema::TABLES_WRITE]) {
+            self.run(Statement::new(statement, [])).await?;
+        }
+        Ok(())
+    }
+
+    async fn mark_creation(&self, now: UnixMilliseconds) -> Result<(), Error> {
+        if self.creation_mark().await?.is_none() {
+            let mark = now.seconds().try_into()?;
+            self.run(Statement::new(schema::CREATION_MARK_WRITE, [mark]))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Whether each row's key was fresh.
@@ -264,6 +278,11 @@ impl<D: Database> Store<D> {
         for sql in statements::SWEEPS {
             let _left_for_the_next = self.run(statements::sweep(sql, expired_before)).await;
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_database(self) -> D {
+        self.database
     }
 
     #[cfg(test)]

@@ -58,7 +58,8 @@ fn many_connections_can_make_the_tables_at_once() {
         }
     });
     assert_eq!(
-        file.connect().column("SELECT value FROM meta"),
+        file.connect()
+            .column("SELECT value FROM meta WHERE name = 'created_at'"),
         [NOW_SECONDS.to_string()]
     );
 }
@@ -74,7 +75,9 @@ fn the_first_creation_mark_stays() {
         .query(crate::schema::CREATION_MARK_WRITE, other)
         .unwrap();
     assert_eq!(
-        store.database().column("SELECT value FROM meta"),
+        store
+            .database()
+            .column("SELECT value FROM meta WHERE name = 'created_at'"),
         [NOW_SECONDS.to_string()]
     );
 }
@@ -203,4 +206,52 @@ fn a_row_of_another_shape_is_no_answer() {
         done(store.document_get("d")),
         Err(Error::Unavailable(Cause::UnexpectedRow))
     );
+}
+
+/// Counts statements.
+struct Counting(Rusqlite, Rc<Cell<usize>>);
+
+impl Database for Counting {
+    type Alarm = Bell;
+
+    fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
+        bell()
+    }
+
+    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        self.1.set(self.1.get() + 1);
+        self.0.run(statement).await
+    }
+}
+
+#[test]
+fn a_second_instance_on_one_connection_starts_with_one_statement() {
+    let file = File::new();
+    let statements = Rc::new(Cell::new(0));
+    let start = |connection| {
+        statements.set(0);
+        let store = done(Store::open(Counting(connection, statements.clone()), NOW)).unwrap();
+        (store, statements.get())
+    };
+    let (first, count) = start(file.connect());
+    assert!(count > 10, "{count}");
+    let (second, count) = start(first.into_database().0);
+    assert_eq!(count, 1);
+    // Each of these needs the full set-up again.
+    let mut database = second.into_database().0;
+    for undone in [
+        "PRAGMA synchronous = NORMAL",
+        "PRAGMA busy_timeout = 1",
+        "PRAGMA journal_mode = DELETE",
+        "DELETE FROM meta WHERE name = 'created_at'",
+        "DELETE FROM meta WHERE name = 'tables'",
+        "DROP TABLE meta",
+    ] {
+        database.query(undone, vec![]).unwrap();
+        let (store, count) = start(database);
+        assert!(count > 10, "{undone}: {count}");
+        database = store.into_database().0;
+        assert_eq!(database.column("PRAGMA synchronous"), ["2"]);
+        assert_eq!(database.column("PRAGMA journal_mode"), ["wal"]);
+    }
 }

@@ -364,3 +364,10 @@ fn records_share_a_statement_too() {
         ["a", "b", "c"]
     );
 }
+
+#[test]
+fn an_answer_that_misses_a_row_is_no_answer() {
+    let group = crate::group::Group::<u8, (), Bell>::new();
+    let answer = done(group.submit(1, bell, async |_| Ok(vec![])));
+    assert_eq!(answer, Err(Error::Unavailable(Cause::UnexpectedRow)));
+}
