@@ -5,10 +5,14 @@
 mod bench;
 mod claims;
 mod corpora;
+mod crash;
+mod epochs;
 mod framing;
 mod headers;
+mod hostile;
 mod issuers;
 mod ledger;
 mod malformed_http;
+mod race;
 mod requests;
 mod states;

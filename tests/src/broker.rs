@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Longest that a log line may take after its response.
@@ -172,6 +172,9 @@ impl Setup {
 
     /// The same, or what it printed before it ended.
     pub fn try_start(&self) -> Result<Broker, String> {
+        // One after the other: the first compiles the components, the others find them in the cache.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = self.command().spawn().expect("the broker starts");
         let log = Log::of(child.stderr.take().expect("piped"));
         let mut line = String::new();

@@ -19,7 +19,9 @@ mod guest {
             generate_all,
         });
     }
-    use bindings::vouchsafe::signer::signing::{self, Error, ExtraClaim, Tier, TokenRequest, TokenType};
+    use bindings::vouchsafe::signer::signing::{
+        self, Error, ExtraClaim, Tier, TokenRequest, TokenType,
+    };
 
     #[http_service]
     async fn handle(request: Request) -> impl IntoResponse {
@@ -35,11 +37,15 @@ mod guest {
             _ => json!({}),
         };
         let text = answer.to_string();
-        Response::builder().header("content-length", text.len().to_string()).body(text)
+        Response::builder()
+            .header("content-length", text.len().to_string())
+            .body(text)
     }
 
     fn now() -> u64 {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
     }
 
     async fn sign(asked: &Value) -> Value {
@@ -47,7 +53,9 @@ mod guest {
         let outcome = signing::sign_token(request(asked, before)).await;
         let after = now();
         let answer = match outcome {
-            Ok(token) => json!({ "jwt": token.jwt, "kid": token.kid, "expires_at": token.expires_at }),
+            Ok(token) => {
+                json!({ "jwt": token.jwt, "kid": token.kid, "expires_at": token.expires_at })
+            }
             Err(error) => said(&error),
         };
         json!({ "answer": answer, "before": before, "after": after })
@@ -70,13 +78,25 @@ mod guest {
             issuer: text("issuer"),
             subject: text("subject"),
             audience: text("audience"),
-            tier: if asked["tier"] == "hsm" { Tier::Hsm } else { Tier::Delegated },
+            tier: if asked["tier"] == "hsm" {
+                Tier::Hsm
+            } else {
+                Tier::Delegated
+            },
             algorithm: text("algorithm"),
-            token_type: if asked["token_type"] == "jwt" { TokenType::Jwt } else { TokenType::AccessToken },
-            issued_at: now.saturating_add_signed(asked["issued_at_offset"].as_i64().unwrap_or_default()),
+            token_type: if asked["token_type"] == "jwt" {
+                TokenType::Jwt
+            } else {
+                TokenType::AccessToken
+            },
+            issued_at: now
+                .saturating_add_signed(asked["issued_at_offset"].as_i64().unwrap_or_default()),
             lifetime_seconds: asked["lifetime_seconds"].as_u64().unwrap_or_default(),
             jti: text("jti"),
-            scopes: list("scopes").iter().filter_map(|scope| scope.as_str().map(str::to_owned)).collect(),
+            scopes: list("scopes")
+                .iter()
+                .filter_map(|scope| scope.as_str().map(str::to_owned))
+                .collect(),
             extra_claims: list("extra_claims")
                 .iter()
                 .map(|claim| ExtraClaim {
