@@ -32,13 +32,16 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        // The semaphore is never closed.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-            break;
+        // ORDER: a place before a connection; and the signal is heard while all places are taken.
+        let place = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept().await)
         };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (permit, accepted) = tokio::select! {
+            (Ok(permit), accepted) = place => (permit, accepted),
             () = &mut stop => break,
+            // The semaphore is never closed.
+            else => break,
         };
         match accepted {
             Ok((stream, client)) => {
