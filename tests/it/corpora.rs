@@ -4,11 +4,11 @@
 //! says that it ran none.
 
 use crate::bench::{Bench, header};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use vouchsafe_tests::broker::repository;
 use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::jwt::mint_raw;
+use vouchsafe_tests::jwt::{mint, mint_raw};
 use vouchsafe_tests::keys::Key;
 
 /// Files over this, in bytes, exceed a subject token by themselves.
@@ -33,6 +33,43 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+/// Tokens as other platforms make them, rightly signed under this issuer's name: theirs are not the
+/// claims that rules here are about.
+#[test]
+fn other_platforms_claims_are_read_and_get_nothing() {
+    let bench = Bench::start();
+    let mut failures = Vec::new();
+    let mut presented = 0;
+    for (name, text) in corpus("claims") {
+        let sample: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let Some(theirs) = sample["claims"].as_object() else {
+            continue;
+        };
+        presented += 1;
+        let mut claims = bench.claims();
+        let own =
+            ["iss", "aud", "exp", "nbf", "iat"].map(|name| (name.to_owned(), claims[name].take()));
+        claims = Value::Object(theirs.clone().into_iter().chain(own).collect());
+        let response = bench
+            .broker
+            .send(&Form::of(&mint("RS256", &claims)).request());
+        let slug = bench.broker.line("token")["slug"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let expected = matches!(
+            slug.as_str(),
+            "token.claim_missing" | "token.claim_invalid" | "policy.denied"
+        );
+        if response.status != 400 || !expected {
+            failures.push(format!("- {name}: {} {slug}", response.status));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    bench.broker.assert_unharmed();
+    println!("claims of {presented} platforms");
 }
 
 /// JSONTestSuite (RFC 8259): `y_` must be read, `n_` must not, `i_` may be.

@@ -4,13 +4,17 @@
 
 mod bench;
 mod claims;
+mod concurrent;
 mod corpora;
 mod crash;
+mod documents;
 mod epochs;
 mod framing;
 mod headers;
 mod hostile;
+mod issued;
 mod issuers;
+mod keys_age;
 mod ledger;
 mod malformed_http;
 mod race;

@@ -107,6 +107,29 @@ fn a_single_use_token_from_before_the_store_is_refused() {
     .expect("where replay is allowed");
 }
 
+/// A store that lost what it knew must not accept again what it may have seen (I4).
+#[test]
+fn a_single_use_token_is_refused_by_a_store_that_is_younger_than_it() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let at = |now: u64| {
+        setup
+            .clone()
+            .argument("--danger-now")
+            .argument(now.to_string())
+            .start()
+    };
+    let start = 1_800_000_000;
+    let token = jwt::mint(
+        "RS256",
+        &jwt::claims(&issuer.url("main"), BROKER, start + 20),
+    );
+    let form = Form::of(&token).set("audience", DEPLOY);
+    check(&at(start), &form.request(), &token, Want::Issued).expect("the first use");
+    std::fs::remove_dir_all(setup.folder.join("state")).expect("a state folder");
+    check(&at(start + 100), &form.request(), &token, PREDATES).expect("forgotten, and refused");
+}
+
 #[test]
 fn issues_nothing_that_it_can_not_record() {
     let issuer = Issuer::start([("main", Script::honest())]);
