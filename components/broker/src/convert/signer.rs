@@ -1,0 +1,63 @@
+//! `vouchsafe:signer`.
+
+use crate::bindings::signing;
+use vouchsafe_exchange::ports::{Settings, SignedToken, SigningRequest, Tier};
+
+impl From<signing::SignerSettings> for Settings {
+    fn from(settings: signing::SignerSettings) -> Self {
+        let signing::SignerSettings {
+            issuer,
+            development,
+            epoch_seconds,
+            algorithms,
+        } = settings;
+        Self {
+            issuer,
+            development,
+            epoch_seconds,
+            algorithms,
+        }
+    }
+}
+
+impl From<SigningRequest> for signing::TokenRequest {
+    fn from(request: SigningRequest) -> Self {
+        let extra = |(name, value)| signing::ExtraClaim { name, value };
+        Self {
+            issuer: request.issuer,
+            subject: request.subject,
+            audience: request.audience,
+            tier: match request.tier {
+                Tier::Delegated => signing::Tier::Delegated,
+                Tier::Hsm => signing::Tier::Hsm,
+            },
+            algorithm: request.algorithm,
+            token_type: if request.access_token {
+                signing::TokenType::AccessToken
+            } else {
+                signing::TokenType::Jwt
+            },
+            issued_at: request.issued_at,
+            lifetime_seconds: request.lifetime_seconds,
+            jti: request.jti,
+            scopes: request.scopes,
+            extra_claims: request.extra_claims.into_iter().map(extra).collect(),
+        }
+    }
+}
+
+impl From<signing::SignedToken> for SignedToken {
+    fn from(token: signing::SignedToken) -> Self {
+        let signing::SignedToken {
+            jwt,
+            kid,
+            key_version: _,
+            expires_at,
+        } = token;
+        Self {
+            jwt,
+            kid,
+            expires_at,
+        }
+    }
+}

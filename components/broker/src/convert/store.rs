@@ -1,0 +1,42 @@
+//! `vouchsafe:store`.
+
+use crate::bindings::state;
+use vouchsafe_exchange::ports::{AuditRecord, Consumption};
+
+impl From<state::Consumption> for Consumption {
+    fn from(consumption: state::Consumption) -> Self {
+        match consumption {
+            state::Consumption::Fresh => Self::Fresh,
+            state::Consumption::PredatesStore => Self::PredatesStore,
+            state::Consumption::Spent => Self::Spent,
+        }
+    }
+}
+
+impl From<AuditRecord> for state::AuditRecord {
+    fn from(record: AuditRecord) -> Self {
+        Self {
+            decision_id: record.decision_id,
+            decided_at_ms: record.decided_at.saturating_mul(1000),
+            outcome: if record.issued { "issued" } else { "refused" }.to_owned(),
+            slug: record.slug.to_owned(),
+            bundle_digest: record.bundle_digest,
+            determining_rules: record.determining_rules,
+            erring_rules: record.erring_rules,
+            cedar_request: record.cedar_request,
+            issuer_name: record.issuer_name,
+            subject: record.subject,
+            subject_jti: record.subject_jti,
+            subject_digest: record.subject_digest,
+            audience: record.audience,
+            scopes: record.scopes,
+            kid: record.kid,
+            expires_at: record.expires_at,
+            timings: record
+                .timings
+                .into_iter()
+                .map(|(name, us)| (name.to_owned(), us))
+                .collect(),
+        }
+    }
+}
