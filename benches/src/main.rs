@@ -1,1 +1,324 @@
-fn main() {}
+//! `scripts/bench`: what an exchange costs, beside what it must cost at least.
+//!
+//! Starts the real broker on loopback with a real database, sends it distinct RS256 tokens and
+//! prints what it saw; judges nothing. The figure that counts is the last one: the broker's CPU time
+//! per exchange as a multiple of the floor's.
+
+mod broker;
+mod floor;
+mod issuer;
+mod load;
+
+use broker::{Broker, Site};
+use floor::{Floor, Measured};
+use issuer::Issuer;
+use load::{Arrivals, Load};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The broker's issuer URL: a name only, nothing listens there.
+const BROKER: &str = "http://127.0.0.1:3999";
+/// An audience of the default bundle that takes a subject token any number of times.
+const AUDIENCE: &str = "https://api.example";
+/// What `spin up` does with an instance by default.
+const SPIN_LIKE: [&str; 4] = [
+    "--max-instance-reuse-count",
+    "128",
+    "--idle-instance-timeout",
+    "1",
+];
+const SECONDS_DEFAULT: u64 = 8;
+const SECONDS_MAX: u64 = 12;
+/// More than a closed loop gets through in a second; a run that outlives its tokens ends early.
+const TOKENS_PER_SECOND: usize = 1500;
+/// The rate of the open loop as a share of the closed loop's.
+const OPEN_LOOP_SHARE: f64 = 0.5;
+const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief]";
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Outcome<T> = Result<T, Error>;
+
+struct Options {
+    /// How long each measurement lasts.
+    lasting: Duration,
+    /// The steps, the closed loop and the floor only: enough to compare two versions.
+    brief: bool,
+}
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("error: {error}\nhint: {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Outcome<Options> {
+    let mut options = Options {
+        lasting: Duration::from_secs(SECONDS_DEFAULT),
+        brief: false,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--brief" => options.brief = true,
+            "--seconds" => {
+                let seconds: u64 = arguments
+                    .next()
+                    .ok_or("--seconds needs a number")?
+                    .parse()?;
+                if !(1..=SECONDS_MAX).contains(&seconds) {
+                    return Err("--seconds is out of range".into());
+                }
+                options.lasting = Duration::from_secs(seconds);
+            }
+            _ => return Err(format!("`{argument}` is not known").into()),
+        }
+    }
+    Ok(options)
+}
+
+fn run(options: &Options) -> Outcome<()> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("no repository")?;
+    let binary = std::env::var_os("VOUCHSAFE_BIN")
+        .map_or_else(|| repository.join("target/debug/vouchsafe"), PathBuf::from);
+    let issuer = Issuer::start()?;
+    let site = Site::new(repository, binary, &issuer.url)?;
+    machine();
+    let floor = floor(&issuer, &site, options)?;
+    start_up(&site, options)?;
+    let pool = pool(&issuer, options)?;
+    let long_lived = long_lived(&site, &pool, options)?;
+    if !options.brief {
+        single_use(&site, &issuer, options)?;
+        spin_like(&site, &pool, options)?;
+        new_instance(&site, &pool, options)?;
+    }
+    println!(
+        "\nbroker {long_lived:.0} us of CPU per exchange / floor {:.0} us = {:.1}",
+        floor.whole_us,
+        long_lived / floor.whole_us
+    );
+    Ok(())
+}
+
+fn machine() {
+    let first = |path: &str, name: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.split_once(':'));
+        value.map_or_else(String::new, |(_, value)| value.trim().to_owned())
+    };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!(
+        "machine: {} cores of {}, memory {}, load before {}",
+        std::thread::available_parallelism().map_or(0, usize::from),
+        first("/proc/cpuinfo", "model name"),
+        first("/proc/meminfo", "MemTotal"),
+        load.split(' ').next().unwrap_or_default(),
+    );
+}
+
+fn floor(issuer: &Issuer, site: &Site, options: &Options) -> Outcome<Measured> {
+    let now = issuer::unix_seconds();
+    let bodies: Vec<_> = (0..256)
+        .map(|_| Ok(issuer::body(&issuer.mint(now)?)))
+        .collect::<Outcome<_>>()?;
+    let floor = Floor::new(issuer, &site.policies("allow"))?;
+    let measured = floor.measure(&bodies, now, options.lasting / 3)?;
+    println!("\nfloor, native, one thread: {:.1} us", measured.whole_us);
+    for (part, us) in &measured.parts_us {
+        println!("  {part:<24} {us:>7.1} us");
+    }
+    Ok(measured)
+}
+
+fn pool(issuer: &Issuer, options: &Options) -> Outcome<Vec<Vec<u8>>> {
+    issuer.requests(TOKENS_PER_SECOND * options.lasting.as_secs() as usize)
+}
+
+fn start_up(site: &Site, options: &Options) -> Outcome<()> {
+    let cold = site.start("allow", &[])?;
+    let cold_in = cold.started_in;
+    drop(cold);
+    if options.brief {
+        return Ok(());
+    }
+    let cached_in = site.start("allow", &[])?.started_in;
+    println!(
+        "\nstart-up until ready: {:.1} s with an empty cache, {:.2} s with compiled code cached",
+        cold_in.as_secs_f64(),
+        cached_in.as_secs_f64()
+    );
+    Ok(())
+}
+
+/// CPU microseconds per exchange in the closed loop with 16 connections.
+fn long_lived(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<f64> {
+    let broker = site.start("allow", &[])?;
+    warm(&broker, pool)?;
+    let from = broker.log_bytes()?;
+    let quiet = load::run(
+        &broker.address,
+        pool,
+        Arrivals::Closed { connections: 1 },
+        options.lasting / 2,
+    )?;
+    println!("\nsteps of an exchange in Wasm, one at a time, median:");
+    for (step, us) in broker.steps_us(from)? {
+        println!("  {step:<24} {us:>7} us");
+    }
+    println!(
+        "  seen by the client       {:>7.0} us",
+        quiet.percentile_ms(0.5) * 1000.0
+    );
+    heading();
+    healthz(&broker, options)?;
+    let row = Row::of("long-lived", &broker, pool, options);
+    let busy = row.measure(Arrivals::Closed { connections: 16 })?;
+    if !options.brief {
+        row.measure(Arrivals::Closed { connections: 32 })?;
+        row.open_loop(busy.per_second)?;
+    }
+    Ok(busy.cpu_us)
+}
+
+fn single_use(site: &Site, issuer: &Issuer, options: &Options) -> Outcome<()> {
+    let broker = site.start("single-use", &[])?;
+    // ORDER: minted after the start, since a store refuses what is older than itself.
+    let tokens = pool(issuer, options)?;
+    let row = Row::of("single-use tokens", &broker, &tokens, options);
+    let busy = row.measure(Arrivals::Closed { connections: 16 })?;
+    let tokens = pool(issuer, options)?;
+    Row::of("single-use tokens", &broker, &tokens, options).open_loop(busy.per_second)
+}
+
+fn spin_like(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
+    let broker = site.start("allow", &SPIN_LIKE)?;
+    warm(&broker, pool)?;
+    let row = Row::of("Spin-like", &broker, pool, options);
+    let busy = row.measure(Arrivals::Closed { connections: 16 })?;
+    row.open_loop(busy.per_second)
+}
+
+/// What an exchange costs more where each has an instance of its own.
+fn new_instance(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
+    let alone = Arrivals::Closed { connections: 1 };
+    let short = Options {
+        lasting: options.lasting / 2,
+        ..*options
+    };
+    let old = site.start("allow", &[])?;
+    warm(&old, pool)?;
+    let old = Row::of("long-lived", &old, pool, &short).measure(alone)?;
+    let new = site.start("allow", &["--max-instance-reuse-count", "1"])?;
+    warm(&new, pool)?;
+    let new = Row::of("one use each", &new, pool, &short).measure(alone)?;
+    println!(
+        "\na new instance and its first request cost {:.1} ms of CPU and {:.1} ms of latency more",
+        (new.cpu_us - old.cpu_us) / 1000.0,
+        new.p50_ms - old.p50_ms
+    );
+    Ok(())
+}
+
+/// Lets the broker compile, fetch and allocate what it needs only once.
+fn warm(broker: &Broker, pool: &[Vec<u8>]) -> Outcome<()> {
+    let arrivals = Arrivals::Closed { connections: 16 };
+    load::run(&broker.address, pool, arrivals, Duration::from_secs(1))?;
+    Ok(())
+}
+
+/// An answer that needs no work: what host, HTTP and an instance cost by themselves.
+fn healthz(broker: &Broker, options: &Options) -> Outcome<()> {
+    let request = b"GET /healthz HTTP/1.1\r\nhost: broker\r\n\r\n".to_vec();
+    let requests = vec![request; 100_000];
+    let short = Options {
+        lasting: options.lasting / 4,
+        ..*options
+    };
+    let row = Row::of("GET /healthz", broker, &requests, &short);
+    row.measure(Arrivals::Closed { connections: 16 })?;
+    Ok(())
+}
+
+/// One line of the table.
+struct Row<'a> {
+    name: &'a str,
+    broker: &'a Broker,
+    requests: &'a [Vec<u8>],
+    lasting: Duration,
+}
+
+struct Seen {
+    per_second: f64,
+    cpu_us: f64,
+    p50_ms: f64,
+}
+
+fn heading() {
+    println!(
+        "\n{:<18} {:<14} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "instances", "load", "per s", "p50 ms", "p95 ms", "p99 ms", "CPU us", "RSS MB"
+    );
+}
+
+impl<'a> Row<'a> {
+    fn of(name: &'a str, broker: &'a Broker, requests: &'a [Vec<u8>], options: &Options) -> Self {
+        Self {
+            name,
+            broker,
+            requests,
+            lasting: options.lasting,
+        }
+    }
+
+    fn open_loop(&self, closed_per_second: f64) -> Outcome<()> {
+        let per_second = (closed_per_second * OPEN_LOOP_SHARE).round();
+        self.measure(Arrivals::Open { per_second })?;
+        Ok(())
+    }
+
+    fn measure(&self, arrivals: Arrivals) -> Outcome<Seen> {
+        let before = self.broker.cpu()?;
+        let load = load::run(&self.broker.address, self.requests, arrivals, self.lasting)?;
+        let cpu = self.broker.cpu()?.saturating_sub(before);
+        self.print(arrivals, &load, cpu)
+    }
+
+    fn print(&self, arrivals: Arrivals, load: &Load, cpu: Duration) -> Outcome<Seen> {
+        let seen = Seen {
+            per_second: load.per_second(),
+            cpu_us: cpu.as_secs_f64() * 1e6 / load.count() as f64,
+            p50_ms: load.percentile_ms(0.5),
+        };
+        let arrivals = match arrivals {
+            Arrivals::Closed { connections } => format!("closed, {connections}"),
+            Arrivals::Open { per_second } => format!("open, {per_second}/s"),
+        };
+        println!(
+            "{:<18} {:<14} {:>7.0} {:>8.2} {:>8.2} {:>8.2} {:>8.0} {:>8}",
+            self.name,
+            arrivals,
+            seen.per_second,
+            seen.p50_ms,
+            load.percentile_ms(0.95),
+            load.percentile_ms(0.99),
+            seen.cpu_us,
+            self.broker.peak_memory_mb()?,
+        );
+        Ok(seen)
+    }
+}

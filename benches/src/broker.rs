@@ -1,0 +1,214 @@
+//! The real `vouchsafe serve` in a folder of its own, and what the kernel says of its process.
+
+use crate::{BROKER, Outcome};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// base64url of 32 bytes that protect nothing.
+const ROOT: &str = "YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmU";
+/// Ticks of the CPU times in /proc: USER_HZ, which is 100 on every Linux that Rust supports.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A folder with manifest, bundle and cache; removed when dropped.
+pub struct Site {
+    pub folder: PathBuf,
+    binary: PathBuf,
+}
+
+impl Site {
+    pub fn new(repository: &Path, binary: PathBuf, issuer_url: &str) -> Outcome<Self> {
+        let folder = repository
+            .join("target/tmp")
+            .join(format!("bench-{}", std::process::id()));
+        let site = Self { folder, binary };
+        for (name, replay) in [("allow", "allow"), ("single-use", "single-use")] {
+            let policies = site.policies(name);
+            for part in ["issuers", "audiences", "rules"] {
+                copy_folder(
+                    &repository.join("policies").join(part),
+                    &policies.join(part),
+                )?;
+            }
+            for file in ["bundle.toml", "schema.cedarschema"] {
+                fs::copy(repository.join("policies").join(file), policies.join(file))?;
+            }
+            let issuer = format!(
+                "issuer = \"{issuer_url}\"\nprovider = \"github\"\ndevelopment = true\n\
+                 replay = \"{replay}\"\nmax_token_age = \"30m\"\n"
+            );
+            fs::write(policies.join("issuers/dev.toml"), issuer)?;
+        }
+        let manifest = fs::read_to_string(repository.join("spin.toml"))?;
+        fs::write(
+            site.folder.join("spin.toml"),
+            rewritten(&manifest, repository, issuer_url),
+        )?;
+        Ok(site)
+    }
+
+    /// The bundle in which the issuer's tokens may be used more than once, or once.
+    pub fn policies(&self, replay: &str) -> PathBuf {
+        self.folder.join("policies").join(replay)
+    }
+
+    /// Starts a broker with a database of its own and waits until it is ready.
+    pub fn start(&self, replay: &str, arguments: &[&str]) -> Outcome<Broker> {
+        let state = self.folder.join("state");
+        if state.exists() {
+            fs::remove_dir_all(&state)?;
+        }
+        let log = self.folder.join("serve.log");
+        let begun = Instant::now();
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
+            .arg(self.folder.join("spin.toml"))
+            .arg("--policies")
+            .arg(self.policies(replay))
+            .arg("--state-dir")
+            .arg(state)
+            .arg("--cache-dir")
+            .arg(self.folder.join("cache"));
+        for variable in ["development=true", "signer_lifetime_max=3540"] {
+            command.args(["--variable", variable]);
+        }
+        command.args(["--variable", &format!("issuer={BROKER}")]);
+        command.args(["--variable", &format!("signer_root={ROOT}")]);
+        let mut child = command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log)?)
+            .spawn()?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        let started_in = begun.elapsed();
+        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+            let _ = child.wait();
+            return Err(format!("the broker did not start: {}", fs::read_to_string(&log)?).into());
+        };
+        Ok(Broker {
+            address: address.to_owned(),
+            started_in,
+            child,
+            log,
+        })
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The manifest with absolute sources, allowed to reach the bench's issuer.
+fn rewritten(manifest: &str, repository: &Path, issuer_url: &str) -> String {
+    let line = |line: &str| match line.split_once(" = ") {
+        Some(("allowed_outbound_hosts", _)) => {
+            format!(
+                "allowed_outbound_hosts = [\"{issuer_url}\", \"https://token.actions.githubusercontent.com\"]\n"
+            )
+        }
+        Some(("source", file)) => format!(
+            "source = \"{}\"\n",
+            repository.join(file.trim_matches('"')).display()
+        ),
+        _ => format!("{line}\n"),
+    };
+    manifest.lines().map(line).collect()
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// A running broker; ended when dropped.
+pub struct Broker {
+    pub address: String,
+    pub started_in: Duration,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Broker {
+    /// CPU time of all its threads so far.
+    pub fn cpu(&self) -> Outcome<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name, which may hold blanks, ends with the last parenthesis; utime and stime are the
+        // 14th and 15th field of the whole line.
+        let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().unwrap_or(0))
+            .sum();
+        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    }
+
+    /// Most memory that was ever resident, in MB.
+    pub fn peak_memory_mb(&self) -> Outcome<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        let kib: u64 = kib.ok_or("no VmHWM")?.parse()?;
+        Ok(kib * 1024 / 1_000_000)
+    }
+
+    /// Bytes that are in its log.
+    pub fn log_bytes(&self) -> Outcome<usize> {
+        Ok(fs::metadata(&self.log)?.len() as usize)
+    }
+
+    /// Median microseconds of each step of the exchanges that it logged after `from`.
+    pub fn steps_us(&self, from: usize) -> Outcome<Vec<(String, u64)>> {
+        let log = fs::read_to_string(&self.log)?;
+        let mut steps: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for line in log.get(from..).unwrap_or_default().lines() {
+            let line: Value = serde_json::from_str(line).unwrap_or_default();
+            if line["route"] != "token" {
+                continue;
+            }
+            for (name, us) in line["us"].as_object().into_iter().flatten() {
+                let us = us.as_u64().unwrap_or(0);
+                steps.entry(name.clone()).or_default().push(us);
+            }
+        }
+        let median = |(name, mut all): (String, Vec<u64>)| {
+            all.sort_unstable();
+            (name, all.get(all.len() / 2).copied().unwrap_or(0))
+        };
+        Ok(steps.into_iter().map(median).collect())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        // Ended by signal so that it drains and keeps its compiled code; killed if it does not.
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        if !told.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,169 @@
+//! Load from threads with a keep-alive connection each.
+//!
+//! In the closed loop a connection sends its next request after its last answer, which finds the
+//! most that the broker can do. In the open loop requests follow a fixed schedule whatever the
+//! broker does, and latency counts from the scheduled moment: a stall is seen by every request that
+//! it delays, not by one per connection.
+
+use crate::Outcome;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longest that one answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// More than the requests that are ever in flight at the rates used here.
+const OPEN_LOOP_CONNECTIONS: usize = 96;
+const ANSWER_BYTES: usize = 16 * 1024;
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrivals {
+    Closed { connections: usize },
+    Open { per_second: f64 },
+}
+
+impl Arrivals {
+    fn connections(self) -> usize {
+        match self {
+            Self::Closed { connections } => connections,
+            Self::Open { .. } => OPEN_LOOP_CONNECTIONS,
+        }
+    }
+
+    fn due(self, start: Instant, number: usize) -> Option<Instant> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { per_second } => {
+                Some(start + Duration::from_secs_f64(number as f64 / per_second))
+            }
+        }
+    }
+}
+
+/// What a run of load saw.
+pub struct Load {
+    pub took: Duration,
+    /// Sorted, in microseconds.
+    latencies_us: Vec<u64>,
+}
+
+impl Load {
+    pub fn count(&self) -> usize {
+        self.latencies_us.len()
+    }
+
+    pub fn per_second(&self) -> f64 {
+        self.count() as f64 / self.took.as_secs_f64()
+    }
+
+    /// The latency that `share` of the requests did not exceed, in milliseconds.
+    pub fn percentile_ms(&self, share: f64) -> f64 {
+        let at = (self.count() as f64 * share).ceil() as usize;
+        let latency = self.latencies_us.get(at.saturating_sub(1));
+        latency.map_or(f64::NAN, |us| *us as f64 / 1000.0)
+    }
+}
+
+/// Sends `requests` in order until `lasting` is over or none is left.
+pub fn run(
+    address: &str,
+    requests: &[Vec<u8>],
+    arrivals: Arrivals,
+    lasting: Duration,
+) -> Outcome<Load> {
+    let next = AtomicUsize::new(0);
+    let start = Instant::now();
+    let latencies = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..arrivals.connections())
+            .map(|_| scope.spawn(|| worker(address, requests, arrivals, start, lasting, &next)))
+            .collect();
+        let mut all = Vec::new();
+        for worker in workers {
+            all.extend(worker.join().map_err(|_| "a load thread panicked")??);
+        }
+        Ok::<_, crate::Error>(all)
+    });
+    let took = start.elapsed();
+    let mut latencies_us = latencies?;
+    latencies_us.sort_unstable();
+    Ok(Load { took, latencies_us })
+}
+
+fn worker(
+    address: &str,
+    requests: &[Vec<u8>],
+    arrivals: Arrivals,
+    start: Instant,
+    lasting: Duration,
+    next: &AtomicUsize,
+) -> Outcome<Vec<u64>> {
+    let mut connection = Connection::open(address)?;
+    let mut latencies_us = Vec::new();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let due = arrivals.due(start, number);
+        let over = due.unwrap_or_else(Instant::now) >= start + lasting;
+        let Some(request) = requests.get(number).filter(|_| !over) else {
+            return Ok(latencies_us);
+        };
+        if let Some(due) = due {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let sent = due.unwrap_or_else(Instant::now);
+        connection.send(request)?;
+        latencies_us.push(sent.elapsed().as_micros() as u64);
+    }
+}
+
+/// One HTTP/1.1 connection that is kept alive.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub fn open(address: &str) -> Outcome<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        Ok(Self {
+            stream,
+            buffer: vec![0; ANSWER_BYTES],
+        })
+    }
+
+    /// Sends a request, reads the answer and fails if it is not a 200.
+    pub fn send(&mut self, request: &[u8]) -> Outcome<()> {
+        self.stream.write_all(request)?;
+        let mut filled = 0;
+        let mut whole = None;
+        while whole.is_none_or(|whole| filled < whole) {
+            let free = self.buffer.get_mut(filled..).ok_or("a long answer")?;
+            match self.stream.read(free)? {
+                0 => return Err("the broker closed a connection".into()),
+                read => filled += read,
+            }
+            whole = whole.or_else(|| answer_bytes(self.buffer.get(..filled)?));
+        }
+        let answer = self.buffer.get(..filled).unwrap_or_default();
+        if answer.starts_with(b"HTTP/1.1 200 ") {
+            Ok(())
+        } else {
+            Err(format!("not a 200: {}", String::from_utf8_lossy(answer)).into())
+        }
+    }
+}
+
+/// Length of the answer that begins here, once its head is complete.
+fn answer_bytes(begun: &[u8]) -> Option<usize> {
+    let head_bytes = begun.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(begun.get(..head_bytes)?).ok()?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<usize>().ok())?
+    });
+    Some(head_bytes + length.unwrap_or(0))
+}
