@@ -187,5 +187,22 @@ class DevIssuer(unittest.TestCase):
         self.assertEqual(rotate() & after, set())
 
 
+    def test_keys_in_a_file_survive_a_restart_and_are_for_the_owner_only(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        file = folder / "keys.json"
+
+        def kids():
+            issuer = Process(["dev-issuer", "--listen", "127.0.0.1:0", "--key-file", str(file)], folder / "log", folder)
+            try:
+                return [key["kid"] for key in requests.get(f"{issuer.url}/.well-known/jwks.json", timeout=10).json()["keys"]]
+            finally:
+                issuer.stop()
+
+        self.assertEqual(kids(), kids())
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        file.write_text("{}")
+        self.assertEqual(run("dev-issuer", "--listen", "127.0.0.1:0", "--key-file", str(file)).returncode, WRONG_USE)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,6 +1,6 @@
-//! The dev issuer's keys: one per algorithm, made at start and at each rotation, never stored.
+//! The dev issuer's keys: one per algorithm, made at start and at each rotation.
 
-use crate::client::encode;
+use crate::client::{decode, encode};
 use anyhow::{Context, Result, anyhow};
 use getrandom::{SysRng, rand_core::UnwrapErr};
 use ring::digest::{SHA256, digest};
@@ -53,25 +53,27 @@ enum Private {
 /// One signing key with its public JWK.
 struct Key {
     private: Private,
+    /// What [`Key::from_der`] makes the same key of.
+    der: Vec<u8>,
     kid: String,
     jwk: Value,
 }
 
 impl Key {
     fn generate(algorithm: Algorithm) -> Result<Self> {
-        let random = SystemRandom::new();
+        Self::from_der(algorithm, new_der(algorithm)?)
+    }
+
+    fn from_der(algorithm: Algorithm, der: Vec<u8>) -> Result<Self> {
         let (private, members) = match algorithm {
             Algorithm::EdDsa => {
-                let document = Ed25519KeyPair::generate_pkcs8(&random).map_err(|_| no_key())?;
-                let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|_| no_key())?;
+                let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| no_key())?;
                 let jwk = json!({ "crv": "Ed25519", "kty": "OKP", "x": encode(pair.public_key().as_ref()) });
                 (Private::Ed25519(pair), jwk)
             }
             Algorithm::Es256 => {
                 let scheme = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let document =
-                    EcdsaKeyPair::generate_pkcs8(scheme, &random).map_err(|_| no_key())?;
-                let pair = EcdsaKeyPair::from_pkcs8(scheme, document.as_ref(), &random)
+                let pair = EcdsaKeyPair::from_pkcs8(scheme, &der, &SystemRandom::new())
                     .map_err(|_| no_key())?;
                 // The uncompressed point of SEC 1 §2.3.3: 4, then x and y of 32 bytes each.
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
@@ -79,25 +81,30 @@ impl Key {
                 (Private::Ecdsa(pair), jwk)
             }
             Algorithm::Rs256 => {
-                let pair = rsa_pair()?;
+                let pair = RsaKeyPair::from_der(&der).map_err(|_| no_key())?;
                 let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 let jwk = json!({ "e": encode(&public.e), "kty": "RSA", "n": encode(&public.n) });
                 (Private::Rsa(pair), jwk)
             }
         };
-        Ok(Self::publish(algorithm, private, members))
+        Ok(Self::publish(algorithm, private, der, members))
     }
 
     /// Names the key by the thumbprint of its required members (RFC 7638 §3).
     ///
     /// INVARIANT: `members` holds exactly those, written down in lexical order.
-    fn publish(algorithm: Algorithm, private: Private, members: Value) -> Self {
+    fn publish(algorithm: Algorithm, private: Private, der: Vec<u8>, members: Value) -> Self {
         let kid = encode(digest(&SHA256, members.to_string().as_bytes()).as_ref());
         let mut jwk = members;
         jwk["alg"] = algorithm.name().into();
         jwk["kid"] = kid.as_str().into();
         jwk["use"] = "sig".into();
-        Self { private, kid, jwk }
+        Self {
+            private,
+            der,
+            kid,
+            jwk,
+        }
     }
 
     fn sign(&self, input: &[u8]) -> Result<Vec<u8>> {
@@ -123,11 +130,18 @@ fn no_key() -> anyhow::Error {
     anyhow!("could not make a key")
 }
 
-/// `ring` signs fast but makes no RSA keys; `rsa` makes them.
-fn rsa_pair() -> Result<RsaKeyPair> {
-    let key = rsa::RsaPrivateKey::new(&mut UnwrapErr(SysRng), RSA_BITS)?;
-    let der = key.to_pkcs1_der()?;
-    RsaKeyPair::from_der(der.as_bytes()).map_err(|error| anyhow!("could not make a key: {error}"))
+/// A new private key: PKCS #8, or PKCS #1 for RSA, whose keys `rsa` makes because `ring` makes none.
+fn new_der(algorithm: Algorithm) -> Result<Vec<u8>> {
+    let random = SystemRandom::new();
+    let document = match algorithm {
+        Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&random),
+        Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+        Algorithm::Rs256 => {
+            let key = rsa::RsaPrivateKey::new(&mut UnwrapErr(SysRng), RSA_BITS)?;
+            return Ok(key.to_pkcs1_der()?.as_bytes().to_vec());
+        }
+    };
+    Ok(document.map_err(|_| no_key())?.as_ref().to_vec())
 }
 
 /// A key for each algorithm.
@@ -141,6 +155,26 @@ impl KeySet {
             Key::generate(second)?,
             Key::generate(third)?,
         ]))
+    }
+
+    /// The private keys as text, in the order of [`Algorithm::ALL`].
+    fn export(&self) -> Value {
+        self.0
+            .iter()
+            .map(|key| encode(&key.der))
+            .collect::<Vec<_>>()
+            .into()
+    }
+
+    fn import(texts: &Value) -> Result<Self> {
+        let key = |index: usize| {
+            let der = texts[index]
+                .as_str()
+                .and_then(decode)
+                .with_context(|| "a key is missing")?;
+            Key::from_der(Algorithm::ALL[index], der)
+        };
+        Ok(Self([key(0)?, key(1)?, key(2)?]))
     }
 
     fn key(&self, algorithm: Algorithm) -> Result<&Key> {
@@ -169,6 +203,20 @@ impl KeyRing {
     pub fn rotate(&mut self, next: KeySet, remove: bool) {
         let old = std::mem::replace(&mut self.current, next);
         self.previous = (!remove).then_some(old);
+    }
+
+    /// Everything that [`KeyRing::import`] needs, private keys included.
+    pub fn export(&self) -> Value {
+        json!({ "current": self.current.export(), "previous": self.previous.as_ref().map(KeySet::export) })
+    }
+
+    pub fn import(text: &Value) -> Result<Self> {
+        let previous = Some(&text["previous"]).filter(|keys| !keys.is_null());
+        let previous = previous.map(KeySet::import).transpose()?;
+        Ok(Self {
+            current: KeySet::import(&text["current"])?,
+            previous,
+        })
     }
 
     /// The published keys (RFC 7517 §5), the current ones first.
@@ -212,6 +260,18 @@ mod tests {
                 Err("the signature is wrong".to_owned())
             );
         }
+    }
+
+    #[test]
+    fn exported_keys_sign_and_publish_as_before() {
+        let mut ring = KeyRing::new(KeySet::generate().unwrap());
+        ring.rotate(KeySet::generate().unwrap(), false);
+        let again = KeyRing::import(&ring.export()).unwrap();
+        assert_eq!(again.jwks(), ring.jwks());
+        let token = again.sign(Algorithm::Rs256, &Map::new()).unwrap();
+        assert_eq!(verifies(&token, &ring.jwks()), Ok(()));
+        let missing = KeyRing::import(&json!({ "current": ["x"] })).err().unwrap();
+        assert_eq!(missing.to_string(), "could not make a key");
     }
 
     #[test]

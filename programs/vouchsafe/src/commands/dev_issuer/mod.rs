@@ -1,10 +1,11 @@
 //! `vouchsafe dev-issuer`: an OIDC issuer for local work, which hands a token to whoever asks.
 //!
 //! Therefore it listens on loopback only and answers no request that a web page could have sent
-//! (`server.rs`). Its keys live in memory and change with every start. It makes well-formed tokens;
-//! slow, broken and hostile issuers are made by the tests that need them.
+//! (`server.rs`). Its keys change with every start unless `--key-file` keeps them. It makes
+//! well-formed tokens; slow, broken and hostile issuers are made by the tests that need them.
 
 mod claims;
+mod key_file;
 mod keys;
 mod mint;
 mod server;
@@ -28,6 +29,9 @@ pub struct Args {
     /// The issuer URL to name in tokens and metadata [default: http://ADDRESS].
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
+    /// Keep the keys in this file over restarts, so that a broker which has fetched them knows them.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Write the port to this file once it listens.
     #[arg(long, value_name = "FILE")]
     port_file: Option<PathBuf>,

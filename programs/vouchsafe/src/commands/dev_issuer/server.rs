@@ -5,12 +5,12 @@
 
 use super::Args;
 use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
+use super::key_file::KeyFile;
 use super::keys::{KeyRing, KeySet};
 use crate::client::encode;
 use crate::commands::Failure;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -38,6 +38,7 @@ struct Issuer {
     hosts: Vec<String>,
     request_token: Option<String>,
     keys: RwLock<KeyRing>,
+    key_file: KeyFile,
 }
 
 type Reply = Response<Full<Bytes>>;
@@ -50,22 +51,21 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
                 .hint("the dev issuer hands a token to whoever asks; listen on 127.0.0.1"),
         );
     }
-    let keys = KeySet::generate().map_err(|error| Failure::refused(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::refused(format!("could not start: {error}")))?;
-    runtime.block_on(listen(args, keys))
+    runtime.block_on(listen(args))
 }
 
-async fn listen(args: Args, keys: KeySet) -> Result<ExitCode, Failure> {
+async fn listen(args: Args) -> Result<ExitCode, Failure> {
     let taken = |error| {
         Failure::usage(format!("can't listen on {}: {error}", args.listen))
             .hint("end what listens there, or give another address with --listen")
     };
     let listener = TcpListener::bind(args.listen).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
-    let issuer = Arc::new(Issuer::new(&args, address, keys)?);
+    let issuer = Arc::new(Issuer::new(&args, address)?);
     if let Some(file) = &args.port_file {
         std::fs::write(file, address.port().to_string())
             .map_err(|error| Failure::usage(format!("can't write {}: {error}", file.display())))?;
@@ -114,7 +114,7 @@ async fn accept(listener: TcpListener, issuer: Arc<Issuer>) {
 }
 
 impl Issuer {
-    fn new(args: &Args, address: SocketAddr, keys: KeySet) -> Result<Self, Failure> {
+    fn new(args: &Args, address: SocketAddr) -> Result<Self, Failure> {
         let own = address.to_string();
         let url = args
             .issuer
@@ -126,11 +126,16 @@ impl Issuer {
         })?;
         let hosts = vec![own, format!("localhost:{}", address.port()), authority];
         let request_token = args.request_token.clone();
+        let key_file = KeyFile::new(args.key_file.clone());
+        let keys = key_file
+            .load()
+            .map_err(|error| Failure::usage(format!("no keys: {error:#}")))?;
         Ok(Self {
             url,
             hosts,
             request_token,
-            keys: RwLock::new(KeyRing::new(keys)),
+            keys: RwLock::new(keys),
+            key_file,
         })
     }
 
@@ -275,19 +280,14 @@ impl Issuer {
             Some(_) => return failed(StatusCode::BAD_REQUEST, "the query may only be remove=true"),
         };
         // Making an RSA key takes long enough to hold up other requests.
-        match tokio::task::spawn_blocking(KeySet::generate).await {
-            Ok(Ok(next)) => {
-                let mut keys = self.keys.write().expect("no holder panics");
-                keys.rotate(next, remove);
-                json_reply(StatusCode::OK, &keys.jwks())
-            }
-            _ => {
-                let mut reply = failed(StatusCode::SERVICE_UNAVAILABLE, "could not make keys");
-                reply
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                reply
-            }
+        let Ok(Ok(next)) = tokio::task::spawn_blocking(KeySet::generate).await else {
+            return failed(StatusCode::INTERNAL_SERVER_ERROR, "could not make keys");
+        };
+        let mut keys = self.keys.write().expect("no holder panics");
+        keys.rotate(next, remove);
+        match self.key_file.save(&keys) {
+            Ok(()) => json_reply(StatusCode::OK, &keys.jwks()),
+            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
         }
     }
 }
