@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::process::Command;
-use vouchsafe_tests::broker::{Broker, Setup, folder, repository};
+use vouchsafe_tests::broker::{Broker, Folder, Setup, repository};
 use vouchsafe_tests::bundle::{API, BROKER, DEPLOY};
 use vouchsafe_tests::http::Request;
 use vouchsafe_tests::jwt::Issued;
@@ -69,7 +69,7 @@ fn start() -> Broker {
         guest(),
         component("vouchsafe_signer_local"),
     );
-    Setup::application(folder(), &manifest)
+    Setup::application(Folder::new(), &manifest)
         .variable("signer_algorithms", "ES256")
         .variable("signer_audiences", &format!("{API} {DEPLOY}"))
         .variable("signer_lifetime_max", &LIFETIME_SECONDS_MAX.to_string())

@@ -45,27 +45,46 @@ fn binary() -> PathBuf {
     path
 }
 
-/// A new empty folder below the target folder.
-pub fn folder() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let target = profile_folder()
-        .parent()
-        .expect("a target folder")
-        .to_path_buf();
-    let name = format!(
-        "it-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
-    let path = target.join("tmp").join(name);
-    std::fs::create_dir_all(&path).expect("a folder");
-    path
+/// A folder below the target folder, removed when nothing uses it any more; a test that fails leaves
+/// it to be looked at.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Arc<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let target = profile_folder()
+            .parent()
+            .expect("a target folder")
+            .to_path_buf();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = target
+            .join("tmp")
+            .join(format!("it-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Arc::new(Self(path))
+    }
+}
+
+impl std::ops::Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
 }
 
 /// What a broker is started with; several can be started on one.
 #[derive(Clone)]
 pub struct Setup {
-    pub folder: PathBuf,
+    pub folder: Arc<Folder>,
     manifest: PathBuf,
     pub variables: Vec<(String, String)>,
     pub arguments: Vec<String>,
@@ -74,7 +93,7 @@ pub struct Setup {
 impl Setup {
     /// The repository's application with `issuers` in its bundle, allowed to reach `origins`.
     pub fn broker(issuers: &[IssuerFile], origins: &[String]) -> Self {
-        let (folder, repository) = (folder(), repository());
+        let (folder, repository) = (Folder::new(), repository());
         bundle::write(&folder.join("policies"), &repository, issuers);
         let hosts: Vec<_> = origins
             .iter()
@@ -100,7 +119,7 @@ impl Setup {
     }
 
     /// Any application with the variables of the signer.
-    pub fn application(folder: PathBuf, manifest: &str) -> Self {
+    pub fn application(folder: Arc<Folder>, manifest: &str) -> Self {
         let path = folder.join("spin.toml");
         std::fs::write(&path, manifest).expect("a manifest");
         let setup = Self {
@@ -157,7 +176,7 @@ impl Setup {
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
         }
-        command.args(&self.arguments).current_dir(&self.folder);
+        command.args(&self.arguments).current_dir(&**self.folder);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -192,6 +211,7 @@ impl Setup {
             address: address.to_owned(),
             child: Mutex::new(child),
             log,
+            _folder: Arc::clone(&self.folder),
         })
     }
 }
@@ -246,6 +266,7 @@ pub struct Broker {
     pub address: String,
     child: Mutex<Child>,
     log: Log,
+    _folder: Arc<Folder>,
 }
 
 impl Broker {
