@@ -137,7 +137,7 @@ fn from_github(http: &Http, url: &str, bearer: &str, audience: &str) -> Result<S
     let audience: String = form_urlencoded::byte_serialize(audience.as_bytes()).collect();
     let reply = http.get(
         &format!("{url}{separator}audience={audience}"),
-        Some(&bearer),
+        Some(bearer),
     )?;
     let answer = reply
         .json::<Answer>()
