@@ -1,6 +1,6 @@
 //! What the broker promises, held against the real thing over HTTP.
 //!
-//! `scripts/build-components && cargo build -p vouchsafe` first.
+//! `scripts/build-components && cargo build` first.
 
 mod bench;
 mod claims;

@@ -39,7 +39,7 @@ fn binary() -> PathBuf {
         .map_or_else(|| profile_folder().join("vouchsafe"), PathBuf::from);
     assert!(
         path.is_file(),
-        "{} is missing: build it with `scripts/build-components && cargo build -p vouchsafe`",
+        "{} is missing: build it with `scripts/build-components && cargo build`",
         path.display()
     );
     path
