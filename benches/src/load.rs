@@ -45,7 +45,9 @@ impl Arrivals {
 /// What a run of load saw.
 pub struct Load {
     pub took: Duration,
-    /// Sorted, in microseconds.
+    /// Answers that were 503: the broker can't keep its promises and says so.
+    pub unavailable: usize,
+    /// Of the others, sorted, in microseconds.
     latencies_us: Vec<u64>,
 }
 
@@ -75,7 +77,7 @@ pub fn run(
 ) -> Outcome<Load> {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
-    let latencies = std::thread::scope(|scope| {
+    let answers = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..arrivals.connections())
             .map(|_| scope.spawn(|| worker(address, requests, arrivals, start, lasting, &next)))
             .collect();
@@ -86,11 +88,21 @@ pub fn run(
         Ok::<_, crate::Error>(all)
     });
     let took = start.elapsed();
-    let mut latencies_us = latencies?;
+    let answers = answers?;
+    let mut latencies_us: Vec<_> = answers.iter().filter_map(|answer| *answer).collect();
     latencies_us.sort_unstable();
-    Ok(Load { took, latencies_us })
+    let unavailable = answers.len() - latencies_us.len();
+    if latencies_us.is_empty() {
+        return Err("the broker answered nothing with 200".into());
+    }
+    Ok(Load {
+        took,
+        unavailable,
+        latencies_us,
+    })
 }
 
+/// Microseconds of each answer, in no order; none for a 503.
 fn worker(
     address: &str,
     requests: &[Vec<u8>],
@@ -98,22 +110,22 @@ fn worker(
     start: Instant,
     lasting: Duration,
     next: &AtomicUsize,
-) -> Outcome<Vec<u64>> {
+) -> Outcome<Vec<Option<u64>>> {
     let mut connection = Connection::open(address)?;
-    let mut latencies_us = Vec::new();
+    let mut answers = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let due = arrivals.due(start, number);
         let over = due.unwrap_or_else(Instant::now) >= start + lasting;
         let Some(request) = requests.get(number).filter(|_| !over) else {
-            return Ok(latencies_us);
+            return Ok(answers);
         };
         if let Some(due) = due {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         let sent = due.unwrap_or_else(Instant::now);
-        connection.send(request)?;
-        latencies_us.push(sent.elapsed().as_micros() as u64);
+        let served = connection.send(request)?;
+        answers.push(served.then(|| sent.elapsed().as_micros() as u64));
     }
 }
 
@@ -134,8 +146,8 @@ impl Connection {
         })
     }
 
-    /// Sends a request, reads the answer and fails if it is not a 200.
-    pub fn send(&mut self, request: &[u8]) -> Outcome<()> {
+    /// Sends a request, reads the answer and says whether it is a 200; fails if it is no 503 either.
+    pub fn send(&mut self, request: &[u8]) -> Outcome<bool> {
         self.stream.write_all(request)?;
         let mut filled = 0;
         let mut whole = None;
@@ -148,10 +160,10 @@ impl Connection {
             whole = whole.or_else(|| answer_bytes(self.buffer.get(..filled)?));
         }
         let answer = self.buffer.get(..filled).unwrap_or_default();
-        if answer.starts_with(b"HTTP/1.1 200 ") {
-            Ok(())
-        } else {
-            Err(format!("not a 200: {}", String::from_utf8_lossy(answer)).into())
+        match answer.get(..13) {
+            Some(b"HTTP/1.1 200 ") => Ok(true),
+            Some(b"HTTP/1.1 503 ") => Ok(false),
+            _ => Err(format!("not a 200: {}", String::from_utf8_lossy(answer)).into()),
         }
     }
 }

@@ -270,8 +270,8 @@ struct Seen {
 
 fn heading() {
     println!(
-        "\n{:<18} {:<14} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "instances", "load", "per s", "p50 ms", "p95 ms", "p99 ms", "CPU us", "RSS MB"
+        "\n{:<18} {:<14} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}",
+        "instances", "load", "per s", "p50 ms", "p95 ms", "p99 ms", "CPU us", "RSS MB", "503s"
     );
 }
 
@@ -301,7 +301,7 @@ impl<'a> Row<'a> {
     fn print(&self, arrivals: Arrivals, load: &Load, cpu: Duration) -> Outcome<Seen> {
         let seen = Seen {
             per_second: load.per_second(),
-            cpu_us: cpu.as_secs_f64() * 1e6 / load.count() as f64,
+            cpu_us: cpu.as_secs_f64() * 1e6 / (load.count() + load.unavailable) as f64,
             p50_ms: load.percentile_ms(0.5),
         };
         let arrivals = match arrivals {
@@ -309,7 +309,7 @@ impl<'a> Row<'a> {
             Arrivals::Open { per_second } => format!("open, {per_second}/s"),
         };
         println!(
-            "{:<18} {:<14} {:>7.0} {:>8.2} {:>8.2} {:>8.2} {:>8.0} {:>8}",
+            "{:<18} {:<14} {:>7.0} {:>8.2} {:>8.2} {:>8.2} {:>8.0} {:>8} {:>6}",
             self.name,
             arrivals,
             seen.per_second,
@@ -318,6 +318,7 @@ impl<'a> Row<'a> {
             load.percentile_ms(0.99),
             seen.cpu_us,
             self.broker.peak_memory_mb()?,
+            load.unavailable,
         );
         Ok(seen)
     }
