@@ -13,7 +13,7 @@ const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
 /// Claims of an issued token that have a meaning of their own: those registered in RFC 7519 §4.1,
 /// RFC 7800, RFC 8693 §4, RFC 9068, RFC 9396, OpenID Connect Core and the status list draft. A copied
 /// claim must never be mistaken for one.
-const RESERVED_CLAIMS: &[&str] = &[
+pub const RESERVED_CLAIMS: &[&str] = &[
     "acr",
     "act",
     "amr",

@@ -9,6 +9,11 @@
 //! INVARIANT: nothing but a `permit` whose evaluation succeeded, with no `forbid` that matched or
 //! erred, gives [`Effect::Permit`].
 
+#![expect(
+    clippy::result_large_err,
+    reason = "findings are made when a bundle is loaded, never on a request path"
+)]
+
 mod audience;
 mod bundle;
 mod calendar;
@@ -30,6 +35,7 @@ mod slices;
 mod toml_file;
 mod url;
 
+pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
 pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use decide::{

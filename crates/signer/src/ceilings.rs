@@ -27,7 +27,7 @@ pub(crate) const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
 /// RFC 8417 §2.2, RFC 8485 §3.1, RFC 8693 §4, RFC 9068 §2.2, RFC 9396 §9.1, RFC 9493 §4.1, OpenID
 /// Connect Core §2 and its logout specifications. A bundle that lists one does not load, so that
 /// the refusal here is for hostile callers only.
-pub(crate) const REGISTERED: [&str; 31] = [
+pub const REGISTERED: [&str; 31] = [
     "acr",
     "act",
     "amr",

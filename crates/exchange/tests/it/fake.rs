@@ -10,6 +10,9 @@ use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault, TokenFault};
 
 pub const NOW: u64 = 1_800_000_000;
 
+/// Something that happens meanwhile.
+pub type Act = Box<dyn Fn(&Fake)>;
+
 /// A world in which everything is allowed until a test says otherwise.
 pub struct Fake {
     pub now: Cell<u64>,
@@ -34,7 +37,7 @@ pub struct Fake {
     pub memory: RefCell<HashMap<String, KeySet>>,
     pub calls: RefCell<Vec<&'static str>>,
     /// Called while a request waits for another one's fetch.
-    pub while_waiting: RefCell<Option<Box<dyn Fn(&Fake)>>>,
+    pub while_waiting: RefCell<Option<Act>>,
 }
 
 impl Fake {

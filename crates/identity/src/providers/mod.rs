@@ -3,7 +3,8 @@
 //! A provider is a table of claims with their types, a Cedar entity type and the token types it
 //! uses. The entity id is `sub` for both: unique within an issuer, and never parsed. Absent, empty
 //! and wrongly typed are different things: an absent optional claim is an absent attribute, an empty
-//! one an empty attribute, a wrongly typed one refuses the token.
+//! optional one an empty attribute; a required claim that is absent or empty, or any claim of another
+//! type, refuses the token.
 
 mod attribute;
 mod claim;

@@ -121,3 +121,13 @@ fn has_a_single_use_and_a_reusable_audience() {
     );
     assert_eq!(replay("https://api.example"), Some(ReplayMode::Allow));
 }
+
+/// Two guards, each with its own list: the signer trusts no bundle. They must not drift apart, or a
+/// bundle loads whose tokens can't be signed.
+#[test]
+fn reserves_exactly_the_claims_that_the_signer_refuses() {
+    assert_eq!(
+        vouchsafe_policy::RESERVED_CLAIMS,
+        vouchsafe_signer::REGISTERED_CLAIMS
+    );
+}

@@ -14,17 +14,29 @@ pub struct Failure {
 impl Failure {
     /// The thing asked for was refused or failed.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: 1 }
+        Self {
+            message: message.into(),
+            hint: None,
+            code: 1,
+        }
     }
 
     /// The command line, a file or the environment is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: 2 }
+        Self {
+            message: message.into(),
+            hint: None,
+            code: 2,
+        }
     }
 
     /// A server could not be reached or did not answer as one.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: 3 }
+        Self {
+            message: message.into(),
+            hint: None,
+            code: 3,
+        }
     }
 
     /// Adds the line that says what to do about it.
