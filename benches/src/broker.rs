@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmU";
+/// The steps of an exchange in their order, as the broker logs them.
+const STEPS: [&str; 6] = ["prepare", "verify", "decide", "consume", "sign", "record"];
 /// Ticks of the CPU times in /proc: USER_HZ, which is 100 on every Linux that Rust supports.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -197,7 +199,9 @@ impl Broker {
             all.sort_unstable();
             (name, all.get(all.len() / 2).copied().unwrap_or(0))
         };
-        Ok(steps.into_iter().map(median).collect())
+        let mut medians: Vec<_> = steps.into_iter().map(median).collect();
+        medians.sort_by_key(|(name, _)| STEPS.iter().position(|step| step == name));
+        Ok(medians)
     }
 }
 

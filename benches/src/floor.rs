@@ -152,7 +152,7 @@ impl Floor {
         .to_string())
     }
 
-    /// Microseconds of the whole and of each part, over `bodies` again and again.
+    /// Microseconds of CPU time of the whole and of each part, over `bodies` again and again.
     pub fn measure(&self, bodies: &[String], now: u64, lasting: Duration) -> Outcome<Measured> {
         let whole_us = timed(bodies, lasting, |body| self.exchange(body, now))?;
         let each = lasting / 4;
@@ -224,9 +224,9 @@ fn jws(token: &str) -> Outcome<Jws> {
     })
 }
 
-/// Mean microseconds of `work` on one of `inputs`.
+/// Mean microseconds of CPU time that `work` takes on one of `inputs`.
 fn timed<I, T>(inputs: &[I], lasting: Duration, work: impl Fn(&I) -> Outcome<T>) -> Outcome<f64> {
-    let start = Instant::now();
+    let (start, start_cpu) = (Instant::now(), thread_cpu()?);
     let mut count = 0_u32;
     for input in inputs.iter().cycle() {
         black_box(work(black_box(input))?);
@@ -236,5 +236,13 @@ fn timed<I, T>(inputs: &[I], lasting: Duration, work: impl Fn(&I) -> Outcome<T>)
             break;
         }
     }
-    Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(count))
+    let took = thread_cpu()?.saturating_sub(start_cpu);
+    Ok(took.as_secs_f64() * 1e6 / f64::from(count))
+}
+
+/// CPU time of this thread, which other programs on the machine do not lengthen.
+fn thread_cpu() -> Outcome<Duration> {
+    let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds = schedule.split(' ').next().unwrap_or_default();
+    Ok(Duration::from_nanos(nanoseconds.parse()?))
 }
