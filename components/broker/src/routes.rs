@@ -139,7 +139,6 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
 }
 
 async fn token(request: Request) -> Reply {
-    let ports = Wasm::new();
     let body = match read(request).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -147,6 +146,9 @@ async fn token(request: Request) -> Reply {
             return logged("token", refusal.slug(), reply, "");
         }
     };
+    // ORDER: the clock is read when the whole request is there: a body that dribbles in for minutes
+    // must not be judged, nor keys be dated, by the time of its first byte.
+    let ports = Wasm::new();
     let attempt = exchange(&ports, &body).await;
     let decision_id = attempt.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {

@@ -15,6 +15,9 @@ pub const AUDIENCE_BYTES_MAX: usize = 2048;
 /// Most scopes in one request, inclusive.
 pub const SCOPES_MAX: usize = 32;
 
+/// Longest scope, in bytes, inclusive. Bundle and signer hold the same limit.
+pub const SCOPE_BYTES_MAX: usize = 256;
+
 /// Shortest life of an issued token, in seconds.
 pub const LIFETIME_SECONDS_MIN: u64 = 1;
 

@@ -1,7 +1,9 @@
 //! What was asked for (RFC 8693 §2.1), before anything of it is believed.
 
 use crate::form::Form;
-use crate::limits::{AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX};
+use crate::limits::{
+    AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX,
+};
 use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
 
 /// RFC 8693 §2.1.
@@ -134,7 +136,7 @@ fn scopes(text: Option<String>) -> Result<Vec<String>, Refusal> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in text.iter().flat_map(|text| text.split(' ')) {
         let legal = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        if scope.is_empty() || !scope.bytes().all(legal) {
+        if scope.is_empty() || scope.len() > SCOPE_BYTES_MAX || !scope.bytes().all(legal) {
             return Err(RequestFault::ScopeMalformed.into());
         }
         if scopes.iter().any(|known| known == scope) {

@@ -180,7 +180,7 @@ fn claims(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
     let Some(entry) = entry else {
         return Vec::new();
     };
-    file.check_list("claims", entry, CLAIMS_MAX);
+    file.check_list("claims", entry, CLAIMS_PER_AUDIENCE_MAX);
     for claim in entry.get_ref() {
         file.check_value("claims", claim, entry.span(), CLAIM_NAME_BYTES_MAX);
         if RESERVED_CLAIMS.contains(&claim.as_str()) {

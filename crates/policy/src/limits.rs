@@ -35,7 +35,10 @@ pub const EPOCH_MARGIN_SECONDS: u64 = 60;
 
 pub const SCOPES_PER_AUDIENCE_MAX: usize = 256;
 pub const SCOPE_BYTES_MAX: usize = 256;
-/// Claims that an audience copies, or that an `oidc` issuer declares.
+/// Claims that an `oidc` issuer declares.
 pub const CLAIMS_MAX: usize = 100;
+/// Claims that an audience copies: what the signer takes.
+pub const CLAIMS_PER_AUDIENCE_MAX: usize = 32;
 pub const CLAIM_NAME_BYTES_MAX: usize = 128;
-pub const SUBJECT_TEMPLATE_BYTES_MAX: usize = 1024;
+/// Bytes of a subject template: what identity takes.
+pub const SUBJECT_TEMPLATE_BYTES_MAX: usize = 512;

@@ -19,7 +19,7 @@ pub(crate) const AUDIENCE_BYTES_MAX: usize = 1_024;
 pub(crate) const JTI_BYTES_MAX: usize = 128;
 pub(crate) const SCOPES_MAX: usize = 32;
 pub(crate) const SCOPE_BYTES_MAX: usize = 256;
-pub(crate) const EXTRA_CLAIMS_MAX: usize = 32;
+pub const EXTRA_CLAIMS_MAX: usize = 32;
 pub(crate) const EXTRA_CLAIM_NAME_BYTES_MAX: usize = 256;
 pub(crate) const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
 

@@ -22,7 +22,7 @@ mod key;
 mod request;
 mod signer;
 
-pub use ceilings::REGISTERED as REGISTERED_CLAIMS;
+pub use ceilings::{EXTRA_CLAIMS_MAX, REGISTERED as REGISTERED_CLAIMS};
 pub use config::{Config, Variables};
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch};
 pub use error::{Ceiling, Error, Fault, Variable};

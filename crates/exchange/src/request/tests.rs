@@ -125,6 +125,12 @@ fn bounds_scopes_and_refuses_malformed_ones() {
         &format!("audience=a&scope={}", many(SCOPES_MAX + 1)),
         fault(RequestFault::ScopesTooMany),
     );
+    let long = "s".repeat(SCOPE_BYTES_MAX);
+    check(&format!("audience=a&scope={long}"), Ok(()));
+    check(
+        &format!("audience=a&scope={long}s"),
+        fault(RequestFault::ScopeMalformed),
+    );
     for scope in ["a++b", "+a", "a+", "a%22b", "a%5Cb", "a%09b", "%C3%A4"] {
         check(
             &format!("audience=a&scope={scope}"),

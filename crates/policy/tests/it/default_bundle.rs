@@ -122,6 +122,21 @@ fn has_a_single_use_and_a_reusable_audience() {
     assert_eq!(replay("https://api.example"), Some(ReplayMode::Allow));
 }
 
+/// What loads must be usable: a template that identity refuses, or more claims than the signer takes,
+/// would fail every exchange.
+#[test]
+fn allows_no_more_than_identity_and_signer_take() {
+    use vouchsafe_policy::limits;
+    assert_eq!(
+        limits::SUBJECT_TEMPLATE_BYTES_MAX,
+        vouchsafe_identity::TEMPLATE_BYTES_MAX
+    );
+    assert_eq!(
+        limits::CLAIMS_PER_AUDIENCE_MAX,
+        vouchsafe_signer::EXTRA_CLAIMS_MAX
+    );
+}
+
 /// Two guards, each with its own list: the signer trusts no bundle. They must not drift apart, or a
 /// bundle loads whose tokens can't be signed.
 #[test]

@@ -40,6 +40,8 @@ impl Broker {
             ))
             .hint("--broker takes the broker's issuer URL, without /token")
         })?;
+        // The issuer's own name may end in a slash, as the argument may.
+        let issuer = if metadata.issuer == url { url } else { issuer };
         Self::check(issuer, metadata)
     }
 

@@ -31,7 +31,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct App {
     pub metrics: Arc<Metrics>,
     handler: ProxyHandler<Instances>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// Answers that no guest gave.
@@ -49,7 +49,7 @@ enum Refusal {
 impl App {
     pub fn new(instances: Instances) -> Self {
         let metrics = Arc::clone(&instances.metrics);
-        let turns = Semaphore::new(REQUESTS_MAX);
+        let turns = Arc::new(Semaphore::new(REQUESTS_MAX));
         Self {
             metrics,
             handler: ProxyHandler::new(instances),
@@ -92,8 +92,8 @@ impl App {
     }
 
     async fn call(&self, request: Request<Bytes>) -> Result<Response<WasiBody>, Refusal> {
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+        let turn = Arc::clone(&self.turns).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(TURN_TIMEOUT, turn).await else {
             return Err(Refusal::Overloaded);
         };
         let request = request.map(|bytes| {
@@ -101,10 +101,18 @@ impl App {
                 .map_err(|never| match never {})
                 .boxed_unsync()
         });
-        self.handler
-            .handle((), request)
-            .await
-            .map_err(|error| self.failure(&error))
+        // A task of its own: the guest goes on when its client hangs up, and so its turn must too, or
+        // clients that hang up at once would buy any number of instances.
+        let handler = self.handler.clone();
+        let answer = tokio::spawn(async move {
+            let answer = handler.handle((), request).await;
+            drop(turn);
+            answer
+        });
+        match answer.await {
+            Ok(answer) => answer.map_err(|error| self.failure(&error)),
+            Err(_) => Err(Refusal::GuestFailed),
+        }
     }
 
     fn failure(&self, error: &wasmtime::Error) -> Refusal {

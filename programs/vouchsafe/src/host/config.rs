@@ -12,6 +12,9 @@ pub struct RuntimeConfig {
     pub state_dir: Option<PathBuf>,
     #[serde(default)]
     outbound_networking: OutboundNetworking,
+    /// Spin's connection pool. This host pools no connections, so that there is nothing to set.
+    #[serde(default, rename = "outbound_http")]
+    _outbound_http: OutboundHttp,
     #[serde(default)]
     pub client_tls: Vec<ClientTls>,
     #[serde(default)]
@@ -23,6 +26,13 @@ pub struct RuntimeConfig {
 struct OutboundNetworking {
     #[serde(default)]
     block_networks: Vec<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct OutboundHttp {
+    #[serde(default, rename = "connection_pooling")]
+    _connection_pooling: bool,
 }
 
 /// TLS of connections to `hosts`: naming `ca_roots_file` turns the public roots off for them.
@@ -155,6 +165,17 @@ mod tests {
             paths(&config, &["default", "b"]),
             Ok(vec!["/state/sqlite-b.db".into(), "/data/a.db".into()])
         );
+    }
+
+    #[test]
+    fn reads_the_runtime_config_that_is_shipped_for_spin() {
+        let shipped = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../deploy/spin-runtime.toml"
+        );
+        let config = RuntimeConfig::read(Path::new(shipped)).expect("reads");
+        let blocked = config.blocked_networks().expect("networks");
+        assert!(blocked.block("10.0.0.1".parse().expect("an address")));
     }
 
     #[test]

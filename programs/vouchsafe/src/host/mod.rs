@@ -10,6 +10,7 @@
 
 mod app;
 mod bindings;
+mod bundle;
 mod clock;
 pub mod compose;
 mod config;
@@ -73,12 +74,12 @@ pub struct Options {
 /// Runs the application until SIGTERM or SIGINT, then drains.
 pub async fn run(options: Options) -> Result<(), Failure> {
     let app = Arc::new(load(&options)?);
-    let listener = bind(options.listen).await?;
+    let listener = bind(options.listen, "--listen").await?;
     let address = listener
         .local_addr()
         .map_err(|error| Failure::refused(error.to_string()))?;
     if let Some(metrics) = options.metrics_listen {
-        let listener = bind(metrics).await?;
+        let listener = bind(metrics, "--metrics-listen").await?;
         tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
     }
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
@@ -193,7 +194,7 @@ fn grants(
     Ok(Grants {
         variables: Arc::new(resolved.variables),
         environment: resolved.environment,
-        files: mounts(root, options.policies.as_deref(), base)?,
+        files: mounts(root, options.policies.as_deref(), base, state_dir)?,
         databases: Arc::new(databases),
         network: Arc::new(network),
         clock: clock::Clock::new(options.danger_now),
@@ -204,6 +205,7 @@ fn mounts(
     root: &vouchsafe_manifest::Component,
     policies: Option<&Path>,
     base: &Path,
+    state_dir: &Path,
 ) -> Result<Vec<(PathBuf, String)>, Failure> {
     if policies.is_some() && !root.files.iter().any(|mount| mount.destination == POLICIES) {
         return Err(Failure::usage(format!(
@@ -215,14 +217,15 @@ fn mounts(
             Some(directory) if mount.destination == POLICIES => directory.to_path_buf(),
             _ => base.join(&mount.source),
         };
-        if source.is_dir() {
-            Ok((source, mount.destination.clone()))
-        } else {
-            Err(Failure::usage(format!(
-                "{} is not a directory",
-                source.display()
-            )))
+        if !source.is_dir() {
+            let message = format!("{} is not a directory", source.display());
+            return Err(Failure::usage(message));
         }
+        let source = match mount.destination.as_str() {
+            POLICIES => bundle::pinned(&source, state_dir)?,
+            _ => source,
+        };
+        Ok((source, mount.destination.clone()))
     };
     root.files.iter().map(mount).collect()
 }
@@ -279,10 +282,11 @@ fn link(
     Ok(linker)
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::refused(format!("{address}: {error}"))
-            .hint("another process may have the port: choose one with --listen")
+        Failure::refused(format!("{address}: {error}")).hint(format!(
+            "another process may have the port: choose one with {flag}"
+        ))
     })
 }
 

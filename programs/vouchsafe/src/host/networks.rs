@@ -93,7 +93,7 @@ fn is_private_v4(v4: Ipv4Addr) -> bool {
 }
 
 fn is_private_v6(v6: Ipv6Addr) -> bool {
-    let [first, second, ..] = v6.segments();
+    let [first, second, third, ..] = v6.segments();
     v6.is_loopback()
         || v6.is_unspecified()
         || v6.is_multicast()
@@ -101,6 +101,12 @@ fn is_private_v6(v6: Ipv6Addr) -> bool {
         || v6.is_unicast_link_local()
         || (first == 0x2001 && second == 0x0db8)
         || (first == 0x2001 && second < 0x0200)
+        // 6to4 and local-use NAT64 carry IPv4 addresses, private ones too; the rest is not routed.
+        || first == 0x2002
+        || (first == 0x0064 && second == 0xff9b && third == 1)
+        || (first == 0x0100 && second == 0 && third == 0)
+        || (first & 0xffc0) == 0xfec0
+        || (first == 0x3fff && second < 0x1000)
         || v6.to_bits() >> 32 == 0
 }
 
@@ -119,6 +125,14 @@ mod tests {
     fn private_means_not_globally_reachable() {
         for (address, expected) in [
             ("10.0.0.1", true),
+            ("2002:0a00:0001::1", true),
+            ("64:ff9b:1::1", true),
+            ("64:ff9b:2::1", false),
+            ("100::1", true),
+            ("100:0:1::1", false),
+            ("fec0::1", true),
+            ("3fff:fff::1", true),
+            ("3fff:1000::1", false),
             ("127.0.0.1", true),
             ("169.254.169.254", true),
             ("172.15.255.255", false),
