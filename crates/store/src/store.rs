@@ -269,7 +269,7 @@ impl<D: Database> Store<D> {
     async fn sweep_sometimes(&self, now: UnixMilliseconds) {
         let write = self.writes.get();
         self.writes.set(write.wrapping_add(1));
-        if write % WRITES_PER_SWEEP != 0 {
+        if !write.is_multiple_of(WRITES_PER_SWEEP) {
             return;
         }
         let Ok(expired_before) = i64::try_from(expired_before(now)) else {
