@@ -12,7 +12,12 @@ use std::process::ExitCode;
 
 /// A serverless token broker: exchange a platform's token for a short-lived one.
 #[derive(Parser)]
-#[command(name = "vouchsafe", version, propagate_version = true)]
+#[command(
+    name = "vouchsafe",
+    version,
+    propagate_version = true,
+    after_help = "Example:\n  vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write\n\n`vouchsafe COMMAND --help` has examples of each command."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -32,6 +32,8 @@ pub struct SubjectArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum TokenType {
+    /// Issued only: a broker takes none as a subject token.
+    #[value(skip)]
     AccessToken,
     IdToken,
     Jwt,

@@ -13,6 +13,9 @@ use vouchsafe_policy::{BundleFiles, Environment, folder};
 
 /// Check and explain trust bundles.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  vouchsafe policy check policies --manifest spin.toml\n  vouchsafe policy explain policies --claims job.json --audience https://deploy.example"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

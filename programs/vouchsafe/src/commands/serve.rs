@@ -48,9 +48,9 @@ pub struct Args {
     /// Start the guests' clock at this time, in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
-    /// Requests after which an instance is replaced [default: never]
-    #[arg(long, value_name = "N")]
-    max_instance_reuse_count: Option<usize>,
+    /// Requests after which an instance is replaced, which frees what its calls left behind
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    max_instance_reuse_count: usize,
     /// Requests at once in one instance
     #[arg(long, value_name = "N", default_value_t = 16)]
     max_instance_concurrent_reuse_count: usize,
@@ -78,12 +78,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 impl Args {
     fn options(self) -> Result<Options, Failure> {
-        if self.max_instance_reuse_count == Some(0) || self.max_instance_concurrent_reuse_count == 0
-        {
+        if self.max_instance_reuse_count == 0 || self.max_instance_concurrent_reuse_count == 0 {
             return Err(Failure::usage("an instance handles at least one request"));
         }
         let lifetime = Lifetime {
-            requests_max: self.max_instance_reuse_count.unwrap_or(usize::MAX),
+            requests_max: self.max_instance_reuse_count,
             concurrent_max: self.max_instance_concurrent_reuse_count,
             idle_max: Duration::from_secs(self.idle_instance_timeout),
             request_timeout: Duration::from_millis(self.request_timeout_ms),

@@ -33,7 +33,7 @@ pub struct Args {
     requested_expires_in: Option<u64>,
     /// The kind of token to ask for; the broker chooses where it is left out.
     #[arg(long, value_name = "TYPE")]
-    token_type: Option<TokenType>,
+    token_type: Option<IssuedTokenType>,
     /// What to print: the token, the broker's answer, or an assignment for a shell.
     #[arg(long, value_enum, default_value = "token")]
     format: Format,
@@ -48,6 +48,23 @@ enum Format {
     Token,
 }
 
+/// What a broker issues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum IssuedTokenType {
+    AccessToken,
+    Jwt,
+}
+
+impl IssuedTokenType {
+    const fn token_type(self) -> TokenType {
+        match self {
+            Self::AccessToken => TokenType::AccessToken,
+            Self::Jwt => TokenType::Jwt,
+        }
+    }
+}
+
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let source = args.subject.source()?;
     let http = Http::new();
@@ -58,7 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         subject_token_type: args.subject.token_type(),
         audience: &args.audience,
         scopes: &args.scopes,
-        requested_token_type: args.token_type.map(TokenType::urn),
+        requested_token_type: args.token_type.map(|kind| kind.token_type().urn()),
         requested_expires_in: args.requested_expires_in,
     };
     let issued = exchange(&http, &broker, &request)?.issued()?;
