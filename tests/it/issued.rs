@@ -14,12 +14,14 @@ const UPSTREAM: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 const SUBJECT: &str = "main:repo:octo-org/octo-repo:ref:refs/heads/main";
 
 fn names(value: &Value) -> Vec<&str> {
-    value
+    let mut names: Vec<_> = value
         .as_object()
         .expect("an object")
         .keys()
         .map(String::as_str)
-        .collect()
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// The response and the token of an accepted request for `audience` with further parameters.

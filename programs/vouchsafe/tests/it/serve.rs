@@ -258,7 +258,14 @@ fn metrics_count_requests_instances_and_traps() {
         server.get(path);
     }
     server.address = reserved.to_string();
-    let text = server.get("/metrics").body;
+    // The trapped instance ends on its own time, a moment after its answer.
+    let text = (0..100)
+        .map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            server.get("/metrics").body
+        })
+        .find(|text| text.contains("vouchsafe_instances_live 1\n"))
+        .expect("the trapped instance ends");
     for line in [
         "vouchsafe_requests_total{route=\"/token\",status=\"200\"} 2",
         "vouchsafe_requests_total{route=\"other\",status=\"200\"} 1",

@@ -271,7 +271,7 @@ mod tests {
         let token = again.sign(Algorithm::Rs256, &Map::new()).unwrap();
         assert_eq!(verifies(&token, &ring.jwks()), Ok(()));
         let missing = KeyRing::import(&json!({ "current": ["x"] })).err().unwrap();
-        assert_eq!(missing.to_string(), "could not make a key");
+        assert_eq!(missing.to_string(), "a key is missing");
     }
 
     #[test]
