@@ -20,8 +20,9 @@ pub struct IssuedExchange {
 }
 
 impl IssuedExchange {
-    /// Releases the token. INVARIANT: the flow calls [`sign`]'s result into the audit log before
-    /// it builds this value.
+    /// Releases the token.
+    ///
+    /// INVARIANT: called only once the audit record of `signed` is durable (I1).
     pub(crate) fn released(signed: Signed) -> Self {
         let Signed {
             jwt,

@@ -11,7 +11,6 @@ use crate::limits::{FETCH_POLL_MS, FETCH_WAIT_MS, FETCH_WINDOW_MS};
 use crate::ports::{Bundle, Failure, Issuer, KeySet, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
 use serde_json::{Value, json};
-
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 
