@@ -1,7 +1,7 @@
 //! The store on Spin's SQLite: state behind `vouchsafe:store`.
 //!
 //! Everything about SQL and limits is in `crates/store`; here are the connection, the clock and the
-//! deadline. Imports `spin:sqlite` and no other capability.
+//! deadlines. Imports `spin:sqlite` and no other capability.
 
 mod convert;
 mod ports;
@@ -16,7 +16,7 @@ mod bindings {
 }
 
 use bindings::exports::vouchsafe::store::state as wit;
-use ports::{now, store, within_deadline};
+use ports::{call_deadline, now, store, within_deadline};
 
 struct Component;
 
@@ -30,18 +30,18 @@ impl wit::Guest for Component {
         issued_at: u64,
         keep_until: u64,
     ) -> Result<wit::Consumption, wit::Error> {
-        let consumption = within_deadline(async {
-            store()
-                .await?
-                .consume(&key, issued_at, keep_until, now()?)
-                .await
-        })
-        .await?;
+        let mut deadline = call_deadline();
+        let store = deadline.limit(store()).await?;
+        let consumption = store
+            .consume(&key, issued_at, keep_until, now()?, &mut deadline)
+            .await?;
         Ok(consumption.into())
     }
 
     async fn record(entry: wit::AuditRecord) -> Result<(), wit::Error> {
-        Ok(within_deadline(async { store().await?.record(entry.into(), now()?).await }).await?)
+        let mut deadline = call_deadline();
+        let store = deadline.limit(store()).await?;
+        Ok(store.record(entry.into(), now()?, &mut deadline).await?)
     }
 
     async fn lease(name: String, ttl_ms: u64) -> Result<bool, wit::Error> {

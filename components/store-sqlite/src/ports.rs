@@ -1,21 +1,23 @@
-//! The database, the clock and the deadline.
+//! The database, the clock and the deadlines.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spin_sdk::sqlite::Connection;
 use spin_sdk::wit_bindgen::StreamWriter;
-use vouchsafe_store::{Cause, Database, Error, Row, Statement, Store, UnixMilliseconds};
+use vouchsafe_store::{Cause, Database, Deadline, Error, Row, Statement, Store, UnixMilliseconds};
 
 use crate::bindings::{spin::sqlite::sqlite::RowResult, wit_stream};
 use crate::convert;
 
-/// Longest that a call of the store may take (design: 1 s).
+/// Longest that a call of the store may wait (design: 1 s). One that runs a statement for others when
+/// it ends answers after that statement, so within `CALL_DEADLINE + STATEMENT_DEADLINE`.
 const CALL_DEADLINE: Duration = Duration::from_secs(1);
+/// Longest that one statement may take from its own start, rows and final result included.
+const STATEMENT_DEADLINE: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// The one connection of this instance, open and migrated, for as long as the instance lives.
@@ -46,19 +48,15 @@ pub fn now() -> Result<UnixMilliseconds, Error> {
         .ok_or(Error::Unavailable(Cause::Clock))
 }
 
-/// Gives `call` up after [`CALL_DEADLINE`]. Its statement may still take effect: the answer says
-/// only that nobody may rely on it.
+/// The deadline of a call that begins now.
+pub fn call_deadline() -> Deadline<impl Future<Output = ()> + Unpin> {
+    Deadline::new(Box::pin(spin_sdk::time::sleep(CALL_DEADLINE)))
+}
+
+/// Gives `call` up after [`CALL_DEADLINE`]. Not for a call that writes for others too, which takes
+/// its deadline along.
 pub async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut call = pin!(call);
-    let mut deadline = pin!(spin_sdk::time::sleep(CALL_DEADLINE));
-    poll_fn(|context| match call.as_mut().poll(context) {
-        Poll::Ready(answer) => Poll::Ready(answer),
-        Poll::Pending => deadline
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(Error::Unavailable(Cause::Deadline))),
-    })
-    .await
+    call_deadline().limit(call).await
 }
 
 /// A connection of `spin:sqlite`, which all instances share on Spin.
@@ -75,6 +73,13 @@ impl Database for Sqlite {
     }
 
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        let end = pin!(spin_sdk::time::sleep(STATEMENT_DEADLINE));
+        Deadline::new(end).limit(self.finish(statement)).await
+    }
+}
+
+impl Sqlite {
+    async fn finish(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         let parameters = statement
             .parameters
             .into_iter()

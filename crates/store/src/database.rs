@@ -62,6 +62,9 @@ pub trait Database {
 
     /// All rows of `statement`, after the database has confirmed that it is complete and, if it
     /// writes, durable.
+    ///
+    /// Fails with [`Cause::Deadline`] if that takes longer than a statement may: nobody else limits
+    /// a statement that answers several calls.
     fn run(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, Error>>;
 }
 

@@ -5,8 +5,15 @@
 //! returns only when the statement with its own row is confirmed. No timer: an idle group writes at
 //! once.
 //!
+//! A caller's deadline ends its waiting, for its turn or for another's statement, and keeps it from
+//! starting a statement. It does not end the statement that the caller runs, which has a deadline of
+//! its own ([`Database::run`]): a caller may answer late by one statement.
+//!
 //! Invariants: no cell is borrowed across an await; whoever is dropped while waiting or while running
-//! a statement strands nobody.
+//! a statement strands nobody; a row whose statement did not end in time, or whose caller did not
+//! wait for it, has an unknown outcome and an error for an answer.
+//!
+//! [`Database::run`]: crate::Database::run
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,6 +21,7 @@ use std::future::Future;
 use std::mem;
 use std::rc::Rc;
 
+use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
 
 /// Rows of one statement.
@@ -57,10 +65,11 @@ impl<R, T, A> Group<R, T, A> {
     }
 
     /// Writes `row` in a batch through `run`, which answers each row of a batch in its order.
-    /// `alarm` makes a sleep that ends when its alarm is dropped.
+    /// `alarm` makes a sleep that ends when its alarm is dropped. Waits no longer than `deadline`.
     pub(crate) async fn submit<S: Future<Output = ()>>(
         &self,
         row: R,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
         alarm: impl Fn() -> (A, S),
         run: impl AsyncFn(Vec<R>) -> Result<Vec<T>, Error>,
     ) -> Result<T, Error> {
@@ -69,12 +78,19 @@ impl<R, T, A> Group<R, T, A> {
             if let Some(answer) = member.ticket.take_answer() {
                 return answer;
             }
+            // ORDER: an answer that is there counts however late it is; a turn that comes too late
+            // is the next one's.
+            deadline.check().await?;
             if let Some((batch, rows)) = self.next_batch() {
                 batch.answer(run(rows).await);
             } else {
                 let (alarm, sleep) = alarm();
                 member.ticket.set(Progress::Sleeping(alarm));
-                sleep.await;
+                let slept = async {
+                    sleep.await;
+                    Ok(())
+                };
+                deadline.limit(slept).await?;
             }
         }
     }

@@ -7,13 +7,12 @@
 //!
 //! Invariants: every write is one statement, because on Spin all instances share one connection and
 //! a transaction of one would swallow the writes of another (I10); no answer is given before the
-//! statement's final result; nothing is read from `changes()`, which is shared too. A consumed key
+//! statement's final result, and what is not confirmed in time counts as failed; nothing is read from `changes()`, which is shared too. A consumed key
 //! is never fresh again (I4).
-
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod audit;
 mod database;
+mod deadline;
 mod error;
 mod group;
 mod schema;
@@ -22,6 +21,7 @@ mod store;
 
 pub use audit::{AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX};
 pub use database::{Database, Row, Statement, Value};
+pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
 pub use store::{
     BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX,

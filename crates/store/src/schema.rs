@@ -1,6 +1,6 @@
 //! Tables, and how a connection is set up. Each statement can run again without effect.
 
-/// How long SQLite itself waits for another process's lock: less than the 1 s that a store call has.
+/// How long SQLite itself waits for another process's lock: less than the 1 s that a statement has.
 pub(crate) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 750";
 /// Readers don't block the writer.
 pub(crate) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";

@@ -1,9 +1,11 @@
 //! The store: sequences of single statements.
 
 use std::cell::Cell;
+use std::future::Future;
 
 use crate::audit::{self, AuditRecord, AuditRow};
 use crate::database::{self, Database, Row, Statement};
+use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
 use crate::statements::ConsumeRow;
@@ -101,13 +103,15 @@ impl<D: Database> Store<D> {
 
     /// Consumes `key`, which is remembered until `keep_until` (Unix seconds) at least.
     ///
-    /// `issued_at` in the second of the store's creation counts as issued after it.
+    /// `issued_at` in the second of the store's creation counts as issued after it. Answers at most
+    /// one statement after `deadline`. An error leaves open whether the key is consumed.
     pub async fn consume(
         &self,
         key: &str,
         issued_at: u64,
         keep_until: u64,
         now: UnixMilliseconds,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
     ) -> Result<Consumption, Error> {
         within(key.len(), 1, KEY_BYTES_MAX, Limit::Key)?;
         // INVARIANT: what is swept is no longer accepted, or it could be consumed again (I4).
@@ -115,17 +119,15 @@ impl<D: Database> Store<D> {
             return Err(Error::Invalid(Limit::KeepUntilPassed));
         }
         let row = ConsumeRow::new(key, issued_at, keep_until)?;
-        self.sweep_sometimes(now).await;
+        self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
-        if self
-            .consuming
-            .submit(row, alarm, async |rows| self.consume_all(rows).await)
-            .await?
-        {
+        let run = async |rows| self.consume_all(rows).await;
+        if self.consuming.submit(row, deadline, alarm, run).await? {
             return Ok(Consumption::Fresh);
         }
         // A key that is there wins: `Spent` is what its second user must hear.
-        let spent = !self.run(statements::is_spent(key)).await?.is_empty();
+        let found = self.run(statements::is_spent(key));
+        let spent = !deadline.limit(found).await?.is_empty();
         Ok(if spent {
             Consumption::Spent
         } else {
@@ -133,14 +135,18 @@ impl<D: Database> Store<D> {
         })
     }
 
-    /// Appends `record`, which is durable on return.
-    pub async fn record(&self, record: AuditRecord, now: UnixMilliseconds) -> Result<(), Error> {
+    /// Appends `record`, which is durable on return. Answers at most one statement after `deadline`.
+    pub async fn record(
+        &self,
+        record: AuditRecord,
+        now: UnixMilliseconds,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
+    ) -> Result<(), Error> {
         let row = AuditRow::try_from(record)?;
-        self.sweep_sometimes(now).await;
+        self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
-        self.recording
-            .submit(row, alarm, async |rows| self.record_all(rows).await)
-            .await
+        let run = async |rows| self.record_all(rows).await;
+        self.recording.submit(row, deadline, alarm, run).await
     }
 
     /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.
@@ -278,6 +284,18 @@ impl<D: Database> Store<D> {
         for sql in statements::SWEEPS {
             let _left_for_the_next = self.run(statements::sweep(sql, expired_before)).await;
         }
+    }
+
+    async fn sweep_in_time(
+        &self,
+        now: UnixMilliseconds,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
+    ) -> Result<(), Error> {
+        let sweep = async {
+            self.sweep_sometimes(now).await;
+            Ok(())
+        };
+        deadline.limit(sweep).await
     }
 
     #[cfg(test)]

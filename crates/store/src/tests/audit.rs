@@ -25,7 +25,7 @@ fn record(decision_id: &str) -> AuditRecord {
 }
 
 fn append(store: &Store<Rusqlite>, record: AuditRecord) -> Result<(), Error> {
-    done(store.record(record, NOW))
+    done(store.record(record, NOW, &mut unlimited()))
 }
 
 #[test]

@@ -103,7 +103,9 @@ fn bounds_its_arguments() {
     assert_eq!(key(1), Ok(Consumption::Fresh));
     assert_eq!(key(KEY_BYTES_MAX), Ok(Consumption::Fresh));
     assert_eq!(key(KEY_BYTES_MAX + 1), Err(Error::Invalid(Limit::Key)));
-    let keep = |key: &str, keep_until: u64| done(store.consume(key, NOW_SECONDS, keep_until, NOW));
+    let keep = |key: &str, keep_until: u64| {
+        done(store.consume(key, NOW_SECONDS, keep_until, NOW, &mut unlimited()))
+    };
     assert_eq!(
         keep("a", NOW_SECONDS - 301),
         Err(Error::Invalid(Limit::KeepUntilPassed))
@@ -114,7 +116,9 @@ fn bounds_its_arguments() {
         keep("c", i64::MAX as u64 + 1),
         Err(Error::Invalid(Limit::NumberTooLarge))
     );
-    let issued = |key: &str, issued_at: u64| done(store.consume(key, issued_at, KEEP_UNTIL, NOW));
+    let issued = |key: &str, issued_at: u64| {
+        done(store.consume(key, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
+    };
     assert_eq!(
         issued("d", u64::MAX),
         Err(Error::Invalid(Limit::NumberTooLarge))

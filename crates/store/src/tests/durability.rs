@@ -123,8 +123,13 @@ fn an_unconfirmed_write_is_never_believed() {
     for (failing, sweeps_fail) in [("INSERT INTO", false), ("DELETE", true)] {
         store.database().failing.replace(Some(failing));
         for number in 0..crate::store::WRITES_PER_SWEEP + 1 {
-            let consumed =
-                done(store.consume(&format!("{failing}{number}"), NOW_SECONDS, KEEP_UNTIL, NOW));
+            let consumed = done(store.consume(
+                &format!("{failing}{number}"),
+                NOW_SECONDS,
+                KEEP_UNTIL,
+                NOW,
+                &mut unlimited(),
+            ));
             assert_eq!(
                 consumed,
                 if sweeps_fail {
@@ -140,7 +145,7 @@ fn an_unconfirmed_write_is_never_believed() {
             ..AuditRecord::default()
         };
         assert_eq!(
-            done(store.record(record, NOW)),
+            done(store.record(record, NOW, &mut unlimited())),
             if sweeps_fail {
                 Ok(())
             } else {
@@ -152,7 +157,7 @@ fn an_unconfirmed_write_is_never_believed() {
         .database()
         .failing
         .replace(Some("SELECT 1 FROM consumed"));
-    let spent = done(store.consume("DELETE0", NOW_SECONDS, KEEP_UNTIL, NOW));
+    let spent = done(store.consume("DELETE0", NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()));
     assert_eq!(spent, Err(full.clone()), "not fresh, and nobody knows why");
     store
         .database()

@@ -10,9 +10,10 @@ use std::task::Wake;
 use super::*;
 use crate::group::BATCH_ROWS_MAX;
 
-/// Holds every INSERT back until [`Slow::release`].
+/// Holds every statement that begins with `holds` back until [`Slow::release`].
 struct Slow {
     real: Rusqlite,
+    holds: Cell<&'static str>,
     /// Parameters of each INSERT, in order of arrival.
     inserts: RefCell<Vec<usize>>,
     held: RefCell<Option<Waker>>,
@@ -22,7 +23,7 @@ struct Slow {
 impl Slow {
     fn release(&self, answer: Result<(), Error>) {
         self.released.set(Some(answer));
-        self.held.take().expect("an insert is held").wake();
+        self.held.take().expect("a statement is held").wake();
     }
 
     async fn hold(&self) -> Result<(), Error> {
@@ -47,6 +48,8 @@ impl Database for Slow {
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         if statement.sql.starts_with("INSERT INTO") {
             self.inserts.borrow_mut().push(statement.parameters.len());
+        }
+        if statement.sql.starts_with(self.holds.get()) {
             self.hold().await?;
         }
         self.real.run(statement).await
@@ -68,6 +71,8 @@ struct Executor {
     store: Rc<Store<Slow>>,
     tasks: BTreeMap<&'static str, (Task, Arc<Woken>)>,
     answers: BTreeMap<&'static str, Result<Consumption, Error>>,
+    /// Each call's deadline, which ends when its bell is dropped.
+    deadlines: BTreeMap<&'static str, Bell>,
     /// Wakers of tasks that are over: to wake one, even while it is being
     /// dropped, is an error in a component's runtime.
     gone: Vec<Arc<Woken>>,
@@ -75,34 +80,66 @@ struct Executor {
 
 impl Executor {
     fn new(file: &File) -> Self {
+        // A moment at which the first write does not sweep.
+        Self::opened_at(file, UnixMilliseconds(NOW.0 / 64 * 64 + 1))
+    }
+
+    fn opened_at(file: &File, opening: UnixMilliseconds) -> Self {
         let real = file.connect();
         let database = Slow {
             real,
+            holds: Cell::new("INSERT INTO"),
             inserts: RefCell::default(),
             held: RefCell::default(),
             released: Cell::default(),
         };
-        // A moment at which the first write does not sweep.
-        let opening = UnixMilliseconds(NOW.0 / 64 * 64 + 1);
         drop(file.open());
         let store = Rc::new(done(Store::open(database, opening)).unwrap());
         Self {
             store,
             tasks: BTreeMap::new(),
             answers: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
             gone: vec![],
         }
     }
 
     /// Starts to consume `key` as the call `name`.
     fn start(&mut self, name: &'static str, key: &'static str) {
+        let (bell, sleep) = bell();
+        self.deadlines.insert(name, bell);
+        self.spawn(name, key, Deadline::new(sleep));
+        self.run();
+    }
+
+    fn spawn(&mut self, name: &'static str, key: &'static str, mut deadline: Deadline<Sleep>) {
         let store = Rc::clone(&self.store);
-        let call = async move { store.consume(key, NOW_SECONDS, KEEP_UNTIL, NOW).await };
+        let call = async move {
+            store
+                .consume(key, NOW_SECONDS, KEEP_UNTIL, NOW, &mut deadline)
+                .await
+        };
         self.tasks.insert(
             name,
             (Box::pin(call), Arc::new(Woken(AtomicBool::new(true)))),
         );
+    }
+
+    /// Lets the deadline of the call `name` pass, before the call is polled again.
+    fn pass_deadline(&mut self, name: &str) {
+        drop(self.deadlines.remove(name).unwrap());
+    }
+
+    fn time_out(&mut self, name: &str) {
+        self.pass_deadline(name);
         self.run();
+    }
+
+    /// Releases the statement that `name` runs, and polls nobody but `name`.
+    fn release_to(&mut self, name: &str) -> Result<Consumption, Error> {
+        self.store.database().release(Ok(()));
+        let (mut task, _) = self.tasks.remove(name).unwrap();
+        done(task.as_mut())
     }
 
     fn start_all(&mut self, names: &[&'static str]) {
@@ -172,6 +209,7 @@ impl Executor {
 const FRESH: Result<Consumption, Error> = Ok(Consumption::Fresh);
 const SPENT: Result<Consumption, Error> = Ok(Consumption::Spent);
 const INTERRUPTED: Result<Consumption, Error> = Err(Error::Unavailable(Cause::Interrupted));
+const TOO_LATE: Error = Error::Unavailable(Cause::Deadline);
 const FULL: Error = Error::Unavailable(Cause::DatabaseFull);
 
 #[test]
@@ -315,15 +353,184 @@ fn a_turn_that_is_not_taken_passes_on() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
-    calls.store.database().release(Ok(()));
     // `a` finishes and wakes `b`, which is cancelled before it is polled.
-    let (mut a, _) = calls.tasks.remove("a").unwrap();
-    assert_eq!(done(a.as_mut()), FRESH);
-    drop(a);
+    assert_eq!(calls.release_to("a"), FRESH);
     calls.cancel("b");
     assert_eq!(calls.batches(), [1, 1]);
     calls.release(Ok(()));
     assert_eq!(calls.answers, BTreeMap::from([("c", FRESH)]));
+}
+
+#[test]
+fn a_call_that_waits_for_its_turn_past_its_deadline_writes_nothing_and_holds_nobody_up() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c"]);
+    calls.time_out("b");
+    assert_eq!(calls.answers, BTreeMap::from([("b", Err(TOO_LATE))]));
+    calls.release(Ok(()));
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, 1]);
+    assert_eq!((&calls.answers["a"], &calls.answers["c"]), (&FRESH, &FRESH));
+    assert_eq!(calls.kept(), ["a", "c"]);
+}
+
+/// Its row is written with the others', so its key must never be fresh again.
+#[test]
+fn a_call_that_waits_for_anothers_statement_past_its_deadline_is_not_told_that_its_key_is_fresh() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c", "d"]);
+    calls.release(Ok(()));
+    calls.time_out("c");
+    assert_eq!(calls.answers["c"], Err(TOO_LATE));
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, 3]);
+    assert_eq!((&calls.answers["b"], &calls.answers["d"]), (&FRESH, &FRESH));
+    calls.start("again", "c");
+    calls.release(Ok(()));
+    assert_eq!(calls.answers["again"], SPENT);
+}
+
+#[test]
+fn a_call_whose_deadline_passes_while_it_runs_a_statement_ends_it_and_answers_all_of_its_batch() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c", "d"]);
+    calls.release(Ok(()));
+    // `b` waits longest and runs the statement of three.
+    calls.time_out("b");
+    assert_eq!(calls.answers, BTreeMap::from([("a", FRESH)]));
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, 3]);
+    assert_eq!(
+        calls.answers,
+        BTreeMap::from([("a", FRESH), ("b", FRESH), ("c", FRESH), ("d", FRESH)])
+    );
+}
+
+#[test]
+fn a_statement_that_does_not_end_in_time_fails_its_batch_and_lets_the_next_one_run() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c"]);
+    calls.release(Ok(()));
+    calls.start("d", "d");
+    calls.time_out("b");
+    calls.release(Err(TOO_LATE));
+    assert_eq!(
+        calls.answers,
+        BTreeMap::from([("a", FRESH), ("b", Err(TOO_LATE)), ("c", Err(TOO_LATE))])
+    );
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, 2, 1]);
+    assert_eq!(calls.answers["d"], FRESH);
+}
+
+/// Its client is gone, or its instance ends: nothing of the call goes on.
+#[test]
+fn a_late_call_that_is_cancelled_while_it_runs_a_statement_strands_nobody() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c"]);
+    calls.release(Ok(()));
+    calls.start("d", "d");
+    calls.time_out("b");
+    calls.cancel("b");
+    assert_eq!(calls.answers["c"], INTERRUPTED);
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, 2, 1]);
+    assert_eq!(calls.answers["d"], FRESH);
+    assert!(calls.tasks.is_empty());
+}
+
+#[test]
+fn an_answer_that_comes_with_the_deadline_counts() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c"]);
+    calls.release(Ok(()));
+    assert_eq!(calls.release_to("b"), FRESH);
+    calls.time_out("c");
+    assert_eq!(calls.answers["c"], FRESH);
+}
+
+#[test]
+fn a_turn_that_comes_with_the_deadline_passes_on() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start_all(&["a", "b", "c"]);
+    assert_eq!(calls.release_to("a"), FRESH);
+    calls.time_out("b");
+    assert_eq!(calls.answers, BTreeMap::from([("b", Err(TOO_LATE))]));
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, 1]);
+    assert_eq!(calls.answers["c"], FRESH);
+    assert_eq!(calls.kept(), ["a", "c"]);
+}
+
+#[test]
+fn a_call_whose_deadline_has_passed_starts_no_statement() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    let (passed, sleep) = bell();
+    drop(passed);
+    calls.spawn("a", "a", Deadline::new(sleep));
+    calls.run();
+    assert_eq!(calls.answers, BTreeMap::from([("a", Err(TOO_LATE))]));
+    assert_eq!(calls.batches(), Vec::<usize>::new());
+}
+
+/// So a call is late by one statement at most.
+#[test]
+fn a_late_call_does_not_run_a_second_statement() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start("first", "first");
+    let names: Vec<&'static str> = (0..BATCH_ROWS_MAX)
+        .map(|index| &*format!("k{index:02}").leak())
+        .collect();
+    calls.start_all(&names);
+    assert_eq!(calls.release_to("first"), FRESH);
+    // Comes when it is another's turn, is polled before it, and so runs a statement without its row.
+    calls.start("a", "a");
+    assert_eq!(calls.batches(), [1, BATCH_ROWS_MAX]);
+    calls.start("later", "later");
+    calls.time_out("a");
+    assert_eq!(calls.answers, BTreeMap::new());
+    calls.release(Ok(()));
+    assert_eq!(calls.answers["a"], Err(TOO_LATE));
+    assert!(names.iter().all(|name| calls.answers[name] == FRESH));
+    calls.release(Ok(()));
+    assert_eq!(calls.batches(), [1, BATCH_ROWS_MAX, 1]);
+    assert_eq!(calls.answers["later"], FRESH);
+    assert!(!calls.kept().contains(&"a".to_owned()));
+}
+
+#[test]
+fn a_call_does_not_wait_past_its_deadline_to_learn_why_its_key_is_not_fresh() {
+    let file = File::new();
+    let mut calls = Executor::new(&file);
+    calls.start("first", "same");
+    calls.release(Ok(()));
+    calls.store.database().holds.set("SELECT 1 FROM consumed");
+    calls.start("second", "same");
+    assert_eq!(calls.batches(), [1, 1]);
+    assert!(!calls.answers.contains_key("second"));
+    calls.time_out("second");
+    assert_eq!(calls.answers["second"], Err(TOO_LATE));
+}
+
+#[test]
+fn a_call_does_not_sweep_past_its_deadline() {
+    let file = File::new();
+    let mut calls = Executor::opened_at(&file, UnixMilliseconds(NOW.0 / 64 * 64));
+    calls.store.database().holds.set("DELETE");
+    calls.start_all(&["a", "b"]);
+    assert_eq!(calls.answers, BTreeMap::from([("b", FRESH)]));
+    calls.time_out("a");
+    assert_eq!(calls.answers["a"], Err(TOO_LATE));
+    assert_eq!(calls.kept(), ["b"]);
 }
 
 #[test]
@@ -335,9 +542,9 @@ fn records_share_a_statement_too() {
         outcome: "issued".into(),
         ..AuditRecord::default()
     };
-    let mut tasks: Vec<_> = ["a", "b", "c"]
-        .map(|id| Box::pin(calls.store.record(record(id), NOW)))
-        .into();
+    let store = &calls.store;
+    let mut tasks = ["a", "b", "c"]
+        .map(|id| Box::pin(async move { store.record(record(id), NOW, &mut unlimited()).await }));
     let mut poll = |index: usize| {
         tasks[index]
             .as_mut()
@@ -368,6 +575,6 @@ fn records_share_a_statement_too() {
 #[test]
 fn an_answer_that_misses_a_row_is_no_answer() {
     let group = crate::group::Group::<u8, (), Bell>::new();
-    let answer = done(group.submit(1, bell, async |_| Ok(vec![])));
+    let answer = done(group.submit(1, &mut unlimited(), bell, async |_| Ok(vec![])));
     assert_eq!(answer, Err(Error::Unavailable(Cause::UnexpectedRow)));
 }

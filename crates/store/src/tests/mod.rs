@@ -12,6 +12,7 @@ use crate::*;
 
 mod audit;
 mod consume;
+mod deadline;
 mod durability;
 mod group;
 mod names;
@@ -140,6 +141,11 @@ fn from_rusqlite(value: rusqlite::types::Value) -> Value {
     }
 }
 
+/// The deadline of a caller that has all the time.
+fn unlimited() -> Deadline<impl Future<Output = ()> + Unpin> {
+    Deadline::new(std::future::pending())
+}
+
 /// Runs a future that has nothing to wait for.
 pub(crate) fn done<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -181,5 +187,5 @@ impl Drop for File {
 }
 
 fn consume(store: &Store<Rusqlite>, key: &str, issued_at: u64) -> Result<Consumption, Error> {
-    done(store.consume(key, issued_at, KEEP_UNTIL, NOW))
+    done(store.consume(key, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
 }

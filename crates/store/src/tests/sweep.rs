@@ -28,6 +28,7 @@ fn write_until_swept(store: &Store<Rusqlite>, now: UnixMilliseconds) {
             now.0 / 1000,
             now.0 / 1000 + 60,
             now,
+            &mut unlimited(),
         ));
         assert_eq!(fresh, Ok(Consumption::Fresh));
     }
@@ -113,7 +114,7 @@ fn sweeps_documents_and_leases_too_but_no_audit_and_no_pointer() {
         outcome: "issued".into(),
         ..AuditRecord::default()
     };
-    done(store.record(record, NOW)).unwrap();
+    done(store.record(record, NOW, &mut unlimited())).unwrap();
     assert_eq!(
         done(store.pointer_compare_and_swap("p", None, "v".into())),
         Ok(true)
@@ -157,7 +158,14 @@ fn short_lived_instances_sweep_one_in_so_many_writes() {
     for number in 0..WRITES_PER_SWEEP {
         let now = UnixMilliseconds(later(ALL_EXPIRED).0 + number);
         let store = file.open_at(now);
-        done(store.consume(&format!("k-{number}"), now.0 / 1000, now.0 / 1000, now)).unwrap();
+        done(store.consume(
+            &format!("k-{number}"),
+            now.0 / 1000,
+            now.0 / 1000,
+            now,
+            &mut unlimited(),
+        ))
+        .unwrap();
     }
     let old = file
         .connect()

@@ -1,0 +1,26 @@
+//! A caller's time.
+
+use super::*;
+
+const LATE: Error = Error::Unavailable(Cause::Deadline);
+
+/// A future that must not be polled once it is ready.
+fn passed() -> Deadline<impl Future<Output = ()> + Unpin> {
+    Deadline::new(Box::pin(async {}))
+}
+
+#[test]
+fn gives_up_a_call_without_an_answer_and_no_other() {
+    let silent = || std::future::pending::<Result<(), Error>>();
+    assert_eq!(done(passed().limit(silent())), Err(LATE));
+    assert_eq!(done(passed().limit(async { Ok(1) })), Ok(1));
+    assert_eq!(done(passed().check()), Err(LATE));
+    assert_eq!(done(unlimited().check()), Ok(()));
+}
+
+#[test]
+fn stays_over() {
+    let mut deadline = passed();
+    assert_eq!(done(deadline.check()), Err(LATE));
+    assert_eq!(done(deadline.check()), Err(LATE));
+}
