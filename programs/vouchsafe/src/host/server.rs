@@ -7,17 +7,22 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 
 /// Most connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
 /// Longest that a client may take to send a request's head, and to stay idle between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that a client may take nothing of an answer that waits for it: without this bound, clients
+/// that never read would hold every connection.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// Largest request head.
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Longest that requests in flight are waited for at the end.
@@ -75,6 +80,13 @@ async fn drain(app: &App, closing: watch::Sender<bool>, mut connections: JoinSet
     }
 }
 
+/// `stream` with an error in place of a write that stalls.
+fn bounded(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL_MAX));
+    TokioIo::new(Box::pin(stream))
+}
+
 async fn connection(
     app: Arc<App>,
     stream: TcpStream,
@@ -92,7 +104,7 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(bounded(stream), service);
     let mut connection = std::pin::pin!(connection);
     // A connection's error is its client's affair: broken off, or not HTTP.
     tokio::select! {
@@ -122,7 +134,7 @@ pub async fn serve_metrics(app: Arc<App>, listener: TcpListener) {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
                 .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(bounded(stream), service);
             drop(connection.await);
         });
     }

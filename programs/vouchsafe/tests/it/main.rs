@@ -1,4 +1,5 @@
 //! The standalone host with small guests of its own: what a guest can do to others, and can't.
 
 mod serve;
+mod stalled;
 mod support;
