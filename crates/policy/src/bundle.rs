@@ -97,7 +97,9 @@ impl Bundle {
             schema::read(text, &issuers, &action)?
         };
         check_copied_claims(listing, &audiences, &attributes, &issuers)?;
-        let rules = rules::read(files, &listing.rules, &issuers, &schema)?;
+        let paths = listing.issuers.iter().map(|(path, _)| *path);
+        issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
+        let rules = rules::read(files, &listing.rules, &issuers, &audiences, &schema)?;
         let permits = rules
             .iter()
             .filter(|rule| !rule.is_forbid())

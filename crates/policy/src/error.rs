@@ -184,12 +184,22 @@ pub enum Problem {
     },
     #[error("`{key}` has over {max} entries")]
     TooMany { key: &'static str, max: usize },
+    #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
+    RuleAudienceUnknown { rule: String, audience: String },
+    #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
+    RuleIssuerUnknown { rule: String, issuer: String },
     #[error("the rule has no `@id(\"…\")`")]
     RuleWithoutId,
     #[error("the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
     RuleIdInvalid(String),
     #[error("scope `{0}` is not an RFC 6749 §3.3 scope token of at most 256 bytes")]
     ScopeInvalid(String),
+    #[error("`{{{claim}}}` in `subject` is not a text claim; {entity_type} has {known}")]
+    SubjectClaimUnknown {
+        claim: String,
+        entity_type: String,
+        known: String,
+    },
     #[error("`subject` is not a template of text and `{{claim}}` placeholders")]
     SubjectTemplateInvalid,
     #[error("symbolic links are not allowed in a bundle")]

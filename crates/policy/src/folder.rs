@@ -3,39 +3,69 @@
 //! The only module that touches a file system. Symbolic links are refused, not followed: what the
 //! digest names must be what lies in the folder.
 
-use crate::error::{Finding, Problem};
+use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::{BundleFiles, check_path};
 use crate::limits::{FILE_BYTES_MAX, FOLDER_DEPTH_MAX, PATH_BYTES_MAX};
 use std::fs::{DirEntry, File};
 use std::io::Read;
 use std::path::Path;
 
-/// Reads every file below `root`.
-pub fn read(root: &Path) -> Result<BundleFiles, Finding> {
-    let mut files = BundleFiles::default();
-    read_folder(root, "", 0, &mut files)?;
-    Ok(files)
+/// Reads every file below `root`, or says everything that is wrong with what lies there.
+///
+/// # Errors
+/// Links, hidden and other files that a bundle can't have; the first limit that is reached.
+pub fn read(root: &Path) -> Result<BundleFiles, InvalidBundle> {
+    let mut reader = Reader::default();
+    if let Err(finding) = reader.folder(root, "", 0) {
+        reader.findings.push(finding);
+    }
+    let Reader {
+        files,
+        mut findings,
+    } = reader;
+    if findings.is_empty() {
+        return Ok(files);
+    }
+    findings.sort_by(|one, next| one.file.cmp(&next.file));
+    Err(InvalidBundle { findings })
 }
 
-fn read_folder(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    files: &mut BundleFiles,
-) -> Result<(), Finding> {
-    let shown = if prefix.is_empty() { "." } else { prefix };
-    if depth > FOLDER_DEPTH_MAX {
-        return Err(Finding::of_file(
-            shown,
-            Problem::TooDeep {
-                depth_max: FOLDER_DEPTH_MAX,
-            },
-        ));
+#[derive(Default)]
+struct Reader {
+    files: BundleFiles,
+    findings: Vec<Finding>,
+}
+
+impl Reader {
+    /// Reads one folder; an error is a limit, behind which nothing is looked at.
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), Finding> {
+        let shown = if prefix.is_empty() { "." } else { prefix };
+        if depth > FOLDER_DEPTH_MAX {
+            let depth_max = FOLDER_DEPTH_MAX;
+            return Err(Finding::of_file(shown, Problem::TooDeep { depth_max }));
+        }
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.findings.push(cannot_read(shown, &error));
+                return Ok(());
+            }
+        };
+        for entry in entries {
+            let read = entry
+                .map_err(|error| cannot_read(shown, &error))
+                .and_then(|entry| self.entry(&entry, prefix, depth));
+            match read {
+                Ok(()) => {}
+                Err(finding) if is_limit(&finding.problem) => return Err(finding),
+                Err(finding) => self.findings.push(finding),
+            }
+        }
+        Ok(())
     }
-    let entries = std::fs::read_dir(folder).map_err(|error| cannot_read(shown, &error))?;
-    for entry in entries {
-        let entry = entry.map_err(|error| cannot_read(shown, &error))?;
-        let path = path_of(&entry, prefix)?;
+
+    fn entry(&mut self, entry: &DirEntry, prefix: &str, depth: usize) -> Result<(), Finding> {
+        let path = path_of(entry, prefix)?;
         check_path(&path)?;
         let kind = entry
             .file_type()
@@ -45,15 +75,22 @@ fn read_folder(
             return Err(Finding::of_file(&path, Problem::SymbolicLink));
         }
         if kind.is_dir() {
-            read_folder(&entry.path(), &path, depth.saturating_add(1), files)?;
-        } else if kind.is_file() {
-            let content = read_file(&entry.path()).map_err(|error| cannot_read(&path, &error))?;
-            files.add(&path, content)?;
-        } else {
+            return self.folder(&entry.path(), &path, depth.saturating_add(1));
+        }
+        if !kind.is_file() {
             return Err(Finding::of_file(&path, Problem::NotAFile));
         }
+        let content = read_file(&entry.path()).map_err(|error| cannot_read(&path, &error))?;
+        self.files.add(&path, content)
     }
-    Ok(())
+}
+
+/// Whether reading on could only repeat the finding, or read without bound.
+fn is_limit(problem: &Problem) -> bool {
+    matches!(
+        problem,
+        Problem::BundleTooLarge { .. } | Problem::FilesTooMany { .. } | Problem::TooDeep { .. }
+    )
 }
 
 fn path_of(entry: &DirEntry, prefix: &str) -> Result<String, Finding> {

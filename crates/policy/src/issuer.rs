@@ -5,6 +5,7 @@ use crate::files::BundleFiles;
 use crate::keys::{KeysEntry, key_source};
 use crate::limits::*;
 use crate::records::{ClaimType, DeclaredClaim, Environment, Issuer, Provider, ReplayMode};
+use crate::schema::Attributes;
 use crate::toml_file::TomlFile;
 use crate::url;
 use std::collections::BTreeMap;
@@ -215,6 +216,50 @@ fn subject_template(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>) ->
         file.refuse(entry.span(), Problem::SubjectTemplateInvalid);
     }
     Some(entry.get_ref().clone())
+}
+
+/// Checks that the placeholders of every subject template are text claims of the issuer's
+/// principals: the broker could not fill in any other.
+pub(crate) fn check_subjects<'a>(
+    files: &BundleFiles,
+    issuers: impl Iterator<Item = (&'a str, &'a Issuer)>,
+    attributes: &Attributes,
+) -> Result<(), Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (path, issuer) in issuers {
+        let entity_type = issuer.entity_type();
+        let texts: Vec<&str> = attributes
+            .get(&entity_type)
+            .into_iter()
+            .flatten()
+            .filter(|(_, attribute)| attribute.claim_type == Some(ClaimType::Text))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let text = std::str::from_utf8(files.content(path).unwrap_or_default());
+        let text = text.unwrap_or_default();
+        for claim in placeholders(issuer.subject_template.as_deref().unwrap_or_default()) {
+            if claim == "sub" || texts.contains(&claim) {
+                continue;
+            }
+            let problem = Problem::SubjectClaimUnknown {
+                claim: claim.to_owned(),
+                entity_type: entity_type.clone(),
+                known: format!("`sub`, `{}`", texts.join("`, `")),
+            };
+            let offset = text.find(&format!("{{{claim}}}")).unwrap_or_default();
+            findings.push(Finding::at(path, text, offset, problem));
+        }
+    }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(findings)
+    }
+}
+
+fn placeholders(template: &str) -> impl Iterator<Item = &str> {
+    let pieces = template.split('{').skip(1);
+    pieces.filter_map(|piece| piece.split_once('}').map(|(claim, _)| claim))
 }
 
 /// Whether every brace is part of a `{claim}`, and there is one at least.

@@ -6,8 +6,8 @@ use crate::decide::Effect;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::records::Environment;
-use crate::rules::{Rule, is_issuer};
-use cedar_policy::{EntityUid, PolicySet, ResourceConstraint, ValidationMode, Validator};
+use crate::rules::Rule;
+use cedar_policy::{PolicySet, ResourceConstraint, ValidationMode, Validator};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,12 +15,8 @@ use std::fmt;
 /// Something that loads, but is hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Caution {
-    #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
-    AudienceUnknown { rule: String, audience: String },
     #[error("{0}")]
     Cedar(String),
-    #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
-    IssuerUnknown { rule: String, issuer: String },
     #[error("the case is for rule `{0}`, which is not in the bundle")]
     RuleOfCaseUnknown(String),
     #[error("rule `{0}` determines no test case: add one in `tests/{0}/`")]
@@ -162,7 +158,7 @@ fn validator_warnings(bundle: &Bundle) -> Vec<Finding<Caution>> {
 }
 
 fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
-    let mut cautions = unknown_names(rule, bundle);
+    let mut cautions = Vec::new();
     let Ok(est) = rule.policy.to_json() else {
         return cautions;
     };
@@ -176,28 +172,6 @@ fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
         cautions.push(Caution::ScopesUnbounded(rule.id.clone()));
     }
     cautions
-}
-
-/// Issuers and audiences that a rule names anywhere, and the bundle does not have.
-fn unknown_names(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
-    let mut named: Vec<EntityUid> = rule.policy.entity_literals();
-    named.sort_by_key(ToString::to_string);
-    named.dedup();
-    let unknown = |uid: EntityUid| {
-        let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
-        if is_issuer(&uid) {
-            let known = bundle
-                .issuers_of_all_environments()
-                .any(|issuer| issuer.name == id);
-            (!known).then_some(Caution::IssuerUnknown { rule, issuer: id })
-        } else if uid.type_name().to_string() == "Audience" {
-            let known = bundle.audience(&id).is_some();
-            (!known).then_some(Caution::AudienceUnknown { rule, audience: id })
-        } else {
-            None
-        }
-    };
-    named.into_iter().filter_map(unknown).collect()
 }
 
 /// Whether a request that `rule` permits can have scopes at all: the broker refuses those that an

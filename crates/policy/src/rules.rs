@@ -3,7 +3,7 @@
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
 use crate::limits::RULES_MAX;
-use crate::records::Issuer;
+use crate::records::{Audience, Issuer};
 use crate::schema::located;
 use crate::toml_file::utf8;
 use cedar_policy::{
@@ -32,6 +32,7 @@ pub(crate) fn read(
     files: &BundleFiles,
     paths: &[&str],
     issuers: &[Issuer],
+    audiences: &[Audience],
     schema: &Schema,
 ) -> Result<Vec<Rule>, Vec<Finding>> {
     let mut findings = Vec::new();
@@ -54,6 +55,11 @@ pub(crate) fn read(
         rules
             .iter()
             .filter_map(|rule| permit_without_issuer(rule, issuers)),
+    );
+    findings.extend(
+        rules
+            .iter()
+            .flat_map(|rule| unknown_names(rule, issuers, audiences)),
     );
     if findings.is_empty() {
         findings = validation_errors(files, &rules, schema);
@@ -156,6 +162,28 @@ fn permit_without_issuer(rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
     };
     (!names_issuer && !rule.is_forbid())
         .then(|| of_rule(rule, Problem::PermitWithoutIssuer(rule.id.clone())))
+}
+
+/// Issuers and audiences that a rule names anywhere, and the bundle does not have. Such a `permit`
+/// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole.
+fn unknown_names(rule: &Rule, issuers: &[Issuer], audiences: &[Audience]) -> Vec<Finding> {
+    let mut named: Vec<EntityUid> = rule.policy.entity_literals();
+    named.sort_by_key(ToString::to_string);
+    named.dedup();
+    let problem = |uid: EntityUid| {
+        let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
+        if is_issuer(&uid) {
+            let known = issuers.iter().any(|issuer| issuer.name == id);
+            (!known).then_some(Problem::RuleIssuerUnknown { rule, issuer: id })
+        } else if uid.type_name().to_string() == "Audience" {
+            let known = audiences.iter().any(|audience| audience.id == id);
+            (!known).then_some(Problem::RuleAudienceUnknown { rule, audience: id })
+        } else {
+            None
+        }
+    };
+    let problems = named.into_iter().filter_map(problem);
+    problems.map(|problem| of_rule(rule, problem)).collect()
 }
 
 pub(crate) fn is_issuer(uid: &EntityUid) -> bool {

@@ -16,7 +16,7 @@ use std::process::ExitCode;
     name = "vouchsafe",
     version,
     propagate_version = true,
-    after_help = "Example:\n  vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write\n\n`vouchsafe COMMAND --help` has examples of each command."
+    after_help = "Examples:\n  vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write\n\n`vouchsafe COMMAND --help` has examples of each command."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -43,4 +43,34 @@ fn main() -> ExitCode {
         Command::Token(args) => commands::token::run(args),
     };
     outcome.unwrap_or_else(|failure| failure.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    /// Every command below `command`, with what its help ends with.
+    fn helps(command: &clap::Command, name: &str, all: &mut Vec<(String, String, bool)>) {
+        let help = command.get_after_help().map(ToString::to_string);
+        let is_group = command.is_subcommand_required_set();
+        all.push((name.to_owned(), help.unwrap_or_default(), is_group));
+        for below in command.get_subcommands() {
+            helps(below, &format!("{name} {}", below.get_name()), all);
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_says_its_exit_codes() {
+        let mut all = Vec::new();
+        helps(&Cli::command(), "vouchsafe", &mut all);
+        assert!(all.len() > 7, "{all:?}");
+        for (name, help, is_group) in all {
+            assert!(help.contains("Examples:\n  "), "{name}: {help}");
+            assert!(
+                is_group || help.contains("Exit codes: 0 "),
+                "{name}: {help}"
+            );
+        }
+    }
 }

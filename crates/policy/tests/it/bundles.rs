@@ -772,3 +772,93 @@ fn refuses_paths_that_no_bundle_has() {
         assert_eq!(add(path), Err(Problem::HiddenFile), "{path:?}");
     }
 }
+
+#[test]
+fn a_subject_template_names_text_claims_of_its_issuer_only() {
+    let with = |subject: &str| {
+        let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
+        load(&[("issuers/github.toml", Some(&issuer))])
+            .map(|_| ())
+            .map_err(|invalid| invalid.to_string())
+    };
+    for subject in ["{repository_id}", "{sub}", "a:{ref}:{repository_id}"] {
+        assert_eq!(with(subject), Ok(()), "{subject}");
+    }
+    for (subject, claim, column) in [
+        ("{repositry_id}", "repositry_id", 12),
+        ("{ref}:{run}", "run", 18),
+        ("{teams}", "teams", 12),
+        ("{iss}", "iss", 12),
+    ] {
+        let expected = format!(
+            "issuers/github.toml:3:{column}: `{{{claim}}}` in `subject` is not a text claim; \
+             GitHub::Workflow has `sub`, `ref`, `repository_id`"
+        );
+        assert_eq!(with(subject), Err(expected), "{subject}");
+    }
+}
+
+/// As many files or rules as are allowed load; one more is one error.
+#[test]
+fn bounds_the_numbers_of_issuers_audiences_and_rules() {
+    let issuer = |index| {
+        let text = format!("issuer = \"https://idp-{index}.example\"\nprovider = \"github\"\n");
+        (format!("issuers/a{index}.toml"), text)
+    };
+    let audience = |index| {
+        let text = format!("id = \"https://api-{index}.example\"\n");
+        (format!("audiences/a{index}.toml"), text)
+    };
+    // The bundle of `load` has one of each already.
+    for (count, loads) in [(ISSUERS_MAX - 1, true), (ISSUERS_MAX, false)] {
+        assert_eq!(loads_with("issuers", &issuer, count, ISSUERS_MAX), loads);
+    }
+    for (count, loads) in [(AUDIENCES_MAX - 1, true), (AUDIENCES_MAX, false)] {
+        assert_eq!(
+            loads_with("audiences", &audience, count, AUDIENCES_MAX),
+            loads
+        );
+    }
+    let rule = |count: usize| {
+        let rules =
+            (0..count).map(|index| PERMIT.replace("@id(\"api\")", &format!("@id(\"r{index}\")")));
+        // Files are bounded too: a thousand rules to a file.
+        let rules: Vec<String> = rules.collect();
+        let files: Vec<(String, String)> = rules
+            .chunks(1000)
+            .enumerate()
+            .map(|(index, rules)| (format!("rules/a{index}.cedar"), rules.concat()))
+            .collect();
+        outcome("rules", &files, RULES_MAX)
+    };
+    assert!(rule(RULES_MAX - 1));
+    assert!(!rule(RULES_MAX));
+}
+
+fn loads_with(
+    folder: &str,
+    file: &dyn Fn(usize) -> (String, String),
+    count: usize,
+    max: usize,
+) -> bool {
+    outcome(folder, &(0..count).map(file).collect::<Vec<_>>(), max)
+}
+
+/// Whether a bundle with these files loads; what does not has one file or rule too many and no
+/// other fault.
+fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
+    let changes: Vec<(&str, Option<&str>)> = files
+        .iter()
+        .map(|(path, content)| (path.as_str(), Some(content.as_str())))
+        .collect();
+    match load(&changes) {
+        Ok(_) => true,
+        Err(invalid) => {
+            assert_eq!(
+                invalid.to_string(),
+                format!("{folder}: `{folder}` has over {max} entries")
+            );
+            false
+        }
+    }
+}

@@ -16,6 +16,7 @@ fn scratch(name: &str) -> PathBuf {
 fn problem(folder: &Path) -> Option<(String, Problem)> {
     folder::read(folder)
         .err()
+        .and_then(|invalid| invalid.findings.into_iter().next())
         .map(|finding| (finding.file, finding.problem))
 }
 
@@ -99,4 +100,22 @@ fn bounds_file_size_and_depth() {
 fn says_which_folder_cannot_be_read() {
     let found = problem(Path::new("/nonexistent/bundle"));
     assert!(matches!(found, Some((file, Problem::CannotRead(_))) if file == "."));
+}
+
+#[cfg(unix)]
+#[test]
+fn says_everything_that_no_bundle_can_have_but_stops_at_a_limit() {
+    let root = scratch("folders-everything");
+    fs::create_dir_all(root.join("rules/.hidden")).expect("made");
+    fs::write(root.join("large"), vec![b' '; FILE_BYTES_MAX + 1]).expect("written");
+    std::os::unix::fs::symlink("large", root.join("link")).expect("linked");
+    let said = |root: &Path| folder::read(root).expect_err("it is refused").to_string();
+    let expected = format!(
+        "large: the file has over {FILE_BYTES_MAX} bytes\n\
+         link: symbolic links are not allowed in a bundle\n\
+         rules/.hidden: hidden files are not allowed in a bundle"
+    );
+    assert_eq!(said(&root), expected);
+    fs::create_dir_all(root.join("a/b/c/d")).expect("made");
+    assert!(said(&root).contains("a/b/c/d: folders are at most 3 deep"));
 }

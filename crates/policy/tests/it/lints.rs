@@ -109,20 +109,20 @@ fn wants_no_bound_where_the_audience_has_no_scopes_or_the_rule_forbids() {
 }
 
 #[test]
-fn warns_of_issuers_and_audiences_that_no_file_has() {
+fn issuers_and_audiences_that_no_file_has_are_errors_in_rules_of_both_effects() {
     let rule = "@id(\"api\")\npermit (principal is GitHub::Workflow in Issuer::\"gitub\", action, \
         resource == Audience::\"https://api.exmaple\") when { context.scopes.isEmpty() };\n";
-    assert_eq!(
-        warnings(&[
-            ("rules/api.cedar", Some(rule)),
-            ("tests/api/allow/a.toml", Some(CASE))
-        ]),
-        [
-            "rules/api.cedar:1:1: rule `api` names audience `https://api.exmaple`, which no \
-             audience file has",
-            "rules/api.cedar:1:1: rule `api` names issuer `gitub`, which no issuer file has",
-        ]
-    );
+    let expected = [
+        "rules/api.cedar:1:1: rule `api` names audience `https://api.exmaple`, which no audience \
+         file has",
+        "rules/api.cedar:1:1: rule `api` names issuer `gitub`, which no issuer file has",
+    ];
+    for rule in [rule.to_owned(), rule.replace("permit", "forbid")] {
+        let report = lint::check(&files(&[("rules/api.cedar", Some(&rule))]), &environment());
+        let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, expected, "{rule}");
+        assert!(report.bundle.is_none());
+    }
 }
 
 #[test]

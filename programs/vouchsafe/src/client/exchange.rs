@@ -161,7 +161,8 @@ fn refusal(status: u16, error: &OAuthError) -> Failure {
     }
 }
 
-fn hint(error: &str) -> Option<&'static str> {
+/// What to do about an OAuth error.
+pub fn hint(error: &str) -> Option<&'static str> {
     match error {
         "invalid_request" => Some(
             "is the subject token fresh, not used before, and made for this broker's URL as its audience?",

@@ -9,12 +9,12 @@ mod tests;
 use super::Failure;
 use std::path::Path;
 use std::process::ExitCode;
-use vouchsafe_policy::{BundleFiles, Environment, folder};
+use vouchsafe_policy::{BundleFiles, Environment, InvalidBundle, folder};
 
 /// Check and explain trust bundles.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  vouchsafe policy check policies --manifest spin.toml\n  vouchsafe policy explain policies --claims job.json --audience https://deploy.example"
+    after_help = "Examples:\n  vouchsafe policy check policies --manifest spin.toml\n  vouchsafe policy explain policies --claims job.json --audience https://deploy.example"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -58,12 +58,13 @@ impl EnvironmentArgs {
     }
 }
 
-fn read_folder(dir: &Path) -> Result<BundleFiles, Failure> {
+/// The files in `dir`, or what is wrong with them.
+fn read_folder(dir: &Path) -> Result<Result<BundleFiles, InvalidBundle>, Failure> {
     if !dir.is_dir() {
         return Err(
             Failure::usage(format!("`{}` is not a folder", dir.display()))
                 .hint("give the folder that holds `bundle.toml`"),
         );
     }
-    folder::read(dir).map_err(|finding| Failure::refused(finding.to_string()))
+    Ok(folder::read(dir))
 }

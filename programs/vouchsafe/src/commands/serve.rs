@@ -18,7 +18,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// proxy with TLS in front of it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit code: 0 stopped by a signal, 1 not ready or the address is taken, 2 something in the command line or a file is wrong."
+    after_help = "Examples:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit codes: 0 stopped by a signal, 1 not ready or the address is taken, 2 something in the command line or a file is wrong."
 )]
 pub struct Args {
     /// The application manifest

@@ -41,10 +41,13 @@ use outbound::Network;
 use sqlite::Databases;
 use state::{Grants, GuestState};
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,6 +59,9 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 const POLICIES: &str = "/policies";
 /// Asked once before the first connection is accepted.
 const READY: &str = "/readyz";
+
+/// How long a start may take without a word.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Everything that `serve` was told.
 pub struct Options {
@@ -80,6 +86,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         .map_err(|error| Failure::refused(error.to_string()))?;
     if let Some(metrics) = options.metrics_listen {
         let listener = bind(metrics, "--metrics-listen").await?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::refused(error.to_string()))?;
+        eprintln!("serve: metrics at http://{address}/metrics");
         tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
     }
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
@@ -117,7 +127,8 @@ fn load(options: &Options) -> Result<App, Failure> {
         Failure::usage(format!("the application does not load: {error:#}"))
     };
     let linker = link(&engine, &manifest, &composite.imports)?;
-    let component = Component::from_binary(&engine, &composite.bytes).map_err(failed)?;
+    let component = progress(|| Component::from_binary(&engine, &composite.bytes));
+    let component = component.map_err(failed)?;
     let pre = linker
         .instantiate_pre(&component)
         .and_then(ServicePre::new)
@@ -131,6 +142,25 @@ fn load(options: &Options) -> Result<App, Failure> {
         lifetime: options.lifetime,
         metrics,
     }))
+}
+
+/// Tells a person at a terminal why the first start takes a while; one with compiled code in the
+/// cache is over before that.
+fn progress<T>(compile: impl FnOnce() -> T) -> T {
+    if !std::io::stderr().is_terminal() {
+        return compile();
+    }
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if wait.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("serve: compiling the components, which later starts need not");
+            }
+        });
+        let compiled = compile();
+        drop(done);
+        compiled
+    })
 }
 
 fn read_manifest(path: &Path) -> Result<Manifest, Failure> {

@@ -42,6 +42,7 @@ impl Databases {
     /// Opens every database, making files where they are missing.
     pub fn open(paths: &BTreeMap<String, PathBuf>) -> rusqlite::Result<Self> {
         let open = |(label, path): (&String, &PathBuf)| {
+            make_private(path);
             Ok((label.clone(), Arc::new(Database::open(path)?)))
         };
         Ok(Self(
@@ -57,6 +58,14 @@ impl Databases {
             .map(Handle)
             .ok_or(Error::AccessDenied)
     }
+}
+
+/// Makes a missing database file with mode 0600, which SQLite gives to its journals too. A file that
+/// is there keeps the mode that its owner chose; what can't be made fails when it is opened.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    drop(options.write(true).create_new(true).mode(0o600).open(path));
 }
 
 impl Database {
@@ -261,6 +270,32 @@ mod tests {
         run(&database, "PRAGMA max_page_count = 4", vec![]).await;
         let answer = run(&database, "INSERT INTO t VALUES (zeroblob(100000))", vec![]).await;
         assert!(matches!(answer.late, Some(Error::DatabaseFull)));
+    }
+
+    #[tokio::test]
+    async fn a_new_database_and_its_journals_are_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = std::env::temp_dir().join(format!("vouchsafe-modes-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("made");
+        let mode = |name: &str| {
+            let file = std::fs::metadata(folder.join(name)).expect(name);
+            file.permissions().mode() & 0o777
+        };
+        std::fs::write(folder.join("old.db"), "").expect("written");
+        let shared = std::fs::Permissions::from_mode(0o640);
+        std::fs::set_permissions(folder.join("old.db"), shared).expect("set");
+        let paths = ["new", "old"].map(|name| (name.to_owned(), folder.join(format!("{name}.db"))));
+        let databases = Databases::open(&paths.into()).expect("opens");
+        for (name, expected) in [("new", 0o600), ("old", 0o640)] {
+            let database = databases.get(name).expect("granted").0;
+            run(&database, "PRAGMA journal_mode = WAL", vec![]).await;
+            run(&database, "CREATE TABLE t (k TEXT)", vec![]).await;
+            for file in ["db", "db-wal", "db-shm"] {
+                let file = format!("{name}.{file}");
+                assert_eq!(mode(&file), expected, "{file}");
+            }
+        }
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 
     #[test]

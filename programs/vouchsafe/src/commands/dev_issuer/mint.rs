@@ -11,6 +11,8 @@ use std::process::ExitCode;
 /// Get a token from a running dev issuer.
 #[derive(clap::Args)]
 #[command(after_help = "\
+Exit codes: 0 minted, 1 refused, 2 wrong use, 3 no dev issuer can be reached.
+
 Examples:
   vouchsafe dev-issuer mint --audience http://127.0.0.1:3000
   vouchsafe dev-issuer mint --audience http://127.0.0.1:3000 --claim ref=refs/heads/topic --expires-in 60")]

@@ -61,7 +61,9 @@ Routes:
                             free), claims (JSON only; null removes one). Any other form field is a claim.
   POST /rotate              a new key; the old one stays published until the next rotation,
                             or is withdrawn at once with ?remove=true
-  GET  /token?audience=A    as GitHub's ACTIONS_ID_TOKEN_REQUEST_URL answers";
+  GET  /token?audience=A    as GitHub's ACTIONS_ID_TOKEN_REQUEST_URL answers
+
+Exit codes: 0 stopped by a signal, 1 the address is taken, 2 wrong use.";
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {

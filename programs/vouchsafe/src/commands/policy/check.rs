@@ -13,18 +13,22 @@ use vouchsafe_policy::{Bundle, Finding, Position, lint};
 /// Errors keep a bundle from being used; warnings are what is hardly meant.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 no error (there may be warnings), 1 errors, 2 wrong use.
+Exit codes: 0 no error (there may be warnings), 1 errors, or warnings with --deny-warnings,
+2 wrong use.
 
 Examples:
   vouchsafe policy check policies
   vouchsafe policy check policies --manifest spin.toml --issuer https://broker.example
-  vouchsafe policy check policies --format json")]
+  vouchsafe policy check policies --deny-warnings --format json")]
 pub struct Args {
     /// The folder that holds `bundle.toml`.
     dir: PathBuf,
     /// Compare the issuers' hosts with `allowed_outbound_hosts` of this manifest.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// Fail on warnings too.
+    #[arg(long)]
+    deny_warnings: bool,
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// How to print what is found.
@@ -73,16 +77,21 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!passed)))
 }
 
-/// What to print, and whether there is no error.
+/// What to print, and whether nothing fails the bundle.
 pub(super) fn check(args: &Args) -> Result<(String, bool), Failure> {
-    let files = read_folder(&args.dir)?;
-    let report = lint::check(&files, &args.environment.environment());
+    let report = match read_folder(&args.dir)? {
+        Ok(files) => lint::check(&files, &args.environment.environment()),
+        Err(invalid) => lint::Report {
+            errors: invalid.findings,
+            ..lint::Report::default()
+        },
+    };
     let mut lines = Lines {
         errors: report.errors.iter().map(Line::from).collect(),
         warnings: report.warnings.iter().map(Line::from).collect(),
     };
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
-        let more = hosts::compare(manifest, bundle)?;
+        let more = hosts::compare(manifest, bundle, args.environment.development)?;
         lines.errors.extend(more.errors);
         lines.warnings.extend(more.warnings);
     }
@@ -90,7 +99,8 @@ pub(super) fn check(args: &Args) -> Result<(String, bool), Failure> {
         Format::Json => format!("{}\n", as_json(&lines, report.bundle.as_ref())),
         Format::Text => as_text(&lines, report.bundle.as_ref()),
     };
-    Ok((text, lines.errors.is_empty()))
+    let warned = args.deny_warnings && !lines.warnings.is_empty();
+    Ok((text, lines.errors.is_empty() && !warned))
 }
 
 fn as_text(lines: &Lines, bundle: Option<&Bundle>) -> String {

@@ -19,7 +19,8 @@ use vouchsafe_policy::{
 /// Verifies nothing: the token's signature, issuer and times are the broker's to check.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 permitted, 1 denied, or the bundle does not load, 2 wrong use.
+Exit codes: 0 a token would be issued, 1 it would be refused, by the rules or before they are
+asked, or the bundle does not load, 2 wrong use.
 
 Examples:
   vouchsafe policy explain policies --claims claims.json --audience https://deploy.example --scope deploy:write
@@ -61,20 +62,22 @@ struct SubjectArgs {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let (text, effect) = explain(args)?;
+    let (text, issued) = explain(args)?;
     print!("{text}");
-    Ok(ExitCode::from(u8::from(effect == Effect::Deny)))
+    Ok(ExitCode::from(u8::from(!issued)))
 }
 
-/// What to print, and what would be decided.
-pub(super) fn explain(args: &Args) -> Result<(String, Effect), Failure> {
-    let files = read_folder(&args.dir)?;
-    let bundle = Bundle::load(&files, &args.environment.environment()).map_err(|invalid| {
-        Failure::refused(format!("the bundle does not load\n{invalid}")).hint(format!(
-            "run `vouchsafe policy check {}`",
-            args.dir.display()
-        ))
-    })?;
+/// What to print, and whether a token would be issued.
+pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
+    let environment = args.environment.environment();
+    let bundle = read_folder(&args.dir)?
+        .and_then(|files| Bundle::load(&files, &environment))
+        .map_err(|invalid| {
+            Failure::refused(format!("the bundle does not load\n{invalid}")).hint(format!(
+                "run `vouchsafe policy check {}`",
+                args.dir.display()
+            ))
+        })?;
     let claims = args.subject.claims()?;
     let issuer = issuer(args, &bundle, &claims)?;
     let audience = audience(args, &bundle)?;
@@ -98,11 +101,13 @@ pub(super) fn explain(args: &Args) -> Result<(String, Effect), Failure> {
     if args.subject.token.is_some() {
         text.push_str("note: the token was decoded only; its signature was not verified\n");
     }
-    for note in notes(&claims, issuer, audience, &request, now) {
-        text.push_str(&format!("note: {note}\n"));
+    let refusals = refusals(&claims, issuer, audience, &request, now);
+    for refusal in &refusals {
+        text.push_str(&format!("note: {refusal}\n"));
     }
     text.push_str(&as_text(&explanation, &principal, &request, now));
-    Ok((text, explanation.decision.effect))
+    let issued = refusals.is_empty() && explanation.decision.effect == Effect::Permit;
+    Ok((text, issued))
 }
 
 impl SubjectArgs {
@@ -200,7 +205,7 @@ fn moment(at: Option<&str>) -> Result<u64, Failure> {
 }
 
 /// What the broker would refuse before it asks the rules.
-fn notes(
+fn refusals(
     claims: &Map<String, Value>,
     issuer: &Issuer,
     audience: &Audience,
@@ -242,6 +247,9 @@ fn notes(
         notes.push(format!(
             "the broker would refuse {asked} s: the audience's ceiling is {max} s"
         ));
+    }
+    if asked == 0 {
+        notes.push("the broker would refuse 0 s: a token lives at least 1 s".to_owned());
     }
     notes
 }

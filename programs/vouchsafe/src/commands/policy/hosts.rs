@@ -13,12 +13,15 @@ struct Origin {
     scheme: String,
     host: String,
     port: u16,
+    development: bool,
 }
 
 /// Compares `allowed_outbound_hosts` of the manifest in `path` with what `bundle` needs.
 ///
-/// A discovery document may name a JWKS URL on yet another host, which no file here tells.
-pub fn compare(path: &Path, bundle: &Bundle) -> Result<Lines, Failure> {
+/// A discovery document may name a JWKS URL on yet another host, which no file here tells. Hosts of
+/// issuers that are for development only may be missing where neither `development` nor the
+/// manifest's default of that variable turns development on.
+pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Lines, Failure> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
@@ -29,6 +32,9 @@ pub fn compare(path: &Path, bundle: &Bundle) -> Result<Lines, Failure> {
         position: None,
         message,
     };
+    let default = manifest.variables().get("development");
+    let development =
+        development || default.is_some_and(|it| it.default.as_deref() == Some("true"));
     let needed: Vec<Origin> = bundle
         .issuers_of_all_environments()
         .filter_map(origin)
@@ -51,13 +57,14 @@ pub fn compare(path: &Path, bundle: &Bundle) -> Result<Lines, Failure> {
     let allows = |pattern: &HostPattern, origin: &Origin| {
         pattern.allows(&origin.scheme, &origin.host, origin.port)
     };
-    for origin in &needed {
+    for origin in needed.iter().filter(|it| development || !it.development) {
         if !patterns.iter().any(|(_, pattern)| allows(pattern, origin)) {
             let Origin {
                 issuer,
                 scheme,
                 host,
                 port,
+                ..
             } = origin;
             lines.errors.push(line(format!(
                 "issuer `{issuer}` needs `{scheme}://{host}:{port}` in `allowed_outbound_hosts`"
@@ -91,5 +98,6 @@ fn origin(issuer: &Issuer) -> Option<Origin> {
         scheme,
         host: uri.host()?.to_owned(),
         port,
+        development: issuer.development,
     })
 }

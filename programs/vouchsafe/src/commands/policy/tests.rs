@@ -5,7 +5,6 @@ use crate::commands::Failure;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vouchsafe_policy::Effect;
 
 #[derive(Parser)]
 struct CheckCommand {
@@ -62,7 +61,7 @@ fn run_check(args: &[&str]) -> Result<(String, bool), Failure> {
     check::check(&command.args)
 }
 
-fn run_explain(claims: &str, args: &[&str]) -> Result<(String, Effect), Failure> {
+fn run_explain(claims: &str, args: &[&str]) -> Result<(String, bool), Failure> {
     let digest: u64 = claims
         .bytes()
         .chain(args.concat().bytes())
@@ -165,7 +164,7 @@ fn refuses_what_is_no_folder() {
 
 #[test]
 fn explains_a_permit_by_its_rule() {
-    let (text, effect) = run_explain(
+    let (text, issued) = run_explain(
         CLAIMS,
         &[
             "--audience",
@@ -176,7 +175,7 @@ fn explains_a_permit_by_its_rule() {
         ],
     )
     .expect("it runs");
-    assert_eq!(effect, Effect::Permit);
+    assert!(issued);
     assert_eq!(
         text,
         "principal: GitHub::Workflow::\"repo:octo-org/octo-repo:ref:refs/heads/main\" in Issuer::\"dev\"
@@ -209,7 +208,7 @@ fn explains_a_denial_by_the_condition_that_fails() {
         "refs/heads/topic\", \"repository\"",
     );
     assert_ne!(claims, CLAIMS);
-    let (text, effect) = run_explain(
+    let (text, issued) = run_explain(
         &claims,
         &[
             "--audience",
@@ -220,7 +219,7 @@ fn explains_a_denial_by_the_condition_that_fails() {
         ],
     )
     .expect("it runs");
-    assert_eq!(effect, Effect::Deny);
+    assert!(!issued);
     assert!(
         text.contains("\ndecision: deny: no rule permits\n"),
         "{text}"
@@ -232,12 +231,12 @@ fn explains_a_denial_by_the_condition_that_fails() {
 #[test]
 fn explains_a_denial_by_the_rule_that_forbids() {
     let claims = CLAIMS.replace("\"push\"", "\"pull_request_target\"");
-    let (text, effect) = run_explain(
+    let (text, issued) = run_explain(
         &claims,
         &["--audience", "https://api.example", "--development"],
     )
     .expect("it runs");
-    assert_eq!(effect, Effect::Deny);
+    assert!(!issued);
     assert!(
         text.contains("\ndecision: deny: forbidden by `no-pull-request-target`\n"),
         "{text}"
@@ -347,4 +346,83 @@ fn decodes_a_token_and_says_that_nothing_vouches_for_it() {
         assert_eq!(said(explain_token(token)), expected, "{token}");
     }
     fs::remove_file(&file).expect("it can be removed");
+}
+
+#[test]
+fn what_the_broker_would_refuse_is_not_issued_although_a_rule_permits_it() {
+    for (arguments, issued) in [
+        (&["--scope", "read"][..], true),
+        (&["--scope", "read", "--requested-expires-in", "900"], true),
+        (&["--scope", "read", "--requested-expires-in", "901"], false),
+        (&["--scope", "read", "--requested-expires-in", "1"], true),
+        (&["--scope", "read", "--requested-expires-in", "0"], false),
+    ] {
+        let arguments = [
+            &["--audience", "https://api.example", "--development"],
+            arguments,
+        ]
+        .concat();
+        let (text, found) = run_explain(CLAIMS, &arguments).expect("it runs");
+        assert!(text.contains("\ndecision: permit"), "{text}");
+        assert_eq!(found, issued, "{arguments:?}\n{text}");
+    }
+}
+
+#[test]
+fn what_no_bundle_can_have_is_reported_in_both_formats() {
+    let dir = scratch("folder");
+    fs::write(dir.join(".DS_Store"), "").expect("it writes");
+    std::os::unix::fs::symlink("bundle.toml", dir.join("link.toml")).expect("it links");
+    let shown = dir.display().to_string();
+    let (text, passed) = run_check(&[&shown]).expect("it runs");
+    assert_eq!(
+        text,
+        "error: .DS_Store: hidden files are not allowed in a bundle\n\
+         error: link.toml: symbolic links are not allowed in a bundle\n2 errors, 0 warnings\n"
+    );
+    assert!(!passed);
+    let (text, passed) = run_check(&[&shown, "--format", "json"]).expect("it runs");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(json["errors"][1]["file"], "link.toml");
+    assert!(!passed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn warnings_fail_a_bundle_only_where_they_are_denied() {
+    let dir = scratch("warnings");
+    fs::remove_dir_all(dir.join("tests/no-pull-request-target")).expect("it can be removed");
+    let shown = dir.display().to_string();
+    let (text, passed) = run_check(&[&shown]).expect("it runs");
+    assert!(text.ends_with("0 errors, 1 warning\n"), "{text}");
+    assert!(passed);
+    let (denied, passed) = run_check(&[&shown, "--deny-warnings"]).expect("it runs");
+    assert_eq!(denied, text);
+    assert!(!passed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn the_dev_issuers_host_is_needed_in_development_only() {
+    let dir = scratch("dev-host");
+    let manifest = dir.with_extension("toml");
+    let text = fs::read_to_string(root().join("spin.toml")).expect("it reads");
+    let without = text.replace("\"http://127.0.0.1:7000\", ", "");
+    let without = without.replace(", \"http://127.0.0.1:7000\"", "");
+    assert_ne!(text, without);
+    fs::write(&manifest, without).expect("it writes");
+    let (shown, manifest_shown) = (dir.display().to_string(), manifest.display().to_string());
+    let arguments = [shown.as_str(), "--manifest", &manifest_shown];
+    let (text, passed) = run_check(&arguments).expect("it runs");
+    assert!(passed, "{text}");
+    let (text, passed) =
+        run_check(&[&arguments[..], &["--development"]].concat()).expect("it runs");
+    let expected = format!(
+        "error: {manifest_shown}: issuer `dev` needs `http://127.0.0.1:7000` in \
+         `allowed_outbound_hosts`\n"
+    );
+    assert!(text.starts_with(&expected), "{text}");
+    assert!(!passed);
+    fs::remove_file(manifest).expect("it can be removed");
+    fs::remove_dir_all(dir).expect("it can be removed");
 }

@@ -1,8 +1,9 @@
 //! The exchanges that a probe tries, and what must come of each.
 
 use super::verify::verify;
+use crate::client::broker::shown;
 use crate::client::dev_issuer::{MintOptions, mint};
-use crate::client::exchange::{ExchangeRequest, Outcome, exchange};
+use crate::client::exchange::{ExchangeRequest, Outcome, exchange, hint};
 use crate::client::jwt::with_spoilt_signature;
 use crate::client::{Broker, Http};
 use crate::commands::Failure;
@@ -11,6 +12,8 @@ use serde_json::Map;
 
 /// Further in the past than any leeway (60 s at most).
 const EXPIRED_SECONDS: i64 = -3600;
+const WRONGLY_ISSUED: &str =
+    "this must never be allowed: stop the broker, and look at its issuers and rules";
 /// An audience that no broker offers (RFC 2606 §2).
 const UNKNOWN_AUDIENCE: &str = "https://vouchsafe-probe.invalid";
 
@@ -21,6 +24,11 @@ pub struct Check {
     pub expected: &'static str,
     pub verdict: Verdict,
     pub detail: String,
+    /// Under which the broker's log and audit trail tell more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,6 +119,8 @@ impl Probe<'_> {
                 expected,
                 verdict: Verdict::NotRun,
                 detail,
+                decision_id: None,
+                hint: None,
             });
         };
         let outcome = self.exchange(&token(issuer)?, self.audience)?;
@@ -118,9 +128,10 @@ impl Probe<'_> {
     }
 
     fn issues(&self) -> Result<Check, Failure> {
-        let checked = match self.exchange(self.subject_token, self.audience)? {
-            Outcome::Issued(issued) => verify(self.http, self.broker, &issued, self.audience)?,
-            refusal @ Outcome::Refused { .. } => Err(describe(&refusal)),
+        let outcome = self.exchange(self.subject_token, self.audience)?;
+        let checked = match &outcome {
+            Outcome::Issued(issued) => verify(self.http, self.broker, issued, self.audience)?,
+            Outcome::Refused { .. } => Err(describe(&outcome)),
         };
         let (verdict, detail) = match checked {
             Ok(detail) => (Verdict::Passed, detail),
@@ -131,6 +142,11 @@ impl Probe<'_> {
             expected: "a token that verifies",
             verdict,
             detail,
+            decision_id: decision_id(&outcome),
+            hint: match &outcome {
+                Outcome::Refused { error, .. } => hint(&error.error),
+                Outcome::Issued(_) => None,
+            },
         })
     }
 
@@ -161,11 +177,19 @@ fn refused(name: &'static str, expected: &'static str, outcome: &Outcome) -> Che
         expected,
         verdict,
         detail: describe(outcome),
+        decision_id: decision_id(outcome),
+        hint: matches!(outcome, Outcome::Issued(_)).then_some(WRONGLY_ISSUED),
+    }
+}
+
+fn decision_id(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Issued(_) => None,
+        Outcome::Refused { error, .. } => error.decision_id.as_deref().map(shown),
     }
 }
 
 fn describe(outcome: &Outcome) -> String {
-    use crate::client::broker::shown;
     match outcome {
         Outcome::Issued(_) => "a token was issued".to_owned(),
         Outcome::Refused { status, error } => {
@@ -215,5 +239,26 @@ mod tests {
                 "{outcome:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_tells_where_to_look_and_a_token_that_should_not_be_says_so() {
+        let mut refusal = refusal(400, "invalid_request");
+        if let Outcome::Refused { error, .. } = &mut refusal {
+            error.decision_id = Some("d1".to_owned());
+        }
+        let check = refused("x", "invalid_target", &refusal);
+        assert_eq!(check.decision_id.as_deref(), Some("d1"));
+        assert_eq!(check.hint, None);
+        let issued = Outcome::Issued(Issued {
+            access_token: "secret".to_owned(),
+            issued_token_type: "t".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: None,
+            scope: None,
+        });
+        let check = refused("x", "invalid_target", &issued);
+        assert_eq!(check.detail, "a token was issued");
+        assert_eq!(check.hint, Some(WRONGLY_ISSUED));
     }
 }

@@ -29,6 +29,20 @@ pub fn print(broker: &str, audience: &str, checks: &[Check], format: Format) {
                     check.detail
                 );
             }
+            for check in checks
+                .iter()
+                .filter(|check| check.verdict == Verdict::Failed)
+            {
+                if let Some(id) = &check.decision_id {
+                    println!(
+                        "{}: the broker's log tells why under decision {id}",
+                        check.name
+                    );
+                }
+                if let Some(hint) = check.hint {
+                    println!("{}: hint: {hint}", check.name);
+                }
+            }
         }
     }
 }
