@@ -58,7 +58,7 @@ impl IssuerFile {
 }
 
 /// Writes a bundle to `folder`. Principals of the issuer `main` whose `repository_id` is 123456 may
-/// have a token for every audience; nobody else may have anything.
+/// have a token for every audience; nobody else may have anything, and nobody at all without it.
 pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
     let put = |path: String, text: String| {
         let path = folder.join(path);
@@ -84,10 +84,13 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
             format!("id = \"{id}\"\n{more}"),
         );
     }
-    put(
-        "rules/main.cedar".into(),
-        AUDIENCES.map(|(name, id, _)| rule(name, id)).concat(),
-    );
+    // A rule that names an issuer which no file has would keep the bundle from loading.
+    if issuers.iter().any(|issuer| issuer.name == "main") {
+        put(
+            "rules/main.cedar".into(),
+            AUDIENCES.map(|(name, id, _)| rule(name, id)).concat(),
+        );
+    }
 }
 
 fn rule(name: &str, audience: &str) -> String {

@@ -4,8 +4,14 @@ use crate::support::*;
 use vouchsafe_policy::explain::{ClaimsError, Condition, Kind, RuleExplanation, Verdict};
 use vouchsafe_policy::{AttributeValue, Bundle, Effect, Principal};
 
+const GHES: &str = "issuer = \"https://ghes.example\"\nprovider = \"github\"\n";
+
 fn explain(rules: &str) -> (Effect, Vec<RuleExplanation>) {
-    let explanation = with_rules(rules)
+    explain_in(&with_rules(rules))
+}
+
+fn explain_in(bundle: &Bundle) -> (Effect, Vec<RuleExplanation>) {
+    let explanation = bundle
         .explain(&principal(), &request(), NOW)
         .unwrap_or_else(|error| panic!("{error}"));
     (explanation.decision.effect, explanation.rules)
@@ -123,7 +129,13 @@ fn says_which_part_of_a_scope_is_of_another_request() {
          @id(\"other-issuer\") permit (principal is GitHub::Workflow in Issuer::\"ghes\", action, resource) when {{ context.scopes.isEmpty() }};
          @id(\"other-audience\") forbid (principal, action, resource == Audience::\"https://b.example\");"
     );
-    let (effect, rules) = explain(&rules);
+    let bundle = load(&[
+        ("issuers/ghes.toml", Some(GHES)),
+        ("audiences/b.toml", Some("id = \"https://b.example\"\n")),
+        ("rules/api.cedar", Some(&rules)),
+    ])
+    .unwrap_or_else(|invalid| panic!("{invalid}"));
+    let (effect, rules) = explain_in(&bundle);
     assert_eq!(effect, Effect::Permit);
     let mismatches: Vec<(&str, &[&str])> = rules
         .iter()
