@@ -17,6 +17,7 @@ mod issuers;
 mod keys_age;
 mod ledger;
 mod malformed_http;
+mod providers;
 mod race;
 mod requests;
 mod states;

@@ -45,6 +45,7 @@ pub struct IssuerFile {
     pub name: String,
     pub url: String,
     pub more: &'static str,
+    pub provider: &'static str,
 }
 
 impl IssuerFile {
@@ -53,7 +54,13 @@ impl IssuerFile {
             name: name.to_owned(),
             url: url.into(),
             more,
+            provider: "github",
         }
+    }
+
+    #[must_use]
+    pub fn of(self, provider: &'static str) -> Self {
+        Self { provider, ..self }
     }
 }
 
@@ -72,9 +79,15 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
     let schema = std::fs::read_to_string(repository.join("policies/schema.cedarschema"))
         .expect("the schema");
     put("schema.cedarschema".into(), schema);
-    for IssuerFile { name, url, more } in issuers {
+    for IssuerFile {
+        name,
+        url,
+        more,
+        provider,
+    } in issuers
+    {
         let text = format!(
-            "issuer = \"{url}\"\nprovider = \"github\"\ndevelopment = true\nreplay = \"allow\"\n{more}"
+            "issuer = \"{url}\"\nprovider = \"{provider}\"\ndevelopment = true\nreplay = \"allow\"\n{more}"
         );
         put(format!("issuers/{name}.toml"), text);
     }
@@ -82,6 +95,12 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
         put(
             format!("audiences/{name}.toml"),
             format!("id = \"{id}\"\n{more}"),
+        );
+    }
+    for issuer in issuers.iter().filter(|issuer| issuer.provider == "gitlab") {
+        put(
+            format!("rules/{}.cedar", issuer.name),
+            gitlab_rule(&issuer.name),
         );
     }
     // A rule that names an issuer which no file has would keep the bundle from loading.
@@ -98,5 +117,15 @@ fn rule(name: &str, audience: &str) -> String {
         "@id(\"main-{name}\")\npermit (\n  principal is GitHub::Workflow in Issuer::\"main\",\n  \
          action == Action::\"issue\",\n  resource == Audience::\"{audience}\"\n)\n\
          when {{ principal.repository_id == \"123456\" && [\"read\", \"write\"].containsAll(context.scopes) }};\n\n"
+    )
+}
+
+/// Jobs of project 20 on a protected ref may read from [`API`].
+fn gitlab_rule(issuer: &str) -> String {
+    format!(
+        "@id(\"{issuer}-api\")\npermit (\n  principal is GitLab::Job in Issuer::\"{issuer}\",\n  \
+         action == Action::\"issue\",\n  resource == Audience::\"{API}\"\n)\n\
+         when {{ principal.project_id == \"20\" && principal has ref_protected && \
+         principal.ref_protected == \"true\" && [\"read\"].containsAll(context.scopes) }};\n"
     )
 }

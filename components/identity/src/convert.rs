@@ -52,6 +52,7 @@ impl From<wit::DeclaredClaim> for domain::DeclaredClaim {
             name: Cow::Owned(claim.name),
             claim_type,
             required: claim.required,
+            nullable: false,
         }
     }
 }

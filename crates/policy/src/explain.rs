@@ -120,7 +120,10 @@ impl Bundle {
         let id = text_claim(claims, "sub")?;
         let mut attributes = Vec::new();
         for (name, attribute) in self.attributes_of(&entity_type).into_iter().flatten() {
-            match (claims.get(name), attribute.claim_type) {
+            let value = claims
+                .get(name)
+                .filter(|value| !value.is_null() || !issuer.provider.null_is_absent(name));
+            match (value, attribute.claim_type) {
                 (Some(value), Some(claim_type)) => {
                     let value = typed(name, value, claim_type)?;
                     attributes.push(Attribute {

@@ -15,16 +15,18 @@ pub struct Environment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
     Github,
+    Gitlab,
     Oidc,
 }
 
 impl Provider {
     /// All names, for messages.
-    pub const NAMES: &str = "`github` and `oidc`";
+    pub const NAMES: &str = "`github`, `gitlab` and `oidc`";
 
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "github" => Some(Self::Github),
+            "gitlab" => Some(Self::Gitlab),
             "oidc" => Some(Self::Oidc),
             _ => None,
         }
@@ -33,6 +35,7 @@ impl Provider {
     pub fn name(self) -> &'static str {
         match self {
             Self::Github => "github",
+            Self::Gitlab => "gitlab",
             Self::Oidc => "oidc",
         }
     }
@@ -41,17 +44,27 @@ impl Provider {
     pub(crate) fn max_token_age_seconds(self) -> u64 {
         match self {
             Self::Github => 600,
-            Self::Oidc => 3600,
+            Self::Gitlab | Self::Oidc => 3600,
         }
     }
 
     /// A GitHub job can fetch a new identity token at any time, so single use costs it nothing.
-    /// Elsewhere one token often serves many exchanges (a mounted Kubernetes token, for one).
+    /// Elsewhere one token often serves many exchanges: a GitLab job has each of its tokens from its
+    /// start to its end, a pod its mounted token.
     pub(crate) fn replay(self) -> ReplayMode {
         match self {
             Self::Github => ReplayMode::SingleUse,
-            Self::Oidc => ReplayMode::Allow,
+            Self::Gitlab | Self::Oidc => ReplayMode::Allow,
         }
+    }
+
+    /// Whether `null` as the value of `claim` counts as absent, as identity has it.
+    pub(crate) fn null_is_absent(self, claim: &str) -> bool {
+        self == Self::Gitlab
+            && matches!(
+                claim,
+                "ci_config_ref_uri" | "ci_config_sha" | "runner_environment" | "runner_id"
+            )
     }
 }
 
@@ -121,6 +134,7 @@ impl Issuer {
     pub fn entity_type(&self) -> String {
         match self.provider {
             Provider::Github => "GitHub::Workflow".to_owned(),
+            Provider::Gitlab => "GitLab::Job".to_owned(),
             Provider::Oidc => format!("Oidc::{}", pascal_case(&self.name)),
         }
     }

@@ -23,7 +23,8 @@ pub enum AttributeValue {
     TextSet(Vec<String>),
 }
 
-/// The attribute of `claim`, or none where an optional claim is absent. `null` is not absent.
+/// The attribute of `claim`, or none where an optional claim is absent. `null` is absent only
+/// where the provider uses it so.
 pub(super) fn read(
     claim: &DeclaredClaim,
     claims: &JsonObject,
@@ -32,6 +33,7 @@ pub(super) fn read(
     match claims.get(&claim.name) {
         None if claim.required => Err(TokenError::ClaimMissing(name())),
         None => Ok(None),
+        Some(Json::Null) if claim.nullable => Ok(None),
         Some(value) => {
             let value =
                 typed(claim.claim_type, value).ok_or_else(|| TokenError::ClaimInvalid(name()))?;

@@ -23,6 +23,8 @@ pub struct DeclaredClaim {
     /// A token without a required claim is refused; an optional one that is absent is an absent
     /// attribute (`name?: Type` in a Cedar schema).
     pub required: bool,
+    /// Whether `null` counts as absent: a habit of some providers, and refused elsewhere.
+    pub nullable: bool,
 }
 
 impl DeclaredClaim {
@@ -33,6 +35,7 @@ impl DeclaredClaim {
             name: Cow::Borrowed(name),
             claim_type,
             required: true,
+            nullable: false,
         }
     }
 
@@ -43,6 +46,18 @@ impl DeclaredClaim {
             name: Cow::Borrowed(name),
             claim_type,
             required: false,
+            nullable: false,
+        }
+    }
+
+    /// A claim that some tokens of the provider carry, and some as `null`.
+    #[must_use]
+    pub const fn nullable(name: &'static str, claim_type: ClaimType) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            claim_type,
+            required: false,
+            nullable: true,
         }
     }
 }

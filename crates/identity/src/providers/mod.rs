@@ -1,7 +1,7 @@
 //! What each kind of issuer says about a workload: one folder per provider, made to be copied.
 //!
 //! A provider is a table of claims with their types, a Cedar entity type and the token types it
-//! uses. The entity id is `sub` for both: unique within an issuer, and never parsed. Absent, empty
+//! uses. The entity id is `sub` for all: unique within an issuer, and never parsed. Absent, empty
 //! and wrongly typed are different things: an absent optional claim is an absent attribute, an empty
 //! optional one an empty attribute; a required claim that is absent or empty, or any claim of another
 //! type, refuses the token.
@@ -9,6 +9,7 @@
 mod attribute;
 mod claim;
 pub mod github;
+pub mod gitlab;
 pub mod oidc;
 
 use vouchsafe_jose::JsonObject;
@@ -27,6 +28,7 @@ const PLAIN_TYPES: [&str; 2] = ["JOSE", "JWT"];
 #[derive(Debug)]
 pub(crate) enum Provider {
     Github,
+    Gitlab,
     Oidc(Vec<DeclaredClaim>),
 }
 
@@ -35,6 +37,7 @@ impl Provider {
     pub(crate) fn named(name: &str, declared: &[DeclaredClaim]) -> Option<Self> {
         match name {
             github::NAME if declared.is_empty() => Some(Self::Github),
+            gitlab::NAME if declared.is_empty() => Some(Self::Gitlab),
             oidc::NAME => Some(Self::Oidc(declared.to_vec())),
             _ => None,
         }
@@ -43,6 +46,7 @@ impl Provider {
     fn claims(&self) -> &[DeclaredClaim] {
         match self {
             Self::Github => github::CLAIMS,
+            Self::Gitlab => gitlab::CLAIMS,
             Self::Oidc(declared) => declared,
         }
     }
@@ -50,13 +54,14 @@ impl Provider {
     pub(crate) fn entity_type(&self, issuer_name: &str) -> String {
         match self {
             Self::Github => github::ENTITY_TYPE.to_owned(),
+            Self::Gitlab => gitlab::ENTITY_TYPE.to_owned(),
             Self::Oidc(_) => oidc::entity_type(issuer_name),
         }
     }
 
     pub(crate) fn accepts_type(&self, typ: Option<&str>) -> bool {
         match self {
-            Self::Github | Self::Oidc(_) => typ.is_none_or(|typ| {
+            Self::Github | Self::Gitlab | Self::Oidc(_) => typ.is_none_or(|typ| {
                 PLAIN_TYPES
                     .iter()
                     .any(|plain| plain.eq_ignore_ascii_case(typ))

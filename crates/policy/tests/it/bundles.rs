@@ -244,8 +244,10 @@ fn refuses_issuers_that_nobody_may_trust() {
     );
     check(
         path,
-        &of("https://two.example", "gitlab"),
-        &["issuers/other.toml:2:12: `gitlab` is not a provider; known are `github` and `oidc`"],
+        &of("https://two.example", "jenkins"),
+        &[
+            "issuers/other.toml:2:12: `jenkins` is not a provider; known are `github`, `gitlab` and `oidc`",
+        ],
     );
     check(
         "issuers/Other.toml",
@@ -861,4 +863,30 @@ fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
             false
         }
     }
+}
+
+#[test]
+fn fills_in_the_defaults_of_a_gitlab_issuer() {
+    let schema = SCHEMA
+        .replace(
+            "action issue",
+            "namespace GitLab { entity Job in [Issuer] = { project_id: String }; }\naction issue",
+        )
+        .replace("[GitHub::Workflow]", "[GitHub::Workflow, GitLab::Job]");
+    let content = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
+    let changes = [("issuers/gitlab.toml", Some(content))];
+    assert!(
+        load(&changes).is_err(),
+        "the schema has to have the type of every issuer's principals"
+    );
+    let bundle = load(&[changes[0], ("schema.cedarschema", Some(&schema))])
+        .unwrap_or_else(|invalid| panic!("{invalid}"));
+    let gitlab = bundle
+        .issuer("https://gitlab.example")
+        .expect("it is there");
+    assert_eq!(gitlab.entity_type(), "GitLab::Job");
+    assert_eq!(
+        (gitlab.provider, gitlab.max_token_age_seconds, gitlab.replay),
+        (Provider::Gitlab, 3600, ReplayMode::Allow)
+    );
 }

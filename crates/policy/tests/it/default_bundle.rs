@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use vouchsafe_identity::providers::{self, github};
+use vouchsafe_identity::providers::{self, DeclaredClaim, github, gitlab};
 use vouchsafe_policy::{Bundle, BundleFiles, ClaimType, Environment, ReplayMode, cases, folder};
 
 fn default_files() -> BundleFiles {
@@ -69,8 +69,17 @@ fn has_an_allow_and_a_deny_case_for_every_rule() {
 #[test]
 fn declares_exactly_the_claims_that_identity_gives() {
     let bundle = default_bundle(false);
+    for (entity_type, claims) in [
+        (github::ENTITY_TYPE, github::CLAIMS),
+        (gitlab::ENTITY_TYPE, gitlab::CLAIMS),
+    ] {
+        compare_claims(&bundle, entity_type, claims);
+    }
+}
+
+fn compare_claims(bundle: &Bundle, entity_type: &str, claims: &[DeclaredClaim]) {
     let of_schema: BTreeMap<String, (ClaimType, bool)> = bundle
-        .attributes_of(github::ENTITY_TYPE)
+        .attributes_of(entity_type)
         .expect("the schema has the type")
         .iter()
         .map(|(name, attribute)| {
@@ -80,7 +89,7 @@ fn declares_exactly_the_claims_that_identity_gives() {
             (name.clone(), (claim_type, attribute.required))
         })
         .collect();
-    let of_identity: BTreeMap<String, (ClaimType, bool)> = github::CLAIMS
+    let of_identity: BTreeMap<String, (ClaimType, bool)> = claims
         .iter()
         .map(|declared| {
             let claim_type = match declared.claim_type {

@@ -236,3 +236,43 @@ fn tells_missing_claims_from_wrongly_typed_ones() {
         assert_eq!(of_claims(&bundle, text), expected, "{text}");
     }
 }
+
+/// GitLab sends some claims as `null` where they do not apply; identity takes them for absent.
+#[test]
+fn takes_null_for_absent_where_the_identity_crate_does() {
+    use vouchsafe_identity::providers::gitlab;
+    let attributes: Vec<String> = gitlab::CLAIMS
+        .iter()
+        .map(|claim| {
+            let cedar = match claim.claim_type {
+                vouchsafe_identity::providers::ClaimType::Boolean => "Bool",
+                vouchsafe_identity::providers::ClaimType::Integer => "Long",
+                vouchsafe_identity::providers::ClaimType::Text => "String",
+                vouchsafe_identity::providers::ClaimType::TextSet => "Set<String>",
+            };
+            format!("{}?: {cedar}", claim.name)
+        })
+        .collect();
+    let types = format!(
+        "namespace GitLab {{ entity Job in [Issuer] = {{ {} }}; }}",
+        attributes.join(", ")
+    );
+    let schema = format!("{SCHEMA}{types}").replace(
+        "principal: [GitHub::Workflow]",
+        "principal: [GitHub::Workflow, GitLab::Job]",
+    );
+    let issuer = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
+    let bundle = load(&[
+        ("schema.cedarschema", Some(&schema)),
+        ("issuers/gitlab.toml", Some(issuer)),
+    ])
+    .unwrap_or_else(|invalid| panic!("{invalid}"));
+    let gitlab_issuer = bundle
+        .issuer("https://gitlab.example")
+        .expect("it is there");
+    for claim in gitlab::CLAIMS {
+        let claims = claims(&format!("{{\"sub\":\"a\",\"{}\":null}}", claim.name));
+        let found = bundle.principal_of_claims(gitlab_issuer, &claims);
+        assert_eq!(found.is_ok(), claim.nullable, "{}", claim.name);
+    }
+}
