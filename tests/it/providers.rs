@@ -8,6 +8,8 @@ use vouchsafe_tests::exchange::{Form, Want, bad, check, refused};
 use vouchsafe_tests::issuer::{Issuer, Script};
 use vouchsafe_tests::{jwt, now};
 
+type Change = fn(&mut Value);
+
 fn gitlab_claims(issuer: &str, audience: Value) -> Value {
     let now = now();
     json!({
@@ -30,13 +32,13 @@ fn exchanges_tokens_of_gitlab_jobs_and_tells_protected_refs_from_others() {
     files.retain(|file| file.name == "main");
     files.push(IssuerFile::new("gitlab", issuer.url("gitlab"), "").of("gitlab"));
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
-    let with = |change: fn(&mut Value)| {
+    let with = |change: Change| {
         let mut claims = gitlab_claims(&issuer.url("gitlab"), json!(BROKER));
         change(&mut claims);
         jwt::mint("RS256", &claims)
     };
     let denied = refused(400, "invalid_target", "policy.denied");
-    let cases: [(&str, fn(&mut Value), Want); 7] = [
+    let cases: [(&str, Change, Want); 7] = [
         ("a job on a protected branch", |_| {}, Want::Issued),
         (
             "again with the same token, as a job does",
