@@ -97,11 +97,10 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
             format!("id = \"{id}\"\n{more}"),
         );
     }
-    for issuer in issuers.iter().filter(|issuer| issuer.provider == "gitlab") {
-        put(
-            format!("rules/{}.cedar", issuer.name),
-            gitlab_rule(&issuer.name),
-        );
+    for IssuerFile { name, provider, .. } in issuers {
+        if let Some(rule) = provider_rule(name, provider) {
+            put(format!("rules/{name}.cedar"), rule);
+        }
     }
     // A rule that names an issuer which no file has would keep the bundle from loading.
     if issuers.iter().any(|issuer| issuer.name == "main") {
@@ -120,12 +119,24 @@ fn rule(name: &str, audience: &str) -> String {
     )
 }
 
-/// Jobs of project 20 on a protected ref may read from [`API`].
-fn gitlab_rule(issuer: &str) -> String {
-    format!(
-        "@id(\"{issuer}-api\")\npermit (\n  principal is GitLab::Job in Issuer::\"{issuer}\",\n  \
+/// One workload of each further provider may read from [`API`].
+fn provider_rule(issuer: &str, provider: &str) -> Option<String> {
+    let (entity_type, condition) = match provider {
+        "gitlab" => (
+            "GitLab::Job",
+            "principal.project_id == \"20\" && principal has ref_protected && \
+             principal.ref_protected == \"true\"",
+        ),
+        "kubernetes" => (
+            "Kubernetes::ServiceAccount",
+            "principal.namespace == \"build\" && principal.service_account_name == \"deployer\" && \
+             principal has pod_uid",
+        ),
+        _ => return None,
+    };
+    Some(format!(
+        "@id(\"{issuer}-api\")\npermit (\n  principal is {entity_type} in Issuer::\"{issuer}\",\n  \
          action == Action::\"issue\",\n  resource == Audience::\"{API}\"\n)\n\
-         when {{ principal.project_id == \"20\" && principal has ref_protected && \
-         principal.ref_protected == \"true\" && [\"read\"].containsAll(context.scopes) }};\n"
-    )
+         when {{ {condition} && [\"read\"].containsAll(context.scopes) }};\n"
+    ))
 }

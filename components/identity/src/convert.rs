@@ -50,6 +50,7 @@ impl From<wit::DeclaredClaim> for domain::DeclaredClaim {
         };
         Self {
             name: Cow::Owned(claim.name),
+            path: &[],
             claim_type,
             required: claim.required,
             nullable: false,

@@ -120,8 +120,7 @@ impl Bundle {
         let id = text_claim(claims, "sub")?;
         let mut attributes = Vec::new();
         for (name, attribute) in self.attributes_of(&entity_type).into_iter().flatten() {
-            let value = claims
-                .get(name)
+            let value = inward(claims, &issuer.provider.claim_path(name))?
                 .filter(|value| !value.is_null() || !issuer.provider.null_is_absent(name));
             match (value, attribute.claim_type) {
                 (Some(value), Some(claim_type)) => {
@@ -142,6 +141,30 @@ impl Bundle {
             attributes,
         })
     }
+}
+
+/// The value at `path`; none where it is absent, or anything on the way to it.
+fn inward<'c>(
+    claims: &'c Map<String, Value>,
+    path: &[&str],
+) -> Result<Option<&'c Value>, ClaimsError> {
+    let Some((last, way)) = path.split_last() else {
+        return Ok(None);
+    };
+    let mut object = claims;
+    for name in way {
+        object = match object.get(*name) {
+            None => return Ok(None),
+            Some(Value::Object(inner)) => inner,
+            Some(_) => {
+                return Err(ClaimsError::WrongType {
+                    name: (*name).to_owned(),
+                    expected: "an object",
+                });
+            }
+        };
+    }
+    Ok(object.get(*last))
 }
 
 fn text_claim(claims: &Map<String, Value>, name: &str) -> Result<String, ClaimsError> {

@@ -16,17 +16,19 @@ pub struct Environment {
 pub enum Provider {
     Github,
     Gitlab,
+    Kubernetes,
     Oidc,
 }
 
 impl Provider {
     /// All names, for messages.
-    pub const NAMES: &str = "`github`, `gitlab` and `oidc`";
+    pub const NAMES: &str = "`github`, `gitlab`, `kubernetes` and `oidc`";
 
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "github" => Some(Self::Github),
             "gitlab" => Some(Self::Gitlab),
+            "kubernetes" => Some(Self::Kubernetes),
             "oidc" => Some(Self::Oidc),
             _ => None,
         }
@@ -36,6 +38,7 @@ impl Provider {
         match self {
             Self::Github => "github",
             Self::Gitlab => "gitlab",
+            Self::Kubernetes => "kubernetes",
             Self::Oidc => "oidc",
         }
     }
@@ -44,7 +47,7 @@ impl Provider {
     pub(crate) fn max_token_age_seconds(self) -> u64 {
         match self {
             Self::Github => 600,
-            Self::Gitlab | Self::Oidc => 3600,
+            Self::Gitlab | Self::Kubernetes | Self::Oidc => 3600,
         }
     }
 
@@ -54,7 +57,23 @@ impl Provider {
     pub(crate) fn replay(self) -> ReplayMode {
         match self {
             Self::Github => ReplayMode::SingleUse,
-            Self::Gitlab | Self::Oidc => ReplayMode::Allow,
+            Self::Gitlab | Self::Kubernetes | Self::Oidc => ReplayMode::Allow,
+        }
+    }
+
+    /// Names of members from a token's claims inward to the one that becomes attribute `name`, as
+    /// identity has it.
+    pub(crate) fn claim_path(self, name: &str) -> Vec<&str> {
+        if self != Self::Kubernetes {
+            return vec![name];
+        }
+        let object = ["node", "pod", "secret", "service_account"]
+            .into_iter()
+            .find_map(|object| Some((object, name.strip_prefix(object)?.strip_prefix('_')?)));
+        match object {
+            Some(("service_account", member)) => vec!["kubernetes.io", "serviceaccount", member],
+            Some((object, member)) => vec!["kubernetes.io", object, member],
+            None => vec!["kubernetes.io", name],
         }
     }
 
@@ -135,6 +154,7 @@ impl Issuer {
         match self.provider {
             Provider::Github => "GitHub::Workflow".to_owned(),
             Provider::Gitlab => "GitLab::Job".to_owned(),
+            Provider::Kubernetes => "Kubernetes::ServiceAccount".to_owned(),
             Provider::Oidc => format!("Oidc::{}", pascal_case(&self.name)),
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn read(
     claims: &JsonObject,
 ) -> Result<Option<Attribute>, TokenError> {
     let name = || ClaimName(claim.name.clone());
-    match claims.get(&claim.name) {
+    match find(claim, claims).map_err(|NotAnObject| TokenError::ClaimInvalid(name()))? {
         None if claim.required => Err(TokenError::ClaimMissing(name())),
         None => Ok(None),
         Some(Json::Null) if claim.nullable => Ok(None),
@@ -46,6 +46,28 @@ pub(super) fn read(
             }))
         }
     }
+}
+
+/// A claim on the way to another one is there, and is no object.
+struct NotAnObject;
+
+/// The claim's value; none where it is absent, or anything on the way to it.
+fn find<'c>(
+    claim: &DeclaredClaim,
+    claims: &'c JsonObject,
+) -> Result<Option<&'c Json>, NotAnObject> {
+    let Some((last, way)) = claim.path.split_last() else {
+        return Ok(claims.get(&claim.name));
+    };
+    let mut object = claims;
+    for name in way {
+        object = match object.get(name) {
+            None => return Ok(None),
+            Some(Json::Object(inner)) => inner,
+            Some(_) => return Err(NotAnObject),
+        };
+    }
+    Ok(object.get(last))
 }
 
 fn typed(claim_type: ClaimType, value: &Json) -> Option<AttributeValue> {

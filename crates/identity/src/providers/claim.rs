@@ -15,10 +15,14 @@ pub enum ClaimType {
     TextSet,
 }
 
-/// One claim that becomes an attribute of the principal under its own name.
+/// One claim that becomes an attribute of the principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredClaim {
+    /// The attribute's name, and the claim's unless it has a `path`.
     pub name: Cow<'static, str>,
+    /// Names of members from the token's claims inward, where the claim lies in an object of another
+    /// claim; else empty.
+    pub path: &'static [&'static str],
     pub claim_type: ClaimType,
     /// A token without a required claim is refused; an optional one that is absent is an absent
     /// attribute (`name?: Type` in a Cedar schema).
@@ -33,6 +37,7 @@ impl DeclaredClaim {
     pub const fn required(name: &'static str, claim_type: ClaimType) -> Self {
         Self {
             name: Cow::Borrowed(name),
+            path: &[],
             claim_type,
             required: true,
             nullable: false,
@@ -44,6 +49,7 @@ impl DeclaredClaim {
     pub const fn optional(name: &'static str, claim_type: ClaimType) -> Self {
         Self {
             name: Cow::Borrowed(name),
+            path: &[],
             claim_type,
             required: false,
             nullable: false,
@@ -55,9 +61,27 @@ impl DeclaredClaim {
     pub const fn nullable(name: &'static str, claim_type: ClaimType) -> Self {
         Self {
             name: Cow::Borrowed(name),
+            path: &[],
             claim_type,
             required: false,
             nullable: true,
+        }
+    }
+
+    /// A claim within an object of another claim.
+    #[must_use]
+    pub const fn nested(
+        name: &'static str,
+        claim_type: ClaimType,
+        path: &'static [&'static str],
+        required: bool,
+    ) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            path,
+            claim_type,
+            required,
+            nullable: false,
         }
     }
 }

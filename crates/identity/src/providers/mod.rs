@@ -10,6 +10,7 @@ mod attribute;
 mod claim;
 pub mod github;
 pub mod gitlab;
+pub mod kubernetes;
 pub mod oidc;
 
 use vouchsafe_jose::JsonObject;
@@ -29,6 +30,7 @@ const PLAIN_TYPES: [&str; 2] = ["JOSE", "JWT"];
 pub(crate) enum Provider {
     Github,
     Gitlab,
+    Kubernetes,
     Oidc(Vec<DeclaredClaim>),
 }
 
@@ -38,6 +40,7 @@ impl Provider {
         match name {
             github::NAME if declared.is_empty() => Some(Self::Github),
             gitlab::NAME if declared.is_empty() => Some(Self::Gitlab),
+            kubernetes::NAME if declared.is_empty() => Some(Self::Kubernetes),
             oidc::NAME => Some(Self::Oidc(declared.to_vec())),
             _ => None,
         }
@@ -47,6 +50,7 @@ impl Provider {
         match self {
             Self::Github => github::CLAIMS,
             Self::Gitlab => gitlab::CLAIMS,
+            Self::Kubernetes => kubernetes::CLAIMS,
             Self::Oidc(declared) => declared,
         }
     }
@@ -55,17 +59,20 @@ impl Provider {
         match self {
             Self::Github => github::ENTITY_TYPE.to_owned(),
             Self::Gitlab => gitlab::ENTITY_TYPE.to_owned(),
+            Self::Kubernetes => kubernetes::ENTITY_TYPE.to_owned(),
             Self::Oidc(_) => oidc::entity_type(issuer_name),
         }
     }
 
     pub(crate) fn accepts_type(&self, typ: Option<&str>) -> bool {
         match self {
-            Self::Github | Self::Gitlab | Self::Oidc(_) => typ.is_none_or(|typ| {
-                PLAIN_TYPES
-                    .iter()
-                    .any(|plain| plain.eq_ignore_ascii_case(typ))
-            }),
+            Self::Github | Self::Gitlab | Self::Kubernetes | Self::Oidc(_) => {
+                typ.is_none_or(|typ| {
+                    PLAIN_TYPES
+                        .iter()
+                        .any(|plain| plain.eq_ignore_ascii_case(typ))
+                })
+            }
         }
     }
 

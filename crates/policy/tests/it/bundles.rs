@@ -246,7 +246,7 @@ fn refuses_issuers_that_nobody_may_trust() {
         path,
         &of("https://two.example", "jenkins"),
         &[
-            "issuers/other.toml:2:12: `jenkins` is not a provider; known are `github`, `gitlab` and `oidc`",
+            "issuers/other.toml:2:12: `jenkins` is not a provider; known are `github`, `gitlab`, `kubernetes` and `oidc`",
         ],
     );
     check(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use vouchsafe_identity::providers::{self, DeclaredClaim, github, gitlab};
+use vouchsafe_identity::providers::{self, DeclaredClaim, github, gitlab, kubernetes};
 use vouchsafe_policy::{Bundle, BundleFiles, ClaimType, Environment, ReplayMode, cases, folder};
 
 fn default_files() -> BundleFiles {
@@ -72,6 +72,7 @@ fn declares_exactly_the_claims_that_identity_gives() {
     for (entity_type, claims) in [
         (github::ENTITY_TYPE, github::CLAIMS),
         (gitlab::ENTITY_TYPE, gitlab::CLAIMS),
+        (kubernetes::ENTITY_TYPE, kubernetes::CLAIMS),
     ] {
         compare_claims(&bundle, entity_type, claims);
     }
@@ -154,4 +155,60 @@ fn reserves_exactly_the_claims_that_the_signer_refuses() {
         vouchsafe_policy::RESERVED_CLAIMS,
         vouchsafe_signer::REGISTERED_CLAIMS
     );
+}
+
+/// `policy explain` reads the claims of a token where identity does.
+#[test]
+fn finds_the_claims_of_kubernetes_where_identity_does() {
+    let mut files = default_files();
+    let issuer = "issuer = \"https://kubernetes.example\"\nprovider = \"kubernetes\"\n";
+    files
+        .add("issuers/cluster.toml", issuer.into())
+        .expect("within the limits");
+    let environment = Environment {
+        issuer: "http://127.0.0.1:3000".to_owned(),
+        development: false,
+        epoch_seconds: 3600,
+    };
+    let bundle = Bundle::load(&files, &environment).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let issuer = bundle
+        .issuer("https://kubernetes.example")
+        .expect("it is there");
+    assert_eq!(
+        (issuer.max_token_age_seconds, issuer.replay),
+        (3600, ReplayMode::Allow)
+    );
+    let mut claims = serde_json::json!({ "sub": "system:serviceaccount:a:b", "kubernetes.io": {} });
+    for claim in kubernetes::CLAIMS {
+        let way = format!("/{}", claim.path.join("/"));
+        let (way, last) = way.rsplit_once('/').expect("a path");
+        let mut object = &mut claims;
+        for name in way.split('/').skip(1) {
+            object = &mut object[name];
+            if object.is_null() {
+                *object = serde_json::json!({});
+            }
+        }
+        object[last] = claim.name.as_ref().into();
+    }
+    let claims = claims.as_object().expect("an object").clone();
+    let principal = bundle
+        .principal_of_claims(issuer, &claims)
+        .expect("it fits");
+    assert_eq!(principal.entity_type, kubernetes::ENTITY_TYPE);
+    let expected: Vec<_> = kubernetes::CLAIMS
+        .iter()
+        .map(|claim| vouchsafe_policy::Attribute {
+            name: claim.name.to_string(),
+            value: vouchsafe_policy::AttributeValue::Text(claim.name.to_string()),
+        })
+        .collect();
+    assert_eq!(principal.attributes, expected);
+    let mut wrong = claims;
+    wrong.insert("kubernetes.io".to_owned(), "a".into());
+    let error = bundle
+        .principal_of_claims(issuer, &wrong)
+        .map(|_| ())
+        .expect_err("no object");
+    assert_eq!(error.to_string(), "claim `kubernetes.io` is not an object");
 }
