@@ -12,11 +12,36 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// Claims that name what can be renamed or deleted and then be had by somebody else, with the ids of
+/// which one makes the name safe to trust.
+const NAMES_WITH_IDS: [(&str, &[&str]); 6] = [
+    (
+        "job_workflow_ref",
+        &["repository_id", "repository_owner_id"],
+    ),
+    ("namespace_path", &["namespace_id", "project_id"]),
+    ("project_path", &["project_id", "namespace_id"]),
+    ("repository", &["repository_id", "repository_owner_id"]),
+    (
+        "repository_owner",
+        &["repository_owner_id", "repository_id"],
+    ),
+    ("workflow_ref", &["repository_id", "repository_owner_id"]),
+];
+
 /// Something that loads, but is hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Caution {
     #[error("{0}")]
     Cedar(String),
+    #[error(
+        "rule `{rule}` trusts `{name}`, a name that somebody else may take over: compare `{id}` too"
+    )]
+    NameWithoutId {
+        rule: String,
+        name: &'static str,
+        id: &'static str,
+    },
     #[error("the case is for rule `{0}`, which is not in the bundle")]
     RuleOfCaseUnknown(String),
     #[error("rule `{0}` determines no test case: add one in `tests/{0}/`")]
@@ -166,12 +191,56 @@ fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     if rule.is_forbid() {
         return cautions;
     }
+    cautions.extend(names_without_ids(rule, &conditions));
     if conditions.have_reversed_bound() {
         cautions.push(Caution::ScopesReversed(rule.id.clone()));
     } else if takes_scopes(rule, bundle) && !conditions.bound_scopes() {
         cautions.push(Caution::ScopesUnbounded(rule.id.clone()));
     }
     cautions
+}
+
+/// Names that a `permit` reads from its principal while it reads none of their ids. What is read is
+/// looked at, not how: this is a warning.
+fn names_without_ids(rule: &Rule, conditions: &Conditions<'_>) -> Vec<Caution> {
+    let mut read = BTreeSet::new();
+    for body in conditions.when.iter().chain(&conditions.unless) {
+        attributes_of_principal(body, &mut read);
+    }
+    let without = NAMES_WITH_IDS
+        .into_iter()
+        .filter(|(name, ids)| read.contains(name) && !ids.iter().any(|id| read.contains(id)));
+    without
+        .filter_map(|(name, ids)| {
+            Some(Caution::NameWithoutId {
+                rule: rule.id.clone(),
+                name,
+                id: ids.first()?,
+            })
+        })
+        .collect()
+}
+
+/// Adds the name of every `principal.name` in `expression`; `principal has name` reads nothing.
+fn attributes_of_principal<'a>(expression: &'a Value, read: &mut BTreeSet<&'a str>) {
+    match expression {
+        Value::Array(values) => {
+            for value in values {
+                attributes_of_principal(value, read);
+            }
+        }
+        Value::Object(members) => {
+            if let Some(access) = members.get(".")
+                && access.pointer("/left/Var").and_then(Value::as_str) == Some("principal")
+            {
+                read.extend(access.get("attr").and_then(Value::as_str));
+            }
+            for value in members.values() {
+                attributes_of_principal(value, read);
+            }
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Whether a request that `rule` permits can have scopes at all: the broker refuses those that an

@@ -1,8 +1,10 @@
 //! Whole tokens through `verify`, each refused for exactly one reason.
 
 mod attributes;
+mod gitlab;
 mod headers;
 mod keys;
+mod kubernetes;
 mod registered;
 mod times;
 

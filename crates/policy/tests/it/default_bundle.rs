@@ -212,3 +212,49 @@ fn finds_the_claims_of_kubernetes_where_identity_does() {
         .expect_err("no object");
     assert_eq!(error.to_string(), "claim `kubernetes.io` is not an object");
 }
+
+/// The first issuer file and the first rule of a provider's page, put into the default bundle.
+#[test]
+fn loads_the_issuer_and_the_rule_of_every_providers_page() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/providers");
+    let mut seen = BTreeSet::new();
+    for page in std::fs::read_dir(pages).expect("the pages") {
+        let page = page.expect("a page").path();
+        let text = std::fs::read_to_string(&page).expect("text");
+        let block = |language: &str| {
+            let start = text.split_once(&format!("```{language}\n"));
+            let block = start.and_then(|(_, rest)| rest.split_once("```"));
+            block
+                .unwrap_or_else(|| panic!("{} has no {language}", page.display()))
+                .0
+        };
+        let (_, rest) = block("cedar")
+            .split_once("in Issuer::\"")
+            .expect("an issuer");
+        let (name, _) = rest.split_once('"').expect("its name");
+        assert!(text.contains(&format!("`policies/issuers/{name}.toml`")));
+        let mut files = default_files();
+        for (path, content) in [
+            (format!("issuers/{name}.toml"), block("toml")),
+            (format!("rules/{name}-page.cedar"), block("cedar")),
+        ] {
+            files.add(&path, content.into()).expect("within the limits");
+        }
+        let environment = Environment {
+            issuer: "https://broker.example".to_owned(),
+            development: false,
+            epoch_seconds: 3600,
+        };
+        let report = vouchsafe_policy::lint::check(&files, &environment);
+        assert!(report.errors.is_empty(), "{}: {report}", page.display());
+        // A rule without a case is all that may be wrong with what a page shows.
+        let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 1, "{}: {report}", page.display());
+        assert!(warnings[0].contains("determines no test case"), "{report}");
+        seen.insert(name.to_owned());
+    }
+    assert_eq!(
+        seen,
+        BTreeSet::from(["cluster".to_owned(), "gitlab".to_owned()])
+    );
+}

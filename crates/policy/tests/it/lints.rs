@@ -165,3 +165,77 @@ fn finds_cases_that_cannot_be_read() {
         )
     );
 }
+
+#[test]
+fn warns_of_names_that_are_trusted_without_their_ids() {
+    let schema = SCHEMA.replace(
+        "repository_id: String,",
+        "repository_id: String, repository_owner_id?: String, repository?: String, workflow_ref?: String,",
+    );
+    let of = |condition: &str| {
+        let bound = "[\"read\"].containsAll(context.scopes)";
+        let rule = PERMIT.replace(bound, &format!("{bound} && {condition}"));
+        let report = lint::check(
+            &files(&[
+                ("schema.cedarschema", Some(&schema)),
+                ("rules/api.cedar", Some(&rule)),
+            ]),
+            &environment(),
+        );
+        assert!(report.bundle.is_some(), "{report}");
+        let warnings = report.warnings.iter().map(ToString::to_string);
+        warnings
+            .filter(|warning| !warning.contains("determines no test case"))
+            .collect::<Vec<_>>()
+    };
+    let warning = |name: &str| {
+        format!(
+            "rules/api.cedar:1:1: rule `api` trusts `{name}`, a name that somebody else may take \
+             over: compare `repository_id` too"
+        )
+    };
+    let repository = "principal has repository && principal.repository == \"octo-org/octo-repo\"";
+    let workflow = "principal has workflow_ref && principal.workflow_ref like \"octo-org/*\"";
+    let owner = "principal has repository_owner_id && principal.repository_owner_id == \"65\"";
+    assert_eq!(of(repository), [warning("repository")]);
+    assert_eq!(of(workflow), [warning("workflow_ref")]);
+    assert_eq!(
+        of(&format!("(({repository}) || ({workflow}))")),
+        [warning("repository"), warning("workflow_ref")]
+    );
+    // To ask whether an id is there is not to compare it.
+    assert_eq!(
+        of(&format!(
+            "principal has repository_owner_id && {repository}"
+        )),
+        [warning("repository")]
+    );
+    for condition in [
+        "principal has repository".to_owned(),
+        format!("{repository} && principal.repository_id == \"123456\""),
+        format!("{repository} && {owner}"),
+        format!("{workflow} && {owner}"),
+        "principal.ref == \"refs/heads/main\"".to_owned(),
+    ] {
+        assert_eq!(of(&condition), [""; 0], "{condition}");
+    }
+}
+
+#[test]
+fn a_rule_that_forbids_may_go_by_names() {
+    let schema = SCHEMA.replace(
+        "repository_id: String,",
+        "repository_id: String, repository?: String,",
+    );
+    let forbid = "@id(\"never\") forbid (principal is GitHub::Workflow, action, resource) \
+        when { principal has repository && principal.repository == \"octo-org/archive\" };";
+    let found = warnings(&[
+        ("schema.cedarschema", Some(&schema)),
+        ("rules/never.cedar", Some(forbid)),
+        ("tests/api/allow/a.toml", Some(CASE)),
+    ]);
+    assert_eq!(
+        found,
+        ["rules/never.cedar:1:1: rule `never` determines no test case: add one in `tests/never/`"]
+    );
+}
