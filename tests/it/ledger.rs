@@ -1,6 +1,6 @@
 //! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
 
-use crate::{claims, framing, headers, issuers, requests, states};
+use crate::{claims, framing, headers, issuers, providers, requests, states};
 use std::collections::BTreeSet;
 use vouchsafe_tests::broker::repository;
 
@@ -41,6 +41,7 @@ fn every_slug_is_reached_by_a_case_or_listed_with_a_reason() {
     let wants = tokens
         .chain(requests)
         .chain(issuers::wants())
+        .chain(providers::wants())
         .chain(states::wants());
     let reached: BTreeSet<_> = wants
         .filter_map(|want| want.slug())

@@ -5,7 +5,7 @@
 use crate::bench::files;
 use std::sync::Barrier;
 use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BROKER, DEPLOY};
+use vouchsafe_tests::bundle::{BOUNDED, BROKER, DEPLOY, USES};
 use vouchsafe_tests::exchange::Form;
 use vouchsafe_tests::issuer::{Issuer, Script};
 use vouchsafe_tests::{jwt, now};
@@ -82,5 +82,27 @@ fn one_of_64_clients_wins_a_single_use_token_through_two_brokers() {
         "in none of {run} races did everybody get an answer"
     );
     println!("{run} races of {CLIENTS} clients, {clean} in which nobody was told to come back");
+    brokers.iter().for_each(Broker::assert_unharmed);
+}
+
+#[test]
+fn as_many_of_64_clients_win_a_bounded_token_as_its_bound_says() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let brokers = [setup.start(), setup.start()];
+    let clean = (0..TRIES_PER_RACE_MAX).any(|_| {
+        let token = jwt::mint("ES256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+        let form = Form::of(&token).set("audience", BOUNDED);
+        let tally = race(&brokers, &form);
+        assert!(tally.won <= USES, "{tally:?}");
+        let late = brokers[0].send(&form.request());
+        assert!(
+            late.status != 200 || tally.told_to_retry > 0,
+            "{}",
+            late.text()
+        );
+        tally.told_to_retry == 0 && tally.won == USES && tally.spent == CLIENTS - USES
+    });
+    assert!(clean, "in no race did everybody get an answer");
     brokers.iter().for_each(Broker::assert_unharmed);
 }

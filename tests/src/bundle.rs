@@ -9,6 +9,9 @@ pub const BROKER: &str = "http://127.0.0.1:3999";
 pub const API: &str = "https://api.example";
 /// One use per subject token.
 pub const DEPLOY: &str = "https://deploy.example";
+/// [`USES`] uses per subject token.
+pub const BOUNDED: &str = "https://bounded.example";
+pub const USES: usize = 5;
 /// Signed with EdDSA.
 pub const EDDSA: &str = "https://eddsa.example";
 /// Needs an HSM.
@@ -18,13 +21,14 @@ pub const LONG: &str = "https://long.example";
 /// Beyond the signer's own list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
 /// The audiences in [`SIGNER_AUDIENCES`]' list, and not [`BEYOND`].
-pub const SIGNER_AUDIENCES: &str = "https://api.example https://deploy.example https://eddsa.example https://hsm.example https://long.example";
+pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://long.example";
 /// Seconds of an epoch in these suites; [`LONG`] lives 60 s less.
 pub const EPOCH_SECONDS: u64 = 1200;
 
-const AUDIENCES: [(&str, &str, &str); 6] = [
+const AUDIENCES: [(&str, &str, &str); 7] = [
     ("api", API, "scopes = [\"read\", \"write\"]\n"),
     ("beyond", BEYOND, ""),
+    ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
     (
         "deploy",
         DEPLOY,
@@ -44,16 +48,16 @@ const AUDIENCES: [(&str, &str, &str); 6] = [
 pub struct IssuerFile {
     pub name: String,
     pub url: String,
-    pub more: &'static str,
+    pub more: String,
     pub provider: &'static str,
 }
 
 impl IssuerFile {
-    pub fn new(name: &str, url: impl Into<String>, more: &'static str) -> Self {
+    pub fn new(name: &str, url: impl Into<String>, more: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
             url: url.into(),
-            more,
+            more: more.into(),
             provider: "github",
         }
     }
@@ -122,6 +126,36 @@ fn rule(name: &str, audience: &str) -> String {
 /// One workload of each further provider may read from [`API`].
 fn provider_rule(issuer: &str, provider: &str) -> Option<String> {
     let (entity_type, condition) = match provider {
+        "aws" => (
+            "Aws::Principal",
+            "principal has principal_tags && \
+             principal.principal_tags.contains(\"environment=production\")",
+        ),
+        "azure" => ("Azure::Workload", "principal.oid == \"644d9b8a\""),
+        "buildkite" => (
+            "Buildkite::Job",
+            "principal has pipeline_id && principal.pipeline_id == \"p-1\" && \
+             principal.build_branch == \"main\"",
+        ),
+        "circleci" => (
+            "CircleCi::Job",
+            "principal.project_id == \"p-1\" && principal has vcs_origin && \
+             principal.vcs_origin == \"github.com/a/b\" && \
+             principal has ssh_rerun && !principal.ssh_rerun",
+        ),
+        "google" => (
+            "Google::ServiceAccount",
+            "principal.unique_id == \"1109872942\"",
+        ),
+        "spiffe" => (
+            "Spiffe::Workload",
+            "principal.path == \"/ns/prod/sa/payments\"",
+        ),
+        "terraform" => (
+            "Terraform::Run",
+            "principal.terraform_workspace_id == \"ws-1\" && \
+             principal.terraform_run_phase == \"apply\"",
+        ),
         "gitlab" => (
             "GitLab::Job",
             "principal.project_id == \"20\" && principal has ref_protected && \

@@ -34,7 +34,7 @@ impl Script {
     /// The issuers' keys, each under its algorithm as `kid`.
     pub fn honest() -> Self {
         Self::Keys(
-            ["RS256", "ES256", "EdDSA"]
+            ["RS256", "ES256", "ES384", "EdDSA"]
                 .iter()
                 .map(|alg| Key::issuer(alg).jwk(alg))
                 .collect(),

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
-    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ macro_rules! test_key {
 pub enum Key {
     EdDsa(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
+    Es384(EcdsaKeyPair),
     Rs256(RsaKeyPair),
 }
 
@@ -40,6 +42,7 @@ impl Key {
         match alg {
             "EdDSA" => Self::eddsa(test_key!("eddsa-issuer")),
             "ES256" => Self::es256(test_key!("es256-issuer")),
+            "ES384" => Self::es384(test_key!("es384-issuer")),
             "RS256" => Self::rs256(test_key!("rs256-issuer")),
             other => panic!("no test key for {other}"),
         }
@@ -50,6 +53,7 @@ impl Key {
         match alg {
             "EdDSA" => Self::eddsa(test_key!("eddsa-stranger")),
             "ES256" => Self::es256(test_key!("es256-stranger")),
+            "ES384" => Self::es384(test_key!("es384-stranger")),
             "RS256" => Self::rs256(test_key!("rs256-stranger")),
             other => panic!("no test key for {other}"),
         }
@@ -68,6 +72,15 @@ impl Key {
         Self::Es256(key.expect("a key"))
     }
 
+    fn es384(text: &str) -> Self {
+        let key = EcdsaKeyPair::from_pkcs8(
+            &ECDSA_P384_SHA384_FIXED_SIGNING,
+            &pkcs8(text),
+            &SystemRandom::new(),
+        );
+        Self::Es384(key.expect("a key"))
+    }
+
     fn eddsa(text: &str) -> Self {
         Self::EdDsa(Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8(text)).expect("a key"))
     }
@@ -76,6 +89,7 @@ impl Key {
         match self {
             Self::EdDsa(_) => "EdDSA",
             Self::Es256(_) => "ES256",
+            Self::Es384(_) => "ES384",
             Self::Rs256(_) => "RS256",
         }
     }
@@ -84,7 +98,9 @@ impl Key {
         let random = SystemRandom::new();
         match self {
             Self::EdDsa(key) => key.sign(message).as_ref().to_vec(),
-            Self::Es256(key) => key.sign(&random, message).expect("signs").as_ref().to_vec(),
+            Self::Es256(key) | Self::Es384(key) => {
+                key.sign(&random, message).expect("signs").as_ref().to_vec()
+            }
             Self::Rs256(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
@@ -104,6 +120,11 @@ impl Key {
                 json!({"kty": "EC", "crv": "P-256", "kid": kid, "use": "sig",
                        "x": base64url(&point[1..33]), "y": base64url(&point[33..])})
             }
+            Self::Es384(key) => {
+                let point = key.public_key().as_ref();
+                json!({"kty": "EC", "crv": "P-384", "kid": kid, "use": "sig",
+                       "x": base64url(&point[1..49]), "y": base64url(&point[49..])})
+            }
             Self::Rs256(key) => {
                 let public = PublicKeyComponents::<Vec<u8>>::from(key.public());
                 json!({"kty": "RSA", "kid": kid, "use": "sig", "alg": "RS256",
@@ -116,7 +137,7 @@ impl Key {
     pub fn public_encodings(&self, kid: &str) -> Vec<(&'static str, Vec<u8>)> {
         let raw = match self {
             Self::EdDsa(key) => key.public_key().as_ref().to_vec(),
-            Self::Es256(key) => key.public_key().as_ref().to_vec(),
+            Self::Es256(key) | Self::Es384(key) => key.public_key().as_ref().to_vec(),
             Self::Rs256(key) => key.public().as_ref().to_vec(),
         };
         let pem = |label: &str, der: &[u8]| {

@@ -138,9 +138,10 @@ impl Ports for Wasm {
     }
 
     async fn peek(&self, token: &str) -> Result<Peeked, Failure> {
-        Ok(Peeked {
-            iss: verification::peek(token.to_owned()).await?.iss,
-        })
+        let verification::Unverified {
+            iss, trust_domain, ..
+        } = verification::peek(token.to_owned()).await?;
+        Ok(Peeked { iss, trust_domain })
     }
 
     async fn fetch_keys(
@@ -171,12 +172,15 @@ impl Ports for Wasm {
     async fn consume(
         &self,
         key: &str,
+        uses_max: u32,
         issued_at: UnixSeconds,
         keep_until: UnixSeconds,
     ) -> Result<Consumption, Failure> {
-        Ok(state::consume(key.to_owned(), issued_at, keep_until)
-            .await?
-            .into())
+        Ok(
+            state::consume(key.to_owned(), uses_max, issued_at, keep_until)
+                .await?
+                .into(),
+        )
     }
 
     async fn record(&self, record: AuditRecord) -> Result<(), Failure> {

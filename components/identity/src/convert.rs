@@ -21,6 +21,7 @@ impl From<wit::TrustedIssuer> for domain::IssuerRecord {
             max_token_age_seconds: issuer.max_token_age_seconds,
             leeway_seconds: issuer.leeway_seconds,
             claims: issuer.claims.into_iter().map(Into::into).collect(),
+            require: issuer.require.into_iter().map(Into::into).collect(),
             subject_template: issuer.subject_template,
             development: issuer.development,
         }
@@ -40,17 +41,28 @@ impl From<wit::KeySource> for domain::KeySource {
     }
 }
 
-impl From<wit::DeclaredClaim> for domain::DeclaredClaim {
+impl From<wit::RequiredClaim> for domain::RequiredClaim {
+    fn from(claim: wit::RequiredClaim) -> Self {
+        Self {
+            name: claim.name,
+            values: claim.values,
+        }
+    }
+}
+
+impl From<wit::DeclaredClaim> for domain::Claim {
     fn from(claim: wit::DeclaredClaim) -> Self {
         let claim_type = match claim.type_ {
             wit::ClaimType::Boolean => domain::ClaimType::Boolean,
             wit::ClaimType::Integer => domain::ClaimType::Integer,
             wit::ClaimType::Text => domain::ClaimType::Text,
+            wit::ClaimType::TextMap => domain::ClaimType::TextMap,
+            wit::ClaimType::TextOrSet => domain::ClaimType::TextOrSet,
             wit::ClaimType::TextSet => domain::ClaimType::TextSet,
         };
         Self {
             name: Cow::Owned(claim.name),
-            path: &[],
+            source: domain::Source::Claim,
             claim_type,
             required: claim.required,
             nullable: false,
@@ -84,6 +96,7 @@ impl From<domain::Unverified> for wit::Unverified {
     fn from(token: domain::Unverified) -> Self {
         Self {
             iss: token.iss,
+            trust_domain: token.trust_domain,
             kid: token.kid,
             alg: token.algorithm.to_string(),
         }
@@ -99,7 +112,7 @@ impl From<domain::Subject> for wit::Subject {
             subject: subject.subject,
             jti: subject.jti,
             exp: subject.exp.0,
-            iat: Some(subject.iat.0),
+            iat: subject.iat.map(|iat| iat.0),
             signing_input_digest: subject.signing_input_digest,
             entity_type: subject.entity_type,
             entity_id: subject.entity_id,
@@ -129,6 +142,7 @@ impl From<domain::TokenError> for wit::TokenError {
             domain::TokenError::AlgorithmNotAllowed => Self::AlgorithmNotAllowed,
             domain::TokenError::AudienceMismatch => Self::AudienceMismatch,
             domain::TokenError::ClaimInvalid(name) => Self::ClaimInvalid(name.to_string()),
+            domain::TokenError::ClaimMismatch(name) => Self::ClaimMismatch(name.to_string()),
             domain::TokenError::ClaimMissing(name) => Self::ClaimMissing(name.to_string()),
             domain::TokenError::CriticalHeader => Self::CriticalHeader,
             domain::TokenError::Expired => Self::Expired,

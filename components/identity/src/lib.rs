@@ -1,14 +1,16 @@
 //! The identity component: `vouchsafe:identity/verification` over `vouchsafe-identity`.
 //!
-//! Its only capability is outbound HTTP. It keeps parsed key sets (see [`KEY_SETS`]) and nothing of
-//! any request.
+//! Its only capability is outbound HTTP. It keeps parsed key sets and proven signatures, both
+//! bounded, and nothing else of any request.
 
 mod convert;
 mod ports;
 
 use std::cell::RefCell;
 
-use vouchsafe_identity::{KeySetCache, TokenError, TrustedIssuer, TrustedKeys, UnixSeconds};
+use vouchsafe_identity::{
+    KeySetCache, ProofCache, TokenError, TrustedIssuer, TrustedKeys, UnixSeconds,
+};
 
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
@@ -28,6 +30,9 @@ thread_local! {
     /// Public keys of issuers, parsed, by the digest of their document: at most `KEY_SETS_MAX`
     /// sets. Needs no age, since every use brings its own `trusted_until`.
     static KEY_SETS: RefCell<KeySetCache> = const { RefCell::new(KeySetCache::new()) };
+    /// Signatures that verified, by a hash: at most `PROOFS_MAX`, each dying with its token or its
+    /// keys. Says nothing of replay or policy.
+    static PROOFS: RefCell<ProofCache> = const { RefCell::new(ProofCache::new()) };
 }
 
 struct Component;
@@ -61,13 +66,14 @@ impl wit::Guest for Component {
         now: u64,
     ) -> Result<wit::Subject, wit::TokenError> {
         let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
-        let set = KEY_SETS.with_borrow_mut(|sets| sets.get_or_parse(&keys.digest, &keys.document));
+        let set = KEY_SETS.with_borrow_mut(|sets| {
+            sets.get_or_parse(&keys.digest, &keys.document, issuer.key_use())
+        });
         let set = set.map_err(|_| TokenError::KeyUnusable)?;
-        let keys = TrustedKeys::new(set, UnixSeconds(keys.trusted_until));
-        Ok(
-            vouchsafe_identity::verify(&token, &issuer, &keys, UnixSeconds(now))?
-                .into_subject()
-                .into(),
-        )
+        let keys = TrustedKeys::new(set, keys.digest, UnixSeconds(keys.trusted_until));
+        let verified = PROOFS.with_borrow_mut(|proofs| {
+            vouchsafe_identity::verify_remembering(&token, &issuer, &keys, UnixSeconds(now), proofs)
+        });
+        Ok(verified?.into_subject().into())
     }
 }

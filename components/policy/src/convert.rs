@@ -33,15 +33,17 @@ impl From<&policy::Issuer> for wit::IssuerRecord {
         Self {
             name: issuer.name.clone(),
             issuer: issuer.issuer.clone(),
-            provider: issuer.provider.name().to_owned(),
+            provider: issuer.provider.name.to_owned(),
             audiences: issuer.audiences.clone(),
             algorithms: issuer.algorithms.clone(),
             keys: (&issuer.keys).into(),
             keys_max_age_seconds: issuer.keys_max_age_seconds,
+            stale_keys_max_seconds: issuer.stale_keys_max_seconds,
             max_token_age_seconds: issuer.max_token_age_seconds,
             leeway_seconds: issuer.leeway_seconds,
             replay: issuer.replay.into(),
             claims: issuer.claims.iter().map(Into::into).collect(),
+            require: issuer.require.iter().map(Into::into).collect(),
             subject_template: issuer.subject_template.clone(),
             development: issuer.development,
         }
@@ -67,21 +69,33 @@ impl From<policy::ReplayMode> for wit::ReplayMode {
     fn from(mode: policy::ReplayMode) -> Self {
         match mode {
             policy::ReplayMode::Allow => Self::Allow,
+            policy::ReplayMode::Bounded(uses) => Self::Bounded(uses),
             policy::ReplayMode::SingleUse => Self::SingleUse,
         }
     }
 }
 
-impl From<&policy::DeclaredClaim> for wit::DeclaredClaim {
-    fn from(claim: &policy::DeclaredClaim) -> Self {
+impl From<&policy::RequiredClaim> for wit::RequiredClaim {
+    fn from(claim: &policy::RequiredClaim) -> Self {
+        Self {
+            name: claim.name.clone(),
+            values: claim.values.clone(),
+        }
+    }
+}
+
+impl From<&policy::Claim> for wit::DeclaredClaim {
+    fn from(claim: &policy::Claim) -> Self {
         let type_ = match claim.claim_type {
             policy::ClaimType::Boolean => wit::ClaimType::Boolean,
             policy::ClaimType::Integer => wit::ClaimType::Integer,
             policy::ClaimType::Text => wit::ClaimType::Text,
+            policy::ClaimType::TextMap => wit::ClaimType::TextMap,
+            policy::ClaimType::TextOrSet => wit::ClaimType::TextOrSet,
             policy::ClaimType::TextSet => wit::ClaimType::TextSet,
         };
         Self {
-            name: claim.name.clone(),
+            name: claim.name.to_string(),
             type_,
             required: claim.required,
         }

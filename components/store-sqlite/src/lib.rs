@@ -27,13 +27,14 @@ impl wit::Guest for Component {
 
     async fn consume(
         key: String,
+        uses_max: u32,
         issued_at: u64,
         keep_until: u64,
     ) -> Result<wit::Consumption, wit::Error> {
         let mut deadline = call_deadline();
         let store = deadline.limit(store()).await?;
         let consumption = store
-            .consume(&key, issued_at, keep_until, now()?, &mut deadline)
+            .consume(&key, uses_max, issued_at, keep_until, now()?, &mut deadline)
             .await?;
         Ok(consumption.into())
     }

@@ -50,25 +50,44 @@ pub(crate) struct Signed {
     pub(crate) expires_at: UnixSeconds,
 }
 
-/// Consumes the subject token where issuer or audience say so.
+/// Uses the subject token where issuer or audience count its uses.
 pub(crate) async fn consume<P: Ports>(
     ports: &P,
     permitted: &PermittedExchange<P::Record>,
 ) -> Result<(), Failure> {
-    let verified = &permitted.verified;
-    let scope = match (verified.issuer.replay, permitted.audience.replay) {
-        (ReplayMode::SingleUse, _) => "",
-        (ReplayMode::Allow, ReplayMode::SingleUse) => permitted.audience.id.as_str(),
-        (ReplayMode::Allow, ReplayMode::Allow) => return Ok(()),
-    };
+    let (verified, audience) = (&permitted.verified, &permitted.audience);
+    let of_issuer = uses_max(verified.issuer.replay);
+    // A token that is good once is good for one audience, so the audience's count says nothing more.
+    let of_audience = uses_max(audience.replay).filter(|_| of_issuer != Some(1));
+    // ORDER: the audience first, so that what it refuses does not cost a use at its issuer.
+    for (scope, uses_max) in [(audience.id.as_str(), of_audience), ("", of_issuer)] {
+        if let Some(uses_max) = uses_max {
+            consume_once(ports, verified, scope, uses_max).await?;
+        }
+    }
+    Ok(())
+}
+
+/// None where uses are not counted.
+fn uses_max(mode: ReplayMode) -> Option<u32> {
+    match mode {
+        ReplayMode::Allow => None,
+        ReplayMode::Bounded(uses) => Some(uses),
+        ReplayMode::SingleUse => Some(1),
+    }
+}
+
+async fn consume_once<P: Ports>(
+    ports: &P,
+    verified: &VerifiedExchange<P::Record>,
+    scope: &str,
+    uses_max: u32,
+) -> Result<(), Failure> {
     // A token without `iat` can't show that it is younger than the store.
     let issued_at = verified.subject.iat.unwrap_or(0);
+    let key = replay_key(verified, scope);
     match ports
-        .consume(
-            &replay_key(verified, scope),
-            issued_at,
-            keep_until(verified),
-        )
+        .consume(&key, uses_max, issued_at, keep_until(verified))
         .await?
     {
         Consumption::Fresh => Ok(()),

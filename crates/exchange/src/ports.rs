@@ -44,12 +44,16 @@ pub struct Bundle {
 /// What a token says of itself. Good for choosing keys only.
 #[derive(Debug, Clone)]
 pub struct Peeked {
-    pub iss: String,
+    pub iss: Option<String>,
+    /// The trust domain of a SPIFFE ID, as an issuer: `spiffe://example.org`.
+    pub trust_domain: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayMode {
     Allow,
+    /// So many uses, 2 or more.
+    Bounded(u32),
     SingleUse,
 }
 
@@ -61,6 +65,8 @@ pub struct Issuer<Record> {
     pub replay: ReplayMode,
     pub max_token_age_seconds: u64,
     pub leeway_seconds: u64,
+    /// How long keys are used past their trust while the issuer can't be asked.
+    pub stale_keys_max_seconds: u64,
     /// Whether keys are part of the bundle, so that nothing is ever fetched.
     pub pinned: bool,
     pub record: Record,
@@ -242,6 +248,7 @@ pub trait Ports {
     async fn consume(
         &self,
         key: &str,
+        uses_max: u32,
         issued_at: UnixSeconds,
         keep_until: UnixSeconds,
     ) -> Result<Consumption, Failure>;

@@ -69,6 +69,8 @@ pub enum TokenFault {
     AlgorithmNotAllowed,
     #[error("the audience is not this broker")]
     AudienceMismatch,
+    #[error("the claim `{0}` has another value than required")]
+    ClaimMismatch(String),
     #[error("the claim `{0}` is missing")]
     ClaimMissing(String),
     #[error("the claim `{0}` is invalid")]
@@ -180,6 +182,7 @@ impl TokenFault {
         match self {
             Self::AlgorithmNotAllowed => "token.algorithm_not_allowed",
             Self::AudienceMismatch => "token.audience_mismatch",
+            Self::ClaimMismatch(_) => "token.claim_mismatch",
             Self::ClaimMissing(_) => "token.claim_missing",
             Self::ClaimInvalid(_) => "token.claim_invalid",
             Self::CriticalHeader => "token.critical_header",

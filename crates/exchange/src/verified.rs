@@ -1,7 +1,7 @@
 //! Step 2: the subject token is proved, and only then believed.
 
 use crate::keys::Keys;
-use crate::ports::{Bundle, Failure, Issuer, Ports, Settings, Subject, UnixSeconds};
+use crate::ports::{Bundle, Failure, Issuer, Peeked, Ports, Settings, Subject, UnixSeconds};
 use crate::refusal::{Refusal, TokenFault};
 use crate::request::UnverifiedExchange;
 
@@ -23,11 +23,18 @@ pub async fn verify<P: Ports>(
 ) -> Result<VerifiedExchange<P::Record>, Failure> {
     let token = &request.subject_token;
     // ORDER: the issuer must be a configured one before anything is fetched for it.
-    let iss = ports.peek(token).await?.iss;
-    if iss == settings.issuer {
+    let Peeked { iss, trust_domain } = ports.peek(token).await?;
+    if iss.as_ref() == Some(&settings.issuer) {
         return Err(Refusal::Token(TokenFault::IssuerUntrusted).into());
     }
-    let issuer = ports.issuer(bundle, &iss).await?;
+    // `iss` comes first: a JWT-SVID may have one that nobody here trusts, and only then its trust
+    // domain is asked for. Whichever it is, its own keys have to verify the token.
+    let mut issuer = None;
+    for name in iss.iter().chain(&trust_domain) {
+        if issuer.is_none() {
+            issuer = ports.issuer(bundle, name).await?;
+        }
+    }
     let issuer = issuer.ok_or(Refusal::Token(TokenFault::IssuerUntrusted))?;
 
     let keys = Keys::of(ports, bundle, &issuer, now);

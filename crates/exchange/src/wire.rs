@@ -142,8 +142,16 @@ fn denial_error(denial: Denial) -> WireError {
 /// token, and is shown only if RFC 6749 §5.2 allows its characters.
 fn token_text(fault: &TokenFault) -> Cow<'static, str> {
     let text = match fault {
-        TokenFault::ClaimMissing(name) | TokenFault::ClaimInvalid(name) if !legal(name) => {
+        TokenFault::ClaimMismatch(name)
+        | TokenFault::ClaimMissing(name)
+        | TokenFault::ClaimInvalid(name)
+            if !legal(name) =>
+        {
             "the subject token lacks a required claim or has an invalid one"
+        }
+        TokenFault::ClaimMismatch(name) => {
+            return format!("the claim {name} of the subject token is not as this broker requires")
+                .into();
         }
         TokenFault::ClaimMissing(name) => {
             return format!("the subject token lacks the claim {name}").into();

@@ -1,6 +1,10 @@
 //! The registered claims (RFC 7519 §4.1), as a subject token must have them.
 
+use std::borrow::Cow;
+
 use vouchsafe_jose::{Json, JsonObject};
+use vouchsafe_providers::spiffe::SpiffeId;
+use vouchsafe_providers::{Attribute, AttributeValue, Profile};
 
 use crate::error::{ClaimName, TokenError};
 use crate::issuer::TrustedIssuer;
@@ -15,6 +19,7 @@ pub const JTI_BYTES_MAX: usize = 256;
 /// Last accepted NumericDate: 9999-12-31T23:59:59Z.
 pub const NUMERIC_DATE_MAX: u64 = 253_402_300_799;
 
+const CNF: ClaimName = ClaimName::registered("cnf");
 const AUD: ClaimName = ClaimName::registered("aud");
 const EXP: ClaimName = ClaimName::registered("exp");
 const IAT: ClaimName = ClaimName::registered("iat");
@@ -23,9 +28,90 @@ const JTI: ClaimName = ClaimName::registered("jti");
 const NBF: ClaimName = ClaimName::registered("nbf");
 const SUB: ClaimName = ClaimName::registered("sub");
 
-/// `iss` must be text; whose it is, the caller decides.
-pub(crate) fn issuer_of(claims: &JsonObject) -> Result<&str, TokenError> {
-    required_text(claims, ISS)
+/// `iss`, if there is one, must be text; whose it is, the caller decides.
+pub(crate) fn stated_issuer_of(claims: &JsonObject) -> Result<Option<&str>, TokenError> {
+    match claims.get("iss") {
+        None => Ok(None),
+        Some(Json::Text(iss)) => Ok(Some(iss)),
+        Some(_) => Err(TokenError::ClaimInvalid(ISS)),
+    }
+}
+
+/// The trust domain of a `sub` that is a SPIFFE ID, as an issuer: `spiffe://example.org`.
+pub(crate) fn trust_domain_of(claims: &JsonObject) -> Option<String> {
+    let sub = claims.get("sub").and_then(Json::as_text)?;
+    SpiffeId::parse(sub).ok().map(SpiffeId::issuer)
+}
+
+/// The token must be `issuer`'s: by `iss`, or by the trust domain in `sub`, which is all that a
+/// JWT-SVID says (SPIFFE JWT-SVID §3.1).
+pub(crate) fn require_issuer(
+    claims: &JsonObject,
+    issuer: &TrustedIssuer,
+) -> Result<(), TokenError> {
+    let iss = stated_issuer_of(claims)?;
+    match issuer.profile() {
+        Profile::Jwt => match iss {
+            None => Err(TokenError::ClaimMissing(ISS)),
+            Some(iss) if iss == issuer.issuer() => Ok(()),
+            Some(_) => Err(TokenError::IssuerUntrusted),
+        },
+        Profile::JwtSvid => match trust_domain_of(claims) {
+            None => match subject_of(claims) {
+                Ok(_) => Err(TokenError::ClaimInvalid(SUB)),
+                Err(error) => Err(error),
+            },
+            Some(domain) if domain == issuer.issuer() => Ok(()),
+            Some(_) => Err(TokenError::IssuerUntrusted),
+        },
+    }
+}
+
+/// A token that is bound to a key of its holder (RFC 7800 §3.1) proves nothing without it, and nobody
+/// asks for that here.
+pub(crate) fn require_bearer(claims: &JsonObject) -> Result<(), TokenError> {
+    if claims.contains("cnf") {
+        Err(TokenError::ClaimInvalid(CNF))
+    } else {
+        Ok(())
+    }
+}
+
+/// What the issuer's file says of every token of it.
+pub(crate) fn require_values(
+    issuer: &TrustedIssuer,
+    sub: &str,
+    attributes: &[Attribute],
+) -> Result<(), TokenError> {
+    for claim in issuer.required_claims() {
+        let name = || ClaimName(Cow::Owned(claim.name.clone()));
+        let value = text_of(sub, attributes, &claim.name)
+            .ok_or_else(|| TokenError::ClaimMissing(name()))?;
+        if !claim.values.iter().any(|wanted| wanted == value) {
+            return Err(TokenError::ClaimMismatch(name()));
+        }
+    }
+    Ok(())
+}
+
+/// `sub`, or the text attribute of this name.
+pub(crate) fn text_of<'a>(
+    sub: &'a str,
+    attributes: &'a [Attribute],
+    name: &str,
+) -> Option<&'a str> {
+    if name == "sub" {
+        return Some(sub);
+    }
+    attributes
+        .iter()
+        .find_map(|attribute| match &attribute.value {
+            AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
+            AttributeValue::Text(_)
+            | AttributeValue::Boolean(_)
+            | AttributeValue::Integer(_)
+            | AttributeValue::TextSet(_) => None,
+        })
 }
 
 /// `aud` must name an accepted audience and nobody else (RFC 7519 §4.1.3): a token that another
@@ -59,11 +145,13 @@ pub(crate) fn require_audience(
 /// The times of a token that is valid.
 pub(crate) struct Lifetime {
     pub(crate) exp: UnixSeconds,
-    pub(crate) iat: UnixSeconds,
+    pub(crate) iat: Option<UnixSeconds>,
 }
 
 /// With leeway L and maximum age A: `nbf - L <= now < exp + L`, `iat - L <= now` and
 /// `now <= iat + A + L` (RFC 7519 §4.1.4 to §4.1.6: the moment of expiry is already too late).
+///
+/// A JWT-SVID need not have `iat`. Then it may live on for A at most: `exp <= now + A + L`.
 pub(crate) fn require_lifetime(
     claims: &JsonObject,
     issuer: &TrustedIssuer,
@@ -72,15 +160,22 @@ pub(crate) fn require_lifetime(
     let leeway = issuer.leeway_seconds();
     let exp = numeric_date(claims, &EXP)?.ok_or(TokenError::ClaimMissing(EXP))?;
     let nbf = numeric_date(claims, &NBF)?;
-    let iat = numeric_date(claims, &IAT)?.ok_or(TokenError::ClaimMissing(IAT))?;
+    let iat = numeric_date(claims, &IAT)?;
+    if iat.is_none() && issuer.profile() == Profile::Jwt {
+        return Err(TokenError::ClaimMissing(IAT));
+    }
     if now >= exp.plus(leeway) {
         return Err(TokenError::Expired);
     }
-    let latest_start = nbf.map_or(iat, |nbf| nbf.max(iat));
-    if latest_start > now.plus(leeway) {
+    if iat.max(nbf).is_some_and(|start| start > now.plus(leeway)) {
         return Err(TokenError::NotYetValid);
     }
-    if now > iat.plus(issuer.max_token_age_seconds()).plus(leeway) {
+    let age_max = issuer.max_token_age_seconds();
+    let too_old = match iat {
+        Some(iat) => now > iat.plus(age_max).plus(leeway),
+        None => exp > now.plus(age_max).plus(leeway),
+    };
+    if too_old {
         return Err(TokenError::TooOld);
     }
     Ok(Lifetime { exp, iat })

@@ -7,6 +7,8 @@ use vouchsafe_jose::{
     JsonError, JwsError, KeyLookupError, KeySetError, Malformed, SignatureInvalid,
 };
 
+use vouchsafe_providers::{ClaimError, ClaimFault};
+
 use crate::url::UrlRejection;
 
 /// Name of a claim that the configuration asks for; never a name that a token chose.
@@ -34,6 +36,8 @@ pub enum TokenError {
     AudienceMismatch,
     #[error("the claim `{0}` is not acceptable")]
     ClaimInvalid(ClaimName),
+    #[error("the claim `{0}` has another value than the issuer's file requires")]
+    ClaimMismatch(ClaimName),
     #[error("the claim `{0}` is missing")]
     ClaimMissing(ClaimName),
     #[error("the token's header asks for processing that is not supported")]
@@ -68,6 +72,7 @@ impl TokenError {
             Self::AlgorithmNotAllowed => "token.algorithm_not_allowed",
             Self::AudienceMismatch => "token.audience_mismatch",
             Self::ClaimInvalid(_) => "token.claim_invalid",
+            Self::ClaimMismatch(_) => "token.claim_mismatch",
             Self::ClaimMissing(_) => "token.claim_missing",
             Self::CriticalHeader => "token.critical_header",
             Self::Expired => "token.expired",
@@ -80,6 +85,17 @@ impl TokenError {
             Self::TooLarge => "token.too_large",
             Self::TooOld => "token.too_old",
             Self::TypeNotAllowed => "token.type_not_allowed",
+        }
+    }
+}
+
+impl From<ClaimError> for TokenError {
+    fn from(error: ClaimError) -> Self {
+        match error.fault {
+            ClaimFault::Missing => Self::ClaimMissing(ClaimName(error.name)),
+            ClaimFault::Empty | ClaimFault::NotReached | ClaimFault::Type(_) => {
+                Self::ClaimInvalid(ClaimName(error.name))
+            }
         }
     }
 }

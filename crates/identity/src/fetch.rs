@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeySet};
+use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
 
 use crate::discovery::{self, DISCOVERY_BYTES_MAX};
 use crate::error::{DocumentError, FetchError};
@@ -61,7 +61,7 @@ pub async fn fetch_keys(
     now: UnixSeconds,
 ) -> Result<FetchedKeys, FetchError> {
     let url = match issuer.keys() {
-        KeySource::Pinned(pinned) => return pinned_keys(pinned, now),
+        KeySource::Pinned(pinned) => return pinned_keys(pinned, issuer.key_use(), now),
         KeySource::JwksUri(url) => {
             KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?
         }
@@ -75,10 +75,14 @@ pub async fn fetch_keys(
         issuer.keys_max_age_seconds(),
     );
     match (answer.status, known) {
-        (STATUS_OK, _) => accepted(answer.body, usable_etag(answer.etag), trusted_until),
+        (STATUS_OK, _) => {
+            let etag = usable_etag(answer.etag);
+            accepted(answer.body, etag, issuer.key_use(), trusted_until)
+        }
         // A 304 is an answer to a conditional request only.
         (STATUS_NOT_MODIFIED, Some(known)) if known.etag.is_some() => {
-            accepted(known.document.into_bytes(), known.etag, trusted_until)
+            let document = known.document.into_bytes();
+            accepted(document, known.etag, issuer.key_use(), trusted_until)
         }
         (status, _) => Err(FetchError::Status(status)),
     }
@@ -97,22 +101,28 @@ async fn discover(
     }
 }
 
-fn pinned_keys(pinned: &PinnedKeys, now: UnixSeconds) -> Result<FetchedKeys, FetchError> {
+fn pinned_keys(
+    pinned: &PinnedKeys,
+    key_use: KeyUse,
+    now: UnixSeconds,
+) -> Result<FetchedKeys, FetchError> {
     if now >= pinned.expires {
         return Err(FetchError::PinnedKeysExpired);
     }
-    accepted(pinned.document.clone().into_bytes(), None, pinned.expires)
+    let document = pinned.document.clone().into_bytes();
+    accepted(document, None, key_use, pinned.expires)
 }
 
 fn accepted(
     document: Vec<u8>,
     etag: Option<String>,
+    key_use: KeyUse,
     trusted_until: UnixSeconds,
 ) -> Result<FetchedKeys, FetchError> {
     if document.len() > KEY_SET_BYTES_MAX {
         return Err(FetchError::TooLarge);
     }
-    let set = KeySet::parse(&document)
+    let set = KeySet::parse(&document, key_use)
         .map_err(|error| FetchError::DocumentInvalid(DocumentError::KeySet(error)))?;
     if set.is_empty() {
         return Err(FetchError::DocumentInvalid(DocumentError::NoUsableKey));

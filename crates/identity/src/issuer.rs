@@ -1,8 +1,10 @@
 //! An issuer that the trust bundle names, and how its tokens are checked.
 
-use vouchsafe_jose::Algorithm;
+use vouchsafe_jose::{Algorithm, KeyUse};
+use vouchsafe_providers::{Claim, ClaimType, Profile, Provider};
 
-use crate::providers::{DeclaredClaim, Provider};
+use vouchsafe_providers::spiffe::trust_domain_of;
+
 use crate::template::{SubjectTemplate, TemplateError};
 use crate::time::UnixSeconds;
 
@@ -28,6 +30,14 @@ pub struct PinnedKeys {
     pub expires: UnixSeconds,
 }
 
+/// A claim that every token of an issuer has with one of these values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredClaim {
+    /// `sub`, or the name of a text attribute.
+    pub name: String,
+    pub values: Vec<String>,
+}
+
 /// An issuer file as the bundle gives it: nothing is checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerRecord {
@@ -40,7 +50,8 @@ pub struct IssuerRecord {
     pub keys_max_age_seconds: u64,
     pub max_token_age_seconds: u64,
     pub leeway_seconds: u64,
-    pub claims: Vec<DeclaredClaim>,
+    pub claims: Vec<Claim>,
+    pub require: Vec<RequiredClaim>,
     pub subject_template: Option<String>,
     pub development: bool,
 }
@@ -51,7 +62,7 @@ pub struct IssuerRecord {
 #[derive(Debug)]
 pub struct TrustedIssuer {
     record: IssuerRecord,
-    provider: Provider,
+    provider: &'static Provider,
     algorithms: Vec<Algorithm>,
     subject_template: Option<SubjectTemplate>,
 }
@@ -78,8 +89,30 @@ impl TrustedIssuer {
         &self.record.keys
     }
 
-    pub(crate) fn provider(&self) -> &Provider {
-        &self.provider
+    pub(crate) fn profile(&self) -> Profile {
+        self.provider.profile
+    }
+
+    /// What its keys must be for.
+    #[must_use]
+    pub fn key_use(&self) -> KeyUse {
+        match self.profile() {
+            Profile::Jwt => KeyUse::Signature,
+            Profile::JwtSvid => KeyUse::JwtSvid,
+        }
+    }
+
+    pub(crate) fn entity_type(&self) -> String {
+        self.provider.entity_type(&self.record.name)
+    }
+
+    /// The claims that become attributes.
+    pub(crate) fn claims(&self) -> &[Claim] {
+        claims(self.provider, &self.record)
+    }
+
+    pub(crate) fn required_claims(&self) -> &[RequiredClaim] {
+        &self.record.require
     }
 
     pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
@@ -131,10 +164,19 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
         let algorithms = algorithms
             .filter(|list| !list.is_empty())
             .ok_or(IssuerError::Algorithms)?;
-        let provider =
-            Provider::named(&record.provider, &record.claims).ok_or(IssuerError::Provider)?;
-        let parse =
-            |text: &String| SubjectTemplate::parse(text, |name| provider.is_text_claim(name));
+        let provider = Provider::named(&record.provider).ok_or(IssuerError::Provider)?;
+        if !provider.declares_claims() && !record.claims.is_empty() {
+            return Err(IssuerError::Provider);
+        }
+        if provider.profile == Profile::JwtSvid && trust_domain_of(&record.issuer).is_none() {
+            return Err(IssuerError::TrustDomain);
+        }
+        let is_text = |name: &str| is_text_claim(claims(provider, &record), name);
+        let required = |claim: &RequiredClaim| is_text(&claim.name) && !claim.values.is_empty();
+        if !record.require.iter().all(required) {
+            return Err(IssuerError::RequiredClaim);
+        }
+        let parse = |text: &String| SubjectTemplate::parse(text, is_text);
         let subject_template = record.subject_template.as_ref().map(parse).transpose()?;
         Ok(Self {
             provider,
@@ -143,6 +185,20 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
             record,
         })
     }
+}
+
+fn claims<'r>(provider: &'static Provider, record: &'r IssuerRecord) -> &'r [Claim] {
+    if provider.declares_claims() {
+        &record.claims
+    } else {
+        provider.claims
+    }
+}
+
+/// Whether a subject template or a required claim may name this one.
+fn is_text_claim(claims: &[Claim], name: &str) -> bool {
+    let text = |claim: &Claim| claim.name == name && claim.claim_type == ClaimType::Text;
+    name == "sub" || claims.iter().any(text)
 }
 
 /// Why an issuer's record makes no sense.
@@ -158,6 +214,10 @@ pub enum IssuerError {
     Name,
     #[error("the provider is unknown, or its claims are not to be declared")]
     Provider,
+    #[error("a required claim is not a text claim, or has no values")]
+    RequiredClaim,
     #[error("the subject template is not usable")]
     SubjectTemplate(#[from] TemplateError),
+    #[error("the issuer is not a SPIFFE trust domain")]
+    TrustDomain,
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
-use vouchsafe_jose::KeySet;
+use vouchsafe_jose::{KeySet, KeyUse};
 
 use crate::error::DocumentError;
 use crate::time::UnixSeconds;
@@ -15,14 +15,27 @@ pub const KEY_SETS_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct TrustedKeys {
     set: Rc<KeySet>,
+    digest: String,
     trusted_until: UnixSeconds,
 }
 
 impl TrustedKeys {
-    /// `set` is trusted before `trusted_until`, and not at it.
+    /// `set`, whose document has this digest, is trusted before `trusted_until`, and not at it.
     #[must_use]
-    pub fn new(set: Rc<KeySet>, trusted_until: UnixSeconds) -> Self {
-        Self { set, trusted_until }
+    pub fn new(set: Rc<KeySet>, digest: String, trusted_until: UnixSeconds) -> Self {
+        Self {
+            set,
+            digest,
+            trusted_until,
+        }
+    }
+
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub(crate) fn until(&self) -> UnixSeconds {
+        self.trusted_until
     }
 
     pub(crate) fn at(&self, now: UnixSeconds) -> Option<&KeySet> {
@@ -38,7 +51,7 @@ impl TrustedKeys {
 #[derive(Debug, Default)]
 pub struct KeySetCache {
     /// The most recently used comes last.
-    entries: Vec<(String, Rc<KeySet>)>,
+    entries: Vec<(String, KeyUse, Rc<KeySet>)>,
 }
 
 impl KeySetCache {
@@ -49,7 +62,7 @@ impl KeySetCache {
         }
     }
 
-    /// The key set of `document`, whose digest is said to be `digest`.
+    /// The keys of `document` for one use, whose digest is said to be `digest`.
     ///
     /// # Errors
     /// The digest is another one, or the document is not a usable key set.
@@ -57,21 +70,25 @@ impl KeySetCache {
         &mut self,
         digest: &str,
         document: &str,
+        key_use: KeyUse,
     ) -> Result<Rc<KeySet>, DocumentError> {
-        if let Some(at) = self.entries.iter().position(|(known, _)| known == digest) {
+        let is_it = |entry: &(String, KeyUse, _)| entry.0 == digest && entry.1 == key_use;
+        if let Some(at) = self.entries.iter().position(is_it) {
             let entry = self.entries.remove(at);
-            let set = Rc::clone(&entry.1);
+            let set = Rc::clone(&entry.2);
             self.entries.push(entry);
             return Ok(set);
         }
         if sha256_hex(document.as_bytes()) != digest {
             return Err(DocumentError::Digest);
         }
-        let set = Rc::new(KeySet::parse(document.as_bytes()).map_err(DocumentError::KeySet)?);
+        let set =
+            Rc::new(KeySet::parse(document.as_bytes(), key_use).map_err(DocumentError::KeySet)?);
         if self.entries.len() >= KEY_SETS_MAX {
             self.entries.remove(0);
         }
-        self.entries.push((digest.to_owned(), Rc::clone(&set)));
+        self.entries
+            .push((digest.to_owned(), key_use, Rc::clone(&set)));
         Ok(set)
     }
 }
@@ -110,8 +127,12 @@ mod tests {
     fn parses_a_document_once() {
         let mut cache = KeySetCache::new();
         let text = document(0);
-        let first = cache.get_or_parse(&digest(&text), &text).unwrap();
-        let again = cache.get_or_parse(&digest(&text), &text).unwrap();
+        let first = cache
+            .get_or_parse(&digest(&text), &text, KeyUse::Signature)
+            .unwrap();
+        let again = cache
+            .get_or_parse(&digest(&text), &text, KeyUse::Signature)
+            .unwrap();
         assert!(Rc::ptr_eq(&first, &again));
     }
 
@@ -124,11 +145,15 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(
-                cache.get_or_parse(&wrong, &document(0)).map(|_| ()),
+                cache
+                    .get_or_parse(&wrong, &document(0), KeyUse::Signature)
+                    .map(|_| ()),
                 Err(DocumentError::Digest)
             );
         }
-        let invalid = cache.get_or_parse(&digest("x"), "x").map(|_| ());
+        let invalid = cache
+            .get_or_parse(&digest("x"), "x", KeyUse::Signature)
+            .map(|_| ());
         assert_eq!(
             invalid,
             Err(DocumentError::KeySet(KeySetError::Json(JsonError::Syntax)))
@@ -141,22 +166,30 @@ mod tests {
         let mut cache = KeySetCache::new();
         for number in 0..KEY_SETS_MAX {
             cache
-                .get_or_parse(&digest(&document(number)), &document(number))
+                .get_or_parse(
+                    &digest(&document(number)),
+                    &document(number),
+                    KeyUse::Signature,
+                )
                 .unwrap();
         }
         assert_eq!(cache.entries.len(), KEY_SETS_MAX);
         cache
-            .get_or_parse(&digest(&document(0)), &document(0))
+            .get_or_parse(&digest(&document(0)), &document(0), KeyUse::Signature)
             .unwrap();
         cache
-            .get_or_parse(&digest(&document(KEY_SETS_MAX)), &document(KEY_SETS_MAX))
+            .get_or_parse(
+                &digest(&document(KEY_SETS_MAX)),
+                &document(KEY_SETS_MAX),
+                KeyUse::Signature,
+            )
             .unwrap();
         assert_eq!(cache.entries.len(), KEY_SETS_MAX);
         let holds = |number: usize| {
             cache
                 .entries
                 .iter()
-                .any(|(known, _)| *known == digest(&document(number)))
+                .any(|(known, _, _)| *known == digest(&document(number)))
         };
         assert!(holds(0) && holds(2) && holds(KEY_SETS_MAX));
         assert!(!holds(1));

@@ -14,7 +14,7 @@ mod fetch;
 mod freshness;
 mod issuer;
 mod key_cache;
-pub mod providers;
+mod proofs;
 mod template;
 #[cfg(test)]
 mod testkit;
@@ -28,11 +28,13 @@ pub use error::{ClaimName, DocumentError, FetchError, TokenError};
 pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, FetchedKeys, fetch_keys};
 pub use freshness::KEYS_AGE_SECONDS_MIN;
 pub use issuer::{
-    IssuerError, IssuerRecord, KeySource, LEEWAY_SECONDS_MAX, PinnedKeys, TrustedIssuer,
+    IssuerError, IssuerRecord, KeySource, LEEWAY_SECONDS_MAX, PinnedKeys, RequiredClaim,
+    TrustedIssuer,
 };
 pub use key_cache::{KEY_SETS_MAX, KeySetCache, TrustedKeys};
-pub use providers::{Attribute, AttributeValue, ClaimType, DeclaredClaim};
+pub use proofs::{PROOFS_MAX, ProofCache};
 pub use template::{SubjectTemplate, TEMPLATE_BYTES_MAX, TemplateError};
 pub use time::UnixSeconds;
 pub use url::{KeyUrl, URL_BYTES_MAX, UrlRejection};
-pub use verify::{Subject, Unverified, VerifiedSubject, peek, verify};
+pub use verify::{Subject, Unverified, VerifiedSubject, peek, verify, verify_remembering};
+pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Source};

@@ -7,11 +7,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
-use vouchsafe_jose::KeySet;
+use vouchsafe_jose::{KeySet, KeyUse};
 
 use crate::issuer::{IssuerRecord, KeySource, TrustedIssuer};
 use crate::key_cache::TrustedKeys;
@@ -26,6 +26,7 @@ pub(crate) const TOKEN_AGE_SECONDS: u64 = 600;
 pub(crate) enum TestKey {
     EdDsa(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
+    Es384(EcdsaKeyPair),
     Rs256(RsaKeyPair),
 }
 
@@ -50,6 +51,14 @@ impl TestKey {
         )
     }
 
+    fn es384(base64: &str) -> Self {
+        let random = SystemRandom::new();
+        Self::Es384(
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8(base64), &random)
+                .unwrap(),
+        )
+    }
+
     fn eddsa(base64: &str) -> Self {
         Self::EdDsa(Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pkcs8(base64)).unwrap())
     }
@@ -59,6 +68,7 @@ impl TestKey {
         match alg {
             "EdDSA" => Self::eddsa(include_str!("../testdata/eddsa-issuer.pkcs8.b64")),
             "ES256" => Self::es256(include_str!("../testdata/es256-issuer.pkcs8.b64")),
+            "ES384" => Self::es384(include_str!("../testdata/es384-issuer.pkcs8.b64")),
             _ => Self::rs256(include_str!("../testdata/rs256-issuer.pkcs8.b64")),
         }
     }
@@ -68,6 +78,7 @@ impl TestKey {
         match alg {
             "EdDSA" => Self::eddsa(include_str!("../testdata/eddsa-stranger.pkcs8.b64")),
             "ES256" => Self::es256(include_str!("../testdata/es256-stranger.pkcs8.b64")),
+            "ES384" => Self::es384(include_str!("../testdata/es384-stranger.pkcs8.b64")),
             _ => Self::rs256(include_str!("../testdata/rs256-stranger.pkcs8.b64")),
         }
     }
@@ -75,7 +86,7 @@ impl TestKey {
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::EdDsa(key) => key.sign(message).as_ref().to_vec(),
-            Self::Es256(key) => key
+            Self::Es256(key) | Self::Es384(key) => key
                 .sign(&SystemRandom::new(), message)
                 .unwrap()
                 .as_ref()
@@ -102,6 +113,10 @@ impl TestKey {
             Self::Es256(key) => {
                 let point = key.public_key().as_ref();
                 json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": base64url(&point[1..33]), "y": base64url(&point[33..])})
+            }
+            Self::Es384(key) => {
+                let point = key.public_key().as_ref();
+                json!({"kty": "EC", "crv": "P-384", "kid": kid, "x": base64url(&point[1..49]), "y": base64url(&point[49..])})
             }
             Self::Rs256(key) => {
                 let public = PublicKeyComponents::<Vec<u8>>::from(key.public());
@@ -137,7 +152,7 @@ pub(crate) fn claims() -> Value {
 
 /// The JWK Set of the issuer: one key for each algorithm, named after it.
 pub(crate) fn key_set_document() -> String {
-    let keys: Vec<_> = ["RS256", "ES256", "EdDSA"]
+    let keys: Vec<_> = ["RS256", "ES256", "ES384", "EdDSA"]
         .iter()
         .map(|alg| TestKey::issuer(alg).jwk(alg))
         .collect();
@@ -145,8 +160,8 @@ pub(crate) fn key_set_document() -> String {
 }
 
 pub(crate) fn keys() -> TrustedKeys {
-    let set = KeySet::parse(key_set_document().as_bytes()).unwrap();
-    TrustedKeys::new(Rc::new(set), UnixSeconds(NOW + 1))
+    let set = KeySet::parse(key_set_document().as_bytes(), KeyUse::Signature).unwrap();
+    TrustedKeys::new(Rc::new(set), "test".to_owned(), UnixSeconds(NOW + 1))
 }
 
 /// A plain `oidc` issuer that allows every algorithm.
@@ -156,12 +171,15 @@ pub(crate) fn issuer_record() -> IssuerRecord {
         issuer: ISSUER.to_owned(),
         provider: "oidc".to_owned(),
         audiences: vec![BROKER.to_owned(), "https://other-name.example".to_owned()],
-        algorithms: ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec(),
+        algorithms: ["RS256", "ES256", "ES384", "EdDSA"]
+            .map(str::to_owned)
+            .to_vec(),
         keys: KeySource::Discovery,
         keys_max_age_seconds: 300,
         max_token_age_seconds: TOKEN_AGE_SECONDS,
         leeway_seconds: LEEWAY_SECONDS,
         claims: Vec::new(),
+        require: Vec::new(),
         subject_template: None,
         development: false,
     }

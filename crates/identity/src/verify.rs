@@ -3,29 +3,43 @@
 use vouchsafe_jose::{Algorithm, JsonObject, Malformed, UnverifiedJws};
 
 use crate::claims::{self, CLAIMS_MAX};
-use crate::error::TokenError;
+use crate::error::{ClaimName, TokenError};
 use crate::issuer::{KeySource, TrustedIssuer};
 use crate::key_cache::{TrustedKeys, sha256_hex};
-use crate::providers::{Attribute, AttributeValue};
+use crate::proofs::{Proof, ProofCache};
 use crate::time::UnixSeconds;
+use vouchsafe_providers::{Attribute, Profile};
 
 /// What a token says of itself. Good for choosing an issuer's record and keys, for nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unverified {
-    pub iss: String,
+    pub iss: Option<String>,
+    /// The trust domain of a `sub` that is a SPIFFE ID, as an issuer: `spiffe://example.org`.
+    pub trust_domain: Option<String>,
     pub kid: Option<String>,
     pub algorithm: Algorithm,
 }
 
+/// Accepted `typ` values, compared without case (RFC 7515 §4.1.9); an absent `typ` is accepted too.
+/// Typed tokens of other protocols (`at+jwt`, `dpop+jwt`, `logout+jwt`, `secevent+jwt`, `wit+jwt`…) are
+/// thereby refused (RFC 8725 §3.11).
+const PLAIN_TYPES: [&str; 2] = ["JOSE", "JWT"];
+
 /// Reads `iss`, `kid` and `alg` within the limits of a token, and believes nothing.
 ///
 /// # Errors
-/// The token can't be read, or has no `iss`.
+/// The token can't be read, or says of no issuer that it is its own.
 pub fn peek(token: &str) -> Result<Unverified, TokenError> {
     let jws = UnverifiedJws::parse(token)?;
     let claims = parse_claims(jws.payload())?;
+    let iss = claims::stated_issuer_of(&claims)?.map(str::to_owned);
+    let trust_domain = claims::trust_domain_of(&claims);
+    if iss.is_none() && trust_domain.is_none() {
+        return Err(TokenError::ClaimMissing(ClaimName::registered("iss")));
+    }
     Ok(Unverified {
-        iss: claims::issuer_of(&claims)?.to_owned(),
+        iss,
+        trust_domain,
         kid: jws.kid().map(str::to_owned),
         algorithm: jws.algorithm(),
     })
@@ -42,7 +56,8 @@ pub struct Subject {
     pub subject: String,
     pub jti: Option<String>,
     pub exp: UnixSeconds,
-    pub iat: UnixSeconds,
+    /// Absent from some JWT-SVIDs only.
+    pub iat: Option<UnixSeconds>,
     /// Lower-case hex SHA-256 of the JWS signing input (RFC 7515 §5.1). Not of the whole token:
     /// an ECDSA signature has a second valid form, so that would be a second token.
     pub signing_input_digest: String,
@@ -95,26 +110,45 @@ pub fn verify(
     keys: &TrustedKeys,
     now: UnixSeconds,
 ) -> Result<VerifiedSubject, TokenError> {
+    verify_remembering(token, issuer, keys, now, &mut ProofCache::new())
+}
+
+/// As [`verify`], but without computing a signature anew that is in `proofs`. All else is checked
+/// every time.
+///
+/// # Errors
+/// The first check that failed.
+pub fn verify_remembering(
+    token: &str,
+    issuer: &TrustedIssuer,
+    keys: &TrustedKeys,
+    now: UnixSeconds,
+    proofs: &mut ProofCache,
+) -> Result<VerifiedSubject, TokenError> {
     let jws = UnverifiedJws::parse(token)?;
     // ORDER: algorithm before key, signature before any claim is believed; then whose token it is,
     // whom it is for, when it is valid; what it says about the workload last.
     if !issuer.allows(jws.algorithm()) {
         return Err(TokenError::AlgorithmNotAllowed);
     }
-    if !issuer.provider().accepts_type(jws.typ()) {
+    if !accepts_type(issuer.profile(), jws.typ()) {
         return Err(TokenError::TypeNotAllowed);
     }
-    require_signature(&jws, issuer, keys, now)?;
-    let claims = parse_claims(jws.payload())?;
-    if claims::issuer_of(&claims)? != issuer.issuer() {
-        return Err(TokenError::IssuerUntrusted);
+    if issuer.profile() == Profile::JwtSvid && jws.has_other_members() {
+        // SPIFFE JWT-SVID §2: nothing but `alg`, `kid` and `typ`.
+        return Err(TokenError::Malformed(Malformed::HeaderMember));
     }
+    let proof = require_signature(token, &jws, issuer, keys, now, proofs)?;
+    let claims = parse_claims(jws.payload())?;
+    claims::require_issuer(&claims, issuer)?;
     claims::require_audience(&claims, issuer)?;
     let lifetime = claims::require_lifetime(&claims, issuer, now)?;
+    claims::require_bearer(&claims)?;
     let sub = claims::subject_of(&claims)?;
     let jti = claims::token_id_of(&claims)?;
-    let attributes = issuer.provider().attributes(&claims)?;
-    Ok(VerifiedSubject(Subject {
+    let attributes = vouchsafe_providers::attributes(issuer.claims(), &claims)?;
+    claims::require_values(issuer, sub, &attributes)?;
+    let subject = Subject {
         issuer_name: issuer.name().to_owned(),
         iss: issuer.issuer().to_owned(),
         sub: sub.to_owned(),
@@ -123,18 +157,36 @@ pub fn verify(
         exp: lifetime.exp,
         iat: lifetime.iat,
         signing_input_digest: sha256_hex(jws.signing_input().as_bytes()),
-        entity_type: issuer.provider().entity_type(issuer.name()),
+        entity_type: issuer.entity_type(),
         entity_id: sub.to_owned(),
         attributes,
-    }))
+    };
+    if let Some(proof) = proof {
+        let until = lifetime.exp.plus(issuer.leeway_seconds()).min(keys.until());
+        proofs.remember(proof, until, now);
+    }
+    Ok(VerifiedSubject(subject))
 }
 
+/// SPIFFE compares `typ` with case (JWT-SVID §2.3).
+fn accepts_type(profile: Profile, typ: Option<&str>) -> bool {
+    typ.is_none_or(|typ| {
+        PLAIN_TYPES.iter().any(|plain| match profile {
+            Profile::Jwt => plain.eq_ignore_ascii_case(typ),
+            Profile::JwtSvid => *plain == typ,
+        })
+    })
+}
+
+/// Proves the signature, and gives the name under which that may be remembered unless it was.
 fn require_signature(
+    token: &str,
     jws: &UnverifiedJws<'_>,
     issuer: &TrustedIssuer,
     keys: &TrustedKeys,
     now: UnixSeconds,
-) -> Result<(), TokenError> {
+    proofs: &ProofCache,
+) -> Result<Option<Proof>, TokenError> {
     let pinned_expired =
         matches!(issuer.keys(), KeySource::Pinned(pinned) if now >= pinned.expires);
     let set = keys
@@ -142,7 +194,12 @@ fn require_signature(
         .filter(|_| !pinned_expired)
         .ok_or(TokenError::KeyUnusable)?;
     let key = set.find(jws.kid(), jws.algorithm())?;
-    Ok(key.verify(jws.signing_input().as_bytes(), jws.signature())?)
+    let proof = Proof::of(token, issuer, keys.digest());
+    if proofs.holds(&proof, now) {
+        return Ok(None);
+    }
+    key.verify(jws.signing_input().as_bytes(), jws.signature())?;
+    Ok(Some(proof))
 }
 
 fn parse_claims(payload: &[u8]) -> Result<JsonObject, TokenError> {
@@ -162,27 +219,9 @@ fn subject(
     let Some(template) = issuer.subject_template() else {
         return Ok(sub.to_owned());
     };
-    let subject = template.fill(|name| {
-        if name == "sub" {
-            Some(sub)
-        } else {
-            text_attribute(attributes, name)
-        }
-    })?;
+    let subject = template.fill(|name| claims::text_of(sub, attributes, name))?;
     claims::require_subject_limits(&subject)?;
     Ok(subject)
-}
-
-fn text_attribute<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
-    attributes
-        .iter()
-        .find_map(|attribute| match &attribute.value {
-            AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
-            AttributeValue::Text(_)
-            | AttributeValue::Boolean(_)
-            | AttributeValue::Integer(_)
-            | AttributeValue::TextSet(_) => None,
-        })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::fmt;
 pub enum Algorithm {
     EdDsa,
     Es256,
+    Es384,
     Rs256,
 }
 
@@ -17,6 +18,7 @@ impl Algorithm {
         match name {
             "EdDSA" => Some(Self::EdDsa),
             "ES256" => Some(Self::Es256),
+            "ES384" => Some(Self::Es384),
             "RS256" => Some(Self::Rs256),
             _ => None,
         }
@@ -27,6 +29,7 @@ impl Algorithm {
         match self {
             Self::EdDsa => "EdDSA",
             Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
             Self::Rs256 => "RS256",
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
-use crate::json::{Json, JsonError, JsonObject};
+use vouchsafe_json::{Json, JsonError, JsonObject};
 
 /// Longest accepted token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
@@ -24,6 +24,7 @@ pub struct UnverifiedJws<'t> {
     algorithm: Algorithm,
     kid: Option<String>,
     typ: Option<String>,
+    has_other_members: bool,
     signing_input: &'t str,
     payload: Vec<u8>,
     signature: Vec<u8>,
@@ -52,6 +53,7 @@ impl<'t> UnverifiedJws<'t> {
             algorithm: header.algorithm,
             kid: header.kid,
             typ: header.typ,
+            has_other_members: header.has_other_members,
             signing_input,
             payload: base64url::decode(payload).ok_or(Malformed::Base64)?,
             signature: base64url::decode(signature).ok_or(Malformed::Base64)?,
@@ -71,6 +73,12 @@ impl<'t> UnverifiedJws<'t> {
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
+    }
+
+    /// Whether the header has more than `alg`, `kid` and `typ`.
+    #[must_use]
+    pub fn has_other_members(&self) -> bool {
+        self.has_other_members
     }
 
     /// What the signature covers: the first two parts and the dot between them (RFC 7515 §5.1).
@@ -114,6 +122,8 @@ pub enum Malformed {
     Framing,
     #[error("the header is not strict JSON")]
     Header(#[source] JsonError),
+    #[error("the header has a member that the token's kind forbids")]
+    HeaderMember,
     #[error("`kid` is not a string of at most {KID_BYTES_MAX} bytes")]
     Kid,
     #[error("the payload is not strict JSON")]
@@ -130,6 +140,7 @@ struct ProtectedHeader {
     algorithm: Algorithm,
     kid: Option<String>,
     typ: Option<String>,
+    has_other_members: bool,
 }
 
 impl ProtectedHeader {
@@ -148,9 +159,13 @@ impl ProtectedHeader {
         if kid.as_ref().is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
             return Err(Malformed::Kid.into());
         }
+        let has_other_members = header
+            .iter()
+            .any(|(name, _)| !matches!(name, "alg" | "kid" | "typ"));
         Ok(Self {
             algorithm,
             kid,
+            has_other_members,
             typ: optional_text(&header, "typ", Malformed::Typ)?,
         })
     }

@@ -125,7 +125,7 @@ fn rejects_algorithms_that_can_not_be_verified() {
         "RS384",
         "RS512",
         "PS256",
-        "ES384",
+        "ES512",
         "ES512",
         "ES256K",
         "EDDSA",

@@ -6,10 +6,22 @@ use p256::ecdsa::signature::Verifier;
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
-use crate::json::{Json, JsonObject};
+use crate::certificate;
 use crate::rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN, RsaPublicKey};
+use vouchsafe_json::{Json, JsonObject};
 
 const P256_COORDINATE_BYTES: usize = 32;
+const P384_COORDINATE_BYTES: usize = 48;
+
+/// What the keys of a set are for, as `use` says (RFC 7517 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    /// `sig`, or nothing said.
+    Signature,
+    /// `jwt-svid`, always said, and with a `kid` (SPIFFE JWT-SVID §4). Other keys of a SPIFFE bundle,
+    /// `x509-svid` and `wit-svid`, are for other things.
+    JwtSvid,
+}
 
 /// A public key, ready to verify. Its type fixes the algorithm, so a token can't choose how a key
 /// is used (RFC 8725 §3.1).
@@ -20,6 +32,7 @@ pub struct PublicKey(Kind);
 enum Kind {
     Ed25519(ed25519_dalek::VerifyingKey),
     P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
     Rsa(RsaPublicKey),
 }
 
@@ -28,17 +41,19 @@ impl PublicKey {
     ///
     /// # Errors
     /// Why this JWK can't verify signatures here.
-    pub fn from_jwk(jwk: &JsonObject) -> Result<Self, KeyRejection> {
-        require_signature_use(jwk)?;
-        let kind = match required_text(jwk, "kty")? {
-            "EC" => Kind::P256(p256_key(jwk)?),
-            "OKP" => Kind::Ed25519(ed25519_key(jwk)?),
-            "RSA" => Kind::Rsa(RsaPublicKey::from_be_bytes(
-                &required_bytes(jwk, "n")?,
-                &required_bytes(jwk, "e")?,
-            )?),
+    pub fn from_jwk(jwk: &JsonObject, key_use: KeyUse) -> Result<Self, KeyRejection> {
+        require_use(jwk, key_use)?;
+        let (kind, info) = match required_text(jwk, "kty")? {
+            "EC" => ec_key(jwk)?,
+            "OKP" => ed25519_key(jwk)?,
+            "RSA" => {
+                let (n, e) = (required_bytes(jwk, "n")?, required_bytes(jwk, "e")?);
+                let key = RsaPublicKey::from_be_bytes(&n, &e)?;
+                (Kind::Rsa(key), certificate::rsa(&n, &e))
+            }
             _ => return Err(KeyRejection::KeyType),
         };
+        certificate::require_own(jwk, &info)?;
         let key = Self(kind);
         match jwk.get("alg") {
             None => Ok(key),
@@ -53,6 +68,7 @@ impl PublicKey {
         match self.0 {
             Kind::Ed25519(_) => Algorithm::EdDsa,
             Kind::P256(_) => Algorithm::Es256,
+            Kind::P384(_) => Algorithm::Es384,
             Kind::Rsa(_) => Algorithm::Rs256,
         }
     }
@@ -77,6 +93,12 @@ impl PublicKey {
                 key.verify(message, &signature)
                     .map_err(|_| SignatureInvalid)
             }
+            Kind::P384(key) => {
+                let signature =
+                    p384::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureInvalid)?;
+                key.verify(message, &signature)
+                    .map_err(|_| SignatureInvalid)
+            }
             Kind::Rsa(key) => key.verify(message, signature),
         }
     }
@@ -98,10 +120,14 @@ pub struct SignatureInvalid;
 pub enum KeyRejection {
     #[error("`alg` is not the algorithm of this key type")]
     AlgorithmMismatch,
+    #[error("`x5c` is malformed, or its first certificate is of another key")]
+    Certificate,
     #[error("the curve is not supported")]
     Curve,
     #[error("the key type is not supported")]
     KeyType,
+    #[error("the key has no `kid`")]
+    KidMissing,
     #[error("a member is missing or malformed")]
     Malformed,
     #[error("the point is not a valid public key")]
@@ -118,13 +144,18 @@ pub enum KeyRejection {
     RsaWeak,
 }
 
-/// `use` must be `sig`, `key_ops` must hold `verify`, where present (RFC 7517 §4.2, §4.3).
-fn require_signature_use(jwk: &JsonObject) -> Result<(), KeyRejection> {
-    if jwk
-        .get("use")
-        .is_some_and(|purpose| purpose.as_text() != Some("sig"))
-    {
+/// `use` must be the wanted one, `key_ops` must hold `verify`, where present (RFC 7517 §4.2, §4.3).
+fn require_use(jwk: &JsonObject, key_use: KeyUse) -> Result<(), KeyRejection> {
+    let stated = jwk.get("use").map(Json::as_text);
+    let fits = match key_use {
+        KeyUse::Signature => stated.is_none_or(|purpose| purpose == Some("sig")),
+        KeyUse::JwtSvid => stated == Some(Some("jwt-svid")),
+    };
+    if !fits {
         return Err(KeyRejection::Purpose);
+    }
+    if key_use == KeyUse::JwtSvid && !jwk.contains("kid") {
+        return Err(KeyRejection::KidMissing);
     }
     match jwk.get("key_ops") {
         None => Ok(()),
@@ -137,19 +168,30 @@ fn require_signature_use(jwk: &JsonObject) -> Result<(), KeyRejection> {
     }
 }
 
-fn p256_key(jwk: &JsonObject) -> Result<p256::ecdsa::VerifyingKey, KeyRejection> {
-    if required_text(jwk, "crv")? != "P-256" {
-        return Err(KeyRejection::Curve);
-    }
+fn ec_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
+    let (bytes, curve) = match required_text(jwk, "crv")? {
+        "P-256" => (P256_COORDINATE_BYTES, certificate::Curve::P256),
+        "P-384" => (P384_COORDINATE_BYTES, certificate::Curve::P384),
+        _ => return Err(KeyRejection::Curve),
+    };
     let (x, y) = (required_bytes(jwk, "x")?, required_bytes(jwk, "y")?);
-    if x.len() != P256_COORDINATE_BYTES || y.len() != P256_COORDINATE_BYTES {
+    if x.len() != bytes || y.len() != bytes {
         return Err(KeyRejection::Malformed);
     }
-    let uncompressed = [&[0x04][..], &x, &y].concat();
-    p256::ecdsa::VerifyingKey::from_sec1_bytes(&uncompressed).map_err(|_| KeyRejection::Point)
+    let point = [&[0x04][..], &x, &y].concat();
+    let kind = match curve {
+        certificate::Curve::P256 => {
+            p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P256)
+        }
+        certificate::Curve::P384 => {
+            p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P384)
+        }
+    };
+    let kind = kind.map_err(|_| KeyRejection::Point)?;
+    Ok((kind, certificate::ec(curve, &point)))
 }
 
-fn ed25519_key(jwk: &JsonObject) -> Result<ed25519_dalek::VerifyingKey, KeyRejection> {
+fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
     if required_text(jwk, "crv")? != "Ed25519" {
         return Err(KeyRejection::Curve);
     }
@@ -160,7 +202,7 @@ fn ed25519_key(jwk: &JsonObject) -> Result<ed25519_dalek::VerifyingKey, KeyRejec
     if key.is_weak() {
         Err(KeyRejection::Point)
     } else {
-        Ok(key)
+        Ok((Kind::Ed25519(key), certificate::ed25519(&point)))
     }
 }
 

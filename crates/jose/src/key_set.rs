@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::algorithm::Algorithm;
-use crate::json::{Json, JsonError, JsonObject};
 use crate::jws::KID_BYTES_MAX;
-use crate::key::{KeyRejection, PublicKey};
+use crate::key::{KeyRejection, KeyUse, PublicKey};
+use vouchsafe_json::{Json, JsonError, JsonObject};
 
 /// Longest accepted JWK Set document, in bytes.
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
@@ -43,7 +43,7 @@ impl KeySet {
     ///
     /// # Errors
     /// Why no key of the document may be used.
-    pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
+    pub fn parse(document: &[u8], key_use: KeyUse) -> Result<Self, KeySetError> {
         if document.len() > KEY_SET_BYTES_MAX {
             return Err(KeySetError::TooLarge);
         }
@@ -63,16 +63,16 @@ impl KeySet {
         // ORDER: the whole set is judged before any key is built.
         require_public(&jwks)?;
         let kids = distinct_kids(&jwks)?;
-        Ok(Self::build(&jwks, kids))
+        Ok(Self::build(&jwks, kids, key_use))
     }
 
-    fn build(jwks: &[&JsonObject], kids: Vec<Option<String>>) -> Self {
+    fn build(jwks: &[&JsonObject], kids: Vec<Option<String>>, key_use: KeyUse) -> Self {
         let mut set = Self {
             keys: Vec::new(),
             skipped: Vec::new(),
         };
         for (jwk, kid) in jwks.iter().zip(kids) {
-            match PublicKey::from_jwk(jwk) {
+            match PublicKey::from_jwk(jwk, key_use) {
                 Ok(key) => set.keys.push(Entry { kid, key }),
                 Err(reason) => set.skipped.push(SkippedKey { kid, reason }),
             }

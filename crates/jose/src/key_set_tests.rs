@@ -21,7 +21,7 @@ fn with_kid(key: &str, kid: &str) -> String {
 fn check(document: &str, expected: Result<usize, KeySetError>) {
     let shown = document.get(..200).unwrap_or(document);
     assert_eq!(
-        KeySet::parse(document.as_bytes()).map(|set| set.len()),
+        KeySet::parse(document.as_bytes(), KeyUse::Signature).map(|set| set.len()),
         expected,
         "{shown}"
     );
@@ -33,10 +33,10 @@ fn keeps_usable_keys_and_names_the_others() {
         &with_kid(RSA, "rsa"),
         &with_kid(P256, "p256"),
         ED25519,
-        r#""kty":"EC","crv":"P-384","kid":"p384""#,
+        r#""kty":"EC","crv":"P-521","kid":"p521""#,
         &with_kid(&format!(r#"{RSA},"use":"enc""#), "enc"),
     ]);
-    let set = KeySet::parse(document.as_bytes()).unwrap();
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
     assert_eq!(set.len(), 3);
     let skipped = |kid: &str, reason| SkippedKey {
         kid: Some(kid.to_owned()),
@@ -45,7 +45,7 @@ fn keeps_usable_keys_and_names_the_others() {
     assert_eq!(
         set.skipped(),
         [
-            skipped("p384", KeyRejection::Curve),
+            skipped("p521", KeyRejection::Curve),
             skipped("enc", KeyRejection::Purpose)
         ]
     );
@@ -103,7 +103,7 @@ fn rejects_sets_that_name_a_key_twice() {
     check(
         &set_of(&[
             &with_kid(RSA, "a"),
-            &with_kid(r#""kty":"EC","crv":"P-384""#, "a"),
+            &with_kid(r#""kty":"EC","crv":"P-521""#, "a"),
         ]),
         Err(KeySetError::DuplicateKid),
     );
@@ -151,7 +151,7 @@ fn check_find(
     algorithm: Algorithm,
     expected: Result<Algorithm, KeyLookupError>,
 ) {
-    let set = KeySet::parse(document.as_bytes()).unwrap();
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
     assert_eq!(
         set.find(kid, algorithm).map(PublicKey::algorithm),
         expected,
@@ -163,7 +163,7 @@ fn check_find(
 fn finds_a_named_key_by_its_exact_name_only() {
     let document = set_of(&[
         &with_kid(RSA, "a"),
-        &with_kid(r#""kty":"EC","crv":"P-384""#, "b"),
+        &with_kid(r#""kty":"EC","crv":"P-521""#, "b"),
         ED25519,
     ]);
     check_find(&document, Some("a"), Algorithm::Rs256, Ok(Algorithm::Rs256));

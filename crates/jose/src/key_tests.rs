@@ -6,7 +6,10 @@ const Y_P256: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 const X_ED25519: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 fn check(jwk: &str, expected: Result<Algorithm, KeyRejection>) {
-    let key = PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap());
+    let key = PublicKey::from_jwk(
+        &JsonObject::parse(jwk.as_bytes()).unwrap(),
+        KeyUse::Signature,
+    );
     assert_eq!(key.map(|key| key.algorithm()), expected, "{jwk}");
 }
 
@@ -215,7 +218,7 @@ fn rejects_key_types_and_curves_it_does_not_know() {
     check(r#"{"kty":"AKP","pub":"AA"}"#, Err(KeyRejection::KeyType));
     check(r#"{"kty":"rsa"}"#, Err(KeyRejection::KeyType));
     check("{}", Err(KeyRejection::Malformed));
-    for curve in ["P-192", "P-384", "secp256k1", "p-256"] {
+    for curve in ["P-192", "P-521", "secp256k1", "p-256"] {
         check(
             &format!(r#"{{"kty":"EC","crv":"{curve}","x":"AA","y":"AA"}}"#),
             Err(KeyRejection::Curve),
@@ -232,9 +235,11 @@ fn rejects_key_types_and_curves_it_does_not_know() {
 /// CVE-2022-21449 ("psychic signatures"), DER in place of `r ‖ s`, and lengths beside the right one.
 #[test]
 fn rejects_signatures_of_the_wrong_form() {
-    let p256 =
-        PublicKey::from_jwk(&JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap())
-            .unwrap();
+    let p256 = PublicKey::from_jwk(
+        &JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap(),
+        KeyUse::Signature,
+    )
+    .unwrap();
     for signature in [
         &[0; 64][..],
         &[],
@@ -245,15 +250,71 @@ fn rejects_signatures_of_the_wrong_form() {
     ] {
         assert_eq!(p256.verify(b"message", signature), Err(SignatureInvalid));
     }
-    let rsa = PublicKey::from_jwk(&JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap())
-        .unwrap();
+    let rsa = PublicKey::from_jwk(
+        &JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap(),
+        KeyUse::Signature,
+    )
+    .unwrap();
     for signature in [&[0; 256][..], &[], &[1; 255], &[1; 257], &[0xff; 256]] {
         assert_eq!(rsa.verify(b"message", signature), Err(SignatureInvalid));
     }
-    let ed25519 =
-        PublicKey::from_jwk(&JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap())
-            .unwrap();
+    let ed25519 = PublicKey::from_jwk(
+        &JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap(),
+        KeyUse::Signature,
+    )
+    .unwrap();
     for signature in [&[0; 64][..], &[], &[0; 63], &[0; 65], &[0xff; 64]] {
         assert_eq!(ed25519.verify(b"message", signature), Err(SignatureInvalid));
     }
+}
+
+const X_P384: &str = "kDQtH8psbbPm3s7zYmSsva5Pt0FYfi3sA5phoNLRdezDpvevvE6jV-BXcNGJsE3v";
+const Y_P384: &str = "z7YlRWdo9HKIy9biPL7zgOEsBRxKTUI5tWpYRBmW1tD6m0sRxLZGUdIcya39gxzJ";
+
+#[test]
+fn takes_p384_keys_for_es384_alone() {
+    let p384 = |x: &str, y: &str, more: &str| {
+        format!(r#"{{"kty":"EC","crv":"P-384","x":"{x}","y":"{y}"{more}}}"#)
+    };
+    check(&p384(X_P384, Y_P384, ""), Ok(Algorithm::Es384));
+    check(
+        &p384(X_P384, Y_P384, r#","alg":"ES384""#),
+        Ok(Algorithm::Es384),
+    );
+    for alg in ["ES256", "ES512", "RS256"] {
+        let more = format!(r#","alg":"{alg}""#);
+        check(
+            &p384(X_P384, Y_P384, &more),
+            Err(KeyRejection::AlgorithmMismatch),
+        );
+    }
+    check(&p384(X_P384, X_P384, ""), Err(KeyRejection::Point));
+    check(&p384(X_P256, Y_P256, ""), Err(KeyRejection::Malformed));
+    check(&p256(X_P384, Y_P384, ""), Err(KeyRejection::Malformed));
+}
+
+/// SPIFFE JWT-SVID §4: a bundle holds keys for other things too, and a JWT authority says so.
+#[test]
+fn takes_keys_of_a_spiffe_bundle_that_are_for_jwt_svids_and_named() {
+    let of = |more: &str| {
+        let jwk = p256(X_P256, Y_P256, more);
+        let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
+        PublicKey::from_jwk(&jwk, KeyUse::JwtSvid).map(|key| key.algorithm())
+    };
+    assert_eq!(of(r#","use":"jwt-svid","kid":"a""#), Ok(Algorithm::Es256));
+    assert_eq!(of(r#","use":"jwt-svid""#), Err(KeyRejection::KidMissing));
+    for other in [
+        r#","kid":"a""#,
+        r#","use":"sig","kid":"a""#,
+        r#","use":"x509-svid","kid":"a""#,
+        r#","use":"wit-svid","kid":"a""#,
+        r#","use":"JWT-SVID","kid":"a""#,
+        r#","use":null,"kid":"a""#,
+    ] {
+        assert_eq!(of(other), Err(KeyRejection::Purpose), "{other}");
+    }
+    check(
+        &p256(X_P256, Y_P256, r#","use":"jwt-svid","kid":"a""#),
+        Err(KeyRejection::Purpose),
+    );
 }

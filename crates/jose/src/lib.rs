@@ -10,15 +10,15 @@
 
 mod algorithm;
 mod base64url;
-mod json;
+mod certificate;
 mod jws;
 mod key;
 mod key_set;
 mod rsa;
 
 pub use algorithm::Algorithm;
-pub use json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};
 pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
-pub use key::{KeyRejection, PublicKey, SignatureInvalid};
+pub use key::{KeyRejection, KeyUse, PublicKey, SignatureInvalid};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
 pub use rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
+pub use vouchsafe_json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};

@@ -4,6 +4,7 @@ use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::limits::*;
 use crate::records::{Audience, Environment, ReplayMode, Tier};
+use crate::replay;
 use crate::toml_file::TomlFile;
 use toml::Spanned;
 
@@ -57,7 +58,7 @@ struct AudienceFile {
     max_lifetime: Option<Spanned<String>>,
     scopes: Option<Spanned<Vec<String>>>,
     claims: Option<Spanned<Vec<String>>>,
-    replay: Option<ReplayMode>,
+    replay: Option<Spanned<String>>,
     #[serde(default)]
     outlive_subject: bool,
 }
@@ -83,7 +84,7 @@ pub(crate) fn read(
         max_lifetime_seconds,
         scopes: scopes(&mut file, entries.scopes.as_ref()),
         claims: claims(&mut file, entries.claims.as_ref()),
-        replay: entries.replay.unwrap_or(ReplayMode::Allow),
+        replay: replay::mode(&mut file, entries.replay.as_ref(), ReplayMode::Allow),
         outlive_subject: entries.outlive_subject,
     };
     file.finish(audience)
@@ -96,7 +97,7 @@ fn algorithm(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tie
     let algorithm = entry.get_ref().clone();
     if !ALGORITHMS.contains(&algorithm.as_str()) {
         let algorithm = algorithm.clone();
-        let allowed = "`EdDSA`, `ES256`, `RS256`";
+        let allowed = "`EdDSA`, `ES256`, `RS256`".to_owned();
         file.refuse(
             entry.span(),
             Problem::AlgorithmUnknown { algorithm, allowed },

@@ -6,14 +6,13 @@
 
 use crate::bundle::Bundle;
 use crate::calendar::parse_unix_seconds;
-use crate::decide::{
-    Attribute, AttributeValue, DecideError, Decision, Effect, Principal, TokenRequest,
-};
+use crate::decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::toml_file::TomlFile;
 use std::collections::BTreeMap;
 use toml::{Spanned, Value};
+use vouchsafe_providers::{Attribute, AttributeValue};
 
 /// When a case happens that does not say so: 2027-01-01T00:00:00Z.
 const AT_DEFAULT: u64 = 1_798_761_600;

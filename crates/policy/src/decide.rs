@@ -11,21 +11,7 @@ use cedar_policy::{
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-
-/// Value of a verified claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AttributeValue {
-    Boolean(bool),
-    Integer(i64),
-    Text(String),
-    TextSet(Vec<String>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
-    pub name: String,
-    pub value: AttributeValue,
-}
+use vouchsafe_providers::{Attribute, AttributeValue};
 
 /// A verified principal, as the identity component proved it.
 #[derive(Debug, Clone, PartialEq, Eq)]

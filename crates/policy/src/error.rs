@@ -92,10 +92,7 @@ impl From<Finding> for InvalidBundle {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("`{algorithm}` is not one of {allowed}")]
-    AlgorithmUnknown {
-        algorithm: String,
-        allowed: &'static str,
-    },
+    AlgorithmUnknown { algorithm: String, allowed: String },
     #[error("algorithm `{0}` is for tier `hsm` only")]
     AlgorithmNeedsHsm(String),
     #[error("the bundle has over {bytes_max} bytes")]
@@ -154,6 +151,8 @@ pub enum Problem {
     HiddenFile,
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
     IssuerIsOurs(String),
+    #[error("`{0}` is in the URL that all tenants share; name the tenant's own issuer")]
+    IssuerOfNoTenant(String),
     #[error("`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`")]
     KeysAmbiguous,
     #[error("the pinned keys are not a JSON Web Key Set")]
@@ -184,6 +183,14 @@ pub enum Problem {
     },
     #[error("`{key}` has over {max} entries")]
     TooMany { key: &'static str, max: usize },
+    #[error("`replay` is `allow`, `single-use` or `bounded(n)` with 2 to 1000 uses, not `{0}`")]
+    ReplayInvalid(String),
+    #[error("`{claim}` in `require` is not a text claim; {entity_type} has {known}")]
+    RequiredClaimUnknown {
+        claim: String,
+        entity_type: String,
+        known: String,
+    },
     #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
     RuleAudienceUnknown { rule: String, audience: String },
     #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
@@ -204,16 +211,29 @@ pub enum Problem {
     SubjectTemplateInvalid,
     #[error("symbolic links are not allowed in a bundle")]
     SymbolicLink,
+    #[error(
+        "issuers of provider `{provider}` sign for all tenants: say whose tokens are taken by \
+         `require = {{ … }}` with one of `{names}`"
+    )]
+    TenantNotPinned {
+        provider: &'static str,
+        names: String,
+    },
     #[error("templates are not supported yet: write a rule without `?principal` and `?resource`")]
     TemplateUnsupported,
     #[error("folders are at most {depth_max} deep")]
     TooDeep { depth_max: usize },
     #[error("{0}")]
     Toml(String),
+    #[error(
+        "a trust domain has no discovery document: give the URL of its bundle endpoint as \
+         `keys = {{ jwks_uri = \"…\" }}`, or its bundle as `pinned`"
+    )]
+    TrustDomainWithoutKeys,
     #[error("not a file that a bundle has")]
     UnknownFile,
-    #[error("`{name}` is not a provider; known are {known}")]
-    UnknownProvider { name: String, known: &'static str },
+    #[error("`{name}` is not a provider; known are `{known}`")]
+    UnknownProvider { name: String, known: String },
     #[error("`{key}` {reason}")]
     UrlRefused {
         key: &'static str,

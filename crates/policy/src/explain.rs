@@ -4,16 +4,16 @@
 //! what an expression means.
 
 use crate::bundle::Bundle;
-use crate::decide::{
-    Attribute, AttributeValue, DecideError, Decision, Prepared, Principal, TokenRequest,
-};
+use crate::decide::{DecideError, Decision, Prepared, Principal, TokenRequest};
 use crate::error::Position;
 use crate::lint::sole_member;
-use crate::records::{ClaimType, Issuer};
+use crate::records::{Issuer, RequiredClaim};
 use crate::rules::Rule;
 use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use vouchsafe_json::{Json, JsonObject};
+use vouchsafe_providers::{AttributeValue, ClaimError};
 
 /// A decision with what each rule made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,13 +81,12 @@ pub enum Verdict {
 /// Why claims do not make a principal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimsError {
-    #[error("claim `{0}` is missing")]
-    Missing(String),
-    #[error("claim `{name}` is not {expected}")]
-    WrongType {
-        name: String,
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("claim `{0}` has another value than the issuer's file requires")]
+    NotRequired(String),
+    #[error("claim `sub` is missing or not a text")]
+    Sub,
 }
 
 impl Bundle {
@@ -109,102 +108,39 @@ impl Bundle {
         Ok(Explanation { decision, rules })
     }
 
-    /// The principal that `claims` of a token of `issuer` would make, as the schema types them.
-    /// Proves nothing: verification is the identity component's.
+    /// The principal that `claims` of a token of `issuer` would make. Proves nothing: verification is
+    /// the identity component's.
     pub fn principal_of_claims(
         &self,
         issuer: &Issuer,
-        claims: &Map<String, Value>,
+        claims: &JsonObject,
     ) -> Result<Principal, ClaimsError> {
-        let entity_type = issuer.entity_type();
-        let id = text_claim(claims, "sub")?;
-        let mut attributes = Vec::new();
-        for (name, attribute) in self.attributes_of(&entity_type).into_iter().flatten() {
-            let value = inward(claims, &issuer.provider.claim_path(name))?
-                .filter(|value| !value.is_null() || !issuer.provider.null_is_absent(name));
-            match (value, attribute.claim_type) {
-                (Some(value), Some(claim_type)) => {
-                    let value = typed(name, value, claim_type)?;
-                    attributes.push(Attribute {
-                        name: name.clone(),
-                        value,
-                    });
-                }
-                (_, _) if attribute.required => return Err(ClaimsError::Missing(name.clone())),
-                (_, _) => {}
+        let id = claims.get("sub").and_then(Json::as_text);
+        let id = id.ok_or(ClaimsError::Sub)?;
+        let table = match issuer.provider.declares_claims() {
+            true => &issuer.claims,
+            false => issuer.provider.claims,
+        };
+        let attributes = vouchsafe_providers::attributes(table, claims)?;
+        let value_of = |name: &str| match name {
+            "sub" => Some(id),
+            _ => attributes.iter().find_map(|one| match &one.value {
+                AttributeValue::Text(text) if one.name == name => Some(text.as_str()),
+                _ => None,
+            }),
+        };
+        for RequiredClaim { name, values } in &issuer.require {
+            if !value_of(name).is_some_and(|value| values.iter().any(|wanted| wanted == value)) {
+                return Err(ClaimsError::NotRequired(name.clone()));
             }
         }
         Ok(Principal {
-            entity_type,
-            id,
+            entity_type: issuer.entity_type(),
+            id: id.to_owned(),
             issuer_name: issuer.name.clone(),
             attributes,
         })
     }
-}
-
-/// The value at `path`; none where it is absent, or anything on the way to it.
-fn inward<'c>(
-    claims: &'c Map<String, Value>,
-    path: &[&str],
-) -> Result<Option<&'c Value>, ClaimsError> {
-    let Some((last, way)) = path.split_last() else {
-        return Ok(None);
-    };
-    let mut object = claims;
-    for name in way {
-        object = match object.get(*name) {
-            None => return Ok(None),
-            Some(Value::Object(inner)) => inner,
-            Some(_) => {
-                return Err(ClaimsError::WrongType {
-                    name: (*name).to_owned(),
-                    expected: "an object",
-                });
-            }
-        };
-    }
-    Ok(object.get(*last))
-}
-
-fn text_claim(claims: &Map<String, Value>, name: &str) -> Result<String, ClaimsError> {
-    let value = claims
-        .get(name)
-        .ok_or_else(|| ClaimsError::Missing(name.to_owned()))?;
-    let wrong = || ClaimsError::WrongType {
-        name: name.to_owned(),
-        expected: "a text",
-    };
-    value.as_str().map(str::to_owned).ok_or_else(wrong)
-}
-
-fn typed(name: &str, value: &Value, claim_type: ClaimType) -> Result<AttributeValue, ClaimsError> {
-    let (typed, expected) = match claim_type {
-        ClaimType::Boolean => (value.as_bool().map(AttributeValue::Boolean), "a boolean"),
-        ClaimType::Integer => (value.as_i64().map(AttributeValue::Integer), "an integer"),
-        ClaimType::Text => (
-            value
-                .as_str()
-                .map(|text| AttributeValue::Text(text.to_owned())),
-            "a text",
-        ),
-        ClaimType::TextSet => (
-            texts(value).map(AttributeValue::TextSet),
-            "an array of texts",
-        ),
-    };
-    typed.ok_or_else(|| ClaimsError::WrongType {
-        name: name.to_owned(),
-        expected,
-    })
-}
-
-fn texts(value: &Value) -> Option<Vec<String>> {
-    value
-        .as_array()?
-        .iter()
-        .map(|text| text.as_str().map(str::to_owned))
-        .collect()
 }
 
 /// Every attribute of principal and context by the name that rules give it.

@@ -4,15 +4,15 @@ use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::keys::{KeysEntry, key_source};
 use crate::limits::*;
-use crate::records::{ClaimType, DeclaredClaim, Environment, Issuer, Provider, ReplayMode};
+use crate::records::{Environment, Issuer, RequiredClaim};
+use crate::replay;
 use crate::schema::Attributes;
 use crate::toml_file::TomlFile;
 use crate::url;
 use std::collections::BTreeMap;
 use toml::Spanned;
-
-/// JWS algorithms of inbound tokens.
-const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
+use vouchsafe_providers::spiffe::trust_domain_of;
+use vouchsafe_providers::{Claim, ClaimType, PROVIDERS, Profile, Provider, Source, oidc};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,13 +23,32 @@ struct IssuerFile {
     algorithms: Option<Spanned<Vec<String>>>,
     keys: Option<Spanned<KeysEntry>>,
     keys_max_age: Option<Spanned<String>>,
+    stale_keys_max: Option<Spanned<String>>,
     max_token_age: Option<Spanned<String>>,
     leeway: Option<Spanned<String>>,
-    replay: Option<ReplayMode>,
+    replay: Option<Spanned<String>>,
+    require: Option<Spanned<BTreeMap<String, Values>>>,
     claims: Option<Spanned<BTreeMap<String, ClaimEntry>>>,
     subject: Option<Spanned<String>>,
     #[serde(default)]
     development: bool,
+}
+
+/// One text or several.
+#[derive(serde::Deserialize)]
+#[serde(untagged, expecting = "expected a text or an array of texts")]
+enum Values {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Values {
+    fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -56,7 +75,7 @@ pub(crate) fn read(
     let (mut file, entries): (_, IssuerFile) =
         TomlFile::parse(path, content).map_err(|finding| vec![finding])?;
     let provider = provider(&mut file, &entries.provider);
-    check_issuer_url(&mut file, &entries, environment);
+    check_issuer_url(&mut file, &entries, provider, environment);
     let keys_bounds = KEYS_MAX_AGE_SECONDS_MIN..=KEYS_MAX_AGE_SECONDS_MAX;
     let age_bounds = TOKEN_AGE_SECONDS_MIN..=TOKEN_AGE_SECONDS_MAX;
     let issuer = Issuer {
@@ -64,19 +83,31 @@ pub(crate) fn read(
         issuer: entries.issuer.get_ref().clone(),
         provider,
         audiences: audiences(&mut file, entries.audiences.as_ref(), environment),
-        algorithms: algorithms(&mut file, entries.algorithms.as_ref()),
-        keys: key_source(&mut file, entries.keys.as_ref(), entries.development, files),
+        algorithms: algorithms(&mut file, entries.algorithms.as_ref(), provider),
+        keys: key_source(
+            &mut file,
+            entries.keys.as_ref(),
+            provider.profile,
+            entries.development,
+            files,
+        ),
         keys_max_age_seconds: file.seconds(
             "keys_max_age",
             entries.keys_max_age.as_ref(),
             keys_bounds,
             KEYS_MAX_AGE_SECONDS_DEFAULT,
         ),
+        stale_keys_max_seconds: file.seconds(
+            "stale_keys_max",
+            entries.stale_keys_max.as_ref(),
+            0..=STALE_KEYS_SECONDS_MAX,
+            0,
+        ),
         max_token_age_seconds: file.seconds(
             "max_token_age",
             entries.max_token_age.as_ref(),
             age_bounds,
-            provider.max_token_age_seconds(),
+            provider.max_token_age_seconds,
         ),
         leeway_seconds: file.seconds(
             "leeway",
@@ -84,41 +115,50 @@ pub(crate) fn read(
             0..=LEEWAY_SECONDS_MAX,
             LEEWAY_SECONDS_DEFAULT,
         ),
-        replay: entries.replay.unwrap_or(provider.replay()),
+        replay: replay::mode(&mut file, entries.replay.as_ref(), provider.replay.into()),
         claims: declared_claims(&mut file, entries.claims.as_ref(), provider),
+        require: required_claims(&mut file, &entries, provider),
         subject_template: subject_template(&mut file, entries.subject.as_ref()),
         development: entries.development,
     };
     file.finish(issuer)
 }
 
-fn provider(file: &mut TomlFile<'_>, entry: &Spanned<String>) -> Provider {
-    Provider::from_name(entry.get_ref()).unwrap_or_else(|| {
+fn provider(file: &mut TomlFile<'_>, entry: &Spanned<String>) -> &'static Provider {
+    Provider::named(entry.get_ref()).unwrap_or_else(|| {
         let name = entry.get_ref().clone();
-        file.refuse(
-            entry.span(),
-            Problem::UnknownProvider {
-                name,
-                known: Provider::NAMES,
-            },
-        );
-        Provider::Oidc
+        let known = PROVIDERS.map(|provider| provider.name).join("`, `");
+        file.refuse(entry.span(), Problem::UnknownProvider { name, known });
+        &oidc::PROVIDER
     })
 }
 
-fn check_issuer_url(file: &mut TomlFile<'_>, entries: &IssuerFile, environment: &Environment) {
+fn check_issuer_url(
+    file: &mut TomlFile<'_>,
+    entries: &IssuerFile,
+    provider: &Provider,
+    environment: &Environment,
+) {
     let (url, span) = (entries.issuer.get_ref(), entries.issuer.span());
     file.check_value("issuer", url, span.clone(), ID_BYTES_MAX);
     if url.trim_end_matches('/') == environment.issuer.trim_end_matches('/') {
         file.refuse(span, Problem::IssuerIsOurs(url.clone()));
-    } else if let Some(reason) = url::refusal(url, entries.development) {
-        file.refuse(
-            span,
-            Problem::UrlRefused {
-                key: "issuer",
-                reason,
-            },
-        );
+        return;
+    }
+    let refusal = match provider.profile {
+        Profile::Jwt => url::refusal(url, entries.development),
+        Profile::JwtSvid => trust_domain_of(url)
+            .is_none()
+            .then_some("must be a trust domain such as `spiffe://example.org`"),
+    };
+    if let Some(reason) = refusal {
+        let key = "issuer";
+        file.refuse(span, Problem::UrlRefused { key, reason });
+        return;
+    }
+    let of_no_tenant = |part: &&&str| format!("{url}/").contains(**part);
+    if let Some(part) = provider.never_issuers.iter().find(of_no_tenant) {
+        file.refuse(span, Problem::IssuerOfNoTenant((*part).to_owned()));
     }
 }
 
@@ -140,18 +180,23 @@ fn audiences(
     entry.get_ref().clone()
 }
 
-fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {
+fn algorithms(
+    file: &mut TomlFile<'_>,
+    entry: Option<&Spanned<Vec<String>>>,
+    provider: &Provider,
+) -> Vec<String> {
     let Some(entry) = entry else {
-        return vec!["RS256".to_owned()];
+        let names = provider.default_algorithms.iter();
+        return names.map(|name| (*name).to_owned()).collect();
     };
     if entry.get_ref().is_empty() {
         file.refuse(entry.span(), Problem::Empty("algorithms"));
     }
-    file.check_list("algorithms", entry, ALGORITHMS.len());
+    file.check_list("algorithms", entry, provider.algorithms.len());
     for algorithm in entry.get_ref() {
-        if !ALGORITHMS.contains(&algorithm.as_str()) {
+        if !provider.algorithms.contains(&algorithm.as_str()) {
             let algorithm = algorithm.clone();
-            let allowed = "`RS256`, `ES256`, `EdDSA`";
+            let allowed = format!("`{}`", provider.algorithms.join("`, `"));
             file.refuse(
                 entry.span(),
                 Problem::AlgorithmUnknown { algorithm, allowed },
@@ -164,15 +209,15 @@ fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> 
 fn declared_claims(
     file: &mut TomlFile<'_>,
     entry: Option<&Spanned<BTreeMap<String, ClaimEntry>>>,
-    provider: Provider,
-) -> Vec<DeclaredClaim> {
+    provider: &Provider,
+) -> Vec<Claim> {
     let Some(entry) = entry else {
         return Vec::new();
     };
-    if provider != Provider::Oidc {
+    if !provider.declares_claims() {
         file.refuse(
             entry.span(),
-            Problem::ClaimsNotAllowed(provider.name().to_owned()),
+            Problem::ClaimsNotAllowed(provider.name.to_owned()),
         );
     }
     if entry.get_ref().len() > CLAIMS_MAX {
@@ -190,12 +235,71 @@ fn declared_claims(
             file.refuse(entry.span(), Problem::ClaimReserved(name.clone()));
         }
     }
-    let declared = |(name, claim): (&String, &ClaimEntry)| DeclaredClaim {
-        name: name.clone(),
+    let declared = |(name, claim): (&String, &ClaimEntry)| Claim {
+        name: name.clone().into(),
+        source: Source::Claim,
         claim_type: claim.claim_type,
         required: claim.required,
+        nullable: false,
     };
     entry.get_ref().iter().map(declared).collect()
+}
+
+/// What `require` says, and whether it says whose tokens of a shared issuer are taken.
+fn required_claims(
+    file: &mut TomlFile<'_>,
+    entries: &IssuerFile,
+    provider: &Provider,
+) -> Vec<RequiredClaim> {
+    let claims = required_values(file, entries.require.as_ref());
+    if let Some(names) = provider.unpinned_tenancy(entries.issuer.get_ref())
+        && !claims
+            .iter()
+            .any(|claim| names.contains(&claim.name.as_str()))
+    {
+        let problem = Problem::TenantNotPinned {
+            provider: provider.name,
+            names: names.join("`, `"),
+        };
+        file.refuse(entries.issuer.span(), problem);
+    }
+    claims
+}
+
+fn required_values(
+    file: &mut TomlFile<'_>,
+    entry: Option<&Spanned<BTreeMap<String, Values>>>,
+) -> Vec<RequiredClaim> {
+    let Some(entry) = entry else {
+        return Vec::new();
+    };
+    let (key, span) = ("require", entry.span());
+    if entry.get_ref().is_empty() {
+        file.refuse(span.clone(), Problem::Empty(key));
+    }
+    if entry.get_ref().len() > REQUIRED_CLAIMS_MAX {
+        let max = REQUIRED_CLAIMS_MAX;
+        file.refuse(span.clone(), Problem::TooMany { key, max });
+    }
+    let mut claims = Vec::new();
+    for (name, values) in entry.get_ref() {
+        let values = values.texts();
+        if values.is_empty() {
+            file.refuse(span.clone(), Problem::Empty(key));
+        }
+        if values.len() > REQUIRED_VALUES_MAX {
+            let max = REQUIRED_VALUES_MAX;
+            file.refuse(span.clone(), Problem::TooMany { key, max });
+        }
+        for value in values {
+            file.check_value(key, value, span.clone(), ID_BYTES_MAX);
+        }
+        claims.push(RequiredClaim {
+            name: name.clone(),
+            values: values.to_vec(),
+        });
+    }
+    claims
 }
 
 /// Claims that verification itself reads, and names that Cedar's JSON formats give a meaning.
@@ -218,8 +322,8 @@ fn subject_template(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>) ->
     Some(entry.get_ref().clone())
 }
 
-/// Checks that the placeholders of every subject template are text claims of the issuer's
-/// principals: the broker could not fill in any other.
+/// Checks that the placeholders of every subject template, and the claims that are required, are text
+/// claims of the issuer's principals: the broker could not fill in or compare any other.
 pub(crate) fn check_subjects<'a>(
     files: &BundleFiles,
     issuers: impl Iterator<Item = (&'a str, &'a Issuer)>,
@@ -237,8 +341,18 @@ pub(crate) fn check_subjects<'a>(
             .collect();
         let text = std::str::from_utf8(files.content(path).unwrap_or_default());
         let text = text.unwrap_or_default();
+        let is_text = |claim: &str| claim == "sub" || texts.contains(&claim);
+        for claim in issuer.require.iter().filter(|claim| !is_text(&claim.name)) {
+            let problem = Problem::RequiredClaimUnknown {
+                claim: claim.name.clone(),
+                entity_type: entity_type.clone(),
+                known: format!("`sub`, `{}`", texts.join("`, `")),
+            };
+            let offset = text.find("require").unwrap_or_default();
+            findings.push(Finding::at(path, text, offset, problem));
+        }
         for claim in placeholders(issuer.subject_template.as_deref().unwrap_or_default()) {
-            if claim == "sub" || texts.contains(&claim) {
+            if is_text(claim) {
                 continue;
             }
             let problem = Problem::SubjectClaimUnknown {

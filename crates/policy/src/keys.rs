@@ -7,6 +7,7 @@ use crate::records::{KeySource, PinnedKeys};
 use crate::toml_file::{TomlFile, utf8};
 use crate::url;
 use toml::Spanned;
+use vouchsafe_providers::Profile;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,10 +23,14 @@ pub(crate) struct KeysEntry {
 pub(crate) fn key_source(
     file: &mut TomlFile<'_>,
     entry: Option<&Spanned<KeysEntry>>,
+    profile: Profile,
     development: bool,
     files: &BundleFiles,
 ) -> KeySource {
     let Some(entry) = entry else {
+        if profile == Profile::JwtSvid {
+            file.refuse(0..0, Problem::TrustDomainWithoutKeys);
+        }
         return KeySource::Discovery;
     };
     let KeysEntry {
@@ -35,6 +40,10 @@ pub(crate) fn key_source(
         expires,
     } = entry.get_ref();
     match (discovery, jwks_uri, pinned, expires) {
+        (Some(true), None, None, None) if profile == Profile::JwtSvid => {
+            file.refuse(entry.span(), Problem::TrustDomainWithoutKeys);
+            KeySource::Discovery
+        }
         (Some(true), None, None, None) => KeySource::Discovery,
         (None, Some(uri), None, None) => {
             if let Some(reason) = url::refusal(uri.get_ref(), development) {

@@ -29,6 +29,7 @@ mod keys;
 pub mod limits;
 pub mod lint;
 mod records;
+mod replay;
 mod rules;
 mod schema;
 mod slices;
@@ -38,14 +39,12 @@ mod url;
 pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
 pub use calendar::{parse_unix_seconds, to_rfc3339};
-pub use decide::{
-    Attribute, AttributeValue, DecideError, Decision, Effect, Principal, TokenRequest,
-};
+pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
 pub use records::{
-    Audience, ClaimType, DeclaredClaim, Environment, Issuer, KeySource, PinnedKeys, Provider,
-    ReplayMode, Tier,
+    Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };
 pub use rules::Rule;
 pub use schema::AttributeType;
+pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};

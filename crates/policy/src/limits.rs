@@ -24,6 +24,8 @@ pub const LEEWAY_SECONDS_DEFAULT: u64 = 30;
 pub const KEYS_MAX_AGE_SECONDS_MIN: u64 = 30;
 pub const KEYS_MAX_AGE_SECONDS_MAX: u64 = 3600;
 pub const KEYS_MAX_AGE_SECONDS_DEFAULT: u64 = 300;
+/// Longest use of keys past their trust while their issuer cannot be asked.
+pub const STALE_KEYS_SECONDS_MAX: u64 = 24 * 3600;
 pub const TOKEN_AGE_SECONDS_MIN: u64 = 1;
 pub const TOKEN_AGE_SECONDS_MAX: u64 = 24 * 3600;
 
@@ -32,6 +34,14 @@ pub const LIFETIME_SECONDS_DEFAULT: u64 = 300;
 pub const LIFETIME_SECONDS_MAX_DEFAULT: u64 = 900;
 /// What must be left of an epoch's key when the longest-lived token of it ends (invariant I3).
 pub const EPOCH_MARGIN_SECONDS: u64 = 60;
+
+/// Fewest and most uses of `bounded(n)`: one is `single-use`.
+pub const REPLAY_USES_MIN: u32 = 2;
+pub const REPLAY_USES_MAX: u32 = 1000;
+
+/// Claims that an issuer file requires, and values of each.
+pub const REQUIRED_CLAIMS_MAX: usize = 16;
+pub const REQUIRED_VALUES_MAX: usize = 64;
 
 pub const SCOPES_PER_AUDIENCE_MAX: usize = 256;
 pub const SCOPE_BYTES_MAX: usize = 256;

@@ -5,29 +5,15 @@ use crate::cases::{self, Case};
 use crate::decide::Effect;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
-use crate::records::Environment;
-use crate::rules::Rule;
-use cedar_policy::{PolicySet, ResourceConstraint, ValidationMode, Validator};
+use crate::records::{Environment, Issuer};
+use crate::rules::{Rule, is_issuer};
+use cedar_policy::{
+    EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint, ValidationMode, Validator,
+};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-
-/// Claims that name what can be renamed or deleted and then be had by somebody else, with the ids of
-/// which one makes the name safe to trust.
-const NAMES_WITH_IDS: [(&str, &[&str]); 6] = [
-    (
-        "job_workflow_ref",
-        &["repository_id", "repository_owner_id"],
-    ),
-    ("namespace_path", &["namespace_id", "project_id"]),
-    ("project_path", &["project_id", "namespace_id"]),
-    ("repository", &["repository_id", "repository_owner_id"]),
-    (
-        "repository_owner",
-        &["repository_owner_id", "repository_id"],
-    ),
-    ("workflow_ref", &["repository_id", "repository_owner_id"]),
-];
+use vouchsafe_providers::PROVIDERS;
 
 /// Something that loads, but is hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +28,30 @@ pub enum Caution {
         name: &'static str,
         id: &'static str,
     },
+    #[error(
+        "rule `{rule}` does not say whose workload it means, and issuer `{issuer}` serves everybody: \
+         compare one of `{claims}`"
+    )]
+    AnyTenant {
+        rule: String,
+        issuer: String,
+        claims: String,
+    },
+    #[error(
+        "rule `{rule}` trusts `{claim}`, which whoever asked for the token chose: compare what the \
+         platform says"
+    )]
+    ChosenByCaller { rule: String, claim: &'static str },
+    #[error(
+        "rule `{0}` trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
+         branch's `ref`, whatever code it builds. Compare `event_name`, or forbid the event"
+    )]
+    EventUnchecked(String),
+    #[error(
+        "rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match. Write \
+         the pattern to its end, such as `…/deploy.yml@refs/heads/main`"
+    )]
+    WorkflowAtAnyRef { rule: String, claim: String },
     #[error("the case is for rule `{0}`, which is not in the bundle")]
     RuleOfCaseUnknown(String),
     #[error("rule `{0}` determines no test case: add one in `tests/{0}/`")]
@@ -191,7 +201,17 @@ fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     if rule.is_forbid() {
         return cautions;
     }
-    cautions.extend(names_without_ids(rule, &conditions));
+    let read = conditions.attributes_of_principal();
+    cautions.extend(any_tenant(rule, bundle, &read));
+    cautions.extend(names_without_ids(rule, &read));
+    cautions.extend(chosen_by_caller(rule, &read));
+    if read.contains("ref") && !read.contains("event_name") && is_github(rule, bundle) {
+        let forbidden = bundle.rules().iter().any(forbids_events);
+        cautions.extend((!forbidden).then(|| Caution::EventUnchecked(rule.id.clone())));
+    }
+    for body in &conditions.when {
+        cautions.extend(workflows_at_any_ref(rule, body));
+    }
     if conditions.have_reversed_bound() {
         cautions.push(Caution::ScopesReversed(rule.id.clone()));
     } else if takes_scopes(rule, bundle) && !conditions.bound_scopes() {
@@ -200,14 +220,53 @@ fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     cautions
 }
 
+/// The issuer that a rule's scope names, by itself or by the only issuer of its principals' type.
+fn issuer_of<'b>(rule: &Rule, bundle: &'b Bundle) -> Option<&'b Issuer> {
+    let named = |uid: &EntityUid, issuer: &Issuer| match is_issuer(uid) {
+        true => uid.id().unescaped() == issuer.name,
+        false => uid.type_name().to_string() == issuer.entity_type(),
+    };
+    match rule.policy.principal_constraint() {
+        PrincipalConstraint::Eq(uid)
+        | PrincipalConstraint::In(uid)
+        | PrincipalConstraint::IsIn(_, uid) => bundle
+            .issuers_of_all_environments()
+            .find(|issuer| named(&uid, issuer)),
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+    }
+}
+
+fn is_github(rule: &Rule, bundle: &Bundle) -> bool {
+    issuer_of(rule, bundle).is_some_and(|issuer| issuer.provider.name == "github")
+}
+
+/// A `permit` for an issuer of many tenants that reads nothing which tells them apart.
+fn any_tenant(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Option<Caution> {
+    let issuer = issuer_of(rule, bundle)?;
+    let telling = issuer.provider.names_with_ids;
+    let claims: BTreeSet<&str> = telling
+        .iter()
+        .flat_map(|(name, ids)| std::iter::once(*name).chain(ids.iter().copied()))
+        .collect();
+    let open = issuer.provider.open_issuers;
+    let narrowed = !open.contains(&issuer.issuer.as_str())
+        || !issuer.require.is_empty()
+        || claims.iter().any(|claim| read.contains(claim));
+    (!narrowed).then(|| Caution::AnyTenant {
+        rule: rule.id.clone(),
+        issuer: issuer.name.clone(),
+        claims: claims.into_iter().collect::<Vec<_>>().join("`, `"),
+    })
+}
+
 /// Names that a `permit` reads from its principal while it reads none of their ids. What is read is
 /// looked at, not how: this is a warning.
-fn names_without_ids(rule: &Rule, conditions: &Conditions<'_>) -> Vec<Caution> {
-    let mut read = BTreeSet::new();
-    for body in conditions.when.iter().chain(&conditions.unless) {
-        attributes_of_principal(body, &mut read);
-    }
-    let without = NAMES_WITH_IDS
+fn names_without_ids(rule: &Rule, read: &BTreeSet<&str>) -> Vec<Caution> {
+    let names: BTreeMap<_, _> = PROVIDERS
+        .iter()
+        .flat_map(|provider| provider.names_with_ids.iter().copied())
+        .collect();
+    let without = names
         .into_iter()
         .filter(|(name, ids)| read.contains(name) && !ids.iter().any(|id| read.contains(id)));
     without
@@ -219,6 +278,82 @@ fn names_without_ids(rule: &Rule, conditions: &Conditions<'_>) -> Vec<Caution> {
             })
         })
         .collect()
+}
+
+fn chosen_by_caller(rule: &Rule, read: &BTreeSet<&str>) -> Vec<Caution> {
+    let chosen = PROVIDERS
+        .iter()
+        .flat_map(|provider| provider.chosen_by_caller);
+    chosen
+        .filter(|claim| read.contains(*claim))
+        .map(|claim| Caution::ChosenByCaller {
+            rule: rule.id.clone(),
+            claim,
+        })
+        .collect()
+}
+
+/// Whether `rule` keeps workflow runs out by their event.
+fn forbids_events(rule: &Rule) -> bool {
+    let est = rule.policy.to_json().unwrap_or_default();
+    rule.is_forbid()
+        && Conditions::of(&est)
+            .attributes_of_principal()
+            .contains("event_name")
+}
+
+/// Patterns for a workflow's file that leave its ref open.
+fn workflows_at_any_ref(rule: &Rule, expression: &Value) -> Vec<Caution> {
+    let claim = expression
+        .pointer("/like/left/./attr")
+        .and_then(Value::as_str)
+        .filter(|name| matches!(*name, "job_workflow_ref" | "workflow_ref"));
+    let pattern = expression
+        .pointer("/like/pattern")
+        .and_then(Value::as_array);
+    let mut found = Vec::new();
+    if let (Some(claim), Some(pattern)) = (claim, pattern)
+        && leaves_ref_open(pattern)
+    {
+        found.push(Caution::WorkflowAtAnyRef {
+            rule: rule.id.clone(),
+            claim: claim.to_owned(),
+        });
+    }
+    let inner: Vec<&Value> = match expression {
+        Value::Array(values) => values.iter().collect(),
+        Value::Object(members) => members.values().collect(),
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    found.extend(
+        inner
+            .into_iter()
+            .flat_map(|value| workflows_at_any_ref(rule, value)),
+    );
+    found
+}
+
+/// Whether a pattern of Cedar's JSON format ends in `*` before it says which branch or tag.
+fn leaves_ref_open(pattern: &[Value]) -> bool {
+    // No claim holds this character.
+    const WILDCARD: &str = "\0";
+    let text: String = pattern
+        .iter()
+        .map(|part| {
+            part.get("Literal")
+                .and_then(Value::as_str)
+                .unwrap_or(WILDCARD)
+        })
+        .collect();
+    let Some(open) = text.strip_suffix(WILDCARD) else {
+        return false;
+    };
+    match open.rsplit_once('@') {
+        None => true,
+        Some((_, reference)) => ["refs/", "refs/heads/", "refs/tags/"]
+            .iter()
+            .any(|start| start.starts_with(reference)),
+    }
 }
 
 /// Adds the name of every `principal.name` in `expression`; `principal has name` reads nothing.
@@ -299,6 +434,15 @@ impl<'a> Conditions<'a> {
             into.extend(condition.get("body"));
         }
         Self { when, unless }
+    }
+
+    /// The names of every `principal.name`.
+    fn attributes_of_principal(&self) -> BTreeSet<&'a str> {
+        let mut read = BTreeSet::new();
+        for body in self.when.iter().chain(&self.unless) {
+            attributes_of_principal(body, &mut read);
+        }
+        read
     }
 
     fn bound_scopes(&self) -> bool {

@@ -3,11 +3,12 @@
 
 use crate::decide::{ContextInput, IssuingAction, context};
 use crate::error::{Finding, Problem};
-use crate::records::{ClaimType, DeclaredClaim, Issuer, Provider, pascal_case};
+use crate::records::Issuer;
 use cedar_policy::{EntityTypeName, Schema, SchemaFragment};
 use miette::Diagnostic;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use vouchsafe_providers::{Claim, ClaimType};
 
 pub(crate) const FILE: &str = "schema.cedarschema";
 
@@ -25,7 +26,8 @@ const TYPE_NAMES_TAKEN: &[&str] = &[
     "String",
 ];
 
-/// Type and presence of an entity type's attribute; `claim_type` is none for what no claim can be.
+/// Type and presence of an entity type's attribute; `claim_type` is none for what no claim can be, and
+/// `TextSet` for every set of texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeType {
     pub claim_type: Option<ClaimType>,
@@ -99,9 +101,10 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Fi
     let mut first_of: BTreeMap<String, &str> = BTreeMap::new();
     for issuer in issuers
         .iter()
-        .filter(|issuer| issuer.provider == Provider::Oidc)
+        .filter(|issuer| issuer.provider.declares_claims())
     {
-        let name = pascal_case(&issuer.name);
+        let full = issuer.entity_type();
+        let name = full.trim_start_matches("Oidc::").to_owned();
         let file = format!("issuers/{}.toml", issuer.name);
         if name.is_empty() || TYPE_NAMES_TAKEN.contains(&name.as_str()) {
             return Err(vec![Finding::of_file(&file, Problem::EntityTypeInvalid)]);
@@ -140,7 +143,7 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Fi
     }
 }
 
-fn entity_type_of(claims: &[DeclaredClaim]) -> Value {
+fn entity_type_of(claims: &[Claim]) -> Value {
     let attributes: Map<String, Value> = claims
         .iter()
         .map(|claim| {
@@ -148,12 +151,14 @@ fn entity_type_of(claims: &[DeclaredClaim]) -> Value {
                 ClaimType::Boolean => json!({ "type": "Boolean" }),
                 ClaimType::Integer => json!({ "type": "Long" }),
                 ClaimType::Text => json!({ "type": "String" }),
-                ClaimType::TextSet => json!({ "type": "Set", "element": { "type": "String" } }),
+                ClaimType::TextMap | ClaimType::TextOrSet | ClaimType::TextSet => {
+                    json!({ "type": "Set", "element": { "type": "String" } })
+                }
             };
             if let Some(members) = attribute.as_object_mut() {
                 members.insert("required".to_owned(), json!(claim.required));
             }
-            (claim.name.clone(), attribute)
+            (claim.name.to_string(), attribute)
         })
         .collect();
     json!({ "memberOfTypes": ["Issuer"], "shape": { "type": "Record", "attributes": attributes } })

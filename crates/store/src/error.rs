@@ -44,6 +44,8 @@ pub enum Limit {
     Outcome,
     #[error("pointer's value is too long")]
     PointerValue,
+    #[error("a key can be used once at least")]
+    Uses,
 }
 
 /// Why the database did not confirm.

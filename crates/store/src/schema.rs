@@ -17,11 +17,11 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
-    AND (SELECT value FROM meta WHERE name = 'tables') = 1 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 2 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Says that all of [`TABLES`] are there. Its number grows with them.
 pub(crate) const TABLES_WRITE: &str =
-    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 1)";
+    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 2)";
 
 /// In order.
 pub(crate) const TABLES: [&str; 8] = [
@@ -31,7 +31,8 @@ pub(crate) const TABLES: [&str; 8] = [
     ) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS consumed (
         key TEXT PRIMARY KEY NOT NULL,
-        keep_until INTEGER NOT NULL
+        keep_until INTEGER NOT NULL,
+        uses_left INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS consumed_keep_until ON consumed (keep_until)",
     "CREATE TABLE IF NOT EXISTS audit (
@@ -70,6 +71,14 @@ pub(crate) const TABLES: [&str; 8] = [
         revision INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
 ];
+
+/// A column that databases of version 1 lack; their keys are all used up. SQLite can't add a column only
+/// where it is missing, so it is looked for first, and looked for again where adding it fails: another
+/// process may have been faster.
+pub(crate) const USES_LEFT_EXISTS: &str =
+    "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'";
+pub(crate) const USES_LEFT_ADD: &str =
+    "ALTER TABLE consumed ADD COLUMN uses_left INTEGER NOT NULL DEFAULT 0";
 
 /// The creation mark: Unix seconds at which this store began to remember.
 ///

@@ -1,18 +1,20 @@
 //! The statements of single use, leases, documents, pointers and sweeps.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::Error;
 
-/// Keys that were fresh come back, each once, even where two rows have the same key. Without a
-/// creation mark the comparison is NULL and nothing is inserted.
-const CONSUME_HEAD: &str =
-    "INSERT INTO consumed (key, keep_until) SELECT column1, column2 FROM (VALUES ";
-const CONSUME_ROW: &str = "(?, ?, ?)";
-const CONSUME_TAIL: &str = ") WHERE column3 >= (SELECT value FROM meta WHERE name = 'created_at') \
-    ON CONFLICT (key) DO NOTHING RETURNING key";
+/// A key comes back for each row that used it. A row that is there has what is left of the smallest
+/// bound that it was ever used under. Without a creation mark the comparison is NULL and nothing is
+/// inserted.
+const CONSUME_HEAD: &str = "INSERT INTO consumed (key, keep_until, uses_left) SELECT column1, column2, column3 FROM (VALUES ";
+const CONSUME_ROW: &str = "(?, ?, ?, ?)";
+const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE name = 'created_at') \
+    ON CONFLICT (key) DO UPDATE SET uses_left = min(consumed.uses_left, excluded.uses_left) - 1, \
+        keep_until = max(consumed.keep_until, excluded.keep_until) \
+    WHERE consumed.uses_left > 0 AND excluded.uses_left > 0 RETURNING key";
 const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = ?1";
 /// A row comes back only if the lease was free.
 const LEASE: &str = "INSERT INTO leases (name, expires_at_ms) VALUES (?1, ?3) \
@@ -46,14 +48,21 @@ pub(crate) const SWEEPS: [&str; 3] = [
 pub(crate) struct ConsumeRow {
     key: String,
     keep_until: Value,
+    uses_left: Value,
     issued_at: Value,
 }
 
 impl ConsumeRow {
-    pub(crate) fn new(key: &str, issued_at: u64, keep_until: u64) -> Result<Self, Error> {
+    pub(crate) fn new(
+        key: &str,
+        uses_max: u32,
+        issued_at: u64,
+        keep_until: u64,
+    ) -> Result<Self, Error> {
         Ok(Self {
             key: key.to_owned(),
             keep_until: keep_until.try_into()?,
+            uses_left: Value::Integer(i64::from(uses_max) - 1),
             issued_at: issued_at.try_into()?,
         })
     }
@@ -67,24 +76,37 @@ impl ConsumeRow {
 pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
     let values = vec![CONSUME_ROW; rows.len()].join(", ");
     let sql = Cow::Owned(format!("{CONSUME_HEAD}{values}{CONSUME_TAIL}"));
-    let parameters = rows
-        .into_iter()
-        .flat_map(|row| [Value::Text(row.key), row.keep_until, row.issued_at]);
+    let parameters = rows.into_iter().flat_map(|row| {
+        [
+            Value::Text(row.key),
+            row.keep_until,
+            row.uses_left,
+            row.issued_at,
+        ]
+    });
     Statement {
         sql,
         parameters: parameters.collect(),
     }
 }
 
-/// Which of `keys` were fresh, given what [`consume`] answered.
+/// Which of `keys` were used, given what [`consume`] answered.
 ///
-/// INVARIANT: a key is fresh for one of its rows at most, the first (I4).
+/// INVARIANT: as many rows of a key are used as came back for it, the first ones (I4).
 pub(crate) fn fresh(keys: Vec<String>, answer: Vec<Row>) -> Result<Vec<bool>, Error> {
-    let inserted = answer
-        .into_iter()
-        .map(|mut row| database::text(&mut row, 0));
-    let mut inserted = inserted.collect::<Result<BTreeSet<_>, _>>()?;
-    Ok(keys.iter().map(|key| inserted.remove(key)).collect())
+    let mut used: BTreeMap<String, usize> = BTreeMap::new();
+    for mut row in answer {
+        let count = used.entry(database::text(&mut row, 0)?).or_default();
+        *count = count.saturating_add(1);
+    }
+    let mut take = |key: &String| match used.get_mut(key) {
+        Some(count) if *count > 0 => {
+            *count = count.saturating_sub(1);
+            true
+        }
+        Some(_) | None => false,
+    };
+    Ok(keys.iter().map(&mut take).collect())
 }
 
 pub(crate) fn is_spent(key: &str) -> Statement {

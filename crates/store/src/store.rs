@@ -41,11 +41,11 @@ impl UnixMilliseconds {
 /// What became of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consumption {
-    /// First use; now recorded.
+    /// A use that is allowed; now recorded.
     Fresh,
     /// Issued before this store began to remember.
     PredatesStore,
-    /// Used before.
+    /// Used up before.
     Spent,
 }
 
@@ -101,24 +101,29 @@ impl<D: Database> Store<D> {
         }
     }
 
-    /// Consumes `key`, which is remembered until `keep_until` (Unix seconds) at least.
+    /// Uses `key` once of `uses_max` times; it is remembered until `keep_until` (Unix seconds) at
+    /// least. A key that was ever used up, under whatever bound, stays so.
     ///
     /// `issued_at` in the second of the store's creation counts as issued after it. Answers at most
     /// one statement after `deadline`. An error leaves open whether the key is consumed.
     pub async fn consume(
         &self,
         key: &str,
+        uses_max: u32,
         issued_at: u64,
         keep_until: u64,
         now: UnixMilliseconds,
         deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
     ) -> Result<Consumption, Error> {
         within(key.len(), 1, KEY_BYTES_MAX, Limit::Key)?;
+        if uses_max == 0 {
+            return Err(Error::Invalid(Limit::Uses));
+        }
         // INVARIANT: what is swept is no longer accepted, or it could be consumed again (I4).
         if keep_until < expired_before(now) {
             return Err(Error::Invalid(Limit::KeepUntilPassed));
         }
-        let row = ConsumeRow::new(key, issued_at, keep_until)?;
+        let row = ConsumeRow::new(key, uses_max, issued_at, keep_until)?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
         let run = async |rows| self.consume_all(rows).await;
@@ -233,10 +238,30 @@ impl<D: Database> Store<D> {
             Some(level) if level >= schema::SYNCHRONOUS_FULL => {}
             Some(_) | None => return Err(Error::Unavailable(Cause::NotDurable)),
         }
-        for statement in schema::TABLES.into_iter().chain([schema::TABLES_WRITE]) {
+        for statement in schema::TABLES {
             self.run(Statement::new(statement, [])).await?;
         }
+        self.add_uses_left().await?;
+        self.run(Statement::new(schema::TABLES_WRITE, [])).await?;
         Ok(())
+    }
+
+    async fn add_uses_left(&self) -> Result<(), Error> {
+        if self.has_uses_left().await? {
+            return Ok(());
+        }
+        let added = self.run(Statement::new(schema::USES_LEFT_ADD, [])).await;
+        if added.is_err() && self.has_uses_left().await? {
+            return Ok(());
+        }
+        added.map(drop)
+    }
+
+    async fn has_uses_left(&self) -> Result<bool, Error> {
+        let rows = self
+            .run(Statement::new(schema::USES_LEFT_EXISTS, []))
+            .await?;
+        Ok(!rows.is_empty())
     }
 
     async fn mark_creation(&self, now: UnixMilliseconds) -> Result<(), Error> {

@@ -30,6 +30,7 @@ impl From<verification::TokenError> for Failure {
         let fault = match error {
             E::AlgorithmNotAllowed => TokenFault::AlgorithmNotAllowed,
             E::AudienceMismatch => TokenFault::AudienceMismatch,
+            E::ClaimMismatch(name) => TokenFault::ClaimMismatch(name),
             E::ClaimMissing(name) => TokenFault::ClaimMissing(name),
             E::ClaimInvalid(name) => TokenFault::ClaimInvalid(name),
             E::CriticalHeader => TokenFault::CriticalHeader,

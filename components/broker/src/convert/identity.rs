@@ -16,6 +16,7 @@ impl From<&decisions::IssuerRecord> for verification::TrustedIssuer {
             max_token_age_seconds: record.max_token_age_seconds,
             leeway_seconds: record.leeway_seconds,
             claims: record.claims.iter().map(Into::into).collect(),
+            require: record.require.iter().map(Into::into).collect(),
             subject_template: record.subject_template.clone(),
             development: record.development,
         }
@@ -41,12 +42,23 @@ impl From<&decisions::DeclaredClaim> for verification::DeclaredClaim {
             decisions::ClaimType::Text => verification::ClaimType::Text,
             decisions::ClaimType::Integer => verification::ClaimType::Integer,
             decisions::ClaimType::Boolean => verification::ClaimType::Boolean,
+            decisions::ClaimType::TextMap => verification::ClaimType::TextMap,
+            decisions::ClaimType::TextOrSet => verification::ClaimType::TextOrSet,
             decisions::ClaimType::TextSet => verification::ClaimType::TextSet,
         };
         Self {
             name: claim.name.clone(),
             type_,
             required: claim.required,
+        }
+    }
+}
+
+impl From<&decisions::RequiredClaim> for verification::RequiredClaim {
+    fn from(claim: &decisions::RequiredClaim) -> Self {
+        Self {
+            name: claim.name.clone(),
+            values: claim.values.clone(),
         }
     }
 }

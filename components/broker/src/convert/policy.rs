@@ -35,6 +35,7 @@ impl From<decisions::ReplayMode> for ReplayMode {
     fn from(mode: decisions::ReplayMode) -> Self {
         match mode {
             decisions::ReplayMode::Allow => Self::Allow,
+            decisions::ReplayMode::Bounded(uses) => Self::Bounded(uses),
             decisions::ReplayMode::SingleUse => Self::SingleUse,
         }
     }
@@ -48,6 +49,7 @@ impl From<decisions::IssuerRecord> for Issuer<decisions::IssuerRecord> {
             replay: record.replay.into(),
             max_token_age_seconds: record.max_token_age_seconds,
             leeway_seconds: record.leeway_seconds,
+            stale_keys_max_seconds: record.stale_keys_max_seconds,
             pinned: matches!(record.keys, decisions::KeySource::Pinned(_)),
             record,
         }

@@ -27,7 +27,8 @@ pub struct Fake {
     pub published: RefCell<Option<String>>,
     pub verify_error: RefCell<Option<TokenFault>>,
     pub unavailable: RefCell<Vec<&'static str>>,
-    pub consumed: RefCell<HashMap<String, (u64, u64)>>,
+    /// Keys with when the token was issued, until when they are kept, and how often they were used.
+    pub consumed: RefCell<HashMap<String, (u64, u64, u32)>>,
     pub predates: Cell<bool>,
     pub records: RefCell<Vec<AuditRecord>>,
     pub signed: RefCell<Vec<SigningRequest>>,
@@ -36,6 +37,7 @@ pub struct Fake {
     pub leases: RefCell<HashMap<String, u64>>,
     pub memory: RefCell<HashMap<String, KeySet>>,
     pub calls: RefCell<Vec<&'static str>>,
+    pub trust_domain: RefCell<Option<String>>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
 }
@@ -62,6 +64,7 @@ impl Fake {
             leases: RefCell::default(),
             memory: RefCell::default(),
             calls: RefCell::default(),
+            trust_domain: RefCell::new(None),
             while_waiting: RefCell::new(None),
         }
     }
@@ -90,6 +93,7 @@ pub fn issuer(replay: ReplayMode) -> Issuer<()> {
         replay,
         max_token_age_seconds: 600,
         leeway_seconds: 30,
+        stale_keys_max_seconds: 0,
         pinned: false,
         record: (),
     }
@@ -202,9 +206,9 @@ impl Ports for Fake {
     }
     async fn peek(&self, _token: &str) -> Result<Peeked, Failure> {
         self.call("peek", Part::Issuer)?;
-        Ok(Peeked {
-            iss: self.subject.borrow().iss.clone(),
-        })
+        let trust_domain = self.trust_domain.borrow().clone();
+        let iss = Some(self.subject.borrow().iss.clone()).filter(|iss| !iss.is_empty());
+        Ok(Peeked { iss, trust_domain })
     }
     async fn fetch_keys(
         &self,
@@ -248,6 +252,7 @@ impl Ports for Fake {
     async fn consume(
         &self,
         key: &str,
+        uses_max: u32,
         issued_at: u64,
         keep_until: u64,
     ) -> Result<Consumption, Failure> {
@@ -255,15 +260,15 @@ impl Ports for Fake {
         if self.predates.get() {
             return Ok(Consumption::PredatesStore);
         }
-        let old = self
-            .consumed
-            .borrow_mut()
-            .insert(key.to_owned(), (issued_at, keep_until));
-        Ok(if old.is_some() {
-            Consumption::Spent
-        } else {
-            Consumption::Fresh
-        })
+        let mut consumed = self.consumed.borrow_mut();
+        let entry = consumed
+            .entry(key.to_owned())
+            .or_insert((issued_at, keep_until, 0));
+        if entry.2 >= uses_max {
+            return Ok(Consumption::Spent);
+        }
+        entry.2 += 1;
+        Ok(Consumption::Fresh)
     }
     async fn record(&self, record: AuditRecord) -> Result<(), Failure> {
         self.call("record", Part::Store)?;

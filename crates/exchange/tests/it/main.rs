@@ -222,6 +222,84 @@ fn consumes_once_per_issuer_or_once_per_audience() {
 }
 
 #[test]
+fn counts_bounded_uses_per_issuer_and_per_audience() {
+    let bounded = |uses| Audience {
+        replay: ReplayMode::Bounded(uses),
+        ..audience()
+    };
+    let cases = [
+        (ReplayMode::Bounded(3), audience(), 3),
+        (ReplayMode::Allow, bounded(2), 2),
+        (ReplayMode::Bounded(3), bounded(2), 2),
+        (ReplayMode::Bounded(2), bounded(3), 2),
+        (ReplayMode::SingleUse, bounded(3), 1),
+    ];
+    for (of_issuer, of_audience, uses) in cases {
+        let fake = Fake::new();
+        fake.issuer.replace(Some(issuer(of_issuer)));
+        fake.audience.replace(Some(of_audience));
+        for _ in 0..uses {
+            check(&fake, "", Ok(()));
+        }
+        check(&fake, "", Err(SPENT));
+    }
+}
+
+/// What an audience refuses costs no use at the issuer.
+#[test]
+fn asks_the_audiences_count_before_the_issuers() {
+    let fake = Fake::new();
+    fake.issuer.replace(Some(issuer(ReplayMode::Bounded(2))));
+    fake.audience.replace(Some(Audience {
+        replay: ReplayMode::SingleUse,
+        ..audience()
+    }));
+    check(&fake, "", Ok(()));
+    for _ in 0..5 {
+        check(&fake, "", Err(SPENT));
+    }
+    let other = Audience {
+        id: "https://other.example".into(),
+        ..audience()
+    };
+    fake.audience.replace(Some(other.clone()));
+    let elsewhere = FORM.replace("https://api.example", &other.id);
+    assert!(run(exchange(&fake, elsewhere.as_bytes())).outcome.is_ok());
+    let spent = run(exchange(&fake, elsewhere.as_bytes())).outcome.err();
+    assert_eq!(spent.map(|failure| failure.refusal), Some(SPENT));
+}
+
+#[test]
+fn asks_for_the_trust_domain_only_where_nobody_trusts_the_issuer_that_is_named() {
+    let domain = || Some("spiffe://example.org".to_owned());
+    let spiffe = || Issuer {
+        iss: "spiffe://example.org".into(),
+        ..issuer(ReplayMode::Allow)
+    };
+    let untrusted = || Err(Refusal::Token(TokenFault::IssuerUntrusted));
+    // `iss`, the issuer of the bundle, what comes of it, and how many issuers were asked for.
+    for (iss, known, expected, asked) in [
+        ("", spiffe(), Ok(()), 1),
+        ("https://spire.example", spiffe(), Ok(()), 2),
+        ("https://ci.example", issuer(ReplayMode::Allow), Ok(()), 1),
+        (
+            "https://nobody.example",
+            issuer(ReplayMode::Allow),
+            untrusted(),
+            2,
+        ),
+        ("https://broker.example", spiffe(), untrusted(), 0),
+    ] {
+        let fake = Fake::new();
+        fake.trust_domain.replace(domain());
+        fake.issuer.replace(Some(known));
+        fake.subject.borrow_mut().iss = iss.into();
+        check(&fake, "", expected);
+        assert_eq!(fake.count("issuer"), asked, "{iss}");
+    }
+}
+
+#[test]
 fn keys_a_use_by_jti_or_else_by_the_signing_input() {
     let fake = Fake::new();
     fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
@@ -252,7 +330,7 @@ fn keeps_a_use_until_the_token_can_no_longer_be_accepted() {
         fake.subject.borrow_mut().iat = iat;
         check(&fake, "", Ok(()));
         let kept: Vec<_> = fake.consumed.borrow().values().copied().collect();
-        assert_eq!(kept, [(iat.unwrap_or(0), expected)]);
+        assert_eq!(kept, [(iat.unwrap_or(0), expected, 1)]);
     }
 }
 

@@ -82,6 +82,7 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         ),
         token(T::AlgorithmNotAllowed, "token.algorithm_not_allowed"),
         token(T::AudienceMismatch, "token.audience_mismatch"),
+        token(T::ClaimMismatch("org_id".into()), "token.claim_mismatch"),
         token(T::ClaimMissing("exp".into()), "token.claim_missing"),
         token(T::ClaimInvalid("exp".into()), "token.claim_invalid"),
         token(T::CriticalHeader, "token.critical_header"),

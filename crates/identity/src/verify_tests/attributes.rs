@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::providers::{AttributeValue, ClaimType, DeclaredClaim, INTEGER_MAX, github};
 use crate::template::TemplateError;
 use crate::{IssuerError, IssuerRecord};
+use vouchsafe_providers::{AttributeValue, Claim, ClaimType, INTEGER_MAX, github};
 
 fn github_issuer(subject_template: Option<&str>) -> TrustedIssuer {
     TrustedIssuer::try_from(IssuerRecord {
@@ -157,7 +157,7 @@ fn check_declared(
     expected: Result<AttributeValue, TokenError>,
 ) {
     let record = IssuerRecord {
-        claims: vec![DeclaredClaim::required("c", claim_type)],
+        claims: vec![Claim::required("c", claim_type)],
         ..testkit::issuer_record()
     };
     let issuer = TrustedIssuer::try_from(record).unwrap();
@@ -309,7 +309,7 @@ fn rejects_issuer_records_that_make_no_sense() {
         |record| record.provider = "jenkins".to_owned(),
         Err(IssuerError::Provider),
     );
-    let declared = || vec![DeclaredClaim::required("c", ClaimType::Integer)];
+    let declared = || vec![Claim::required("c", ClaimType::Integer)];
     check_record(
         |record| (record.provider, record.claims) = ("github".to_owned(), declared()),
         Err(IssuerError::Provider),

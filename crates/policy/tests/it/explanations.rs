@@ -1,6 +1,7 @@
 //! Why a request is permitted or denied.
 
 use crate::support::*;
+use vouchsafe_json::JsonObject;
 use vouchsafe_policy::explain::{ClaimsError, Condition, Kind, RuleExplanation, Verdict};
 use vouchsafe_policy::{AttributeValue, Bundle, Effect, Principal};
 
@@ -152,22 +153,28 @@ fn says_which_part_of_a_scope_is_of_another_request() {
     assert!(rules[0].matches() && !rules[1].matches() && !rules[2].matches());
 }
 
-fn claims(text: &str) -> serde_json::Map<String, serde_json::Value> {
-    serde_json::from_str(text).expect("it is an object")
+fn of_claims(bundle: &Bundle, text: &str) -> Result<Principal, ClaimsError> {
+    let issuer = bundle.issuer("https://two.example").expect("it is there");
+    let claims = JsonObject::parse(text.as_bytes()).expect("it is an object");
+    bundle.principal_of_claims(issuer, &claims)
 }
 
-fn of_claims(bundle: &Bundle, text: &str) -> Result<Principal, ClaimsError> {
-    let issuer = bundle.issuer("https://idp.example").expect("it is there");
-    bundle.principal_of_claims(issuer, &claims(text))
+/// A bundle with an `oidc` issuer of one claim of each type.
+fn with_typed_claims(more: &str) -> Bundle {
+    let content = format!(
+        "issuer = \"https://two.example\"\nprovider = \"oidc\"\n{more}\n[claims]\n\
+         repository_id = {{ type = \"text\" }}\nrun = {{ type = \"integer\", required = false }}\n\
+         protected = {{ type = \"boolean\", required = false }}\n\
+         teams = {{ type = \"text-set\", required = false }}\n"
+    );
+    load(&[("issuers/two.toml", Some(&content))]).unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
 #[test]
-fn makes_the_principal_that_the_schema_types() {
-    let bundle = with_rules(PERMIT);
+fn makes_the_principal_that_the_issuers_claims_type() {
     let found = of_claims(
-        &bundle,
-        r#"{"sub":"a","repository_id":"1","ref":"b","run":7,"ref_protected":true,
-            "teams":["c"],"other":{"d":1},"exp":1.5}"#,
+        &with_typed_claims(""),
+        r#"{"sub":"a","repository_id":"1","run":7,"protected":true,"teams":["c"],"other":{"d":1},"exp":1.5}"#,
     )
     .expect("it fits");
     let attributes: Vec<(&str, &AttributeValue)> = found
@@ -178,8 +185,7 @@ fn makes_the_principal_that_the_schema_types() {
     assert_eq!(
         attributes,
         [
-            ("ref", &AttributeValue::Text("b".to_owned())),
-            ("ref_protected", &AttributeValue::Boolean(true)),
+            ("protected", &AttributeValue::Boolean(true)),
             ("repository_id", &AttributeValue::Text("1".to_owned())),
             ("run", &AttributeValue::Integer(7)),
             ("teams", &AttributeValue::TextSet(vec!["c".to_owned()])),
@@ -187,92 +193,59 @@ fn makes_the_principal_that_the_schema_types() {
     );
     assert_eq!(
         (found.id.as_str(), found.issuer_name.as_str()),
-        ("a", "github")
+        ("a", "two")
     );
 }
 
 #[test]
 fn tells_missing_claims_from_wrongly_typed_ones() {
-    let bundle = with_rules(PERMIT);
-    let wrong = |name: &str, expected| {
-        Err(ClaimsError::WrongType {
-            name: name.to_owned(),
-            expected,
-        })
+    let bundle = with_typed_claims("");
+    let check = |text: &str, expected: &str| {
+        let error = of_claims(&bundle, text).expect_err(text);
+        assert_eq!(error.to_string(), expected, "{text}");
     };
-    let missing = |name: &str| Err(ClaimsError::Missing(name.to_owned()));
-    for (text, expected) in [
-        (r#"{"repository_id":"1","ref":"b"}"#, missing("sub")),
-        (r#"{"sub":"a","ref":"b"}"#, missing("repository_id")),
-        (
-            r#"{"sub":1,"repository_id":"1","ref":"b"}"#,
-            wrong("sub", "a text"),
-        ),
-        (
-            r#"{"sub":"a","repository_id":1,"ref":"b"}"#,
-            wrong("repository_id", "a text"),
-        ),
-        (
-            r#"{"sub":"a","repository_id":"1","ref":"b","run":"7"}"#,
-            wrong("run", "an integer"),
-        ),
-        (
-            r#"{"sub":"a","repository_id":"1","ref":"b","run":1.5}"#,
-            wrong("run", "an integer"),
-        ),
-        (
-            r#"{"sub":"a","repository_id":"1","ref":"b","ref_protected":0}"#,
-            wrong("ref_protected", "a boolean"),
-        ),
-        (
-            r#"{"sub":"a","repository_id":"1","ref":"b","teams":"c"}"#,
-            wrong("teams", "an array of texts"),
-        ),
-        (
-            r#"{"sub":"a","repository_id":"1","ref":"b","teams":[1]}"#,
-            wrong("teams", "an array of texts"),
-        ),
-    ] {
-        assert_eq!(of_claims(&bundle, text), expected, "{text}");
+    let no_sub = "claim `sub` is missing or not a text";
+    check(r#"{"repository_id":"1"}"#, no_sub);
+    check(r#"{"sub":1,"repository_id":"1"}"#, no_sub);
+    check(r#"{"sub":"a"}"#, "claim `repository_id` is missing");
+    check(
+        r#"{"sub":"a","repository_id":""}"#,
+        "claim `repository_id` is empty",
+    );
+    check(
+        r#"{"sub":"a","repository_id":1}"#,
+        "claim `repository_id` is not a text",
+    );
+    for run in ["\"7\"", "1.5", "null"] {
+        check(
+            &format!(r#"{{"sub":"a","repository_id":"1","run":{run}}}"#),
+            "claim `run` is not an integer",
+        );
+    }
+    check(
+        r#"{"sub":"a","repository_id":"1","protected":0}"#,
+        "claim `protected` is not a boolean",
+    );
+    for teams in ["\"c\"", "[1]"] {
+        check(
+            &format!(r#"{{"sub":"a","repository_id":"1","teams":{teams}}}"#),
+            "claim `teams` is not an array of texts",
+        );
     }
 }
 
-/// GitLab sends some claims as `null` where they do not apply; identity takes them for absent.
 #[test]
-fn takes_null_for_absent_where_the_identity_crate_does() {
-    use vouchsafe_identity::providers::gitlab;
-    let attributes: Vec<String> = gitlab::CLAIMS
-        .iter()
-        .map(|claim| {
-            let cedar = match claim.claim_type {
-                vouchsafe_identity::providers::ClaimType::Boolean => "Bool",
-                vouchsafe_identity::providers::ClaimType::Integer => "Long",
-                vouchsafe_identity::providers::ClaimType::Text => "String",
-                vouchsafe_identity::providers::ClaimType::TextSet => "Set<String>",
-            };
-            format!("{}?: {cedar}", claim.name)
-        })
-        .collect();
-    let types = format!(
-        "namespace GitLab {{ entity Job in [Issuer] = {{ {} }}; }}",
-        attributes.join(", ")
-    );
-    let schema = format!("{SCHEMA}{types}").replace(
-        "principal: [GitHub::Workflow]",
-        "principal: [GitHub::Workflow, GitLab::Job]",
-    );
-    let issuer = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
-    let bundle = load(&[
-        ("schema.cedarschema", Some(&schema)),
-        ("issuers/gitlab.toml", Some(issuer)),
-    ])
-    .unwrap_or_else(|invalid| panic!("{invalid}"));
-    let gitlab_issuer = bundle
-        .issuer("https://gitlab.example")
-        .expect("it is there");
-    for claim in gitlab::CLAIMS {
-        let claims = claims(&format!("{{\"sub\":\"a\",\"{}\":null}}", claim.name));
-        let found = bundle.principal_of_claims(gitlab_issuer, &claims);
-        assert_eq!(found.is_ok(), claim.nullable, "{}", claim.name);
+fn holds_claims_against_what_the_issuers_file_requires() {
+    let bundle = with_typed_claims("require = { repository_id = [\"1\", \"2\"], sub = \"a\" }");
+    for (sub, id, refused) in [
+        ("a", "1", None),
+        ("a", "2", None),
+        ("a", "3", Some("repository_id")),
+        ("a", "12", Some("repository_id")),
+        ("b", "1", Some("sub")),
+    ] {
+        let text = format!(r#"{{"sub":"{sub}","repository_id":"{id}"}}"#);
+        let expected = refused.map(|name| ClaimsError::NotRequired(name.to_owned()));
+        assert_eq!(of_claims(&bundle, &text).err(), expected, "{text}");
     }
 }

@@ -53,13 +53,17 @@ fn warns_of_scopes_that_are_not_bounded_on_every_way() {
     let bound = "[\"read\"].containsAll(context.scopes)";
     for condition in [
         format!("when {{ {bound} }}"),
-        format!("when {{ principal.ref == \"a\" && {bound} }}"),
-        format!("when {{ (principal.ref == \"a\" && {bound}) || context.scopes.isEmpty() }}"),
+        format!("when {{ principal.repository_id == \"a\" && {bound} }}"),
+        format!(
+            "when {{ (principal.repository_id == \"a\" && {bound}) || context.scopes.isEmpty() }}"
+        ),
         "when { context.scopes == [\"read\"] }".to_owned(),
-        format!("when {{ principal.ref == \"a\" }} when {{ {bound} }}"),
+        format!("when {{ principal.repository_id == \"a\" }} when {{ {bound} }}"),
         format!("unless {{ !({bound}) }}"),
-        format!("unless {{ principal.ref == \"a\" || !{bound} }}"),
-        format!("when {{ if principal.ref == \"a\" then {bound} else context.scopes.isEmpty() }}"),
+        format!("unless {{ principal.repository_id == \"a\" || !{bound} }}"),
+        format!(
+            "when {{ if principal.repository_id == \"a\" then {bound} else context.scopes.isEmpty() }}"
+        ),
         format!("when {{ if {bound} then true else false }}")
             .replace("else false", "else {X}")
             .replace("{X}", bound),
@@ -68,12 +72,12 @@ fn warns_of_scopes_that_are_not_bounded_on_every_way() {
     }
     for condition in [
         String::new(),
-        "when { principal.ref == \"a\" }".to_owned(),
-        format!("when {{ principal.ref == \"a\" || {bound} }}"),
+        "when { principal.repository_id == \"a\" }".to_owned(),
+        format!("when {{ principal.repository_id == \"a\" || {bound} }}"),
         format!("when {{ !{bound} }}"),
         format!("unless {{ {bound} }}"),
-        format!("unless {{ principal.ref == \"a\" && !{bound} }}"),
-        format!("when {{ if principal.ref == \"a\" then {bound} else true }}"),
+        format!("unless {{ principal.repository_id == \"a\" && !{bound} }}"),
+        format!("when {{ if principal.repository_id == \"a\" then {bound} else true }}"),
         "when { context.scopes.contains(\"read\") }".to_owned(),
     ] {
         assert_eq!(of_condition(&condition), unbounded, "{condition}");
@@ -170,7 +174,8 @@ fn finds_cases_that_cannot_be_read() {
 fn warns_of_names_that_are_trusted_without_their_ids() {
     let schema = SCHEMA.replace(
         "repository_id: String,",
-        "repository_id: String, repository_owner_id?: String, repository?: String, workflow_ref?: String,",
+        "repository_id: String, repository_owner_id?: String, repository?: String, workflow_ref?: String, \
+         event_name?: String,",
     );
     let of = |condition: &str| {
         let bound = "[\"read\"].containsAll(context.scopes)";
@@ -195,7 +200,8 @@ fn warns_of_names_that_are_trusted_without_their_ids() {
         )
     };
     let repository = "principal has repository && principal.repository == \"octo-org/octo-repo\"";
-    let workflow = "principal has workflow_ref && principal.workflow_ref like \"octo-org/*\"";
+    let workflow =
+        "principal has workflow_ref && principal.workflow_ref like \"octo-org/*@refs/heads/main\"";
     let owner = "principal has repository_owner_id && principal.repository_owner_id == \"65\"";
     assert_eq!(of(repository), [warning("repository")]);
     assert_eq!(of(workflow), [warning("workflow_ref")]);
@@ -215,7 +221,9 @@ fn warns_of_names_that_are_trusted_without_their_ids() {
         format!("{repository} && principal.repository_id == \"123456\""),
         format!("{repository} && {owner}"),
         format!("{workflow} && {owner}"),
-        "principal.ref == \"refs/heads/main\"".to_owned(),
+        "principal.ref == \"refs/heads/main\" && principal has event_name && \
+         principal.event_name == \"push\""
+            .to_owned(),
     ] {
         assert_eq!(of(&condition), [""; 0], "{condition}");
     }
@@ -238,4 +246,120 @@ fn a_rule_that_forbids_may_go_by_names() {
         found,
         ["rules/never.cedar:1:1: rule `never` determines no test case: add one in `tests/never/`"]
     );
+}
+
+/// The default bundle's issuer of github.com, with one rule of these conditions.
+fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
+    let schema = SCHEMA.replace(
+        "repository_id: String,",
+        "repository_id: String, event_name: String, head_ref?: String, job_workflow_ref?: String, \
+         environment?: String, run_attempt?: String,",
+    );
+    let issuer =
+        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+    let bound = "[\"read\"].containsAll(context.scopes)";
+    let rule = PERMIT.replace(bound, &format!("{bound} && {condition}"));
+    let mut changes = vec![
+        ("schema.cedarschema", Some(schema.as_str())),
+        ("issuers/github.toml", Some(issuer)),
+        ("rules/api.cedar", Some(rule.as_str())),
+    ];
+    changes.extend_from_slice(more);
+    let report = lint::check(&files(&changes), &environment());
+    assert!(report.bundle.is_some(), "{report}");
+    let warnings = report.warnings.iter().map(ToString::to_string);
+    warnings
+        .filter(|warning| !warning.contains("determines no test case"))
+        .map(|warning| warning.replace("rules/api.cedar:1:1: rule `api` ", ""))
+        .collect()
+}
+
+#[test]
+fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
+    let everybody = "does not say whose workload it means, and issuer `github` serves everybody: \
+        compare one of `enterprise`, `enterprise_id`, `job_workflow_ref`, `repository`, \
+        `repository_id`, `repository_owner`, `repository_owner_id`, `workflow_ref`";
+    assert_eq!(
+        of_github("principal.event_name == \"push\"", &[]),
+        [everybody]
+    );
+    assert_eq!(of_github("principal.repository_id == \"1\"", &[]), [""; 0]);
+    // The issuer's file may say it for all of its rules.
+    let required = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n\
+        require = { repository_id = \"1\" }\n";
+    let narrowed = [("issuers/github.toml", Some(required))];
+    assert_eq!(
+        of_github("principal.event_name == \"push\"", &narrowed),
+        [""; 0]
+    );
+}
+
+#[test]
+fn warns_of_a_ref_that_events_of_strangers_have_too() {
+    let of = "principal.repository_id == \"1\" && principal.ref == \"refs/heads/main\"";
+    let warning = "trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
+        branch's `ref`, whatever code it builds. Compare `event_name`, or forbid the event";
+    assert_eq!(of_github(of, &[]), [warning]);
+    assert_eq!(
+        of_github(&format!("{of} && principal.event_name == \"push\""), &[]),
+        [""; 0]
+    );
+    let forbid = "@id(\"no-targets\") forbid (principal is GitHub::Workflow, action, resource) \
+        when { principal.event_name == \"pull_request_target\" };";
+    assert_eq!(
+        of_github(of, &[("rules/targets.cedar", Some(forbid))]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn warns_of_what_whoever_asks_for_a_token_chooses() {
+    let of =
+        "principal.repository_id == \"1\" && principal has head_ref && principal.head_ref == \"a\"";
+    let warning = "trusts `head_ref`, which whoever asked for the token chose: compare what the \
+        platform says";
+    assert_eq!(of_github(of, &[]), [warning]);
+}
+
+#[test]
+fn warns_of_reusable_workflows_at_any_ref() {
+    let of = |pattern: &str| {
+        of_github(
+            &format!(
+                "principal.repository_id == \"1\" && principal has job_workflow_ref && \
+                 principal.job_workflow_ref like \"{pattern}\""
+            ),
+            &[],
+        )
+    };
+    let warning = "takes `job_workflow_ref` at any ref: a workflow file of any branch would match. \
+        Write the pattern to its end, such as `…/deploy.yml@refs/heads/main`";
+    for open in [
+        "octo-org/a/.github/workflows/b.yml@*",
+        "octo-org/a/.github/workflows/*",
+        "octo-org/a/.github/workflows/b.yml@refs/heads/*",
+        "octo-org/a/.github/workflows/b.yml@refs/tags/*",
+        "octo-org/a/.github/workflows/b.yml@r*",
+    ] {
+        assert_eq!(of(open), [warning], "{open}");
+    }
+    for pinned in [
+        "octo-org/a/.github/workflows/b.yml@refs/heads/main",
+        "octo-org/a/.github/workflows/*@refs/heads/main",
+        "octo-org/a/.github/workflows/b.yml@refs/heads/release-*",
+    ] {
+        assert_eq!(of(pinned), [""; 0], "{pinned}");
+    }
+}
+
+/// What these claims say is the rule's business, and nothing to warn of.
+#[test]
+fn lets_rules_go_by_environments_and_attempts() {
+    for condition in [
+        "principal has environment && principal.environment == \"production\"",
+        "principal has run_attempt && principal.run_attempt == \"1\"",
+    ] {
+        let of = format!("principal.repository_id == \"1\" && {condition}");
+        assert_eq!(of_github(&of, &[]), [""; 0], "{condition}");
+    }
 }

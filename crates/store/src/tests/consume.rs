@@ -104,7 +104,7 @@ fn bounds_its_arguments() {
     assert_eq!(key(KEY_BYTES_MAX), Ok(Consumption::Fresh));
     assert_eq!(key(KEY_BYTES_MAX + 1), Err(Error::Invalid(Limit::Key)));
     let keep = |key: &str, keep_until: u64| {
-        done(store.consume(key, NOW_SECONDS, keep_until, NOW, &mut unlimited()))
+        done(store.consume(key, 1, NOW_SECONDS, keep_until, NOW, &mut unlimited()))
     };
     assert_eq!(
         keep("a", NOW_SECONDS - 301),
@@ -117,7 +117,7 @@ fn bounds_its_arguments() {
         Err(Error::Invalid(Limit::NumberTooLarge))
     );
     let issued = |key: &str, issued_at: u64| {
-        done(store.consume(key, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
+        done(store.consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
     };
     assert_eq!(
         issued("d", u64::MAX),
@@ -125,6 +125,76 @@ fn bounds_its_arguments() {
     );
     assert_eq!(Error::Invalid(Limit::Key).slug(), "store.invalid");
     assert_eq!(store.database().count("consumed"), 4);
+}
+
+fn use_once(store: &Store<Rusqlite>, key: &str, uses_max: u32) -> Result<Consumption, Error> {
+    done(store.consume(
+        key,
+        uses_max,
+        NOW_SECONDS,
+        KEEP_UNTIL,
+        NOW,
+        &mut unlimited(),
+    ))
+}
+
+#[test]
+fn a_key_is_fresh_as_often_as_its_bound_says() {
+    let file = File::new();
+    let store = file.open();
+    for _ in 0..3 {
+        assert_eq!(use_once(&store, "a", 3), Ok(Consumption::Fresh));
+    }
+    assert_eq!(use_once(&store, "a", 3), Ok(Consumption::Spent));
+    assert_eq!(use_once(&file.open(), "a", 3), Ok(Consumption::Spent));
+    assert_eq!(use_once(&store, "b", 0), Err(Error::Invalid(Limit::Uses)));
+    assert_eq!(use_once(&store, "c", u32::MAX), Ok(Consumption::Fresh));
+}
+
+/// A bundle may change while tokens live: the smallest bound that a token was used under holds.
+#[test]
+fn a_changed_bound_never_gives_a_key_more_uses() {
+    let file = File::new();
+    let store = file.open();
+    let steps = |key: &str, steps: &[(u32, Consumption)]| {
+        for (index, (uses_max, expected)) in steps.iter().enumerate() {
+            let found = use_once(&store, key, *uses_max);
+            assert_eq!(found, Ok(*expected), "{key}, step {index}");
+        }
+    };
+    use Consumption::{Fresh, Spent};
+    steps(
+        "used up stays used up",
+        &[(1, Fresh), (5, Spent), (1, Spent)],
+    );
+    steps(
+        "once used is used for single use",
+        &[(5, Fresh), (1, Spent), (5, Fresh)],
+    );
+    steps(
+        "the smaller bound wins",
+        &[(9, Fresh), (3, Fresh), (9, Fresh), (9, Spent), (3, Spent)],
+    );
+}
+
+#[test]
+fn as_many_of_racing_connections_win_as_the_bound_says() {
+    const THREADS: usize = 16;
+    const USES: u32 = 5;
+    let file = File::new();
+    drop(file.open());
+    let start = Barrier::new(THREADS);
+    let won = std::thread::scope(|scope| {
+        let race = || {
+            let store = file.open();
+            start.wait();
+            use_once(&store, "a", USES).unwrap() == Consumption::Fresh
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(race)).collect();
+        let won = threads.into_iter().map(|thread| thread.join().unwrap());
+        won.filter(|won| *won).count()
+    });
+    assert_eq!(won, USES as usize);
 }
 
 #[test]

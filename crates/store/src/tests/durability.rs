@@ -39,13 +39,46 @@ fn makes_exactly_this_schema() {
     assert_eq!(
         file.connect().column(columns),
         [
-            "consumed.key TEXT, consumed.keep_until INTEGER",
+            "consumed.key TEXT, consumed.keep_until INTEGER, consumed.uses_left INTEGER",
             "documents.name TEXT, documents.body TEXT, documents.keep_until INTEGER",
             "leases.name TEXT, leases.expires_at_ms INTEGER",
             "meta.name TEXT, meta.value INTEGER",
             "pointers.name TEXT, pointers.value TEXT, pointers.revision INTEGER",
         ]
     );
+}
+
+/// A database as version 0.1 left it before tokens could be used a few times.
+#[test]
+fn adds_the_column_of_uses_to_an_older_database_whoever_comes_first() {
+    let file = File::new();
+    let old = file.connect();
+    old.column("PRAGMA journal_mode = WAL");
+    for statement in [
+        "CREATE TABLE consumed (key TEXT PRIMARY KEY NOT NULL, keep_until INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "INSERT INTO consumed (key, keep_until) VALUES ('used', 1900000000)",
+    ] {
+        old.query(statement, vec![]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| drop(file.open()));
+        }
+    });
+    let store = file.open();
+    let used = |key: &str, uses_max| {
+        done(store.consume(
+            key,
+            uses_max,
+            NOW_SECONDS,
+            KEEP_UNTIL,
+            NOW,
+            &mut unlimited(),
+        ))
+    };
+    assert_eq!(used("used", 1), Ok(Consumption::Spent));
+    assert_eq!(used("used", 5), Ok(Consumption::Spent));
+    assert_eq!(used("new", 1), Ok(Consumption::Fresh));
 }
 
 #[test]
@@ -125,6 +158,7 @@ fn an_unconfirmed_write_is_never_believed() {
         for number in 0..crate::store::WRITES_PER_SWEEP + 1 {
             let consumed = done(store.consume(
                 &format!("{failing}{number}"),
+                1,
                 NOW_SECONDS,
                 KEEP_UNTIL,
                 NOW,
@@ -157,7 +191,7 @@ fn an_unconfirmed_write_is_never_believed() {
         .database()
         .failing
         .replace(Some("SELECT 1 FROM consumed"));
-    let spent = done(store.consume("DELETE0", NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()));
+    let spent = done(store.consume("DELETE0", 1, NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()));
     assert_eq!(spent, Err(full.clone()), "not fresh, and nobody knows why");
     store
         .database()

@@ -116,7 +116,7 @@ impl Executor {
         let store = Rc::clone(&self.store);
         let call = async move {
             store
-                .consume(key, NOW_SECONDS, KEEP_UNTIL, NOW, &mut deadline)
+                .consume(key, 1, NOW_SECONDS, KEEP_UNTIL, NOW, &mut deadline)
                 .await
         };
         self.tasks.insert(
@@ -194,7 +194,7 @@ impl Executor {
             .inserts
             .borrow()
             .iter()
-            .map(|parameters| parameters / 3)
+            .map(|parameters| parameters / 4)
             .collect()
     }
 

@@ -187,5 +187,5 @@ impl Drop for File {
 }
 
 fn consume(store: &Store<Rusqlite>, key: &str, issued_at: u64) -> Result<Consumption, Error> {
-    done(store.consume(key, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
+    done(store.consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
 }

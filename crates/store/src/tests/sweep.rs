@@ -25,6 +25,7 @@ fn write_until_swept(store: &Store<Rusqlite>, now: UnixMilliseconds) {
     for number in 0..WRITES_PER_SWEEP {
         let fresh = done(store.consume(
             &format!("{}-{number}", now.0),
+            1,
             now.0 / 1000,
             now.0 / 1000 + 60,
             now,
@@ -160,6 +161,7 @@ fn short_lived_instances_sweep_one_in_so_many_writes() {
         let store = file.open_at(now);
         done(store.consume(
             &format!("k-{number}"),
+            1,
             now.0 / 1000,
             now.0 / 1000,
             now,

@@ -4,15 +4,16 @@ use super::{EnvironmentArgs, read_folder};
 use crate::commands::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_policy::explain::{Condition, Explanation, Kind, RuleExplanation, Verdict};
 use vouchsafe_policy::{
     Audience, Bundle, Effect, Issuer, Principal, TokenRequest, parse_unix_seconds, to_rfc3339,
 };
+use vouchsafe_providers::spiffe::SpiffeId;
 
 /// Say whether a token would be issued, and which rule or which condition decides.
 ///
@@ -111,13 +112,14 @@ pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
 }
 
 impl SubjectArgs {
-    fn claims(&self) -> Result<Map<String, Value>, Failure> {
+    /// Read as strictly as the broker reads a token's.
+    fn claims(&self) -> Result<JsonObject, Failure> {
         let (path, text) = match (&self.token, &self.claims) {
             (Some(path), _) => (path, decode(&read(path)?)?),
             (None, Some(path)) => (path, read(path)?),
             (None, None) => return Err(Failure::usage("give `--token` or `--claims`")),
         };
-        serde_json::from_str(&text).map_err(|error| {
+        JsonObject::parse(text.as_bytes()).map_err(|error| {
             Failure::usage(format!("`{}` holds no claims: {error}", path.display()))
         })
     }
@@ -147,12 +149,20 @@ fn decode(token: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| not_a_jwt())
 }
 
-fn issuer<'a>(
-    args: &Args,
-    bundle: &'a Bundle,
-    claims: &Map<String, Value>,
-) -> Result<&'a Issuer, Failure> {
-    let iss = claims.get("iss").and_then(Value::as_str);
+fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'a Issuer, Failure> {
+    let iss = claims.get("iss").and_then(Json::as_text);
+    // As the broker does: `iss` first, then the trust domain of a SPIFFE ID.
+    let sub = claims.get("sub").and_then(Json::as_text);
+    let trust_domain = sub
+        .and_then(|sub| SpiffeId::parse(sub).ok())
+        .map(SpiffeId::issuer);
+    let iss = match (iss, &trust_domain) {
+        (Some(iss), Some(domain)) if bundle.issuer(iss).is_none() => bundle
+            .issuer(domain)
+            .map_or(Some(iss), |_| Some(domain.as_str())),
+        (None, Some(domain)) => Some(domain.as_str()),
+        (iss, _) => iss,
+    };
     let (found, asked) = match (&args.issuer_name, iss) {
         (Some(name), _) => (
             bundle.issuers().find(|issuer| &issuer.name == name),
@@ -206,7 +216,7 @@ fn moment(at: Option<&str>) -> Result<u64, Failure> {
 
 /// What the broker would refuse before it asks the rules.
 fn refusals(
-    claims: &Map<String, Value>,
+    claims: &JsonObject,
     issuer: &Issuer,
     audience: &Audience,
     request: &TokenRequest,
@@ -215,7 +225,10 @@ fn refusals(
     let mut notes = Vec::new();
     if let Some(aud) = claims.get("aud")
         && !aud
-            .as_str()
+            .as_array()
+            .and_then(|only| if let [aud] = only { Some(aud) } else { None })
+            .unwrap_or(aud)
+            .as_text()
             .is_some_and(|aud| issuer.audiences.iter().any(|known| known == aud))
     {
         let accepted = issuer.audiences.join("`, `");
@@ -223,10 +236,10 @@ fn refusals(
             "the broker would refuse the token: its `aud` is not `{accepted}`"
         ));
     }
-    let expired = claims
-        .get("exp")
-        .and_then(Value::as_u64)
-        .is_some_and(|exp| now >= exp.saturating_add(issuer.leeway_seconds));
+    let expired = match claims.get("exp") {
+        Some(Json::Integer(exp)) => i128::from(now) >= exp + i128::from(issuer.leeway_seconds),
+        _ => false,
+    };
     if expired {
         notes.push("the broker would refuse the token: it has expired".to_owned());
     }

@@ -1,5 +1,7 @@
 //! Strict JSON (RFC 8259, RFC 7493): no duplicate member at any depth, bounded nesting, exact
 //! integers, no byte order mark, no lone surrogate, nothing behind the value.
+//!
+//! Says nothing of what a document means. Entry point: [`JsonObject::parse`].
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -90,6 +92,11 @@ impl JsonObject {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.0.get(name)
+    }
+
+    /// Every member, in the order of the names' bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     #[must_use]
@@ -232,5 +239,4 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 #[cfg(test)]
-#[path = "json_tests.rs"]
 mod tests;

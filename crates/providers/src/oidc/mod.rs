@@ -1,7 +1,22 @@
 //! Any OpenID Connect issuer, with the claims that its file declares.
 
-/// `provider` in an issuer's file.
-pub const NAME: &str = "oidc";
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+
+pub const PROVIDER: Provider = Provider {
+    name: "oidc",
+    principal: Principal::OfIssuer,
+    claims: &[],
+    algorithms: ALGORITHMS,
+    default_algorithms: &["RS256"],
+    max_token_age_seconds: 3600,
+    replay: Replay::Allow,
+    profile: Profile::Jwt,
+    tenancy: None,
+    open_issuers: &[],
+    never_issuers: &[],
+    chosen_by_caller: &[],
+    names_with_ids: &[],
+};
 
 /// Cedar entity type of an issuer's principals: `my-idp` makes `Oidc::MyIdp`. A name that starts
 /// with a digit gets an underscore, since no Cedar identifier starts with one.

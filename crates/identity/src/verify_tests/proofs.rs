@@ -1,0 +1,133 @@
+//! What is remembered of signatures, and for how long.
+
+use std::rc::Rc;
+
+use vouchsafe_jose::{KeySet, KeyUse};
+
+use super::*;
+use crate::{IssuerRecord, PROOFS_MAX, ProofCache, verify_remembering};
+
+/// Keys under the issuer's names that verify none of its signatures, so that only a remembered one
+/// passes.
+fn others(digest: &str, until: UnixSeconds) -> TrustedKeys {
+    let jwk = TestKey::stranger("RS256").jwk("RS256");
+    let document = serde_json::json!({ "keys": [jwk] }).to_string();
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    TrustedKeys::new(Rc::new(set), digest.to_owned(), until)
+}
+
+fn named(name: &str) -> TrustedIssuer {
+    TrustedIssuer::try_from(IssuerRecord {
+        name: name.to_owned(),
+        ..testkit::issuer_record()
+    })
+    .unwrap()
+}
+
+/// A cache that has seen the good token with the keys of digest `test`.
+fn warm(until: UnixSeconds) -> (String, ProofCache) {
+    let mut proofs = ProofCache::new();
+    let token = mint(&testkit::claims());
+    let set = KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature).unwrap();
+    let keys = TrustedKeys::new(Rc::new(set), "test".to_owned(), until);
+    verify_remembering(&token, &issuer(), &keys, NOW, &mut proofs).unwrap();
+    assert_eq!(proofs.len(), 1);
+    (token, proofs)
+}
+
+const LONG: UnixSeconds = UnixSeconds(testkit::NOW + 10_000);
+
+#[test]
+fn takes_a_token_again_without_its_signature_being_computed() {
+    let (token, mut proofs) = warm(LONG);
+    let again = verify_remembering(&token, &issuer(), &others("test", LONG), NOW, &mut proofs);
+    assert!(again.is_ok());
+    assert_eq!(proofs.len(), 1);
+}
+
+#[test]
+fn remembers_a_token_under_its_keys_and_its_issuer_only() {
+    let (token, mut proofs) = warm(LONG);
+    let refused = |outcome: Result<VerifiedSubject, TokenError>| outcome.map(|_| ());
+    let of_other_keys =
+        verify_remembering(&token, &issuer(), &others("other", LONG), NOW, &mut proofs);
+    assert_eq!(refused(of_other_keys), Err(TokenError::SignatureInvalid));
+    let of_other_name = verify_remembering(
+        &token,
+        &named("idp2"),
+        &others("test", LONG),
+        NOW,
+        &mut proofs,
+    );
+    assert_eq!(refused(of_other_name), Err(TokenError::SignatureInvalid));
+    // Another token of the same claims has another signing input; a changed signature another hash.
+    let (input, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{input}.{}", testkit::base64url([0; 256]));
+    let outcome = verify_remembering(&forged, &issuer(), &others("test", LONG), NOW, &mut proofs);
+    assert_eq!(refused(outcome), Err(TokenError::SignatureInvalid));
+    assert_eq!(proofs.len(), 1, "what fails is not remembered");
+}
+
+#[test]
+fn forgets_a_signature_with_the_trust_in_its_keys() {
+    let until = NOW.plus(60);
+    let (token, mut proofs) = warm(until);
+    let mut at = |now: u64| {
+        let now = UnixSeconds(now);
+        verify_remembering(&token, &issuer(), &others("test", LONG), now, &mut proofs).map(|_| ())
+    };
+    assert_eq!(at(until.0 - 1), Ok(()));
+    assert_eq!(at(until.0), Err(TokenError::SignatureInvalid));
+}
+
+#[test]
+fn checks_times_and_audience_of_a_remembered_token_every_time() {
+    let (token, mut proofs) = warm(LONG);
+    let mut at = |now: u64| {
+        let now = UnixSeconds(now);
+        verify_remembering(&token, &issuer(), &others("test", LONG), now, &mut proofs).map(|_| ())
+    };
+    assert_eq!(
+        at(testkit::NOW + 300 + testkit::LEEWAY_SECONDS),
+        Err(TokenError::SignatureInvalid)
+    );
+    assert_eq!(at(testkit::NOW + 300 + testkit::LEEWAY_SECONDS - 1), Ok(()));
+    assert_eq!(
+        at(testkit::NOW - testkit::LEEWAY_SECONDS - 1),
+        Err(TokenError::NotYetValid)
+    );
+    let elsewhere = TrustedIssuer::try_from(IssuerRecord {
+        audiences: vec!["https://elsewhere.example".to_owned()],
+        ..testkit::issuer_record()
+    })
+    .unwrap();
+    let outcome = verify_remembering(&token, &elsewhere, &others("test", LONG), NOW, &mut proofs);
+    assert_eq!(outcome.map(|_| ()), Err(TokenError::AudienceMismatch));
+    let expired_keys =
+        verify_remembering(&token, &issuer(), &others("test", NOW), NOW, &mut proofs);
+    assert_eq!(expired_keys.map(|_| ()), Err(TokenError::KeyUnusable));
+}
+
+#[test]
+fn keeps_so_many_and_drops_the_oldest() {
+    let mut proofs = ProofCache::new();
+    let key = TestKey::issuer("EdDSA");
+    let token = |number: usize| {
+        let mut claims = testkit::claims();
+        claims["jti"] = number.to_string().into();
+        mint_raw(&key, r#"{"alg":"EdDSA","kid":"EdDSA"}"#, claims.to_string())
+    };
+    for number in 0..=PROOFS_MAX {
+        verify_remembering(&token(number), &issuer(), &keys(), NOW, &mut proofs).unwrap();
+        assert_eq!(proofs.len(), (number + 1).min(PROOFS_MAX));
+    }
+    let set = TrustedKeys::new(
+        Rc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap()),
+        "test".to_owned(),
+        NOW.plus(1),
+    );
+    let mut of =
+        |number| verify_remembering(&token(number), &issuer(), &set, NOW, &mut proofs).map(|_| ());
+    // Without its key nothing passes, remembered or not: the key is looked up first.
+    assert_eq!(of(PROOFS_MAX), Err(TokenError::KeyUnknown));
+}

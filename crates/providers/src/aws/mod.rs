@@ -1,0 +1,31 @@
+//! AWS outbound identity federation: tokens of `sts:GetWebIdentityToken`, from an issuer per account.
+//!
+//! AWS's claims are in one object, whose name is a URL. `request_tags` are the caller's own words,
+//! `principal_tags` those of IAM: they are two attributes, and never one. `ou_path` is a text in the
+//! documentation and an array in tokens, so both are taken. The caller chooses between ES384 and
+//! RS256.
+
+mod claims;
+
+pub use claims::CLAIMS;
+
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+
+/// Cedar entity type of an IAM principal.
+pub const ENTITY_TYPE: &str = "Aws::Principal";
+
+pub const PROVIDER: Provider = Provider {
+    name: "aws",
+    principal: Principal::Type(ENTITY_TYPE),
+    claims: CLAIMS,
+    algorithms: ALGORITHMS,
+    default_algorithms: &["ES384", "RS256"],
+    max_token_age_seconds: 3600,
+    replay: Replay::Allow,
+    profile: Profile::Jwt,
+    tenancy: None,
+    open_issuers: &[],
+    never_issuers: &[],
+    chosen_by_caller: &["request_tags"],
+    names_with_ids: &[],
+};

@@ -1,0 +1,35 @@
+//! Buildkite Pipelines: tokens of `buildkite-agent oidc request-token`.
+//!
+//! One issuer signs for all organizations, so an issuer's file must pin one. The ids are in a token only
+//! where the job asks for them (`--claim organization_id`).
+
+mod claims;
+
+pub use claims::CLAIMS;
+
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay, Tenancy};
+
+/// Cedar entity type of a job.
+pub const ENTITY_TYPE: &str = "Buildkite::Job";
+
+pub const PROVIDER: Provider = Provider {
+    name: "buildkite",
+    principal: Principal::Type(ENTITY_TYPE),
+    claims: CLAIMS,
+    algorithms: ALGORITHMS,
+    default_algorithms: &["RS256"],
+    max_token_age_seconds: 600,
+    replay: Replay::SingleUse,
+    profile: Profile::Jwt,
+    tenancy: Some(Tenancy {
+        claims: &["organization_id", "organization_slug"],
+        own_issuer_contains: None,
+    }),
+    open_issuers: &[],
+    never_issuers: &[],
+    chosen_by_caller: &[],
+    names_with_ids: &[
+        ("organization_slug", &["organization_id", "pipeline_id"]),
+        ("pipeline_slug", &["pipeline_id"]),
+    ],
+};

@@ -1,0 +1,44 @@
+//! GitHub Actions, of github.com and of Enterprise Server.
+//!
+//! `sub` is never parsed: organizations may customise it, and its form changed in 2026. Policies
+//! match on the claims of [`CLAIMS`], best on the numeric ids, which survive renames.
+//!
+//! A job can fetch a new identity token at any time, so single use costs it nothing, and it asks
+//! within minutes.
+
+mod claims;
+
+pub use claims::CLAIMS;
+
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+
+/// Cedar entity type of a workflow run.
+pub const ENTITY_TYPE: &str = "GitHub::Workflow";
+
+pub const PROVIDER: Provider = Provider {
+    name: "github",
+    principal: Principal::Type(ENTITY_TYPE),
+    claims: CLAIMS,
+    algorithms: ALGORITHMS,
+    default_algorithms: &["RS256"],
+    max_token_age_seconds: 600,
+    replay: Replay::SingleUse,
+    profile: Profile::Jwt,
+    tenancy: None,
+    open_issuers: &["https://token.actions.githubusercontent.com"],
+    never_issuers: &[],
+    chosen_by_caller: &["head_ref"],
+    names_with_ids: &[
+        ("enterprise", &["enterprise_id"]),
+        (
+            "job_workflow_ref",
+            &["repository_id", "repository_owner_id"],
+        ),
+        ("repository", &["repository_id", "repository_owner_id"]),
+        (
+            "repository_owner",
+            &["repository_owner_id", "repository_id"],
+        ),
+        ("workflow_ref", &["repository_id", "repository_owner_id"]),
+    ],
+};

@@ -1,0 +1,43 @@
+//! The documented claims of a GitLab ID token (GitLab documentation, "ID token authentication").
+//!
+//! Ids are strings, but for `runner_id`; protection flags are strings too. The default bundle's
+//! `entity GitLab::Job` has exactly these attributes. `user_identities` is not in it: its value is
+//! a list of objects that users choose to reveal, and says nothing of the job.
+
+use crate::Claim;
+use crate::ClaimType::{Integer, Text, TextSet};
+
+/// Claims of a GitLab ID token in alphabetical order; the required ones are in the tokens of every
+/// GitLab since 15.7, which was the first to have ID tokens.
+pub const CLAIMS: &[Claim] = &[
+    Claim::nullable("ci_config_ref_uri", Text),
+    Claim::nullable("ci_config_sha", Text),
+    Claim::optional("deployment_tier", Text),
+    Claim::optional("environment", Text),
+    Claim::optional("environment_action", Text),
+    Claim::optional("environment_protected", Text),
+    Claim::optional("groups_direct", TextSet),
+    Claim::required("job_id", Text),
+    Claim::optional("job_namespace_id", Text),
+    Claim::optional("job_namespace_path", Text),
+    Claim::optional("job_project_id", Text),
+    Claim::optional("job_project_path", Text),
+    Claim::required("namespace_id", Text),
+    Claim::required("namespace_path", Text),
+    Claim::required("pipeline_id", Text),
+    Claim::required("pipeline_source", Text),
+    Claim::required("project_id", Text),
+    Claim::required("project_path", Text),
+    Claim::optional("project_visibility", Text),
+    Claim::required("ref", Text),
+    Claim::optional("ref_path", Text),
+    Claim::optional("ref_protected", Text),
+    Claim::required("ref_type", Text),
+    Claim::nullable("runner_environment", Text),
+    Claim::nullable("runner_id", Integer),
+    Claim::optional("sha", Text),
+    Claim::optional("user_access_level", Text),
+    Claim::optional("user_email", Text),
+    Claim::required("user_id", Text),
+    Claim::required("user_login", Text),
+];

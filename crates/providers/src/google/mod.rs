@@ -1,0 +1,33 @@
+//! Google Cloud: identity tokens of service accounts, from the metadata server or the IAM API.
+//!
+//! The same issuer signs for all projects and for people who sign in with Google, so an issuer's file
+//! must pin a project or an account. The claims of a virtual machine are in `google.compute_engine`,
+//! and only where the token was asked for with `format=full`.
+
+mod claims;
+
+pub use claims::CLAIMS;
+
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay, Tenancy};
+
+/// Cedar entity type of a service account.
+pub const ENTITY_TYPE: &str = "Google::ServiceAccount";
+
+pub const PROVIDER: Provider = Provider {
+    name: "google",
+    principal: Principal::Type(ENTITY_TYPE),
+    claims: CLAIMS,
+    algorithms: ALGORITHMS,
+    default_algorithms: &["RS256"],
+    max_token_age_seconds: 3600,
+    replay: Replay::Allow,
+    profile: Profile::Jwt,
+    tenancy: Some(Tenancy {
+        claims: &["email", "project_id", "sub"],
+        own_issuer_contains: None,
+    }),
+    open_issuers: &[],
+    never_issuers: &[],
+    chosen_by_caller: &[],
+    names_with_ids: &[("instance_name", &["instance_id"])],
+};

@@ -1,0 +1,25 @@
+//! The documented private claims of a service account token (Kubernetes documentation, "Schema for
+//! service account private claims").
+//!
+//! `warnafter` is not in it: it tells the API server when a token is overdue, not who holds it. The
+//! default bundle's `entity Kubernetes::ServiceAccount` has exactly these attributes.
+
+use crate::Claim;
+use crate::ClaimType::Text;
+
+/// Where the private claims are.
+const PRIVATE: &str = "kubernetes.io";
+
+/// Attributes in alphabetical order. A token is bound to a pod, a node or a secret where it has
+/// their names and uids; nodes of pods are named by clusters since 1.30 only.
+pub const CLAIMS: &[Claim] = &[
+    Claim::required("namespace", Text).at(&[PRIVATE, "namespace"]),
+    Claim::optional("node_name", Text).at(&[PRIVATE, "node", "name"]),
+    Claim::optional("node_uid", Text).at(&[PRIVATE, "node", "uid"]),
+    Claim::optional("pod_name", Text).at(&[PRIVATE, "pod", "name"]),
+    Claim::optional("pod_uid", Text).at(&[PRIVATE, "pod", "uid"]),
+    Claim::optional("secret_name", Text).at(&[PRIVATE, "secret", "name"]),
+    Claim::optional("secret_uid", Text).at(&[PRIVATE, "secret", "uid"]),
+    Claim::required("service_account_name", Text).at(&[PRIVATE, "serviceaccount", "name"]),
+    Claim::required("service_account_uid", Text).at(&[PRIVATE, "serviceaccount", "uid"]),
+];

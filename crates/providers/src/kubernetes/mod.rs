@@ -1,0 +1,30 @@
+//! Kubernetes service account tokens, as projected into pods (TokenRequest API).
+//!
+//! The claims of the private `kubernetes.io` object become attributes of flat names ([`CLAIMS`]).
+//! `sub` is never parsed. Tokens of the old kind, from secrets, have neither `exp` nor `aud` nor that
+//! object, and are refused for each of the three. A pod uses one token until it is rotated.
+
+mod claims;
+
+pub use claims::CLAIMS;
+
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+
+/// Cedar entity type of a service account's token.
+pub const ENTITY_TYPE: &str = "Kubernetes::ServiceAccount";
+
+pub const PROVIDER: Provider = Provider {
+    name: "kubernetes",
+    principal: Principal::Type(ENTITY_TYPE),
+    claims: CLAIMS,
+    algorithms: ALGORITHMS,
+    default_algorithms: &["RS256"],
+    max_token_age_seconds: 3600,
+    replay: Replay::Allow,
+    profile: Profile::Jwt,
+    tenancy: None,
+    open_issuers: &[],
+    never_issuers: &[],
+    chosen_by_caller: &[],
+    names_with_ids: &[],
+};

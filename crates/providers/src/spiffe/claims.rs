@@ -1,0 +1,14 @@
+//! What a JWT-SVID says of its workload: its SPIFFE ID, whole and in parts.
+//!
+//! The default bundle's `entity Spiffe::Workload` has exactly these attributes.
+
+use crate::Claim;
+use crate::ClaimType::Text;
+use crate::Source;
+
+/// Attributes in alphabetical order; all come from `sub`.
+pub const CLAIMS: &[Claim] = &[
+    Claim::required("path", Text).from(Source::SpiffePath),
+    Claim::required("spiffe_id", Text).at(&["sub"]),
+    Claim::required("trust_domain", Text).from(Source::SpiffeTrustDomain),
+];

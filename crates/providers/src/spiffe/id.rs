@@ -1,0 +1,175 @@
+//! SPIFFE IDs (SPIFFE-ID §2).
+
+/// Longest SPIFFE ID, in bytes (SPIFFE-ID §2.3).
+pub const SPIFFE_ID_BYTES_MAX: usize = 2048;
+/// Longest name of a trust domain, in bytes (SPIFFE-ID §2.3).
+pub const TRUST_DOMAIN_BYTES_MAX: usize = 255;
+
+const SCHEME: &str = "spiffe://";
+
+/// The SPIFFE ID of a workload: a trust domain and a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpiffeId<'t> {
+    trust_domain: &'t str,
+    path: &'t str,
+}
+
+impl<'t> SpiffeId<'t> {
+    /// Reads a workload's ID. Nothing is normalized: what is not written as it should be is refused.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &'t str) -> Result<Self, SpiffeIdError> {
+        if text.len() > SPIFFE_ID_BYTES_MAX {
+            return Err(SpiffeIdError::TooLong);
+        }
+        let rest = text.strip_prefix(SCHEME).ok_or(SpiffeIdError::Scheme)?;
+        let at = rest.find('/').unwrap_or(rest.len());
+        let (trust_domain, path) = rest.split_at(at);
+        if !is_trust_domain(trust_domain) {
+            return Err(SpiffeIdError::TrustDomain);
+        }
+        let Some(segments) = path.strip_prefix('/') else {
+            return Err(SpiffeIdError::PathMissing);
+        };
+        if !segments.split('/').all(is_segment) {
+            return Err(SpiffeIdError::Path);
+        }
+        Ok(Self { trust_domain, path })
+    }
+
+    /// The trust domain's name, without scheme.
+    #[must_use]
+    pub fn trust_domain(self) -> &'t str {
+        self.trust_domain
+    }
+
+    /// The path with its leading `/`.
+    #[must_use]
+    pub fn path(self) -> &'t str {
+        self.path
+    }
+
+    /// The trust domain's own SPIFFE ID, which names an issuer.
+    #[must_use]
+    pub fn issuer(self) -> String {
+        format!("{SCHEME}{}", self.trust_domain)
+    }
+}
+
+/// Whether `name` can be a trust domain: lower-case letters, digits, `.`, `-` and `_`.
+#[must_use]
+pub fn is_trust_domain(name: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    (1..=TRUST_DOMAIN_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// The trust domain that an issuer's URL names, if it does.
+#[must_use]
+pub fn trust_domain_of(issuer: &str) -> Option<&str> {
+    issuer
+        .strip_prefix(SCHEME)
+        .filter(|name| is_trust_domain(name))
+}
+
+fn is_segment(segment: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
+}
+
+/// Why a text is not the SPIFFE ID of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpiffeIdError {
+    #[error(
+        "a segment of the path is empty, `.` or `..`, or holds another character than `a-zA-Z0-9.-_`"
+    )]
+    Path,
+    #[error("it names a trust domain, and no workload")]
+    PathMissing,
+    #[error("it does not begin with `spiffe://`")]
+    Scheme,
+    #[error("it is longer than {SPIFFE_ID_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("the trust domain is not of `a-z0-9.-_`")]
+    TrustDomain,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_ids_of_workloads() {
+        let id = SpiffeId::parse("spiffe://example.org/ns/prod/sa/payments").unwrap();
+        assert_eq!(id.trust_domain(), "example.org");
+        assert_eq!(id.path(), "/ns/prod/sa/payments");
+        assert_eq!(id.issuer(), "spiffe://example.org");
+        for text in ["spiffe://a/b", "spiffe://1.2-3_4/A.b-C_d/..."] {
+            assert!(SpiffeId::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rejects_whatever_is_not_written_as_the_specification_has_it() {
+        use SpiffeIdError::*;
+        for (text, error) in [
+            ("", Scheme),
+            ("spiffe:/a/b", Scheme),
+            ("SPIFFE://a/b", Scheme),
+            ("https://a/b", Scheme),
+            (" spiffe://a/b", Scheme),
+            ("spiffe://", TrustDomain),
+            ("spiffe:///b", TrustDomain),
+            ("spiffe://A/b", TrustDomain),
+            ("spiffe://a:443/b", TrustDomain),
+            ("spiffe://user@a/b", TrustDomain),
+            ("spiffe://ä/b", TrustDomain),
+            ("spiffe://a%61/b", TrustDomain),
+            ("spiffe://a?b", TrustDomain),
+            ("spiffe://a", PathMissing),
+            ("spiffe://a/", Path),
+            ("spiffe://a/b/", Path),
+            ("spiffe://a//b", Path),
+            ("spiffe://a/./b", Path),
+            ("spiffe://a/../b", Path),
+            ("spiffe://a/b?c", Path),
+            ("spiffe://a/b#c", Path),
+            ("spiffe://a/b c", Path),
+            ("spiffe://a/%62", Path),
+            ("spiffe://a/ß", Path),
+        ] {
+            assert_eq!(SpiffeId::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn holds_both_limits_of_length() {
+        let of = |domain: usize, path: usize| {
+            format!("spiffe://{}/{}", "a".repeat(domain), "b".repeat(path))
+        };
+        let rest = SPIFFE_ID_BYTES_MAX - "spiffe://a/".len();
+        assert!(SpiffeId::parse(&of(1, rest)).is_ok());
+        assert_eq!(
+            SpiffeId::parse(&of(1, rest + 1)),
+            Err(SpiffeIdError::TooLong)
+        );
+        assert!(SpiffeId::parse(&of(TRUST_DOMAIN_BYTES_MAX, 1)).is_ok());
+        assert_eq!(
+            SpiffeId::parse(&of(TRUST_DOMAIN_BYTES_MAX + 1, 1)),
+            Err(SpiffeIdError::TrustDomain)
+        );
+    }
+
+    #[test]
+    fn tells_the_trust_domain_of_an_issuer() {
+        assert_eq!(trust_domain_of("spiffe://example.org"), Some("example.org"));
+        for issuer in [
+            "spiffe://example.org/",
+            "spiffe://",
+            "https://example.org",
+            "spiffe://a/b",
+        ] {
+            assert_eq!(trust_domain_of(issuer), None, "{issuer}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! HCP Terraform and Terraform Enterprise: workload identity tokens of runs.
+//!
+//! One issuer signs for all organizations, so an issuer's file must pin one. Plan and apply have
+//! tokens of their own, told apart by `terraform_run_phase`. Names may hold spaces, and be changed.
+
+mod claims;
+
+pub use claims::CLAIMS;
+
+use crate::{ALGORITHMS, Principal, Profile, Provider, Replay, Tenancy};
+
+/// Cedar entity type of a run.
+pub const ENTITY_TYPE: &str = "Terraform::Run";
+
+pub const PROVIDER: Provider = Provider {
+    name: "terraform",
+    principal: Principal::Type(ENTITY_TYPE),
+    claims: CLAIMS,
+    algorithms: ALGORITHMS,
+    default_algorithms: &["RS256"],
+    max_token_age_seconds: 3600,
+    replay: Replay::Allow,
+    profile: Profile::Jwt,
+    tenancy: Some(Tenancy {
+        claims: &["terraform_organization_id", "terraform_organization_name"],
+        own_issuer_contains: None,
+    }),
+    open_issuers: &[],
+    never_issuers: &[],
+    chosen_by_caller: &[],
+    names_with_ids: &[
+        (
+            "terraform_full_workspace",
+            &["terraform_workspace_id", "terraform_organization_id"],
+        ),
+        (
+            "terraform_organization_name",
+            &["terraform_organization_id", "terraform_workspace_id"],
+        ),
+        (
+            "terraform_project_name",
+            &["terraform_project_id", "terraform_workspace_id"],
+        ),
+        ("terraform_workspace_name", &["terraform_workspace_id"]),
+    ],
+};

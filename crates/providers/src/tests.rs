@@ -1,0 +1,158 @@
+use super::*;
+use std::collections::BTreeSet;
+
+#[test]
+fn names_every_provider_once_and_in_order() {
+    assert!(PROVIDERS.is_sorted_by(|a, b| a.name < b.name));
+    for provider in PROVIDERS {
+        assert_eq!(Provider::named(provider.name), Some(provider));
+    }
+    assert_eq!(Provider::named("GitHub"), None);
+    assert_eq!(Provider::named(""), None);
+}
+
+#[test]
+fn lists_claims_in_order_and_each_once() {
+    for provider in PROVIDERS {
+        let sorted = provider.claims.is_sorted_by(|a, b| a.name < b.name);
+        assert!(sorted, "{}", provider.name);
+        assert_eq!(provider.claims.is_empty(), provider.declares_claims());
+    }
+}
+
+#[test]
+fn defaults_to_algorithms_that_may_be_listed() {
+    for provider in PROVIDERS {
+        let all = |list: &[&str], of: &[&str]| list.iter().all(|one| of.contains(one));
+        assert!(all(provider.algorithms, ALGORITHMS), "{}", provider.name);
+        assert!(all(provider.default_algorithms, provider.algorithms));
+        assert!(!provider.default_algorithms.is_empty());
+    }
+}
+
+/// JWT-SVID §3 leaves no room for it.
+#[test]
+fn never_offers_eddsa_to_spiffe() {
+    assert!(!spiffe::PROVIDER.algorithms.contains(&"EdDSA"));
+}
+
+#[test]
+fn gives_every_provider_a_type_of_its_own() {
+    let types: BTreeSet<String> = PROVIDERS.iter().map(|one| one.entity_type("idp")).collect();
+    assert_eq!(types.len(), PROVIDERS.len());
+}
+
+/// What must be pinned, and what makes a name safe, has to be there and to be text.
+#[test]
+fn names_text_claims_in_tenancies_and_lints() {
+    for provider in PROVIDERS {
+        let is_text = |name: &&str| {
+            let text = |claim: &Claim| claim.name == *name && claim.claim_type == ClaimType::Text;
+            *name == "sub" || provider.claims.iter().any(text)
+        };
+        let pinned = provider.tenancy.iter().flat_map(|tenancy| tenancy.claims);
+        let linted = provider
+            .names_with_ids
+            .iter()
+            .flat_map(|(name, ids)| std::iter::once(name).chain(*ids));
+        for name in pinned.chain(linted) {
+            assert!(is_text(name), "{} has no text {name}", provider.name);
+        }
+    }
+}
+
+#[test]
+fn asks_for_a_tenant_where_an_issuer_serves_several() {
+    let circleci = &circleci::PROVIDER;
+    assert_eq!(
+        circleci.unpinned_tenancy("https://oidc.circleci.com"),
+        Some(&["org_id"][..])
+    );
+    assert_eq!(
+        circleci.unpinned_tenancy("https://oidc.circleci.com/org/1"),
+        None
+    );
+    assert!(
+        buildkite::PROVIDER
+            .unpinned_tenancy("https://agent.buildkite.com")
+            .is_some()
+    );
+    assert!(
+        google::PROVIDER
+            .unpinned_tenancy("https://accounts.google.com")
+            .is_some()
+    );
+    assert!(
+        terraform::PROVIDER
+            .unpinned_tenancy("https://app.terraform.io")
+            .is_some()
+    );
+    assert_eq!(
+        kubernetes::PROVIDER.unpinned_tenancy("https://a.example"),
+        None
+    );
+}
+
+fn one(claim: Claim, claims: &str) -> Result<Option<AttributeValue>, ClaimFault> {
+    let claims = vouchsafe_json::JsonObject::parse(claims.as_bytes()).unwrap();
+    attributes(&[claim], &claims)
+        .map(|found| found.into_iter().next().map(|one| one.value))
+        .map_err(|error| error.fault)
+}
+
+#[test]
+fn tells_absent_empty_and_wrongly_typed_claims_apart() {
+    let text = || Claim::optional("a", ClaimType::Text);
+    let value = |text: &str| Ok(Some(AttributeValue::Text(text.to_owned())));
+    let not_text = Err(ClaimFault::Type("a text"));
+    assert_eq!(one(text(), "{}"), Ok(None));
+    assert_eq!(one(text(), r#"{"a":""}"#), value(""));
+    assert_eq!(one(text(), r#"{"a":"b"}"#), value("b"));
+    assert_eq!(one(text(), r#"{"a":null}"#), not_text);
+    assert_eq!(one(text(), r#"{"a":1}"#), not_text);
+    let nullable = || Claim::nullable("a", ClaimType::Text);
+    assert_eq!(one(nullable(), r#"{"a":null}"#), Ok(None));
+    assert_eq!(one(nullable(), r#"{"a":""}"#), value(""));
+    let required = || Claim::required("a", ClaimType::Text);
+    assert_eq!(one(required(), "{}"), Err(ClaimFault::Missing));
+    assert_eq!(one(required(), r#"{"a":""}"#), Err(ClaimFault::Empty));
+    assert_eq!(one(required(), r#"{"a":null}"#), not_text);
+}
+
+#[test]
+fn makes_a_set_of_a_map_in_which_no_two_maps_look_the_same() {
+    let tags = || Claim::optional("a", ClaimType::TextMap);
+    let set = |texts: &[&str]| {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        Ok(Some(AttributeValue::TextSet(texts)))
+    };
+    let wrong = Err(ClaimFault::Type(ClaimType::TextMap.expected()));
+    assert_eq!(one(tags(), r#"{"a":{}}"#), set(&[]));
+    assert_eq!(
+        one(tags(), r#"{"a":{"team":"x","env":"a=b"}}"#),
+        set(&["env=a=b", "team=x"])
+    );
+    for claims in [
+        r#"{"a":{"env=a":"b"}}"#,
+        r#"{"a":{"env":1}}"#,
+        r#"{"a":{"env":["a"]}}"#,
+        r#"{"a":["env=a"]}"#,
+        r#"{"a":"env=a"}"#,
+    ] {
+        assert_eq!(one(tags(), claims), wrong, "{claims}");
+    }
+}
+
+#[test]
+fn takes_one_text_for_a_set_only_where_a_provider_writes_it_so() {
+    let set = |claim_type| Claim::optional("a", claim_type);
+    let found = one(set(ClaimType::TextOrSet), r#"{"a":"b"}"#);
+    assert_eq!(found, one(set(ClaimType::TextSet), r#"{"a":["b"]}"#));
+    assert_eq!(
+        one(set(ClaimType::TextSet), r#"{"a":"b"}"#),
+        Err(ClaimFault::Type("an array of texts"))
+    );
+    for claims in [r#"{"a":[1]}"#, r#"{"a":1}"#, r#"{"a":{}}"#] {
+        assert!(one(set(ClaimType::TextOrSet), claims).is_err(), "{claims}");
+    }
+}
