@@ -104,6 +104,11 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
             refused(400, "invalid_request", "token.key_unusable"),
         ),
         (
+            "another-certificate",
+            with_member("x5c", json!(["MIIBAA=="])),
+            refused(400, "invalid_request", "token.key_unusable"),
+        ),
+        (
             "another-alg",
             with_member("alg", json!("RS512")),
             refused(400, "invalid_request", "token.key_unusable"),

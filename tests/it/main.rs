@@ -14,6 +14,7 @@ mod headers;
 mod hostile;
 mod issued;
 mod issuers;
+mod key_states;
 mod keys_age;
 mod ledger;
 mod malformed_http;

@@ -20,7 +20,7 @@ thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
     static BUNDLE: RefCell<Option<Bundle>> = const { RefCell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
-    static KEY_SETS: RefCell<Vec<(String, KeySet)>> = const { RefCell::new(Vec::new()) };
+    static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The ports of one request.
@@ -210,7 +210,7 @@ impl Ports for Wasm {
         Ok(signing::sign_token(request.into()).await?.into())
     }
 
-    fn remembered_keys(&self, id: &str) -> Option<KeySet> {
+    fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
         KEY_SETS.with_borrow(|sets| {
             sets.iter()
                 .find(|(known, _)| known == id)
@@ -218,7 +218,7 @@ impl Ports for Wasm {
         })
     }
 
-    fn remember_keys(&self, id: &str, keys: &KeySet) {
+    fn remember_keys(&self, id: &str, keys: &KnownKeys) {
         KEY_SETS.with_borrow_mut(|sets| {
             sets.retain(|(known, _)| known != id);
             if sets.len() >= KEY_SETS_IN_MEMORY_MAX {
@@ -226,5 +226,24 @@ impl Ports for Wasm {
             }
             sets.push((id.to_owned(), keys.clone()));
         });
+    }
+
+    fn refresh_later(&self, bundle: &Bundle, issuer: &Issuer<Self::Record>) {
+        let (bundle, issuer) = (bundle.clone(), issuer.clone());
+        spin_sdk::wasip3::spawn(async move {
+            let ports = Self::new();
+            // What fails here is tried again, and told, by the requests that need it.
+            let _ = vouchsafe_exchange::keys::refresh(&ports, &bundle, &issuer, ports.now).await;
+        });
+    }
+
+    /// Without randomness all instances renew at the earliest moment, which is no harm but to the
+    /// issuer.
+    fn jitter(&self) -> u64 {
+        let mut bytes = [0; 8];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u64::from_le_bytes(bytes),
+            Err(_) => 0,
+        }
     }
 }

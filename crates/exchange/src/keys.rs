@@ -1,30 +1,38 @@
 //! Where the keys of an issuer come from: memory, the shared store, one fetch.
 //!
+//! ARCHITECTURE.md has the states and arrows as a table; `tests/it/key_sets.rs` walks each.
+//!
 //! Invariants:
 //! - Only a configured issuer is ever fetched.
-//! - Expired keys cause at most one fetch per issuer and window across all instances that share
-//!   the store, and so do unknown `kid`s; whoever does not hold the lease waits for the one who
-//!   does.
-//! - Every copy carries the absolute `trusted_until` of its fetch.
+//! - Keys that age and unknown `kid`s each cause at most one fetch per issuer and window across all
+//!   instances that share the store; whoever does not hold the lease waits for the one who does. An
+//!   issuer that fails is left alone for longer and longer.
+//! - Every copy carries the absolute `trusted_until` of its fetch. Only `stale_keys_max` of the
+//!   issuer's file goes beyond it, and only while the issuer can't be asked.
 
-use crate::limits::{FETCH_POLL_MS, FETCH_WAIT_MS, FETCH_WINDOW_MS};
-use crate::ports::{Bundle, Failure, Issuer, KeySet, Ports, UnixSeconds};
+use crate::limits::{
+    FETCH_BACKOFF_SECONDS_MAX, FETCH_POLL_MS, FETCH_WAIT_MS, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
+};
+use crate::ports::{Bundle, Failure, Issuer, KeySet, KnownKeys, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 
+const WINDOW_SECONDS: u64 = FETCH_WINDOW_MS / 1000;
+
 /// Why new keys are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    Expired,
+    /// They are no longer trusted, or soon will not be.
+    Age,
     UnknownKid,
 }
 
 impl Reason {
     fn lease(self, id: &str) -> String {
         match self {
-            Self::Expired => format!("fetch-expired/{id}"),
+            Self::Age => format!("fetch-aged/{id}"),
             Self::UnknownKid => format!("fetch-unknown-kid/{id}"),
         }
     }
@@ -33,6 +41,7 @@ impl Reason {
 /// The keys of one issuer, for one request.
 pub struct Keys<'a, P: Ports> {
     ports: &'a P,
+    bundle: &'a Bundle,
     issuer: &'a Issuer<P::Record>,
     id: String,
     now: UnixSeconds,
@@ -40,22 +49,56 @@ pub struct Keys<'a, P: Ports> {
     fetched: Cell<bool>,
 }
 
-/// What the store keeps of an issuer: its keys, and when a fetch was last tried.
+/// What the store keeps of an issuer: its keys, and how the last attempts to have new ones went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Shared {
     keys: Option<KeySet>,
+    /// When `keys` were fetched.
+    fetched_at: UnixSeconds,
     /// Grows with each attempt, so that waiting requests see that one ended.
     attempts: u64,
-    /// When keys were last fetched because they had expired; 0 for never.
-    expired_at: UnixSeconds,
+    /// When keys were last fetched because of their age; 0 for never.
+    aged_at: UnixSeconds,
     /// When they were last fetched because of an unknown `kid`; 0 for never.
     unknown_kid_at: UnixSeconds,
+    /// Attempts that failed since one succeeded.
+    failures: u32,
+    /// Until then nobody tries again; 0 after a success.
+    retry_at: UnixSeconds,
+}
+
+/// Fetches the keys of `issuer` anew if they age and nobody has, for the requests to come.
+///
+/// # Errors
+/// As a request would have; whoever calls this has nobody to tell.
+pub async fn refresh<P: Ports>(
+    ports: &P,
+    bundle: &Bundle,
+    issuer: &Issuer<P::Record>,
+    now: UnixSeconds,
+) -> Result<(), Failure> {
+    let keys = Keys::of(ports, bundle, issuer, now);
+    let shared = keys.shared().await?;
+    if let Some(known) = keys.known(&shared)
+        && !keys.ages(&known)
+    {
+        keys.ports.remember_keys(&keys.id, &known);
+        return Ok(());
+    }
+    if keys.backs_off(&shared) || keys.within_window(shared.aged_at) {
+        return Ok(());
+    }
+    let lease = Reason::Age.lease(&keys.id);
+    if ports.lease(&lease, FETCH_WINDOW_MS).await? {
+        keys.fetch(shared, Reason::Age).await?;
+    }
+    Ok(())
 }
 
 impl<'a, P: Ports> Keys<'a, P> {
     pub fn of(
         ports: &'a P,
-        bundle: &Bundle,
+        bundle: &'a Bundle,
         issuer: &'a Issuer<P::Record>,
         now: UnixSeconds,
     ) -> Self {
@@ -67,6 +110,7 @@ impl<'a, P: Ports> Keys<'a, P> {
             .finalize());
         Self {
             ports,
+            bundle,
             issuer,
             id,
             now,
@@ -76,25 +120,34 @@ impl<'a, P: Ports> Keys<'a, P> {
 
     /// Keys that are trusted now.
     pub async fn trusted(&self) -> Result<KeySet, Failure> {
-        if let Some(keys) = self
+        if let Some(known) = self
             .ports
             .remembered_keys(&self.id)
-            .filter(|keys| self.trusts(keys))
+            .filter(|known| self.trusts(&known.keys))
         {
-            return Ok(keys);
+            return Ok(self.used(known));
         }
         if self.issuer.pinned {
             let keys = self.ports.fetch_keys(self.issuer, None, self.now).await?;
-            self.ports.remember_keys(&self.id, &keys);
-            return Ok(keys);
+            let known = KnownKeys {
+                refresh_at: keys.trusted_until,
+                keys,
+                unknown_kid_at: 0,
+            };
+            self.ports.remember_keys(&self.id, &known);
+            return Ok(known.keys);
         }
         let shared = self.shared().await?;
-        match &shared.keys {
-            Some(keys) if self.trusts(keys) => {
-                self.ports.remember_keys(&self.id, keys);
-                Ok(keys.clone())
+        if let Some(known) = self.known(&shared) {
+            self.ports.remember_keys(&self.id, &known);
+            return Ok(self.used(known));
+        }
+        let stale = self.stale(&shared);
+        match self.renew(shared, Reason::Age).await {
+            Err(failure) if failure.refusal == Refusal::Unavailable(Part::Issuer) => {
+                stale.ok_or(failure)
             }
-            _ => self.renew(shared, Reason::Expired).await,
+            renewed => renewed,
         }
     }
 
@@ -103,14 +156,20 @@ impl<'a, P: Ports> Keys<'a, P> {
         if self.issuer.pinned || self.fetched.get() {
             return Ok(None);
         }
+        // What this instance learned within the window costs a flood of unknown `kid`s nothing more.
+        let remembered = self.ports.remembered_keys(&self.id);
+        if remembered.is_some_and(|known| {
+            known.keys.digest == used.digest && self.within_window(known.unknown_kid_at)
+        }) {
+            return Ok(None);
+        }
         let shared = self.shared().await?;
-        if let Some(keys) = shared
-            .keys
-            .as_ref()
-            .filter(|keys| self.trusts(keys) && keys.digest != used.digest)
+        if let Some(known) = self
+            .known(&shared)
+            .filter(|known| known.keys.digest != used.digest)
         {
-            self.ports.remember_keys(&self.id, keys);
-            return Ok(Some(keys.clone()));
+            self.ports.remember_keys(&self.id, &known);
+            return Ok(Some(known.keys));
         }
         let renewed = self.renew(shared, Reason::UnknownKid).await?;
         Ok(Some(renewed).filter(|keys| keys.digest != used.digest))
@@ -120,12 +179,68 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.now < keys.trusted_until
     }
 
-    /// Whether an attempt at `at` used up the window that is running now.
+    fn ages(&self, known: &KnownKeys) -> bool {
+        known.refresh_at <= self.now
+    }
+
+    /// The keys, and somebody is asked to renew them if they age.
+    fn used(&self, known: KnownKeys) -> KeySet {
+        if self.ages(&known) && !self.issuer.pinned {
+            // Once per instance and window.
+            let again = KnownKeys {
+                refresh_at: self.now.saturating_add(WINDOW_SECONDS),
+                ..known.clone()
+            };
+            self.ports.remember_keys(&self.id, &again);
+            self.ports.refresh_later(self.bundle, self.issuer);
+        }
+        known.keys
+    }
+
+    /// What the store knows, if it is trusted now, with a moment of this instance's own to renew it.
+    fn known(&self, shared: &Shared) -> Option<KnownKeys> {
+        let keys = shared.keys.clone().filter(|keys| self.trusts(keys))?;
+        let life = keys.trusted_until.saturating_sub(shared.fetched_at);
+        // Between an eighth and a quarter of their life ahead, so that brokers that started together
+        // do not ask together.
+        let ahead_max = life / REFRESH_AHEAD_DIVISOR;
+        let spread = (ahead_max / 2).saturating_add(1);
+        let ahead = ahead_max.saturating_sub(self.ports.jitter() % spread);
+        Some(KnownKeys {
+            refresh_at: keys.trusted_until.saturating_sub(ahead),
+            keys,
+            unknown_kid_at: shared.unknown_kid_at,
+        })
+    }
+
+    /// Keys whose trust is over, for as long as the issuer's file takes them while it can't be asked.
+    ///
+    /// INVARIANT: not remembered, so each use is decided anew; the store keeps the moment of the fetch.
+    fn stale(&self, shared: &Shared) -> Option<KeySet> {
+        let mut keys = shared.keys.clone()?;
+        keys.trusted_until = keys
+            .trusted_until
+            .saturating_add(self.issuer.stale_keys_max_seconds);
+        Some(keys).filter(|keys| self.trusts(keys))
+    }
+
+    /// Whether an attempt in the second `at` used up the window that is running now. Seconds are whole,
+    /// so the one in which it ends belongs to it: then the lease is free again, too.
     fn within_window(&self, at: UnixSeconds) -> bool {
-        self.now.saturating_sub(at) < FETCH_WINDOW_MS / 1000
+        self.now.saturating_sub(at) <= WINDOW_SECONDS
+    }
+
+    fn backs_off(&self, shared: &Shared) -> bool {
+        self.now <= shared.retry_at
     }
 
     async fn renew(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
+        if self.backs_off(&before) {
+            return Err(unavailable());
+        }
+        if self.within_window(before.last_attempt(reason)) {
+            return self.outcome(&before);
+        }
         if self
             .ports
             .lease(&reason.lease(&self.id), FETCH_WINDOW_MS)
@@ -139,49 +254,66 @@ impl<'a, P: Ports> Keys<'a, P> {
             let shared = self.shared().await?;
             let ended = shared.attempts != before.attempts
                 || self.within_window(shared.last_attempt(reason));
-            match shared.keys.filter(|keys| self.trusts(keys)) {
-                Some(keys) if ended => {
-                    self.ports.remember_keys(&self.id, &keys);
-                    return Ok(keys);
-                }
-                _ if ended || waited_ms >= FETCH_WAIT_MS => return Err(unavailable()),
-                _ => self.ports.pause(FETCH_POLL_MS).await,
+            if ended || waited_ms >= FETCH_WAIT_MS {
+                return self.outcome(&shared);
             }
+            self.ports.pause(FETCH_POLL_MS).await;
             waited_ms = waited_ms.saturating_add(FETCH_POLL_MS);
         }
+    }
+
+    /// What another one's attempt left.
+    fn outcome(&self, shared: &Shared) -> Result<KeySet, Failure> {
+        let known = self.known(shared).filter(|_| !self.backs_off(shared));
+        let known = known.ok_or_else(unavailable)?;
+        self.ports.remember_keys(&self.id, &known);
+        Ok(known.keys)
     }
 
     async fn fetch(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
         self.fetched.set(true);
         // An unknown `kid` asks past every cache, so the etag is left out.
-        let known = before.keys.as_ref().filter(|_| reason == Reason::Expired);
+        let known = before.keys.as_ref().filter(|_| reason == Reason::Age);
         let fetched = self.ports.fetch_keys(self.issuer, known, self.now).await;
-        let after = Shared {
-            keys: fetched.as_ref().ok().cloned().or(before.keys),
-            attempts: before.attempts.saturating_add(1),
-            expired_at: if reason == Reason::Expired {
-                self.now
-            } else {
-                before.expired_at
-            },
-            unknown_kid_at: if reason == Reason::UnknownKid {
-                self.now
-            } else {
-                before.unknown_kid_at
-            },
-        };
-        let keep_until = after
-            .keys
-            .as_ref()
-            .map_or(self.now, |keys| keys.trusted_until)
-            .saturating_add(3600);
+        let after = self.after(before, reason, fetched.as_ref().ok());
+        let trusted_until = after.keys.as_ref().map_or(self.now, |keys| {
+            keys.trusted_until
+                .saturating_add(self.issuer.stale_keys_max_seconds)
+        });
+        let keep_until = trusted_until.saturating_add(3600);
         self.ports
             .put_document(&self.name(), after.encode(), keep_until)
             .await?;
-        if let Ok(keys) = &fetched {
-            self.ports.remember_keys(&self.id, keys);
+        if let (Ok(_), Some(known)) = (&fetched, self.known(&after)) {
+            self.ports.remember_keys(&self.id, &known);
         }
         fetched
+    }
+
+    /// What the store is to keep after an attempt.
+    fn after(&self, before: Shared, reason: Reason, fetched: Option<&KeySet>) -> Shared {
+        let failures = match fetched {
+            Some(_) => 0,
+            None => before.failures.saturating_add(1),
+        };
+        let mut after = Shared {
+            attempts: before.attempts.saturating_add(1),
+            failures,
+            retry_at: match failures {
+                0 => 0,
+                failures => self.now.saturating_add(backoff_seconds(failures)),
+            },
+            ..before
+        };
+        match reason {
+            Reason::Age => after.aged_at = self.now,
+            Reason::UnknownKid => after.unknown_kid_at = self.now,
+        }
+        if let Some(keys) = fetched {
+            after.keys = Some(keys.clone());
+            after.fetched_at = self.now;
+        }
+        after
     }
 
     async fn shared(&self) -> Result<Shared, Failure> {
@@ -194,10 +326,16 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 }
 
+/// 10, 20, 40, then 60 seconds: each failure doubles how long an issuer is left alone.
+fn backoff_seconds(failures: u32) -> u64 {
+    let doublings = failures.saturating_sub(1).min(8);
+    (WINDOW_SECONDS << doublings).min(FETCH_BACKOFF_SECONDS_MAX)
+}
+
 impl Shared {
     fn last_attempt(&self, reason: Reason) -> UnixSeconds {
         match reason {
-            Reason::Expired => self.expired_at,
+            Reason::Age => self.aged_at,
             Reason::UnknownKid => self.unknown_kid_at,
         }
     }
@@ -210,9 +348,12 @@ impl Shared {
                 "trusted_until": keys.trusted_until,
                 "etag": keys.etag,
             })),
+            "fetched_at": self.fetched_at,
             "attempts": self.attempts,
-            "expired_at": self.expired_at,
+            "aged_at": self.aged_at,
             "unknown_kid_at": self.unknown_kid_at,
+            "failures": self.failures,
+            "retry_at": self.retry_at,
         })
         .to_string()
     }
@@ -220,6 +361,7 @@ impl Shared {
     /// A document that does not read as ours counts as absent: the keys are fetched again.
     fn decode(body: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(body).ok()?;
+        let number = |name: &str| value.get(name)?.as_u64();
         let keys = match value.get("keys")? {
             Value::Null => None,
             keys => Some(KeySet {
@@ -231,9 +373,12 @@ impl Shared {
         };
         Some(Self {
             keys,
-            attempts: value.get("attempts")?.as_u64()?,
-            expired_at: value.get("expired_at")?.as_u64()?,
-            unknown_kid_at: value.get("unknown_kid_at")?.as_u64()?,
+            fetched_at: number("fetched_at")?,
+            attempts: number("attempts")?,
+            aged_at: number("aged_at")?,
+            unknown_kid_at: number("unknown_kid_at")?,
+            failures: u32::try_from(number("failures")?).ok()?,
+            retry_at: number("retry_at")?,
         })
     }
 }
@@ -241,7 +386,7 @@ impl Shared {
 fn unavailable() -> Failure {
     Failure {
         refusal: Refusal::Unavailable(Part::Issuer),
-        detail: "another request's fetch of the issuer's keys failed or did not end".to_owned(),
+        detail: "the issuer's keys could not be fetched; the next attempt waits".to_owned(),
     }
 }
 

@@ -32,6 +32,13 @@ pub const KEY_SETS_IN_MEMORY_MAX: usize = 64;
 /// in milliseconds.
 pub const FETCH_WINDOW_MS: u64 = 10_000;
 
+/// Longest time for which an issuer that fails is left alone, in seconds; the first is one window, and
+/// each failure doubles it.
+pub const FETCH_BACKOFF_SECONDS_MAX: u64 = 60;
+
+/// The part of its life that a key set is renewed ahead of its end: at most one in so many.
+pub const REFRESH_AHEAD_DIVISOR: u64 = 4;
+
 /// How long a request waits for another one's fetch of the same issuer, in milliseconds.
 pub const FETCH_WAIT_MS: u64 = 5_000;
 

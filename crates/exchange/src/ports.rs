@@ -82,6 +82,16 @@ pub struct KeySet {
     pub etag: Option<String>,
 }
 
+/// A key set that an instance holds in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKeys {
+    pub keys: KeySet,
+    /// When this instance renews them, ahead of the end of their trust.
+    pub refresh_at: UnixSeconds,
+    /// When they were last fetched because of an unknown `kid`; 0 for never.
+    pub unknown_kid_at: UnixSeconds,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttributeValue {
     Text(String),
@@ -265,7 +275,12 @@ pub trait Ports {
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
 
     /// Keys that this instance holds in memory for the issuer `id`.
-    fn remembered_keys(&self, id: &str) -> Option<KeySet>;
+    fn remembered_keys(&self, id: &str) -> Option<KnownKeys>;
     /// Holds `keys` in memory; the implementation bounds how many.
-    fn remember_keys(&self, id: &str, keys: &KeySet);
+    fn remember_keys(&self, id: &str, keys: &KnownKeys);
+    /// Has [`crate::keys::refresh`] run for the issuer once this request is answered, where the host
+    /// allows that, else never: the keys are then fetched when they have expired.
+    fn refresh_later(&self, bundle: &Bundle, issuer: &Issuer<Self::Record>);
+    /// Any number; spreads what several instances would do at once.
+    fn jitter(&self) -> u64;
 }

@@ -1,6 +1,7 @@
 //! What `vouchsafe policy check` says beyond what keeps a bundle from loading.
 
 use crate::bundle::Bundle;
+use crate::calendar::{parse_unix_seconds, to_rfc3339};
 use crate::cases::{self, Case};
 use crate::decide::Effect;
 use crate::error::{Finding, Problem};
@@ -14,6 +15,10 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use vouchsafe_providers::PROVIDERS;
+
+/// How many days ahead the end of pinned keys is told.
+pub const PINNED_KEYS_NOTICE_DAYS: u64 = 14;
+const DAY_SECONDS: u64 = 86_400;
 
 /// Something that loads, but is hardly meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +57,10 @@ pub enum Caution {
          the pattern to its end, such as `…/deploy.yml@refs/heads/main`"
     )]
     WorkflowAtAnyRef { rule: String, claim: String },
+    #[error("the pinned keys expired on {0}: every token of this issuer is refused")]
+    PinnedKeysExpired(String),
+    #[error("the pinned keys expire on {date}, in {days} days: fetch and pin new ones")]
+    PinnedKeysExpireSoon { date: String, days: u64 },
     #[error("the case is for rule `{0}`, which is not in the bundle")]
     RuleOfCaseUnknown(String),
     #[error("rule `{0}` determines no test case: add one in `tests/{0}/`")]
@@ -122,6 +131,32 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         warnings,
         bundle: Some(bundle),
     }
+}
+
+/// Pinned keys that have expired at `now`, or will within [`PINNED_KEYS_NOTICE_DAYS`]. What does not
+/// read as an issuer file is passed over: [`check`] says what is wrong with it.
+pub fn expiring_keys(files: &BundleFiles, now: u64) -> Vec<Finding<Caution>> {
+    let expiry = |content: &[u8]| {
+        let table: toml::Table = toml::from_str(std::str::from_utf8(content).ok()?).ok()?;
+        parse_unix_seconds(table.get("keys")?.get("expires")?.as_str()?)
+    };
+    let caution = |expires: u64| {
+        let date = to_rfc3339(expires)?;
+        let left = expires.saturating_sub(now);
+        match left {
+            0 => Some(Caution::PinnedKeysExpired(date)),
+            left if left <= PINNED_KEYS_NOTICE_DAYS * DAY_SECONDS => {
+                let days = left / DAY_SECONDS;
+                Some(Caution::PinnedKeysExpireSoon { date, days })
+            }
+            _ => None,
+        }
+    };
+    files
+        .iter()
+        .filter(|(path, _)| path.starts_with("issuers/") && path.ends_with(".toml"))
+        .filter_map(|(path, content)| Some(Finding::of_file(path, caution(expiry(content)?)?)))
+        .collect()
 }
 
 /// Cases that come out otherwise than they say. Cases of development issuers count too, so they are

@@ -35,9 +35,10 @@ pub struct Fake {
     pub questions: RefCell<Vec<Question>>,
     pub documents: RefCell<HashMap<String, String>>,
     pub leases: RefCell<HashMap<String, u64>>,
-    pub memory: RefCell<HashMap<String, KeySet>>,
+    pub memory: RefCell<HashMap<String, KnownKeys>>,
     pub calls: RefCell<Vec<&'static str>>,
     pub trust_domain: RefCell<Option<String>>,
+    pub jitter: Cell<u64>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
 }
@@ -65,6 +66,7 @@ impl Fake {
             memory: RefCell::default(),
             calls: RefCell::default(),
             trust_domain: RefCell::new(None),
+            jitter: Cell::new(0),
             while_waiting: RefCell::new(None),
         }
     }
@@ -308,11 +310,17 @@ impl Ports for Fake {
             expires_at,
         })
     }
-    fn remembered_keys(&self, id: &str) -> Option<KeySet> {
+    fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
         self.memory.borrow().get(id).cloned()
     }
-    fn remember_keys(&self, id: &str, keys: &KeySet) {
+    fn remember_keys(&self, id: &str, keys: &KnownKeys) {
         self.memory.borrow_mut().insert(id.to_owned(), keys.clone());
+    }
+    fn refresh_later(&self, _: &Bundle, _: &Issuer<()>) {
+        self.calls.borrow_mut().push("refresh_later");
+    }
+    fn jitter(&self) -> u64 {
+        self.jitter.get()
     }
 }
 

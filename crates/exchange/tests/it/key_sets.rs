@@ -45,6 +45,8 @@ fn fetches_at_once_and_once_per_window_for_an_unknown_kid() {
     fake.published.replace(Some("k1 k2".into()));
     check(&fake, "", UNKNOWN);
     fake.now.set(NOW + 10);
+    check(&fake, "", UNKNOWN);
+    fake.now.set(NOW + 11);
     check(&fake, "", Ok(()));
     assert_eq!(fake.count("fetch_keys"), 3);
 }
@@ -84,9 +86,9 @@ fn fails_closed_while_an_issuer_is_down_and_asks_it_once_per_window() {
         "a failure within the window is told at once"
     );
     fake.published.replace(Some("k1".into()));
-    fake.now.set(NOW + 9);
-    check(&fake, "", DOWN);
     fake.now.set(NOW + 10);
+    check(&fake, "", DOWN);
+    fake.now.set(NOW + 11);
     check(&fake, "", Ok(()));
 }
 
@@ -189,4 +191,280 @@ fn fetches_once_for_the_first_token_of_an_issuer_even_if_its_kid_is_unknown() {
     fake.token_kid.replace("k2".into());
     check(&fake, "", UNKNOWN);
     assert_eq!(fake.count("fetch_keys"), 1);
+}
+
+const STALE: u64 = 120;
+
+fn bundle() -> Bundle {
+    Bundle {
+        name: "test".into(),
+        version: "1".into(),
+        digest: "b1".into(),
+    }
+}
+
+/// What the host does once the request is answered.
+fn refresh(fake: &Fake) -> Result<(), Refusal> {
+    let issuer = fake.issuer.borrow().clone().expect("an issuer");
+    let bundle = bundle();
+    let refreshed = vouchsafe_exchange::keys::refresh(fake, &bundle, &issuer, fake.now.get());
+    run(refreshed).map_err(|failure| failure.refusal)
+}
+
+/// With keys of 300 s, fetched at `NOW`: the last quarter of their life, or its last eighth.
+#[test]
+fn renews_keys_ahead_of_their_end_and_off_the_request_path() {
+    for (jitter, ages_at) in [
+        (0, 225),
+        (37, 262),
+        (38, 225),
+        (u64::MAX, 225 + u64::MAX % 38),
+    ] {
+        let fake = Fake::new();
+        fake.jitter.set(jitter);
+        check(&fake, "", Ok(()));
+        fake.now.set(NOW + ages_at - 1);
+        check(&fake, "", Ok(()));
+        assert_eq!(fake.count("refresh_later"), 0, "{jitter}");
+        fake.now.set(NOW + ages_at);
+        check(&fake, "", Ok(()));
+        assert_eq!(fake.count("refresh_later"), 1, "{jitter}");
+        assert_eq!(fake.count("fetch_keys"), 1, "no request waits for it");
+        assert_eq!(refresh(&fake), Ok(()));
+        assert_eq!(fake.count("fetch_keys"), 2);
+        fake.now.set(NOW + 300);
+        check(&fake, "", Ok(()));
+        assert_eq!(
+            fake.count("fetch_keys"),
+            2,
+            "the renewed keys are trusted for 300 s more"
+        );
+    }
+}
+
+#[test]
+fn asks_for_a_renewal_once_per_instance_and_window() {
+    let fake = Fake::new();
+    check(&fake, "", Ok(()));
+    fake.now.set(NOW + 240);
+    for _ in 0..20 {
+        check(&fake, "", Ok(()));
+    }
+    assert_eq!(fake.count("refresh_later"), 1);
+    fake.now.set(NOW + 249);
+    check(&fake, "", Ok(()));
+    assert_eq!(fake.count("refresh_later"), 1);
+    fake.now.set(NOW + 250);
+    check(&fake, "", Ok(()));
+    assert_eq!(fake.count("refresh_later"), 2);
+}
+
+#[test]
+fn fetches_once_however_many_instances_renew() {
+    let first = Fake::new();
+    check(&first, "", Ok(()));
+    let second = Fake::new();
+    second.documents.replace(first.documents.borrow().clone());
+    check(&second, "", Ok(()));
+    for fake in [&first, &second] {
+        fake.now.set(NOW + 240);
+        check(fake, "", Ok(()));
+    }
+    // The second one comes while the first one fetches, and again after it has.
+    second
+        .leases
+        .replace([(aged_lease(&first), NOW + 250)].into());
+    assert_eq!(refresh(&second), Ok(()));
+    assert_eq!(refresh(&first), Ok(()));
+    second.documents.replace(first.documents.borrow().clone());
+    assert_eq!(refresh(&second), Ok(()));
+    assert_eq!(
+        (first.count("fetch_keys"), second.count("fetch_keys")),
+        (2, 0)
+    );
+    second.now.set(NOW + 300);
+    check(&second, "", Ok(()));
+    assert_eq!(second.count("fetch_keys"), 0, "it took the other's keys");
+}
+
+fn aged_lease(fake: &Fake) -> String {
+    let leases = fake.leases.borrow();
+    let mut names = leases.keys().filter(|name| name.starts_with("fetch-aged/"));
+    names.next().expect("a lease").clone()
+}
+
+#[test]
+fn a_renewal_that_fails_costs_no_request_and_is_tried_again() {
+    let fake = Fake::new();
+    check(&fake, "", Ok(()));
+    fake.published.replace(None);
+    fake.now.set(NOW + 240);
+    check(&fake, "", Ok(()));
+    assert_eq!(refresh(&fake), Err(Refusal::Unavailable(Part::Issuer)));
+    check(&fake, "", Ok(()));
+    fake.now.set(NOW + 250);
+    check(&fake, "", Ok(()));
+    assert_eq!(refresh(&fake), Ok(()), "not within the window");
+    fake.now.set(NOW + 251);
+    assert_eq!(refresh(&fake), Err(Refusal::Unavailable(Part::Issuer)));
+    assert_eq!(fake.count("fetch_keys"), 3);
+    fake.published.replace(Some("k1".into()));
+    fake.now.set(NOW + 272);
+    check(&fake, "", Ok(()));
+    assert_eq!(refresh(&fake), Ok(()));
+    fake.now.set(NOW + 300);
+    check(&fake, "", Ok(()));
+    assert_eq!(fake.count("fetch_keys"), 4);
+}
+
+#[test]
+fn never_renews_pinned_keys() {
+    let fake = Fake::new();
+    fake.issuer.replace(Some(Issuer {
+        pinned: true,
+        ..issuer(ReplayMode::Allow)
+    }));
+    for later in [0, 250, 299] {
+        fake.now.set(NOW + later);
+        check(&fake, "", Ok(()));
+    }
+    assert_eq!(fake.count("refresh_later"), 0);
+}
+
+/// When a failing issuer is asked again: after 10, 20, 40, 60 and 60 s more, and at once after a
+/// success.
+#[test]
+fn leaves_a_failing_issuer_alone_for_longer_and_longer() {
+    let fake = Fake::new();
+    fake.subject.borrow_mut().exp = NOW + 7200;
+    fake.published.replace(None);
+    check(&fake, "", DOWN);
+    let mut asked_at = 0;
+    for (number, wait) in [10, 20, 40, 60, 60].into_iter().enumerate() {
+        for early in [1, wait] {
+            fake.now.set(NOW + asked_at + early);
+            check(&fake, "", DOWN);
+        }
+        assert_eq!(fake.count("fetch_keys"), number + 1, "within {wait} s");
+        asked_at += wait + 1;
+        fake.now.set(NOW + asked_at);
+        check(&fake, "", DOWN);
+        assert_eq!(fake.count("fetch_keys"), number + 2, "after {wait} s");
+    }
+    assert_eq!(fake.count("pause"), 0);
+    fake.published.replace(Some("k1".into()));
+    fake.now.set(NOW + asked_at + 61);
+    check(&fake, "", Ok(()));
+    fake.published.replace(None);
+    fake.now.set(NOW + asked_at + 361);
+    check(&fake, "", DOWN);
+    fake.now.set(NOW + asked_at + 372);
+    let before = fake.count("fetch_keys");
+    check(&fake, "", DOWN);
+    assert_eq!(
+        fake.count("fetch_keys"),
+        before + 1,
+        "the first wait is 10 s again"
+    );
+}
+
+#[test]
+fn a_success_ends_the_waiting_for_all_instances() {
+    let fake = Fake::new();
+    check(&fake, "", Ok(()));
+    let failing = Fake::new();
+    failing.published.replace(None);
+    check(&failing, "", DOWN);
+    failing.documents.replace(fake.documents.borrow().clone());
+    check(&failing, "", Ok(()));
+}
+
+/// An unknown `kid` that nobody could look up is no verdict on the token.
+#[test]
+fn does_not_say_that_a_key_is_unknown_while_the_issuer_is_down() {
+    let fake = Fake::new();
+    check(&fake, "", Ok(()));
+    fake.published.replace(None);
+    fake.token_kid.replace("k2".into());
+    check(&fake, "", DOWN);
+    fake.now.set(NOW + 9);
+    check(&fake, "", DOWN);
+    assert_eq!(fake.count("fetch_keys"), 2);
+    fake.now.set(NOW + 11);
+    fake.published.replace(Some("k1 k2".into()));
+    check(&fake, "", Ok(()));
+}
+
+#[test]
+fn a_flood_of_unknown_kids_costs_no_call_to_the_store() {
+    let fake = Fake::new();
+    check(&fake, "", Ok(()));
+    fake.token_kid.replace("k2".into());
+    check(&fake, "", UNKNOWN);
+    let (documents, leases) = (fake.count("document"), fake.count("lease"));
+    for _ in 0..100 {
+        check(&fake, "", UNKNOWN);
+    }
+    assert_eq!(
+        (fake.count("document"), fake.count("lease")),
+        (documents, leases)
+    );
+    assert_eq!(fake.count("fetch_keys"), 2);
+    // Those whose key is known are verified from memory all the while.
+    fake.token_kid.replace("k1".into());
+    check(&fake, "", Ok(()));
+    assert_eq!(
+        (fake.count("document"), fake.count("lease")),
+        (documents, leases)
+    );
+}
+
+fn with_stale_keys(seconds: u64) -> Fake {
+    let fake = Fake::new();
+    fake.issuer.replace(Some(Issuer {
+        stale_keys_max_seconds: seconds,
+        ..issuer(ReplayMode::Allow)
+    }));
+    check(&fake, "", Ok(()));
+    fake.published.replace(None);
+    fake
+}
+
+/// Both sides of both ends.
+#[test]
+fn takes_stale_keys_only_while_the_issuer_is_down_and_only_for_so_long() {
+    for (stale, later, expected) in [
+        (0, 299, Ok(())),
+        (0, 300, DOWN),
+        (STALE, 300, Ok(())),
+        (STALE, 300 + STALE - 1, Ok(())),
+        (STALE, 300 + STALE, DOWN),
+    ] {
+        let fake = with_stale_keys(stale);
+        fake.now.set(NOW + later);
+        check(&fake, "", expected.clone());
+        check(&fake, "", expected);
+        let asked = if later < 300 { 1 } else { 2 };
+        assert_eq!(
+            fake.count("fetch_keys"),
+            asked,
+            "{stale} {later}: it is asked first"
+        );
+    }
+    let fake = with_stale_keys(STALE);
+    fake.published.replace(Some("k2".into()));
+    fake.now.set(NOW + 300);
+    check(&fake, "", UNKNOWN);
+}
+
+#[test]
+fn does_not_prolong_stale_keys_from_one_instance_to_the_next() {
+    let first = with_stale_keys(STALE);
+    first.now.set(NOW + 300 + STALE - 1);
+    check(&first, "", Ok(()));
+    let second = with_stale_keys(STALE);
+    second.memory.borrow_mut().clear();
+    second.documents.replace(first.documents.borrow().clone());
+    second.now.set(NOW + 300 + STALE);
+    check(&second, "", DOWN);
 }

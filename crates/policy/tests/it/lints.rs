@@ -363,3 +363,29 @@ fn lets_rules_go_by_environments_and_attempts() {
         assert_eq!(of_github(&of, &[]), [""; 0], "{condition}");
     }
 }
+
+/// Both sides of the notice and of the end.
+#[test]
+fn tells_the_end_of_pinned_keys_two_weeks_ahead() {
+    use vouchsafe_policy::parse_unix_seconds;
+    let issuer = "issuer = \"https://idp.example\"\nprovider = \"github\"\n\
+        keys = { pinned = \"keys.json\", expires = \"2027-03-01\" }\n";
+    let files = files(&[("issuers/github.toml", Some(issuer))]);
+    let at = |time: &str| {
+        let found = lint::expiring_keys(&files, parse_unix_seconds(time).expect("a time"));
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let soon = |days: u64| {
+        format!(
+            "issuers/github.toml: the pinned keys expire on 2027-03-01T00:00:00Z, in {days} days: fetch \
+             and pin new ones"
+        )
+    };
+    assert_eq!(at("2027-02-14T23:59:59Z"), [""; 0]);
+    assert_eq!(at("2027-02-15T00:00:00Z"), [soon(14)]);
+    assert_eq!(at("2027-02-28T23:59:59Z"), [soon(0)]);
+    let expired = "issuers/github.toml: the pinned keys expired on 2027-03-01T00:00:00Z: every token \
+        of this issuer is refused";
+    assert_eq!(at("2027-03-01T00:00:00Z"), [expired]);
+    assert_eq!(at("2030-01-01"), [expired]);
+}

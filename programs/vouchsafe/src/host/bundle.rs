@@ -8,11 +8,18 @@ use super::engine::private_directory;
 use crate::commands::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vouchsafe_policy::{BundleFiles, folder};
+use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_policy::{BundleFiles, folder, lint};
 
 /// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and gives that folder.
 pub fn pinned(source: &Path, state_dir: &Path) -> Result<PathBuf, Failure> {
     let files = read(source)?;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    for warning in lint::expiring_keys(&files, now) {
+        eprintln!("warning: {warning}");
+    }
     let bundles = state_dir.join("bundles");
     private_directory(state_dir)?;
     private_directory(&bundles)?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::{Bundle, Finding, Position, lint};
 
 /// Say everything that is wrong with a trust bundle, with file and line.
@@ -79,8 +80,15 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// What to print, and whether nothing fails the bundle.
 pub(super) fn check(args: &Args) -> Result<(String, bool), Failure> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let report = match read_folder(&args.dir)? {
-        Ok(files) => lint::check(&files, &args.environment.environment()),
+        Ok(files) => {
+            let mut report = lint::check(&files, &args.environment.environment());
+            report.warnings.extend(lint::expiring_keys(&files, now));
+            report
+        }
         Err(invalid) => lint::Report {
             errors: invalid.findings,
             ..lint::Report::default()
