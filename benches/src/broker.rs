@@ -19,6 +19,7 @@ const TICKS_PER_SECOND: u64 = 100;
 /// A folder with manifest, bundle and cache; removed when dropped.
 pub struct Site {
     pub folder: PathBuf,
+    repository: PathBuf,
     binary: PathBuf,
 }
 
@@ -27,7 +28,12 @@ impl Site {
         let folder = repository
             .join("target/tmp")
             .join(format!("bench-{}", std::process::id()));
-        let site = Self { folder, binary };
+        let repository_path = repository.to_path_buf();
+        let site = Self {
+            folder,
+            repository: repository_path,
+            binary,
+        };
         for (name, replay) in [("allow", "allow"), ("single-use", "single-use")] {
             let policies = site.policies(name);
             for part in ["issuers", "audiences", "rules"] {
@@ -58,20 +64,37 @@ impl Site {
         self.folder.join("policies").join(replay)
     }
 
+    /// Starts the guest of this name, alone.
+    pub fn start_guest(&self, name: &str) -> Outcome<Broker> {
+        let source = self
+            .repository
+            .join("target/wasm32-wasip2/release")
+            .join(format!("vouchsafe_guest_{name}.wasm"));
+        let manifest = self.folder.join(format!("{name}.toml"));
+        let text = format!(
+            "spin_manifest_version = 2\n[application]\nname = \"bench\"\n[[trigger.http]]\nroute = \"/...\"\n\
+             component = \"guest\"\n[component.guest]\nsource = \"{}\"\n",
+            source.display()
+        );
+        fs::write(&manifest, text)?;
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
+            .arg(manifest)
+            .arg("--state-dir")
+            .arg(self.folder.join("guest-state"))
+            .arg("--cache-dir")
+            .arg(self.folder.join("cache"));
+        self.started(command)
+    }
+
     /// Starts a broker with a database of its own and waits until it is ready.
     pub fn start(&self, replay: &str, arguments: &[&str]) -> Outcome<Broker> {
         let state = self.folder.join("state");
         if state.exists() {
             fs::remove_dir_all(&state)?;
         }
-        let log = self.folder.join("serve.log");
-        let begun = Instant::now();
         let mut command = Command::new(&self.binary);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
-                command.env_remove(name);
-            }
-        }
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
             .arg(self.folder.join("spin.toml"))
@@ -86,8 +109,19 @@ impl Site {
         }
         command.args(["--variable", &format!("issuer={BROKER}")]);
         command.args(["--variable", &format!("signer_root={ROOT}")]);
+        command.args(arguments);
+        self.started(command)
+    }
+
+    fn started(&self, mut command: Command) -> Outcome<Broker> {
+        let log = self.folder.join("serve.log");
+        let begun = Instant::now();
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
+                command.env_remove(name);
+            }
+        }
         let mut child = command
-            .args(arguments)
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

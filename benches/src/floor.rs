@@ -16,10 +16,10 @@ use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vouchsafe_identity::providers::github;
 use vouchsafe_policy::{
     Attribute, AttributeValue, Bundle, Effect, Environment, Principal, TokenRequest, folder,
 };
+use vouchsafe_providers::github;
 
 const LEEWAY_SECONDS: u64 = 30;
 const TOKEN_AGE_SECONDS_MAX: u64 = 1800;

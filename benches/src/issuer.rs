@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const KID: &str = "bench";
@@ -23,6 +24,7 @@ pub struct Issuer {
     key: RsaKeyPair,
     pub url: String,
     minted: AtomicU64,
+    fetched: Arc<AtomicUsize>,
 }
 
 impl Issuer {
@@ -33,8 +35,11 @@ impl Issuer {
         let url = format!("http://{}", listener.local_addr()?);
         let jwks = jwks(&key)?;
         let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/jwks")});
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&fetched);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                counter.fetch_add(1, Ordering::Relaxed);
                 // A client that hung up needs no answer.
                 let _ = answer(&stream, &discovery, &jwks);
             }
@@ -43,12 +48,29 @@ impl Issuer {
             key,
             url,
             minted: AtomicU64::new(0),
+            fetched,
         })
     }
 
     /// RSAPublicKey in DER.
     pub fn public_key(&self) -> Vec<u8> {
         self.key.public_key().as_ref().to_vec()
+    }
+
+    /// Requests for any document so far.
+    pub fn fetched(&self) -> usize {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// HTTP requests for exchanges, each with a token whose `kid` nobody knows.
+    pub fn requests_of_unknown_keys(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
+        let now = unix_seconds();
+        (0..count)
+            .map(|number| {
+                let token = self.mint_as(&format!("unknown-{number}"), now)?;
+                Ok(request(&body(&token)))
+            })
+            .collect()
     }
 
     /// HTTP requests for exchanges, each with a token of its own, in form encoding.
@@ -71,8 +93,12 @@ impl Issuer {
 
     /// One token.
     pub fn mint(&self, now: u64) -> Outcome<String> {
+        self.mint_as(KID, now)
+    }
+
+    fn mint_as(&self, kid: &str, now: u64) -> Outcome<String> {
         let number = self.minted.fetch_add(1, Ordering::Relaxed);
-        let header = json!({"alg": "RS256", "kid": KID, "typ": "JWT"});
+        let header = json!({"alg": "RS256", "kid": kid, "typ": "JWT"});
         let claims = claims(&self.url, now, number);
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let input = format!("{}.{}", encode(&header), encode(&claims));

@@ -8,7 +8,7 @@
 use crate::Outcome;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest that one answer may take.
@@ -129,6 +129,20 @@ fn worker(
     }
 }
 
+/// Sends `requests` round and round, whatever the answers are, and counts them.
+pub fn flood(address: &str, requests: &[Vec<u8>], stop: &AtomicBool) -> Outcome<usize> {
+    let mut connection = Connection::open(address)?;
+    let mut sent = 0;
+    for request in requests.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        connection.exchange(request)?;
+        sent += 1;
+    }
+    Ok(sent)
+}
+
 /// One HTTP/1.1 connection that is kept alive.
 pub struct Connection {
     stream: TcpStream,
@@ -148,6 +162,16 @@ impl Connection {
 
     /// Sends a request, reads the answer and says whether it is a 200; fails if it is no 503 either.
     pub fn send(&mut self, request: &[u8]) -> Outcome<bool> {
+        let answer = self.exchange(request)?;
+        match answer.get(..13) {
+            Some(b"HTTP/1.1 200 ") => Ok(true),
+            Some(b"HTTP/1.1 503 ") => Ok(false),
+            _ => Err(format!("not a 200: {}", String::from_utf8_lossy(answer)).into()),
+        }
+    }
+
+    /// Sends a request and reads the whole answer.
+    fn exchange(&mut self, request: &[u8]) -> Outcome<&[u8]> {
         self.stream.write_all(request)?;
         let mut filled = 0;
         let mut whole = None;
@@ -159,12 +183,7 @@ impl Connection {
             }
             whole = whole.or_else(|| answer_bytes(self.buffer.get(..filled)?));
         }
-        let answer = self.buffer.get(..filled).unwrap_or_default();
-        match answer.get(..13) {
-            Some(b"HTTP/1.1 200 ") => Ok(true),
-            Some(b"HTTP/1.1 503 ") => Ok(false),
-            _ => Err(format!("not a 200: {}", String::from_utf8_lossy(answer)).into()),
-        }
+        Ok(self.buffer.get(..filled).unwrap_or_default())
     }
 }
 

@@ -8,6 +8,7 @@ mod broker;
 mod floor;
 mod issuer;
 mod load;
+mod verification;
 
 use broker::{Broker, Site};
 use floor::{Floor, Measured};
@@ -15,6 +16,7 @@ use issuer::Issuer;
 use load::{Arrivals, Load};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The broker's issuer URL: a name only, nothing listens there.
@@ -32,6 +34,11 @@ const SECONDS_DEFAULT: u64 = 8;
 const SECONDS_MAX: u64 = 12;
 /// More than a closed loop gets through in a second; a run that outlives its tokens ends early.
 const TOKENS_PER_SECOND: usize = 1500;
+/// Tokens with a `kid` of their own each, sent round and round.
+const FLOOD_TOKENS: usize = 2000;
+const FLOOD_CONNECTIONS: usize = 4;
+/// Of those who have done nothing wrong.
+const FLOOD_HONEST_PER_SECOND: f64 = 200.0;
 /// The rate of the open loop as a share of the closed loop's.
 const OPEN_LOOP_SHARE: f64 = 0.5;
 const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief]";
@@ -99,6 +106,7 @@ fn run(options: &Options) -> Outcome<()> {
     machine();
     let before = measured(&issuer, &site, options)?;
     show(&before);
+    verification::run(&site)?;
     start_up(&site, options)?;
     let pool = pool(&issuer, options)?;
     let long_lived = long_lived(&site, &pool, options)?;
@@ -106,6 +114,7 @@ fn run(options: &Options) -> Outcome<()> {
         single_use(&site, &issuer, options)?;
         spin_like(&site, &pool, options)?;
         new_instance(&site, &pool, options)?;
+        flood(&site, &issuer, &pool, options)?;
     }
     let again = measured(&issuer, &site, options)?.whole_us;
     let floor_us = again.min(before.whole_us);
@@ -237,6 +246,37 @@ fn new_instance(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()>
         "\na new instance and its first request cost {:.1} ms of CPU and {:.1} ms of latency more",
         (new.cpu_us - old.cpu_us) / 1000.0,
         new.p50_ms - old.p50_ms
+    );
+    Ok(())
+}
+
+/// What a flood of tokens with unknown `kid`s does to everybody else, and to the issuer.
+fn flood(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
+    let broker = site.start("allow", &[])?;
+    warm(&broker, pool)?;
+    let unknown = issuer.requests_of_unknown_keys(FLOOD_TOKENS)?;
+    let honest = Arrivals::Open {
+        per_second: FLOOD_HONEST_PER_SECOND,
+    };
+    Row::of("before a flood", &broker, pool, options).measure(honest)?;
+    let fetched = issuer.fetched();
+    let stop = AtomicBool::new(false);
+    let flooded = std::thread::scope(|scope| {
+        let flooders: Vec<_> = (0..FLOOD_CONNECTIONS)
+            .map(|_| scope.spawn(|| load::flood(&broker.address, &unknown, &stop)))
+            .collect();
+        let row = Row::of("in a flood", &broker, pool, options).measure(honest);
+        stop.store(true, Ordering::Relaxed);
+        let mut refused = 0;
+        for flooder in flooders {
+            refused += flooder.join().map_err(|_| "a load thread panicked")??;
+        }
+        row.map(|_| refused)
+    })?;
+    println!(
+        "flood of {flooded} tokens with unknown kids in {} s: {} requests at the issuer, two for each fetch",
+        options.lasting.as_secs(),
+        issuer.fetched() - fetched
     );
     Ok(())
 }

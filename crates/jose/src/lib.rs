@@ -14,6 +14,7 @@ mod certificate;
 mod jws;
 mod key;
 mod key_set;
+mod montgomery;
 mod rsa;
 
 pub use algorithm::Algorithm;

@@ -1,14 +1,12 @@
 //! RSASSA-PKCS1-v1_5 verification with SHA-256 (RFC 8017 §8.2.2).
 //!
-//! Only public data is handled here, so variable time is safe. The arithmetic is the
-//! `crypto-bigint` crate's, used directly: the `rsa` crate computes a key's Montgomery parameters
-//! anew for each signature and raises in constant time, which takes several times as long.
+//! Only public data is handled here, so variable time is safe. What is computed of a key is computed
+//! once, with its key set; see [`crate::montgomery`] for the arithmetic.
 
-use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-use crypto_bigint::{BoxedUint, Odd};
 use sha2::{Digest, Sha256};
 
 use crate::key::{KeyRejection, SignatureInvalid};
+use crate::montgomery::Modulus;
 
 /// Shortest accepted modulus, in bits (RFC 7518 §3.3).
 pub const RSA_MODULUS_BITS_MIN: u32 = 2048;
@@ -31,10 +29,10 @@ const SHA256_DIGEST_INFO: [u8; 19] = [
     0x00, 0x04, 0x20,
 ];
 
-/// An RSA public key with its Montgomery parameters.
+/// An RSA public key.
 #[derive(Clone)]
 pub(crate) struct RsaPublicKey {
-    params: BoxedMontyParams,
+    modulus: Modulus,
     modulus_bytes: usize,
     exponent: u64,
 }
@@ -53,17 +51,18 @@ impl RsaPublicKey {
         if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
             return Err(KeyRejection::RsaModulus);
         }
-        let modulus = BoxedUint::from_be_slice_vartime(n);
-        if modulus.bits_vartime() < RSA_MODULUS_BITS_MIN {
+        let highest_bits = n
+            .first()
+            .map_or(0, |first| u8::BITS - first.leading_zeros());
+        let bits = (n.len() as u32).saturating_sub(1) * u8::BITS + highest_bits;
+        if bits < RSA_MODULUS_BITS_MIN {
             return Err(KeyRejection::RsaModulus);
         }
         if is_weak(n) {
             return Err(KeyRejection::RsaWeak);
         }
-        let odd =
-            Option::<Odd<BoxedUint>>::from(Odd::new(modulus)).ok_or(KeyRejection::RsaModulus)?;
         Ok(Self {
-            params: BoxedMontyParams::new_vartime(odd),
+            modulus: Modulus::from_be_bytes(n).ok_or(KeyRejection::RsaModulus)?,
             modulus_bytes: n.len(),
             exponent,
         })
@@ -75,32 +74,12 @@ impl RsaPublicKey {
         if signature.len() != self.modulus_bytes {
             return Err(SignatureInvalid);
         }
-        let bits = self.params.bits_precision();
-        let s = BoxedUint::from_be_slice(signature, bits).map_err(|_| SignatureInvalid)?;
-        if s >= *self.params.modulus().as_ref() {
-            return Err(SignatureInvalid);
-        }
         let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureInvalid)?;
-        let expected = BoxedUint::from_be_slice(&expected, bits).map_err(|_| SignatureInvalid)?;
-        if self.power(s) == expected {
+        if self.modulus.power(signature, self.exponent) == Some(expected) {
             Ok(())
         } else {
             Err(SignatureInvalid)
         }
-    }
-
-    /// `s` to the public exponent, by squaring and multiplying from the highest bit down.
-    fn power(&self, s: BoxedUint) -> BoxedUint {
-        let base = BoxedMontyForm::new(s, &self.params);
-        let mut power = base.clone();
-        let bits_below_highest = self.exponent.ilog2();
-        for bit in (0..bits_below_highest).rev() {
-            power = power.square();
-            if self.exponent >> bit & 1 == 1 {
-                power = power.mul(&base);
-            }
-        }
-        power.retrieve()
     }
 }
 
