@@ -21,5 +21,8 @@ pub use algorithm::Algorithm;
 pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
 pub use key::{KeyRejection, KeyUse, PublicKey, SignatureInvalid};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
+/// The arithmetic, for its fuzz target alone.
+#[cfg(fuzzing)]
+pub use montgomery::Modulus;
 pub use rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 pub use vouchsafe_json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};

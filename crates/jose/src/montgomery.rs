@@ -20,7 +20,7 @@ type Limbs = Vec<u32>;
 
 /// An odd modulus with what multiplying by it needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Modulus {
+pub struct Modulus {
     limbs: Limbs,
     /// −modulus⁻¹ modulo 2^28.
     negated_inverse: u64,
@@ -31,10 +31,12 @@ pub(crate) struct Modulus {
 
 impl Modulus {
     /// The modulus of big-endian bytes without leading zeros; none if it is even or under 3.
-    pub(crate) fn from_be_bytes(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn from_be_bytes(bytes: &[u8]) -> Option<Self> {
         let limbs = from_be_bytes(bytes, limbs_of(bytes.len()));
         let lowest = u64::from(*limbs.first()?);
-        if lowest % 2 == 0 || (lowest == 1 && limbs.iter().skip(1).all(|limb| *limb == 0)) {
+        if lowest.is_multiple_of(2) || (lowest == 1 && limbs.iter().skip(1).all(|limb| *limb == 0))
+        {
             return None;
         }
         let mut modulus = Self {
@@ -49,7 +51,8 @@ impl Modulus {
 
     /// `base` to the `exponent` modulo this, as big-endian bytes of the modulus' length. None if `base`
     /// has another length, or is not less than the modulus, or the exponent is 0.
-    pub(crate) fn power(&self, base: &[u8], exponent: u64) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn power(&self, base: &[u8], exponent: u64) -> Option<Vec<u8>> {
         if base.len() != self.bytes {
             return None;
         }
@@ -70,7 +73,7 @@ impl Modulus {
                 power = self.multiply(&power, factor);
             }
         }
-        if exponent % 2 == 0 || squarings == 0 {
+        if exponent.is_multiple_of(2) || squarings == 0 {
             let mut one = vec![0; self.limbs.len()];
             if let Some(lowest) = one.first_mut() {
                 *lowest = 1;
@@ -96,7 +99,7 @@ impl Modulus {
             };
             let digit = u64::from(*digit);
             let lowest = window.first().map_or(0, |sum| *sum) + digit * lowest_b;
-            let times = (lowest & LIMB_MASK) * self.negated_inverse & LIMB_MASK;
+            let times = ((lowest & LIMB_MASK) * self.negated_inverse) & LIMB_MASK;
             let carry = (lowest + times * lowest_modulus) >> LIMB_BITS;
             let factors = b.iter().zip(&self.limbs);
             for (sum, (b, modulus)) in window.iter_mut().zip(factors) {

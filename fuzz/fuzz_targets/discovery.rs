@@ -1,0 +1,71 @@
+//! A discovery document: whatever it says, only https URLs of named hosts are asked for more.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use vouchsafe_identity::{
+    Answer, DocumentSource, FetchError, IssuerRecord, KeySource, KeyUrl, TrustedIssuer,
+    UnixSeconds, fetch_keys,
+};
+
+/// Answers the first request with the document, and notes every URL.
+struct Network<'d> {
+    document: &'d [u8],
+    asked: RefCell<Vec<String>>,
+}
+
+impl DocumentSource for Network<'_> {
+    async fn get(&self, url: &KeyUrl, _: Option<&str>, _: usize) -> Result<Answer, FetchError> {
+        self.asked.borrow_mut().push(url.as_str().to_owned());
+        Ok(Answer {
+            status: 200,
+            body: self.document.to_vec(),
+            ..Answer::default()
+        })
+    }
+}
+
+fuzz_target!(|document: &[u8]| {
+    let issuer = TrustedIssuer::try_from(IssuerRecord {
+        name: "idp".to_owned(),
+        issuer: "https://issuer.example".to_owned(),
+        provider: "oidc".to_owned(),
+        audiences: vec!["https://broker.example".to_owned()],
+        algorithms: vec!["RS256".to_owned()],
+        keys: KeySource::Discovery,
+        keys_max_age_seconds: 300,
+        max_token_age_seconds: 600,
+        leeway_seconds: 30,
+        claims: Vec::new(),
+        require: Vec::new(),
+        subject_template: None,
+        development: false,
+    })
+    .expect("a record");
+    let network = Network {
+        document,
+        asked: RefCell::default(),
+    };
+    let mut fetch = pin!(fetch_keys(&network, &issuer, None, UnixSeconds(1)));
+    let Poll::Ready(_) = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("nothing here waits");
+    };
+    let asked = network.asked.borrow();
+    assert!(asked.len() <= 2);
+    assert_eq!(
+        asked[0],
+        "https://issuer.example/.well-known/openid-configuration"
+    );
+    for url in asked.iter() {
+        let rest = url.strip_prefix("https://").expect("https");
+        let host = rest.split(['/', '?', ':']).next().unwrap_or_default();
+        assert!(
+            !host.is_empty() && !host.contains(['@', '#', '[', '\\']),
+            "{url}"
+        );
+        assert!(host.parse::<std::net::Ipv4Addr>().is_err(), "{url}");
+    }
+});

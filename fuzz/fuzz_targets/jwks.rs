@@ -1,0 +1,23 @@
+//! A JWK Set: what is usable has no secret, and its keys verify or refuse anything without a panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use vouchsafe_jose::{Algorithm, KEYS_MAX, KeySet, KeyUse};
+
+fuzz_target!(|document: &[u8]| {
+    for key_use in [KeyUse::Signature, KeyUse::JwtSvid] {
+        let Ok(set) = KeySet::parse(document, key_use) else {
+            continue;
+        };
+        assert!(set.len() + set.skipped().len() <= KEYS_MAX);
+        for name in ["RS256", "ES256", "ES384", "EdDSA"] {
+            let algorithm = Algorithm::from_name(name).expect("known");
+            if let Ok(key) = set.find(None, algorithm) {
+                assert_eq!(key.algorithm(), algorithm);
+                for bytes in [0, 64, 96, 256] {
+                    let _ = key.verify(b"message", &vec![0x01; bytes]);
+                }
+            }
+        }
+    }
+});
