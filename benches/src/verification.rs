@@ -171,7 +171,7 @@ fn in_component(address: &str, sample: &Sample, message: &str) -> Outcome<f64> {
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         write!(
             stream,
-            "POST / HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /time HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )?;
         let mut answer = String::new();

@@ -23,7 +23,7 @@ impl Random {
         (0..count)
             .map(|_| {
                 let random = self.next();
-                if random % 8 == 0 {
+                if random.is_multiple_of(8) {
                     run = [0x00, 0xff, 0x80, 0x01][(random >> 8) as usize % 4];
                 }
                 if kind == 0 { run } else { (random >> 32) as u8 }

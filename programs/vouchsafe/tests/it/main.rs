@@ -3,3 +3,4 @@
 mod serve;
 mod stalled;
 mod support;
+mod vectors;

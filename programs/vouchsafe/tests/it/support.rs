@@ -32,6 +32,8 @@ pub fn guest(name: &str) -> PathBuf {
                 "wasm32-wasip2",
                 "-p",
                 "vouchsafe-guest-trap",
+                "-p",
+                "vouchsafe-guest-verify",
             ])
             .current_dir(repository())
             .status()
