@@ -227,3 +227,18 @@ fn keys_without_a_kid_are_used_where_one_alone_fits() {
     let token = jwt::mint_raw(&Key::issuer("RS256"), header, later.claims().to_string());
     check(&later.broker, &Form::of(&token).request(), &token, UNKNOWN).expect("two keys fit");
 }
+
+/// Peers §5.1, 4: a proxy on the way must not answer with keys of yesterday.
+#[test]
+fn every_fetch_asks_past_the_caches_on_the_way() {
+    let scene = Scene::of(files);
+    let moment = scene.at(0);
+    moment.present("RS256", Want::Issued);
+    moment.present_kid("unknown", UNKNOWN);
+    let heads = scene.issuer.heads();
+    assert_eq!(heads.len(), 2 * FETCH);
+    for head in heads {
+        assert!(head.contains("\r\ncache-control: no-cache\r\n"), "{head}");
+        assert!(!head.contains("\r\nauthorization:"), "{head}");
+    }
+}

@@ -20,5 +20,6 @@ mod ledger;
 mod malformed_http;
 mod providers;
 mod race;
+mod regressions;
 mod requests;
 mod states;

@@ -46,6 +46,7 @@ impl Script {
 struct State {
     realms: Mutex<BTreeMap<String, Script>>,
     fetched: Mutex<BTreeMap<String, usize>>,
+    heads: Mutex<Vec<String>>,
 }
 
 /// A running provider. Its threads end with the process.
@@ -105,6 +106,11 @@ impl Issuer {
             .unwrap_or(0)
     }
 
+    /// The head of every request so far, in lower case.
+    pub fn heads(&self) -> Vec<String> {
+        self.state.heads.lock().expect("unpoisoned").clone()
+    }
+
     /// Requests of any kind so far, connections without one included.
     pub fn fetched_at_all(&self) -> usize {
         self.state
@@ -123,6 +129,8 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
+    let noted = head.to_ascii_lowercase();
+    state.heads.lock().expect("unpoisoned").push(noted);
     let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
     let (realm, document) = path
         .trim_start_matches('/')

@@ -1,7 +1,8 @@
 //! The exchange's ports over the broker's imports.
 //!
-//! Three documented caches, per instance (I7): settings and bundle, which can't change while an
-//! instance lives; and fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
+//! Documented caches, per instance (I7): settings, bundle and the bundle's issuers and audiences that
+//! were asked for, which can't change while an instance lives, and of which only those that the bundle
+//! has are kept, so that it bounds them; and fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
 //! `trusted_until`. No per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
@@ -10,6 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
@@ -19,6 +22,9 @@ use vouchsafe_exchange::refusal::Refusal;
 thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
     static BUNDLE: RefCell<Option<Bundle>> = const { RefCell::new(None) };
+    static ISSUERS: RefCell<BTreeMap<String, Issuer<Rc<decisions::IssuerRecord>>>> =
+        const { RefCell::new(BTreeMap::new()) };
+    static AUDIENCES: RefCell<BTreeMap<String, Audience>> = const { RefCell::new(BTreeMap::new()) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
 }
@@ -70,7 +76,7 @@ pub fn loaded_digest() -> Option<String> {
 }
 
 impl Ports for Wasm {
-    type Record = decisions::IssuerRecord;
+    type Record = Rc<decisions::IssuerRecord>;
 
     fn now(&self) -> UnixSeconds {
         self.now
@@ -116,13 +122,27 @@ impl Ports for Wasm {
         bundle: &Bundle,
         iss: &str,
     ) -> Result<Option<Issuer<Self::Record>>, Failure> {
+        if let Some(issuer) = ISSUERS.with_borrow(|known| known.get(iss).cloned()) {
+            return Ok(Some(issuer));
+        }
         let record = decisions::issuer(bundle.digest.clone(), iss.to_owned()).await?;
-        Ok(record.map(Issuer::from))
+        let issuer = record.map(Issuer::from);
+        if let Some(issuer) = &issuer {
+            ISSUERS.with_borrow_mut(|known| known.insert(iss.to_owned(), issuer.clone()));
+        }
+        Ok(issuer)
     }
 
     async fn audience(&self, bundle: &Bundle, id: &str) -> Result<Option<Audience>, Failure> {
+        if let Some(audience) = AUDIENCES.with_borrow(|known| known.get(id).cloned()) {
+            return Ok(Some(audience));
+        }
         let record = decisions::audience(bundle.digest.clone(), id.to_owned()).await?;
-        Ok(record.map(Audience::from))
+        let audience = record.map(Audience::from);
+        if let Some(audience) = &audience {
+            AUDIENCES.with_borrow_mut(|known| known.insert(id.to_owned(), audience.clone()));
+        }
+        Ok(audience)
     }
 
     async fn decide(
@@ -151,7 +171,8 @@ impl Ports for Wasm {
         now: UnixSeconds,
     ) -> Result<KeySet, Failure> {
         let keys =
-            verification::fetch_keys((&issuer.record).into(), known.map(Into::into), now).await;
+            verification::fetch_keys(issuer.record.as_ref().into(), known.map(Into::into), now)
+                .await;
         keys.map(Into::into)
             .map_err(|error| convert::fetch_failure(&issuer.name, &error))
     }
@@ -163,9 +184,13 @@ impl Ports for Wasm {
         keys: &KeySet,
         now: UnixSeconds,
     ) -> Result<Subject, Failure> {
-        let subject =
-            verification::verify(token.to_owned(), (&issuer.record).into(), keys.into(), now)
-                .await?;
+        let subject = verification::verify(
+            token.to_owned(),
+            issuer.record.as_ref().into(),
+            keys.into(),
+            now,
+        )
+        .await?;
         Ok(subject.into())
     }
 

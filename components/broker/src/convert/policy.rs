@@ -1,6 +1,7 @@
 //! `vouchsafe:policy`.
 
 use crate::bindings::decisions;
+use std::rc::Rc;
 use vouchsafe_exchange::ports::{
     AttributeValue, Audience, Bundle, Decision, Issuer, Question, ReplayMode, Settings, Subject,
     Tier,
@@ -41,7 +42,7 @@ impl From<decisions::ReplayMode> for ReplayMode {
     }
 }
 
-impl From<decisions::IssuerRecord> for Issuer<decisions::IssuerRecord> {
+impl From<decisions::IssuerRecord> for Issuer<Rc<decisions::IssuerRecord>> {
     fn from(record: decisions::IssuerRecord) -> Self {
         Self {
             name: record.name.clone(),
@@ -51,7 +52,7 @@ impl From<decisions::IssuerRecord> for Issuer<decisions::IssuerRecord> {
             leeway_seconds: record.leeway_seconds,
             stale_keys_max_seconds: record.stale_keys_max_seconds,
             pinned: matches!(record.keys, decisions::KeySource::Pinned(_)),
-            record,
+            record: Rc::new(record),
         }
     }
 }

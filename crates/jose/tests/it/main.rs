@@ -1,4 +1,5 @@
 //! Vectors that others published, through the public interface.
 
+mod corpora;
 mod rfc;
 mod wycheproof;

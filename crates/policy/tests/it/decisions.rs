@@ -396,3 +396,43 @@ fn keeps_the_rules_of_issuers_and_audiences_apart_whatever_is_asked_first() {
         }
     }
 }
+
+/// Peers §5.1, 10: patterns cover whole values, `*` is their only operator, and case counts.
+#[test]
+fn compares_patterns_with_whole_values_and_knows_no_regular_expressions() {
+    let of = |pattern: &str, value: &str| {
+        let rule = PERMIT.replace(
+            "when {",
+            &format!("when {{ principal.ref like \"{pattern}\" &&"),
+        );
+        let mut principal = principal();
+        let attribute = principal
+            .attributes
+            .iter_mut()
+            .find(|one| one.name == "ref");
+        attribute.expect("it has a ref").value = AttributeValue::Text(value.to_owned());
+        decide(&with_rules(&rule), &principal, &request()).effect == Effect::Permit
+    };
+    for (pattern, value, matches) in [
+        ("123", "123", true),
+        ("123", "123999", false),
+        ("123", "0123", false),
+        ("(123|456)", "123", false),
+        ("1.3", "123", false),
+        ("[0-9]*", "123", false),
+        ("refs/heads/*", "refs/heads/main", true),
+        ("refs/heads/*", "refs/heads/a/b", true),
+        ("refs/heads/*", "xrefs/heads/main", false),
+        ("refs/heads/*", "refs/heads", false),
+        ("refs/heads/main", "refs/heads/main\n", false),
+        ("refs/heads/main", "refs/heads/Main", false),
+        ("^refs/heads/main$", "refs/heads/main", false),
+        ("*/main", "refs/heads/main", true),
+        ("*/main", "refs/heads/main2", false),
+        ("", "", true),
+        ("*", "", true),
+        ("", "a", false),
+    ] {
+        assert_eq!(of(pattern, value), matches, "{pattern} {value}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Project Wycheproof's JSON Web Signature and Key files, where they are at hand: `VOUCHSAFE_CORPORA`, or
+//! `../shared/corpora` beside the repository. Without them this says that it ran none.
+//!
+//! Expected is what the file says, but for algorithms that are not offered, which are refused. There is
+//! no other exception.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use vouchsafe_jose::{Algorithm, KeySet, KeyUse, UnverifiedJws};
+
+const SECRET_MEMBERS: [&str; 7] = ["d", "dp", "dq", "oth", "p", "q", "qi"];
+
+fn groups(file: &str) -> Vec<Value> {
+    let folder = std::env::var_os("VOUCHSAFE_CORPORA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
+        PathBuf::from,
+    );
+    let Ok(text) = std::fs::read(folder.join("wycheproof").join(file)) else {
+        println!("{file} is not at hand: nothing was compared");
+        return Vec::new();
+    };
+    let mut document: Value = serde_json::from_slice(&text).unwrap();
+    let groups = document["testGroups"].take();
+    groups.as_array().unwrap().clone()
+}
+
+/// The JWK Set of a group: its public keys, or those of its private ones. Symmetric keys stay as they
+/// are: a set with one is refused.
+fn key_set(group: &Value) -> String {
+    let source = if group["public"].is_null() {
+        &group["private"]
+    } else {
+        &group["public"]
+    };
+    let keys = match source["keys"].as_array() {
+        Some(keys) => keys.clone(),
+        None => vec![source.clone()],
+    };
+    let public: Vec<Value> = keys
+        .into_iter()
+        .map(|mut key| {
+            let members = key.as_object_mut().unwrap();
+            members.retain(|name, _| !SECRET_MEMBERS.contains(&name.as_str()));
+            key
+        })
+        .collect();
+    serde_json::json!({ "keys": public }).to_string()
+}
+
+fn accepts(keys: &str, token: &str) -> bool {
+    let Ok(jws) = UnverifiedJws::parse(token) else {
+        return false;
+    };
+    let Ok(set) = KeySet::parse(keys.as_bytes(), KeyUse::Signature) else {
+        return false;
+    };
+    set.find(jws.kid(), jws.algorithm()).is_ok_and(|key| {
+        key.verify(jws.signing_input().as_bytes(), jws.signature())
+            .is_ok()
+    })
+}
+
+/// Whether the header names an algorithm that is offered here.
+fn is_offered(token: &str) -> bool {
+    use base64::Engine;
+    let header = token.split('.').next().unwrap_or_default();
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header);
+    let header: Value = serde_json::from_slice(&header.unwrap_or_default()).unwrap_or_default();
+    header["alg"]
+        .as_str()
+        .and_then(Algorithm::from_name)
+        .is_some()
+}
+
+/// Compares every test of a file, and says how many were accepted, refused, and not offered.
+fn compare(file: &str) -> (usize, usize, usize) {
+    let (mut accepted, mut refused, mut not_offered) = (0, 0, 0);
+    for group in groups(file) {
+        let keys = key_set(&group);
+        for test in group["tests"].as_array().unwrap() {
+            let (number, token) = (
+                test["tcId"].as_u64().unwrap(),
+                test["jws"].as_str().unwrap_or_default(),
+            );
+            let valid = test["result"] == "valid";
+            let expected = valid && is_offered(token);
+            assert_eq!(
+                accepts(&keys, token),
+                expected,
+                "{file} {number}: {}",
+                test["comment"]
+            );
+            match (expected, valid) {
+                (true, _) => accepted += 1,
+                (false, true) => not_offered += 1,
+                (false, false) => refused += 1,
+            }
+        }
+    }
+    println!(
+        "{file}: {accepted} accepted, {refused} refused, {not_offered} of what is not offered"
+    );
+    (accepted, refused, not_offered)
+}
+
+#[test]
+fn agrees_with_wycheproofs_json_web_signatures() {
+    let (accepted, refused, _) = compare("json_web_signature_test.json");
+    assert!(
+        accepted + refused == 0 || (accepted > 5 && refused > 300),
+        "{accepted} {refused}"
+    );
+}
+
+#[test]
+fn agrees_with_wycheproofs_json_web_keys() {
+    compare("json_web_key_test.json");
+}
