@@ -57,6 +57,11 @@ pub enum Caution {
          the pattern to its end, such as `…/deploy.yml@refs/heads/main`"
     )]
     WorkflowAtAnyRef { rule: String, claim: String },
+    #[error(
+        "rule `{rule}` trusts `{claim}`, who started the first attempt: others may run it again, and \
+         their token says the same. Compare `run_attempt == \"1\"` too"
+    )]
+    AttemptUnchecked { rule: String, claim: &'static str },
     #[error("the pinned keys expired on {0}: every token of this issuer is refused")]
     PinnedKeysExpired(String),
     #[error("the pinned keys expire on {date}, in {days} days: fetch and pin new ones")]
@@ -243,6 +248,15 @@ fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     if read.contains("ref") && !read.contains("event_name") && is_github(rule, bundle) {
         let forbidden = bundle.rules().iter().any(forbids_events);
         cautions.extend((!forbidden).then(|| Caution::EventUnchecked(rule.id.clone())));
+    }
+    if is_github(rule, bundle) && !read.contains("run_attempt") {
+        let started = ["actor", "actor_id"]
+            .into_iter()
+            .filter(|claim| read.contains(claim));
+        cautions.extend(started.map(|claim| Caution::AttemptUnchecked {
+            rule: rule.id.clone(),
+            claim,
+        }));
     }
     for body in &conditions.when {
         cautions.extend(workflows_at_any_ref(rule, body));
