@@ -42,6 +42,7 @@ pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
+pub use keys::with_credentials;
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };

@@ -33,7 +33,7 @@ pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
 pub struct UnixMilliseconds(pub u64);
 
 impl UnixMilliseconds {
-    fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u64 {
         self.0 / 1000
     }
 }

@@ -1,0 +1,86 @@
+//! A store that was out of use for too long may be an older copy, and forgets nothing twice.
+
+use super::*;
+
+fn alive(file: &File, seconds: u64) -> Continuity {
+    done(keep_alive(&file.connect(), later(seconds))).unwrap()
+}
+
+#[test]
+fn a_store_that_stays_in_use_takes_tokens_of_before_its_restart() {
+    let file = File::new();
+    drop(file.open());
+    assert_eq!(alive(&file, 100), Continuity::Unbroken, "never heard of it");
+    assert_eq!(alive(&file, 115), Continuity::Unbroken);
+    assert_eq!(
+        consume(&file.open_at(later(115)), "a", NOW_SECONDS),
+        Ok(Consumption::Fresh)
+    );
+}
+
+#[test]
+fn a_store_that_was_out_of_use_for_longer_refuses_tokens_of_before() {
+    let file = File::new();
+    drop(file.open());
+    alive(&file, 100);
+    assert_eq!(alive(&file, 116), Continuity::Broken);
+    assert_eq!(alive(&file, 121), Continuity::Unbroken, "said once");
+    let store = file.open_at(later(121));
+    let at = |key, seconds| consume(&store, key, NOW_SECONDS + seconds);
+    assert_eq!(at("a", 115), Ok(Consumption::PredatesStore));
+    assert_eq!(at("a", 116), Ok(Consumption::Fresh));
+}
+
+/// What was used and is still known stays told apart from what may have been.
+#[test]
+fn a_used_token_stays_spent_whatever_became_of_the_mark() {
+    let file = File::new();
+    let store = file.open();
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
+    alive(&file, 0);
+    assert_eq!(alive(&file, 1000), Continuity::Broken);
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Spent));
+}
+
+#[test]
+fn a_restored_copy_is_found_out() {
+    let file = File::new();
+    let store = file.open();
+    alive(&file, 0);
+    let copy = file.0.join("copy");
+    let into = vec![copy.to_str().unwrap().into()];
+    store.database().query("VACUUM INTO ?1", into).unwrap();
+    for seconds in (5..=60).step_by(5) {
+        assert_eq!(alive(&file, seconds), Continuity::Unbroken);
+    }
+    assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
+    drop(store);
+    std::fs::rename(&copy, file.0.join("state.db")).unwrap();
+    assert_eq!(alive(&file, 65), Continuity::Broken);
+    let store = file.open_at(later(65));
+    let forgotten = consume(&store, "a", NOW_SECONDS);
+    assert_eq!(forgotten, Ok(Consumption::PredatesStore));
+}
+
+#[test]
+fn a_clock_that_goes_back_moves_no_mark() {
+    let file = File::new();
+    drop(file.open());
+    alive(&file, 100);
+    assert_eq!(alive(&file, 50), Continuity::Unbroken);
+    assert_eq!(
+        alive(&file, 115),
+        Continuity::Unbroken,
+        "the later mark stays"
+    );
+}
+
+#[test]
+fn says_that_it_can_not_be_written() {
+    let file = File::new();
+    let unset = done(keep_alive(&file.connect(), NOW)).unwrap_err();
+    let Error::Unavailable(Cause::Io(text)) = unset else {
+        panic!("{unset:?}");
+    };
+    assert!(text.starts_with("no such table: meta"), "{text}");
+}
