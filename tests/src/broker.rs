@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Longest that a log line may take after its response.
 const LINE_MAX: Duration = Duration::from_secs(20);
 /// What a host says that starts on a database which was left long ago, as those of a moved clock do.
-const OUT_OF_USE: &str = "warning: the database was out of use for over 15 s, or is an older copy";
+const OUT_OF_USE: &str = "serve: the database was last in use at ";
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 

@@ -22,7 +22,10 @@ pub const GAP_SECONDS: u64 = 15;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuity {
     /// Its creation mark is new: it was out of use for too long, or is an older copy.
-    Broken,
+    Broken {
+        /// Unix seconds at which it was said to be in use before.
+        last_in_use: u64,
+    },
     Unbroken,
 }
 
@@ -48,7 +51,7 @@ pub async fn keep_alive(
     let alive = Statement::new(schema::ALIVE_MARK_WRITE, [seconds.try_into()?]);
     database.run(alive).await?;
     match marked.first() {
-        Some(row) => database::number(row, 0).map(|_| Continuity::Broken),
+        Some(row) => database::number(row, 0).map(|last_in_use| Continuity::Broken { last_in_use }),
         None => Ok(Continuity::Unbroken),
     }
 }

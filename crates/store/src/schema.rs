@@ -90,7 +90,8 @@ pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name =
 /// Until when the store was in use for certain, in Unix seconds.
 pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('alive_at', ?1) \
     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
-/// Makes the creation mark anew where the store was last in use before ?2. A row comes back only then.
+/// Makes the creation mark anew where the store was last in use before ?2. Only then a row comes back, with
+/// the moment of its last use.
 pub(crate) const CREATION_MARK_RENEW: &str = "UPDATE meta SET value = max(value, ?1) \
     WHERE name = 'created_at' AND EXISTS (SELECT 1 FROM meta WHERE name = 'alive_at' AND value < ?2) \
-    RETURNING value";
+    RETURNING (SELECT value FROM meta WHERE name = 'alive_at')";

@@ -6,6 +6,12 @@ fn alive(file: &File, seconds: u64) -> Continuity {
     done(keep_alive(&file.connect(), later(seconds))).unwrap()
 }
 
+fn broken(seconds: u64) -> Continuity {
+    Continuity::Broken {
+        last_in_use: NOW_SECONDS + seconds,
+    }
+}
+
 #[test]
 fn a_store_that_stays_in_use_takes_tokens_of_before_its_restart() {
     let file = File::new();
@@ -23,7 +29,7 @@ fn a_store_that_was_out_of_use_for_longer_refuses_tokens_of_before() {
     let file = File::new();
     drop(file.open());
     alive(&file, 100);
-    assert_eq!(alive(&file, 116), Continuity::Broken);
+    assert_eq!(alive(&file, 116), broken(100));
     assert_eq!(alive(&file, 121), Continuity::Unbroken, "said once");
     let store = file.open_at(later(121));
     let at = |key, seconds| consume(&store, key, NOW_SECONDS + seconds);
@@ -38,7 +44,7 @@ fn a_used_token_stays_spent_whatever_became_of_the_mark() {
     let store = file.open();
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
     alive(&file, 0);
-    assert_eq!(alive(&file, 1000), Continuity::Broken);
+    assert_eq!(alive(&file, 1000), broken(0));
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Spent));
 }
 
@@ -56,7 +62,7 @@ fn a_restored_copy_is_found_out() {
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
     drop(store);
     std::fs::rename(&copy, file.0.join("state.db")).unwrap();
-    assert_eq!(alive(&file, 65), Continuity::Broken);
+    assert_eq!(alive(&file, 65), broken(0), "what the copy knew");
     let store = file.open_at(later(65));
     let forgotten = consume(&store, "a", NOW_SECONDS);
     assert_eq!(forgotten, Ok(Consumption::PredatesStore));

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use vouchsafe_manifest::{Capability, Component};
 use vouchsafe_store::{
-    ALIVE_SECONDS, Cause, Continuity, Database, Error, GAP_SECONDS, Row, Statement, Store,
-    UnixMilliseconds, Value, keep_alive,
+    ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds,
+    Value, keep_alive,
 };
 use wasmtime_wasi::HostWallClock as _;
 
@@ -50,8 +50,8 @@ pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
             while usable {
                 tokio::time::sleep(Duration::from_secs(ALIVE_SECONDS)).await;
                 // One that fails is made good by the next, or counts as out of use.
-                if let Ok(Continuity::Broken) = keep_alive(&store, now(clock)).await {
-                    warn();
+                if let Ok(continuity) = keep_alive(&store, now(clock)).await {
+                    tell(continuity);
                 }
             }
         });
@@ -61,8 +61,7 @@ pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
         .spawn(work)
         .map_err(|error| failed(error.to_string()))?;
     match wait.recv() {
-        Ok(Ok(Continuity::Broken)) => warn(),
-        Ok(Ok(Continuity::Unbroken)) => {}
+        Ok(Ok(continuity)) => tell(continuity),
         Ok(Err(error)) => return Err(failed(error.to_string())),
         Err(_) => return Err(failed("its thread is gone".to_owned())),
     }
@@ -89,10 +88,14 @@ fn now(clock: Clock) -> UnixMilliseconds {
     UnixMilliseconds(u64::try_from(clock.now().as_millis()).unwrap_or(u64::MAX))
 }
 
-fn warn() {
-    eprintln!(
-        "warning: the database was out of use for over {GAP_SECONDS} s, or is an older copy: single-use tokens issued before now are refused"
-    );
+/// What an operator may wonder about: callers whose tokens are older hear `replay.predates_store`.
+fn tell(continuity: Continuity) {
+    if let Continuity::Broken { last_in_use } = continuity {
+        let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
+        eprintln!(
+            "serve: the database was last in use at {when}: single-use tokens issued before now are refused"
+        );
+    }
 }
 
 /// The connection that the guests share.
