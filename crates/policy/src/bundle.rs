@@ -7,7 +7,7 @@ use crate::limits::{AUDIENCES_MAX, ISSUERS_MAX};
 use crate::records::{Audience, Environment, Issuer};
 use crate::rules::{self, Rule};
 use crate::schema::{self, AttributeType, Attributes, BundleSchema};
-use crate::slices::{Scope, Slices};
+use crate::slices::{Scope, Slices, can_match, covers_all};
 use crate::toml_file::{TomlFile, utf8};
 use crate::{audience, issuer, keys};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
@@ -167,6 +167,19 @@ impl Bundle {
         &self.schema
     }
 
+    /// The schema in Cedar's JSON format, with the types that are made from issuer files. `files` are those
+    /// that the bundle was loaded from.
+    ///
+    /// # Errors
+    /// The schema file is not that of the bundle.
+    pub fn schema_document(&self, files: &BundleFiles) -> Result<serde_json::Value, InvalidBundle> {
+        let missing = || Finding::of_file(schema::FILE, Problem::FileMissing);
+        let content = files.content(schema::FILE).ok_or_else(missing)?;
+        let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
+        schema::document(utf8(schema::FILE, content)?, &issuers)
+            .map_err(|findings| InvalidBundle { findings })
+    }
+
     /// The attributes of an entity type, by name.
     pub fn attributes_of(&self, entity_type: &str) -> Option<&BTreeMap<String, AttributeType>> {
         self.attributes.get(entity_type)
@@ -189,6 +202,15 @@ impl Bundle {
         self.is_active(issuer).then_some((index, issuer, entity))
     }
 
+    /// Cedar's names of every issuer and its principals.
+    pub(crate) fn issuer_entities(&self) -> impl Iterator<Item = &IssuerEntity> {
+        self.issuers.iter().map(|(_, entity)| entity)
+    }
+
+    pub(crate) fn audience_uids(&self) -> impl Iterator<Item = &EntityUid> {
+        self.audiences.iter().map(|(_, uid)| uid)
+    }
+
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
         let index = self
             .audiences
@@ -199,6 +221,35 @@ impl Bundle {
 
     pub(crate) fn slice(&self, key: (usize, usize), scope: &Scope<'_>) -> Option<Arc<PolicySet>> {
         self.slices.slice(key, &self.rules, scope)
+    }
+
+    /// The `permit`s by whose scope principals of an issuer may get a token for an audience, by name of the
+    /// issuer and id of the audience. Conditions are not looked at, but a pair that a `forbid` without
+    /// conditions covers is left out.
+    pub fn access(&self) -> BTreeMap<(String, String), Vec<String>> {
+        let mut access = BTreeMap::new();
+        for (issuer, entity) in &self.issuers {
+            for (audience, uid) in &self.audiences {
+                let scope = Scope {
+                    entity_type: &entity.type_name,
+                    issuer: &entity.uid,
+                    audience: uid,
+                };
+                let matching = |rule: &&Rule| can_match(rule, &scope);
+                let rules: Vec<&Rule> = self.rules.iter().filter(matching).collect();
+                let forbids_all = |rule: &&&Rule| {
+                    rule.is_forbid()
+                        && !rule.policy.has_non_scope_constraint()
+                        && covers_all(rule, &scope)
+                };
+                let permits = rules.iter().filter(|rule| !rule.is_forbid());
+                let permits: Vec<String> = permits.map(|rule| rule.id.clone()).collect();
+                if !permits.is_empty() && !rules.iter().any(|rule| forbids_all(&rule)) {
+                    access.insert((issuer.name.clone(), audience.id.clone()), permits);
+                }
+            }
+        }
+        access
     }
 
     /// INVARIANT: an issuer marked `development = true` is trusted in development only.

@@ -101,6 +101,16 @@ pub enum Problem {
     CaseClaimInvalid(String),
     #[error("issuer `{0}` is not in the bundle")]
     CaseIssuerUnknown(String),
+    #[error("`refused` is for cases with a `token`: claims are not verified")]
+    CaseRefusalWithoutToken,
+    #[error("a case has a `token` or claims, not both")]
+    CaseTokenAndClaims,
+    #[error("the token makes no principal: {0}")]
+    CaseTokenClaims(crate::explain::ClaimsError),
+    #[error("the token is not a compact JWT with claims")]
+    CaseTokenMalformed,
+    #[error("a token needs a clock: say when by `at`")]
+    CaseTokenWithoutTime,
     #[error("the case cannot be decided: {0}")]
     CaseUndecidable(crate::DecideError),
     #[error("the case comes out as {found}, not as {expected}")]
@@ -109,8 +119,12 @@ pub enum Problem {
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
     CannotRead(String),
-    #[error("{0}")]
-    Cedar(String),
+    /// Cedar's own words.
+    #[error("{message}")]
+    Cedar {
+        message: String,
+        help: Option<String>,
+    },
     #[error("claim `{0}` is not an attribute of any trusted issuer's principal")]
     ClaimUndeclared(String),
     #[error("claim `{0}` cannot be declared here: it has a meaning of its own")]

@@ -18,6 +18,7 @@ mod audience;
 mod bundle;
 mod calendar;
 pub mod cases;
+mod codes;
 mod decide;
 mod duration;
 mod error;
@@ -47,4 +48,9 @@ pub use records::{
 };
 pub use rules::Rule;
 pub use schema::AttributeType;
+/// Every provider that an issuer's file can name, in the order of their names.
+pub fn providers() -> impl Iterator<Item = &'static Provider> {
+    vouchsafe_providers::PROVIDERS.into_iter()
+}
+
 pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};

@@ -22,6 +22,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// What must all hold for the rule to take part, beside its scope, as Cedar writes it: the conjuncts
+    /// of each `when` and the negated disjuncts of each `unless`.
+    pub fn conditions(&self) -> Vec<String> {
+        crate::explain::conditions_of(self)
+    }
+
     pub fn is_forbid(&self) -> bool {
         self.policy.effect() == Effect::Forbid
     }
@@ -194,7 +200,10 @@ pub(crate) fn is_issuer(uid: &EntityUid) -> bool {
 fn validation_errors(files: &BundleFiles, rules: &[Rule], schema: &Schema) -> Vec<Finding> {
     let set = match PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())) {
         Ok(set) => set,
-        Err(error) => return vec![Finding::of_file("rules", Problem::Cedar(error.to_string()))],
+        Err(error) => {
+            let (message, help) = (error.to_string(), None);
+            return vec![Finding::of_file("rules", Problem::Cedar { message, help })];
+        }
     };
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
     let mut findings: Vec<Finding> = result

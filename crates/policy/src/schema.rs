@@ -49,14 +49,7 @@ pub(crate) fn read(
     issuers: &[Issuer],
     action: &IssuingAction,
 ) -> Result<BundleSchema, Vec<Finding>> {
-    let mut document = SchemaFragment::from_cedarschema_str(text)
-        .map_err(|error| vec![located(FILE, text, &error, error.to_string())])
-        .and_then(|(fragment, _warnings)| {
-            fragment
-                .to_json_value()
-                .map_err(|error| vec![in_schema(error.to_string())])
-        })?;
-    add_oidc_types(&mut document, issuers)?;
+    let document = document(text, issuers)?;
     let attributes = attributes_of(&document);
     let schema =
         Schema::from_json_value(document).map_err(|error| match text.parse::<Schema>() {
@@ -77,8 +70,22 @@ pub(crate) fn read(
     }
 }
 
+/// The schema in Cedar's JSON format, with a type for each `oidc` issuer.
+pub(crate) fn document(text: &str, issuers: &[Issuer]) -> Result<Value, Vec<Finding>> {
+    let mut document = SchemaFragment::from_cedarschema_str(text)
+        .map_err(|error| vec![located(FILE, text, &error, error.to_string())])
+        .and_then(|(fragment, _warnings)| {
+            fragment
+                .to_json_value()
+                .map_err(|error| vec![in_schema(error.to_string())])
+        })?;
+    add_oidc_types(&mut document, issuers)?;
+    Ok(document)
+}
+
 fn in_schema(message: String) -> Finding {
-    Finding::of_file(FILE, Problem::Cedar(message))
+    let help = None;
+    Finding::of_file(FILE, Problem::Cedar { message, help })
 }
 
 /// A finding at the first place that `diagnostic` points to.
@@ -88,7 +95,8 @@ pub(crate) fn located(
     diagnostic: &dyn Diagnostic,
     message: String,
 ) -> Finding {
-    let problem = Problem::Cedar(message);
+    let help = diagnostic.help().map(|help| help.to_string());
+    let problem = Problem::Cedar { message, help };
     match diagnostic.labels().and_then(|mut labels| labels.next()) {
         Some(label) => Finding::at(file, text, label.offset(), problem),
         None => Finding::of_file(file, problem),

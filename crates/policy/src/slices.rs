@@ -72,6 +72,21 @@ pub(crate) fn can_match(rule: &Rule, scope: &Scope<'_>) -> bool {
     principal && resource
 }
 
+/// Whether the scope of `rule`, which can match, matches every principal of `scope`; false where that is
+/// not known.
+pub(crate) fn covers_all(rule: &Rule, scope: &Scope<'_>) -> bool {
+    let principal = match rule.policy.principal_constraint() {
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => true,
+        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => &uid == scope.issuer,
+        PrincipalConstraint::Eq(_) => false,
+    };
+    let resource = match rule.policy.resource_constraint() {
+        ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => true,
+        ResourceConstraint::In(_) | ResourceConstraint::IsIn(_, _) => false,
+    };
+    principal && resource
+}
+
 fn in_issuer(uid: &EntityUid, scope: &Scope<'_>) -> bool {
     !is_issuer(uid) || uid == scope.issuer
 }

@@ -1,6 +1,7 @@
 //! The policy crate from outside, one module per question.
 
 mod bundles;
+mod cautions;
 mod decisions;
 mod default_bundle;
 mod explanations;
