@@ -25,6 +25,7 @@ mod error;
 pub mod explain;
 mod files;
 pub mod folder;
+mod groups;
 mod issuer;
 mod keys;
 pub mod limits;
@@ -34,8 +35,10 @@ mod replay;
 mod rules;
 mod schema;
 mod slices;
+mod templates;
 mod toml_file;
 mod url;
+mod zones;
 
 pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
@@ -43,6 +46,7 @@ pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
+pub use groups::{Group, Workload};
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };

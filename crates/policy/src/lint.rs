@@ -80,6 +80,12 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         let cautions = cautions.into_iter();
         warnings.extend(cautions.map(|caution| of_rule(rule, caution)));
     }
+    let unused = bundle.unused_templates().iter().map(|template| Finding {
+        file: template.file.clone(),
+        position: template.position,
+        problem: Caution::TemplateUnused(template.id.clone()),
+    });
+    warnings.extend(unused);
     warnings.extend(settings::cautions(files, &bundle, &dead));
     if errors.is_empty() {
         warnings.extend(untested(&bundle, &cases));

@@ -74,6 +74,8 @@ pub enum Caution {
     ScopesReversed(String),
     #[error("rule `{0}` does not bound the scopes")]
     ScopesUnbounded(String),
+    #[error("template `{0}` is filled nowhere")]
+    TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
     WorkflowAtAnyRef { rule: String, claim: String },
 }
@@ -103,6 +105,7 @@ impl Caution {
             Self::ScopeUnknown { .. } => "scope-unknown",
             Self::ScopesReversed(_) => "scopes-reversed",
             Self::ScopesUnbounded(_) => "scopes-unbounded",
+            Self::TemplateUnused(_) => "template-unused",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
     }
@@ -146,6 +149,9 @@ impl Caution {
             Self::ScopesUnbounded(_) => {
                 "add `[…].containsAll(context.scopes)` to its `when`".to_owned()
             }
+            Self::TemplateUnused(template) => {
+                format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")
+            }
             Self::WorkflowAtAnyRef { .. } => {
                 "write the pattern to its end, such as `…/deploy.yml@refs/heads/main`".to_owned()
             }
@@ -179,7 +185,8 @@ impl Caution {
             | Self::RuleOfCaseUnknown(_)
             | Self::RuleOverruled { .. }
             | Self::RuleWithoutTest(_)
-            | Self::ScopesUnbounded(_) => None,
+            | Self::ScopesUnbounded(_)
+            | Self::TemplateUnused(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::conditions::{Conditions, compared};
 use crate::bundle::Bundle;
 use crate::records::Issuer;
 use crate::rules::{Rule, is_issuer};
-use crate::slices::{Scope, can_match};
+use crate::slices::can_match;
 use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -136,12 +136,8 @@ pub(super) fn unreachable_audiences(bundle: &Bundle, dead: &[&str]) -> Vec<Strin
         .filter(|rule| !rule.is_forbid() && !dead.contains(&rule.id.as_str()))
         .collect();
     let reached = |audience: &EntityUid| {
-        bundle.issuer_entities().any(|issuer| {
-            let scope = Scope {
-                entity_type: &issuer.type_name,
-                issuer: &issuer.uid,
-                audience,
-            };
+        bundle.issuer_entities().any(|(issuer, entity)| {
+            let scope = bundle.scope(issuer, entity, audience);
             permits.iter().any(|rule| can_match(rule, &scope))
         })
     };

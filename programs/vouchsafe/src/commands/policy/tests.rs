@@ -10,6 +10,7 @@ use crate::commands::Failure;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Parser)]
 struct CheckCommand {
@@ -67,14 +68,10 @@ fn run_check(args: &[&str]) -> Result<(String, bool), Failure> {
 }
 
 fn run_explain(claims: &str, args: &[&str]) -> Result<(String, bool), Failure> {
-    let digest: u64 = claims
-        .bytes()
-        .chain(args.concat().bytes())
-        .fold(0, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u64::from(byte))
-        });
-    let file =
-        std::env::temp_dir().join(format!("vouchsafe-claims-{}-{digest}", std::process::id()));
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("vouchsafe-claims-{}-{number}", std::process::id());
+    let file = std::env::temp_dir().join(name);
     fs::write(&file, claims).expect("the file can be written");
     let (dir, file_text) = (default_bundle(), file.display().to_string());
     let fixed = [
