@@ -3,16 +3,20 @@
 use crate::decide::{IssuingAction, uid};
 use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::{BundleFiles, is_plain_name};
-use crate::limits::{AUDIENCES_MAX, ISSUERS_MAX};
+use crate::groups::{self, Group, Groups};
+use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ISSUERS_MAX};
 use crate::records::{Audience, Environment, Issuer};
-use crate::rules::{self, Rule};
-use crate::schema::{self, AttributeType, Attributes, BundleSchema};
-use crate::slices::{Scope, Slices};
+use crate::rules::{self, Known, Rule, Rules};
+use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
+use crate::slices::{Scope, Slices, can_match, covers_all};
+use crate::templates::NamedTemplate;
 use crate::toml_file::{TomlFile, utf8};
+use crate::zones::Zones;
 use crate::{audience, issuer, keys};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use toml::Spanned;
 
 const BUNDLE_FILE: &str = "bundle.toml";
 
@@ -31,6 +35,10 @@ pub struct Bundle {
     action: IssuingAction,
     permits: BTreeSet<String>,
     slices: Slices,
+    zones: Zones,
+    groups: Groups,
+    /// Templates that no link fills.
+    unused_templates: Vec<NamedTemplate>,
 }
 
 /// Cedar's names for an issuer and its principals, parsed once.
@@ -45,6 +53,16 @@ pub(crate) struct IssuerEntity {
 struct BundleFile {
     name: String,
     version: String,
+    /// Time zones by the name that rules give them.
+    #[serde(default)]
+    zones: BTreeMap<String, Spanned<String>>,
+}
+
+/// What `bundle.toml` says.
+struct Head {
+    name: String,
+    version: String,
+    zones: Zones,
 }
 
 /// The bundle's files by what they are.
@@ -52,7 +70,11 @@ struct BundleFile {
 struct Listing<'a> {
     issuers: Vec<(&'a str, &'a str)>,
     audiences: Vec<&'a str>,
+    /// Group files with their names.
+    entities: Vec<(&'a str, &'a str)>,
     rules: Vec<&'a str>,
+    /// Files that fill templates.
+    links: Vec<&'a str>,
 }
 
 impl Bundle {
@@ -60,7 +82,7 @@ impl Bundle {
     pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
         let mut findings = Vec::new();
         let listing = list(files, &mut findings);
-        let head = head(files).map_err(|finding| findings.push(finding)).ok();
+        let head = head(files).map_err(|more| findings.extend(more)).ok();
         let issuers: Vec<Issuer> =
             collect(&mut findings, listing.issuers.iter(), |(path, name)| {
                 issuer::read(path, name, files, environment)
@@ -83,7 +105,7 @@ impl Bundle {
         files: &BundleFiles,
         environment: &Environment,
         listing: &Listing<'_>,
-        head: BundleFile,
+        head: Head,
         issuers: Vec<Issuer>,
         audiences: Vec<Audience>,
     ) -> Result<Self, Vec<Finding>> {
@@ -94,12 +116,26 @@ impl Bundle {
                 .content(schema::FILE)
                 .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
             let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
-            schema::read(text, &issuers, &action)?
+            let additions = Additions {
+                zones: &head.zones,
+                groups: !listing.entities.is_empty(),
+            };
+            schema::read(text, &issuers, &action, &additions)?
         };
         check_copied_claims(listing, &audiences, &attributes, &issuers)?;
         let paths = listing.issuers.iter().map(|(path, _)| *path);
         issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
-        let rules = rules::read(files, &listing.rules, &issuers, &audiences, &schema)?;
+        let groups = read_groups(files, listing, &issuers, &audiences, &attributes)?;
+        let known = Known {
+            issuers: &issuers,
+            audiences: &audiences,
+            groups: &groups,
+            schema: &schema,
+        };
+        let Rules {
+            rules,
+            unused_templates,
+        } = rules::read(files, &listing.rules, &listing.links, &known)?;
         let permits = rules
             .iter()
             .filter(|rule| !rule.is_forbid())
@@ -123,6 +159,9 @@ impl Bundle {
             action,
             permits,
             slices: Slices::default(),
+            zones: head.zones,
+            groups: Groups::new(groups).ok_or_else(internal)?,
+            unused_templates,
         })
     }
 
@@ -158,6 +197,39 @@ impl Bundle {
         self.audiences().find(|audience| audience.id == id)
     }
 
+    /// The groups of `entities/` in path order.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    pub(crate) fn group_entities(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub(crate) fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
+    pub(crate) fn unused_templates(&self) -> &[NamedTemplate] {
+        &self.unused_templates
+    }
+
+    /// The scope of requests of principals of an issuer for an audience.
+    pub(crate) fn scope<'a>(
+        &self,
+        issuer: &Issuer,
+        entity: &'a IssuerEntity,
+        audience: &'a EntityUid,
+    ) -> Scope<'a> {
+        Scope {
+            entity_type: &entity.type_name,
+            issuer: &entity.uid,
+            audience,
+            workload_groups: self.groups.of_issuer(&issuer.name),
+            audience_groups: self.groups.of_audience(audience.id().unescaped()),
+        }
+    }
+
     /// All rules in path order.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
@@ -165,6 +237,23 @@ impl Bundle {
 
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// The schema in Cedar's JSON format, with the types that are made from issuer files. `files` are those
+    /// that the bundle was loaded from.
+    ///
+    /// # Errors
+    /// The schema file is not that of the bundle.
+    pub fn schema_document(&self, files: &BundleFiles) -> Result<serde_json::Value, InvalidBundle> {
+        let missing = || Finding::of_file(schema::FILE, Problem::FileMissing);
+        let content = files.content(schema::FILE).ok_or_else(missing)?;
+        let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
+        let additions = Additions {
+            zones: &self.zones,
+            groups: self.groups.iter().next().is_some(),
+        };
+        schema::document(utf8(schema::FILE, content)?, &issuers, &additions)
+            .map_err(|findings| InvalidBundle { findings })
     }
 
     /// The attributes of an entity type, by name.
@@ -189,6 +278,15 @@ impl Bundle {
         self.is_active(issuer).then_some((index, issuer, entity))
     }
 
+    /// Every issuer with Cedar's names for it and its principals.
+    pub(crate) fn issuer_entities(&self) -> impl Iterator<Item = (&Issuer, &IssuerEntity)> {
+        self.issuers.iter().map(|(issuer, entity)| (issuer, entity))
+    }
+
+    pub(crate) fn audience_uids(&self) -> impl Iterator<Item = &EntityUid> {
+        self.audiences.iter().map(|(_, uid)| uid)
+    }
+
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
         let index = self
             .audiences
@@ -197,8 +295,38 @@ impl Bundle {
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
-    pub(crate) fn slice(&self, key: (usize, usize), scope: &Scope<'_>) -> Option<Arc<PolicySet>> {
+    /// The rules that can match a request with this `scope`, which `key` stands for.
+    pub(crate) fn slice<'a>(
+        &self,
+        key: (usize, usize),
+        scope: impl FnOnce() -> Scope<'a>,
+    ) -> Option<Arc<PolicySet>> {
         self.slices.slice(key, &self.rules, scope)
+    }
+
+    /// The `permit`s by whose scope principals of an issuer may get a token for an audience, by name of the
+    /// issuer and id of the audience. Conditions are not looked at, but a pair that a `forbid` without
+    /// conditions covers is left out.
+    pub fn access(&self) -> BTreeMap<(String, String), Vec<String>> {
+        let mut access = BTreeMap::new();
+        for (issuer, entity) in &self.issuers {
+            for (audience, uid) in &self.audiences {
+                let scope = self.scope(issuer, entity, uid);
+                let matching = |rule: &&Rule| can_match(rule, &scope);
+                let rules: Vec<&Rule> = self.rules.iter().filter(matching).collect();
+                let forbids_all = |rule: &&&Rule| {
+                    rule.is_forbid()
+                        && !rule.policy.has_non_scope_constraint()
+                        && covers_all(rule, &scope)
+                };
+                let permits = rules.iter().filter(|rule| !rule.is_forbid());
+                let permits: Vec<String> = permits.map(|rule| rule.id.clone()).collect();
+                if !permits.is_empty() && !rules.iter().any(|rule| forbids_all(&rule)) {
+                    access.insert((issuer.name.clone(), audience.id.clone()), permits);
+                }
+            }
+        }
+        access
     }
 
     /// INVARIANT: an issuer marked `development = true` is trusted in development only.
@@ -254,6 +382,14 @@ fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> 
                     .audiences
                     .extend(plain_stem(path, file, ".toml", findings).map(|_| path));
             }
+            Some(("entities", file)) => {
+                let name = plain_stem(path, file, ".toml", findings);
+                listing.entities.extend(name.map(|name| (path, name)));
+            }
+            Some(("rules", file)) if file.ends_with(".toml") => {
+                let name = plain_stem(path, file, ".toml", findings);
+                listing.links.extend(name.map(|_| path));
+            }
             Some(("rules", file)) => {
                 listing
                     .rules
@@ -266,6 +402,7 @@ fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> 
     for (folder, count, max) in [
         ("issuers", listing.issuers.len(), ISSUERS_MAX),
         ("audiences", listing.audiences.len(), AUDIENCES_MAX),
+        ("entities", listing.entities.len(), GROUPS_MAX),
     ] {
         if count > max {
             findings.push(Finding::of_file(
@@ -293,23 +430,46 @@ fn plain_stem<'a>(
     None
 }
 
-fn head(files: &BundleFiles) -> Result<BundleFile, Finding> {
-    let missing = || Finding::of_file(BUNDLE_FILE, Problem::FileMissing);
+fn read_groups(
+    files: &BundleFiles,
+    listing: &Listing<'_>,
+    issuers: &[Issuer],
+    audiences: &[Audience],
+    attributes: &Attributes,
+) -> Result<Vec<Group>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let groups = collect(&mut findings, listing.entities.iter(), |(path, name)| {
+        groups::read(path, name, files, issuers, audiences, attributes)
+    });
+    match findings.is_empty() {
+        true => Ok(groups),
+        false => Err(findings),
+    }
+}
+
+fn head(files: &BundleFiles) -> Result<Head, Vec<Finding>> {
+    let missing = || vec![Finding::of_file(BUNDLE_FILE, Problem::FileMissing)];
     let content = files.content(BUNDLE_FILE).ok_or_else(missing)?;
-    let (_, head): (_, BundleFile) = TomlFile::parse(BUNDLE_FILE, content)?;
+    let (mut file, head): (_, BundleFile) =
+        TomlFile::parse(BUNDLE_FILE, content).map_err(|finding| vec![finding])?;
     for (key, value) in [("name", &head.name), ("version", &head.version)] {
         if value.is_empty() {
-            return Err(Finding::of_file(BUNDLE_FILE, Problem::Empty(key)));
+            return Err(vec![Finding::of_file(BUNDLE_FILE, Problem::Empty(key))]);
         }
         if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
             let bytes_max = crate::limits::NAME_BYTES_MAX;
-            return Err(Finding::of_file(
+            return Err(vec![Finding::of_file(
                 BUNDLE_FILE,
                 Problem::ValueInvalid { key, bytes_max },
-            ));
+            )]);
         }
     }
-    Ok(head)
+    let zones = Zones::read(&mut file, &head.zones);
+    file.finish(Head {
+        name: head.name,
+        version: head.version,
+        zones,
+    })
 }
 
 fn collect<I, T>(

@@ -101,6 +101,16 @@ pub enum Problem {
     CaseClaimInvalid(String),
     #[error("issuer `{0}` is not in the bundle")]
     CaseIssuerUnknown(String),
+    #[error("`refused` is for cases with a `token`: claims are not verified")]
+    CaseRefusalWithoutToken,
+    #[error("a case has a `token` or claims, not both")]
+    CaseTokenAndClaims,
+    #[error("the token makes no principal: {0}")]
+    CaseTokenClaims(crate::explain::ClaimsError),
+    #[error("the token is not a compact JWT with claims")]
+    CaseTokenMalformed,
+    #[error("a token needs a clock: say when by `at`")]
+    CaseTokenWithoutTime,
     #[error("the case cannot be decided: {0}")]
     CaseUndecidable(crate::DecideError),
     #[error("the case comes out as {found}, not as {expected}")]
@@ -109,8 +119,12 @@ pub enum Problem {
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
     CannotRead(String),
-    #[error("{0}")]
-    Cedar(String),
+    /// Cedar's own words.
+    #[error("{message}")]
+    Cedar {
+        message: String,
+        help: Option<String>,
+    },
     #[error("claim `{0}` is not an attribute of any trusted issuer's principal")]
     ClaimUndeclared(String),
     #[error("claim `{0}` cannot be declared here: it has a meaning of its own")]
@@ -137,6 +151,8 @@ pub enum Problem {
     },
     #[error("the file's name does not make an entity type; give the issuer another name")]
     EntityTypeInvalid,
+    #[error("`{0}` is not an entity such as `WorkloadGroup::\"payments\"`")]
+    EntityInvalid(String),
     #[error("`expires` is not a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
     ExpiryInvalid,
     #[error("the file is missing")]
@@ -147,6 +163,12 @@ pub enum Problem {
     FileTooLarge { bytes_max: usize },
     #[error("there are over {files_max} files")]
     FilesTooMany { files_max: usize },
+    #[error("audience `{0}` is in no audience file")]
+    GroupAudienceUnknown(String),
+    #[error("claim `{claim}` is not `sub` or a text claim of {entity_type}")]
+    GroupClaimUnknown { claim: String, entity_type: String },
+    #[error("issuer `{0}` has no issuer file")]
+    GroupIssuerUnknown(String),
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
@@ -199,6 +221,8 @@ pub enum Problem {
     },
     #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
     RuleAudienceUnknown { rule: String, audience: String },
+    #[error("rule `{rule}` names group `{group}`, which has no such entries in `entities/`")]
+    RuleGroupUnknown { rule: String, group: String },
     #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
     RuleIssuerUnknown { rule: String, issuer: String },
     #[error("the rule has no `@id(\"…\")`")]
@@ -225,8 +249,12 @@ pub enum Problem {
         provider: &'static str,
         names: String,
     },
-    #[error("templates are not supported yet: write a rule without `?principal` and `?resource`")]
-    TemplateUnsupported,
+    #[error("the template's `?{0}` is not filled: give `{0}`")]
+    TemplateSlotEmpty(&'static str),
+    #[error("the template has no `?{0}` to fill")]
+    TemplateSlotUnknown(&'static str),
+    #[error("template `{0}` is in no rule file")]
+    TemplateUnknown(String),
     #[error("folders are at most {depth_max} deep")]
     TooDeep { depth_max: usize },
     #[error("{0}")]
@@ -247,4 +275,8 @@ pub enum Problem {
     },
     #[error("`{key}` is over {bytes_max} bytes or holds control characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
+    #[error("the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `{0}`")]
+    ZoneNameInvalid(String),
+    #[error("`{0}` is not a time zone such as `Europe/Berlin`")]
+    ZoneUnknown(String),
 }

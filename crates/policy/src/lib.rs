@@ -18,12 +18,14 @@ mod audience;
 mod bundle;
 mod calendar;
 pub mod cases;
+mod codes;
 mod decide;
 mod duration;
 mod error;
 pub mod explain;
 mod files;
 pub mod folder;
+mod groups;
 mod issuer;
 mod keys;
 pub mod limits;
@@ -33,8 +35,10 @@ mod replay;
 mod rules;
 mod schema;
 mod slices;
+mod templates;
 mod toml_file;
 mod url;
+mod zones;
 
 pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
@@ -42,10 +46,16 @@ pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
+pub use groups::{Group, Workload};
 pub use keys::with_credentials;
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };
 pub use rules::Rule;
 pub use schema::AttributeType;
+/// Every provider that an issuer's file can name, in the order of their names.
+pub fn providers() -> impl Iterator<Item = &'static Provider> {
+    vouchsafe_providers::PROVIDERS.into_iter()
+}
+
 pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};

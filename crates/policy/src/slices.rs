@@ -4,7 +4,7 @@
 //! A rule is left out only where its scope alone says that it cannot match, and a scope never
 //! errs, so neither a decision nor its diagnostics change.
 
-use crate::rules::{Rule, is_issuer};
+use crate::rules::Rule;
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,11 +26,20 @@ pub(crate) struct Scope<'a> {
     pub entity_type: &'a EntityTypeName,
     pub issuer: &'a EntityUid,
     pub audience: &'a EntityUid,
+    /// Groups that principals of the issuer can be in.
+    pub workload_groups: Vec<EntityUid>,
+    /// Groups that the audience is in.
+    pub audience_groups: Vec<EntityUid>,
 }
 
 impl Slices {
     /// The slice for `key`, made from `rules` on first use.
-    pub fn slice(&self, key: Key, rules: &[Rule], scope: &Scope<'_>) -> Option<Arc<PolicySet>> {
+    pub fn slice<'a>(
+        &self,
+        key: Key,
+        rules: &[Rule],
+        scope: impl FnOnce() -> Scope<'a>,
+    ) -> Option<Arc<PolicySet>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slice) = made.get(&key) {
             return Some(Arc::clone(slice));
@@ -38,7 +47,7 @@ impl Slices {
         if made.len() >= SLICES_MAX {
             made.clear();
         }
-        let slice = Arc::new(make(rules, scope)?);
+        let slice = Arc::new(make(rules, &scope())?);
         made.insert(key, Arc::clone(&slice));
         Some(slice)
     }
@@ -55,23 +64,43 @@ fn make(rules: &[Rule], scope: &Scope<'_>) -> Option<PolicySet> {
 pub(crate) fn can_match(rule: &Rule, scope: &Scope<'_>) -> bool {
     let principal = match rule.policy.principal_constraint() {
         PrincipalConstraint::Any => true,
-        PrincipalConstraint::In(uid) => in_issuer(&uid, scope),
+        PrincipalConstraint::In(uid) => can_be_in(&uid, scope),
         PrincipalConstraint::Eq(uid) => uid.type_name() == scope.entity_type,
         PrincipalConstraint::Is(type_name) => &type_name == scope.entity_type,
         PrincipalConstraint::IsIn(type_name, uid) => {
-            &type_name == scope.entity_type && in_issuer(&uid, scope)
+            &type_name == scope.entity_type && can_be_in(&uid, scope)
         }
     };
     let resource = match rule.policy.resource_constraint() {
         ResourceConstraint::Eq(uid) => &uid == scope.audience,
-        ResourceConstraint::Any
-        | ResourceConstraint::In(_)
-        | ResourceConstraint::Is(_)
-        | ResourceConstraint::IsIn(_, _) => true,
+        ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+            &uid == scope.audience || scope.audience_groups.contains(&uid)
+        }
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
     };
     principal && resource
 }
 
-fn in_issuer(uid: &EntityUid, scope: &Scope<'_>) -> bool {
-    !is_issuer(uid) || uid == scope.issuer
+/// Whether the scope of `rule`, which can match, matches every principal of `scope`; false where that is
+/// not known.
+pub(crate) fn covers_all(rule: &Rule, scope: &Scope<'_>) -> bool {
+    let principal = match rule.policy.principal_constraint() {
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => true,
+        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => &uid == scope.issuer,
+        PrincipalConstraint::Eq(_) => false,
+    };
+    let resource = match rule.policy.resource_constraint() {
+        ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => true,
+        ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+            scope.audience_groups.contains(&uid)
+        }
+    };
+    principal && resource
+}
+
+/// Whether a principal of the issuer can be in `uid`: its issuer, a group, or itself.
+fn can_be_in(uid: &EntityUid, scope: &Scope<'_>) -> bool {
+    uid == scope.issuer
+        || scope.workload_groups.contains(uid)
+        || uid.type_name() == scope.entity_type
 }

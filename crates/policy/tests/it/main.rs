@@ -1,10 +1,13 @@
 //! The policy crate from outside, one module per question.
 
 mod bundles;
+mod cautions;
 mod credentials;
 mod decisions;
 mod default_bundle;
+mod differential;
 mod explanations;
 mod folders;
+mod language;
 mod lints;
 mod support;
