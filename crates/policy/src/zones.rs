@@ -4,7 +4,7 @@
 //! bundle names. The time-zone database is part of the program: what a rule means does not depend on
 //! the host's files, and components have none.
 
-use crate::error::{Finding, Problem};
+use crate::error::Problem;
 use crate::limits::ZONES_MAX;
 use crate::toml_file::TomlFile;
 use cedar_policy::RestrictedExpression;

@@ -449,7 +449,9 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "bundle.toml",
         "name = \"a\"\nversion = \"1\"\nowner = \"b\"\n",
-        &["bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`"],
+        &[
+            "bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`",
+        ],
     );
     check(
         "bundle.toml",
