@@ -39,7 +39,7 @@ pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, InvalidB
             .ok()
             .and_then(|decision| serde_json::from_str(&decision.cedar_request).ok());
         match request {
-            Some(request) if !differs && case.refused.is_none() => {
+            Some(request) if !differs && case.refused.is_none() && case.profile.is_none() => {
                 tests.push(test(case, &request));
             }
             _ => left_out.push(case.path.clone()),

@@ -46,13 +46,14 @@ impl ConditionCoverage {
     }
 }
 
-/// The coverage of every rule in path order. Cases that can't be decided, and those whose token is
-/// refused, say nothing of any rule.
+/// The coverage of every rule in path order. Cases that can't be decided, those whose token is refused, and
+/// those of another profile say nothing of any rule.
 pub fn coverage(suite: &Suite) -> Vec<RuleCoverage> {
     let explainer = Explainer::new(&suite.bundle);
     let mut rules: Vec<RuleCoverage> = explainer.rules().map(of_rule).collect();
     let asked = suite.results.iter().map(|result| &result.case);
-    for case in asked.filter(|case| case.refused.is_none()) {
+    let asked = asked.filter(|case| case.refused.is_none() && case.profile.is_none());
+    for case in asked {
         let Ok(explanation) = explainer.explain(&case.principal, &case.request, case.now) else {
             continue;
         };

@@ -131,7 +131,7 @@ pub fn diff(
         let known = asked
             .iter()
             .any(|(_, path, other)| path == &case.path && other == &request);
-        if case.refused.is_none() && !known {
+        if case.refused.is_none() && case.profile.is_none() && !known {
             asked.push((Subject::Case, case.path, request));
         }
     }

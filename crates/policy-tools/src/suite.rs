@@ -1,14 +1,18 @@
 //! Running the cases of a bundle: decision and exact determining rules of each.
 
 use crate::token::verify;
-use vouchsafe_policy::cases::{self, Case};
+use std::collections::BTreeMap;
+use vouchsafe_policy::cases::{self, Case, Profiles};
 use vouchsafe_policy::lint::outcome;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, InvalidBundle, Principal};
 
 /// Every case of a bundle with what came of it.
 #[derive(Debug)]
 pub struct Suite {
+    /// In the profile of the environment.
     pub bundle: Bundle,
+    /// In the profiles of cases that name one.
+    pub others: BTreeMap<Option<String>, Bundle>,
     /// In path order.
     pub results: Vec<CaseResult>,
     /// Rules that determine no case: nobody would notice if they were gone.
@@ -35,6 +39,11 @@ pub enum Verdict {
 }
 
 impl Suite {
+    /// The bundle that `case` was decided by.
+    pub fn bundle_of(&self, case: &Case) -> &Bundle {
+        self.others.get(&case.profile).unwrap_or(&self.bundle)
+    }
+
     pub fn failures(&self) -> impl Iterator<Item = &CaseResult> {
         let failed = |result: &&CaseResult| result.verdict != Verdict::Met;
         self.results.iter().filter(failed)
@@ -55,28 +64,38 @@ pub fn run(files: &BundleFiles, environment: &Environment) -> Result<Suite, Inva
         development: true,
         ..environment.clone()
     };
-    let bundle = Bundle::load(files, &environment)?;
-    let cases = cases::read(files, &bundle).map_err(|findings| InvalidBundle { findings })?;
-    let results: Vec<CaseResult> = cases
-        .into_iter()
-        .map(|case| CaseResult {
-            verdict: judge(&case, &bundle),
-            case,
-        })
-        .collect();
+    let mut profiles = Profiles::load(files, &environment)?;
+    let cases = cases::read(files, profiles.bundle(None)?);
+    let cases = cases.map_err(|findings| InvalidBundle { findings })?;
+    let mut results: Vec<CaseResult> = Vec::with_capacity(cases.len());
+    for case in cases {
+        let verdict = judge(&case, profiles.bundle(case.profile.as_deref())?);
+        results.push(CaseResult { case, verdict });
+    }
+    let mut bundles = profiles.into_bundles();
+    // What cases of other profiles are about counts as well.
+    let mut rules: Vec<String> = Vec::new();
+    for rule in bundles.values().flat_map(Bundle::rules) {
+        if !rules.contains(&rule.id) {
+            rules.push(rule.id.clone());
+        }
+    }
+    let Some(bundle) = bundles.remove(&None) else {
+        return Err(InvalidBundle::default());
+    };
     let determines = |rule: &str| {
         let of = |result: &CaseResult| result.case.rules.iter().any(|it| it == rule);
         results.iter().any(of)
     };
-    let rules = bundle.rules().iter().map(|rule| rule.id.as_str());
-    let untested = rules.filter(|id| !determines(id)).map(str::to_owned);
-    let known = |id: &str| bundle.rules().iter().any(|rule| rule.id == id);
+    let untested = rules.iter().filter(|id| !determines(id)).cloned();
+    let known = |id: &str| rules.iter().any(|rule| rule == id);
     let orphans = results.iter().filter(|result| !known(&result.case.rule));
     Ok(Suite {
         untested: untested.collect(),
         orphans: orphans.map(|result| result.case.path.clone()).collect(),
         results,
         bundle,
+        others: bundles,
     })
 }
 

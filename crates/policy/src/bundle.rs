@@ -4,7 +4,7 @@ use crate::decide::{IssuingAction, uid};
 use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::{BundleFiles, is_plain_name};
 use crate::groups::{self, Group, Groups};
-use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ISSUERS_MAX};
+use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ID_BYTES_MAX, ISSUERS_MAX};
 use crate::records::{Audience, Environment, Issuer};
 use crate::rules::{self, Known, Rule, Rules};
 use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
@@ -37,6 +37,8 @@ pub struct Bundle {
     slices: Slices,
     zones: Zones,
     groups: Groups,
+    profiles: BTreeMap<String, String>,
+    rules_of_other_profiles: Vec<String>,
     /// Templates that no link fills.
     unused_templates: Vec<NamedTemplate>,
 }
@@ -56,6 +58,9 @@ struct BundleFile {
     /// Time zones by the name that rules give them.
     #[serde(default)]
     zones: BTreeMap<String, Spanned<String>>,
+    /// Profiles by name, each with the issuer URL of the broker that it is for.
+    #[serde(default)]
+    profiles: BTreeMap<String, Spanned<String>>,
 }
 
 /// What `bundle.toml` says.
@@ -63,6 +68,7 @@ struct Head {
     name: String,
     version: String,
     zones: Zones,
+    profiles: BTreeMap<String, String>,
 }
 
 /// The bundle's files by what they are.
@@ -133,9 +139,14 @@ impl Bundle {
             schema: &schema,
         };
         let Rules {
-            rules,
+            mut rules,
             unused_templates,
         } = rules::read(files, &listing.rules, &listing.links, &known)?;
+        check_profiles(&rules, &head.profiles)?;
+        let profile = profile_of(&head.profiles, &environment.issuer);
+        let others = rules.iter().filter(|rule| !rule.is_for(profile));
+        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
+        rules.retain(|rule| rule.is_for(profile));
         let permits = rules
             .iter()
             .filter(|rule| !rule.is_forbid())
@@ -160,6 +171,8 @@ impl Bundle {
             permits,
             slices: Slices::default(),
             zones: head.zones,
+            profiles: head.profiles,
+            rules_of_other_profiles,
             groups: Groups::new(groups).ok_or_else(internal)?,
             unused_templates,
         })
@@ -230,7 +243,18 @@ impl Bundle {
         }
     }
 
-    /// All rules in path order.
+    /// The issuer URL of the broker that the profile of this name is for.
+    pub fn profile(&self, name: &str) -> Option<&str> {
+        self.profiles.get(name).map(String::as_str)
+    }
+
+    /// Whether the bundle has a rule of this `@id`, in whatever profile.
+    pub fn has_rule(&self, id: &str) -> bool {
+        let mut others = self.rules_of_other_profiles.iter();
+        self.rules.iter().any(|rule| rule.id == id) || others.any(|other| other == id)
+    }
+
+    /// All rules in path order, but for those of other profiles.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
@@ -430,6 +454,35 @@ fn plain_stem<'a>(
     None
 }
 
+/// The profile of the broker whose issuer URL is `issuer`.
+fn profile_of<'a>(profiles: &'a BTreeMap<String, String>, issuer: &str) -> Option<&'a str> {
+    let is_it = |url: &str| url.trim_end_matches('/') == issuer.trim_end_matches('/');
+    let mut profiles = profiles.iter();
+    profiles
+        .find(|(_, url)| is_it(url))
+        .map(|(name, _)| name.as_str())
+}
+
+fn check_profiles(rules: &[Rule], profiles: &BTreeMap<String, String>) -> Result<(), Vec<Finding>> {
+    let unknown = |rule: &Rule| {
+        let names = rule.profiles().into_iter();
+        let unknown = names.filter(|name| !profiles.contains_key(*name));
+        let problem = |profile: &str| Problem::RuleProfileUnknown {
+            rule: rule.id.clone(),
+            profile: profile.to_owned(),
+        };
+        unknown
+            .map(problem)
+            .map(|problem| rules::of_rule(rule, problem))
+            .collect::<Vec<_>>()
+    };
+    let findings: Vec<Finding> = rules.iter().flat_map(unknown).collect();
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(findings),
+    }
+}
+
 fn read_groups(
     files: &BundleFiles,
     listing: &Listing<'_>,
@@ -465,7 +518,15 @@ fn head(files: &BundleFiles) -> Result<Head, Vec<Finding>> {
         }
     }
     let zones = Zones::read(&mut file, &head.zones);
+    for url in head.profiles.values() {
+        file.check_value("profiles", url.get_ref(), url.span(), ID_BYTES_MAX);
+    }
+    let profiles = head.profiles.into_iter();
+    let profiles = profiles
+        .map(|(name, url)| (name, url.into_inner()))
+        .collect();
     file.finish(Head {
+        profiles,
         name: head.name,
         version: head.version,
         zones,

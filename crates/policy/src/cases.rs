@@ -7,9 +7,9 @@
 use crate::bundle::Bundle;
 use crate::calendar::parse_unix_seconds;
 use crate::decide::{DecideError, Decision, Effect, Principal, TokenRequest};
-use crate::error::{Finding, Problem};
+use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::BundleFiles;
-use crate::records::Issuer;
+use crate::records::{Environment, Issuer};
 use crate::toml_file::TomlFile;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,6 +34,8 @@ pub struct Case {
     pub token: Option<CaseToken>,
     pub request: TokenRequest,
     pub now: u64,
+    /// The profile that the case is decided in; else that of the environment.
+    pub profile: Option<String>,
     pub effect: Effect,
     /// Sorted `@id`s; exactly these must determine the decision.
     pub rules: Vec<String>,
@@ -82,6 +84,7 @@ struct CaseFile {
     issuer: Spanned<String>,
     id: Option<String>,
     at: Option<Spanned<String>>,
+    profile: Option<Spanned<String>>,
     /// A real token in place of claims; `at` is the clock by which it is verified.
     token: Option<Spanned<String>>,
     keys: Option<String>,
@@ -149,6 +152,60 @@ pub fn read(files: &BundleFiles, bundle: &Bundle) -> Result<Vec<Case>, Vec<Findi
     }
 }
 
+/// A bundle as each profile of its own has it, loaded once per profile.
+pub struct Profiles<'a> {
+    files: &'a BundleFiles,
+    environment: Environment,
+    loaded: BTreeMap<Option<String>, Bundle>,
+}
+
+impl<'a> Profiles<'a> {
+    /// # Errors
+    /// The bundle does not load.
+    pub fn load(files: &'a BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
+        let bundle = Bundle::load(files, environment)?;
+        Ok(Self {
+            files,
+            environment: environment.clone(),
+            loaded: BTreeMap::from([(None, bundle)]),
+        })
+    }
+
+    /// The bundle in the profile of this name, or in that of the environment.
+    ///
+    /// # Errors
+    /// There is no such profile, or the bundle does not load for its broker.
+    pub fn bundle(&mut self, profile: Option<&str>) -> Result<&Bundle, InvalidBundle> {
+        let key = profile.map(str::to_owned);
+        if let (Some(name), false) = (profile, self.loaded.contains_key(&key)) {
+            let known = self
+                .loaded
+                .get(&None)
+                .and_then(|bundle| bundle.profile(name));
+            let Some(issuer) = known.map(str::to_owned) else {
+                let problem = Problem::CaseProfileUnknown(name.to_owned());
+                return Err(Finding::of_file("bundle.toml", problem).into());
+            };
+            let environment = Environment {
+                issuer,
+                ..self.environment.clone()
+            };
+            let bundle = Bundle::load(self.files, &environment)?;
+            self.loaded.insert(key.clone(), bundle);
+        }
+        let missing = || {
+            let problem = Problem::CaseProfileUnknown(profile.unwrap_or_default().to_owned());
+            Finding::of_file("bundle.toml", problem).into()
+        };
+        self.loaded.get(&key).ok_or_else(missing)
+    }
+
+    /// Every profile that was loaded, that of the environment first.
+    pub fn into_bundles(self) -> BTreeMap<Option<String>, Bundle> {
+        self.loaded
+    }
+}
+
 fn read_case(
     path: &str,
     content: &[u8],
@@ -168,6 +225,12 @@ fn read_case(
         return Err(file.findings);
     };
     let now = moment(&mut file, &entries);
+    if let Some(profile) = &entries.profile
+        && bundle.profile(profile.get_ref()).is_none()
+    {
+        let problem = Problem::CaseProfileUnknown(profile.get_ref().clone());
+        file.refuse(profile.span(), problem);
+    }
     let keys = entries.keys.clone().or_else(|| base.keys.clone());
     let (principal, token) = match &entries.token {
         Some(token) => {
@@ -202,6 +265,7 @@ fn read_case(
             proof_of_possession: entries.request.proof_of_possession,
         },
         now,
+        profile: entries.profile.map(Spanned::into_inner),
         effect: Effect::Deny,
         rules: sorted(entries.rules),
         erring: sorted(entries.erring),

@@ -64,7 +64,7 @@ impl<P: fmt::Display> fmt::Display for Finding<P> {
 }
 
 /// A bundle that does not load, with everything that was found; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvalidBundle {
     pub findings: Vec<Finding>,
 }
@@ -115,6 +115,8 @@ pub enum Problem {
     CaseUndecidable(crate::DecideError),
     #[error("the case comes out as {found}, not as {expected}")]
     CaseUnmet { expected: String, found: String },
+    #[error("profile `{0}` is not in `bundle.toml`")]
+    CaseProfileUnknown(String),
     #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
@@ -225,6 +227,8 @@ pub enum Problem {
     RuleGroupUnknown { rule: String, group: String },
     #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
     RuleIssuerUnknown { rule: String, issuer: String },
+    #[error("rule `{rule}` is for profile `{profile}`, which `bundle.toml` does not have")]
+    RuleProfileUnknown { rule: String, profile: String },
     #[error("the rule has no `@id(\"…\")`")]
     RuleWithoutId,
     #[error("the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]

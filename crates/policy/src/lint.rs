@@ -9,7 +9,7 @@ mod settings;
 
 use crate::bundle::Bundle;
 use crate::calendar::{parse_unix_seconds, to_rfc3339};
-use crate::cases::{self, Case};
+use crate::cases::{self, Case, Profiles};
 use crate::decide::Effect;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
@@ -131,26 +131,33 @@ fn unmet(files: &BundleFiles, environment: &Environment, cases: &[Case]) -> Vec<
         development: true,
         ..environment.clone()
     };
-    let bundle = match Bundle::load(files, &development) {
-        Ok(bundle) => bundle,
+    let mut profiles = match Profiles::load(files, &development) {
+        Ok(profiles) => profiles,
         Err(invalid) => return invalid.findings,
     };
-    let problem = |case: &Case| match case.decide(&bundle) {
-        Ok(decision) if case.is_met_by(&decision) => None,
-        Ok(decision) => Some(Problem::CaseUnmet {
-            expected: outcome(case.effect, &case.rules, &case.erring),
-            found: outcome(
-                decision.effect,
-                &decision.determining_rules,
-                &decision.erring_rules,
-            ),
-        }),
-        Err(error) => Some(Problem::CaseUndecidable(error)),
+    let mut problem = |case: &Case| {
+        let bundle = match profiles.bundle(case.profile.as_deref()) {
+            Ok(bundle) => bundle,
+            Err(invalid) => return invalid.findings.into_iter().next().map(|it| it.problem),
+        };
+        match case.decide(bundle) {
+            Ok(decision) if case.is_met_by(&decision) => None,
+            Ok(decision) => Some(Problem::CaseUnmet {
+                expected: outcome(case.effect, &case.rules, &case.erring),
+                found: outcome(
+                    decision.effect,
+                    &decision.determining_rules,
+                    &decision.erring_rules,
+                ),
+            }),
+            Err(error) => Some(Problem::CaseUndecidable(error)),
+        }
     };
-    let finding = |case: &Case| problem(case).map(|problem| Finding::of_file(&case.path, problem));
+    let mut finding =
+        |case: &Case| problem(case).map(|problem| Finding::of_file(&case.path, problem));
     // Whether verification refuses a token is not for the rules to say.
     let of_rules = cases.iter().filter(|case| case.refused.is_none());
-    of_rules.filter_map(finding).collect()
+    of_rules.filter_map(&mut finding).collect()
 }
 
 /// A decision in words, such as "deny by `no-forks`".
@@ -213,7 +220,7 @@ fn untested(bundle: &Bundle, cases: &[Case]) -> Vec<Finding<Caution>> {
         .map(|rule| of_rule(rule, Caution::RuleWithoutTest(rule.id.clone())));
     let unknown = cases
         .iter()
-        .filter(|case| bundle.rules().iter().all(|rule| rule.id != case.rule))
+        .filter(|case| !bundle.has_rule(&case.rule))
         .map(|case| Finding::of_file(&case.path, Caution::RuleOfCaseUnknown(case.rule.clone())));
     without.chain(unknown).collect()
 }

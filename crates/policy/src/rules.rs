@@ -34,6 +34,19 @@ impl Rule {
     pub fn is_forbid(&self) -> bool {
         self.policy.effect() == Effect::Forbid
     }
+
+    /// The profiles of `@profile("…")`, parted by commas or spaces; none for all.
+    pub(crate) fn profiles(&self) -> Vec<&str> {
+        let listed = self.policy.annotation("profile").unwrap_or_default();
+        let names = listed.split([',', ' ']).filter(|name| !name.is_empty());
+        names.collect()
+    }
+
+    /// Whether the rule is in force in `profile`.
+    pub(crate) fn is_for(&self, profile: Option<&str>) -> bool {
+        let profiles = self.profiles();
+        profiles.is_empty() || profile.is_some_and(|profile| profiles.contains(&profile))
+    }
 }
 
 /// What rules may name.

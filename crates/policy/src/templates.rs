@@ -32,6 +32,8 @@ struct LinkEntry {
     template: Spanned<String>,
     principal: Option<Spanned<String>>,
     resource: Option<Spanned<String>>,
+    /// As `@profile` of a rule that is written out; else that of the template.
+    profile: Option<String>,
 }
 
 /// The rules that the link file `path` makes of `templates`; `used` gets the ids of those that it fills.
@@ -106,6 +108,9 @@ fn linked(
     }
     if let Some(annotations) = est.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.insert("id".to_owned(), json!(id));
+        if let Some(profile) = &entry.profile {
+            annotations.insert("profile".to_owned(), json!(profile));
+        }
     }
     match Policy::from_json(Some(PolicyId::new(id)), est) {
         Ok(policy) => Some(policy),

@@ -319,3 +319,37 @@ fn leaves_cases_out_of_the_export_that_stock_cedar_decides_otherwise() {
     assert_eq!(exported.left_out, ["tests/errs/deny/a.toml"]);
     assert_eq!(exported.tests, json!([]));
 }
+
+#[test]
+fn a_case_is_decided_in_the_profile_that_it_names() {
+    let head =
+        "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
+    let rules = format!(
+        "{RULES}\n@id(\"more\")\n@profile(\"staging\")\npermit (principal is GitHub::Workflow in \
+         Issuer::\"github\", action, resource) when {{ context.scopes == [\"write\"] }};\n"
+    );
+    let write = ALLOWED.replace("\"read\"", "\"write\"");
+    let staged = write.replace("[\"api\"]", "[\"more\"]\nprofile = \"staging\"");
+    let denied = write.replace("[\"api\"]", "[]");
+    let suite = suite(&[
+        ("bundle.toml", Some(head)),
+        ("rules/api.cedar", Some(&rules)),
+        ("tests/more/allow/staging writes.toml", Some(&staged)),
+        ("tests/more/deny/nowhere else.toml", Some(&denied)),
+    ]);
+    assert!(suite.passed(), "{:?}", suite.failures().collect::<Vec<_>>());
+    assert_eq!(suite.results.len(), 4);
+    let unknown = staged.replace("\"staging\"", "\"stagnig\"");
+    let files = files(&[
+        ("bundle.toml", Some(head)),
+        ("rules/api.cedar", Some(&rules)),
+        ("tests/more/allow/a.toml", Some(&unknown)),
+    ]);
+    let invalid = run(&files, &environment())
+        .map(|_| ())
+        .map_err(|it| it.to_string());
+    assert_eq!(
+        invalid,
+        Err("tests/more/allow/a.toml:3:11: profile `stagnig` is not in `bundle.toml`".to_owned())
+    );
+}

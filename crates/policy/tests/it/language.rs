@@ -364,3 +364,47 @@ fn a_template_is_validated_where_it_is_written_and_warned_of_where_it_is_not_use
         ["rules/more.cedar:1:1: the rule has no `@id(\"…\")`"]
     );
 }
+
+const PROFILES: &str = "[profiles]\nstaging = \"https://broker.staging.example\"\nproduction = \"https://broker.example\"\n";
+
+/// The rules in force for the broker at `issuer`.
+fn in_force(rules: &str, issuer: &str) -> Result<Vec<String>, String> {
+    let head = format!("{BUNDLE}{PROFILES}");
+    let files = files(&[
+        ("bundle.toml", Some(&head)),
+        ("rules/api.cedar", Some(rules)),
+    ]);
+    let environment = vouchsafe_policy::Environment {
+        issuer: issuer.to_owned(),
+        ..environment()
+    };
+    let bundle = Bundle::load(&files, &environment).map_err(|invalid| invalid.to_string())?;
+    Ok(bundle.rules().iter().map(|rule| rule.id.clone()).collect())
+}
+
+#[test]
+fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
+    let more = PERMIT.replace("@id(\"api\")", "@id(\"more\")\n@profile(\"staging\")");
+    let both = PERMIT.replace(
+        "@id(\"api\")",
+        "@id(\"both\")\n@profile(\"staging, production\")",
+    );
+    let rules = format!("{PERMIT}{more}{both}");
+    let of = |issuer| in_force(&rules, issuer);
+    let ids = |ids: &[&str]| Ok(ids.iter().map(|id| (*id).to_owned()).collect());
+    assert_eq!(
+        of("https://broker.staging.example"),
+        ids(&["api", "more", "both"])
+    );
+    assert_eq!(
+        of("https://broker.staging.example/"),
+        ids(&["api", "more", "both"])
+    );
+    assert_eq!(of("https://broker.example"), ids(&["api", "both"]));
+    assert_eq!(of("https://elsewhere.example"), ids(&["api"]));
+    let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
+    assert_eq!(
+        in_force(&misspelt, "https://broker.example"),
+        Err("rules/api.cedar:7:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
+    );
+}

@@ -181,7 +181,7 @@ fn finds_cases_that_cannot_be_read() {
     assert_eq!(
         errors(&format!("decision = \"allow\"\n{CASE}")),
         at(
-            "1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `token`, `keys`, \
+            "1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `profile`, `token`, `keys`, \
             `refused`, `claims`, `absent`, `request`, `rules`, `erring`"
         )
     );
