@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spin_sdk::variables;
-use vouchsafe_signer::{Config, Error, Fault, Signer, UnixSeconds, Variable, Variables};
+use vouchsafe_signer::{Config, Error, Fault, Root, Signer, UnixSeconds, Variable, Variables};
 
 /// Longest that a call of the signer may take (design: 2 s). Signing itself waits for nothing.
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
@@ -27,7 +27,8 @@ pub async fn with_signer<T>(
     if !is_made() {
         // Two first calls may both read; the later signer replaces an equal one. The cell is not
         // borrowed across the await.
-        let signer = Signer::new(Config::parse(&read_variables().await?)?);
+        let variables = read_variables().await?;
+        let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
         SIGNER.with(|cell| cell.replace(Some(signer)));
     }
     SIGNER.with(|cell| match cell.try_borrow_mut() {
@@ -64,7 +65,7 @@ async fn read_variables() -> Result<Variables, Error> {
 
 async fn read_each() -> Result<Variables, Error> {
     let mut variables = Variables::default();
-    for variable in Variable::ALL {
+    for variable in Variable::LOCAL {
         let text = variables::get(variable.name()).await;
         *variables.slot(variable) = text.map_err(|error| match error {
             variables::Error::InvalidName(_) | variables::Error::Undefined(_) => {
