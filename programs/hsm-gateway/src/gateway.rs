@@ -62,7 +62,7 @@ impl Gateway {
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path)
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics))
+        let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
             .map_err(hsm_failure)?;
         let inventory = inspect(&hsm).await.map_err(hsm_failure)?;

@@ -78,6 +78,8 @@ pub struct Hsm {
     worker: Mutex<Option<Worker>>,
     /// Told when a worker is to be replaced.
     lost: Notify,
+    /// Whether an operator is told of each worker.
+    announces: bool,
     failures: AtomicU64,
     numbers: AtomicU64,
 }
@@ -88,6 +90,7 @@ impl Hsm {
         module: Module,
         state_dir: &Path,
         metrics: Arc<Metrics>,
+        announces: bool,
     ) -> Result<Arc<Self>, HsmError> {
         let hsm = Arc::new(Self {
             running: Semaphore::new(module.sessions),
@@ -97,6 +100,7 @@ impl Hsm {
             metrics,
             worker: Mutex::new(None),
             lost: Notify::new(),
+            announces,
             failures: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
         });
@@ -211,10 +215,10 @@ impl Hsm {
             }
             Err(error) => return Err(failed(error)),
         }
-        eprintln!(
-            "hsm-gateway: worker {number} is process {}",
-            worker.process.id()
-        );
+        if self.announces {
+            let process = worker.process.id();
+            eprintln!("hsm-gateway: worker {number} is process {process}");
+        }
         self.metrics.worker_starts.fetch_add(1, Relaxed);
         self.failures.store(0, Relaxed);
         *self.worker() = Some(worker);

@@ -54,7 +54,7 @@ async fn open(config: &Config) -> Result<Arc<Hsm>, Failure> {
         deadline: CREATE_MAX,
         ..config.module.clone()
     };
-    Hsm::start(module, &config.state_dir, Arc::default())
+    Hsm::start(module, &config.state_dir, Arc::default(), false)
         .await
         .map_err(hsm_failure)
 }
