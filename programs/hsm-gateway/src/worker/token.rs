@@ -489,3 +489,7 @@ fn private_template(label: &str) -> Vec<Attribute> {
         Attribute::Unwrap(false),
     ]
 }
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;
