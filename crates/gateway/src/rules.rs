@@ -17,6 +17,8 @@ use crate::refusal::Refusal;
 const ENTRIES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 64;
 const AUDIENCES_MAX: usize = 256;
+/// Most versions of a key that are published beside the one that signs.
+const PUBLISHED_MAX: usize = 4;
 /// Longest life of a token that an HSM key signs: a day. Shorter is what this project is for.
 const LIFETIME_SECONDS_MAX: u64 = 86_400;
 const ISSUER_BYTES_MAX: usize = 512;
@@ -40,6 +42,8 @@ pub struct KeyFile {
     pub algorithm: String,
     #[serde(default = "first_version")]
     pub version: u64,
+    #[serde(default)]
+    pub published: Vec<u64>,
     pub audiences: Vec<String>,
     pub lifetime_max: u64,
     #[serde(default)]
@@ -106,6 +110,8 @@ pub struct KeyRule {
     pub algorithm: KeyAlgorithm,
     /// The version that signs.
     pub version: u64,
+    /// Versions that are published and do not sign: those that will, and those that did.
+    pub published: BTreeSet<u64>,
     pub issuer: String,
     pub audiences: BTreeSet<String>,
     pub lifetime_seconds_max: u64,
@@ -118,7 +124,17 @@ pub struct KeyRule {
 impl KeyRule {
     #[must_use]
     pub fn label(&self) -> KeyLabel {
-        KeyLabel::new(&self.name, self.version)
+        self.label_of(self.version)
+    }
+
+    #[must_use]
+    pub fn label_of(&self, version: u64) -> KeyLabel {
+        KeyLabel::new(&self.name, version)
+    }
+
+    /// Every version that verifiers know: the one that signs first.
+    pub fn versions(&self) -> impl Iterator<Item = u64> {
+        std::iter::once(self.version).chain(self.published.iter().copied())
     }
 }
 
@@ -278,6 +294,16 @@ impl Rules {
         if file.version == 0 {
             return Err(fail("version", "counts from 1"));
         }
+        let published: BTreeSet<u64> = file.published.iter().copied().collect();
+        if published.len() != file.published.len() || published.len() > PUBLISHED_MAX {
+            return Err(fail("published", "names something twice, or too many"));
+        }
+        if published.contains(&0) || published.contains(&file.version) {
+            return Err(fail(
+                "published",
+                "names the version that signs, or none that can be",
+            ));
+        }
         let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
             .map_err(|fault| fail("audiences", fault))?;
         if audiences.is_empty() {
@@ -307,6 +333,7 @@ impl Rules {
             group: file.group,
             algorithm,
             version: file.version,
+            published,
             issuer: group.issuer.clone(),
             audiences,
             lifetime_seconds_max: file.lifetime_max,

@@ -122,6 +122,19 @@ fn names_the_field_that_is_wrong() {
         "key",
         "version",
     );
+    let published = [
+        json!([0]),
+        json!([1]),
+        json!([2, 2]),
+        json!([2, 3, 4, 5, 6]),
+    ];
+    for published in published {
+        check(
+            |file| file["keys"][0]["published"] = published,
+            "key",
+            "published",
+        );
+    }
     check(
         |file| file["keys"][1]["name"] = "deploy".into(),
         "key",

@@ -142,6 +142,8 @@ pub struct PublicEpochKey {
 pub struct PublicTokenKey {
     pub name: String,
     pub version: u64,
+    /// False for a version that is published before it signs, or after.
+    pub signs: bool,
     pub algorithm: String,
     pub audiences: Vec<String>,
     pub kid: String,
@@ -205,8 +207,8 @@ fn group_json(group: &GroupKeys) -> String {
         .map(|key| {
             let (name, audiences) = (json!(key.name), json!(key.audiences));
             format!(
-                r#"{{"name":{name},"version":{},"audiences":{audiences},"jwk":{}}}"#,
-                key.version, key.jwk
+                r#"{{"name":{name},"version":{},"signs":{},"audiences":{audiences},"jwk":{}}}"#,
+                key.version, key.signs, key.jwk
             )
         })
         .collect();
@@ -235,11 +237,12 @@ fn parse_group(members: &Members<'_>) -> Result<GroupKeys, Malformed> {
             })
         })?,
         token_keys: members.each("token_keys", |members| {
-            members.only(4)?;
+            members.only(5)?;
             let jwk = members.jwk()?;
             Ok(PublicTokenKey {
                 name: members.text("name")?,
                 version: members.number("version")?,
+                signs: members.truth("signs")?,
                 algorithm: jwk.algorithm().to_owned(),
                 audiences: members.texts("audiences")?,
                 kid: jwk.kid().to_owned(),
@@ -285,6 +288,13 @@ impl Members<'_> {
     fn number(&self, name: &str) -> Result<u64, Malformed> {
         match self.object().get(name) {
             Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| Malformed),
+            Some(_) | None => Err(Malformed),
+        }
+    }
+
+    fn truth(&self, name: &str) -> Result<bool, Malformed> {
+        match self.object().get(name) {
+            Some(Json::Boolean(truth)) => Ok(*truth),
             Some(_) | None => Err(Malformed),
         }
     }

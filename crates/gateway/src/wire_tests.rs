@@ -20,6 +20,7 @@ fn keys() -> Keys {
             token_keys: vec![PublicTokenKey {
                 name: "deploy".into(),
                 version: 2,
+                signs: true,
                 algorithm: "RS256".into(),
                 audiences: vec!["https://\"quoted\".example".into()],
                 kid: second.kid().into(),

@@ -149,7 +149,7 @@ impl Config {
             state_dir: base.join(&file.state_dir),
             development: file.development,
             tls,
-            module: module(file.module, base).map_err(|message| wrong(message))?,
+            module: module(file.module, base).map_err(wrong)?,
             rules,
         })
     }

@@ -29,6 +29,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// A key in the HSM that signs tokens, with its public half.
 struct TokenKey {
     name: String,
+    version: u64,
     label: String,
     jwk: PublicJwk,
     verifier: PublicKey,
@@ -71,7 +72,8 @@ impl Gateway {
         let token_keys = config
             .rules
             .keys()
-            .map(|rule| token_key(&inventory, rule))
+            .flat_map(|rule| rule.versions().map(move |version| (rule, version)))
+            .map(|(rule, version)| token_key(&inventory, rule, version))
             .collect::<Result<_, _>>()?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
@@ -161,7 +163,11 @@ impl Gateway {
                 .rules
                 .keys()
                 .filter(|rule| rule.group == group.name)
-                .filter_map(|rule| Some(public_token_key(rule, self.token_key(rule)?)))
+                .flat_map(|rule| {
+                    let keys = self.token_keys.iter();
+                    let keys = keys.filter(|key| key.name == rule.name);
+                    keys.map(|key| public_token_key(rule, key))
+                })
                 .collect(),
         });
         Keys {
@@ -270,8 +276,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// The version of `rule`'s key that signs.
     fn token_key(&self, rule: &KeyRule) -> Option<&TokenKey> {
-        self.token_keys.iter().find(|key| key.name == rule.name)
+        self.token_keys
+            .iter()
+            .find(|key| key.name == rule.name && key.version == rule.version)
     }
 
     fn keyring(&self) -> MutexGuard<'_, EpochKeyring> {
@@ -286,7 +295,8 @@ fn internal_length(_: std::array::TryFromSliceError) -> HsmError {
 fn public_token_key(rule: &KeyRule, key: &TokenKey) -> PublicTokenKey {
     PublicTokenKey {
         name: rule.name.clone(),
-        version: rule.version,
+        version: key.version,
+        signs: key.version == rule.version,
         algorithm: rule.algorithm.name().to_owned(),
         audiences: rule.audiences.iter().cloned().collect(),
         kid: key.jwk.kid().to_owned(),
@@ -340,12 +350,12 @@ fn unsafe_key(label: &str) -> Failure {
         .hint("it must be sensitive, not extractable, and have no use but CKA_SIGN; `hsm-gateway status` shows what it is")
 }
 
-fn token_key(inventory: &Inventory, rule: &KeyRule) -> Result<TokenKey, Failure> {
-    let label = rule.label().to_string();
-    let (jwk, verifier) = checked_key(inventory, rule)?;
+fn token_key(inventory: &Inventory, rule: &KeyRule, version: u64) -> Result<TokenKey, Failure> {
+    let (jwk, verifier) = checked_key(inventory, rule, version)?;
     Ok(TokenKey {
         name: rule.name.clone(),
-        label,
+        version,
+        label: rule.label_of(version).to_string(),
         jwk,
         verifier,
     })
@@ -355,15 +365,18 @@ fn token_key(inventory: &Inventory, rule: &KeyRule) -> Result<TokenKey, Failure>
 pub fn checked_key(
     inventory: &Inventory,
     rule: &KeyRule,
+    version: u64,
 ) -> Result<(PublicJwk, PublicKey), Failure> {
-    let label = rule.label().to_string();
+    let label = rule.label_of(version).to_string();
     let key = inventory
         .keys
         .iter()
         .find(|key| key.label == label && !key.secret);
     let key = key.ok_or_else(|| {
-        Failure::refused(format!("the token has no `{label}`"))
-            .hint(format!("`hsm-gateway add-key {}` makes it", rule.name))
+        Failure::refused(format!("the token has no `{label}`")).hint(format!(
+            "`hsm-gateway add-key {} --version {version}` makes it",
+            rule.name
+        ))
     })?;
     if !key.flags.are_safe() {
         return Err(unsafe_key(&label));

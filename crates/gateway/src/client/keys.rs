@@ -85,10 +85,10 @@ impl KnownKeys {
         keys.filter(move |key| key.epoch_start == start)
     }
 
-    /// The key of tier `hsm` that signs for `audience`.
+    /// The key of tier `hsm` that signs for `audience`; not one that only will, or did.
     pub(super) fn token_key(&self, algorithm: &str, audience: &str) -> Option<PublicTokenKey> {
         let fits = |key: &&PublicTokenKey| {
-            key.algorithm == algorithm && key.audiences.iter().any(|it| it == audience)
+            key.signs && key.algorithm == algorithm && key.audiences.iter().any(|it| it == audience)
         };
         self.group.token_keys.iter().find(fits).cloned()
     }

@@ -91,6 +91,7 @@ impl Gateways {
             token_keys: vec![PublicTokenKey {
                 name: "deploy".into(),
                 version: self.key_version.get(),
+                signs: true,
                 algorithm: "ES256".into(),
                 audiences: vec![AUDIENCE.into()],
                 kid: token_key.kid().into(),

@@ -9,11 +9,14 @@ use std::process::ExitCode;
 /// Make the key of a [[key]] that the token has not yet
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n\nExit codes: 0 made, 1 the token has it already or can't make it, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n  hsm-gateway add-key deploy --version 2\n\nExit codes: 0 made, 1 the token has it already or can't make it, 2 the command line or the file is wrong, or the PIN was refused."
 )]
 pub struct Args {
-    /// The `name` of the [[key]]; its `version` says which one is made
+    /// The `name` of the [[key]]
     name: String,
+    /// Which version is made [default: the one that the file has sign]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    version: Option<u64>,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -25,7 +28,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         rule.ok_or_else(|| Failure::usage(format!("there is no [[key]] `{}`", args.name)))?;
     runtime()?.block_on(async {
         let hsm = open(&config).await?;
-        let label = rule.label().to_string();
+        let version = args.version.unwrap_or(rule.version);
+        let label = rule.label_of(version).to_string();
         let call = Call::CreateKey {
             label: label.clone(),
             algorithm: algorithm(rule.algorithm),

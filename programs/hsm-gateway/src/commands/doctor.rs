@@ -58,10 +58,10 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     };
     findings.push((ROOT_LABEL.to_owned(), root));
     for rule in config.rules.keys() {
-        findings.push((
-            rule.label().to_string(),
-            signs(&hsm, &inventory, rule).await,
-        ));
+        for version in rule.versions() {
+            let label = rule.label_of(version).to_string();
+            findings.push((label, signs(&hsm, &inventory, rule, version).await));
+        }
     }
     Ok(findings)
 }
@@ -110,10 +110,15 @@ async fn derives_alike(hsm: &Arc<Hsm>) -> Result<(), String> {
     }
 }
 
-async fn signs(hsm: &Arc<Hsm>, inventory: &Inventory, rule: &KeyRule) -> Result<(), String> {
-    let (_, verifier) = checked_key(inventory, rule).map_err(|failure| failure.message)?;
+async fn signs(
+    hsm: &Arc<Hsm>,
+    inventory: &Inventory,
+    rule: &KeyRule,
+    version: u64,
+) -> Result<(), String> {
+    let (_, verifier) = checked_key(inventory, rule, version).map_err(|failure| failure.message)?;
     let call = Call::Sign {
-        label: rule.label().to_string(),
+        label: rule.label_of(version).to_string(),
         algorithm: algorithm(rule.algorithm),
         message: PROBE.to_vec().into(),
     };
