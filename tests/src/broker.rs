@@ -27,7 +27,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// `target/debug`, or whatever this build's profile folder is.
-fn profile_folder() -> PathBuf {
+pub(crate) fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("this executable");
     executable
         .ancestors()
@@ -95,6 +95,11 @@ pub struct Setup {
 impl Setup {
     /// The repository's application with `issuers` in its bundle, allowed to reach `origins`.
     pub fn broker(issuers: &[IssuerFile], origins: &[String]) -> Self {
+        Self::of("spin.toml", issuers, origins).variable("signer_root", ROOT)
+    }
+
+    /// The same with the signer of another `manifest` of the repository's.
+    pub fn of(manifest: &str, issuers: &[IssuerFile], origins: &[String]) -> Self {
         let (folder, repository) = (Folder::new(), repository());
         bundle::write(&folder.join("policies"), &repository, issuers);
         let hosts: Vec<_> = origins
@@ -102,7 +107,7 @@ impl Setup {
             .map(|origin| format!("\"{origin}\""))
             .collect();
         let hosts = hosts.join(", ");
-        let text = std::fs::read_to_string(repository.join("spin.toml")).expect("the manifest");
+        let text = std::fs::read_to_string(repository.join(manifest)).expect("the manifest");
         let lines = text.lines().map(|line| match line.split_once(" = ") {
             Some(("allowed_outbound_hosts", _)) => format!("allowed_outbound_hosts = [{hosts}]"),
             Some(("source", file)) => {
@@ -114,7 +119,7 @@ impl Setup {
             _ => line.to_owned(),
         });
         let manifest: String = lines.map(|line| line + "\n").collect();
-        let setup = Self::application(folder, &manifest);
+        let setup = Self::bare(folder, &manifest);
         setup
             .variable("signer_audiences", SIGNER_AUDIENCES)
             .variable("signer_lifetime_max", "1140")
@@ -133,8 +138,12 @@ impl Setup {
         self
     }
 
-    /// Any application with the variables of the signer.
+    /// Any application with the variables of the software signer.
     pub fn application(folder: Arc<Folder>, manifest: &str) -> Self {
+        Self::bare(folder, manifest).variable("signer_root", ROOT)
+    }
+
+    fn bare(folder: Arc<Folder>, manifest: &str) -> Self {
         let path = folder.join("spin.toml");
         std::fs::write(&path, manifest).expect("a manifest");
         let setup = Self {
@@ -146,7 +155,6 @@ impl Setup {
         setup
             .variable("issuer", BROKER)
             .variable("development", "true")
-            .variable("signer_root", ROOT)
             .variable("signer_epoch", &EPOCH_SECONDS.to_string())
     }
 

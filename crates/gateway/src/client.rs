@@ -1,0 +1,456 @@
+//! The signer's side: `vouchsafe:signer` with a gateway behind it.
+//!
+//! Tier `delegated`: one seed per epoch and algorithm, fetched once however many requests wait for it;
+//! the key is made here and signs here. Tier `hsm`: every token is signed by the gateway. Several
+//! gateways are tried in their order; one that failed lately is tried last.
+//!
+//! What is held goes on being used while no gateway answers, for as long as its epoch lasts. Nothing is
+//! signed with a key that no JWK Set of the gateway's had.
+//!
+//! Does not read a clock or the network: both are a [`Network`].
+
+mod config;
+mod keys;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use vouchsafe_signer::{
+    Algorithm, AllowedToken, Ceiling, Epoch, EpochKey, Error, Fault, PublicKeySet, Settings,
+    SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
+};
+
+use crate::client::keys::KnownKeys;
+use crate::wire::{
+    KEYS_PATH, Keys, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest, parse_seed, parse_signature,
+};
+pub use config::{GATEWAYS_MAX, GatewayConfig};
+
+/// For how long an answer to `GET /v1/keys` is not asked for again.
+pub const KEYS_FRESH_SECONDS: u64 = 60;
+/// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
+/// differ by [`crate::CLOCK_SKEW_SECONDS_MAX`].
+const PREFETCH_SECONDS: u64 = 25;
+/// For how long a gateway that failed is tried last.
+const FAILING_SECONDS: u64 = 5;
+/// How often a request looks whether another's fetch has ended.
+const LOOK_MILLISECONDS: u64 = 5;
+
+/// What a gateway answered.
+pub struct Answer {
+    pub status: u16,
+    /// At most [`crate::wire::ANSWER_BYTES_MAX`].
+    pub body: Vec<u8>,
+}
+
+/// No answer: not reached, not in time, or not HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable;
+
+/// The way to the gateways, for one call of the signer.
+pub trait Network {
+    /// The signer's own clock.
+    fn now(&self) -> UnixSeconds;
+
+    /// Sends `body` by `POST`, or a `GET` where there is none, with the credential; within a deadline of
+    /// its own and that of the whole call.
+    fn send(
+        &self,
+        url: &str,
+        credential: &str,
+        body: Option<String>,
+    ) -> impl Future<Output = Result<Answer, Unreachable>>;
+
+    /// Sleeps.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when the call's deadline has passed.
+    fn pause(&self, milliseconds: u64) -> impl Future<Output = Result<(), Unreachable>>;
+}
+
+/// The signer of one instance. It holds nothing of a request.
+pub struct GatewaySigner {
+    config: GatewayConfig,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Option<Rc<KnownKeys>>,
+    /// INVARIANT: only epochs that are published, so at most four per algorithm.
+    epoch_keys: BTreeMap<(Epoch, Algorithm), Rc<EpochKey>>,
+    /// Whether some call fetches keys or a seed. One at a time: they are rare.
+    fetching: bool,
+    /// Until when each gateway is tried last, by its place in the list.
+    failing_until: BTreeMap<usize, u64>,
+}
+
+impl std::fmt::Debug for GatewaySigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GatewaySigner({:?}, ..)", self.config)
+    }
+}
+
+impl GatewaySigner {
+    #[must_use]
+    pub fn new(config: GatewayConfig) -> Self {
+        Self {
+            config,
+            state: RefCell::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let config = &self.config.signer;
+        let epoch = config.algorithms().iter().map(|it| it.name());
+        let mut algorithms: Vec<_> = epoch.collect();
+        for algorithm in &self.config.hsm_algorithms {
+            if !algorithms.contains(&algorithm.name()) {
+                algorithms.push(algorithm.name());
+            }
+        }
+        Settings {
+            issuer: config.issuer().to_owned(),
+            development: config.development(),
+            epoch_seconds: config.epoch_seconds(),
+            algorithms,
+        }
+    }
+
+    /// Public keys of the published epochs and of the HSM's keys, as the gateway has them; while it
+    /// does not answer, as it had them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the current epoch's keys are not known.
+    pub async fn public_keys(&self, network: &impl Network) -> Result<PublicKeySet, Error> {
+        let now = network.now();
+        let keys = self
+            .keys(network, |keys| keys.is_fresh(now), |keys| keys.cover(now))
+            .await?;
+        Ok(PublicKeySet::of(&keys.jwks(now)?))
+    }
+
+    /// Checks `request` against the signer's ceilings, builds the JWS and has it signed where its tier
+    /// says.
+    ///
+    /// # Errors
+    /// Which ceiling was broken, or that nobody can sign now.
+    pub async fn sign(
+        &self,
+        request: &TokenRequest,
+        network: &impl Network,
+    ) -> Result<SignedToken, Error> {
+        let now = network.now();
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        match request.tier {
+            Tier::Delegated => {
+                let algorithm = config.epoch_algorithm(&request.algorithm)?;
+                let allowed = config.allow(request, now)?;
+                let epoch = allowed.epoch(now, config.epoch_seconds())?;
+                let key = self.epoch_key(epoch, algorithm, network).await?;
+                allowed.sign(&key)
+            }
+            Tier::Hsm if self.config.hsm_algorithms.is_empty() => Err(Error::TierUnavailable),
+            Tier::Hsm => {
+                let known = |name: &str| {
+                    self.config
+                        .hsm_algorithms
+                        .iter()
+                        .any(|it| it.name() == name)
+                };
+                if !known(&request.algorithm) {
+                    return Err(Error::Refused(Ceiling::Algorithm));
+                }
+                let allowed = config.allow(request, now)?;
+                self.sign_in_hsm(request, &allowed, network).await
+            }
+        }
+    }
+
+    /// Whether [`GatewaySigner::prefetch`] has something to do.
+    pub fn prefetch_is_due(&self, now: UnixSeconds) -> bool {
+        let Some(next) = self.next_epoch_soon(now) else {
+            return false;
+        };
+        let state = self.state.borrow();
+        let algorithms = self.config.signer.algorithms().iter();
+        let missing = |it: &Algorithm| !state.epoch_keys.contains_key(&(next, *it));
+        !state.fetching && algorithms.copied().any(|it| missing(&it))
+    }
+
+    /// Fetches the next epoch's seeds shortly before it starts. Whoever needs them fetches them again if
+    /// this fails.
+    pub async fn prefetch(&self, network: &impl Network) {
+        let Some(next) = self.next_epoch_soon(network.now()) else {
+            return;
+        };
+        for algorithm in self.config.signer.algorithms() {
+            if self.epoch_key(next, *algorithm, network).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn next_epoch_soon(&self, now: UnixSeconds) -> Option<Epoch> {
+        let current = Epoch::containing(now, self.config.signer.epoch_seconds()).ok()?;
+        let soon = now.0.saturating_add(PREFETCH_SECONDS) >= current.end();
+        soon.then(|| current.next())
+    }
+
+    /// The key of `epoch`, from memory or from a fetched seed.
+    async fn epoch_key(
+        &self,
+        epoch: Epoch,
+        algorithm: Algorithm,
+        network: &impl Network,
+    ) -> Result<Rc<EpochKey>, Error> {
+        let held = || {
+            self.state
+                .borrow()
+                .epoch_keys
+                .get(&(epoch, algorithm))
+                .cloned()
+        };
+        let _turn = loop {
+            if let Some(key) = held() {
+                return Ok(key);
+            }
+            if let Some(turn) = self.take_turn() {
+                break turn;
+            }
+            wait(network).await?;
+        };
+        let key = Rc::new(self.fetch_epoch_key(epoch, algorithm, network).await?);
+        let current = Epoch::containing(network.now(), epoch.length_seconds())?;
+        let mut state = self.state.borrow_mut();
+        state
+            .epoch_keys
+            .retain(|(held, _), _| current.published().any(|it| it == *held));
+        state.epoch_keys.insert((epoch, algorithm), Rc::clone(&key));
+        Ok(key)
+    }
+
+    /// INVARIANT: the key is one that the gateway publishes, so verifiers know it.
+    async fn fetch_epoch_key(
+        &self,
+        epoch: Epoch,
+        algorithm: Algorithm,
+        network: &impl Network,
+    ) -> Result<EpochKey, Error> {
+        let known = self.known_keys();
+        let mut keys = match known.filter(|keys| keys.has_epoch(epoch, algorithm)) {
+            Some(keys) => keys,
+            None => self.fetch_keys(network).await?,
+        };
+        keys.require_epoch(epoch, algorithm)?;
+        let ask = |keys: &KnownKeys| SeedRequest {
+            group: self.config.signer.group().to_owned(),
+            generation: keys.generation(),
+            algorithm: algorithm.name().to_owned(),
+            epoch_start: epoch.start(),
+        };
+        let mut answer = self
+            .call(SEED_PATH, Some(ask(&keys).to_json()), network)
+            .await?;
+        if answer.status == 409 {
+            // Another generation is current by now.
+            keys = self.fetch_keys(network).await?;
+            answer = self
+                .call(SEED_PATH, Some(ask(&keys).to_json()), network)
+                .await?;
+        }
+        let body = accepted(answer)?;
+        let seed = parse_seed(&body).map_err(|_| Error::Unavailable)?;
+        let key = EpochKey::from_seed(&seed, algorithm, epoch)?;
+        if keys.publishes(epoch, key.kid()) {
+            Ok(key)
+        } else {
+            Err(Error::Unavailable)
+        }
+    }
+
+    async fn sign_in_hsm(
+        &self,
+        request: &TokenRequest,
+        allowed: &AllowedToken<'_>,
+        network: &impl Network,
+    ) -> Result<SignedToken, Error> {
+        let now = network.now();
+        let mut keys = self
+            .keys(network, |keys| keys.is_fresh(now), |_| true)
+            .await?;
+        for last in [false, true] {
+            let key = keys
+                .token_key(&request.algorithm, &request.audience)
+                .ok_or(Error::Refused(Ceiling::Gateway))?;
+            let signing_input = allowed.signing_input(&request.algorithm, &key.kid)?;
+            let ask = SignRequest {
+                key: key.name.clone(),
+                signing_input,
+            };
+            let answer = self.call(SIGN_PATH, Some(ask.to_json()), network).await?;
+            if answer.status == 409 && !last {
+                // Another version signs by now.
+                keys = self.keys(network, |_| false, |_| false).await?;
+                continue;
+            }
+            if matches!(answer.status, 403 | 409) {
+                return Err(Error::Refused(Ceiling::Gateway));
+            }
+            let body = accepted(answer)?;
+            let signature = parse_signature(&body).map_err(|_| Error::Unavailable)?;
+            let version = key.version.to_string();
+            return Ok(allowed.finish(ask.signing_input, &signature, &key.kid, version));
+        }
+        Err(Error::Internal)
+    }
+
+    /// The known keys if they are `good`, else fetched ones; and if they can't be fetched, the known
+    /// ones if they are `tolerable`.
+    async fn keys(
+        &self,
+        network: &impl Network,
+        good: impl Fn(&KnownKeys) -> bool,
+        tolerable: impl Fn(&KnownKeys) -> bool,
+    ) -> Result<Rc<KnownKeys>, Error> {
+        let _turn = loop {
+            // While every gateway fails, what can be tolerated is used at once.
+            let outage = self.all_failed_lately(network.now().0);
+            let known = self.known_keys();
+            if let Some(keys) = known.filter(|keys| good(keys) || outage && tolerable(keys)) {
+                return Ok(keys);
+            }
+            if let Some(turn) = self.take_turn() {
+                break turn;
+            }
+            wait(network).await?;
+        };
+        match self.fetch_keys(network).await {
+            Err(Error::Unavailable) => self
+                .known_keys()
+                .filter(|keys| tolerable(keys))
+                .ok_or(Error::Unavailable),
+            outcome => outcome,
+        }
+    }
+
+    fn known_keys(&self) -> Option<Rc<KnownKeys>> {
+        self.state.borrow().keys.clone()
+    }
+
+    async fn fetch_keys(&self, network: &impl Network) -> Result<Rc<KnownKeys>, Error> {
+        let answer = self.call(KEYS_PATH, None, network).await?;
+        let body = accepted(answer)?;
+        let keys = Keys::parse(&body).map_err(|_| Error::Unavailable)?;
+        let keys = KnownKeys::accept(keys, &self.config.signer, network.now())?;
+        let mut state = self.state.borrow_mut();
+        // A generation that was seen once never comes back (design: refuse less).
+        if state
+            .keys
+            .as_ref()
+            .is_some_and(|known| keys.generation() < known.generation())
+        {
+            return Err(Error::Unavailable);
+        }
+        let keys = Rc::new(keys);
+        state.keys = Some(Rc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// Asks one gateway after the other, until one answers with anything but an outage.
+    async fn call(
+        &self,
+        path: &str,
+        body: Option<String>,
+        network: &impl Network,
+    ) -> Result<Answer, Error> {
+        let now = network.now().0;
+        let mut places: Vec<_> = (0..self.config.urls.len()).collect();
+        // Stable: among those that work, and among those that don't, the order is the list's.
+        places.sort_by_key(|place| self.failed_lately(*place, now));
+        for place in places {
+            let Some(url) = self.config.urls.get(place) else {
+                continue;
+            };
+            let sent = network
+                .send(
+                    &format!("{url}{path}"),
+                    &self.config.credential,
+                    body.clone(),
+                )
+                .await;
+            let mut state = self.state.borrow_mut();
+            match sent {
+                Ok(answer) if answer.status < 500 => {
+                    state.failing_until.remove(&place);
+                    return Ok(answer);
+                }
+                Ok(_) | Err(Unreachable) => {
+                    let until = now.saturating_add(FAILING_SECONDS);
+                    state.failing_until.insert(place, until);
+                }
+            }
+        }
+        Err(Error::Unavailable)
+    }
+
+    fn failed_lately(&self, place: usize, now: u64) -> bool {
+        let state = self.state.borrow();
+        let until = state.failing_until.get(&place);
+        until.is_some_and(|until| now < *until)
+    }
+
+    fn all_failed_lately(&self, now: u64) -> bool {
+        (0..self.config.urls.len()).all(|place| self.failed_lately(place, now))
+    }
+
+    fn take_turn(&self) -> Option<Turn<'_>> {
+        let mut state = self.state.borrow_mut();
+        if state.fetching {
+            return None;
+        }
+        state.fetching = true;
+        Some(Turn(self))
+    }
+}
+
+/// The right to fetch; given back also when its call is dropped.
+struct Turn<'s>(&'s GatewaySigner);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state.borrow_mut().fetching = false;
+    }
+}
+
+async fn wait(network: &impl Network) -> Result<(), Error> {
+    let waited = network.pause(LOOK_MILLISECONDS).await;
+    waited.map_err(|Unreachable| Error::Unavailable)
+}
+
+/// The body of a 200, or what went wrong.
+fn accepted(answer: Answer) -> Result<Vec<u8>, Error> {
+    match answer.status {
+        200 => Ok(answer.body),
+        401 => Err(Error::Misconfigured {
+            variable: Variable::GatewayToken,
+            fault: Fault::NotAccepted,
+        }),
+        _ => Err(Error::Unavailable),
+    }
+}
+
+/// The gateway has another value of `variable`.
+fn differs(variable: Variable) -> Error {
+    Error::Misconfigured {
+        variable,
+        fault: Fault::DiffersFromGateway,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,454 @@
+//! The gateway behind its routes: rules, epoch keys in memory, the HSM, the log.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::hsm::{Hsm, HsmError};
+use crate::log::{Line, Log};
+use crate::metrics::Metrics;
+use crate::public_key;
+use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use vouchsafe_gateway::wire::{GroupKeys, Keys, PublicTokenKey, SeedRequest, SignRequest};
+use vouchsafe_gateway::{
+    Caller, EpochKeyring, KeyAlgorithm, KeyRule, ROOT_LABEL, Rates, Refusal, Rules, SigningInput,
+    wire,
+};
+use vouchsafe_jose::{KeyUse, PublicKey};
+use vouchsafe_json::JsonObject;
+use vouchsafe_signer::{PublicJwk, Seed};
+use zeroize::Zeroizing;
+
+/// How often is looked whether an epoch began.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A key in the HSM that signs tokens, with its public half.
+struct TokenKey {
+    name: String,
+    version: u64,
+    label: String,
+    jwk: PublicJwk,
+    verifier: PublicKey,
+}
+
+pub struct Gateway {
+    rules: Rules,
+    clock: Clock,
+    hsm: Arc<Hsm>,
+    token_keys: Vec<TokenKey>,
+    keyring: Mutex<EpochKeyring>,
+    rates: Mutex<Rates>,
+    log: Log,
+    pub metrics: Arc<Metrics>,
+}
+
+/// What `/readyz` says.
+pub struct Readiness {
+    pub generation: u64,
+    pub hsm_is_up: bool,
+    /// Unix seconds until which delegated tokens can be signed without the HSM.
+    pub seeds_until: Option<u64>,
+    pub seconds_left: u64,
+}
+
+impl Gateway {
+    /// Opens the HSM, checks its keys and derives the first epochs'.
+    pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, Failure> {
+        make_private(&config.state_dir)?;
+        let metrics = Arc::new(Metrics::default());
+        let path = config.state_dir.join("gateway.log");
+        let log = Log::open(&path)
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
+            .await
+            .map_err(hsm_failure)?;
+        let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
+        let generation = generation(&inventory)?;
+        remember_generation(&config.state_dir, generation)?;
+        let token_keys = config
+            .rules
+            .keys()
+            .flat_map(|rule| rule.versions().map(move |version| (rule, version)))
+            .map(|(rule, version)| token_key(&inventory, rule, version))
+            .collect::<Result<_, _>>()?;
+        let groups = config.rules.groups().cloned().collect();
+        let gateway = Arc::new(Self {
+            keyring: Mutex::new(EpochKeyring::new(groups, generation)),
+            rules: config.rules,
+            clock,
+            hsm,
+            token_keys,
+            rates: Mutex::default(),
+            log,
+            metrics,
+        });
+        let line = Line::new("start", clock.now().0)
+            .with("generation", generation)
+            .with("serial", inventory.serial);
+        gateway
+            .log
+            .write(line)
+            .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+        gateway.turn_to_now().await.map_err(hsm_failure)?;
+        Ok(gateway)
+    }
+
+    /// Derives each epoch's keys as it comes, for as long as the process lives.
+    pub async fn keep_turning(self: Arc<Self>) {
+        let mut told = false;
+        loop {
+            tokio::time::sleep(TICK).await;
+            match self.turn_to_now().await {
+                Ok(()) => told = false,
+                Err(error) if !told => {
+                    eprintln!("hsm-gateway: epoch keys can't be derived now: {error}");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn turn_to_now(&self) -> Result<(), HsmError> {
+        let internal = |_| HsmError::NotRunning;
+        let missing = {
+            let (mut keyring, now) = (self.keyring(), self.clock.now());
+            keyring.turn_to(now);
+            keyring.missing(now).map_err(internal)?
+        };
+        for derivation in missing {
+            let message = derivation.label.clone().into();
+            let Reply::Bytes(seed) = self.hsm.call(Call::Derive { message }).await? else {
+                return Err(HsmError::NotRunning);
+            };
+            let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
+            let now = self.clock.now();
+            self.keyring()
+                .learn(derivation, seed, now)
+                .map_err(internal)?;
+        }
+        Ok(())
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub fn readiness(&self) -> Readiness {
+        let now = self.clock.now();
+        let keyring = self.keyring();
+        let seeds_until = keyring.seeds_until(now);
+        Readiness {
+            generation: keyring.generation(),
+            hsm_is_up: self.hsm.is_up(),
+            seeds_until,
+            seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
+        }
+    }
+
+    /// `GET /v1/keys`.
+    pub fn keys(&self, caller: Caller<'_>) -> Keys {
+        let now = self.clock.now();
+        let keyring = self.keyring();
+        let groups = caller.groups().map(|group| GroupKeys {
+            name: group.name.clone(),
+            issuer: group.issuer.clone(),
+            epoch_seconds: group.epoch_seconds,
+            epoch_keys: keyring.published(group),
+            token_keys: self
+                .rules
+                .keys()
+                .filter(|rule| rule.group == group.name)
+                .flat_map(|rule| {
+                    let keys = self.token_keys.iter();
+                    let keys = keys.filter(|key| key.name == rule.name);
+                    keys.map(|key| public_token_key(rule, key))
+                })
+                .collect(),
+        });
+        Keys {
+            now: now.0,
+            generation: keyring.generation(),
+            groups: groups.collect(),
+        }
+    }
+
+    /// `POST /v1/epoch-seed`: the answer's body.
+    pub fn seed(
+        &self,
+        caller: Caller<'_>,
+        request: &SeedRequest,
+    ) -> Result<Zeroizing<String>, Refusal> {
+        let now = self.clock.now();
+        let answer = {
+            let group = caller.group(&request.group)?;
+            let keyring = self.keyring();
+            let seed: &Seed = keyring.hand_out(
+                group,
+                request.generation,
+                &request.algorithm,
+                request.epoch_start,
+                now,
+            )?;
+            wire::seed_answer(seed)
+        };
+        let line = Line::new("seed", now.0)
+            .with("caller", caller.name())
+            .with("group", request.group.as_str())
+            .with("algorithm", request.algorithm.as_str())
+            .with("generation", request.generation)
+            .with("epoch_start", request.epoch_start);
+        // ORDER: on record before it leaves.
+        self.record(line)?;
+        self.metrics.seeds.fetch_add(1, Relaxed);
+        Ok(answer)
+    }
+
+    /// `POST /v1/sign-token`: the signature.
+    pub async fn sign(&self, caller: Caller<'_>, request: SignRequest) -> Result<Vec<u8>, Refusal> {
+        let now = self.clock.now().0;
+        let rule = caller.key(&request.key)?;
+        let key = self.token_key(rule).ok_or(Refusal::Key)?;
+        let input = SigningInput::check(request, rule, key.jwk.kid(), now)?;
+        // ORDER: what is refused is not counted, what is counted has its turn at the HSM.
+        self.rates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count(rule, now)?;
+        let call = Call::Sign {
+            label: key.label.clone(),
+            algorithm: algorithm(rule.algorithm),
+            message: input.as_bytes().to_vec().into(),
+        };
+        let signature = match self.hsm.call(call).await {
+            Ok(Reply::Bytes(signature)) => signature.0.to_vec(),
+            Ok(Reply::Done | Reply::Inventory(_)) => return Err(Refusal::HsmUnavailable),
+            Err(HsmError::Overloaded) => return Err(Refusal::Overloaded),
+            Err(HsmError::Fault(_) | HsmError::NotRunning) => return Err(Refusal::HsmUnavailable),
+        };
+        // INVARIANT: no signature leaves that does not verify: a faulty one can give an ECDSA or RSA
+        // key away.
+        if key.verifier.verify(input.as_bytes(), &signature).is_err() {
+            eprintln!(
+                "hsm-gateway: a signature of `{}` does not verify, and is withheld",
+                key.label
+            );
+            return Err(Refusal::HsmUnavailable);
+        }
+        let line = Line::new("signature", now)
+            .with("caller", caller.name())
+            .with("key", rule.name.as_str())
+            .with("version", rule.version)
+            .with("kid", key.jwk.kid())
+            .with("decision_id", input.jti())
+            .with("sha256", hex(&Sha256::digest(input.as_bytes())));
+        self.record(line)?;
+        self.metrics.signatures.fetch_add(1, Relaxed);
+        Ok(signature)
+    }
+
+    /// Counts a refusal and, where the caller is known, writes it down.
+    pub fn refused(&self, caller: Option<Caller<'_>>, what: &str, refusal: Refusal) {
+        self.metrics.refused(refusal.slug());
+        let Some(caller) = caller else {
+            return;
+        };
+        let now = self.clock.now().0;
+        let line = Line::new("refusal", now)
+            .with("caller", caller.name())
+            .with("what", what)
+            .with("slug", refusal.slug());
+        if let Err(error) = self.log.refused(line, now) {
+            eprintln!("hsm-gateway: the log can't be written: {error}");
+        }
+    }
+
+    fn record(&self, line: Line) -> Result<(), Refusal> {
+        self.log.write(line).map_err(|error| {
+            eprintln!("hsm-gateway: the log can't be written: {error}");
+            Refusal::LogUnavailable
+        })?;
+        self.metrics.log_lines.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// The version of `rule`'s key that signs.
+    fn token_key(&self, rule: &KeyRule) -> Option<&TokenKey> {
+        self.token_keys
+            .iter()
+            .find(|key| key.name == rule.name && key.version == rule.version)
+    }
+
+    fn keyring(&self) -> MutexGuard<'_, EpochKeyring> {
+        self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn internal_length(_: std::array::TryFromSliceError) -> HsmError {
+    HsmError::Fault(Fault::Module("a seed that has not 32 bytes".to_owned()))
+}
+
+fn public_token_key(rule: &KeyRule, key: &TokenKey) -> PublicTokenKey {
+    PublicTokenKey {
+        name: rule.name.clone(),
+        version: key.version,
+        signs: key.version == rule.version,
+        algorithm: rule.algorithm.name().to_owned(),
+        audiences: rule.audiences.iter().cloned().collect(),
+        kid: key.jwk.kid().to_owned(),
+        jwk: key.jwk.to_json(),
+    }
+}
+
+/// The worker's name of an algorithm.
+pub fn algorithm(algorithm: KeyAlgorithm) -> Algorithm {
+    match algorithm {
+        KeyAlgorithm::EdDsa => Algorithm::EdDsa,
+        KeyAlgorithm::Es256 => Algorithm::Es256,
+        KeyAlgorithm::Rs256 => Algorithm::Rs256,
+    }
+}
+
+pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
+    match hsm.call(Call::Inspect).await? {
+        Reply::Inventory(inventory) => Ok(inventory),
+        Reply::Bytes(_) | Reply::Done => Err(HsmError::NotRunning),
+    }
+}
+
+/// The root's generation, if the root is one that stays where it is.
+pub fn generation(inventory: &Inventory) -> Result<u64, Failure> {
+    let mut roots = inventory.keys.iter().filter(|key| key.label == ROOT_LABEL);
+    let root = match (roots.next(), roots.next()) {
+        (Some(root), None) => root,
+        (None, _) => {
+            return Err(Failure::refused(format!("the token has no `{ROOT_LABEL}`"))
+                .hint("`hsm-gateway init` makes the keys of an empty token"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Failure::refused(format!(
+                "the token has `{ROOT_LABEL}` twice"
+            )));
+        }
+    };
+    if !root.secret || !root.flags.are_safe() {
+        return Err(unsafe_key(ROOT_LABEL));
+    }
+    let id = root.id.0.as_slice().try_into().map(u64::from_be_bytes);
+    id.ok().filter(|generation| *generation > 0).ok_or_else(|| {
+        Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is no generation"))
+            .hint("it is a number from 1, in 8 bytes, big-endian")
+    })
+}
+
+fn unsafe_key(label: &str) -> Failure {
+    Failure::refused(format!("`{label}` could leave the token, or do more than sign"))
+        .hint("it must be sensitive, not extractable, and have no use but CKA_SIGN; `hsm-gateway status` shows what it is")
+}
+
+fn token_key(inventory: &Inventory, rule: &KeyRule, version: u64) -> Result<TokenKey, Failure> {
+    let (jwk, verifier) = checked_key(inventory, rule, version)?;
+    Ok(TokenKey {
+        name: rule.name.clone(),
+        version,
+        label: rule.label_of(version).to_string(),
+        jwk,
+        verifier,
+    })
+}
+
+/// The public half of a rule's key, if the key is there, safe and of the rule's algorithm.
+pub fn checked_key(
+    inventory: &Inventory,
+    rule: &KeyRule,
+    version: u64,
+) -> Result<(PublicJwk, PublicKey), Failure> {
+    let label = rule.label_of(version).to_string();
+    let key = inventory
+        .keys
+        .iter()
+        .find(|key| key.label == label && !key.secret);
+    let key = key.ok_or_else(|| {
+        Failure::refused(format!("the token has no `{label}`")).hint(format!(
+            "`hsm-gateway add-key {} --version {version}` makes it",
+            rule.name
+        ))
+    })?;
+    if !key.flags.are_safe() {
+        return Err(unsafe_key(&label));
+    }
+    let jwk = key.public.as_ref().and_then(public_key::jwk);
+    let jwk = jwk
+        .filter(|jwk| jwk.algorithm() == rule.algorithm.name())
+        .ok_or_else(|| {
+            Failure::refused(format!(
+                "`{label}` has no public key for {}",
+                rule.algorithm.name()
+            ))
+        })?;
+    let verifier = JsonObject::parse(jwk.to_json().as_bytes())
+        .ok()
+        .and_then(|object| PublicKey::from_jwk(&object, KeyUse::Signature).ok())
+        .ok_or_else(|| Failure::refused(format!("the public key of `{label}` is unusable")))?;
+    Ok((jwk, verifier))
+}
+
+/// Refuses a generation below the highest that this gateway has seen, and remembers this one.
+fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
+    let path = state_dir.join("generation");
+    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let seen = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            Failure::usage(format!("{} holds no number", path.display()))
+                .hint("restore it from a backup; without it an old generation could come back")
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(fail(error)),
+    };
+    if generation < seen {
+        return Err(Failure::refused(format!(
+            "the token's generation is {generation}, and {seen} was seen before"
+        ))
+        .hint("an older token must not come back: its keys may have been revoked"));
+    }
+    if generation > seen {
+        let beside = state_dir.join("generation.new");
+        std::fs::write(&beside, format!("{generation}\n")).map_err(fail)?;
+        std::fs::rename(&beside, &path).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder, open to its owner alone.
+pub fn make_private(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
+}
+
+/// An HSM that can't be used, for whoever reads the command line.
+pub fn hsm_failure(error: HsmError) -> Failure {
+    let failure = Failure::refused(error.to_string());
+    match error {
+        HsmError::Fault(Fault::PinRefused(_)) => Failure {
+            code: 2,
+            ..failure
+                .hint("correct the PIN; tries are not repeated, so that the token is not locked")
+        },
+        HsmError::Fault(Fault::TokenMissing(_)) => {
+            failure.hint("`token` is the label that the token was initialized with")
+        }
+        HsmError::Fault(_) | HsmError::NotRunning | HsmError::Overloaded => failure,
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
