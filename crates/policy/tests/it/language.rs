@@ -330,7 +330,10 @@ fn refuses_links_that_do_not_fit_their_template() {
     );
     assert_eq!(
         templated(&LINK.replace("\"main-reads\"", "\"reader\"")),
-        ["rules/api.cedar:1:1: rule `reader` is already defined in `rules/links.toml`"]
+        at(
+            "2:6",
+            "rule `reader` is already defined in `rules/api.cedar`"
+        )
     );
 }
 
@@ -407,4 +410,22 @@ fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
         in_force(&misspelt, "https://broker.example"),
         Err("rules/api.cedar:7:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
     );
+}
+
+/// A mistyped `forbid` would keep nobody out, by a template as well.
+#[test]
+fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
+    for template in [TEMPLATE.to_owned(), TEMPLATE.replace("permit", "forbid")] {
+        let link = LINK.replace("https://api.example", "https://api.exmaple");
+        let findings = found(&[
+            ("rules/api.cedar", Some(&template)),
+            ("rules/links.toml", Some(&link)),
+        ]);
+        assert_eq!(
+            findings,
+            [
+                "rules/links.toml:2:6: rule `main-reads` names audience `https://api.exmaple`, which no audience file has"
+            ]
+        );
+    }
 }
