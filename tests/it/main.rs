@@ -22,6 +22,7 @@ mod key_states;
 mod keys_age;
 mod ledger;
 mod malformed_http;
+mod policy;
 mod providers;
 mod race;
 mod regressions;

@@ -27,7 +27,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// `target/debug`, or whatever this build's profile folder is.
-pub(crate) fn profile_folder() -> PathBuf {
+pub fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("this executable");
     executable
         .ancestors()

@@ -5,7 +5,7 @@
 
 use crate::suite::Suite;
 use serde_json::{Value, json};
-use vouchsafe_policy::{BundleFiles, Effect, InvalidBundle};
+use vouchsafe_policy::{BundleFiles, Effect, InvalidBundle, Rule};
 
 /// Three files for `cedar run-tests`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +29,8 @@ pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, InvalidB
     let mut tests = Vec::new();
     let mut left_out = Vec::new();
     for case in suite.results.iter().map(|result| &result.case) {
-        let erring_forbid = |rule: &vouchsafe_policy::Rule| {
-            rule.is_forbid() && case.erring.iter().any(|id| id == &rule.id)
-        };
+        let erring_forbid =
+            |rule: &Rule| rule.is_forbid() && case.erring.iter().any(|id| id == &rule.id);
         let differs = suite.bundle.rules().iter().any(erring_forbid);
         let request = suite
             .bundle
@@ -49,7 +48,7 @@ pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, InvalidB
         .bundle
         .rules()
         .iter()
-        .filter_map(|rule| rule.policy.to_cedar())
+        .filter_map(written_out)
         .collect();
     Ok(CedarSuite {
         tests: Value::Array(tests),
@@ -57,6 +56,19 @@ pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, InvalidB
         schema,
         left_out,
     })
+}
+
+/// The text of a rule; a template that is filled is written out with its own `@id`.
+fn written_out(rule: &Rule) -> Option<String> {
+    if let Some(text) = rule.policy.to_cedar() {
+        return Some(text);
+    }
+    let mut json = rule.policy.to_json().ok()?;
+    if let Some(annotations) = json.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.insert("id".to_owned(), json!(rule.id));
+    }
+    let policy = cedar_policy::Policy::from_json(None, json).ok()?;
+    policy.to_cedar()
 }
 
 fn test(case: &vouchsafe_policy::cases::Case, request: &Value) -> Value {

@@ -25,3 +25,4 @@ pub use graph::Graph;
 pub use junit::junit;
 pub use recorded::{RecordError, RecordedRequest};
 pub use suite::{CaseResult, Suite, Verdict, run};
+pub use vouchsafe_policy::json_schema::schemas;

@@ -9,6 +9,7 @@ use crate::records::{Audience, Environment, Issuer};
 use crate::rules::{self, Known, Rule, Rules};
 use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
 use crate::slices::{Scope, Slices, can_match, covers_all};
+use crate::spanned::Spanned;
 use crate::templates::NamedTemplate;
 use crate::toml_file::{TomlFile, utf8};
 use crate::zones::Zones;
@@ -16,7 +17,6 @@ use crate::{audience, issuer, keys};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use toml::Spanned;
 
 const BUNDLE_FILE: &str = "bundle.toml";
 
@@ -51,8 +51,9 @@ pub(crate) struct IssuerEntity {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct BundleFile {
+pub(crate) struct BundleFile {
     name: String,
     version: String,
     /// Time zones by the name that rules give them.
@@ -465,11 +466,11 @@ fn profile_of<'a>(profiles: &'a BTreeMap<String, String>, issuer: &str) -> Optio
 
 fn check_profiles(rules: &[Rule], profiles: &BTreeMap<String, String>) -> Result<(), Vec<Finding>> {
     let unknown = |rule: &Rule| {
-        let names = rule.profiles().into_iter();
+        let names = rule.profiles.iter();
         let unknown = names.filter(|name| !profiles.contains_key(*name));
-        let problem = |profile: &str| Problem::RuleProfileUnknown {
+        let problem = |profile: &String| Problem::RuleProfileUnknown {
             rule: rule.id.clone(),
-            profile: profile.to_owned(),
+            profile: profile.clone(),
         };
         unknown
             .map(problem)

@@ -10,11 +10,12 @@ use crate::decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::BundleFiles;
 use crate::records::{Environment, Issuer};
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
-use toml::{Spanned, Value};
+use toml::Value;
 use vouchsafe_json::JsonObject;
 use vouchsafe_providers::{Attribute, AttributeValue};
 
@@ -68,19 +69,25 @@ impl Case {
 }
 
 #[derive(Default, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct BaseFile {
+pub(crate) struct BaseFile {
     #[serde(default)]
     id: String,
     #[serde(default)]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     claims: BTreeMap<String, Value>,
     /// The issuer's keys as a JWK Set, for cases with a token.
     keys: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct CaseFile {
+pub(crate) struct CaseFile {
     issuer: Spanned<String>,
     id: Option<String>,
     at: Option<Spanned<String>>,
@@ -90,6 +97,10 @@ struct CaseFile {
     keys: Option<String>,
     refused: Option<Spanned<String>>,
     #[serde(default)]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     claims: BTreeMap<String, Value>,
     /// Claims of the base that this token does not have.
     #[serde(default)]
@@ -101,6 +112,7 @@ struct CaseFile {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RequestEntry {
     audience: String,

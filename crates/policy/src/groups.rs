@@ -10,10 +10,10 @@ use crate::files::BundleFiles;
 use crate::limits::{AUDIENCES_MAX, GROUP_CLAIMS_MAX, GROUP_WORKLOADS_MAX};
 use crate::records::{Audience, Issuer};
 use crate::schema::Attributes;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use cedar_policy::EntityUid;
 use std::collections::BTreeMap;
-use toml::Spanned;
 use vouchsafe_providers::{Attribute, AttributeValue, ClaimType};
 
 pub(crate) const WORKLOADS: &str = "WorkloadGroup";
@@ -56,14 +56,16 @@ impl Workload {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct GroupFile {
+pub(crate) struct GroupFile {
     #[serde(default)]
     workloads: Vec<Spanned<WorkloadEntry>>,
     audiences: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct WorkloadEntry {
     issuer: Spanned<String>,

@@ -7,16 +7,17 @@ use crate::limits::*;
 use crate::records::{Environment, Issuer, RequiredClaim};
 use crate::replay;
 use crate::schema::Attributes;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use crate::url;
 use std::collections::BTreeMap;
-use toml::Spanned;
 use vouchsafe_providers::spiffe::trust_domain_of;
 use vouchsafe_providers::{Claim, ClaimType, PROVIDERS, Profile, Provider, Source, oidc};
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct IssuerFile {
+pub(crate) struct IssuerFile {
     issuer: Spanned<String>,
     provider: Spanned<String>,
     audiences: Option<Spanned<Vec<String>>>,
@@ -36,6 +37,7 @@ struct IssuerFile {
 
 /// One text or several.
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a text or an array of texts")]
 enum Values {
     One(String),
@@ -52,12 +54,28 @@ impl Values {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct ClaimEntry {
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "json-schema", schemars(with = "ClaimTypeName"))]
     claim_type: ClaimType,
     #[serde(default = "yes")]
     required: bool,
+}
+
+/// The names of [`ClaimType`]'s values.
+#[cfg(feature = "json-schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ClaimTypeName {
+    Boolean,
+    Integer,
+    Text,
+    TextMap,
+    TextOrSet,
+    TextSet,
 }
 
 fn yes() -> bool {

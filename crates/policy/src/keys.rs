@@ -5,12 +5,13 @@ use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::limits::NAME_BYTES_MAX;
 use crate::records::{KeySource, PinnedKeys};
+use crate::spanned::Spanned;
 use crate::toml_file::{TomlFile, utf8};
 use crate::url;
-use toml::Spanned;
 use vouchsafe_providers::Profile;
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeysEntry {
     discovery: Option<bool>,

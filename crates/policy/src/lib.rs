@@ -27,6 +27,8 @@ mod files;
 pub mod folder;
 mod groups;
 mod issuer;
+#[cfg(feature = "json-schema")]
+pub mod json_schema;
 mod keys;
 pub mod limits;
 pub mod lint;
@@ -35,6 +37,7 @@ mod replay;
 mod rules;
 mod schema;
 mod slices;
+mod spanned;
 mod templates;
 mod toml_file;
 mod url;
@@ -51,7 +54,7 @@ pub use keys::with_credentials;
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };
-pub use rules::Rule;
+pub use rules::{Rule, policy_set};
 pub use schema::AttributeType;
 /// Every provider that an issuer's file can name, in the order of their names.
 pub fn providers() -> impl Iterator<Item = &'static Provider> {

@@ -14,9 +14,9 @@ use crate::decide::Effect;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::records::Environment;
-use crate::rules::Rule;
+use crate::rules::{Rule, policy_set};
 pub use caution::Caution;
-use cedar_policy::{PolicySet, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{ValidationMode, ValidationWarning, Validator};
 pub(crate) use conditions::operands;
 use miette::Diagnostic;
 use std::collections::BTreeSet;
@@ -186,8 +186,7 @@ fn of_rule(rule: &Rule, problem: Caution) -> Finding<Caution> {
 
 /// What Cedar's validator warns of, and the rules that it knows never to match.
 fn validator_warnings(bundle: &Bundle) -> (Vec<Finding<Caution>>, Vec<String>) {
-    let policies = bundle.rules().iter().map(|rule| rule.policy.clone());
-    let Ok(set) = PolicySet::from_policies(policies) else {
+    let Ok(set) = policy_set(bundle.rules()) else {
         return (Vec::new(), Vec::new());
     };
     let result = Validator::new(bundle.schema().clone()).validate(&set, ValidationMode::Strict);

@@ -6,11 +6,11 @@ use crate::groups::{AUDIENCES, Group, WORKLOADS};
 use crate::limits::RULES_MAX;
 use crate::records::{Audience, Issuer};
 use crate::schema::located;
-use crate::templates::{self, NamedTemplate};
+use crate::templates::{self, Link, NamedTemplate};
 use crate::toml_file::utf8;
 use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Schema, ValidationMode,
-    Validator,
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint, Schema,
+    ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,29 @@ pub struct Rule {
     pub id: String,
     pub file: String,
     pub position: Option<Position>,
+    /// A static policy, or a template that is filled.
     pub policy: Policy,
+    /// The profiles that the rule is in force in; none for all.
+    pub(crate) profiles: Vec<String>,
+    /// What the policy was made of, where it is a template that is filled.
+    pub(crate) link: Option<Link>,
+}
+
+/// All `rules` together, as Cedar decides by them.
+///
+/// # Errors
+/// Two have one id, which loading a bundle excludes.
+pub fn policy_set<'a>(
+    rules: impl IntoIterator<Item = &'a Rule>,
+) -> Result<PolicySet, PolicySetError> {
+    let mut set = PolicySet::new();
+    for rule in rules {
+        match &rule.link {
+            Some(link) => link.add_to(&mut set, &rule.id)?,
+            None => set.add(rule.policy.clone())?,
+        }
+    }
+    Ok(set)
 }
 
 impl Rule {
@@ -36,16 +58,19 @@ impl Rule {
     }
 
     /// The profiles of `@profile("…")`, parted by commas or spaces; none for all.
-    pub(crate) fn profiles(&self) -> Vec<&str> {
-        let listed = self.policy.annotation("profile").unwrap_or_default();
-        let names = listed.split([',', ' ']).filter(|name| !name.is_empty());
-        names.collect()
+    pub(crate) fn profiles_of(annotation: Option<&str>) -> Vec<String> {
+        let listed = annotation.unwrap_or_default().split([',', ' ']);
+        let names = listed.filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
     }
 
     /// Whether the rule is in force in `profile`.
+    ///
+    /// INVARIANT: a broker that no profile is for gets every `forbid` and no `permit` of a profile: a
+    /// mistyped URL must not take a prohibition away.
     pub(crate) fn is_for(&self, profile: Option<&str>) -> bool {
-        let profiles = self.profiles();
-        profiles.is_empty() || profile.is_some_and(|profile| profiles.contains(&profile))
+        let is_it = |profile: &str| self.profiles.iter().any(|known| known == profile);
+        self.profiles.is_empty() || profile.map_or_else(|| self.is_forbid(), is_it)
     }
 }
 
@@ -175,6 +200,8 @@ fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
         file: path.to_owned(),
         position: Some(Position::of(text, offset)),
         policy: policy.new_id(PolicyId::new(&id)),
+        profiles: Rule::profiles_of(policy.annotation("profile")),
+        link: None,
         id,
     })
 }
@@ -261,6 +288,8 @@ fn unknown_names(
     groups: &[Group],
 ) -> Vec<Finding> {
     let mut named: Vec<EntityUid> = rule.policy.entity_literals();
+    // Cedar does not count what fills a template.
+    named.extend(rule.link.iter().flat_map(Link::entities).cloned());
     named.sort_by_key(ToString::to_string);
     named.dedup();
     let problem = |uid: EntityUid| {
@@ -298,10 +327,11 @@ fn validation_errors(
     templates: &[NamedTemplate],
     schema: &Schema,
 ) -> Vec<Finding> {
-    let policies = rules.iter().map(|rule| rule.policy.clone());
-    let whole = PolicySet::from_policies(policies).and_then(|mut set| {
+    let whole = policy_set(rules).and_then(|mut set| {
         for template in templates {
-            set.add_template(template.template.clone())?;
+            if set.template(template.template.id()).is_none() {
+                set.add_template(template.template.clone())?;
+            }
         }
         Ok(set)
     });

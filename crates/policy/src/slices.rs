@@ -4,7 +4,7 @@
 //! A rule is left out only where its scope alone says that it cannot match, and a scope never
 //! errs, so neither a decision nor its diagnostics change.
 
-use crate::rules::Rule;
+use crate::rules::{Rule, policy_set};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,7 +57,7 @@ impl Slices {
 /// because of it: it could be a `forbid`.
 fn make(rules: &[Rule], scope: &Scope<'_>) -> Option<PolicySet> {
     let chosen = rules.iter().filter(|rule| can_match(rule, scope));
-    PolicySet::from_policies(chosen.map(|rule| rule.policy.clone())).ok()
+    policy_set(chosen).ok()
 }
 
 /// Whether the scope of `rule` can match; true where that is not known.

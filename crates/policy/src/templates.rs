@@ -4,11 +4,10 @@
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
 use crate::rules::Rule;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
-use cedar_policy::{EntityUid, Policy, PolicyId, Template};
-use serde_json::{Value, json};
-use std::collections::BTreeSet;
-use toml::Spanned;
+use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId, Template};
+use std::collections::{BTreeSet, HashMap};
 
 /// A template with its place.
 #[derive(Debug, Clone)]
@@ -20,12 +19,14 @@ pub(crate) struct NamedTemplate {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct LinkFile {
+pub(crate) struct LinkFile {
     link: Vec<LinkEntry>,
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct LinkEntry {
     id: Spanned<String>,
@@ -51,11 +52,16 @@ pub(crate) fn links(
     for entry in &entries.link {
         used.insert(entry.template.get_ref().clone());
         let policy = linked(&mut file, entry, templates);
-        rules.extend(policy.map(|policy| Rule {
-            id: entry.id.get_ref().clone(),
-            file: path.to_owned(),
-            position: Some(Position::of(text, entry.id.span().start)),
-            policy,
+        rules.extend(policy.map(|(policy, link)| {
+            let profile = entry.profile.as_deref();
+            Rule {
+                id: entry.id.get_ref().clone(),
+                file: path.to_owned(),
+                position: Some(Position::of(text, entry.id.span().start)),
+                profiles: Rule::profiles_of(profile.or(policy.annotation("profile"))),
+                link: Some(link),
+                policy,
+            }
         }));
     }
     file.finish(rules)
@@ -65,10 +71,15 @@ fn linked(
     file: &mut TomlFile<'_>,
     entry: &LinkEntry,
     templates: &[NamedTemplate],
-) -> Option<Policy> {
+) -> Option<(Policy, Link)> {
     let id = entry.id.get_ref();
     if !is_plain_name(id) {
         file.refuse(entry.id.span(), Problem::RuleIdInvalid(id.clone()));
+        return None;
+    }
+    if let Some(template) = templates.iter().find(|it| &it.id == id) {
+        let (id, other) = (id.clone(), template.file.clone());
+        file.refuse(entry.id.span(), Problem::DuplicateRule { id, other });
         return None;
     }
     let wanted = entry.template.get_ref();
@@ -79,14 +90,14 @@ fn linked(
         );
         return None;
     };
-    let mut est = named.template.to_json().ok()?;
-    let slots = [
-        ("principal", &entry.principal),
-        ("resource", &entry.resource),
+    let mut values = HashMap::new();
+    let parts = [
+        ("principal", SlotId::principal(), &entry.principal),
+        ("resource", SlotId::resource(), &entry.resource),
     ];
-    for (part, filling) in slots {
-        let slot = est.get(part).is_some_and(has_slot);
-        match (slot, filling) {
+    for (part, slot, filling) in parts {
+        let has_slot = named.template.slots().any(|known| known == &slot);
+        match (has_slot, filling) {
             (false, None) => {}
             (true, None) => {
                 file.refuse(entry.id.span(), Problem::TemplateSlotEmpty(part));
@@ -102,18 +113,16 @@ fn linked(
                     file.refuse(text.span(), problem);
                     return None;
                 };
-                fill(est.get_mut(part)?, &uid);
+                values.insert(slot, uid);
             }
         }
     }
-    if let Some(annotations) = est.get_mut("annotations").and_then(Value::as_object_mut) {
-        annotations.insert("id".to_owned(), json!(id));
-        if let Some(profile) = &entry.profile {
-            annotations.insert("profile".to_owned(), json!(profile));
-        }
-    }
-    match Policy::from_json(Some(PolicyId::new(id)), est) {
-        Ok(policy) => Some(policy),
+    let link = Link {
+        template: named.template.clone(),
+        values,
+    };
+    match link.policy(id) {
+        Ok(policy) => Some((policy, link)),
         Err(error) => {
             let (message, help) = (error.to_string(), None);
             file.refuse(entry.id.span(), Problem::Cedar { message, help });
@@ -122,19 +131,34 @@ fn linked(
     }
 }
 
-/// Whether a scope constraint of Cedar's JSON format has a hole, by itself or behind `is … in`.
-fn has_slot(constraint: &Value) -> bool {
-    constraint.get("slot").is_some() || constraint.get("in").is_some_and(has_slot)
+/// A template and what fills it.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    template: Template,
+    values: HashMap<SlotId, EntityUid>,
 }
 
-fn fill(constraint: &mut Value, uid: &EntityUid) {
-    let Some(members) = constraint.as_object_mut() else {
-        return;
-    };
-    if members.remove("slot").is_some() {
-        let entity = json!({ "type": uid.type_name().to_string(), "id": uid.id().unescaped() });
-        members.insert("entity".to_owned(), entity);
-    } else if let Some(inner) = members.get_mut("in") {
-        fill(inner, uid);
+impl Link {
+    /// What fills the template.
+    pub fn entities(&self) -> impl Iterator<Item = &EntityUid> {
+        self.values.values()
+    }
+
+    /// Adds the filled template to `set` as the policy `id`.
+    pub fn add_to(&self, set: &mut PolicySet, id: &str) -> Result<(), PolicySetError> {
+        if set.template(self.template.id()).is_none() {
+            set.add_template(self.template.clone())?;
+        }
+        let template = self.template.id().clone();
+        set.link(template, PolicyId::new(id), self.values.clone())
+    }
+
+    /// The filled template by itself.
+    fn policy(&self, id: &str) -> Result<Policy, String> {
+        let mut set = PolicySet::new();
+        self.add_to(&mut set, id)
+            .map_err(|error| error.to_string())?;
+        let policy = set.policy(&PolicyId::new(id)).cloned();
+        policy.ok_or_else(|| "the template can't be filled".to_owned())
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::error::Problem;
 use crate::limits::ZONES_MAX;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use cedar_policy::RestrictedExpression;
 use jiff::Timestamp;
@@ -13,7 +14,6 @@ use jiff::civil::Weekday;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use toml::Spanned;
 
 /// Time zones by the name that the bundle gives them, in name order.
 #[derive(Debug, Clone, Default)]

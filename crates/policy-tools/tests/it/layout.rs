@@ -72,6 +72,48 @@ fn layout_never_changes_a_decision() {
     }
 }
 
+/// The example bundle: whole, tested, every condition seen both ways, nothing to warn of.
+#[test]
+fn the_example_bundle_is_without_fault() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
+    let files = folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let report = vouchsafe_policy::lint::check(&files, &environment());
+    assert!(
+        report.errors.is_empty() && report.warnings.is_empty(),
+        "{report}"
+    );
+    let suite = vouchsafe_policy_tools::run(&files, &environment()).expect("it runs");
+    assert!(suite.passed(), "{:?} {:?}", suite.untested, suite.orphans);
+    for rule in vouchsafe_policy_tools::coverage(&suite) {
+        for condition in &rule.conditions {
+            assert!(condition.is_whole(), "{}: {}", rule.id, condition.text);
+        }
+    }
+    for (path, content) in files.iter().filter(|(path, _)| path.ends_with(".cedar")) {
+        let text = std::str::from_utf8(content).expect("text");
+        assert_eq!(formatted(text).as_deref(), Ok(text), "{path}");
+    }
+    let of_default = default_files();
+    let schema = "schema.cedarschema";
+    assert_eq!(
+        files.content(schema),
+        of_default.content(schema),
+        "two copies of one file"
+    );
+}
+
+/// The schemas that editors read are those of the types.
+#[test]
+fn the_published_json_schemas_are_those_of_the_types() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
+    for (name, schema) in vouchsafe_policy_tools::schemas() {
+        let path = root.join(format!("{name}.schema.json"));
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let hint = "write them anew: vouchsafe policy schema --output docs/schemas";
+        assert_eq!(text, format!("{schema:#}\n"), "{name}: {hint}");
+    }
+}
+
 fn graph(changes: &[(&str, Option<&str>)]) -> Graph {
     let bundle = Bundle::load(&files(changes), &environment());
     Graph::of(&bundle.unwrap_or_else(|invalid| panic!("{invalid}")))

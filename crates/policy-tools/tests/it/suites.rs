@@ -353,3 +353,22 @@ fn a_case_is_decided_in_the_profile_that_it_names() {
         Err("tests/more/allow/a.toml:3:11: profile `stagnig` is not in `bundle.toml`".to_owned())
     );
 }
+
+/// The example bundle has templates, groups and local time.
+#[test]
+fn the_example_bundle_comes_out_alike_in_cedar_itself() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
+    let files = vouchsafe_policy::folder::read(&root).unwrap_or_else(|it| panic!("{it}"));
+    let suite = run(&files, &environment()).expect("it runs");
+    let exported = export(&suite, &files).expect("it is exported");
+    let (set, schema) = cedar_of(&exported);
+    assert_eq!(set.policies().count(), suite.bundle.rules().len());
+    let tests = exported.tests.as_array().expect("an array");
+    assert!(tests.len() > 50, "{}", tests.len());
+    for test in tests {
+        let (decision, reasons, errors) = decide(test, &set, &schema);
+        assert_eq!(json!(decision), test["decision"], "{test}");
+        assert_eq!(json!(reasons), test["reason"], "{test}");
+        assert_eq!(json!(errors), test["num_errors"], "{test}");
+    }
+}

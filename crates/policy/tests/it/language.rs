@@ -330,7 +330,10 @@ fn refuses_links_that_do_not_fit_their_template() {
     );
     assert_eq!(
         templated(&LINK.replace("\"main-reads\"", "\"reader\"")),
-        ["rules/api.cedar:1:1: rule `reader` is already defined in `rules/links.toml`"]
+        at(
+            "2:6",
+            "rule `reader` is already defined in `rules/api.cedar`"
+        )
     );
 }
 
@@ -402,9 +405,39 @@ fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
     );
     assert_eq!(of("https://broker.example"), ids(&["api", "both"]));
     assert_eq!(of("https://elsewhere.example"), ids(&["api"]));
+    let kept_out = PERMIT
+        .replace("@id(\"api\")", "@id(\"out\")\n@profile(\"production\")")
+        .replace("permit (", "forbid (");
+    let rules_and_forbid = format!("{rules}{kept_out}");
+    let of = |issuer| in_force(&rules_and_forbid, issuer);
+    assert_eq!(of("https://broker.example"), ids(&["api", "both", "out"]));
+    assert_eq!(
+        of("https://broker.staging.example"),
+        ids(&["api", "more", "both"])
+    );
+    // A broker that no profile is for: what is forbidden anywhere is forbidden there.
+    assert_eq!(of("https://elsewhere.example"), ids(&["api", "out"]));
     let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
     assert_eq!(
         in_force(&misspelt, "https://broker.example"),
         Err("rules/api.cedar:7:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
     );
+}
+
+/// A mistyped `forbid` would keep nobody out, by a template as well.
+#[test]
+fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
+    for template in [TEMPLATE.to_owned(), TEMPLATE.replace("permit", "forbid")] {
+        let link = LINK.replace("https://api.example", "https://api.exmaple");
+        let findings = found(&[
+            ("rules/api.cedar", Some(&template)),
+            ("rules/links.toml", Some(&link)),
+        ]);
+        assert_eq!(
+            findings,
+            [
+                "rules/links.toml:2:6: rule `main-reads` names audience `https://api.exmaple`, which no audience file has"
+            ]
+        );
+    }
 }

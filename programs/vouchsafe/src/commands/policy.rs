@@ -9,6 +9,7 @@ mod graph;
 mod hosts;
 mod new;
 mod output;
+mod schema;
 mod test;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ enum Command {
     Fmt(fmt::Args),
     Graph(graph::Args),
     New(new::Args),
+    Schema(schema::Args),
     Test(test::Args),
 }
 
@@ -48,6 +50,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Fmt(args) => fmt::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::New(args) => new::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Test(args) => test::run(&args),
     }
 }
