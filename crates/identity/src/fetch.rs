@@ -50,6 +50,8 @@ pub struct FetchedKeys {
     pub document: String,
     /// First moment at which the keys are no longer trusted.
     pub trusted_until: UnixSeconds,
+    /// The URL that gave the document, a space, and its entity tag: a tag says nothing about another URL
+    /// (RFC 9110 §8.8.3).
     pub etag: Option<String>,
 }
 
@@ -73,7 +75,7 @@ pub async fn fetch_keys(
         }
         KeySource::Discovery => discover(source, issuer, bearer).await?,
     };
-    let known_etag = known.as_ref().and_then(|keys| keys.etag.as_deref());
+    let known_etag = known.as_ref().and_then(|keys| etag_of(&url, keys));
     let answer = source
         .get(&url, known_etag, bearer, KEY_SET_BYTES_MAX)
         .await?;
@@ -84,11 +86,11 @@ pub async fn fetch_keys(
     );
     match (answer.status, known) {
         (STATUS_OK, _) => {
-            let etag = usable_etag(answer.etag);
+            let etag = usable_etag(answer.etag).map(|tag| format!("{} {tag}", url.as_str()));
             accepted(answer.body, etag, issuer.key_use(), trusted_until)
         }
         // A 304 is an answer to a conditional request only.
-        (STATUS_NOT_MODIFIED, Some(known)) if known.etag.is_some() => {
+        (STATUS_NOT_MODIFIED, Some(known)) if etag_of(&url, &known).is_some() => {
             let document = known.document.into_bytes();
             accepted(document, known.etag, issuer.key_use(), trusted_until)
         }
@@ -150,6 +152,12 @@ fn accepted(
         trusted_until,
         etag,
     })
+}
+
+/// The entity tag by which `url` knows the document of `keys`.
+fn etag_of<'k>(url: &KeyUrl, keys: &'k FetchedKeys) -> Option<&'k str> {
+    let rest = keys.etag.as_deref()?.strip_prefix(url.as_str())?;
+    rest.strip_prefix(' ')
 }
 
 /// An entity tag that can be sent back (RFC 9110 §8.8.3).

@@ -105,7 +105,7 @@ fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> FetchedKeys {
         digest: sha256_hex(document.as_bytes()),
         document,
         trusted_until,
-        etag: etag.map(str::to_owned),
+        etag: etag.map(|tag| format!("{JWKS_URL} {tag}")),
     }
 }
 
@@ -158,6 +158,23 @@ fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
     }
     let configured = KeySource::JwksUri(JWKS_URL.to_owned());
     assert_eq!(shown(configured, JWKS_URL), [JWKS_URL]);
+}
+
+/// Two places may well call different documents `"1"`.
+#[test]
+fn asks_a_place_only_by_the_tag_that_it_gave_itself() {
+    let unchanged = Answer {
+        status: 304,
+        ..Answer::default()
+    };
+    let elsewhere = "https://keys.example/jwks2";
+    for other in [elsewhere, "https://keys.example/jw"] {
+        let network = Network::new(vec![(other, Ok(unchanged.clone()))]);
+        let known = Some(fetched(Some("\"1\""), NOW));
+        let source = KeySource::JwksUri(other.to_owned());
+        assert_eq!(fetch(&network, source, known), Err(FetchError::Status(304)));
+        assert_eq!(*network.asked.borrow(), [(other.to_owned(), None)]);
+    }
 }
 
 #[test]

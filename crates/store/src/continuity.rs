@@ -18,6 +18,9 @@ pub const ALIVE_SECONDS: u64 = 5;
 /// seconds. A copy that is restored within it may have forgotten as much.
 pub const GAP_SECONDS: u64 = 15;
 
+/// Rows that come back where both marks were written.
+const MARKS: usize = 2;
+
 /// What became of a store since it was last said to be in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuity {
@@ -40,18 +43,21 @@ pub async fn keep_alive(
     now: UnixMilliseconds,
 ) -> Result<Continuity, Error> {
     let seconds = now.seconds();
-    // ORDER: the creation mark first. A process that is killed in between finds the old mark again.
     let parameters = [
         seconds.try_into()?,
         seconds.saturating_sub(GAP_SECONDS).try_into()?,
     ];
-    let marked = database
-        .run(Statement::new(schema::CREATION_MARK_RENEW, parameters))
+    let before = database
+        .run(Statement::new(schema::ALIVE_MARK_READ, []))
         .await?;
-    let alive = Statement::new(schema::ALIVE_MARK_WRITE, [seconds.try_into()?]);
-    database.run(alive).await?;
-    match marked.first() {
-        Some(row) => database::number(row, 0).map(|last_in_use| Continuity::Broken { last_in_use }),
-        None => Ok(Continuity::Unbroken),
+    let marked = database
+        .run(Statement::new(schema::ALIVE_MARK_WRITE, parameters))
+        .await?;
+    if marked.len() < MARKS {
+        return Ok(Continuity::Unbroken);
     }
+    let last_in_use = before
+        .first()
+        .map_or(Ok(0), |row| database::number(row, 0))?;
+    Ok(Continuity::Broken { last_in_use })
 }

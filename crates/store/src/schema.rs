@@ -88,10 +88,11 @@ pub(crate) const CREATION_MARK_WRITE: &str =
     "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
 pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'created_at'";
 /// Until when the store was in use for certain, in Unix seconds.
-pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('alive_at', ?1) \
-    ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
-/// Makes the creation mark anew where the store was last in use before ?2. Only then a row comes back, with
-/// the moment of its last use.
-pub(crate) const CREATION_MARK_RENEW: &str = "UPDATE meta SET value = max(value, ?1) \
-    WHERE name = 'created_at' AND EXISTS (SELECT 1 FROM meta WHERE name = 'alive_at' AND value < ?2) \
-    RETURNING (SELECT value FROM meta WHERE name = 'alive_at')";
+pub(crate) const ALIVE_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'alive_at'";
+/// Says that the store is in use at ?1. Where it was last in use before ?2, the creation mark is made anew,
+/// and a row `created_at` comes back: in one statement, so that nothing can come in between.
+pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) \
+    SELECT 'created_at', ?1 WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'alive_at' AND value < ?2) \
+    UNION ALL SELECT 'alive_at', ?1 WHERE true \
+    ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value) \
+    RETURNING name";

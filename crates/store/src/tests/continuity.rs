@@ -68,6 +68,26 @@ fn a_restored_copy_is_found_out() {
     assert_eq!(forgotten, Ok(Consumption::PredatesStore));
 }
 
+/// Between two ticks of whoever keeps it alive, no tick has found it out yet.
+#[test]
+fn a_copy_that_takes_the_place_of_a_store_in_use_takes_no_token() {
+    let file = File::new();
+    let store = file.open();
+    alive(&file, 0);
+    let at = |store: &Store<Rusqlite>, key: &str, seconds: u64| {
+        let (now, issued_at) = (later(seconds), NOW_SECONDS + seconds);
+        done(store.consume(key, 1, issued_at, KEEP_UNTIL, now, &mut unlimited())).unwrap()
+    };
+    assert_eq!(at(&store, "a", 15), Consumption::Fresh);
+    assert_eq!(
+        at(&store, "b", 16),
+        Consumption::PredatesStore,
+        "too old a mark"
+    );
+    assert_eq!(alive(&file, 16), broken(0));
+    assert_eq!(at(&store, "b", 16), Consumption::Fresh);
+}
+
 #[test]
 fn a_clock_that_goes_back_moves_no_mark() {
     let file = File::new();
