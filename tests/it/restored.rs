@@ -104,3 +104,16 @@ fn a_restart_without_a_pause_takes_tokens_of_before_and_no_token_twice() {
         &[("used", &used, SPENT), ("unused", &unused, Want::Issued)],
     );
 }
+
+/// A use is remembered for as long as any bundle could take the token: the limits of bundle and exchange are
+/// the same numbers.
+#[test]
+fn uses_are_remembered_for_as_long_as_a_bundle_can_take_tokens() {
+    use vouchsafe_exchange::limits as exchange;
+    use vouchsafe_policy::limits as policy;
+    assert_eq!(
+        exchange::TOKEN_AGE_SECONDS_MAX,
+        policy::TOKEN_AGE_SECONDS_MAX
+    );
+    assert_eq!(exchange::LEEWAY_SECONDS_MAX, policy::LEEWAY_SECONDS_MAX);
+}

@@ -79,6 +79,10 @@ pub enum Caution {
     ScopesReversed(String),
     #[error("rule `{0}` does not bound the scopes")]
     ScopesUnbounded(String),
+    #[error(
+        "the value of `{0}` can reach into its neighbour's place in `subject`: two workloads could share one"
+    )]
+    SubjectAmbiguous(String),
     #[error("template `{0}` is filled nowhere")]
     TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
@@ -111,6 +115,7 @@ impl Caution {
             Self::ScopeUnknown { .. } => "scope-unknown",
             Self::ScopesReversed(_) => "scopes-reversed",
             Self::ScopesUnbounded(_) => "scopes-unbounded",
+            Self::SubjectAmbiguous(_) => "subject-ambiguous",
             Self::TemplateUnused(_) => "template-unused",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
@@ -156,6 +161,9 @@ impl Caution {
             Self::ScopesUnbounded(_) => {
                 "add `[…].containsAll(context.scopes)` to its `when`".to_owned()
             }
+            Self::SubjectAmbiguous(_) => {
+                "put ids first, text between them, and at most one free text, at the end".to_owned()
+            }
             Self::TemplateUnused(template) => {
                 format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")
             }
@@ -184,6 +192,7 @@ impl Caution {
                 Some("expires".to_owned())
             }
             Self::ReplayAllowed(_) => Some("replay".to_owned()),
+            Self::SubjectAmbiguous(_) => Some("subject".to_owned()),
             Self::ScopeUnknown { scope, .. } => Some(format!("\"{scope}\"")),
             Self::ScopesReversed(_) => Some("context.scopes.containsAll".to_owned()),
             Self::AnyTenant { .. }
