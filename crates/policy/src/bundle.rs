@@ -29,6 +29,8 @@ pub struct Bundle {
     issuers: Vec<(Issuer, IssuerEntity)>,
     development: bool,
     audiences: Vec<(Audience, EntityUid)>,
+    /// Places in `audiences` by id.
+    audience_places: BTreeMap<String, usize>,
     rules: Vec<Rule>,
     schema: Schema,
     attributes: Attributes,
@@ -153,6 +155,9 @@ impl Bundle {
             .filter(|rule| !rule.is_forbid())
             .map(|rule| rule.id.clone())
             .collect();
+        let slices = Slices::of(&rules);
+        let ids = audiences.iter().map(|audience| audience.id.clone());
+        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
         let audiences: Option<_> = audiences
             .into_iter()
@@ -170,7 +175,8 @@ impl Bundle {
             attributes,
             action,
             permits,
-            slices: Slices::default(),
+            slices,
+            audience_places,
             zones: head.zones,
             profiles: head.profiles,
             rules_of_other_profiles,
@@ -208,7 +214,8 @@ impl Bundle {
 
     /// The audience whose `id` equals `id` byte for byte.
     pub fn audience(&self, id: &str) -> Option<&Audience> {
-        self.audiences().find(|audience| audience.id == id)
+        let index = *self.audience_places.get(id)?;
+        self.audiences.get(index).map(|(audience, _)| audience)
     }
 
     /// The groups of `entities/` in path order.
@@ -313,10 +320,7 @@ impl Bundle {
     }
 
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
-        let index = self
-            .audiences
-            .iter()
-            .position(|(audience, _)| audience.id == id)?;
+        let index = *self.audience_places.get(id)?;
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
