@@ -4,6 +4,7 @@
 //! [`Direction::Either`]. Decisions of test cases and of recorded requests show what a change does;
 //! rules, pairs and settings show what it may do to requests that nobody wrote down.
 
+mod groups;
 mod rules;
 mod settings;
 
@@ -32,7 +33,11 @@ pub enum Subject {
     Pair,
     Rule,
     Audience,
+    /// A group's workloads or audiences, where a rule names the group.
+    Group,
     Issuer,
+    /// A time zone that rules know by a name.
+    Zone,
 }
 
 /// One thing that changes.
@@ -145,6 +150,8 @@ pub fn diff(
         .collect();
     changes.extend(rules::pairs(&old.bundle, &new.bundle));
     changes.extend(rules::rules(&old.bundle, &new.bundle));
+    changes.extend(groups::groups(&old.bundle, &new.bundle));
+    changes.extend(groups::zones(&old.bundle, &new.bundle));
     let (of_settings, takeovers) = settings::settings(&old.bundle, &new.bundle);
     changes.extend(of_settings);
     changes.sort_by(|one, next| {

@@ -144,6 +144,14 @@ pub struct NewRule {
     pub intent: Option<String>,
 }
 
+/// A rule's files, and what of its denials other rules permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeRule {
+    pub files: NewFiles,
+    /// What keeps others out of this rule, such as `another ref`, with the rules that let them in.
+    pub wider: Vec<(String, Vec<String>)>,
+}
+
 /// The rule's file, and a case for what it permits and for each condition that keeps others out.
 ///
 /// A case is left out where another rule permits what this one does not: it would say nothing of this one.
@@ -154,7 +162,7 @@ pub fn rule(
     files: &BundleFiles,
     environment: &Environment,
     new: &NewRule,
-) -> Result<NewFiles, ScaffoldError> {
+) -> Result<MadeRule, ScaffoldError> {
     let bundle = load_with(files, environment, &NewFiles::new())?;
     let issuer = named(&bundle, &new.issuer)
         .ok_or_else(|| ScaffoldError::IssuerUnknown(new.issuer.clone()))?;
@@ -193,7 +201,8 @@ fn settle(
     new: &NewRule,
     mut made: NewFiles,
     allow: &str,
-) -> Result<NewFiles, ScaffoldError> {
+) -> Result<MadeRule, ScaffoldError> {
+    let mut wider = Vec::new();
     let development = Environment {
         development: true,
         ..environment.clone()
@@ -215,6 +224,9 @@ fn settle(
                 return Err(ScaffoldError::NeverPermits(reason));
             }
             made.remove(&case.path);
+            let (_, name) = case.path.rsplit_once('/').unwrap_or_default();
+            let name = name.trim_end_matches(".toml").to_owned();
+            wider.push((name, decision.determining_rules));
             continue;
         }
         if let Some(text) = made.get_mut(&case.path) {
@@ -235,7 +247,7 @@ fn settle(
         result.case.effect == Effect::Permit && result.case.rules.contains(&new.id)
     };
     match suite.results.iter().find(failed) {
-        None if suite.results.iter().any(permits) => Ok(made),
+        None if suite.results.iter().any(permits) => Ok(MadeRule { files: made, wider }),
         None => Err(ScaffoldError::NeverPermits(
             "its case is not determined by it".to_owned(),
         )),

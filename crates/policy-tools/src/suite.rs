@@ -2,9 +2,11 @@
 
 use crate::token::verify;
 use std::collections::BTreeMap;
-use vouchsafe_policy::cases::{self, Case, Profiles};
+use vouchsafe_policy::cases::{self, Case};
 use vouchsafe_policy::lint::outcome;
-use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, InvalidBundle, Principal};
+use vouchsafe_policy::{
+    Bundle, BundleFiles, Effect, Environment, InvalidBundle, Principal, Profiles,
+};
 
 /// Every case of a bundle with what came of it.
 #[derive(Debug)]

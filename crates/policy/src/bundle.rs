@@ -2,23 +2,21 @@
 
 use crate::decide::{IssuingAction, uid};
 use crate::error::{Finding, InvalidBundle, Problem};
-use crate::files::{BundleFiles, is_plain_name};
+use crate::files::BundleFiles;
 use crate::groups::{self, Group, Groups};
-use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ID_BYTES_MAX, ISSUERS_MAX};
+use crate::head::{self, Head, check_profiles, profile_of};
+use crate::listing::{self, Listing, check_copied_claims, check_unique};
 use crate::records::{Audience, Environment, Issuer};
 use crate::rules::{self, Known, Rule, Rules};
 use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
 use crate::slices::{Scope, Slices, can_match, covers_all};
-use crate::spanned::Spanned;
 use crate::templates::NamedTemplate;
-use crate::toml_file::{TomlFile, utf8};
+use crate::toml_file::utf8;
 use crate::zones::Zones;
-use crate::{audience, issuer, keys};
+use crate::{audience, issuer};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-const BUNDLE_FILE: &str = "bundle.toml";
 
 /// A bundle whose every file was understood and whose every rule validates.
 pub struct Bundle {
@@ -29,6 +27,8 @@ pub struct Bundle {
     issuers: Vec<(Issuer, IssuerEntity)>,
     development: bool,
     audiences: Vec<(Audience, EntityUid)>,
+    /// Places in `audiences` by id.
+    audience_places: BTreeMap<String, usize>,
     rules: Vec<Rule>,
     schema: Schema,
     attributes: Attributes,
@@ -50,46 +50,12 @@ pub(crate) struct IssuerEntity {
     pub uid: EntityUid,
 }
 
-#[derive(serde::Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BundleFile {
-    name: String,
-    version: String,
-    /// Time zones by the name that rules give them.
-    #[serde(default)]
-    zones: BTreeMap<String, Spanned<String>>,
-    /// Profiles by name, each with the issuer URL of the broker that it is for.
-    #[serde(default)]
-    profiles: BTreeMap<String, Spanned<String>>,
-}
-
-/// What `bundle.toml` says.
-struct Head {
-    name: String,
-    version: String,
-    zones: Zones,
-    profiles: BTreeMap<String, String>,
-}
-
-/// The bundle's files by what they are.
-#[derive(Default)]
-struct Listing<'a> {
-    issuers: Vec<(&'a str, &'a str)>,
-    audiences: Vec<&'a str>,
-    /// Group files with their names.
-    entities: Vec<(&'a str, &'a str)>,
-    rules: Vec<&'a str>,
-    /// Files that fill templates.
-    links: Vec<&'a str>,
-}
-
 impl Bundle {
     /// Checks every file and gives the bundle, or everything that was found wrong.
     pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
         let mut findings = Vec::new();
-        let listing = list(files, &mut findings);
-        let head = head(files).map_err(|more| findings.extend(more)).ok();
+        let listing = listing::list(files, &mut findings);
+        let head = head::read(files).map_err(|more| findings.extend(more)).ok();
         let issuers: Vec<Issuer> =
             collect(&mut findings, listing.issuers.iter(), |(path, name)| {
                 issuer::read(path, name, files, environment)
@@ -118,17 +84,8 @@ impl Bundle {
     ) -> Result<Self, Vec<Finding>> {
         let internal = || vec![Finding::of_file(schema::FILE, Problem::EntityTypeInvalid)];
         let action = IssuingAction::new().ok_or_else(internal)?;
-        let BundleSchema { schema, attributes } = {
-            let content = files
-                .content(schema::FILE)
-                .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
-            let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
-            let additions = Additions {
-                zones: &head.zones,
-                groups: !listing.entities.is_empty(),
-            };
-            schema::read(text, &issuers, &action, &additions)?
-        };
+        let BundleSchema { schema, attributes } =
+            read_schema(files, listing, &head, &issuers, &action)?;
         check_copied_claims(listing, &audiences, &attributes, &issuers)?;
         let paths = listing.issuers.iter().map(|(path, _)| *path);
         issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
@@ -153,6 +110,9 @@ impl Bundle {
             .filter(|rule| !rule.is_forbid())
             .map(|rule| rule.id.clone())
             .collect();
+        let slices = Slices::of(&rules);
+        let ids = audiences.iter().map(|audience| audience.id.clone());
+        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
         let audiences: Option<_> = audiences
             .into_iter()
@@ -170,7 +130,8 @@ impl Bundle {
             attributes,
             action,
             permits,
-            slices: Slices::default(),
+            slices,
+            audience_places,
             zones: head.zones,
             profiles: head.profiles,
             rules_of_other_profiles,
@@ -208,12 +169,19 @@ impl Bundle {
 
     /// The audience whose `id` equals `id` byte for byte.
     pub fn audience(&self, id: &str) -> Option<&Audience> {
-        self.audiences().find(|audience| audience.id == id)
+        let index = *self.audience_places.get(id)?;
+        self.audiences.get(index).map(|(audience, _)| audience)
     }
 
     /// The groups of `entities/` in path order.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter()
+    }
+
+    /// The time zones that the bundle names, by its own name for each.
+    pub fn time_zones(&self) -> BTreeMap<String, String> {
+        let owned = |(name, zone): (&str, &str)| (name.to_owned(), zone.to_owned());
+        self.zones.names().map(owned).collect()
     }
 
     pub(crate) fn group_entities(&self) -> &Groups {
@@ -313,10 +281,7 @@ impl Bundle {
     }
 
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
-        let index = self
-            .audiences
-            .iter()
-            .position(|(audience, _)| audience.id == id)?;
+        let index = *self.audience_places.get(id)?;
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
@@ -386,102 +351,22 @@ fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
     ))
 }
 
-/// Sorts the files by what they are; whatever a bundle does not have is a finding.
-fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> {
-    let mut listing = Listing::default();
-    let pinned: BTreeSet<String> = files
-        .iter()
-        .filter(|(path, _)| path.starts_with("issuers/") && path.ends_with(".toml"))
-        .filter_map(|(_, content)| keys::pinned_path_in(content))
-        .collect();
-    for (path, _) in files.iter() {
-        match path.split_once('/') {
-            None if matches!(path, BUNDLE_FILE | schema::FILE) => {}
-            Some(("issuers", file)) if !pinned.contains(path) => {
-                let name = plain_stem(path, file, ".toml", findings);
-                listing.issuers.extend(name.map(|name| (path, name)));
-            }
-            Some(("issuers", _)) => {}
-            Some(("audiences", file)) => {
-                listing
-                    .audiences
-                    .extend(plain_stem(path, file, ".toml", findings).map(|_| path));
-            }
-            Some(("entities", file)) => {
-                let name = plain_stem(path, file, ".toml", findings);
-                listing.entities.extend(name.map(|name| (path, name)));
-            }
-            Some(("rules", file)) if file.ends_with(".toml") => {
-                let name = plain_stem(path, file, ".toml", findings);
-                listing.links.extend(name.map(|_| path));
-            }
-            Some(("rules", file)) => {
-                listing
-                    .rules
-                    .extend(plain_stem(path, file, ".cedar", findings).map(|_| path));
-            }
-            Some(("tests", file)) if crate::cases::is_case_path(file) => {}
-            _ => findings.push(Finding::of_file(path, Problem::UnknownFile)),
-        }
-    }
-    for (folder, count, max) in [
-        ("issuers", listing.issuers.len(), ISSUERS_MAX),
-        ("audiences", listing.audiences.len(), AUDIENCES_MAX),
-        ("entities", listing.entities.len(), GROUPS_MAX),
-    ] {
-        if count > max {
-            findings.push(Finding::of_file(
-                folder,
-                Problem::TooMany { key: folder, max },
-            ));
-        }
-    }
-    listing
-}
-
-/// The name of a file without its extension, if it is one that a bundle may have.
-fn plain_stem<'a>(
-    path: &str,
-    file: &'a str,
-    extension: &str,
-    findings: &mut Vec<Finding>,
-) -> Option<&'a str> {
-    let problem = match file.strip_suffix(extension) {
-        Some(name) if is_plain_name(name) => return Some(name),
-        Some(name) if !name.contains('/') => Problem::NameInvalid,
-        _ => Problem::UnknownFile,
+fn read_schema(
+    files: &BundleFiles,
+    listing: &Listing<'_>,
+    head: &Head,
+    issuers: &[Issuer],
+    action: &IssuingAction,
+) -> Result<BundleSchema, Vec<Finding>> {
+    let content = files
+        .content(schema::FILE)
+        .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
+    let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
+    let additions = Additions {
+        zones: &head.zones,
+        groups: !listing.entities.is_empty(),
     };
-    findings.push(Finding::of_file(path, problem));
-    None
-}
-
-/// The profile of the broker whose issuer URL is `issuer`.
-fn profile_of<'a>(profiles: &'a BTreeMap<String, String>, issuer: &str) -> Option<&'a str> {
-    let is_it = |url: &str| url.trim_end_matches('/') == issuer.trim_end_matches('/');
-    let mut profiles = profiles.iter();
-    profiles
-        .find(|(_, url)| is_it(url))
-        .map(|(name, _)| name.as_str())
-}
-
-fn check_profiles(rules: &[Rule], profiles: &BTreeMap<String, String>) -> Result<(), Vec<Finding>> {
-    let unknown = |rule: &Rule| {
-        let names = rule.profiles.iter();
-        let unknown = names.filter(|name| !profiles.contains_key(*name));
-        let problem = |profile: &String| Problem::RuleProfileUnknown {
-            rule: rule.id.clone(),
-            profile: profile.clone(),
-        };
-        unknown
-            .map(problem)
-            .map(|problem| rules::of_rule(rule, problem))
-            .collect::<Vec<_>>()
-    };
-    let findings: Vec<Finding> = rules.iter().flat_map(unknown).collect();
-    match findings.is_empty() {
-        true => Ok(()),
-        false => Err(findings),
-    }
+    schema::read(text, issuers, action, &additions)
 }
 
 fn read_groups(
@@ -501,39 +386,6 @@ fn read_groups(
     }
 }
 
-fn head(files: &BundleFiles) -> Result<Head, Vec<Finding>> {
-    let missing = || vec![Finding::of_file(BUNDLE_FILE, Problem::FileMissing)];
-    let content = files.content(BUNDLE_FILE).ok_or_else(missing)?;
-    let (mut file, head): (_, BundleFile) =
-        TomlFile::parse(BUNDLE_FILE, content).map_err(|finding| vec![finding])?;
-    for (key, value) in [("name", &head.name), ("version", &head.version)] {
-        if value.is_empty() {
-            return Err(vec![Finding::of_file(BUNDLE_FILE, Problem::Empty(key))]);
-        }
-        if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
-            let bytes_max = crate::limits::NAME_BYTES_MAX;
-            return Err(vec![Finding::of_file(
-                BUNDLE_FILE,
-                Problem::ValueInvalid { key, bytes_max },
-            )]);
-        }
-    }
-    let zones = Zones::read(&mut file, &head.zones);
-    for url in head.profiles.values() {
-        file.check_value("profiles", url.get_ref(), url.span(), ID_BYTES_MAX);
-    }
-    let profiles = head.profiles.into_iter();
-    let profiles = profiles
-        .map(|(name, url)| (name, url.into_inner()))
-        .collect();
-    file.finish(Head {
-        profiles,
-        name: head.name,
-        version: head.version,
-        zones,
-    })
-}
-
 fn collect<I, T>(
     findings: &mut Vec<Finding>,
     items: impl Iterator<Item = I>,
@@ -547,66 +399,4 @@ fn collect<I, T>(
         }
     }
     values
-}
-
-fn check_unique(
-    listing: &Listing<'_>,
-    issuers: &[Issuer],
-    audiences: &[Audience],
-    findings: &mut Vec<Finding>,
-) {
-    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-    for ((path, _), issuer) in listing.issuers.iter().zip(issuers) {
-        if let Some(other) = seen.insert(&issuer.issuer, path) {
-            let (issuer, other) = (issuer.issuer.clone(), other.to_owned());
-            findings.push(Finding::of_file(
-                path,
-                Problem::DuplicateIssuer { issuer, other },
-            ));
-        }
-    }
-    seen.clear();
-    for (path, audience) in listing.audiences.iter().zip(audiences) {
-        if let Some(other) = seen.insert(&audience.id, path) {
-            let (id, other) = (audience.id.clone(), other.to_owned());
-            findings.push(Finding::of_file(
-                path,
-                Problem::DuplicateAudience { id, other },
-            ));
-        }
-    }
-}
-
-/// A claim that an audience copies must be an attribute of some trusted issuer's principals, else
-/// it is misspelt.
-fn check_copied_claims(
-    listing: &Listing<'_>,
-    audiences: &[Audience],
-    attributes: &Attributes,
-    issuers: &[Issuer],
-) -> Result<(), Vec<Finding>> {
-    let types: BTreeSet<String> = issuers.iter().map(Issuer::entity_type).collect();
-    let known: BTreeSet<&str> = types
-        .iter()
-        .filter_map(|type_name| attributes.get(type_name))
-        .flat_map(|names| names.keys().map(String::as_str))
-        .collect();
-    let mut findings = Vec::new();
-    for (path, audience) in listing.audiences.iter().zip(audiences) {
-        for claim in audience
-            .claims
-            .iter()
-            .filter(|claim| !known.contains(claim.as_str()))
-        {
-            findings.push(Finding::of_file(
-                path,
-                Problem::ClaimUndeclared(claim.clone()),
-            ));
-        }
-    }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(findings)
-    }
 }

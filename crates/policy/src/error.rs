@@ -106,7 +106,7 @@ pub enum Problem {
     #[error("a case has a `token` or claims, not both")]
     CaseTokenAndClaims,
     #[error("the token makes no principal: {0}")]
-    CaseTokenClaims(crate::explain::ClaimsError),
+    CaseTokenClaims(crate::claims::ClaimsError),
     #[error("the token is not a compact JWT with claims")]
     CaseTokenMalformed,
     #[error("a token needs a clock: say when by `at`")]

@@ -7,13 +7,10 @@ use crate::bundle::Bundle;
 use crate::decide::{DecideError, Decision, Prepared, Principal, TokenRequest};
 use crate::error::Position;
 use crate::lint::operands;
-use crate::records::{Issuer, RequiredClaim};
 use crate::rules::Rule;
 use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use vouchsafe_json::{Json, JsonObject};
-use vouchsafe_providers::{AttributeValue, ClaimError};
 
 /// A decision with what each rule made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,17 +92,6 @@ pub enum Verdict {
     NotReached,
 }
 
-/// Why claims do not make a principal.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClaimsError {
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    #[error("claim `{0}` has another value than the issuer's file requires")]
-    NotRequired(String),
-    #[error("claim `sub` is missing or not a text")]
-    Sub,
-}
-
 /// The rules of a bundle, taken apart once to explain any number of requests.
 pub struct Explainer<'b> {
     bundle: &'b Bundle,
@@ -166,40 +152,6 @@ impl Bundle {
         now: u64,
     ) -> Result<Explanation, DecideError> {
         Explainer::new(self).explain(principal, request, now)
-    }
-
-    /// The principal that `claims` of a token of `issuer` would make. Proves nothing: verification is
-    /// the identity component's.
-    pub fn principal_of_claims(
-        &self,
-        issuer: &Issuer,
-        claims: &JsonObject,
-    ) -> Result<Principal, ClaimsError> {
-        let id = claims.get("sub").and_then(Json::as_text);
-        let id = id.ok_or(ClaimsError::Sub)?;
-        let table = match issuer.provider.declares_claims() {
-            true => &issuer.claims,
-            false => issuer.provider.claims,
-        };
-        let attributes = vouchsafe_providers::attributes(table, claims)?;
-        let value_of = |name: &str| match name {
-            "sub" => Some(id),
-            _ => attributes.iter().find_map(|one| match &one.value {
-                AttributeValue::Text(text) if one.name == name => Some(text.as_str()),
-                _ => None,
-            }),
-        };
-        for RequiredClaim { name, values } in &issuer.require {
-            if !value_of(name).is_some_and(|value| values.iter().any(|wanted| wanted == value)) {
-                return Err(ClaimsError::NotRequired(name.clone()));
-            }
-        }
-        Ok(Principal {
-            entity_type: issuer.entity_type(),
-            id: id.to_owned(),
-            issuer_name: issuer.name.clone(),
-            attributes,
-        })
     }
 }
 

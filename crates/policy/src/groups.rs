@@ -13,7 +13,7 @@ use crate::schema::Attributes;
 use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use cedar_policy::EntityUid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vouchsafe_providers::{Attribute, AttributeValue, ClaimType};
 
 pub(crate) const WORKLOADS: &str = "WorkloadGroup";
@@ -155,7 +155,14 @@ fn workload(
 
 /// The groups of a bundle with Cedar's names for them.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(Vec<(Group, EntityUid, EntityUid)>);
+pub(crate) struct Groups {
+    groups: Vec<(Group, EntityUid, EntityUid)>,
+    /// Where each entry is, by its issuer and its first claim, so that a decision does not look at all.
+    entries: BTreeMap<String, ByClaim>,
+}
+
+/// Group and entry, by name and value of a claim.
+type ByClaim = BTreeMap<String, BTreeMap<String, Vec<(usize, usize)>>>;
 
 impl Groups {
     /// None only if Cedar did not know its own words.
@@ -165,43 +172,74 @@ impl Groups {
             let audiences = uid(AUDIENCES, &group.name)?;
             Some((group, workloads, audiences))
         };
-        groups
-            .into_iter()
-            .map(named)
-            .collect::<Option<_>>()
-            .map(Self)
+        let groups: Vec<_> = groups.into_iter().map(named).collect::<Option<_>>()?;
+        let mut entries: BTreeMap<String, ByClaim> = BTreeMap::new();
+        for (at, (group, _, _)) in groups.iter().enumerate() {
+            for (entry, workload) in group.workloads.iter().enumerate() {
+                let Some((claim, value)) = workload.claims.iter().next() else {
+                    continue;
+                };
+                let of_issuer = entries.entry(workload.issuer.clone()).or_default();
+                let of_claim = of_issuer.entry(claim.clone()).or_default();
+                let places = of_claim.entry(value.clone()).or_default();
+                places.push((at, entry));
+            }
+        }
+        Some(Self { groups, entries })
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
-        self.0.iter().map(|(group, _, _)| group)
+        self.groups.iter().map(|(group, _, _)| group)
     }
 
-    /// The groups that a principal is in.
+    /// The groups that a principal is in, in their order.
     pub fn of_principal(
         &self,
         issuer: &str,
         id: &str,
         attributes: &[Attribute],
     ) -> Vec<&EntityUid> {
-        let is_in = |group: &Group| {
-            let mut workloads = group.workloads.iter();
-            workloads.any(|workload| workload.has(issuer, id, attributes))
+        let Some(of_issuer) = self.entries.get(issuer) else {
+            return Vec::new();
         };
-        let groups = self.0.iter().filter(|(group, _, _)| is_in(group));
+        let texts = attributes
+            .iter()
+            .filter_map(|attribute| match &attribute.value {
+                AttributeValue::Text(text) => Some((attribute.name.as_str(), text.as_str())),
+                AttributeValue::Boolean(_)
+                | AttributeValue::Integer(_)
+                | AttributeValue::TextSet(_) => None,
+            });
+        let mut found = BTreeSet::new();
+        // `sub` is the principal's id, whatever an attribute of that name says.
+        let texts = texts
+            .filter(|(name, _)| *name != "sub")
+            .chain([("sub", id)]);
+        for (name, value) in texts {
+            let places = of_issuer.get(name).and_then(|values| values.get(value));
+            for (at, entry) in places.into_iter().flatten() {
+                let group = self.groups.get(*at);
+                let workload = group.and_then(|(group, _, _)| group.workloads.get(*entry));
+                if workload.is_some_and(|workload| workload.has(issuer, id, attributes)) {
+                    found.insert(*at);
+                }
+            }
+        }
+        let groups = found.into_iter().filter_map(|at| self.groups.get(at));
         groups.map(|(_, uid, _)| uid).collect()
     }
 
     /// The groups that principals of an issuer can be in.
     pub fn of_issuer(&self, issuer: &str) -> Vec<EntityUid> {
         let is_in = |group: &Group| group.workloads.iter().any(|it| it.issuer == issuer);
-        let groups = self.0.iter().filter(|(group, _, _)| is_in(group));
+        let groups = self.groups.iter().filter(|(group, _, _)| is_in(group));
         groups.map(|(_, uid, _)| uid.clone()).collect()
     }
 
     /// The groups that an audience is in.
     pub fn of_audience(&self, id: &str) -> Vec<EntityUid> {
         let is_in = |group: &Group| group.audiences.iter().any(|it| it == id);
-        let groups = self.0.iter().filter(|(group, _, _)| is_in(group));
+        let groups = self.groups.iter().filter(|(group, _, _)| is_in(group));
         groups.map(|(_, _, uid)| uid.clone()).collect()
     }
 }

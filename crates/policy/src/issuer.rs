@@ -58,24 +58,13 @@ impl Values {
 #[serde(deny_unknown_fields)]
 struct ClaimEntry {
     #[serde(rename = "type")]
-    #[cfg_attr(feature = "json-schema", schemars(with = "ClaimTypeName"))]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "crate::json_schema::ClaimTypeName")
+    )]
     claim_type: ClaimType,
     #[serde(default = "yes")]
     required: bool,
-}
-
-/// The names of [`ClaimType`]'s values.
-#[cfg(feature = "json-schema")]
-#[derive(schemars::JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
-#[expect(dead_code, reason = "only its schema is used")]
-enum ClaimTypeName {
-    Boolean,
-    Integer,
-    Text,
-    TextMap,
-    TextOrSet,
-    TextSet,
 }
 
 fn yes() -> bool {

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Name and schema (JSON Schema 2020-12) of each kind of file.
 pub fn schemas() -> Vec<(&'static str, Value)> {
     let kinds = [
-        ("bundle", schemars::schema_for!(crate::bundle::BundleFile)),
+        ("bundle", schemars::schema_for!(crate::head::BundleFile)),
         ("issuer", schemars::schema_for!(crate::issuer::IssuerFile)),
         (
             "audience",
@@ -43,4 +43,17 @@ fn drop_null(schema: &mut Value) {
         }
         Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The names of [`vouchsafe_providers::ClaimType`]'s values.
+#[derive(schemars::JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum ClaimTypeName {
+    Boolean,
+    Integer,
+    Text,
+    TextMap,
+    TextOrSet,
+    TextSet,
 }

@@ -18,6 +18,7 @@ mod audience;
 mod bundle;
 mod calendar;
 pub mod cases;
+mod claims;
 mod codes;
 mod decide;
 mod duration;
@@ -26,12 +27,16 @@ pub mod explain;
 mod files;
 pub mod folder;
 mod groups;
+mod head;
 mod issuer;
 #[cfg(feature = "json-schema")]
 pub mod json_schema;
 mod keys;
 pub mod limits;
 pub mod lint;
+mod listing;
+mod profiles;
+mod record;
 mod records;
 mod replay;
 mod rules;
@@ -46,11 +51,13 @@ mod zones;
 pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
 pub use calendar::{parse_unix_seconds, to_rfc3339};
+pub use claims::ClaimsError;
 pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
 pub use groups::{Group, Workload};
 pub use keys::with_credentials;
+pub use profiles::Profiles;
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };

@@ -9,10 +9,11 @@ mod settings;
 
 use crate::bundle::Bundle;
 use crate::calendar::{parse_unix_seconds, to_rfc3339};
-use crate::cases::{self, Case, Profiles};
+use crate::cases::{self, Case};
 use crate::decide::Effect;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
+use crate::profiles::Profiles;
 use crate::records::Environment;
 use crate::rules::{Rule, policy_set};
 pub use caution::Caution;

@@ -15,10 +15,14 @@ const SLICES_MAX: usize = 1024;
 /// Index of an issuer and of an audience in their bundle.
 type Key = (usize, usize);
 
-/// Slices made so far.
+/// Slices made so far, and where the rules for an audience are.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     made: Mutex<BTreeMap<Key, Arc<PolicySet>>>,
+    /// Places of the rules whose scope names one audience, by its id.
+    of_audience: BTreeMap<String, Vec<usize>>,
+    /// Places of all other rules.
+    of_any: Vec<usize>,
 }
 
 /// The one principal scope and the one resource of a slice.
@@ -33,6 +37,24 @@ pub(crate) struct Scope<'a> {
 }
 
 impl Slices {
+    /// For `rules`, which every call has to be given as they are here.
+    pub fn of(rules: &[Rule]) -> Self {
+        let mut slices = Self::default();
+        for (at, rule) in rules.iter().enumerate() {
+            match rule.policy.resource_constraint() {
+                ResourceConstraint::Eq(uid) => {
+                    let id = uid.id().unescaped().to_owned();
+                    slices.of_audience.entry(id).or_default().push(at);
+                }
+                ResourceConstraint::Any
+                | ResourceConstraint::In(_)
+                | ResourceConstraint::Is(_)
+                | ResourceConstraint::IsIn(_, _) => slices.of_any.push(at),
+            }
+        }
+        slices
+    }
+
     /// The slice for `key`, made from `rules` on first use.
     pub fn slice<'a>(
         &self,
@@ -47,7 +69,11 @@ impl Slices {
         if made.len() >= SLICES_MAX {
             made.clear();
         }
-        let slice = Arc::new(make(rules, &scope())?);
+        let scope = scope();
+        let named = self.of_audience.get(scope.audience.id().unescaped());
+        let places = named.into_iter().flatten().chain(&self.of_any);
+        let rules = places.filter_map(|at| rules.get(*at));
+        let slice = Arc::new(make(rules, &scope)?);
         made.insert(key, Arc::clone(&slice));
         Some(slice)
     }
@@ -55,8 +81,8 @@ impl Slices {
 
 /// None if Cedar refuses the rules together, which unique ids exclude. No rule is ever left out
 /// because of it: it could be a `forbid`.
-fn make(rules: &[Rule], scope: &Scope<'_>) -> Option<PolicySet> {
-    let chosen = rules.iter().filter(|rule| can_match(rule, scope));
+fn make<'r>(rules: impl Iterator<Item = &'r Rule>, scope: &Scope<'_>) -> Option<PolicySet> {
+    let chosen = rules.filter(|rule| can_match(rule, scope));
     policy_set(chosen).ok()
 }
 

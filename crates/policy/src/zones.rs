@@ -51,6 +51,12 @@ impl Zones {
         Self(zones)
     }
 
+    /// Each zone's name here and in the database.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let zones = self.0.iter();
+        zones.map(|(name, zone)| (name.as_str(), zone.iana_name().unwrap_or_default()))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -215,3 +215,67 @@ fn what_is_unknown_counts_both_ways() {
     assert_eq!(directions, [(Direction::Either, Subject::Rule)]);
     assert!(found.widens() && found.narrows());
 }
+
+#[test]
+fn members_of_groups_widen_where_permits_name_them() {
+    let entry = |id: &str| {
+        format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{id}\" }}\n")
+    };
+    let (one, two) = (entry("1"), entry("1") + &entry("2"));
+    let rule = |effect: &str, scope: &str, condition: &str| {
+        format!("@id(\"grouped\") {effect} ({scope}, action, resource) when {{ {condition} }};")
+    };
+    let of = |rule: &str| {
+        let with = |group: &str| {
+            let changes = [
+                ("entities/team.toml", Some(group)),
+                ("rules/grouped.cedar", Some(rule)),
+            ];
+            files(&changes)
+        };
+        let (old, new) = (with(&one), with(&two));
+        let side = |files| Side::load(files, &environment()).unwrap_or_else(|it| panic!("{it}"));
+        let found = diff(&side(&old), &side(&new), &[]).unwrap_or_else(|it| panic!("{it}"));
+        let back = diff(&side(&new), &side(&old), &[]).unwrap_or_else(|it| panic!("{it}"));
+        let directions = |difference: &Difference| {
+            difference
+                .changes
+                .iter()
+                .map(|it| it.direction)
+                .collect::<Vec<_>>()
+        };
+        (directions(&found), directions(&back))
+    };
+    let group = "principal in WorkloadGroup::\"team\"";
+    let scopes = "context.scopes == [\"write\"]";
+    assert_eq!(
+        of(&rule("permit", group, scopes)),
+        (vec![Direction::Widening], vec![Direction::Narrowing])
+    );
+    assert_eq!(
+        of(&rule("forbid", group, scopes)),
+        (vec![Direction::Either], vec![Direction::Either])
+    );
+    let condition = format!("!({group}) && {scopes}");
+    assert_eq!(
+        of(&rule(
+            "permit",
+            "principal is GitHub::Workflow in Issuer::\"github\"",
+            &condition
+        )),
+        (vec![Direction::Either], vec![Direction::Either])
+    );
+    let unused = rule("forbid", "principal", "context.proof_of_possession");
+    assert_eq!(of(&unused), (vec![], vec![]));
+}
+
+#[test]
+fn a_zone_that_moves_counts_both_ways() {
+    let head =
+        |zone: &str| format!("name = \"test\"\nversion = \"1\"\n[zones]\noffice = \"{zone}\"\n");
+    let (old, new) = (head("Europe/Berlin"), head("Asia/Tokyo"));
+    let old: Changes<'_> = &[("bundle.toml", Some(&old))];
+    let new: Changes<'_> = &[("bundle.toml", Some(&new))];
+    assert_eq!(said(old, new), ["Either Zone office"]);
+    assert_eq!(said(old, old), [""; 0]);
+}

@@ -110,7 +110,9 @@ fn the_published_json_schemas_are_those_of_the_types() {
         let path = root.join(format!("{name}.schema.json"));
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let hint = "write them anew: vouchsafe policy schema --output docs/schemas";
-        assert_eq!(text, format!("{schema:#}\n"), "{name}: {hint}");
+        let published: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        // As values: the order of members depends on what is built together.
+        assert_eq!(published, schema, "{name}: {hint}");
     }
 }
 

@@ -4,12 +4,16 @@ use crate::support::*;
 use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_tools::run;
 use vouchsafe_policy_tools::scaffold::{
-    NewAudience, NewFiles, NewIssuer, NewRule, ScaffoldError, audience, issuer, rule,
+    MadeRule, NewAudience, NewFiles, NewIssuer, NewRule, ScaffoldError, audience, issuer, rule,
 };
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     pairs.iter().map(owned).collect()
+}
+
+fn made(files: &BundleFiles, new: &NewRule) -> MadeRule {
+    rule(files, &environment(), new).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn with(files: &BundleFiles, made: &NewFiles) -> BundleFiles {
@@ -43,7 +47,7 @@ fn a_rule_comes_with_cases_that_are_met_and_see_every_condition() {
         )
     };
     let files = files(&[]);
-    let made = rule(&files, &environment(), &new).unwrap_or_else(|error| panic!("{error}"));
+    let made = made(&files, &new).files;
     let paths: Vec<&str> = made.keys().map(String::as_str).collect();
     assert_eq!(
         paths,
@@ -86,7 +90,7 @@ fn a_rule_asks_for_optional_claims_and_writes_numbers_and_names_as_they_are() {
     let schema = SCHEMA.replace("run?: Long,", "environment?: String,");
     let files = files(&[("schema.cedarschema", Some(&schema))]);
     let new = new_rule("quoted", &[("environment", "pro\"d\\")], &[]);
-    let made = rule(&files, &environment(), &new).unwrap_or_else(|error| panic!("{error}"));
+    let made = made(&files, &new).files;
     let text = &made["rules/quoted.cedar"];
     assert!(
         text.contains("principal has environment &&\n  principal.environment == \"pro\\\"d\\\\\" &&\n  context.scopes.isEmpty()"),
@@ -108,7 +112,9 @@ fn a_denial_that_another_rule_permits_is_no_case_of_the_new_one() {
         &["read"],
     );
     let files = files(&[]);
-    let made = rule(&files, &environment(), &new).unwrap_or_else(|error| panic!("{error}"));
+    let made = made(&files, &new).files;
+    let wider = self::made(&files, &new).wider;
+    assert_eq!(wider, [("another ref".to_owned(), vec!["api".to_owned()])]);
     assert!(!made.contains_key("tests/main-reads/deny/another ref.toml"));
     let allow = &made["tests/main-reads/allow/what the rule is for.toml"];
     assert!(
@@ -124,7 +130,11 @@ fn a_denial_that_another_rule_permits_is_no_case_of_the_new_one() {
 #[test]
 fn refuses_rules_that_cannot_be_meant() {
     let files = files(&[]);
-    let of = |new: &NewRule| rule(&files, &environment(), new).map_err(|error| error.to_string());
+    let of = |new: &NewRule| {
+        let made = rule(&files, &environment(), new);
+        made.map(|made| made.files)
+            .map_err(|error| error.to_string())
+    };
     let err = |text: &str| Err(text.to_owned());
     let unknown = of(&new_rule("a", &[("repositry_id", "1")], &[]));
     assert!(

@@ -37,6 +37,20 @@ pub enum Caution {
          strangers"
     )]
     EventsUnbounded(String),
+    #[error(
+        "group `{group}` does not say whose workload it means, and issuer `{issuer}` serves everybody"
+    )]
+    GroupAnyTenant {
+        group: String,
+        issuer: String,
+        claims: String,
+    },
+    #[error("group `{group}` trusts `{name}`, a name that somebody else may take over")]
+    GroupNameWithoutId {
+        group: String,
+        name: &'static str,
+        id: &'static str,
+    },
     #[error("`max_lifetime` of {0} s is over an hour")]
     LifetimeLong(u64),
     #[error(
@@ -101,6 +115,8 @@ impl Caution {
             Self::EventOfStrangers { .. } => "event-of-strangers",
             Self::EventUnchecked(_) => "event-unchecked",
             Self::EventsUnbounded(_) => "events-unbounded",
+            Self::GroupAnyTenant { .. } => "group-any-tenant",
+            Self::GroupNameWithoutId { .. } => "group-name-without-id",
             Self::LifetimeLong(_) => "lifetime-long",
             Self::LikeCrossesSeparator { .. } => "like-crosses-separator",
             Self::NameWithoutId { .. } => "name-without-id",
@@ -124,7 +140,9 @@ impl Caution {
     /// What to do about it.
     pub fn fix(&self) -> Option<String> {
         let fix = match self {
-            Self::AnyTenant { claims, .. } => format!("compare one of `{claims}`"),
+            Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
+                format!("compare one of `{claims}`")
+            }
             Self::AttemptUnchecked { .. } => "compare `run_attempt == \"1\"` too".to_owned(),
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
@@ -142,7 +160,9 @@ impl Caution {
                 "compare with `==`, or let `*` be the end of the pattern, after a separator"
                     .to_owned()
             }
-            Self::NameWithoutId { id, .. } => format!("compare `{id}` too"),
+            Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
+                format!("compare `{id}` too")
+            }
             Self::PermitUnconditional(_) => {
                 "add a `when` that says which workloads it means".to_owned()
             }
@@ -183,6 +203,8 @@ impl Caution {
             }
             Self::EventOfStrangers { event, .. } => Some(format!("\"{event}\"")),
             Self::EventUnchecked(_) => Some("principal.ref".to_owned()),
+            Self::GroupAnyTenant { issuer, .. } => Some(format!("\"{issuer}\"")),
+            Self::GroupNameWithoutId { name, .. } => Some((*name).to_owned()),
             Self::LifetimeLong(_) => Some("max_lifetime".to_owned()),
             Self::LikeCrossesSeparator { claim, .. } | Self::WorkflowAtAnyRef { claim, .. } => {
                 Some(format!("principal.{claim} like"))

@@ -167,6 +167,16 @@ fn issuer_of<'b>(rule: &Rule, bundle: &'b Bundle) -> Option<&'b Issuer> {
 /// A `permit` for an issuer of many tenants that reads nothing which tells them apart.
 fn any_tenant(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Option<Caution> {
     let issuer = issuer_of(rule, bundle)?;
+    untold_tenant(issuer, |claim| read.contains(claim)).map(|claims| Caution::AnyTenant {
+        rule: rule.id.clone(),
+        issuer: issuer.name.clone(),
+        claims,
+    })
+}
+
+/// The claims that would say whose workload is meant, where `issuer` serves everybody and none of them is
+/// looked at.
+pub(super) fn untold_tenant(issuer: &Issuer, is_read: impl Fn(&str) -> bool) -> Option<String> {
     let telling = issuer.provider.names_with_ids;
     let claims: BTreeSet<&str> = telling
         .iter()
@@ -175,12 +185,8 @@ fn any_tenant(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Option<Cau
     let open = issuer.provider.open_issuers;
     let narrowed = !open.contains(&issuer.issuer.as_str())
         || !issuer.require.is_empty()
-        || claims.iter().any(|claim| read.contains(claim));
-    (!narrowed).then(|| Caution::AnyTenant {
-        rule: rule.id.clone(),
-        issuer: issuer.name.clone(),
-        claims: claims.into_iter().collect::<Vec<_>>().join("`, `"),
-    })
+        || claims.iter().any(|claim| is_read(claim));
+    (!narrowed).then(|| claims.into_iter().collect::<Vec<_>>().join("`, `"))
 }
 
 /// Names that a `permit` reads from its principal while it reads none of their ids. What is read is

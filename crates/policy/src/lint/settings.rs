@@ -1,10 +1,12 @@
 //! What issuer and audience files say that is hardly meant.
 
 use super::caution::Caution;
+use super::permits::untold_tenant;
 use super::reach;
 use crate::bundle::Bundle;
 use crate::error::Finding;
 use crate::files::BundleFiles;
+use crate::groups::{Group, Workload};
 use crate::records::{Issuer, ReplayMode};
 use vouchsafe_providers::Replay;
 
@@ -24,6 +26,12 @@ pub(super) fn cautions(
             .chain(ambiguous_subject(issuer));
         findings.extend(cautions.map(|caution| Finding::of_file(&path, caution)));
     }
+    for group in bundle.groups() {
+        let path = format!("entities/{}.toml", group.name);
+        let cautions = group.workloads.iter();
+        let cautions = cautions.flat_map(|workload| of_workload(group, workload, bundle));
+        findings.extend(cautions.map(|caution| Finding::of_file(&path, caution)));
+    }
     let unreachable = reach::unreachable_audiences(bundle, dead);
     // Both are in path order.
     let paths = files
@@ -40,6 +48,32 @@ pub(super) fn cautions(
         }
     }
     findings
+}
+
+/// An entry that somebody else's workload can come to fit.
+fn of_workload(group: &Group, workload: &Workload, bundle: &Bundle) -> Vec<Caution> {
+    let mut issuers = bundle.issuers_of_all_environments();
+    let Some(issuer) = issuers.find(|issuer| issuer.name == workload.issuer) else {
+        return Vec::new();
+    };
+    let has = |claim: &str| workload.claims.contains_key(claim);
+    // `sub` is unique within the issuer, and of a repository's name at GitHub: it tells the tenant.
+    let untold = untold_tenant(issuer, |claim| has(claim) || has("sub"));
+    let untold = untold.map(|claims| Caution::GroupAnyTenant {
+        group: group.name.clone(),
+        issuer: issuer.name.clone(),
+        claims,
+    });
+    let names = issuer.provider.names_with_ids.iter();
+    let without = names.filter(|(name, ids)| has(name) && !ids.iter().any(|id| has(id)));
+    let without = without.filter_map(|(name, ids)| {
+        Some(Caution::GroupNameWithoutId {
+            group: group.name.clone(),
+            name,
+            id: ids.first()?,
+        })
+    });
+    untold.into_iter().chain(without).collect()
 }
 
 fn of_issuer(issuer: &Issuer) -> Option<Caution> {

@@ -374,3 +374,47 @@ fn warns_of_scopes_that_the_audience_does_not_offer() {
     );
     assert_eq!(of("write"), [""; 0]);
 }
+
+#[test]
+fn warns_of_groups_that_anybody_can_come_to_fit() {
+    let github =
+        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+    let of = |code: &str, claims: &str, issuer: &str| {
+        let group = format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
+        warned(
+            code,
+            &[
+                ("entities/team.toml", Some(&group)),
+                ("issuers/github.toml", Some(issuer)),
+            ],
+        )
+    };
+    let everybody = "entities/team.toml: group `team` does not say whose workload it means, and issuer `github` \
+        serves everybody: compare one of `enterprise`, `enterprise_id`, `job_workflow_ref`, `repository`, \
+        `repository_id`, `repository_owner`, `repository_owner_id`, `workflow_ref`";
+    let code = "group-any-tenant";
+    assert_eq!(of(code, "event_name = \"push\"", github), [everybody]);
+    for claims in [
+        "repository_id = \"1\", event_name = \"push\"",
+        "sub = \"a\"",
+    ] {
+        assert_eq!(of(code, claims, github), [""; 0], "{claims}");
+    }
+    assert_eq!(
+        of(code, "event_name = \"push\"", GITHUB),
+        [""; 0],
+        "an issuer of ones own"
+    );
+    let code = "group-name-without-id";
+    assert_eq!(
+        of(code, "repository = \"o/r\"", GITHUB),
+        [
+            "entities/team.toml: group `team` trusts `repository`, a name that somebody else may take over: \
+             compare `repository_id` too"
+        ]
+    );
+    assert_eq!(
+        of(code, "repository = \"o/r\", repository_id = \"1\"", GITHUB),
+        [""; 0]
+    );
+}

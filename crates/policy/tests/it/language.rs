@@ -441,3 +441,28 @@ fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
         );
     }
 }
+
+/// Entries are found by their first claim; the rest of the claims still count, whatever order they have.
+#[test]
+fn entries_that_share_a_claim_are_told_apart_by_the_others() {
+    let entry =
+        |claims: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
+    let one = entry("ref = \"refs/heads/main\", repository_id = \"1\"");
+    let two = entry("ref = \"refs/heads/main\", repository_id = \"123456\"") + &one;
+    let all = entry("ref = \"refs/heads/main\"");
+    let rule = |group: &str| {
+        grouped(
+            &format!("principal in WorkloadGroup::\"{group}\""),
+            "resource == Audience::\"https://api.example\"",
+        )
+        .replace("@id(\"api\")", &format!("@id(\"of-{group}\")"))
+    };
+    let rules = rule("one") + &rule("two") + &rule("all");
+    let bundle = of(&[
+        ("entities/all.toml", Some(&all)),
+        ("entities/one.toml", Some(&one)),
+        ("entities/two.toml", Some(&two)),
+        ("rules/api.cedar", Some(&rules)),
+    ]);
+    assert_eq!(permitted_at(&bundle, "2027-01-01"), ["of-all", "of-two"]);
+}

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod cautions;
+mod corpora;
 mod credentials;
 mod decisions;
 mod default_bundle;

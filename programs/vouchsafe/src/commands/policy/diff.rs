@@ -194,9 +194,11 @@ fn kind(subject: Subject) -> &'static str {
         Subject::Audience => "audience",
         Subject::Case => "case",
         Subject::Issuer => "issuer",
+        Subject::Group => "group",
         Subject::Pair => "pair",
         Subject::Recorded => "decision",
         Subject::Rule => "rule",
+        Subject::Zone => "zone",
     }
 }
 

@@ -31,15 +31,6 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         .map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
     let manifest =
         Manifest::parse(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))?;
-    let item = |severity, code, message: String, fix: &str| Item {
-        severity,
-        code,
-        file: file.clone(),
-        in_bundle: false,
-        place: None,
-        message,
-        fix: Some(fix.to_owned()),
-    };
     let default = manifest.variables().get("development");
     let development =
         development || default.is_some_and(|it| it.default.as_deref() == Some("true"));
@@ -69,7 +60,13 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         if text.contains("{{") {
             let message = format!("`{text}` holds a variable and is not compared");
             let fix = "compare it by hand";
-            items.push(item(Severity::Warning, "host-variable", message, fix));
+            items.push(item(
+                &file,
+                Severity::Warning,
+                "host-variable",
+                message,
+                fix,
+            ));
             continue;
         }
         match HostPattern::parse(text) {
@@ -77,6 +74,7 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
             Err(error) => {
                 let fix = "write `https://` and a host's name";
                 items.push(item(
+                    &file,
                     Severity::Error,
                     "host-invalid",
                     error.to_string(),
@@ -100,17 +98,35 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
             let message = format!(
                 "issuer `{issuer}` needs `{scheme}://{host}:{port}` in `allowed_outbound_hosts`"
             );
-            items.push(item(Severity::Error, "host-missing", message, "add it"));
+            items.push(item(
+                &file,
+                Severity::Error,
+                "host-missing",
+                message,
+                "add it",
+            ));
         }
     }
     for (text, pattern) in &patterns {
         if !needed.iter().any(|origin| allows(pattern, origin)) {
             let message = format!("no issuer needs `{text}` of `allowed_outbound_hosts`");
             let fix = "remove it: the component reaches nothing that it does not need";
-            items.push(item(Severity::Warning, "host-unused", message, fix));
+            items.push(item(&file, Severity::Warning, "host-unused", message, fix));
         }
     }
     Ok(items)
+}
+
+fn item(file: &str, severity: Severity, code: &'static str, message: String, fix: &str) -> Item {
+    Item {
+        severity,
+        code,
+        file: file.to_owned(),
+        in_bundle: false,
+        place: None,
+        message,
+        fix: Some(fix.to_owned()),
+    }
 }
 
 /// None for pinned keys, which are not fetched.

@@ -139,12 +139,13 @@ pub(super) fn make(
     let files = read_folder(&args.dir)?
         .map_err(|invalid| Failure::refused(format!("the bundle does not load\n{invalid}")))?;
     let mut asker = Asker { terminal, input };
-    let made = made(args, &files, &mut asker)?;
+    let (made, notes) = made(args, &files, &mut asker)?;
     let mut text = String::new();
     for (path, content) in &made {
         write(&args.dir, path, content)?;
         text.push_str(&format!("{}\n", args.dir.join(path).display()));
     }
+    text.push_str(&notes);
     if matches!(args.what, What::Rule(_)) {
         text.push_str(&disturbed(args)?);
     }
@@ -174,7 +175,13 @@ fn next_step(what: &What) -> &'static str {
     }
 }
 
-fn made(args: &Args, files: &BundleFiles, asker: &mut Asker<'_>) -> Result<NewFiles, Failure> {
+/// The files, and what is to be said about them.
+fn made(
+    args: &Args,
+    files: &BundleFiles,
+    asker: &mut Asker<'_>,
+) -> Result<(NewFiles, String), Failure> {
+    let mut notes = String::new();
     let environment = args.environment.environment();
     let made = match &args.what {
         What::Audience(args) => {
@@ -216,15 +223,27 @@ fn made(args: &Args, files: &BundleFiles, asker: &mut Asker<'_>) -> Result<NewFi
                 )?)?,
                 intent: args.intent.clone(),
             };
-            scaffold::rule(files, &environment, &new)
+            scaffold::rule(files, &environment, &new).map(|made| {
+                notes = made.wider.iter().map(wider_text).collect();
+                made.files
+            })
         }
     };
-    made.map_err(|error| match error {
+    let made = made.map_err(|error| match error {
         ScaffoldError::ClaimUnknown { .. }
         | ScaffoldError::ClaimValue { .. }
         | ScaffoldError::ProviderUnknown { .. } => Failure::usage(error.to_string()),
         other => Failure::refused(other.to_string()),
-    })
+    })?;
+    Ok((made, notes))
+}
+
+/// A denial that is none, because another rule is wider.
+fn wider_text((name, rules): &(String, Vec<String>)) -> String {
+    format!(
+        "note: {name} is permitted all the same, by `{}`: narrow it or take it out\n",
+        rules.join("`, `")
+    )
 }
 
 fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {

@@ -125,6 +125,8 @@ fn new_names_cases_that_a_rule_disturbs() {
         "event_name=push",
     ];
     let text = run_new(&arguments, None).expect("it runs");
+    let wider = "\nnote: a scope beyond is permitted all the same, by `deploy-from-main`: narrow it or take it out\n";
+    assert!(text.contains(wider), "{text}");
     let note = "\nnote: tests/deploy-from-main/allow/one scope of two is enough.toml comes out otherwise now\n";
     assert!(text.contains(note), "{text}");
     fs::remove_dir_all(dir).expect("it can be removed");
