@@ -22,6 +22,7 @@ use vouchsafe_signer::{
     SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
 };
 
+use crate::CLOCK_SKEW_SECONDS_MAX;
 use crate::client::keys::KnownKeys;
 use crate::wire::{
     KEYS_PATH, Keys, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest, parse_seed, parse_signature,
@@ -30,6 +31,11 @@ pub use config::{GATEWAYS_MAX, GatewayConfig};
 
 /// For how long an answer to `GET /v1/keys` is not asked for again.
 pub const KEYS_FRESH_SECONDS: u64 = 60;
+/// How old the gateway's word on the current generation may be when a delegated token is signed: with the
+/// second that a gateway takes to learn of it, an emergency rotation is followed within 5 s.
+pub const GENERATION_FRESH_SECONDS: u64 = 3;
+/// The same while it is being asked for, so that not every request waits.
+const GENERATION_BRIDGED_SECONDS: u64 = 4;
 /// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
 /// differ by [`crate::CLOCK_SKEW_SECONDS_MAX`].
 const PREFETCH_SECONDS: u64 = 25;
@@ -151,6 +157,7 @@ impl GatewaySigner {
                 let algorithm = config.epoch_algorithm(&request.algorithm)?;
                 let allowed = config.allow(request, now)?;
                 let epoch = allowed.epoch(now, config.epoch_seconds())?;
+                self.follow_generation(network).await?;
                 let key = self.epoch_key(epoch, algorithm, network).await?;
                 allowed.sign(&key)
             }
@@ -169,6 +176,22 @@ impl GatewaySigner {
                 self.sign_in_hsm(request, &allowed, network).await
             }
         }
+    }
+
+    /// Asks for the current generation, if that was not done just now; an outage changes nothing.
+    async fn follow_generation(&self, network: &impl Network) -> Result<(), Error> {
+        let now = network.now();
+        let is_new = |keys: &KnownKeys| {
+            let bridged = self.state.borrow().fetching;
+            let fresh = if bridged {
+                GENERATION_BRIDGED_SECONDS
+            } else {
+                GENERATION_FRESH_SECONDS
+            };
+            keys.age_seconds(now) < fresh
+        };
+        let tolerable = |keys: &KnownKeys| keys.cover(now);
+        self.keys(network, is_new, tolerable).await.map(drop)
     }
 
     /// Whether [`GatewaySigner::prefetch`] has something to do.
@@ -346,8 +369,15 @@ impl GatewaySigner {
         let answer = self.call(KEYS_PATH, None, network).await?;
         let body = accepted(answer)?;
         let keys = Keys::parse(&body).map_err(|_| Error::Unavailable)?;
-        let keys = KnownKeys::accept(keys, &self.config.signer, network.now())?;
+        let now = network.now();
+        let skewed = keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX;
         let mut state = self.state.borrow_mut();
+        if skewed {
+            // One of the two clocks is wrong: what is known can't be used either.
+            (state.keys, state.epoch_keys) = (None, BTreeMap::new());
+            return Err(Error::Unavailable);
+        }
+        let keys = KnownKeys::accept(keys, &self.config.signer, now)?;
         // A generation that was seen once never comes back (design: refuse less).
         if state
             .keys
@@ -355,6 +385,14 @@ impl GatewaySigner {
             .is_some_and(|known| keys.generation() < known.generation())
         {
             return Err(Error::Unavailable);
+        }
+        if state
+            .keys
+            .as_ref()
+            .is_some_and(|known| keys.generation() > known.generation())
+        {
+            // INVARIANT: nothing is signed with a key of a generation that is over.
+            state.epoch_keys.clear();
         }
         let keys = Rc::new(keys);
         state.keys = Some(Rc::clone(&keys));

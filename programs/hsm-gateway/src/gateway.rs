@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::public_key;
 use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
 use sha2::{Digest as _, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,8 +23,8 @@ use vouchsafe_json::JsonObject;
 use vouchsafe_signer::{PublicJwk, Seed};
 use zeroize::Zeroizing;
 
-/// How often is looked whether an epoch began.
-const TICK: Duration = Duration::from_millis(500);
+/// How often is looked whether an epoch began, or an emergency raised the generation.
+const TICK: Duration = Duration::from_millis(900);
 
 /// A key in the HSM that signs tokens, with its public half.
 struct TokenKey {
@@ -43,6 +43,7 @@ pub struct Gateway {
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
+    state_dir: PathBuf,
     pub metrics: Arc<Metrics>,
 }
 
@@ -84,6 +85,7 @@ impl Gateway {
             token_keys,
             rates: Mutex::default(),
             log,
+            state_dir: config.state_dir,
             metrics,
         });
         let line = Line::new("start", clock.now().0)
@@ -102,7 +104,8 @@ impl Gateway {
         let mut told = false;
         loop {
             tokio::time::sleep(TICK).await;
-            match self.turn_to_now().await {
+            let followed = self.follow_generation().await;
+            match self.turn_to_now().await.and(followed) {
                 Ok(()) => told = false,
                 Err(error) if !told => {
                     eprintln!("hsm-gateway: epoch keys can't be derived now: {error}");
@@ -111,6 +114,23 @@ impl Gateway {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Takes the token's generation over, if it is higher: within a second of its change.
+    async fn follow_generation(&self) -> Result<(), HsmError> {
+        let Reply::Generation(generation) = self.hsm.call(Call::Generation).await? else {
+            return Err(HsmError::NotRunning);
+        };
+        if !self.keyring().raise_to(generation) {
+            return Ok(());
+        }
+        eprintln!("hsm-gateway: generation {generation} is current");
+        // What can't be written down is told; the generation is followed all the same.
+        if let Err(failure) = remember_generation(&self.state_dir, generation) {
+            eprintln!("hsm-gateway: {}", failure.message);
+        }
+        let line = Line::new("generation", self.clock.now().0).with("generation", generation);
+        self.record(line).map_err(|_| HsmError::NotRunning)
     }
 
     async fn turn_to_now(&self) -> Result<(), HsmError> {
@@ -226,7 +246,9 @@ impl Gateway {
         };
         let signature = match self.hsm.call(call).await {
             Ok(Reply::Bytes(signature)) => signature.0.to_vec(),
-            Ok(Reply::Done | Reply::Inventory(_)) => return Err(Refusal::HsmUnavailable),
+            Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_)) => {
+                return Err(Refusal::HsmUnavailable);
+            }
             Err(HsmError::Overloaded) => return Err(Refusal::Overloaded),
             Err(HsmError::Fault(_) | HsmError::NotRunning) => return Err(Refusal::HsmUnavailable),
         };
@@ -316,7 +338,7 @@ pub fn algorithm(algorithm: KeyAlgorithm) -> Algorithm {
 pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
     match hsm.call(Call::Inspect).await? {
         Reply::Inventory(inventory) => Ok(inventory),
-        Reply::Bytes(_) | Reply::Done => Err(HsmError::NotRunning),
+        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) => Err(HsmError::NotRunning),
     }
 }
 

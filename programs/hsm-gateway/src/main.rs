@@ -38,6 +38,7 @@ enum Command {
     Credential(commands::credential::Args),
     Doctor(commands::doctor::Args),
     Init(commands::init::Args),
+    Rotate(commands::rotate::Args),
     Serve(commands::serve::Args),
     Status(commands::status::Args),
     /// Holds the PKCS#11 module for the gateway, which starts it
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Credential(args) => commands::credential::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Init(args) => commands::init::run(args),
+        Command::Rotate(args) => commands::rotate::run(args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Status(args) => commands::status::run(args),
         Command::Worker => worker::run(),

@@ -93,7 +93,9 @@ fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
 async fn bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
     match hsm.call(call).await {
         Ok(Reply::Bytes(bytes)) => Ok(bytes.0.to_vec()),
-        Ok(Reply::Done | Reply::Inventory(_)) => Err("the worker answered something else".into()),
+        Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_)) => {
+            Err("the worker answered something else".into())
+        }
         Err(error) => Err(error.to_string()),
     }
 }

@@ -4,6 +4,7 @@ pub mod add_key;
 pub mod credential;
 pub mod doctor;
 pub mod init;
+pub mod rotate;
 pub mod serve;
 pub mod status;
 

@@ -92,8 +92,11 @@ fn work(
 }
 
 impl Call {
-    /// Whether it makes objects.
+    /// Whether it makes or changes objects.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::CreateKey { .. } | Self::CreateRoot { .. })
+        matches!(
+            self,
+            Self::CreateKey { .. } | Self::CreateRoot { .. } | Self::SetGeneration { .. }
+        )
     }
 }

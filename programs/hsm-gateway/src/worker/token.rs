@@ -255,7 +255,9 @@ impl SessionKeeper {
             Call::CreateKey { label, algorithm } => on.create_key(label, *algorithm),
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
+            Call::Generation => on.generation(),
             Call::Inspect => on.inspect(&self.token),
+            Call::SetGeneration { generation } => on.set_generation(*generation),
             Call::Sign {
                 label,
                 algorithm,
@@ -337,6 +339,24 @@ impl On<'_> {
         };
         self.session
             .generate_key_pair(&mechanism, &public, &private_template(label))?;
+        Ok(Reply::Done)
+    }
+
+    fn generation(mut self) -> Result<Reply, Trouble> {
+        let root = self.handle(ObjectClass::SECRET_KEY, ROOT_LABEL)?;
+        let attributes = self.session.get_attributes(root, &[AttributeType::Id])?;
+        let generation = attributes.iter().find_map(|attribute| match attribute {
+            Attribute::Id(id) => id.as_slice().try_into().ok().map(u64::from_be_bytes),
+            _ => None,
+        });
+        let missing = || Fault::Module("the root's CKA_ID is no generation".to_owned());
+        Ok(Reply::Generation(generation.ok_or_else(missing)?))
+    }
+
+    fn set_generation(mut self, generation: u64) -> Result<Reply, Trouble> {
+        let root = self.handle(ObjectClass::SECRET_KEY, ROOT_LABEL)?;
+        let id = Attribute::Id(generation.to_be_bytes().to_vec());
+        self.session.update_attributes(root, &[id])?;
         Ok(Reply::Done)
     }
 
