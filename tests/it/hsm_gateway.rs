@@ -624,3 +624,72 @@ fn a_key_is_used_no_more_often_than_its_rule_says() {
         "key.rate"
     );
 }
+
+/// Two of three shares rebuild a lost token: verifiers and brokers notice nothing of epoch keys.
+#[test]
+fn a_backup_in_shares_restores_the_same_epoch_keys() {
+    let kids = |gateway: &Gateway| -> Vec<Value> {
+        let keys = gateway.ask("/v1/keys", None).json();
+        let keys = keys["groups"][0]["epoch_keys"]
+            .as_array()
+            .expect("keys")
+            .clone();
+        let current = epoch_at(now());
+        let is_common = |key: &&Value| key["epoch_start"].as_u64() >= Some(current);
+        keys.iter()
+            .filter(is_common)
+            .map(|key| key["jwk"]["kid"].clone())
+            .collect()
+    };
+    let lost = GatewaySetup::new(&Token::new());
+    let shares = lost.folder.join("shares");
+    std::fs::create_dir(&shares).expect("a folder");
+    let folder = shares.display().to_string();
+    let share = |number: u8| {
+        shares
+            .join(format!("share-{number}-of-3"))
+            .display()
+            .to_string()
+    };
+    let (code, text) = lost.run(&["init", "--with-backup", "1-of-3", "--shares", &folder]);
+    assert_eq!(code, 2, "{text}");
+    let (code, text) = lost.run(&["init", "--with-backup", "2-of-3", "--shares", &folder]);
+    assert_eq!(code, 0, "{text}");
+    let before = kids(&lost.start());
+
+    let found = lost.with_token(&Token::new());
+    let (code, text) = found.run(&["restore", &share(1), &share(3)]);
+    assert_eq!(code, 2, "the generation is for the operator to say: {text}");
+    for (given, expected) in [
+        (vec![share(1)], "1 shares are too few: these are 2-of-3"),
+        (vec![share(1), share(1)], "share 2 is there twice"),
+    ] {
+        let given: Vec<_> = given.iter().map(String::as_str).collect();
+        let (code, text) = found.run(&[&["restore", "--generation", "1"], &given[..]].concat());
+        assert!(code == 1 && text.contains(expected), "{text}");
+    }
+    std::fs::write(found.folder.join("state/generation"), "2\n").expect("a file");
+    let (code, text) = found.run(&["restore", "--generation", "1", &share(1), &share(3)]);
+    assert!(
+        code == 1 && text.contains("and 2 was seen before"),
+        "{text}"
+    );
+    std::fs::write(found.folder.join("state/generation"), "1\n").expect("a file");
+    let (code, text) = found.run(&["restore", "--generation", "1", &share(1), &share(3)]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = found.run(&["status"]);
+    assert!(
+        code == 0 && text.contains("stays in the token, came from outside"),
+        "{text}"
+    );
+    assert_eq!(
+        found
+            .run(&["restore", "--generation", "1", &share(1), &share(3)])
+            .0,
+        1
+    );
+    let after = kids(&found.start());
+    let common = before.iter().filter(|kid| after.contains(kid)).count();
+    // An epoch that began meanwhile costs the oldest of the four.
+    assert!(common >= 8, "{before:?} {after:?}");
+}

@@ -420,7 +420,7 @@ pub fn checked_key(
 }
 
 /// Refuses a generation below the highest that this gateway has seen, and remembers this one.
-fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
+pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
     let path = state_dir.join("generation");
     let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
     let seen = match std::fs::read_to_string(&path) {

@@ -96,7 +96,10 @@ impl Call {
     pub fn writes(&self) -> bool {
         matches!(
             self,
-            Self::CreateKey { .. } | Self::CreateRoot { .. } | Self::SetGeneration { .. }
+            Self::CreateKey { .. }
+                | Self::CreateRoot { .. }
+                | Self::ImportRoot { .. }
+                | Self::SetGeneration { .. }
         )
     }
 }

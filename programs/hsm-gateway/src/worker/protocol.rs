@@ -39,6 +39,8 @@ pub enum Call {
     Derive { message: Bytes },
     /// The root's generation.
     Generation,
+    /// Puts a root that was made elsewhere into the token.
+    ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
     Inspect,
     /// Makes another generation the current one.

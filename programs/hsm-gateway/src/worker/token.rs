@@ -256,6 +256,7 @@ impl SessionKeeper {
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
             Call::Generation => on.generation(),
+            Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
             Call::SetGeneration { generation } => on.set_generation(*generation),
             Call::Sign {
@@ -297,18 +298,22 @@ impl On<'_> {
 
     fn create_root(self, generation: u64) -> Result<Reply, Trouble> {
         self.require_free(ROOT_LABEL)?;
-        let mut template = private_template(ROOT_LABEL);
-        template.extend([
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::GENERIC_SECRET),
-            Attribute::ValueLen(ROOT_BYTES.into()),
-            Attribute::Id(generation.to_be_bytes().to_vec()),
-            Attribute::Encrypt(false),
-            Attribute::Verify(false),
-            Attribute::Wrap(false),
-        ]);
+        let mut template = root_template(generation);
+        template.push(Attribute::ValueLen(ROOT_BYTES.into()));
         self.session
             .generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
+        Ok(Reply::Done)
+    }
+
+    fn import_root(self, generation: u64, root: &[u8]) -> Result<Reply, Trouble> {
+        self.require_free(ROOT_LABEL)?;
+        let mut template = root_template(generation);
+        template.push(Attribute::Value(root.to_vec()));
+        let outcome = self.session.create_object(&template);
+        if let Some(Attribute::Value(root)) = template.last_mut() {
+            zeroize::Zeroize::zeroize(root);
+        }
+        outcome?;
         Ok(Reply::Done)
     }
 
@@ -493,6 +498,19 @@ impl On<'_> {
             false => Err(Fault::KeyExists(label.to_owned()).into()),
         }
     }
+}
+
+fn root_template(generation: u64) -> Vec<Attribute> {
+    let mut template = private_template(ROOT_LABEL);
+    template.extend([
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::GENERIC_SECRET),
+        Attribute::Id(generation.to_be_bytes().to_vec()),
+        Attribute::Encrypt(false),
+        Attribute::Verify(false),
+        Attribute::Wrap(false),
+    ]);
+    template
 }
 
 /// A key that stays in the token and signs only.
