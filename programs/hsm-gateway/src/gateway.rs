@@ -108,7 +108,7 @@ impl Gateway {
             match self.turn_to_now().await.and(followed) {
                 Ok(()) => told = false,
                 Err(error) if !told => {
-                    eprintln!("hsm-gateway: epoch keys can't be derived now: {error}");
+                    eprintln!("hsm-gateway: the HSM can't be asked for epoch keys now: {error}");
                     told = true;
                 }
                 Err(_) => {}
@@ -118,7 +118,7 @@ impl Gateway {
 
     /// Takes the token's generation over, if it is higher: within a second of its change.
     async fn follow_generation(&self) -> Result<(), HsmError> {
-        let Reply::Generation(generation) = self.hsm.call(Call::Generation).await? else {
+        let Reply::Generation(generation) = self.hsm.call_own(Call::Generation).await? else {
             return Err(HsmError::NotRunning);
         };
         if !self.keyring().raise_to(generation) {
@@ -142,7 +142,7 @@ impl Gateway {
         };
         for derivation in missing {
             let message = derivation.label.clone().into();
-            let Reply::Bytes(seed) = self.hsm.call(Call::Derive { message }).await? else {
+            let Reply::Bytes(seed) = self.hsm.call_own(Call::Derive { message }).await? else {
                 return Err(HsmError::NotRunning);
             };
             let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
