@@ -9,6 +9,7 @@
 //!
 //! Does not read a clock or the network: both are a [`Network`].
 
+mod calls;
 mod config;
 mod keys;
 
@@ -27,6 +28,7 @@ use crate::client::keys::KnownKeys;
 use crate::wire::{
     KEYS_PATH, Keys, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest, parse_seed, parse_signature,
 };
+use calls::accepted;
 pub use config::{GATEWAYS_MAX, GatewayConfig};
 
 /// For how long an answer to `GET /v1/keys` is not asked for again.
@@ -39,8 +41,6 @@ const GENERATION_BRIDGED_SECONDS: u64 = 4;
 /// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
 /// differ by [`crate::CLOCK_SKEW_SECONDS_MAX`].
 const PREFETCH_SECONDS: u64 = 25;
-/// For how long a gateway that failed is tried last.
-const FAILING_SECONDS: u64 = 5;
 /// How often a request looks whether another's fetch has ended.
 const LOOK_MILLISECONDS: u64 = 5;
 
@@ -399,53 +399,6 @@ impl GatewaySigner {
         Ok(keys)
     }
 
-    /// Asks one gateway after the other, until one answers with anything but an outage.
-    async fn call(
-        &self,
-        path: &str,
-        body: Option<String>,
-        network: &impl Network,
-    ) -> Result<Answer, Error> {
-        let now = network.now().0;
-        let mut places: Vec<_> = (0..self.config.urls.len()).collect();
-        // Stable: among those that work, and among those that don't, the order is the list's.
-        places.sort_by_key(|place| self.failed_lately(*place, now));
-        for place in places {
-            let Some(url) = self.config.urls.get(place) else {
-                continue;
-            };
-            let sent = network
-                .send(
-                    &format!("{url}{path}"),
-                    &self.config.credential,
-                    body.clone(),
-                )
-                .await;
-            let mut state = self.state.borrow_mut();
-            match sent {
-                Ok(answer) if answer.status < 500 => {
-                    state.failing_until.remove(&place);
-                    return Ok(answer);
-                }
-                Ok(_) | Err(Unreachable) => {
-                    let until = now.saturating_add(FAILING_SECONDS);
-                    state.failing_until.insert(place, until);
-                }
-            }
-        }
-        Err(Error::Unavailable)
-    }
-
-    fn failed_lately(&self, place: usize, now: u64) -> bool {
-        let state = self.state.borrow();
-        let until = state.failing_until.get(&place);
-        until.is_some_and(|until| now < *until)
-    }
-
-    fn all_failed_lately(&self, now: u64) -> bool {
-        (0..self.config.urls.len()).all(|place| self.failed_lately(place, now))
-    }
-
     fn take_turn(&self) -> Option<Turn<'_>> {
         let mut state = self.state.borrow_mut();
         if state.fetching {
@@ -468,18 +421,6 @@ impl Drop for Turn<'_> {
 async fn wait(network: &impl Network) -> Result<(), Error> {
     let waited = network.pause(LOOK_MILLISECONDS).await;
     waited.map_err(|Unreachable| Error::Unavailable)
-}
-
-/// The body of a 200, or what went wrong.
-fn accepted(answer: Answer) -> Result<Vec<u8>, Error> {
-    match answer.status {
-        200 => Ok(answer.body),
-        401 => Err(Error::Misconfigured {
-            variable: Variable::GatewayToken,
-            fault: Fault::NotAccepted,
-        }),
-        _ => Err(Error::Unavailable),
-    }
 }
 
 /// The gateway has another value of `variable`.
