@@ -10,6 +10,7 @@ mod config;
 mod failure;
 mod gateway;
 mod hsm;
+mod inventory;
 mod log;
 mod metrics;
 mod public_key;

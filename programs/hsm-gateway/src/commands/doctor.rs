@@ -3,8 +3,9 @@
 use super::{ConfigFile, open, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::gateway::{algorithm, checked_key, generation, hsm_failure, inspect};
+use crate::gateway::algorithm;
 use crate::hsm::Hsm;
+use crate::inventory::{checked_key, generation, hsm_failure, inspect};
 use crate::worker::protocol::{Call, Inventory, Reply};
 use std::process::ExitCode;
 use std::sync::Arc;

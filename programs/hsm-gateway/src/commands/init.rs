@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, create_keys, open, require_empty, runtime};
 use crate::failure::Failure;
-use crate::gateway::hsm_failure;
+use crate::inventory::hsm_failure;
 use crate::shares::{self, ROOT_BYTES, Threshold};
 use crate::worker::protocol::Call;
 use std::io::Write as _;

@@ -11,8 +11,9 @@ pub mod status;
 
 use crate::config::{Config, Module};
 use crate::failure::Failure;
-use crate::gateway::{algorithm, hsm_failure, inspect, make_private};
+use crate::gateway::algorithm;
 use crate::hsm::Hsm;
+use crate::inventory::{hsm_failure, inspect, make_private};
 use crate::worker::protocol::Call;
 use clap::ValueEnum;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, create_keys, open, require_empty, runtime};
 use crate::failure::Failure;
-use crate::gateway::{hsm_failure, remember_generation};
+use crate::inventory::{hsm_failure, remember_generation};
 use crate::shares;
 use crate::worker::protocol::Call;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, open, runtime};
 use crate::failure::Failure;
-use crate::gateway::{generation, hsm_failure, inspect};
+use crate::inventory::{generation, hsm_failure, inspect};
 use crate::worker::protocol::Call;
 use std::process::ExitCode;
 

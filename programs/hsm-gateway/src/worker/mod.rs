@@ -3,6 +3,7 @@
 //! Its socket to the gateway is its standard input; what a module prints goes nowhere near it. When the
 //! gateway is gone, so is the worker.
 
+mod objects;
 pub mod protocol;
 mod token;
 

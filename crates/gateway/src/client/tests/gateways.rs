@@ -10,7 +10,9 @@ use super::*;
 use crate::refusal::Refusal;
 use crate::rules::tests::{AUDIENCE, credential, rules};
 use crate::rules::{KeyRule, Rules};
-use crate::wire::{GroupKeys, PublicTokenKey, seed_answer, signature_answer};
+use crate::wire::{
+    GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, seed_answer, signature_answer,
+};
 use crate::{EpochKeyring, SigningInput};
 
 /// Gateways at `https://a`, `https://b`, …, all with one HSM.
