@@ -3,10 +3,11 @@
 use crate::bench::files;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::Instant;
 use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{API, BROKER, EDDSA, HSM, HSM_EDDSA, HSM_ES256};
+use vouchsafe_tests::bundle::{API, BROKER, EDDSA, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
 use vouchsafe_tests::exchange::{Form, Want, check, refused, unavailable};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, certificates};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, certificates, eventually};
 use vouchsafe_tests::issuer::{Issuer, Script};
 use vouchsafe_tests::jwt::{self, Issued};
 use vouchsafe_tests::now;
@@ -93,8 +94,8 @@ fn both_tiers_issue_tokens_that_verify_with_the_published_keys() {
     let kids: BTreeSet<_> = keys.iter().map(|key| key["kid"].to_string()).collect();
     assert_eq!(
         kids.len(),
-        2 * 4 + 3,
-        "four epochs of two algorithms, three keys of the HSM"
+        2 * 4 * 2 + 3,
+        "two generations of four epochs and two algorithms, three keys of the HSM"
     );
     assert!(
         keys.iter()
@@ -281,4 +282,53 @@ fn a_key_of_the_hsm_is_replaced_without_a_token_that_fails() {
         }
         before = Some((jwks, token));
     }
+}
+
+/// An emergency: verifiers that have fetched nothing since accept new tokens at once, and those that have
+/// refuse the old ones.
+#[test]
+fn an_emergency_rotation_replaces_every_epoch_key_by_one_that_verifiers_know() {
+    let (gateway, bench) = start();
+    let (old, old_jwks) = (bench.issue(API), bench.broker.jwks());
+    assert!(old.verifies(&old_jwks));
+    let (code, text) = gateway.setup.run(&["rotate"]);
+    assert_eq!(code, 2, "{text}");
+    let (code, text) = gateway.setup.run(&["rotate", "--emergency"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("generation 2 is current, 1 is over"),
+        "{text}"
+    );
+    let rotated = Instant::now();
+    let new = eventually("a token of the new generation", || {
+        let token = bench.issue(API);
+        assert!(
+            token.verifies(&old_jwks),
+            "whatever signs, verifiers know it"
+        );
+        (token.kid() != old.kid()).then_some(token)
+    });
+    println!("followed after {} ms", rotated.elapsed().as_millis());
+    let jwks = eventually("the new keys", || {
+        let jwks = bench.broker.jwks();
+        new.verifies(&jwks).then_some(jwks)
+    });
+    assert!(!old.verifies(&jwks), "the old generation is gone");
+    for audience in [EDDSA, HSM_ES256] {
+        assert!(bench.issue(audience).verifies(&jwks), "{audience}");
+    }
+    let seed = |generation: u64| {
+        let now = now();
+        let body = serde_json::json!({
+            "group": "default", "generation": generation, "algorithm": "ES256",
+            "epoch_start": now / EPOCH_SECONDS * EPOCH_SECONDS,
+        });
+        gateway.ask("/v1/epoch-seed", Some(&body)).status
+    };
+    assert_eq!(seed(1), 409, "no seed of a generation that is over");
+    assert_eq!(events(&gateway, "generation").len(), 1);
+    // The gateway that starts anew has not forgotten.
+    gateway.kill();
+    let again = gateway.setup.start();
+    assert_eq!(again.get("/readyz").json()["generation"], 2);
 }

@@ -341,6 +341,15 @@ impl GatewaySetup {
         self
     }
 
+    /// The same gateway, with its folder, in front of another token.
+    #[must_use]
+    pub fn with_token(&self, token: &Token) -> Self {
+        Self {
+            token: token.clone(),
+            ..self.clone()
+        }
+    }
+
     /// Puts the module that writes calls down in front of the real one; gives where to.
     #[must_use]
     pub fn spied_on(mut self) -> (Self, PathBuf) {

@@ -9,7 +9,9 @@
 //!
 //! Does not read a clock or the network: both are a [`Network`].
 
+mod calls;
 mod config;
+mod epochs;
 mod keys;
 
 use std::cell::RefCell;
@@ -22,19 +24,19 @@ use vouchsafe_signer::{
     SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
 };
 
+use crate::CLOCK_SKEW_SECONDS_MAX;
 use crate::client::keys::KnownKeys;
-use crate::wire::{
-    KEYS_PATH, Keys, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest, parse_seed, parse_signature,
-};
+use crate::wire::{KEYS_PATH, Keys, SIGN_PATH, SignRequest, parse_signature};
+use calls::accepted;
 pub use config::{GATEWAYS_MAX, GatewayConfig};
 
 /// For how long an answer to `GET /v1/keys` is not asked for again.
 pub const KEYS_FRESH_SECONDS: u64 = 60;
-/// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
-/// differ by [`crate::CLOCK_SKEW_SECONDS_MAX`].
-const PREFETCH_SECONDS: u64 = 25;
-/// For how long a gateway that failed is tried last.
-const FAILING_SECONDS: u64 = 5;
+/// How old the gateway's word on the current generation may be when a delegated token is signed: with the
+/// second that a gateway takes to learn of it, an emergency rotation is followed within 5 s.
+pub const GENERATION_FRESH_SECONDS: u64 = 3;
+/// The same while it is being asked for, so that not every request waits.
+const GENERATION_BRIDGED_SECONDS: u64 = 4;
 /// How often a request looks whether another's fetch has ended.
 const LOOK_MILLISECONDS: u64 = 5;
 
@@ -151,6 +153,7 @@ impl GatewaySigner {
                 let algorithm = config.epoch_algorithm(&request.algorithm)?;
                 let allowed = config.allow(request, now)?;
                 let epoch = allowed.epoch(now, config.epoch_seconds())?;
+                self.follow_generation(network).await?;
                 let key = self.epoch_key(epoch, algorithm, network).await?;
                 allowed.sign(&key)
             }
@@ -171,106 +174,20 @@ impl GatewaySigner {
         }
     }
 
-    /// Whether [`GatewaySigner::prefetch`] has something to do.
-    pub fn prefetch_is_due(&self, now: UnixSeconds) -> bool {
-        let Some(next) = self.next_epoch_soon(now) else {
-            return false;
+    /// Asks for the current generation, if that was not done just now; an outage changes nothing.
+    async fn follow_generation(&self, network: &impl Network) -> Result<(), Error> {
+        let now = network.now();
+        let is_new = |keys: &KnownKeys| {
+            let bridged = self.state.borrow().fetching;
+            let fresh = if bridged {
+                GENERATION_BRIDGED_SECONDS
+            } else {
+                GENERATION_FRESH_SECONDS
+            };
+            keys.age_seconds(now) < fresh
         };
-        let state = self.state.borrow();
-        let algorithms = self.config.signer.algorithms().iter();
-        let missing = |it: &Algorithm| !state.epoch_keys.contains_key(&(next, *it));
-        !state.fetching && algorithms.copied().any(|it| missing(&it))
-    }
-
-    /// Fetches the next epoch's seeds shortly before it starts. Whoever needs them fetches them again if
-    /// this fails.
-    pub async fn prefetch(&self, network: &impl Network) {
-        let Some(next) = self.next_epoch_soon(network.now()) else {
-            return;
-        };
-        for algorithm in self.config.signer.algorithms() {
-            if self.epoch_key(next, *algorithm, network).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn next_epoch_soon(&self, now: UnixSeconds) -> Option<Epoch> {
-        let current = Epoch::containing(now, self.config.signer.epoch_seconds()).ok()?;
-        let soon = now.0.saturating_add(PREFETCH_SECONDS) >= current.end();
-        soon.then(|| current.next())
-    }
-
-    /// The key of `epoch`, from memory or from a fetched seed.
-    async fn epoch_key(
-        &self,
-        epoch: Epoch,
-        algorithm: Algorithm,
-        network: &impl Network,
-    ) -> Result<Rc<EpochKey>, Error> {
-        let held = || {
-            self.state
-                .borrow()
-                .epoch_keys
-                .get(&(epoch, algorithm))
-                .cloned()
-        };
-        let _turn = loop {
-            if let Some(key) = held() {
-                return Ok(key);
-            }
-            if let Some(turn) = self.take_turn() {
-                break turn;
-            }
-            wait(network).await?;
-        };
-        let key = Rc::new(self.fetch_epoch_key(epoch, algorithm, network).await?);
-        let current = Epoch::containing(network.now(), epoch.length_seconds())?;
-        let mut state = self.state.borrow_mut();
-        state
-            .epoch_keys
-            .retain(|(held, _), _| current.published().any(|it| it == *held));
-        state.epoch_keys.insert((epoch, algorithm), Rc::clone(&key));
-        Ok(key)
-    }
-
-    /// INVARIANT: the key is one that the gateway publishes, so verifiers know it.
-    async fn fetch_epoch_key(
-        &self,
-        epoch: Epoch,
-        algorithm: Algorithm,
-        network: &impl Network,
-    ) -> Result<EpochKey, Error> {
-        let known = self.known_keys();
-        let mut keys = match known.filter(|keys| keys.has_epoch(epoch, algorithm)) {
-            Some(keys) => keys,
-            None => self.fetch_keys(network).await?,
-        };
-        keys.require_epoch(epoch, algorithm)?;
-        let ask = |keys: &KnownKeys| SeedRequest {
-            group: self.config.signer.group().to_owned(),
-            generation: keys.generation(),
-            algorithm: algorithm.name().to_owned(),
-            epoch_start: epoch.start(),
-        };
-        let mut answer = self
-            .call(SEED_PATH, Some(ask(&keys).to_json()), network)
-            .await?;
-        if answer.status == 409 {
-            // Another generation is current by now.
-            keys = self.fetch_keys(network).await?;
-            answer = self
-                .call(SEED_PATH, Some(ask(&keys).to_json()), network)
-                .await?;
-        }
-        let body = accepted(answer)?;
-        let seed = parse_seed(&body).map_err(|_| Error::Unavailable)?;
-        let key = EpochKey::from_seed(&seed, algorithm, epoch)?;
-        if keys.publishes(epoch, key.kid()) {
-            Ok(key)
-        } else {
-            Err(Error::Unavailable)
-        }
+        let tolerable = |keys: &KnownKeys| keys.cover(now);
+        self.keys(network, is_new, tolerable).await.map(drop)
     }
 
     async fn sign_in_hsm(
@@ -346,8 +263,15 @@ impl GatewaySigner {
         let answer = self.call(KEYS_PATH, None, network).await?;
         let body = accepted(answer)?;
         let keys = Keys::parse(&body).map_err(|_| Error::Unavailable)?;
-        let keys = KnownKeys::accept(keys, &self.config.signer, network.now())?;
+        let now = network.now();
+        let skewed = keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX;
         let mut state = self.state.borrow_mut();
+        if skewed {
+            // One of the two clocks is wrong: what is known can't be used either.
+            (state.keys, state.epoch_keys) = (None, BTreeMap::new());
+            return Err(Error::Unavailable);
+        }
+        let keys = KnownKeys::accept(keys, &self.config.signer, now)?;
         // A generation that was seen once never comes back (design: refuse less).
         if state
             .keys
@@ -356,56 +280,17 @@ impl GatewaySigner {
         {
             return Err(Error::Unavailable);
         }
+        if state
+            .keys
+            .as_ref()
+            .is_some_and(|known| keys.generation() > known.generation())
+        {
+            // INVARIANT: nothing is signed with a key of a generation that is over.
+            state.epoch_keys.clear();
+        }
         let keys = Rc::new(keys);
         state.keys = Some(Rc::clone(&keys));
         Ok(keys)
-    }
-
-    /// Asks one gateway after the other, until one answers with anything but an outage.
-    async fn call(
-        &self,
-        path: &str,
-        body: Option<String>,
-        network: &impl Network,
-    ) -> Result<Answer, Error> {
-        let now = network.now().0;
-        let mut places: Vec<_> = (0..self.config.urls.len()).collect();
-        // Stable: among those that work, and among those that don't, the order is the list's.
-        places.sort_by_key(|place| self.failed_lately(*place, now));
-        for place in places {
-            let Some(url) = self.config.urls.get(place) else {
-                continue;
-            };
-            let sent = network
-                .send(
-                    &format!("{url}{path}"),
-                    &self.config.credential,
-                    body.clone(),
-                )
-                .await;
-            let mut state = self.state.borrow_mut();
-            match sent {
-                Ok(answer) if answer.status < 500 => {
-                    state.failing_until.remove(&place);
-                    return Ok(answer);
-                }
-                Ok(_) | Err(Unreachable) => {
-                    let until = now.saturating_add(FAILING_SECONDS);
-                    state.failing_until.insert(place, until);
-                }
-            }
-        }
-        Err(Error::Unavailable)
-    }
-
-    fn failed_lately(&self, place: usize, now: u64) -> bool {
-        let state = self.state.borrow();
-        let until = state.failing_until.get(&place);
-        until.is_some_and(|until| now < *until)
-    }
-
-    fn all_failed_lately(&self, now: u64) -> bool {
-        (0..self.config.urls.len()).all(|place| self.failed_lately(place, now))
     }
 
     fn take_turn(&self) -> Option<Turn<'_>> {
@@ -430,18 +315,6 @@ impl Drop for Turn<'_> {
 async fn wait(network: &impl Network) -> Result<(), Error> {
     let waited = network.pause(LOOK_MILLISECONDS).await;
     waited.map_err(|Unreachable| Error::Unavailable)
-}
-
-/// The body of a 200, or what went wrong.
-fn accepted(answer: Answer) -> Result<Vec<u8>, Error> {
-    match answer.status {
-        200 => Ok(answer.body),
-        401 => Err(Error::Misconfigured {
-            variable: Variable::GatewayToken,
-            fault: Fault::NotAccepted,
-        }),
-        _ => Err(Error::Unavailable),
-    }
 }
 
 /// The gateway has another value of `variable`.

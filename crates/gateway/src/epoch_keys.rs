@@ -2,8 +2,10 @@
 //! may leave.
 //!
 //! Held are the seeds of the current and the next epoch, and of the previous one until its window
-//! closes. Of the other published epochs only the public key is kept: so the HSM is asked twice per
-//! epoch and algorithm, however many tokens are issued.
+//! closes. Of the other published epochs only the public key is kept, and of the **standby
+//! generation**, the one behind the current, all public keys and no seed: verifiers know them before an
+//! emergency makes that generation the current one. So the HSM is asked three times per epoch and
+//! algorithm, however many tokens are issued.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +31,7 @@ pub struct Derivation {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     group: String,
+    generation: u64,
     epoch: Epoch,
     algorithm: Algorithm,
 }
@@ -39,11 +42,12 @@ struct Entry {
     seed: Option<Seed>,
 }
 
-/// Epoch keys of every group, of one generation.
+/// Epoch keys of every group, of the current generation and the standby.
 pub struct EpochKeyring {
     groups: Vec<Group>,
     generation: u64,
-    /// INVARIANT: at most five epochs per group and algorithm, of which at most three with a seed.
+    /// INVARIANT: at most four epochs per group, generation and algorithm; at most three of the current
+    /// generation's have a seed, and none of the standby's.
     entries: BTreeMap<Place, Entry>,
 }
 
@@ -68,6 +72,24 @@ impl EpochKeyring {
         self.generation
     }
 
+    /// Makes `generation` the current one and forgets all keys of those before it, seeds included; true
+    /// if that changed anything. A lower one changes nothing: it does not come back.
+    pub fn raise_to(&mut self, generation: u64) -> bool {
+        let raised = generation > self.generation;
+        if raised {
+            self.generation = generation;
+            self.entries
+                .retain(|place, _| place.generation >= generation);
+        }
+        raised
+    }
+
+    /// The current generation and the standby.
+    fn generations(&self) -> impl Iterator<Item = u64> + use<> {
+        let standby = self.generation.checked_add(1);
+        std::iter::once(self.generation).chain(standby)
+    }
+
     /// What the HSM has to derive, the most urgent first.
     ///
     /// # Errors
@@ -76,28 +98,47 @@ impl EpochKeyring {
         let mut missing = Vec::new();
         for group in &self.groups {
             let current = Epoch::containing(now, group.epoch_seconds)?;
-            for epoch in current.published() {
-                for algorithm in &group.algorithms {
-                    let place = Place {
-                        group: group.name.clone(),
-                        epoch,
-                        algorithm: *algorithm,
-                    };
-                    let entry = self.entries.get(&place);
-                    let complete =
-                        entry.is_some_and(|it| it.seed.is_some() || !is_held(epoch, current, now));
-                    if !complete {
-                        let label = label(self.scope(group), *algorithm, epoch)?;
-                        missing.push((epoch != current, Derivation { place, label }));
-                    }
+            for place in self.places(group, current) {
+                let entry = self.entries.get(&place);
+                let held = self.is_held(&place, current, now);
+                if entry.is_some_and(|it| it.seed.is_some() || !held) {
+                    continue;
                 }
+                let scope = Scope {
+                    issuer: &group.issuer,
+                    group: &group.name,
+                    generation: place.generation,
+                };
+                let label = label(scope, place.algorithm, place.epoch)?;
+                missing.push((place.epoch != current, Derivation { place, label }));
             }
         }
-        missing.sort_by_key(|(later, derivation)| (*later, derivation.place.epoch));
+        missing.sort_by_key(|(later, Derivation { place, .. })| {
+            (place.generation, *later, place.epoch)
+        });
         Ok(missing
             .into_iter()
             .map(|(_, derivation)| derivation)
             .collect())
+    }
+
+    /// Every key of `group` that is published while `current` lasts.
+    fn places<'g>(
+        &self,
+        group: &'g Group,
+        current: Epoch,
+    ) -> impl Iterator<Item = Place> + use<'g> {
+        let epochs = self
+            .generations()
+            .flat_map(move |generation| current.published().map(move |epoch| (generation, epoch)));
+        epochs.flat_map(move |(generation, epoch)| {
+            group.algorithms.iter().map(move |algorithm| Place {
+                group: group.name.clone(),
+                generation,
+                epoch,
+                algorithm: *algorithm,
+            })
+        })
     }
 
     /// Takes the HSM's answer.
@@ -117,7 +158,7 @@ impl EpochKeyring {
         let entry = Entry {
             kid: key.kid().to_owned(),
             jwk: key.public_jwk(),
-            seed: is_held(place.epoch, current, now).then_some(seed),
+            seed: self.is_held(&place, current, now).then_some(seed),
         };
         self.entries.insert(place, entry);
         Ok(())
@@ -125,11 +166,12 @@ impl EpochKeyring {
 
     /// Forgets the keys that are no longer published, and wipes the seeds whose window has closed.
     pub fn turn_to(&mut self, now: UnixSeconds) {
+        let generation = self.generation;
         self.entries.retain(|place, entry| {
             let Ok(current) = Epoch::containing(now, place.epoch.length_seconds()) else {
                 return false;
             };
-            if !is_held(place.epoch, current, now) {
+            if !is_held(place.epoch, current, now) || place.generation != generation {
                 entry.seed = None;
             }
             current.published().any(|epoch| epoch == place.epoch)
@@ -161,6 +203,7 @@ impl EpochKeyring {
         }
         let place = Place {
             group: group.name.clone(),
+            generation,
             epoch,
             algorithm,
         };
@@ -170,13 +213,15 @@ impl EpochKeyring {
             .ok_or(Refusal::HsmUnavailable)
     }
 
-    /// The public keys of `group`, oldest epoch first, then by algorithm.
+    /// The public keys of `group`: the current generation's, then the standby's, oldest epoch first, then
+    /// by algorithm.
     #[must_use]
     pub fn published(&self, group: &Group) -> Vec<PublicEpochKey> {
         self.entries
             .iter()
             .filter(|(place, _)| place.group == group.name)
             .map(|(place, entry)| PublicEpochKey {
+                generation: place.generation,
                 epoch_start: place.epoch.start(),
                 kid: entry.kid.clone(),
                 jwk: entry.jwk.clone(),
@@ -207,6 +252,7 @@ impl EpochKeyring {
     fn has_seed(&self, group: &Group, algorithm: Algorithm, epoch: Epoch) -> bool {
         let place = Place {
             group: group.name.clone(),
+            generation: self.generation,
             epoch,
             algorithm,
         };
@@ -215,12 +261,9 @@ impl EpochKeyring {
             .is_some_and(|entry| entry.seed.is_some())
     }
 
-    fn scope<'a>(&self, group: &'a Group) -> Scope<'a> {
-        Scope {
-            issuer: &group.issuer,
-            group: &group.name,
-            generation: self.generation,
-        }
+    /// Whether the seed of `place` is kept while `current` lasts.
+    fn is_held(&self, place: &Place, current: Epoch, now: UnixSeconds) -> bool {
+        place.generation == self.generation && is_held(place.epoch, current, now)
     }
 }
 

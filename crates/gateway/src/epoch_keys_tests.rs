@@ -136,18 +136,18 @@ fn refuses_what_is_no_epoch_of_the_group() {
 }
 
 #[test]
-fn asks_the_hsm_twice_per_epoch_and_algorithm() {
+fn asks_the_hsm_three_times_per_epoch_and_algorithm() {
     let mut keyring = keyring();
     assert_eq!(
         serve(&mut keyring, START + 100),
-        8,
-        "four epochs of two algorithms"
+        16,
+        "two generations of four epochs and two algorithms"
     );
     for epoch in 1..5 {
         let start = START + epoch * HOUR;
         for now in [start, start + 60, start + HOUR - 1] {
             let asked = serve(&mut keyring, now);
-            assert_eq!(asked, if now == start { 4 } else { 0 }, "at {now}");
+            assert_eq!(asked, if now == start { 6 } else { 0 }, "at {now}");
         }
     }
 }
@@ -159,13 +159,13 @@ fn what_is_needed_first_is_derived_first() {
         .missing(UnixSeconds(START))
         .unwrap()
         .into_iter()
-        .map(|it| it.place.epoch.start())
+        .map(|it| (it.place.generation, it.place.epoch.start()))
         .collect();
-    let late = [START - HOUR, START + HOUR, START + 2 * HOUR];
-    let expected: Vec<_> = [START]
+    let order = [START, START - HOUR, START + HOUR, START + 2 * HOUR];
+    let expected: Vec<_> = [1, 2]
         .into_iter()
-        .chain(late)
-        .flat_map(|it| [it, it])
+        .flat_map(|generation| order.map(|start| [(generation, start); 2]))
+        .flatten()
         .collect();
     assert_eq!(epochs, expected);
 }
@@ -217,4 +217,45 @@ fn debug_shows_no_seed() {
     let mut keyring = keyring();
     serve(&mut keyring, START);
     assert_eq!(format!("{keyring:?}"), "EpochKeyring(generation 1, ..)");
+}
+
+#[test]
+fn a_raised_generation_is_the_standby_that_was_published() {
+    let mut keyring = keyring();
+    serve(&mut keyring, START);
+    let group = &groups()[0];
+    let kids = |keyring: &EpochKeyring, generation| -> Vec<_> {
+        let keys = keyring.published(group).into_iter();
+        let keys = keys.filter(|key| key.generation == generation);
+        keys.map(|key| key.kid).collect()
+    };
+    let (first, standby) = (kids(&keyring, 1), kids(&keyring, 2));
+    assert_eq!((first.len(), standby.len()), (8, 8));
+    assert!(!keyring.raise_to(1) && !keyring.raise_to(0));
+    assert!(keyring.raise_to(2));
+    check(&keyring, START, START, Err(Refusal::SeedGeneration));
+    assert_eq!(kids(&keyring, 1), Vec::<String>::new(), "gone at once");
+    assert_eq!(kids(&keyring, 2), standby);
+    // Seeds of three epochs, the previous one's window being open, and a new standby.
+    assert_eq!(serve(&mut keyring, START), 3 * 2 + 4 * 2);
+    assert_eq!(kids(&keyring, 2), standby);
+    let seed = keyring.hand_out(group, 2, "ES256", START, UnixSeconds(START));
+    let epoch = Epoch::starting_at(START, HOUR).unwrap();
+    let key = EpochKey::from_seed(seed.unwrap(), Algorithm::Es256, epoch).unwrap();
+    assert!(standby.contains(&key.kid().to_owned()));
+    assert!(!keyring.raise_to(1), "a lower one does not come back");
+}
+
+#[test]
+fn no_seed_of_the_standby_is_held() {
+    let mut keyring = keyring();
+    serve(&mut keyring, START);
+    let standby = keyring.entries.iter().filter(|(it, _)| it.generation == 2);
+    assert!(standby.into_iter().all(|(_, entry)| entry.seed.is_none()));
+}
+
+#[test]
+fn the_last_generation_has_no_standby() {
+    let mut keyring = EpochKeyring::new(groups(), u64::MAX);
+    assert_eq!(serve(&mut keyring, START), 8);
 }

@@ -128,9 +128,10 @@ pub fn parse_signature(body: &[u8]) -> Result<Vec<u8>, Malformed> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed)
 }
 
-/// The public key of one epoch.
+/// The public key of one epoch and generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicEpochKey {
+    pub generation: u64,
     pub epoch_start: u64,
     pub kid: String,
     /// A member of a JWK Set, in JSON.
@@ -199,7 +200,12 @@ fn group_json(group: &GroupKeys) -> String {
     let epoch_keys: Vec<_> = group
         .epoch_keys
         .iter()
-        .map(|key| format!(r#"{{"epoch_start":{},"jwk":{}}}"#, key.epoch_start, key.jwk))
+        .map(|key| {
+            format!(
+                r#"{{"generation":{},"epoch_start":{},"jwk":{}}}"#,
+                key.generation, key.epoch_start, key.jwk
+            )
+        })
         .collect();
     let token_keys: Vec<_> = group
         .token_keys
@@ -228,9 +234,10 @@ fn parse_group(members: &Members<'_>) -> Result<GroupKeys, Malformed> {
         issuer: members.text("issuer")?,
         epoch_seconds: members.number("epoch_seconds")?,
         epoch_keys: members.each("epoch_keys", |members| {
-            members.only(2)?;
+            members.only(3)?;
             let jwk = members.jwk()?;
             Ok(PublicEpochKey {
+                generation: members.number("generation")?,
                 epoch_start: members.number("epoch_start")?,
                 kid: jwk.kid().to_owned(),
                 jwk: jwk.to_json(),

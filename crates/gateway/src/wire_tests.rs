@@ -13,6 +13,7 @@ fn keys() -> Keys {
             issuer: "https://broker.example".into(),
             epoch_seconds: 3600,
             epoch_keys: vec![PublicEpochKey {
+                generation: 3,
                 epoch_start: 1_800_000_000,
                 kid: first.kid().into(),
                 jwk: first.to_json(),

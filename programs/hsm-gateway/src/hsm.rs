@@ -27,6 +27,8 @@ const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Longest that a request waits for a session.
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// The same for the gateway itself.
+const OWN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Failures of the module in a row after which its worker is started anew.
 const FAILURES_MAX: u64 = 3;
 
@@ -114,10 +116,24 @@ impl Hsm {
         self.worker().is_some()
     }
 
-    /// Asks the worker.
+    /// Asks the worker for a caller, who may be told that there is too much to do.
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         let _place = self.queue.try_acquire().map_err(|_| HsmError::Overloaded)?;
-        let _session = timeout(WAIT_MAX, self.running.acquire())
+        self.call_within(WAIT_MAX, call).await
+    }
+
+    /// Asks the worker for the gateway itself: in turn like everybody, and never turned away, so that
+    /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
+    pub async fn call_own(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
+        self.call_within(OWN_WAIT_MAX, call).await
+    }
+
+    async fn call_within(
+        self: &Arc<Self>,
+        wait_max: Duration,
+        call: Call,
+    ) -> Result<Reply, HsmError> {
+        let _session = timeout(wait_max, self.running.acquire())
             .await
             .map_err(|_| HsmError::Overloaded)?
             .map_err(|_| HsmError::NotRunning)?;

@@ -10,10 +10,12 @@ mod config;
 mod failure;
 mod gateway;
 mod hsm;
+mod inventory;
 mod log;
 mod metrics;
 mod public_key;
 mod server;
+mod shares;
 mod worker;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,8 @@ enum Command {
     Credential(commands::credential::Args),
     Doctor(commands::doctor::Args),
     Init(commands::init::Args),
+    Restore(commands::restore::Args),
+    Rotate(commands::rotate::Args),
     Serve(commands::serve::Args),
     Status(commands::status::Args),
     /// Holds the PKCS#11 module for the gateway, which starts it
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
         Command::Credential(args) => commands::credential::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Init(args) => commands::init::run(args),
+        Command::Restore(args) => commands::restore::run(args),
+        Command::Rotate(args) => commands::rotate::run(args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Status(args) => commands::status::run(args),
         Command::Worker => worker::run(),

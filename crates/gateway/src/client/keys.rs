@@ -3,7 +3,6 @@
 use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
 
 use super::{KEYS_FRESH_SECONDS, differs};
-use crate::CLOCK_SKEW_SECONDS_MAX;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
 
 /// The public keys of the signer's group.
@@ -15,11 +14,8 @@ pub(super) struct KnownKeys {
 }
 
 impl KnownKeys {
-    /// Takes the gateway's answer, if its clock and what it says of the group are the signer's.
+    /// Takes the gateway's answer, if what it says of the group is the signer's.
     pub(super) fn accept(keys: Keys, config: &Config, now: UnixSeconds) -> Result<Self, Error> {
-        if keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX {
-            return Err(Error::Unavailable);
-        }
         let group = keys.groups.into_iter().find(|it| it.name == config.group());
         let group = group.ok_or_else(|| differs(Variable::SignerGroup))?;
         if group.issuer != config.issuer() {
@@ -41,8 +37,11 @@ impl KnownKeys {
     }
 
     pub(super) fn is_fresh(&self, now: UnixSeconds) -> bool {
-        let age = now.0.saturating_sub(self.fetched_at.0);
-        age < KEYS_FRESH_SECONDS && self.cover(now)
+        self.age_seconds(now) < KEYS_FRESH_SECONDS && self.cover(now)
+    }
+
+    pub(super) fn age_seconds(&self, now: UnixSeconds) -> u64 {
+        now.0.saturating_sub(self.fetched_at.0)
     }
 
     /// Whether each algorithm's key of the current epoch is here.
@@ -82,7 +81,7 @@ impl KnownKeys {
     fn keys_of(&self, epoch: Epoch) -> impl Iterator<Item = &PublicEpochKey> {
         let start = epoch.start();
         let keys = self.group.epoch_keys.iter();
-        keys.filter(move |key| key.epoch_start == start)
+        keys.filter(move |key| key.epoch_start == start && key.generation == self.generation)
     }
 
     /// The key of tier `hsm` that signs for `audience`; not one that only will, or did.
@@ -93,7 +92,8 @@ impl KnownKeys {
         self.group.token_keys.iter().find(fits).cloned()
     }
 
-    /// Members of the JWK Set at `now`: those of published epochs, then the HSM's own.
+    /// Members of the JWK Set at `now`: those of published epochs, of the standby generation too, then
+    /// the HSM's own.
     pub(super) fn jwks(&self, now: UnixSeconds) -> Result<Vec<String>, Error> {
         let current = Epoch::containing(now, self.group.epoch_seconds)?;
         let published = |key: &&PublicEpochKey| {

@@ -2,7 +2,8 @@
 
 use super::{ConfigFile, open, runtime};
 use crate::failure::Failure;
-use crate::gateway::{algorithm, hsm_failure};
+use crate::gateway::algorithm;
+use crate::inventory::hsm_failure;
 use crate::worker::protocol::Call;
 use std::process::ExitCode;
 

@@ -3,8 +3,9 @@
 use super::{ConfigFile, open, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::gateway::{algorithm, checked_key, generation, hsm_failure, inspect};
+use crate::gateway::algorithm;
 use crate::hsm::Hsm;
+use crate::inventory::{checked_key, generation, hsm_failure, inspect};
 use crate::worker::protocol::{Call, Inventory, Reply};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,7 +94,9 @@ fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
 async fn bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
     match hsm.call(call).await {
         Ok(Reply::Bytes(bytes)) => Ok(bytes.0.to_vec()),
-        Ok(Reply::Done | Reply::Inventory(_)) => Err("the worker answered something else".into()),
+        Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_)) => {
+            Err("the worker answered something else".into())
+        }
         Err(error) => Err(error.to_string()),
     }
 }

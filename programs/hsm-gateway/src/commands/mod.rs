@@ -4,13 +4,17 @@ pub mod add_key;
 pub mod credential;
 pub mod doctor;
 pub mod init;
+pub mod restore;
+pub mod rotate;
 pub mod serve;
 pub mod status;
 
 use crate::config::{Config, Module};
 use crate::failure::Failure;
-use crate::gateway::{hsm_failure, make_private};
+use crate::gateway::algorithm;
 use crate::hsm::Hsm;
+use crate::inventory::{hsm_failure, inspect, make_private};
+use crate::worker::protocol::Call;
 use clap::ValueEnum;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,4 +61,31 @@ async fn open(config: &Config) -> Result<Arc<Hsm>, Failure> {
     Hsm::start(module, &config.state_dir, Arc::default(), false)
         .await
         .map_err(hsm_failure)
+}
+
+/// Refuses a token that has keys of the gateway.
+async fn require_empty(hsm: &Arc<Hsm>) -> Result<(), Failure> {
+    let inventory = inspect(hsm).await.map_err(hsm_failure)?;
+    match inventory.keys.first() {
+        None => Ok(()),
+        Some(key) => Err(
+            Failure::refused(format!("the token has `{}` already", key.label)).hint(
+                "this is for empty tokens; `hsm-gateway add-key` makes the key of a new [[key]]",
+            ),
+        ),
+    }
+}
+
+/// Makes the version that signs of every [[key]].
+async fn create_keys(hsm: &Arc<Hsm>, config: &Config) -> Result<(), Failure> {
+    for rule in config.rules.keys() {
+        let label = rule.label().to_string();
+        let call = Call::CreateKey {
+            label: label.clone(),
+            algorithm: algorithm(rule.algorithm),
+        };
+        hsm.call(call).await.map_err(hsm_failure)?;
+        println!("made {label}, {}", rule.algorithm.name());
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Format, open, runtime};
 use crate::failure::Failure;
-use crate::gateway::{hsm_failure, inspect};
+use crate::inventory::{hsm_failure, inspect};
 use crate::public_key;
 use crate::worker::protocol::{Inventory, KeyInfo};
 use serde_json::json;

@@ -3,6 +3,7 @@
 //! Its socket to the gateway is its standard input; what a module prints goes nowhere near it. When the
 //! gateway is gone, so is the worker.
 
+mod objects;
 pub mod protocol;
 mod token;
 
@@ -92,8 +93,14 @@ fn work(
 }
 
 impl Call {
-    /// Whether it makes objects.
+    /// Whether it makes or changes objects.
     pub fn writes(&self) -> bool {
-        matches!(self, Self::CreateKey { .. } | Self::CreateRoot { .. })
+        matches!(
+            self,
+            Self::CreateKey { .. }
+                | Self::CreateRoot { .. }
+                | Self::ImportRoot { .. }
+                | Self::SetGeneration { .. }
+        )
     }
 }

@@ -37,8 +37,14 @@ pub enum Call {
     CreateKey { label: String, algorithm: Algorithm },
     /// `HMAC-SHA256(root, message)`.
     Derive { message: Bytes },
+    /// The root's generation.
+    Generation,
+    /// Puts a root that was made elsewhere into the token.
+    ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
     Inspect,
+    /// Makes another generation the current one.
+    SetGeneration { generation: u64 },
     /// The signature in the form of JWS.
     Sign {
         label: String,
@@ -64,6 +70,7 @@ pub struct Response {
 pub enum Reply {
     Bytes(Bytes),
     Done,
+    Generation(u64),
     Inventory(Inventory),
 }
 

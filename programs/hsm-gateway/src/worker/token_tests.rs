@@ -1,4 +1,5 @@
 use super::*;
+use vouchsafe_gateway::ROOT_LABEL;
 use vouchsafe_tests::hsm;
 
 fn keeper(token: &Arc<Token>) -> SessionKeeper {
