@@ -1,11 +1,11 @@
 //! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
 
-use crate::{claims, framing, headers, issuers, providers, requests, states};
+use crate::{claims, framing, headers, hsm, issuers, providers, requests, states};
 use std::collections::BTreeSet;
 use vouchsafe_tests::broker::repository;
 
 /// Slugs that no request to `vouchsafe serve` can bring about, and why. This list may only shrink.
-const UNREACHED: [(&str, &str); 3] = [
+const UNREACHED: [(&str, &str); 2] = [
     (
         "internal",
         "never by input: it takes a fault of ours, or a host without randomness",
@@ -13,10 +13,6 @@ const UNREACHED: [(&str, &str); 3] = [
     (
         "policy.unavailable",
         "`serve` does not start with a bundle that does not load, see `states`; Spin would",
-    ),
-    (
-        "signer.unavailable",
-        "`serve` does not start with a signer that is misconfigured; Spin would",
     ),
 ];
 
@@ -40,6 +36,7 @@ fn every_slug_is_reached_by_a_case_or_listed_with_a_reason() {
     let requests = requests::cases().into_iter().map(|case| case.want);
     let wants = tokens
         .chain(requests)
+        .chain(hsm::wants())
         .chain(issuers::wants())
         .chain(providers::wants())
         .chain(states::wants());

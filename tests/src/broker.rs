@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Longest that a log line may take after its response.
 const LINE_MAX: Duration = Duration::from_secs(20);
+/// What a host says that starts on a database which was left long ago, as those of a moved clock do.
+const OUT_OF_USE: &str = "serve: the database was last in use at ";
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 
@@ -93,6 +95,11 @@ pub struct Setup {
 impl Setup {
     /// The repository's application with `issuers` in its bundle, allowed to reach `origins`.
     pub fn broker(issuers: &[IssuerFile], origins: &[String]) -> Self {
+        Self::of("spin.toml", issuers, origins).variable("signer_root", ROOT)
+    }
+
+    /// The same with the signer of another `manifest` of the repository's.
+    pub fn of(manifest: &str, issuers: &[IssuerFile], origins: &[String]) -> Self {
         let (folder, repository) = (Folder::new(), repository());
         bundle::write(&folder.join("policies"), &repository, issuers);
         let hosts: Vec<_> = origins
@@ -100,7 +107,7 @@ impl Setup {
             .map(|origin| format!("\"{origin}\""))
             .collect();
         let hosts = hosts.join(", ");
-        let text = std::fs::read_to_string(repository.join("spin.toml")).expect("the manifest");
+        let text = std::fs::read_to_string(repository.join(manifest)).expect("the manifest");
         let lines = text.lines().map(|line| match line.split_once(" = ") {
             Some(("allowed_outbound_hosts", _)) => format!("allowed_outbound_hosts = [{hosts}]"),
             Some(("source", file)) => {
@@ -112,14 +119,31 @@ impl Setup {
             _ => line.to_owned(),
         });
         let manifest: String = lines.map(|line| line + "\n").collect();
-        let setup = Self::application(folder, &manifest);
+        let setup = Self::bare(folder, &manifest);
         setup
             .variable("signer_audiences", SIGNER_AUDIENCES)
             .variable("signer_lifetime_max", "1140")
     }
 
-    /// Any application with the variables of the signer.
+    /// Mounts the folder `source` at `destination`, beside the bundle.
+    #[must_use]
+    pub fn mount(self, source: &Path, destination: &str) -> Self {
+        let text = std::fs::read_to_string(&self.manifest).expect("the manifest");
+        let mount = format!(
+            "files = [{{ source = \"{}\", destination = \"{destination}\" }}, ",
+            source.display()
+        );
+        assert!(text.contains("files = ["), "{text}");
+        std::fs::write(&self.manifest, text.replace("files = [", &mount)).expect("a manifest");
+        self
+    }
+
+    /// Any application with the variables of the software signer.
     pub fn application(folder: Arc<Folder>, manifest: &str) -> Self {
+        Self::bare(folder, manifest).variable("signer_root", ROOT)
+    }
+
+    fn bare(folder: Arc<Folder>, manifest: &str) -> Self {
         let path = folder.join("spin.toml");
         std::fs::write(&path, manifest).expect("a manifest");
         let setup = Self {
@@ -131,7 +155,6 @@ impl Setup {
         setup
             .variable("issuer", BROKER)
             .variable("development", "true")
-            .variable("signer_root", ROOT)
             .variable("signer_epoch", &EPOCH_SECONDS.to_string())
     }
 
@@ -229,7 +252,7 @@ impl Log {
         let keep = Arc::clone(&strange);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if !line.starts_with('{') {
+                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) {
                     keep.lock().expect("unpoisoned").push(line.clone());
                 }
                 if sender.send(line).is_err() {

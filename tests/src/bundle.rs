@@ -14,18 +14,20 @@ pub const BOUNDED: &str = "https://bounded.example";
 pub const USES: usize = 5;
 /// Signed with EdDSA.
 pub const EDDSA: &str = "https://eddsa.example";
-/// Needs an HSM.
+/// Needs an HSM, as [`HSM_EDDSA`] and [`HSM_ES256`] do, each with another algorithm.
 pub const HSM: &str = "https://hsm.example";
+pub const HSM_EDDSA: &str = "https://hsm-eddsa.example";
+pub const HSM_ES256: &str = "https://hsm-es256.example";
 /// Lives as long as the signer allows, and may outlive the subject token.
 pub const LONG: &str = "https://long.example";
 /// Beyond the signer's own list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
 /// The audiences in [`SIGNER_AUDIENCES`]' list, and not [`BEYOND`].
-pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://long.example";
+pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example";
 /// Seconds of an epoch in these suites; [`LONG`] lives 60 s less.
 pub const EPOCH_SECONDS: u64 = 1200;
 
-const AUDIENCES: [(&str, &str, &str); 7] = [
+const AUDIENCES: [(&str, &str, &str); 9] = [
     ("api", API, "scopes = [\"read\", \"write\"]\n"),
     ("beyond", BEYOND, ""),
     ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
@@ -36,6 +38,16 @@ const AUDIENCES: [(&str, &str, &str); 7] = [
     ),
     ("eddsa", EDDSA, "algorithm = \"EdDSA\"\n"),
     ("hsm", HSM, "tier = \"hsm\"\nalgorithm = \"RS256\"\n"),
+    (
+        "hsm-eddsa",
+        HSM_EDDSA,
+        "tier = \"hsm\"\nalgorithm = \"EdDSA\"\n",
+    ),
+    (
+        "hsm-es256",
+        HSM_ES256,
+        "tier = \"hsm\"\nalgorithm = \"ES256\"\nclaims = [\"ref\", \"repository\"]\nscopes = [\"read\", \"write\"]\n",
+    ),
     (
         "long",
         LONG,

@@ -10,7 +10,7 @@ use ring::rsa::PublicKeyComponents;
 use ring::signature::{
     self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING,
     ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-    RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use serde_json::{Value, json};
 
@@ -203,6 +203,19 @@ pub fn verifies(jwks: &Value, kid: &str, signing_input: &str, signature: &[u8]) 
             [vec![4], member("x"), member("y")].concat(),
         ),
         Some("OKP") => (&ED25519, member("x")),
+        Some("RSA") => {
+            let key = PublicKeyComponents {
+                n: member("n"),
+                e: member("e"),
+            };
+            return key
+                .verify(
+                    &RSA_PKCS1_2048_8192_SHA256,
+                    signing_input.as_bytes(),
+                    signature,
+                )
+                .is_ok();
+        }
         other => panic!("an issued token's key of type {other:?}"),
     };
     UnparsedPublicKey::new(algorithm, public)

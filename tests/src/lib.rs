@@ -2,13 +2,15 @@
 //!
 //! Talks HTTP only, and reads what an operator could read: log lines and the database. Uses none of
 //! the project's own crates, so that a fault in one can't hide itself here. Entry points:
-//! [`broker::Setup`] for a broker, [`issuer::Issuer`] for an issuer, [`exchange::Form`] for requests.
+//! [`broker::Setup`] for a broker, [`issuer::Issuer`] for an issuer, [`exchange::Form`] for requests,
+//! [`hsm::Token`] for an HSM in software and the real gateway in front of it.
 //!
 //! Invariants: no verdict depends on how fast a machine is; a broker ends with the value that owns it.
 
 pub mod broker;
 pub mod bundle;
 pub mod exchange;
+pub mod hsm;
 pub mod http;
 pub mod issuer;
 pub mod jwt;

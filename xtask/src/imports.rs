@@ -16,7 +16,10 @@ const AMBIENT: &[&str] = &[
     "wasi:random/",
 ];
 
-/// Compares the built components of `spin.toml` with their snapshots, or writes those.
+/// Manifests that choose between the components.
+const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
+
+/// Compares the built components of [`MANIFESTS`] with their snapshots, or writes those.
 pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     let folder = root.join("tests/snapshots/imports");
     let mut faults = Vec::new();
@@ -43,7 +46,7 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !expected_files.contains(&name) {
             faults.push(format!(
-                "tests/snapshots/imports/{name} belongs to no component of spin.toml"
+                "tests/snapshots/imports/{name} belongs to no component of a manifest"
             ));
         }
     }
@@ -51,15 +54,20 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
 }
 
 fn components(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let manifest = Manifest::parse(&std::fs::read_to_string(root.join("spin.toml"))?)?;
-    let dependencies = manifest
-        .root()?
-        .dependencies
-        .iter()
-        .map(|dependency| dependency.component.as_str());
-    let ids = dependencies.chain([manifest.root_id()]);
-    ids.map(|id| Ok((id.to_owned(), root.join(&manifest.component(id)?.source))))
-        .collect()
+    let mut components = BTreeMap::new();
+    for name in MANIFESTS {
+        let manifest = Manifest::parse(&std::fs::read_to_string(root.join(name))?)
+            .with_context(|| name.to_owned())?;
+        let dependencies = manifest
+            .root()?
+            .dependencies
+            .iter()
+            .map(|dependency| dependency.component.as_str());
+        for id in dependencies.chain([manifest.root_id()]) {
+            components.insert(id.to_owned(), root.join(&manifest.component(id)?.source));
+        }
+    }
+    Ok(components)
 }
 
 /// Imports of the component itself, not of those inside it, without patch versions.

@@ -5,6 +5,7 @@
 
 mod convert;
 mod ports;
+mod variables;
 
 /// The contract, from `wit/signer`.
 mod bindings {

@@ -1,16 +1,11 @@
-//! The signer's variables and its clock.
+//! The instance's signer and its clock. Signing itself waits for nothing.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use spin_sdk::variables;
-use vouchsafe_signer::{Config, Error, Fault, Signer, UnixSeconds, Variable, Variables};
+use vouchsafe_signer::{Config, Error, Root, Signer, UnixSeconds, Variable};
 
-/// Longest that a call of the signer may take (design: 2 s). Signing itself waits for nothing.
-const CALL_DEADLINE: Duration = Duration::from_secs(2);
+use crate::variables;
 
 thread_local! {
     /// The one signer of this instance: its configuration and the keys of at most four epochs per
@@ -27,7 +22,8 @@ pub async fn with_signer<T>(
     if !is_made() {
         // Two first calls may both read; the later signer replaces an equal one. The cell is not
         // borrowed across the await.
-        let signer = Signer::new(Config::parse(&read_variables().await?)?);
+        let variables = variables::read(&Variable::LOCAL).await?;
+        let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
         SIGNER.with(|cell| cell.replace(Some(signer)));
     }
     SIGNER.with(|cell| match cell.try_borrow_mut() {
@@ -46,35 +42,4 @@ pub fn now() -> Result<UnixSeconds, Error> {
 
 fn is_made() -> bool {
     SIGNER.with(|cell| cell.try_borrow().is_ok_and(|signer| signer.is_some()))
-}
-
-/// Every variable. A provider of Spin's may be a server elsewhere, so it gets a deadline.
-async fn read_variables() -> Result<Variables, Error> {
-    let mut reading = pin!(read_each());
-    let mut deadline = pin!(spin_sdk::time::sleep(CALL_DEADLINE));
-    poll_fn(|context| match reading.as_mut().poll(context) {
-        Poll::Ready(variables) => Poll::Ready(variables),
-        Poll::Pending => deadline
-            .as_mut()
-            .poll(context)
-            .map(|()| Err(Error::Unavailable)),
-    })
-    .await
-}
-
-async fn read_each() -> Result<Variables, Error> {
-    let mut variables = Variables::default();
-    for variable in Variable::ALL {
-        let text = variables::get(variable.name()).await;
-        *variables.slot(variable) = text.map_err(|error| match error {
-            variables::Error::InvalidName(_) | variables::Error::Undefined(_) => {
-                Error::Misconfigured {
-                    variable,
-                    fault: Fault::Missing,
-                }
-            }
-            variables::Error::Provider(_) | variables::Error::Other(_) => Error::Unavailable,
-        })?;
-    }
-    Ok(variables)
 }

@@ -25,6 +25,7 @@ impl Problem {
             Self::ClaimReserved(_) => "claim-reserved",
             Self::ClaimUndeclared(_) => "claim-undeclared",
             Self::ClaimsNotAllowed(_) => "claims-not-allowed",
+            Self::CredentialNameInvalid => "credential-name-invalid",
             Self::DuplicateAudience { .. } => "duplicate-audience",
             Self::DuplicateEntry(_) => "duplicate-entry",
             Self::DuplicateIssuer { .. } => "duplicate-issuer",

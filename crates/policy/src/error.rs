@@ -175,9 +175,15 @@ pub enum Problem {
     HiddenFile,
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
     IssuerIsOurs(String),
+    #[error(
+        "`bearer_file` is the name of a file in `/credentials`: 1 to 128 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, the first no `.`"
+    )]
+    CredentialNameInvalid,
     #[error("`{0}` is in the URL that all tenants share; name the tenant's own issuer")]
     IssuerOfNoTenant(String),
-    #[error("`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`")]
+    #[error(
+        "`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; `bearer_file` goes with the first two"
+    )]
     KeysAmbiguous,
     #[error("the pinned keys are not a JSON Web Key Set")]
     KeysNotJwks,

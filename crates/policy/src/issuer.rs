@@ -2,7 +2,7 @@
 
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
-use crate::keys::{KeysEntry, key_source};
+use crate::keys::{KeysEntry, credential_file, key_source};
 use crate::limits::*;
 use crate::records::{Environment, Issuer, RequiredClaim};
 use crate::replay;
@@ -98,6 +98,7 @@ pub(crate) fn read(
             entries.development,
             files,
         ),
+        credential_file: credential_file(&mut file, entries.keys.as_ref()),
         keys_max_age_seconds: file.seconds(
             "keys_max_age",
             entries.keys_max_age.as_ref(),

@@ -56,6 +56,7 @@ pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
 pub use groups::{Group, Workload};
+pub use keys::with_credentials;
 pub use profiles::Profiles;
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,

@@ -23,6 +23,8 @@ pub const GROUP_WORKLOADS_MAX: usize = 1024;
 pub const GROUP_CLAIMS_MAX: usize = 16;
 /// Bytes of the name of an issuer, an audience file or a rule.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of an issuer's credential: a bearer token.
+pub const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of an issuer URL, an audience id or an inbound `aud` value.
 pub const ID_BYTES_MAX: usize = 1024;
 

@@ -65,9 +65,12 @@ impl Rule {
     }
 
     /// Whether the rule is in force in `profile`.
+    ///
+    /// INVARIANT: a broker that no profile is for gets every `forbid` and no `permit` of a profile: a
+    /// mistyped URL must not take a prohibition away.
     pub(crate) fn is_for(&self, profile: Option<&str>) -> bool {
         let is_it = |profile: &str| self.profiles.iter().any(|known| known == profile);
-        self.profiles.is_empty() || profile.is_some_and(is_it)
+        self.profiles.is_empty() || profile.map_or_else(|| self.is_forbid(), is_it)
     }
 }
 

@@ -9,19 +9,19 @@ use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error};
 use crate::json::is_one_strict_value;
 use crate::key::Algorithm;
-use crate::request::{ExtraClaim, Tier, TokenRequest, UnixSeconds};
+use crate::request::{ExtraClaim, TokenRequest, UnixSeconds};
 
 /// Furthest that `iat` may be from the signer's clock, either way.
-pub(crate) const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
+pub const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
 /// An issuer's name and its subject (at most 1 KiB), or what a template makes of them.
-pub(crate) const SUBJECT_BYTES_MAX: usize = 1_280;
-pub(crate) const AUDIENCE_BYTES_MAX: usize = 1_024;
-pub(crate) const JTI_BYTES_MAX: usize = 128;
-pub(crate) const SCOPES_MAX: usize = 32;
-pub(crate) const SCOPE_BYTES_MAX: usize = 256;
+pub const SUBJECT_BYTES_MAX: usize = 1_280;
+pub const AUDIENCE_BYTES_MAX: usize = 1_024;
+pub const JTI_BYTES_MAX: usize = 128;
+pub const SCOPES_MAX: usize = 32;
+pub const SCOPE_BYTES_MAX: usize = 256;
 pub const EXTRA_CLAIMS_MAX: usize = 32;
-pub(crate) const EXTRA_CLAIM_NAME_BYTES_MAX: usize = 256;
-pub(crate) const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
+pub const EXTRA_CLAIM_NAME_BYTES_MAX: usize = 256;
+pub const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
 
 /// Claims with a meaning that only the broker may give them: RFC 7519 §4.1, RFC 7800 §3.1,
 /// RFC 8417 §2.2, RFC 8485 §3.1, RFC 8693 §4, RFC 9068 §2.2, RFC 9396 §9.1, RFC 9493 §4.1, OpenID
@@ -61,39 +61,49 @@ pub const REGISTERED: [&str; 31] = [
     "vtm",
 ];
 
-/// What the request may have, once every ceiling held.
-pub(crate) struct Allowed {
-    pub(crate) algorithm: Algorithm,
+/// A request that no ceiling forbids. What is left is to choose a key and to sign.
+///
+/// INVARIANT: only [`Config::allow`] makes one.
+pub struct AllowedToken<'r> {
+    pub(crate) request: &'r TokenRequest,
     pub(crate) expires_at: UnixSeconds,
 }
 
-/// Holds `request` against every ceiling.
-pub(crate) fn check(
-    config: &Config,
-    request: &TokenRequest,
-    now: UnixSeconds,
-) -> Result<Allowed, Error> {
-    match request.tier {
-        Tier::Delegated => {}
-        // Never falls back to a software key.
-        Tier::Hsm => return Err(Error::TierUnavailable),
+impl Config {
+    /// Holds `request` against every ceiling but those of tier and algorithm, which depend on where
+    /// the signer's keys are.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], with the first ceiling that `request` broke.
+    pub fn allow<'r>(
+        &self,
+        request: &'r TokenRequest,
+        now: UnixSeconds,
+    ) -> Result<AllowedToken<'r>, Error> {
+        if request.issuer != self.issuer.as_str() {
+            return Err(Error::Refused(Ceiling::Issuer));
+        }
+        audience(self, &request.audience)?;
+        let expires_at = lifetime(self, request, now)?;
+        text(&request.subject, SUBJECT_BYTES_MAX, Ceiling::Subject)?;
+        text(&request.jti, JTI_BYTES_MAX, Ceiling::Jti)?;
+        scopes(&request.scopes)?;
+        extra_claims(&request.extra_claims)?;
+        Ok(AllowedToken {
+            request,
+            expires_at,
+        })
     }
-    if request.issuer != config.issuer.as_str() {
-        return Err(Error::Refused(Ceiling::Issuer));
+
+    /// The algorithm of an epoch key, if it is configured.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn epoch_algorithm(&self, name: &str) -> Result<Algorithm, Error> {
+        Algorithm::from_name(name)
+            .filter(|algorithm| self.algorithms.contains(algorithm))
+            .ok_or(Error::Refused(Ceiling::Algorithm))
     }
-    let algorithm = Algorithm::from_name(&request.algorithm)
-        .filter(|algorithm| config.algorithms.contains(algorithm))
-        .ok_or(Error::Refused(Ceiling::Algorithm))?;
-    audience(config, &request.audience)?;
-    let expires_at = lifetime(config, request, now)?;
-    text(&request.subject, SUBJECT_BYTES_MAX, Ceiling::Subject)?;
-    text(&request.jti, JTI_BYTES_MAX, Ceiling::Jti)?;
-    scopes(&request.scopes)?;
-    extra_claims(&request.extra_claims)?;
-    Ok(Allowed {
-        algorithm,
-        expires_at,
-    })
 }
 
 fn audience(config: &Config, audience: &str) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::request::{TokenRequest, TokenType, UnixSeconds};
 
 /// How long before `iat` a token is valid, for strict verifiers whose clocks are behind.
-pub(crate) const NOT_BEFORE_SECONDS: u64 = 5;
+pub const NOT_BEFORE_SECONDS: u64 = 5;
 
 /// The JOSE header. `kid` is base64url and needs no escaping.
 pub(crate) fn header(algorithm: &str, kid: &str, token_type: TokenType) -> String {

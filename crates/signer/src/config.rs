@@ -3,33 +3,31 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Scope, WITHDRAWAL_MARGIN_SECONDS};
+use crate::epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Error, Fault, Variable};
 use crate::issuer::Issuer;
 use crate::key::Algorithm;
 
-/// Length of the root, decoded.
-pub(crate) const ROOT_BYTES_MIN: usize = 32;
-pub(crate) const ROOT_BYTES_MAX: usize = 64;
 /// Longest name of a key group.
 pub(crate) const GROUP_BYTES_MAX: usize = 64;
 /// Most audiences that can be listed.
 pub(crate) const AUDIENCES_MAX: usize = 1024;
 
-/// The texts of all variables, as read.
+/// The texts of all variables, as read. A signer reads those of its own list only.
 #[derive(Default)]
 pub struct Variables {
     pub development: String,
+    pub gateway_token: Zeroizing<String>,
+    pub gateway_urls: String,
     pub issuer: String,
     pub signer_algorithms: String,
     pub signer_audiences: String,
     pub signer_epoch: String,
     pub signer_generation: String,
     pub signer_group: String,
+    pub signer_hsm_algorithms: String,
     pub signer_lifetime_max: String,
     pub signer_root: Zeroizing<String>,
 }
@@ -45,12 +43,15 @@ impl Variables {
     pub fn slot(&mut self, variable: Variable) -> &mut String {
         match variable {
             Variable::Development => &mut self.development,
+            Variable::GatewayToken => &mut self.gateway_token,
+            Variable::GatewayUrls => &mut self.gateway_urls,
             Variable::Issuer => &mut self.issuer,
             Variable::SignerAlgorithms => &mut self.signer_algorithms,
             Variable::SignerAudiences => &mut self.signer_audiences,
             Variable::SignerEpoch => &mut self.signer_epoch,
             Variable::SignerGeneration => &mut self.signer_generation,
             Variable::SignerGroup => &mut self.signer_group,
+            Variable::SignerHsmAlgorithms => &mut self.signer_hsm_algorithms,
             Variable::SignerLifetimeMax => &mut self.signer_lifetime_max,
             Variable::SignerRoot => &mut self.signer_root,
         }
@@ -64,7 +65,7 @@ pub(crate) enum Audiences {
     Listed(BTreeSet<String>),
 }
 
-/// A configuration that holds together.
+/// A configuration that holds together, of any signer: what it signs, and nothing of its keys' origin.
 pub struct Config {
     pub(crate) issuer: Issuer,
     pub(crate) development: bool,
@@ -75,8 +76,6 @@ pub struct Config {
     pub(crate) lifetime_seconds_max: u64,
     pub(crate) epoch_seconds: u64,
     pub(crate) group: String,
-    pub(crate) generation: u64,
-    pub(crate) root: Zeroizing<Vec<u8>>,
 }
 
 impl fmt::Debug for Config {
@@ -86,7 +85,10 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// Reads every variable; the first wrong one is named, its value never.
+    /// Reads the variables that every signer has; the first wrong one is named, its value never.
+    ///
+    /// # Errors
+    /// [`Error::Misconfigured`].
     pub fn parse(variables: &Variables) -> Result<Self, Error> {
         let issuer = Issuer::parse(&variables.issuer).map_err(at(Variable::Issuer))?;
         let development = development(&variables.development, &issuer)?;
@@ -104,9 +106,6 @@ impl Config {
         let lifetime_seconds_max = number(&variables.signer_lifetime_max, 1, longest)
             .map_err(at(Variable::SignerLifetimeMax))?;
         let group = group(&variables.signer_group).map_err(at(Variable::SignerGroup))?;
-        let generation = number(&variables.signer_generation, 1, u64::MAX)
-            .map_err(at(Variable::SignerGeneration))?;
-        let root = root(&variables.signer_root).map_err(at(Variable::SignerRoot))?;
         Ok(Self {
             issuer,
             development,
@@ -115,21 +114,37 @@ impl Config {
             lifetime_seconds_max,
             epoch_seconds,
             group,
-            generation,
-            root,
         })
     }
 
-    pub(crate) fn scope(&self) -> Scope<'_> {
-        Scope {
-            issuer: self.issuer.as_str(),
-            group: &self.group,
-            generation: self.generation,
-        }
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.issuer.as_str()
+    }
+
+    #[must_use]
+    pub fn development(&self) -> bool {
+        self.development
+    }
+
+    #[must_use]
+    pub fn epoch_seconds(&self) -> u64 {
+        self.epoch_seconds
+    }
+
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// Algorithms of epoch keys.
+    #[must_use]
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
     }
 }
 
-fn at(variable: Variable) -> impl Fn(Fault) -> Error {
+pub(crate) fn at(variable: Variable) -> impl Fn(Fault) -> Error {
     move |fault| Error::Misconfigured { variable, fault }
 }
 
@@ -184,7 +199,7 @@ fn audiences(text: &str) -> Result<Audiences, Fault> {
 }
 
 /// Decimal digits only: no sign, no space.
-fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
+pub(crate) fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
     if text.is_empty() {
         return Err(Fault::Empty);
     }
@@ -198,6 +213,7 @@ fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
         .ok_or(out_of_range)
 }
 
+/// The name of a key group.
 fn group(text: &str) -> Result<String, Fault> {
     if text.is_empty() {
         return Err(Fault::Empty);
@@ -215,24 +231,6 @@ fn group(text: &str) -> Result<String, Fault> {
         return Err(Fault::Malformed);
     }
     Ok(text.to_owned())
-}
-
-fn root(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    if text.is_empty() {
-        return Err(Fault::Empty);
-    }
-    let root = Zeroizing::new(
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| Fault::NotBase64Url)?,
-    );
-    if !(ROOT_BYTES_MIN..=ROOT_BYTES_MAX).contains(&root.len()) {
-        return Err(Fault::WrongLength {
-            min: ROOT_BYTES_MIN,
-            max: ROOT_BYTES_MAX,
-        });
-    }
-    Ok(root)
 }
 
 #[cfg(test)]

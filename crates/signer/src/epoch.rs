@@ -19,6 +19,8 @@ pub(crate) const WITHDRAWAL_MARGIN_SECONDS: u64 = 60;
 
 /// First field of every label, and prefix of every HKDF `info`.
 const SCHEME: &str = "vouchsafe-epoch-v1";
+/// Length of a seed: the output of HMAC-SHA256.
+pub const SEED_BYTES: usize = 32;
 /// Candidates tried before giving up; each P-256 candidate is out of range with probability 2^-32.
 const CANDIDATES_MAX: u32 = 8;
 
@@ -31,7 +33,10 @@ pub struct Epoch {
 
 impl Epoch {
     /// The epoch that contains `moment`.
-    pub(crate) fn containing(moment: UnixSeconds, length_seconds: u64) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a length of 0.
+    pub fn containing(moment: UnixSeconds, length_seconds: u64) -> Result<Self, Error> {
         let index = moment
             .0
             .checked_div(length_seconds)
@@ -43,12 +48,41 @@ impl Epoch {
         })
     }
 
+    /// The epoch of this length that starts at `start`; none if no epoch does.
+    #[must_use]
+    pub fn starting_at(start: u64, length_seconds: u64) -> Option<Self> {
+        let epoch = Self::containing(UnixSeconds(start), length_seconds).ok()?;
+        (epoch.start == start).then_some(epoch)
+    }
+
     /// First second, in Unix seconds.
+    #[must_use]
     pub fn start(self) -> u64 {
         self.start
     }
 
+    /// The first second behind it, in Unix seconds.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        self.start.saturating_add(self.length_seconds)
+    }
+
+    #[must_use]
+    pub fn length_seconds(self) -> u64 {
+        self.length_seconds
+    }
+
+    /// The epoch behind this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self {
+            start: self.end(),
+            ..self
+        }
+    }
+
     /// The moment at which its key leaves the JWK Set: the start of the epoch after the next.
+    #[must_use]
     pub fn withdrawal(self) -> UnixSeconds {
         UnixSeconds(
             self.start
@@ -57,7 +91,7 @@ impl Epoch {
     }
 
     /// The epochs whose keys are published while this one lasts: previous, current, next two.
-    pub(crate) fn published(self) -> impl Iterator<Item = Self> {
+    pub fn published(self) -> impl Iterator<Item = Self> {
         let first = self.start.saturating_sub(self.length_seconds);
         (0..4).map(move |index| Self {
             start: first.saturating_add(self.length_seconds.saturating_mul(index)),
@@ -68,14 +102,14 @@ impl Epoch {
 
 /// What a seed is derived for, beside its epoch and algorithm.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub(crate) issuer: &'a str,
-    pub(crate) group: &'a str,
-    pub(crate) generation: u64,
+pub struct Scope<'a> {
+    pub issuer: &'a str,
+    pub group: &'a str,
+    pub generation: u64,
 }
 
 /// The secret of one epoch and algorithm.
-pub(crate) struct Seed(Zeroizing<[u8; 32]>);
+pub struct Seed(Zeroizing<[u8; SEED_BYTES]>);
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,8 +118,23 @@ impl std::fmt::Debug for Seed {
 }
 
 impl Seed {
+    /// A seed that was derived elsewhere, such as inside of an HSM: `HMAC-SHA256(root, label)`.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; SEED_BYTES]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The secret itself, for whoever hands it on.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; SEED_BYTES] {
+        &self.0
+    }
+
     /// `HMAC-SHA256(root, label)`.
-    pub(crate) fn derive(
+    ///
+    /// # Errors
+    /// [`Error::Internal`], which no root or scope of a configuration causes.
+    pub fn derive(
         root: &[u8],
         scope: Scope<'_>,
         algorithm: Algorithm,
@@ -121,19 +170,13 @@ impl Seed {
         }
         Err(Error::Internal)
     }
-
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
 }
 
 /// Each field behind its length (u32, big-endian), so that no two scopes share a label.
-pub(crate) fn label(
-    scope: Scope<'_>,
-    algorithm: Algorithm,
-    epoch: Epoch,
-) -> Result<Vec<u8>, Error> {
+///
+/// # Errors
+/// [`Error::Internal`] for a field of more than 2^32 bytes.
+pub fn label(scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Vec<u8>, Error> {
     let fields: [&[u8]; 7] = [
         SCHEME.as_bytes(),
         scope.issuer.as_bytes(),

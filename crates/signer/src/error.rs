@@ -15,8 +15,8 @@ pub enum Error {
     Refused(Ceiling),
     #[error("no hsm stands behind this signer")]
     TierUnavailable,
-    /// The configuration can't be read now.
-    #[error("the signer's configuration can't be read now")]
+    /// The configuration can't be read now, or what stands behind the signer does not answer.
+    #[error("the signer's backend can't answer now")]
     Unavailable,
 }
 
@@ -37,19 +37,22 @@ impl Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variable {
     Development,
+    GatewayToken,
+    GatewayUrls,
     Issuer,
     SignerAlgorithms,
     SignerAudiences,
     SignerEpoch,
     SignerGeneration,
     SignerGroup,
+    SignerHsmAlgorithms,
     SignerLifetimeMax,
     SignerRoot,
 }
 
 impl Variable {
-    /// All of them, in the order in which they are read.
-    pub const ALL: [Self; 9] = [
+    /// Those of the software signer, in the order in which they are read.
+    pub const LOCAL: [Self; 9] = [
         Self::Development,
         Self::Issuer,
         Self::SignerAlgorithms,
@@ -61,16 +64,33 @@ impl Variable {
         Self::SignerRoot,
     ];
 
+    /// Those of the signer that has a gateway behind it.
+    pub const GATEWAY: [Self; 10] = [
+        Self::Development,
+        Self::GatewayToken,
+        Self::GatewayUrls,
+        Self::Issuer,
+        Self::SignerAlgorithms,
+        Self::SignerAudiences,
+        Self::SignerEpoch,
+        Self::SignerGroup,
+        Self::SignerHsmAlgorithms,
+        Self::SignerLifetimeMax,
+    ];
+
     /// Its name in `spin.toml`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Development => "development",
+            Self::GatewayToken => "gateway_token",
+            Self::GatewayUrls => "gateway_urls",
             Self::Issuer => "issuer",
             Self::SignerAlgorithms => "signer_algorithms",
             Self::SignerAudiences => "signer_audiences",
             Self::SignerEpoch => "signer_epoch",
             Self::SignerGeneration => "signer_generation",
             Self::SignerGroup => "signer_group",
+            Self::SignerHsmAlgorithms => "signer_hsm_algorithms",
             Self::SignerLifetimeMax => "signer_lifetime_max",
             Self::SignerRoot => "signer_root",
         }
@@ -86,12 +106,16 @@ impl fmt::Display for Variable {
 /// What is wrong with a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    #[error("is not what the gateway has")]
+    DiffersFromGateway,
     #[error("is empty")]
     Empty,
     #[error("has a character that is not allowed")]
     Malformed,
     #[error("is missing")]
     Missing,
+    #[error("is not accepted by the gateway")]
+    NotAccepted,
     #[error("is not base64url without padding")]
     NotBase64Url,
     #[error("is true, but `issuer` is not on loopback")]
@@ -121,6 +145,8 @@ pub enum Ceiling {
     Audience,
     #[error("audience is empty, too long or has control characters")]
     AudienceText,
+    #[error("the gateway refused it")]
+    Gateway,
     #[error("an extra claim is not one strict json value")]
     ExtraClaimNotJson,
     #[error("an extra claim has a registered name")]

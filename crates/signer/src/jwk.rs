@@ -1,4 +1,4 @@
-//! Public keys as JWK (RFC 7517, RFC 7518 §6.2, RFC 8037 §2) and their thumbprints (RFC 7638).
+//! Public keys as JWK (RFC 7517, RFC 7518 §6.2 and §6.3, RFC 8037 §2) and their thumbprints (RFC 7638).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,7 +8,7 @@ use crate::key::Algorithm;
 
 /// A public key; its members need no JSON escaping, since all of them are base64url or constants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublicJwk {
+pub struct PublicJwk {
     members: Members,
     kid: String,
 }
@@ -17,19 +17,33 @@ pub(crate) struct PublicJwk {
 enum Members {
     Ed25519 { x: String },
     P256 { x: String, y: String },
+    Rsa { n: String, e: String },
 }
 
 impl PublicJwk {
-    pub(crate) fn ed25519(x: &[u8]) -> Self {
+    /// From the 32 bytes of RFC 8032 §5.1.5.
+    #[must_use]
+    pub fn ed25519(x: &[u8]) -> Self {
         Self::with_thumbprint(Members::Ed25519 {
             x: URL_SAFE_NO_PAD.encode(x),
         })
     }
 
-    pub(crate) fn p256(x: &[u8], y: &[u8]) -> Self {
+    /// From coordinates of 32 bytes each.
+    #[must_use]
+    pub fn p256(x: &[u8], y: &[u8]) -> Self {
         Self::with_thumbprint(Members::P256 {
             x: URL_SAFE_NO_PAD.encode(x),
             y: URL_SAFE_NO_PAD.encode(y),
+        })
+    }
+
+    /// From modulus and exponent, big-endian; leading zeros are left out (RFC 7518 §2).
+    #[must_use]
+    pub fn rsa(n: &[u8], e: &[u8]) -> Self {
+        Self::with_thumbprint(Members::Rsa {
+            n: URL_SAFE_NO_PAD.encode(without_zeros(n)),
+            e: URL_SAFE_NO_PAD.encode(without_zeros(e)),
         })
     }
 
@@ -40,13 +54,25 @@ impl PublicJwk {
         Self { members, kid }
     }
 
-    pub(crate) fn kid(&self) -> &str {
+    #[must_use]
+    pub fn kid(&self) -> &str {
         &self.kid
     }
 
+    /// The one algorithm that the key signs with.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        match self.members {
+            Members::Ed25519 { .. } => Algorithm::EdDsa.name(),
+            Members::P256 { .. } => Algorithm::Es256.name(),
+            Members::Rsa { .. } => "RS256",
+        }
+    }
+
     /// A member of the JWK Set.
-    pub(crate) fn to_json(&self) -> String {
-        let alg = self.members.algorithm().name();
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let alg = self.algorithm();
         let kid = &self.kid;
         let tail = format!(r#""kid":"{kid}","use":"sig","alg":"{alg}"}}"#);
         match &self.members {
@@ -54,24 +80,24 @@ impl PublicJwk {
             Members::P256 { x, y } => {
                 format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}",{tail}"#)
             }
+            Members::Rsa { n, e } => format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}",{tail}"#),
         }
     }
 }
 
 impl Members {
-    fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Ed25519 { .. } => Algorithm::EdDsa,
-            Self::P256 { .. } => Algorithm::Es256,
-        }
-    }
-
     fn required(&self) -> String {
         match self {
             Self::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#),
             Self::P256 { x, y } => format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#),
+            Self::Rsa { n, e } => format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#),
         }
     }
+}
+
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.get(zeros..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -91,6 +117,26 @@ mod tests {
             concat!(
                 r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","#,
                 r#""kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","use":"sig","alg":"EdDSA"}"#
+            )
+        );
+    }
+
+    /// RFC 7638 §3.1, with a zero in front that a PKCS#11 module may add.
+    #[test]
+    fn names_an_rsa_key_by_its_thumbprint() {
+        let n = concat!(
+            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_",
+            "BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2",
+            "QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6W",
+            "eZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
+        );
+        let modulus = [vec![0], URL_SAFE_NO_PAD.decode(n).unwrap()].concat();
+        let jwk = PublicJwk::rsa(&modulus, &[1, 0, 1]);
+        assert_eq!(jwk.kid(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!(
+            jwk.to_json(),
+            format!(
+                r#"{{"kty":"RSA","n":"{n}","e":"AQAB","kid":"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs","use":"sig","alg":"RS256"}}"#
             )
         );
     }

@@ -2,7 +2,7 @@
 
 use ed25519_dalek::Signer as _;
 
-use crate::epoch::{Epoch, Scope, Seed};
+use crate::epoch::{Epoch, Seed};
 use crate::error::Error;
 use crate::jwk::PublicJwk;
 
@@ -17,6 +17,7 @@ impl Algorithm {
     /// All of them, in the order of their names.
     pub const ALL: [Self; 2] = [Self::Es256, Self::EdDsa];
 
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
@@ -24,7 +25,8 @@ impl Algorithm {
         }
     }
 
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.name() == name)
@@ -37,10 +39,11 @@ enum Private {
     Es256(Box<p256::ecdsa::SigningKey>),
 }
 
-/// Derived from the root each time it is needed anew; never stored.
-pub(crate) struct EpochKey {
+/// Made from its seed each time it is needed anew; never stored.
+pub struct EpochKey {
     private: Private,
     jwk: PublicJwk,
+    algorithm: Algorithm,
     epoch: Epoch,
 }
 
@@ -51,37 +54,52 @@ impl std::fmt::Debug for EpochKey {
 }
 
 impl EpochKey {
-    pub(crate) fn derive(
-        root: &[u8],
-        scope: Scope<'_>,
-        algorithm: Algorithm,
-        epoch: Epoch,
-    ) -> Result<Self, Error> {
-        let seed = Seed::derive(root, scope, algorithm, epoch)?;
+    /// The key of `epoch` and `algorithm`, whose seed `seed` is (`docs/epoch-keys.md`).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where no candidate is a key, which has a chance of 2^-256.
+    pub fn from_seed(seed: &Seed, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
         let (private, jwk) = match algorithm {
-            Algorithm::Es256 => es256(&seed)?,
-            Algorithm::EdDsa => eddsa(&seed)?,
+            Algorithm::Es256 => es256(seed)?,
+            Algorithm::EdDsa => eddsa(seed)?,
         };
         Ok(Self {
             private,
             jwk,
+            algorithm,
             epoch,
         })
     }
 
-    pub(crate) fn epoch(&self) -> Epoch {
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    pub(crate) fn jwk(&self) -> &PublicJwk {
-        &self.jwk
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        self.jwk.kid()
+    }
+
+    /// The public key as a member of a JWK Set, in JSON.
+    #[must_use]
+    pub fn public_jwk(&self) -> String {
+        self.jwk.to_json()
     }
 
     /// The 64 bytes of RFC 7518 §3.4 or RFC 8032 §5.1.6.
     ///
     /// Not verified afterwards: that guards against faults in hardware, costs three times the
     /// signature for P-256, and both schemes are deterministic (RFC 6979, RFC 8032).
-    pub(crate) fn sign(&self, signing_input: &[u8]) -> Result<[u8; 64], Error> {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the signature scheme fails, which these do not.
+    pub fn sign(&self, signing_input: &[u8]) -> Result<[u8; 64], Error> {
         match &self.private {
             Private::EdDsa(key) => Ok(key.sign(signing_input).to_bytes()),
             Private::Es256(key) => {

@@ -3,7 +3,9 @@
 //! Does not read a clock, a variable or the network: the moment is passed in. Does not decide who
 //! may have a token: it only refuses what its own configuration forbids, whoever asks.
 //!
-//! Entry points: [`Config::parse`], then [`Signer::new`], then [`Signer::sign`].
+//! Entry points: [`Config::parse`] and [`Root::parse`], then [`Signer::new`], then [`Signer::sign`]. A
+//! signer whose root is elsewhere has [`Config::allow`] for the ceilings and [`EpochKey::from_seed`]
+//! for the keys.
 //!
 //! Invariants: a request never widens a ceiling of [`Config`]; no token outlives its key's place in
 //! the JWK Set less 60 s (I3); seeds and private keys live in memory only and are never printed.
@@ -18,14 +20,22 @@ mod json;
 mod jwk;
 mod key;
 mod request;
+mod root;
 mod signer;
 
-pub use ceilings::{EXTRA_CLAIMS_MAX, REGISTERED as REGISTERED_CLAIMS};
+pub use ceilings::{
+    AUDIENCE_BYTES_MAX, AllowedToken, EXTRA_CLAIM_BYTES_MAX, EXTRA_CLAIM_NAME_BYTES_MAX,
+    EXTRA_CLAIMS_MAX, ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX, REGISTERED as REGISTERED_CLAIMS,
+    SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_BYTES_MAX,
+};
+pub use claims::NOT_BEFORE_SECONDS;
 pub use config::{Config, Variables};
-pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch};
+pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
-pub use key::Algorithm;
+pub use jwk::PublicJwk;
+pub use key::{Algorithm, EpochKey};
 pub use request::{ExtraClaim, SignedToken, Tier, TokenRequest, TokenType, UnixSeconds};
+pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, PublicKeySet, Settings, Signer};
 
 #[cfg(test)]

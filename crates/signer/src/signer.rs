@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::ceilings::{self, Allowed};
+use crate::ceilings::AllowedToken;
 use crate::claims;
 use crate::config::Config;
 use crate::epoch::{Epoch, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Ceiling, Error};
 use crate::key::{Algorithm, EpochKey};
-use crate::request::{SignedToken, TokenRequest, UnixSeconds};
+use crate::request::{SignedToken, Tier, TokenRequest, UnixSeconds};
+use crate::root::Root;
 
 /// How long a verifier may keep the JWK Set.
 pub const MAX_AGE_SECONDS: u64 = 300;
@@ -32,9 +33,10 @@ pub struct PublicKeySet {
     pub max_age_seconds: u64,
 }
 
-/// Signs what [`Config`] allows.
+/// Signs what [`Config`] allows, with keys from a software root.
 pub struct Signer {
     config: Config,
+    root: Root,
     /// INVARIANT: only keys of the epochs published at the last call, at most four per algorithm.
     keys: BTreeMap<(Epoch, Algorithm), EpochKey>,
 }
@@ -46,9 +48,11 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Signer {
-    pub fn new(config: Config) -> Self {
+    #[must_use]
+    pub fn new(config: Config, root: Root) -> Self {
         Self {
             config,
+            root,
             keys: BTreeMap::new(),
         }
     }
@@ -73,44 +77,25 @@ impl Signer {
         let mut jwks = Vec::new();
         for epoch in current.published() {
             for algorithm in self.config.algorithms.clone() {
-                jwks.push(self.key(epoch, algorithm)?.jwk().to_json());
+                jwks.push(self.key(epoch, algorithm)?.public_jwk());
             }
         }
-        let document = format!(r#"{{"keys":[{}]}}"#, jwks.join(","));
-        Ok(PublicKeySet {
-            document,
-            max_age_seconds: MAX_AGE_SECONDS,
-        })
+        Ok(PublicKeySet::of(&jwks))
     }
 
     /// Checks `request` against every ceiling, builds the JWS (RFC 7515 §3.1) and signs it.
     pub fn sign(&mut self, request: &TokenRequest, now: UnixSeconds) -> Result<SignedToken, Error> {
         // ORDER: every ceiling before any key is derived.
-        let Allowed {
-            algorithm,
-            expires_at,
-        } = ceilings::check(&self.config, request, now)?;
-        self.turn_to(now)?;
-        // An `iat` ahead of our clock may lie in the next epoch, whose key is published already;
-        // signed with this epoch's key, such a token could outlive it.
-        let epoch = Epoch::containing(now.max(request.issued_at), self.config.epoch_seconds)?;
-        if expires_at.0
-            > epoch
-                .withdrawal()
-                .0
-                .saturating_sub(WITHDRAWAL_MARGIN_SECONDS)
-        {
-            return Err(Error::Refused(Ceiling::Lifetime));
+        match request.tier {
+            Tier::Delegated => {}
+            // Never falls back to a software key.
+            Tier::Hsm => return Err(Error::TierUnavailable),
         }
-        let payload = claims::payload(request, expires_at)?;
-        let key = self.key(epoch, algorithm)?;
-        let header = claims::header(algorithm.name(), key.jwk().kid(), request.token_type);
-        Ok(SignedToken {
-            jwt: compact(key, &header, &payload)?,
-            kid: key.jwk().kid().to_owned(),
-            key_version: key.epoch().start().to_string(),
-            expires_at,
-        })
+        let algorithm = self.config.epoch_algorithm(&request.algorithm)?;
+        let allowed = self.config.allow(request, now)?;
+        self.turn_to(now)?;
+        let epoch = allowed.epoch(now, self.config.epoch_seconds)?;
+        allowed.sign(self.key(epoch, algorithm)?)
     }
 
     /// Forgets the keys that are no longer, or not yet, published at `now`.
@@ -126,9 +111,7 @@ impl Signer {
         match self.keys.entry((epoch, algorithm)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let key =
-                    EpochKey::derive(&self.config.root, self.config.scope(), algorithm, epoch)?;
-                Ok(entry.insert(key))
+                Ok(entry.insert(self.root.key(&self.config, algorithm, epoch)?))
             }
         }
     }
@@ -139,13 +122,78 @@ impl Signer {
     }
 }
 
-/// `BASE64URL(header) . BASE64URL(payload) . BASE64URL(signature)` (RFC 7515 §3.1).
-fn compact(key: &EpochKey, header: &str, payload: &str) -> Result<String, Error> {
-    let mut jwt = URL_SAFE_NO_PAD.encode(header);
-    jwt.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut jwt);
-    let signature = key.sign(jwt.as_bytes())?;
-    jwt.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-    Ok(jwt)
+impl PublicKeySet {
+    /// The set of these members, each a JWK in JSON.
+    #[must_use]
+    pub fn of(jwks: &[String]) -> Self {
+        Self {
+            document: format!(r#"{{"keys":[{}]}}"#, jwks.join(",")),
+            max_age_seconds: MAX_AGE_SECONDS,
+        }
+    }
+}
+
+impl AllowedToken<'_> {
+    /// The epoch whose key has to sign.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a token that would outlive its key's place in the JWK Set (I3).
+    pub fn epoch(&self, now: UnixSeconds, epoch_seconds: u64) -> Result<Epoch, Error> {
+        // An `iat` ahead of our clock may lie in the next epoch, whose key is published already;
+        // signed with this epoch's key, such a token could outlive it.
+        let epoch = Epoch::containing(now.max(self.request.issued_at), epoch_seconds)?;
+        let latest = epoch
+            .withdrawal()
+            .0
+            .saturating_sub(WITHDRAWAL_MARGIN_SECONDS);
+        if self.expires_at.0 > latest {
+            return Err(Error::Refused(Ceiling::Lifetime));
+        }
+        Ok(epoch)
+    }
+
+    /// `BASE64URL(header) . BASE64URL(payload)` (RFC 7515 §3.1).
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn signing_input(&self, algorithm: &str, kid: &str) -> Result<String, Error> {
+        let header = claims::header(algorithm, kid, self.request.token_type);
+        let payload = claims::payload(self.request, self.expires_at)?;
+        let mut input = URL_SAFE_NO_PAD.encode(header);
+        input.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload, &mut input);
+        Ok(input)
+    }
+
+    /// The finished token: `signature` is over `signing_input`, by the version `key_version` of the
+    /// key `kid`.
+    #[must_use]
+    pub fn finish(
+        &self,
+        signing_input: String,
+        signature: &[u8],
+        kid: &str,
+        key_version: String,
+    ) -> SignedToken {
+        let mut jwt = signing_input;
+        jwt.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
+        SignedToken {
+            jwt,
+            kid: kid.to_owned(),
+            key_version,
+            expires_at: self.expires_at,
+        }
+    }
+
+    /// Signs with `key`, which must be of [`AllowedToken::epoch`].
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn sign(&self, key: &EpochKey) -> Result<SignedToken, Error> {
+        let input = self.signing_input(key.algorithm().name(), key.kid())?;
+        let signature = key.sign(input.as_bytes())?;
+        let version = key.epoch().start().to_string();
+        Ok(self.finish(input, &signature, key.kid(), version))
+    }
 }

@@ -11,6 +11,11 @@ pub enum Caution {
         issuer: String,
         claims: String,
     },
+    #[error(
+        "rule `{rule}` trusts `{claim}`, who started the first attempt: others may run it again, and \
+         their token says the same"
+    )]
+    AttemptUnchecked { rule: String, claim: &'static str },
     #[error("nobody can get a token for audience `{0}`: no rule permits it")]
     AudienceUnreachable(String),
     #[error("{message}")]
@@ -88,6 +93,10 @@ pub enum Caution {
     ScopesReversed(String),
     #[error("rule `{0}` does not bound the scopes")]
     ScopesUnbounded(String),
+    #[error(
+        "the value of `{0}` can reach into its neighbour's place in `subject`: two workloads could share one"
+    )]
+    SubjectAmbiguous(String),
     #[error("template `{0}` is filled nowhere")]
     TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
@@ -99,6 +108,7 @@ impl Caution {
     pub fn code(&self) -> &'static str {
         match self {
             Self::AnyTenant { .. } => "any-tenant",
+            Self::AttemptUnchecked { .. } => "attempt-unchecked",
             Self::AudienceUnreachable(_) => "audience-unreachable",
             Self::Cedar { .. } => "cedar-warning",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
@@ -121,6 +131,7 @@ impl Caution {
             Self::ScopeUnknown { .. } => "scope-unknown",
             Self::ScopesReversed(_) => "scopes-reversed",
             Self::ScopesUnbounded(_) => "scopes-unbounded",
+            Self::SubjectAmbiguous(_) => "subject-ambiguous",
             Self::TemplateUnused(_) => "template-unused",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
@@ -132,6 +143,7 @@ impl Caution {
             Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
                 format!("compare one of `{claims}`")
             }
+            Self::AttemptUnchecked { .. } => "compare `run_attempt == \"1\"` too".to_owned(),
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
             Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
@@ -169,6 +181,9 @@ impl Caution {
             Self::ScopesUnbounded(_) => {
                 "add `[…].containsAll(context.scopes)` to its `when`".to_owned()
             }
+            Self::SubjectAmbiguous(_) => {
+                "put ids first, text between them, and at most one free text, at the end".to_owned()
+            }
             Self::TemplateUnused(template) => {
                 format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")
             }
@@ -183,7 +198,9 @@ impl Caution {
     pub fn anchor(&self) -> Option<String> {
         match self {
             Self::AudienceUnreachable(audience) => Some(format!("\"{audience}\"")),
-            Self::ChosenByCaller { claim, .. } => Some(format!("principal.{claim}")),
+            Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
+                Some(format!("principal.{claim}"))
+            }
             Self::EventOfStrangers { event, .. } => Some(format!("\"{event}\"")),
             Self::EventUnchecked(_) => Some("principal.ref".to_owned()),
             Self::GroupAnyTenant { issuer, .. } => Some(format!("\"{issuer}\"")),
@@ -197,6 +214,7 @@ impl Caution {
                 Some("expires".to_owned())
             }
             Self::ReplayAllowed(_) => Some("replay".to_owned()),
+            Self::SubjectAmbiguous(_) => Some("subject".to_owned()),
             Self::ScopeUnknown { scope, .. } => Some(format!("\"{scope}\"")),
             Self::ScopesReversed(_) => Some("context.scopes.containsAll".to_owned()),
             Self::AnyTenant { .. }

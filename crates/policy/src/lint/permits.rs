@@ -29,6 +29,7 @@ pub(super) fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     cautions.extend(any_tenant(rule, bundle, &read));
     cautions.extend(names_without_ids(rule, &read));
     cautions.extend(chosen_by_caller(rule, &read));
+    cautions.extend(attempts(rule, bundle, &read));
     cautions.extend(events(rule, bundle, &read));
     for body in &conditions.when {
         cautions.extend(events_of_strangers(rule, body));
@@ -77,6 +78,22 @@ fn scopes(rule: &Rule, bundle: &Bundle, conditions: &Conditions<'_>) -> Vec<Caut
         }
     }
     cautions
+}
+
+/// Who started a workflow run, trusted for whoever runs it again.
+fn attempts(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Vec<Caution> {
+    let is_github = issuer_of(rule, bundle).is_some_and(|it| it.provider.name == "github");
+    if !is_github || read.contains("run_attempt") {
+        return Vec::new();
+    }
+    ["actor", "actor_id"]
+        .into_iter()
+        .filter(|claim| read.contains(claim))
+        .map(|claim| Caution::AttemptUnchecked {
+            rule: rule.id.clone(),
+            claim,
+        })
+        .collect()
 }
 
 /// A `permit` for workflow runs of any event, where no rule forbids events.

@@ -21,8 +21,10 @@ pub(super) fn cautions(
     let mut findings = Vec::new();
     for issuer in bundle.issuers_of_all_environments() {
         let path = format!("issuers/{}.toml", issuer.name);
-        let caution = of_issuer(issuer);
-        findings.extend(caution.map(|caution| Finding::of_file(&path, caution)));
+        let cautions = of_issuer(issuer)
+            .into_iter()
+            .chain(ambiguous_subject(issuer));
+        findings.extend(cautions.map(|caution| Finding::of_file(&path, caution)));
     }
     for group in bundle.groups() {
         let path = format!("entities/{}.toml", group.name);
@@ -80,4 +82,23 @@ fn of_issuer(issuer: &Issuer) -> Option<Caution> {
         && issuer.provider.replay == Replay::SingleUse
         && !issuer.development;
     allowed.then_some(Caution::ReplayAllowed(issuer.provider.name))
+}
+
+/// A subject template in which one value can reach into the next one's place: placeholders that touch, or
+/// one before the last that is no id.
+fn ambiguous_subject(issuer: &Issuer) -> Option<Caution> {
+    let template = issuer.subject_template.as_deref()?;
+    let mut names: Vec<&str> = template
+        .split('{')
+        .skip(1)
+        .filter_map(|piece| piece.split_once('}').map(|(name, _)| name))
+        .collect();
+    let last = names.pop()?;
+    let open = names.iter().find(|name| !name.ends_with("id"));
+    let claim = match (template.contains("}{"), open) {
+        (_, Some(name)) => name,
+        (true, None) => last,
+        (false, None) => return None,
+    };
+    Some(Caution::SubjectAmbiguous((*claim).to_owned()))
 }

@@ -291,6 +291,29 @@ fn warns_of_replay_where_the_platform_names_each_token() {
 }
 
 #[test]
+fn warns_of_subjects_that_two_workloads_could_share() {
+    let of = |subject: &str| {
+        let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
+        warned(
+            "subject-ambiguous",
+            &[("issuers/github.toml", Some(&issuer))],
+        )
+    };
+    let warning = |claim: &str| {
+        format!(
+            "issuers/github.toml: the value of `{claim}` can reach into its neighbour's place in `subject`: \
+             two workloads could share one: put ids first, text between them, and at most one free \
+             text, at the end"
+        )
+    };
+    assert_eq!(of("{repository_id}{ref}"), [warning("ref")]);
+    assert_eq!(of("x:{ref}:{repository_id}"), [warning("ref")]);
+    for fine in ["{ref}", "{repository_id}:{ref}", "r:{repository_id}"] {
+        assert_eq!(of(fine), [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn warns_of_lifetimes_over_an_hour() {
     let end = "is over an hour: shorten it: a job can ask again, and what is stolen lives as long";
     let audience = |life: &str| {

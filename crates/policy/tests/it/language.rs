@@ -405,6 +405,18 @@ fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
     );
     assert_eq!(of("https://broker.example"), ids(&["api", "both"]));
     assert_eq!(of("https://elsewhere.example"), ids(&["api"]));
+    let kept_out = PERMIT
+        .replace("@id(\"api\")", "@id(\"out\")\n@profile(\"production\")")
+        .replace("permit (", "forbid (");
+    let rules_and_forbid = format!("{rules}{kept_out}");
+    let of = |issuer| in_force(&rules_and_forbid, issuer);
+    assert_eq!(of("https://broker.example"), ids(&["api", "both", "out"]));
+    assert_eq!(
+        of("https://broker.staging.example"),
+        ids(&["api", "more", "both"])
+    );
+    // A broker that no profile is for: what is forbidden anywhere is forbidden there.
+    assert_eq!(of("https://elsewhere.example"), ids(&["api", "out"]));
     let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
     assert_eq!(
         in_force(&misspelt, "https://broker.example"),

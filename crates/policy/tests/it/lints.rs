@@ -280,7 +280,7 @@ fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     let schema = SCHEMA.replace(
         "repository_id: String,",
         "repository_id: String, event_name: String, head_ref?: String, job_workflow_ref?: String, \
-         environment?: String, run_attempt?: String,",
+         environment?: String, run_attempt?: String, actor?: String, actor_id?: String,",
     );
     let issuer =
         "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
@@ -319,6 +319,27 @@ fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
         of_github("principal.event_name == \"push\"", &narrowed),
         [""; 0]
     );
+}
+
+#[test]
+fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
+    let warning = |claim: &str| {
+        format!(
+            "trusts `{claim}`, who started the first attempt: others may run it again, and their token \
+             says the same: compare `run_attempt == \"1\"` too"
+        )
+    };
+    let of = "principal.repository_id == \"1\" && principal has actor_id && \
+        principal.actor_id == \"7\"";
+    assert_eq!(of_github(of, &[]), [warning("actor_id")]);
+    let by_name = "principal.repository_id == \"1\" && principal has actor && principal.actor == \"octocat\" && \
+        principal has actor_id && principal.actor_id == \"7\"";
+    assert_eq!(
+        of_github(by_name, &[]),
+        [warning("actor"), warning("actor_id")]
+    );
+    let first = format!("{of} && principal has run_attempt && principal.run_attempt == \"1\"");
+    assert_eq!(of_github(&first, &[]), [""; 0]);
 }
 
 #[test]

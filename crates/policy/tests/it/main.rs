@@ -3,6 +3,7 @@
 mod bundles;
 mod cautions;
 mod corpora;
+mod credentials;
 mod decisions;
 mod default_bundle;
 mod differential;

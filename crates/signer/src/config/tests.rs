@@ -1,4 +1,8 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
+use crate::root::Root;
 use crate::tests::variables;
 
 #[track_caller]
@@ -7,7 +11,9 @@ fn check(variable: Variable, text: &str, expected: Result<(), Fault>) {
     *variables.slot(variable) = text.into();
     let expected = expected.map_err(|fault| Error::Misconfigured { variable, fault });
     assert_eq!(
-        Config::parse(&variables).map(drop),
+        Config::parse(&variables)
+            .and(Root::parse(&variables))
+            .map(drop),
         expected,
         "{variable} = {text}"
     );
@@ -15,7 +21,7 @@ fn check(variable: Variable, text: &str, expected: Result<(), Fault>) {
 
 #[test]
 fn every_variable_must_be_set() {
-    for variable in Variable::ALL {
+    for variable in Variable::LOCAL {
         check(variable, "", Err(Fault::Empty));
     }
 }

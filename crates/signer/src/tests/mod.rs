@@ -35,13 +35,15 @@ pub(crate) fn variables() -> Variables {
         signer_group: "default".into(),
         signer_lifetime_max: "3540".into(),
         signer_root: root(),
+        ..Variables::default()
     }
 }
 
 fn signer_with(change: impl FnOnce(&mut Variables)) -> Signer {
     let mut variables = variables();
     change(&mut variables);
-    Signer::new(Config::parse(&variables).unwrap())
+    let root = Root::parse(&variables).unwrap();
+    Signer::new(Config::parse(&variables).unwrap(), root)
 }
 
 fn signer() -> Signer {

@@ -158,6 +158,7 @@ fn debug_shows_no_secret() {
     for text in [
         format!("{:?}", variables()),
         format!("{config:?}"),
+        format!("{:?}", Root::parse(&variables()).unwrap()),
         format!("{signer:#?}"),
     ] {
         assert!(

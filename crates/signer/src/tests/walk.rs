@@ -1,12 +1,12 @@
 //! The clock moves across epochs.
 
 use super::*;
-use crate::key::EpochKey;
 
 /// The key ids that must be served at `now`, derived here one by one.
 fn kids_expected(now: u64) -> Vec<String> {
     let current = now / EPOCH_SECONDS * EPOCH_SECONDS;
     let config = Config::parse(&variables()).unwrap();
+    let root = Root::parse(&variables()).unwrap();
     let mut kids = Vec::new();
     for start in [
         current - EPOCH_SECONDS,
@@ -16,8 +16,8 @@ fn kids_expected(now: u64) -> Vec<String> {
     ] {
         for algorithm in Algorithm::ALL {
             let epoch = Epoch::containing(UnixSeconds(start), EPOCH_SECONDS).unwrap();
-            let key = EpochKey::derive(&config.root, config.scope(), algorithm, epoch).unwrap();
-            kids.push(key.jwk().kid().to_owned());
+            let key = root.key(&config, algorithm, epoch).unwrap();
+            kids.push(key.kid().to_owned());
         }
     }
     kids

@@ -1,4 +1,5 @@
-//! Whether a manifest lets the broker reach the hosts that a bundle's issuers need, and no others.
+//! Whether a manifest lets the broker reach the hosts that a bundle's issuers need, and no others, and
+//! see their credentials.
 
 use crate::commands::Failure;
 use http::Uri;
@@ -6,6 +7,9 @@ use std::path::Path;
 use vouchsafe_manifest::{HostPattern, Manifest};
 use vouchsafe_policy::{Bundle, Issuer, KeySource};
 use vouchsafe_policy_tools::report::{Item, Severity};
+
+/// Where the credentials are that issuer files name.
+pub const CREDENTIALS: &str = "/credentials";
 
 /// An origin that an issuer's keys are fetched from.
 struct Origin {
@@ -30,11 +34,26 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
     let default = manifest.variables().get("development");
     let development =
         development || default.is_some_and(|it| it.default.as_deref() == Some("true"));
+    let mounted = manifest
+        .files()
+        .iter()
+        .any(|mount| mount.destination == CREDENTIALS);
     let needed: Vec<Origin> = bundle
         .issuers_of_all_environments()
         .filter_map(origin)
         .collect();
+    let with_credential = bundle
+        .issuers_of_all_environments()
+        .filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
     let mut items = Vec::new();
+    for issuer in with_credential.filter(|_| !mounted) {
+        let name = &issuer.name;
+        let message = format!(
+            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
+        );
+        let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
+        items.push(item(Severity::Error, "credentials-missing", message, fix));
+    }
     let mut patterns = Vec::new();
     for text in manifest.allowed_outbound_hosts() {
         // What a variable will hold is not known here.

@@ -1,0 +1,52 @@
+//! The signer with gateways behind it: `vouchsafe:signer` over `vouchsafe_gateway::client`.
+//!
+//! Tier `delegated` signs here, with keys whose seeds a gateway hands out; tier `hsm` has each token signed
+//! by a gateway. Imports `spin:variables` and `wasi:http/client` and no other capability.
+
+// Both signers have one contract and read variables in one way.
+#[path = "../../signer-local/src/convert.rs"]
+mod convert;
+mod ports;
+#[path = "../../signer-local/src/variables.rs"]
+mod variables;
+
+/// The contract, from `wit/signer`.
+mod bindings {
+    spin_sdk::wit_bindgen::generate!({
+        path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/signer"],
+        world: "vouchsafe:signer/signer",
+        runtime_path: "::spin_sdk::wit_bindgen::rt",
+        generate_all,
+    });
+}
+
+use bindings::exports::vouchsafe::signer::signing::{
+    Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
+};
+use ports::Gateways;
+
+struct Component;
+
+impl Guest for Component {
+    async fn settings() -> Result<SignerSettings, Error> {
+        Ok(ports::signer().await?.settings().into())
+    }
+
+    async fn public_keys() -> Result<PublicKeySet, Error> {
+        let signer = ports::signer().await?;
+        Ok(signer
+            .public_keys(&Gateways::within_deadline())
+            .await?
+            .into())
+    }
+
+    async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
+        let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
+        let token = signer.sign(&request.into(), &gateways).await?;
+        ports::prefetch_if_due(signer);
+        Ok(token.into())
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+bindings::export!(Component with_types_in bindings);

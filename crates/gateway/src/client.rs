@@ -1,0 +1,329 @@
+//! The signer's side: `vouchsafe:signer` with a gateway behind it.
+//!
+//! Tier `delegated`: one seed per epoch and algorithm, fetched once however many requests wait for it;
+//! the key is made here and signs here. Tier `hsm`: every token is signed by the gateway. Several
+//! gateways are tried in their order; one that failed lately is tried last.
+//!
+//! What is held goes on being used while no gateway answers, for as long as its epoch lasts. Nothing is
+//! signed with a key that no JWK Set of the gateway's had.
+//!
+//! Does not read a clock or the network: both are a [`Network`].
+
+mod calls;
+mod config;
+mod epochs;
+mod keys;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use vouchsafe_signer::{
+    Algorithm, AllowedToken, Ceiling, Epoch, EpochKey, Error, Fault, PublicKeySet, Settings,
+    SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
+};
+
+use crate::CLOCK_SKEW_SECONDS_MAX;
+use crate::client::keys::KnownKeys;
+use crate::wire::{KEYS_PATH, Keys, SIGN_PATH, SignRequest, parse_signature};
+use calls::accepted;
+pub use config::{GATEWAYS_MAX, GatewayConfig};
+
+/// For how long an answer to `GET /v1/keys` is not asked for again.
+pub const KEYS_FRESH_SECONDS: u64 = 60;
+/// How old the gateway's word on the current generation may be when a delegated token is signed: with the
+/// second that a gateway takes to learn of it, an emergency rotation is followed within 5 s.
+pub const GENERATION_FRESH_SECONDS: u64 = 3;
+/// The same while it is being asked for, so that not every request waits.
+const GENERATION_BRIDGED_SECONDS: u64 = 4;
+/// How often a request looks whether another's fetch has ended.
+const LOOK_MILLISECONDS: u64 = 5;
+
+/// What a gateway answered.
+pub struct Answer {
+    pub status: u16,
+    /// At most [`crate::wire::ANSWER_BYTES_MAX`].
+    pub body: Vec<u8>,
+}
+
+/// No answer: not reached, not in time, or not HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable;
+
+/// The way to the gateways, for one call of the signer.
+pub trait Network {
+    /// The signer's own clock.
+    fn now(&self) -> UnixSeconds;
+
+    /// Sends `body` by `POST`, or a `GET` where there is none, with the credential; within a deadline of
+    /// its own and that of the whole call.
+    fn send(
+        &self,
+        url: &str,
+        credential: &str,
+        body: Option<String>,
+    ) -> impl Future<Output = Result<Answer, Unreachable>>;
+
+    /// Sleeps.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when the call's deadline has passed.
+    fn pause(&self, milliseconds: u64) -> impl Future<Output = Result<(), Unreachable>>;
+}
+
+/// The signer of one instance. It holds nothing of a request.
+pub struct GatewaySigner {
+    config: GatewayConfig,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Option<Rc<KnownKeys>>,
+    /// INVARIANT: only epochs that are published, so at most four per algorithm.
+    epoch_keys: BTreeMap<(Epoch, Algorithm), Rc<EpochKey>>,
+    /// Whether some call fetches keys or a seed. One at a time: they are rare.
+    fetching: bool,
+    /// Until when each gateway is tried last, by its place in the list.
+    failing_until: BTreeMap<usize, u64>,
+}
+
+impl std::fmt::Debug for GatewaySigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GatewaySigner({:?}, ..)", self.config)
+    }
+}
+
+impl GatewaySigner {
+    #[must_use]
+    pub fn new(config: GatewayConfig) -> Self {
+        Self {
+            config,
+            state: RefCell::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let config = &self.config.signer;
+        let epoch = config.algorithms().iter().map(|it| it.name());
+        let mut algorithms: Vec<_> = epoch.collect();
+        for algorithm in &self.config.hsm_algorithms {
+            if !algorithms.contains(&algorithm.name()) {
+                algorithms.push(algorithm.name());
+            }
+        }
+        Settings {
+            issuer: config.issuer().to_owned(),
+            development: config.development(),
+            epoch_seconds: config.epoch_seconds(),
+            algorithms,
+        }
+    }
+
+    /// Public keys of the published epochs and of the HSM's keys, as the gateway has them; while it
+    /// does not answer, as it had them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the current epoch's keys are not known.
+    pub async fn public_keys(&self, network: &impl Network) -> Result<PublicKeySet, Error> {
+        let now = network.now();
+        let keys = self
+            .keys(network, |keys| keys.is_fresh(now), |keys| keys.cover(now))
+            .await?;
+        Ok(PublicKeySet::of(&keys.jwks(now)?))
+    }
+
+    /// Checks `request` against the signer's ceilings, builds the JWS and has it signed where its tier
+    /// says.
+    ///
+    /// # Errors
+    /// Which ceiling was broken, or that nobody can sign now.
+    pub async fn sign(
+        &self,
+        request: &TokenRequest,
+        network: &impl Network,
+    ) -> Result<SignedToken, Error> {
+        let now = network.now();
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        match request.tier {
+            Tier::Delegated => {
+                let algorithm = config.epoch_algorithm(&request.algorithm)?;
+                let allowed = config.allow(request, now)?;
+                let epoch = allowed.epoch(now, config.epoch_seconds())?;
+                self.follow_generation(network).await?;
+                let key = self.epoch_key(epoch, algorithm, network).await?;
+                allowed.sign(&key)
+            }
+            Tier::Hsm if self.config.hsm_algorithms.is_empty() => Err(Error::TierUnavailable),
+            Tier::Hsm => {
+                let known = |name: &str| {
+                    self.config
+                        .hsm_algorithms
+                        .iter()
+                        .any(|it| it.name() == name)
+                };
+                if !known(&request.algorithm) {
+                    return Err(Error::Refused(Ceiling::Algorithm));
+                }
+                let allowed = config.allow(request, now)?;
+                self.sign_in_hsm(request, &allowed, network).await
+            }
+        }
+    }
+
+    /// Asks for the current generation, if that was not done just now; an outage changes nothing.
+    async fn follow_generation(&self, network: &impl Network) -> Result<(), Error> {
+        let now = network.now();
+        let is_new = |keys: &KnownKeys| {
+            let bridged = self.state.borrow().fetching;
+            let fresh = if bridged {
+                GENERATION_BRIDGED_SECONDS
+            } else {
+                GENERATION_FRESH_SECONDS
+            };
+            keys.age_seconds(now) < fresh
+        };
+        let tolerable = |keys: &KnownKeys| keys.cover(now);
+        self.keys(network, is_new, tolerable).await.map(drop)
+    }
+
+    async fn sign_in_hsm(
+        &self,
+        request: &TokenRequest,
+        allowed: &AllowedToken<'_>,
+        network: &impl Network,
+    ) -> Result<SignedToken, Error> {
+        let now = network.now();
+        let mut keys = self
+            .keys(network, |keys| keys.is_fresh(now), |_| true)
+            .await?;
+        for last in [false, true] {
+            let key = keys
+                .token_key(&request.algorithm, &request.audience)
+                .ok_or(Error::Refused(Ceiling::Gateway))?;
+            let signing_input = allowed.signing_input(&request.algorithm, &key.kid)?;
+            let ask = SignRequest {
+                key: key.name.clone(),
+                signing_input,
+            };
+            let answer = self.call(SIGN_PATH, Some(ask.to_json()), network).await?;
+            if answer.status == 409 && !last {
+                // Another version signs by now.
+                keys = self.keys(network, |_| false, |_| false).await?;
+                continue;
+            }
+            if matches!(answer.status, 403 | 409) {
+                return Err(Error::Refused(Ceiling::Gateway));
+            }
+            let body = accepted(answer)?;
+            let signature = parse_signature(&body).map_err(|_| Error::Unavailable)?;
+            let version = key.version.to_string();
+            return Ok(allowed.finish(ask.signing_input, &signature, &key.kid, version));
+        }
+        Err(Error::Internal)
+    }
+
+    /// The known keys if they are `good`, else fetched ones; and if they can't be fetched, the known
+    /// ones if they are `tolerable`.
+    async fn keys(
+        &self,
+        network: &impl Network,
+        good: impl Fn(&KnownKeys) -> bool,
+        tolerable: impl Fn(&KnownKeys) -> bool,
+    ) -> Result<Rc<KnownKeys>, Error> {
+        let _turn = loop {
+            // While every gateway fails, what can be tolerated is used at once.
+            let outage = self.all_failed_lately(network.now().0);
+            let known = self.known_keys();
+            if let Some(keys) = known.filter(|keys| good(keys) || outage && tolerable(keys)) {
+                return Ok(keys);
+            }
+            if let Some(turn) = self.take_turn() {
+                break turn;
+            }
+            wait(network).await?;
+        };
+        match self.fetch_keys(network).await {
+            Err(Error::Unavailable) => self
+                .known_keys()
+                .filter(|keys| tolerable(keys))
+                .ok_or(Error::Unavailable),
+            outcome => outcome,
+        }
+    }
+
+    fn known_keys(&self) -> Option<Rc<KnownKeys>> {
+        self.state.borrow().keys.clone()
+    }
+
+    async fn fetch_keys(&self, network: &impl Network) -> Result<Rc<KnownKeys>, Error> {
+        let answer = self.call(KEYS_PATH, None, network).await?;
+        let body = accepted(answer)?;
+        let keys = Keys::parse(&body).map_err(|_| Error::Unavailable)?;
+        let now = network.now();
+        let skewed = keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX;
+        let mut state = self.state.borrow_mut();
+        if skewed {
+            // One of the two clocks is wrong: what is known can't be used either.
+            (state.keys, state.epoch_keys) = (None, BTreeMap::new());
+            return Err(Error::Unavailable);
+        }
+        let keys = KnownKeys::accept(keys, &self.config.signer, now)?;
+        // A generation that was seen once never comes back (design: refuse less).
+        if state
+            .keys
+            .as_ref()
+            .is_some_and(|known| keys.generation() < known.generation())
+        {
+            return Err(Error::Unavailable);
+        }
+        if state
+            .keys
+            .as_ref()
+            .is_some_and(|known| keys.generation() > known.generation())
+        {
+            // INVARIANT: nothing is signed with a key of a generation that is over.
+            state.epoch_keys.clear();
+        }
+        let keys = Rc::new(keys);
+        state.keys = Some(Rc::clone(&keys));
+        Ok(keys)
+    }
+
+    fn take_turn(&self) -> Option<Turn<'_>> {
+        let mut state = self.state.borrow_mut();
+        if state.fetching {
+            return None;
+        }
+        state.fetching = true;
+        Some(Turn(self))
+    }
+}
+
+/// The right to fetch; given back also when its call is dropped.
+struct Turn<'s>(&'s GatewaySigner);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state.borrow_mut().fetching = false;
+    }
+}
+
+async fn wait(network: &impl Network) -> Result<(), Error> {
+    let waited = network.pause(LOOK_MILLISECONDS).await;
+    waited.map_err(|Unreachable| Error::Unavailable)
+}
+
+/// The gateway has another value of `variable`.
+fn differs(variable: Variable) -> Error {
+    Error::Misconfigured {
+        variable,
+        fault: Fault::DiffersFromGateway,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The variables of a signer that has gateways behind it.
+
+use std::fmt;
+
+use vouchsafe_signer::{Config, Error, Fault, Variable, Variables};
+use zeroize::Zeroizing;
+
+use crate::credential::CredentialDigest;
+use crate::rules::KeyAlgorithm;
+
+/// Most gateways.
+pub const GATEWAYS_MAX: usize = 8;
+const URL_BYTES_MAX: usize = 256;
+/// Hosts on which a gateway may use http, in development mode only.
+const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
+
+/// A configuration that holds together.
+pub struct GatewayConfig {
+    pub(crate) signer: Config,
+    /// Origins, in the order in which they are tried.
+    pub(crate) urls: Vec<String>,
+    pub(crate) credential: Zeroizing<String>,
+    /// Algorithms of tier `hsm`; none where that tier is not offered.
+    pub(crate) hsm_algorithms: Vec<KeyAlgorithm>,
+}
+
+impl fmt::Debug for GatewayConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GatewayConfig({:?}, {:?}, ..)", self.signer, self.urls)
+    }
+}
+
+impl GatewayConfig {
+    /// Reads the variables; the first wrong one is named, its value never.
+    ///
+    /// # Errors
+    /// [`Error::Misconfigured`].
+    pub fn parse(variables: &Variables) -> Result<Self, Error> {
+        let signer = Config::parse(variables)?;
+        let fail = |variable| move |fault| Error::Misconfigured { variable, fault };
+        let urls = urls(&variables.gateway_urls, signer.development())
+            .map_err(fail(Variable::GatewayUrls))?;
+        let credential =
+            credential(&variables.gateway_token).map_err(fail(Variable::GatewayToken))?;
+        let hsm_algorithms = algorithms(&variables.signer_hsm_algorithms)
+            .map_err(fail(Variable::SignerHsmAlgorithms))?;
+        Ok(Self {
+            signer,
+            urls,
+            credential,
+            hsm_algorithms,
+        })
+    }
+}
+
+fn urls(text: &str, development: bool) -> Result<Vec<String>, Fault> {
+    let mut found = Vec::new();
+    for url in text.split_ascii_whitespace() {
+        let url = url.strip_suffix('/').unwrap_or(url);
+        if !is_origin(url, development) {
+            return Err(Fault::NotHttpsUrl);
+        }
+        if found.iter().any(|known| known == url) {
+            return Err(Fault::Repeated);
+        }
+        found.push(url.to_owned());
+    }
+    match found.len() {
+        0 => Err(Fault::Empty),
+        1..=GATEWAYS_MAX => Ok(found),
+        _ => Err(Fault::OutOfRange {
+            min: 1,
+            max: GATEWAYS_MAX as u64,
+        }),
+    }
+}
+
+/// `https://host[:port]`, or in development `http://` on loopback: the credential goes to no other.
+fn is_origin(url: &str, development: bool) -> bool {
+    let (authority, loopback_only) = match url.strip_prefix("https://") {
+        Some(authority) => (authority, false),
+        None => match url.strip_prefix("http://") {
+            Some(authority) if development => (authority, true),
+            Some(_) | None => return false,
+        },
+    };
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+    if authority.is_empty() || url.len() > URL_BYTES_MAX || !authority.bytes().all(legal) {
+        return false;
+    }
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => {
+            if !port.parse().is_ok_and(|port: u16| port > 0) {
+                return false;
+            }
+            host
+        }
+        Some(_) | None => authority,
+    };
+    !host.is_empty() && (!loopback_only || LOOPBACK_HOSTS.contains(&host))
+}
+
+fn credential(text: &Zeroizing<String>) -> Result<Zeroizing<String>, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Empty);
+    }
+    match CredentialDigest::of(text) {
+        Some(_) => Ok(text.clone()),
+        None => Err(Fault::NotBase64Url),
+    }
+}
+
+fn algorithms(text: &str) -> Result<Vec<KeyAlgorithm>, Fault> {
+    let mut found = Vec::new();
+    for name in text.split_ascii_whitespace() {
+        let algorithm = KeyAlgorithm::from_name(name).ok_or(Fault::UnknownAlgorithm)?;
+        if found.contains(&algorithm) {
+            return Err(Fault::Repeated);
+        }
+        found.push(algorithm);
+    }
+    Ok(found)
+}

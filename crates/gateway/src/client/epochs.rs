@@ -1,0 +1,118 @@
+//! Epoch keys of tier `delegated`: one seed for each, fetched once however many requests wait for it.
+
+use std::rc::Rc;
+
+use vouchsafe_signer::{Algorithm, Epoch, EpochKey, Error, UnixSeconds};
+
+use super::calls::accepted;
+use super::keys::KnownKeys;
+use super::{GatewaySigner, Network, wait};
+use crate::wire::{SEED_PATH, SeedRequest, parse_seed};
+
+/// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
+/// differ by [`crate::CLOCK_SKEW_SECONDS_MAX`].
+const PREFETCH_SECONDS: u64 = 25;
+
+impl GatewaySigner {
+    /// Whether [`GatewaySigner::prefetch`] has something to do.
+    pub fn prefetch_is_due(&self, now: UnixSeconds) -> bool {
+        let Some(next) = self.next_epoch_soon(now) else {
+            return false;
+        };
+        let state = self.state.borrow();
+        let algorithms = self.config.signer.algorithms().iter();
+        let missing = |it: &Algorithm| !state.epoch_keys.contains_key(&(next, *it));
+        !state.fetching && algorithms.copied().any(|it| missing(&it))
+    }
+
+    /// Fetches the next epoch's seeds shortly before it starts. Whoever needs them fetches them again if
+    /// this fails.
+    pub async fn prefetch(&self, network: &impl Network) {
+        let Some(next) = self.next_epoch_soon(network.now()) else {
+            return;
+        };
+        for algorithm in self.config.signer.algorithms() {
+            if self.epoch_key(next, *algorithm, network).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn next_epoch_soon(&self, now: UnixSeconds) -> Option<Epoch> {
+        let current = Epoch::containing(now, self.config.signer.epoch_seconds()).ok()?;
+        let soon = now.0.saturating_add(PREFETCH_SECONDS) >= current.end();
+        soon.then(|| current.next())
+    }
+
+    /// The key of `epoch`, from memory or from a fetched seed.
+    pub(super) async fn epoch_key(
+        &self,
+        epoch: Epoch,
+        algorithm: Algorithm,
+        network: &impl Network,
+    ) -> Result<Rc<EpochKey>, Error> {
+        let held = || {
+            self.state
+                .borrow()
+                .epoch_keys
+                .get(&(epoch, algorithm))
+                .cloned()
+        };
+        let _turn = loop {
+            if let Some(key) = held() {
+                return Ok(key);
+            }
+            if let Some(turn) = self.take_turn() {
+                break turn;
+            }
+            wait(network).await?;
+        };
+        let key = Rc::new(self.fetch_epoch_key(epoch, algorithm, network).await?);
+        let current = Epoch::containing(network.now(), epoch.length_seconds())?;
+        let mut state = self.state.borrow_mut();
+        state
+            .epoch_keys
+            .retain(|(held, _), _| current.published().any(|it| it == *held));
+        state.epoch_keys.insert((epoch, algorithm), Rc::clone(&key));
+        Ok(key)
+    }
+
+    /// INVARIANT: the key is one that the gateway publishes, so verifiers know it.
+    async fn fetch_epoch_key(
+        &self,
+        epoch: Epoch,
+        algorithm: Algorithm,
+        network: &impl Network,
+    ) -> Result<EpochKey, Error> {
+        let known = self.known_keys();
+        let mut keys = match known.filter(|keys| keys.has_epoch(epoch, algorithm)) {
+            Some(keys) => keys,
+            None => self.fetch_keys(network).await?,
+        };
+        keys.require_epoch(epoch, algorithm)?;
+        let ask = |keys: &KnownKeys| SeedRequest {
+            group: self.config.signer.group().to_owned(),
+            generation: keys.generation(),
+            algorithm: algorithm.name().to_owned(),
+            epoch_start: epoch.start(),
+        };
+        let mut answer = self
+            .call(SEED_PATH, Some(ask(&keys).to_json()), network)
+            .await?;
+        if answer.status == 409 {
+            // Another generation is current by now.
+            keys = self.fetch_keys(network).await?;
+            answer = self
+                .call(SEED_PATH, Some(ask(&keys).to_json()), network)
+                .await?;
+        }
+        let body = accepted(answer)?;
+        let seed = parse_seed(&body).map_err(|_| Error::Unavailable)?;
+        let key = EpochKey::from_seed(&seed, algorithm, epoch)?;
+        if keys.publishes(epoch, key.kid()) {
+            Ok(key)
+        } else {
+            Err(Error::Unavailable)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the gateway said of its public keys, once it was held against the signer's configuration.
+
+use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
+
+use super::{KEYS_FRESH_SECONDS, differs};
+use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
+
+/// The public keys of the signer's group.
+pub(super) struct KnownKeys {
+    generation: u64,
+    group: GroupKeys,
+    algorithms: Vec<Algorithm>,
+    fetched_at: UnixSeconds,
+}
+
+impl KnownKeys {
+    /// Takes the gateway's answer, if what it says of the group is the signer's.
+    pub(super) fn accept(keys: Keys, config: &Config, now: UnixSeconds) -> Result<Self, Error> {
+        let group = keys.groups.into_iter().find(|it| it.name == config.group());
+        let group = group.ok_or_else(|| differs(Variable::SignerGroup))?;
+        if group.issuer != config.issuer() {
+            return Err(differs(Variable::Issuer));
+        }
+        if group.epoch_seconds != config.epoch_seconds() {
+            return Err(differs(Variable::SignerEpoch));
+        }
+        Ok(Self {
+            generation: keys.generation,
+            group,
+            algorithms: config.algorithms().to_vec(),
+            fetched_at: now,
+        })
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(super) fn is_fresh(&self, now: UnixSeconds) -> bool {
+        self.age_seconds(now) < KEYS_FRESH_SECONDS && self.cover(now)
+    }
+
+    pub(super) fn age_seconds(&self, now: UnixSeconds) -> u64 {
+        now.0.saturating_sub(self.fetched_at.0)
+    }
+
+    /// Whether each algorithm's key of the current epoch is here.
+    pub(super) fn cover(&self, now: UnixSeconds) -> bool {
+        let current = Epoch::containing(now, self.group.epoch_seconds);
+        current.is_ok_and(|epoch| self.algorithms.iter().all(|it| self.has_epoch(epoch, *it)))
+    }
+
+    pub(super) fn has_epoch(&self, epoch: Epoch, algorithm: Algorithm) -> bool {
+        let alg = format!(r#""alg":"{}""#, algorithm.name());
+        self.keys_of(epoch).any(|key| key.jwk.contains(&alg))
+    }
+
+    /// # Errors
+    /// The configuration, where the gateway has no keys of this algorithm at all.
+    pub(super) fn require_epoch(&self, epoch: Epoch, algorithm: Algorithm) -> Result<(), Error> {
+        if self.has_epoch(epoch, algorithm) {
+            return Ok(());
+        }
+        let alg = format!(r#""alg":"{}""#, algorithm.name());
+        if self
+            .group
+            .epoch_keys
+            .iter()
+            .any(|key| key.jwk.contains(&alg))
+        {
+            Err(Error::Unavailable)
+        } else {
+            Err(differs(Variable::SignerAlgorithms))
+        }
+    }
+
+    pub(super) fn publishes(&self, epoch: Epoch, kid: &str) -> bool {
+        self.keys_of(epoch).any(|key| key.kid == kid)
+    }
+
+    fn keys_of(&self, epoch: Epoch) -> impl Iterator<Item = &PublicEpochKey> {
+        let start = epoch.start();
+        let keys = self.group.epoch_keys.iter();
+        keys.filter(move |key| key.epoch_start == start && key.generation == self.generation)
+    }
+
+    /// The key of tier `hsm` that signs for `audience`; not one that only will, or did.
+    pub(super) fn token_key(&self, algorithm: &str, audience: &str) -> Option<PublicTokenKey> {
+        let fits = |key: &&PublicTokenKey| {
+            key.signs && key.algorithm == algorithm && key.audiences.iter().any(|it| it == audience)
+        };
+        self.group.token_keys.iter().find(fits).cloned()
+    }
+
+    /// Members of the JWK Set at `now`: those of published epochs, of the standby generation too, then
+    /// the HSM's own.
+    pub(super) fn jwks(&self, now: UnixSeconds) -> Result<Vec<String>, Error> {
+        let current = Epoch::containing(now, self.group.epoch_seconds)?;
+        let published = |key: &&PublicEpochKey| {
+            let starts = |epoch: Epoch| epoch.start() == key.epoch_start;
+            current.published().any(starts)
+        };
+        let epoch_keys = self.group.epoch_keys.iter().filter(published);
+        let token_keys = self.group.token_keys.iter();
+        Ok(epoch_keys
+            .map(|key| key.jwk.clone())
+            .chain(token_keys.map(|key| key.jwk.clone()))
+            .collect())
+    }
+}

@@ -1,0 +1,514 @@
+//! The signer against gateways that are this crate's own other side, with a software HSM.
+
+mod gateways;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use vouchsafe_signer::{Scope, Seed, TokenType, Variables};
+use zeroize::Zeroizing;
+
+use super::calls::FAILING_SECONDS;
+use super::*;
+use crate::rules::tests::{AUDIENCE, ISSUER, credential};
+use gateways::Gateways;
+
+const START: u64 = 1_800_000_000;
+const NOON: u64 = START + 1800;
+const HOUR: u64 = 3600;
+
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut yielded, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    for _ in 0..10_000 {
+        if let Poll::Ready(value) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return value;
+        }
+    }
+    panic!("it waits for ever");
+}
+
+fn variables() -> Variables {
+    Variables {
+        development: "false".into(),
+        gateway_token: Zeroizing::new(credential()),
+        gateway_urls: "https://a https://b".into(),
+        issuer: ISSUER.into(),
+        signer_algorithms: "ES256 EdDSA".into(),
+        signer_audiences: "*".into(),
+        signer_epoch: "3600".into(),
+        signer_group: "default".into(),
+        signer_hsm_algorithms: "ES256".into(),
+        signer_lifetime_max: "3540".into(),
+        ..Variables::default()
+    }
+}
+
+fn signer_with(change: impl FnOnce(&mut Variables)) -> GatewaySigner {
+    let mut variables = variables();
+    change(&mut variables);
+    GatewaySigner::new(GatewayConfig::parse(&variables).unwrap())
+}
+
+fn signer() -> GatewaySigner {
+    signer_with(|_| {})
+}
+
+fn request(tier: Tier, now: u64) -> TokenRequest {
+    TokenRequest {
+        issuer: ISSUER.into(),
+        subject: "github:repo".into(),
+        audience: AUDIENCE.into(),
+        tier,
+        algorithm: "ES256".into(),
+        token_type: TokenType::AccessToken,
+        issued_at: UnixSeconds(now),
+        lifetime_seconds: 300,
+        jti: "AAECAwQFBgcICQoLDA0ODw".into(),
+        scopes: vec!["read".into()],
+        extra_claims: vec![],
+    }
+}
+
+fn sign(signer: &GatewaySigner, gateways: &Gateways, tier: Tier) -> Result<SignedToken, Error> {
+    run(signer.sign(&request(tier, gateways.now.get()), gateways))
+}
+
+fn kid_of(outcome: Result<SignedToken, Error>) -> String {
+    match outcome {
+        Ok(token) => token.kid,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The key that a signer with the root itself would use.
+fn local_kid(start: u64) -> String {
+    let scope = Scope {
+        issuer: ISSUER,
+        group: "default",
+        generation: 1,
+    };
+    let epoch = Epoch::starting_at(start, HOUR).unwrap();
+    let seed = Seed::derive(&[7; 32], scope, Algorithm::Es256, epoch).unwrap();
+    let key = EpochKey::from_seed(&seed, Algorithm::Es256, epoch).unwrap();
+    key.kid().to_owned()
+}
+
+#[test]
+fn signs_with_the_key_that_the_root_gives() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let kid = kid_of(sign(&signer, &gateways, Tier::Delegated));
+    assert_eq!(kid, local_kid(START));
+    let keys = run(signer.public_keys(&gateways)).unwrap();
+    assert!(keys.document.contains(&kid));
+    assert_eq!(
+        keys.document.matches("\"kty\"").count(),
+        17,
+        "two generations of four epochs and two algorithms, one of the hsm"
+    );
+}
+
+#[test]
+fn fetches_one_seed_per_epoch_and_algorithm() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    for _ in 0..5 {
+        sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    }
+    assert_eq!(gateways.take_asked(), ["a /v1/keys", "a /v1/epoch-seed"]);
+    gateways.now.set(START + HOUR);
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    assert_eq!(gateways.take_asked(), ["a /v1/keys", "a /v1/epoch-seed"]);
+}
+
+#[test]
+fn requests_at_once_share_one_fetch() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let request = request(Tier::Delegated, NOON);
+    let mut calls: Vec<_> = (0..16)
+        .map(|_| Box::pin(signer.sign(&request, &gateways)))
+        .collect();
+    let mut done = 0;
+    for _ in 0..100 {
+        calls.retain_mut(|call| {
+            match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(outcome) => {
+                    kid_of(outcome);
+                    done += 1;
+                    false
+                }
+                Poll::Pending => true,
+            }
+        });
+    }
+    assert_eq!(done, 16);
+    assert_eq!(gateways.take_asked(), ["a /v1/keys", "a /v1/epoch-seed"]);
+}
+
+/// A client that goes away takes no turn with it.
+#[test]
+fn a_dropped_request_strands_nobody() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    {
+        let request = request(Tier::Delegated, NOON);
+        let mut call = pin!(signer.sign(&request, &gateways));
+        let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_pending());
+    }
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+}
+
+#[test]
+fn the_next_seed_is_fetched_shortly_before_its_epoch() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    assert!(!signer.prefetch_is_due(UnixSeconds(START + HOUR - 26)));
+    gateways.now.set(START + HOUR - 25);
+    assert!(signer.prefetch_is_due(gateways.now()));
+    run(signer.prefetch(&gateways));
+    assert!(!signer.prefetch_is_due(gateways.now()));
+    gateways.take_asked();
+    *gateways.down.borrow_mut() = vec!['a', 'b'];
+    gateways.now.set(START + HOUR);
+    assert_eq!(
+        kid_of(sign(&signer, &gateways, Tier::Delegated)),
+        local_kid(START + HOUR)
+    );
+    assert_eq!(gateways.take_asked(), ["a /v1/keys", "b /v1/keys"]);
+}
+
+#[test]
+fn gateways_are_tried_in_order_and_the_failed_ones_last() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    gateways.down.borrow_mut().push('a');
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+    assert_eq!(
+        gateways.take_asked(),
+        ["a /v1/keys", "b /v1/keys", "b /v1/sign-token"]
+    );
+    gateways.down.borrow_mut().clear();
+    gateways.now.set(NOON + FAILING_SECONDS - 1);
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+    assert_eq!(gateways.take_asked(), ["b /v1/sign-token"]);
+    gateways.now.set(NOON + FAILING_SECONDS);
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+    assert_eq!(gateways.take_asked(), ["a /v1/sign-token"]);
+}
+
+#[test]
+fn while_no_gateway_answers_what_is_held_is_used_for_its_epoch() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    *gateways.down.borrow_mut() = vec!['a', 'b'];
+    gateways.now.set(START + HOUR - 1);
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    run(signer.public_keys(&gateways)).unwrap();
+    assert_eq!(
+        sign(&signer, &gateways, Tier::Hsm).map(drop),
+        Err(Error::Unavailable)
+    );
+    gateways.now.set(START + HOUR);
+    assert_eq!(
+        sign(&signer, &gateways, Tier::Delegated).map(drop),
+        Err(Error::Unavailable)
+    );
+    // The keys of four epochs are known, so verifiers go on to be served.
+    run(signer.public_keys(&gateways)).unwrap();
+    gateways.now.set(START + 3 * HOUR);
+    assert_eq!(run(signer.public_keys(&gateways)), Err(Error::Unavailable));
+    // And recovery needs nobody.
+    gateways.down.borrow_mut().clear();
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+}
+
+#[test]
+fn signs_nothing_while_the_clocks_differ_by_over_30_seconds() {
+    for (skew, expected) in [(30, Ok(())), (31, Err(Error::Unavailable))] {
+        let (signer, gateways) = (signer(), Gateways::new());
+        gateways.skew.set(skew);
+        assert_eq!(
+            sign(&signer, &gateways, Tier::Delegated).map(drop),
+            expected,
+            "{skew}"
+        );
+        assert_eq!(
+            sign(&signer, &gateways, Tier::Hsm).map(drop),
+            expected,
+            "{skew}"
+        );
+        assert_eq!(
+            run(signer.public_keys(&gateways)).map(drop),
+            expected,
+            "{skew}"
+        );
+    }
+}
+
+#[test]
+fn another_version_of_a_key_is_found_at_once() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let first = kid_of(sign(&signer, &gateways, Tier::Hsm));
+    gateways.key_version.set(2);
+    gateways.take_asked();
+    let second = kid_of(sign(&signer, &gateways, Tier::Hsm));
+    assert_ne!(first, second);
+    assert_eq!(
+        gateways.take_asked(),
+        ["a /v1/sign-token", "a /v1/keys", "a /v1/sign-token"]
+    );
+}
+
+#[test]
+fn a_raised_generation_is_followed_within_seconds_and_a_lower_one_refused() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
+    let published = run(signer.public_keys(&gateways)).unwrap().document;
+    gateways.generation.set(2);
+    gateways.now.set(NOON + GENERATION_FRESH_SECONDS - 1);
+    assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), first);
+    gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
+    let second = kid_of(sign(&signer, &gateways, Tier::Delegated));
+    assert_ne!(second, first);
+    assert!(published.contains(&second), "verifiers knew it before");
+    let published = run(signer.public_keys(&gateways)).unwrap().document;
+    assert!(published.contains(&second) && !published.contains(&first));
+    // A gateway that was restored from an older copy of its token is not believed.
+    gateways.generation.set(1);
+    gateways.now.set(NOON + 100);
+    assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), second);
+    gateways.now.set(START + HOUR);
+    assert_eq!(
+        sign(&signer, &gateways, Tier::Delegated).map(drop),
+        Err(Error::Unavailable)
+    );
+}
+
+/// The word on the generation costs one request in three seconds, and an outage none that fails.
+#[test]
+fn the_generation_is_asked_for_every_three_seconds() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    for second in 0..7 {
+        gateways.now.set(NOON + second);
+        for _ in 0..3 {
+            sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+        }
+    }
+    let asked = gateways.take_asked();
+    let keys = asked.iter().filter(|it| it.ends_with(KEYS_PATH));
+    assert_eq!(keys.count(), 3, "{asked:?}");
+}
+
+#[test]
+fn a_clock_that_goes_wrong_later_stops_signing() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    gateways.skew.set(31);
+    gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
+    for _ in 0..2 {
+        assert_eq!(
+            sign(&signer, &gateways, Tier::Delegated).map(drop),
+            Err(Error::Unavailable)
+        );
+    }
+    gateways.skew.set(0);
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+}
+
+#[test]
+fn ceilings_hold_before_anything_is_asked() {
+    let (signer, gateways) = (
+        signer_with(|it| it.signer_audiences = "https://api.example".into()),
+        Gateways::new(),
+    );
+    for tier in [Tier::Delegated, Tier::Hsm] {
+        assert_eq!(
+            sign(&signer, &gateways, tier).map(drop),
+            Err(Error::Refused(Ceiling::Audience))
+        );
+        let mut request = request(tier, NOON);
+        request.algorithm = "RS256".into();
+        let outcome = run(signer.sign(&request, &gateways));
+        assert_eq!(outcome.map(drop), Err(Error::Refused(Ceiling::Algorithm)));
+    }
+    assert!(gateways.take_asked().is_empty());
+}
+
+#[test]
+fn tier_hsm_is_unavailable_where_no_algorithm_is_configured() {
+    let (signer, gateways) = (
+        signer_with(|it| it.signer_hsm_algorithms = String::new()),
+        Gateways::new(),
+    );
+    assert_eq!(
+        sign(&signer, &gateways, Tier::Hsm).map(drop),
+        Err(Error::TierUnavailable)
+    );
+}
+
+#[test]
+fn an_audience_that_no_hsm_key_has_is_refused() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let mut request = request(Tier::Hsm, NOON);
+    request.audience = "https://api.example".into();
+    let outcome = run(signer.sign(&request, &gateways));
+    assert_eq!(outcome.map(drop), Err(Error::Refused(Ceiling::Gateway)));
+}
+
+#[test]
+fn names_the_variable_that_the_gateway_does_not_share() {
+    type Change = fn(&mut Variables);
+    let cases: [(Change, Variable, Fault); 6] = [
+        (
+            |it| it.gateway_token = Zeroizing::new("A".repeat(43)),
+            Variable::GatewayToken,
+            Fault::NotAccepted,
+        ),
+        (
+            |it| it.signer_group = "other".into(),
+            Variable::SignerGroup,
+            Fault::DiffersFromGateway,
+        ),
+        (
+            |it| it.signer_group = "nobody".into(),
+            Variable::SignerGroup,
+            Fault::DiffersFromGateway,
+        ),
+        (
+            |it| it.issuer = "https://two.example".into(),
+            Variable::Issuer,
+            Fault::DiffersFromGateway,
+        ),
+        (
+            |it| it.signer_epoch = "7200".into(),
+            Variable::SignerEpoch,
+            Fault::DiffersFromGateway,
+        ),
+        (
+            |it| it.gateway_urls = "https://b https://a".into(),
+            Variable::GatewayUrls,
+            Fault::Missing,
+        ),
+    ];
+    for (change, variable, fault) in cases {
+        let (signer, gateways) = (signer_with(change), Gateways::new());
+        let expected = match variable {
+            Variable::GatewayUrls => Ok(()),
+            _ => Err(Error::Misconfigured { variable, fault }),
+        };
+        assert_eq!(run(signer.public_keys(&gateways)).map(drop), expected);
+    }
+}
+
+#[test]
+fn reads_the_variables_of_gateways() {
+    #[track_caller]
+    fn check(variable: Variable, text: &str, expected: Result<(), Fault>) {
+        let mut variables = variables();
+        *variables.slot(variable) = text.into();
+        let expected = expected.map_err(|fault| Error::Misconfigured { variable, fault });
+        assert_eq!(
+            GatewayConfig::parse(&variables).map(drop),
+            expected,
+            "{variable} = {text}"
+        );
+    }
+    for text in [
+        "https://a",
+        "https://a:8443/ https://b",
+        "https://[::1]:8443",
+        "https://A.example",
+    ] {
+        check(Variable::GatewayUrls, text, Ok(()));
+    }
+    for text in [
+        "http://a",
+        "http://127.0.0.1:8443",
+        "https://",
+        "https://a/b",
+        "https://u@a",
+        "https://a?x",
+        "https://a:0",
+        "https://a:x",
+        "a",
+    ] {
+        check(Variable::GatewayUrls, text, Err(Fault::NotHttpsUrl));
+    }
+    check(Variable::GatewayUrls, "", Err(Fault::Empty));
+    check(
+        Variable::GatewayUrls,
+        "https://a https://a/",
+        Err(Fault::Repeated),
+    );
+    let many = |count: usize| {
+        (0..count)
+            .map(|it| format!("https://h{it}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    check(Variable::GatewayUrls, &many(GATEWAYS_MAX), Ok(()));
+    check(
+        Variable::GatewayUrls,
+        &many(GATEWAYS_MAX + 1),
+        Err(Fault::OutOfRange { min: 1, max: 8 }),
+    );
+    check(Variable::GatewayToken, "", Err(Fault::Empty));
+    check(Variable::GatewayToken, "short", Err(Fault::NotBase64Url));
+    check(Variable::SignerHsmAlgorithms, "", Ok(()));
+    check(Variable::SignerHsmAlgorithms, "ES256 EdDSA RS256", Ok(()));
+    check(
+        Variable::SignerHsmAlgorithms,
+        "HS256",
+        Err(Fault::UnknownAlgorithm),
+    );
+    check(
+        Variable::SignerHsmAlgorithms,
+        "ES256 ES256",
+        Err(Fault::Repeated),
+    );
+}
+
+#[test]
+fn http_is_for_gateways_on_loopback_in_development_alone() {
+    for (url, expected) in [
+        ("http://127.0.0.1:8443", true),
+        ("http://[::1]:8443", true),
+        ("http://localhost", true),
+        ("http://127.0.0.1.example", false),
+        ("http://gateway.example", false),
+    ] {
+        let variables = Variables {
+            development: "true".into(),
+            issuer: "http://127.0.0.1:3000".into(),
+            gateway_urls: url.into(),
+            ..variables()
+        };
+        assert_eq!(GatewayConfig::parse(&variables).is_ok(), expected, "{url}");
+    }
+}
+
+/// I6.
+#[test]
+fn debug_shows_no_credential_and_no_seed() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    let shown = format!("{signer:?} {:?}", variables());
+    assert!(
+        !shown.contains(&credential()) && !shown.contains("7, 7"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,178 @@
+//! Gateways that are this crate's own other side, with a software HSM.
+
+use std::cell::{Cell, RefCell};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use vouchsafe_signer::Seed;
+
+use super::*;
+use crate::refusal::Refusal;
+use crate::rules::tests::{AUDIENCE, credential, rules};
+use crate::rules::{KeyRule, Rules};
+use crate::wire::{
+    GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, seed_answer, signature_answer,
+};
+use crate::{EpochKeyring, SigningInput};
+
+/// Gateways at `https://a`, `https://b`, …, all with one HSM.
+pub(super) struct Gateways {
+    rules: Rules,
+    pub(super) now: Cell<u64>,
+    /// Added to the signer's clock.
+    pub(super) skew: Cell<u64>,
+    pub(super) generation: Cell<u64>,
+    pub(super) key_version: Cell<u64>,
+    /// Hosts that do not answer.
+    pub(super) down: RefCell<Vec<char>>,
+    /// What was asked, as `a /v1/keys`.
+    pub(super) asked: RefCell<Vec<String>>,
+}
+
+impl Gateways {
+    pub(super) fn new() -> Self {
+        Self {
+            rules: rules(""),
+            now: Cell::new(NOON),
+            skew: Cell::new(0),
+            generation: Cell::new(1),
+            key_version: Cell::new(1),
+            down: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    fn keyring(&self) -> EpochKeyring {
+        let now = self.gateway_now();
+        let mut keyring = EpochKeyring::new(
+            self.rules.groups().cloned().collect(),
+            self.generation.get(),
+        );
+        for derivation in keyring.missing(now).unwrap() {
+            let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+            mac.update(&derivation.label);
+            keyring
+                .learn(derivation, mac.finalize().into_bytes().into(), now)
+                .unwrap();
+        }
+        keyring
+    }
+
+    fn gateway_now(&self) -> UnixSeconds {
+        UnixSeconds(self.now.get() + self.skew.get())
+    }
+
+    /// The HSM's key that signs tokens: any key will do.
+    fn token_key(&self) -> EpochKey {
+        let seed = Seed::from_bytes([u8::try_from(self.key_version.get()).unwrap(); 32]);
+        EpochKey::from_seed(
+            &seed,
+            Algorithm::Es256,
+            Epoch::starting_at(0, HOUR).unwrap(),
+        )
+        .unwrap()
+    }
+
+    fn keys(&self) -> String {
+        let caller = credential();
+        let caller = self.rules.caller(&caller).unwrap();
+        let (keyring, token_key) = (self.keyring(), self.token_key());
+        let groups = caller.groups().map(|group| GroupKeys {
+            name: group.name.clone(),
+            issuer: group.issuer.clone(),
+            epoch_seconds: group.epoch_seconds,
+            epoch_keys: keyring.published(group),
+            token_keys: vec![PublicTokenKey {
+                name: "deploy".into(),
+                version: self.key_version.get(),
+                signs: true,
+                algorithm: "ES256".into(),
+                audiences: vec![AUDIENCE.into()],
+                kid: token_key.kid().into(),
+                jwk: token_key.public_jwk(),
+            }],
+        });
+        let keys = Keys {
+            now: self.gateway_now().0,
+            generation: keyring.generation(),
+            groups: groups.collect(),
+        };
+        keys.to_json()
+    }
+
+    fn rule(&self) -> &KeyRule {
+        self.rules.keys().next().unwrap()
+    }
+
+    fn answer(&self, path: &str, sent: &str, body: Option<String>) -> Result<String, Refusal> {
+        let caller = self.rules.caller(sent)?;
+        let body = body.unwrap_or_default();
+        match path {
+            KEYS_PATH => Ok(self.keys()),
+            SEED_PATH => {
+                let ask = SeedRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
+                let (group, now) = (caller.group(&ask.group)?, self.gateway_now());
+                let keyring = self.keyring();
+                let seed = keyring.hand_out(
+                    group,
+                    ask.generation,
+                    &ask.algorithm,
+                    ask.epoch_start,
+                    now,
+                )?;
+                Ok(seed_answer(seed).to_string())
+            }
+            SIGN_PATH => {
+                let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
+                let key = self.token_key();
+                let input = SigningInput::check(ask, self.rule(), key.kid(), self.gateway_now().0)?;
+                Ok(signature_answer(&key.sign(input.as_bytes()).unwrap()))
+            }
+            _ => panic!("{path}"),
+        }
+    }
+
+    pub(super) fn take_asked(&self) -> Vec<String> {
+        self.asked.take()
+    }
+}
+
+impl Network for Gateways {
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.now.get())
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        sent: &str,
+        body: Option<String>,
+    ) -> Result<Answer, Unreachable> {
+        let host = url
+            .strip_prefix("https://")
+            .unwrap()
+            .chars()
+            .next()
+            .unwrap();
+        let path = &url["https://a".len()..];
+        self.asked.borrow_mut().push(format!("{host} {path}"));
+        // Others have their turn, as on a real network.
+        yield_once().await;
+        if self.down.borrow().contains(&host) {
+            return Err(Unreachable);
+        }
+        let (status, body) = match self.answer(path, sent, body) {
+            Ok(body) => (200, body),
+            Err(refusal) => (refusal.status(), String::new()),
+        };
+        Ok(Answer {
+            status,
+            body: body.into_bytes(),
+        })
+    }
+
+    async fn pause(&self, _: u64) -> Result<(), Unreachable> {
+        yield_once().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Bearer credentials (RFC 6750 §2.1): the gateway keeps a hash of each, never the secret.
+//!
+//! A hash is enough, since credentials are 32 random bytes: nobody finds them by trying.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+/// Random bytes of a credential, which is written as base64url without padding.
+pub const CREDENTIAL_BYTES: usize = 32;
+
+/// SHA-256 of a credential as it is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CredentialDigest([u8; 32]);
+
+impl fmt::Debug for CredentialDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialDigest(..)")
+    }
+}
+
+impl fmt::Display for CredentialDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl CredentialDigest {
+    /// The digest of `credential`; none if it has not the form of one.
+    #[must_use]
+    pub fn of(credential: &str) -> Option<Self> {
+        let decoded = URL_SAFE_NO_PAD.decode(credential).ok()?;
+        let digest = Self(Sha256::digest(credential.as_bytes()).into());
+        (decoded.len() == CREDENTIAL_BYTES).then_some(digest)
+    }
+
+    /// From 64 hexadecimal digits, as the configuration has it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        let mut digest = [0; 32];
+        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(digest))
+    }
+
+    /// Compares in a time that does not depend on where they differ.
+    pub(crate) fn matches(&self, other: &Self) -> Choice {
+        self.0.ct_eq(&other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_32_bytes_of_base64url_and_nothing_else() {
+        for (credential, expected) in [
+            (URL_SAFE_NO_PAD.encode([7; 32]), true),
+            (URL_SAFE_NO_PAD.encode([7; 31]), false),
+            (URL_SAFE_NO_PAD.encode([7; 33]), false),
+            (format!("{}=", URL_SAFE_NO_PAD.encode([7; 32])), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(
+                CredentialDigest::of(&credential).is_some(),
+                expected,
+                "{credential}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes_and_no_other_spelling() {
+        let digest = CredentialDigest::of(&URL_SAFE_NO_PAD.encode([7; 32])).unwrap();
+        let text = digest.to_string();
+        assert_eq!(CredentialDigest::parse(&text), Some(digest));
+        for wrong in [
+            text.to_uppercase(),
+            format!("{text}0"),
+            text.replacen(|_| true, "+", 1),
+            String::new(),
+        ] {
+            assert_eq!(CredentialDigest::parse(&wrong), None, "{wrong}");
+        }
+    }
+}

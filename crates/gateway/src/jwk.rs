@@ -1,0 +1,77 @@
+//! Public keys as they come from the wire: rebuilt from their members, so that neither a `kid` nor a
+//! member beyond those is believed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vouchsafe_json::{Json, JsonObject};
+use vouchsafe_signer::PublicJwk;
+
+const COORDINATE_BYTES: usize = 32;
+/// 512 to 8192 bits; which of them are strong enough is the gateway's affair.
+const MODULUS_BYTES_MAX: usize = 1_024;
+
+/// A JWK is not one of a public key of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a public key that tokens are signed with")]
+pub struct JwkError;
+
+/// Reads a JWK that [`PublicJwk::to_json`] wrote.
+pub(crate) fn parse(jwk: &JsonObject) -> Result<PublicJwk, JwkError> {
+    let text = |name| jwk.get(name).and_then(Json::as_text).ok_or(JwkError);
+    let bytes = |name| URL_SAFE_NO_PAD.decode(text(name)?).map_err(|_| JwkError);
+    let coordinate = |name| {
+        let bytes = bytes(name)?;
+        (bytes.len() == COORDINATE_BYTES)
+            .then_some(bytes)
+            .ok_or(JwkError)
+    };
+    let parsed = match (text("kty")?, jwk.get("crv").and_then(Json::as_text)) {
+        ("EC", Some("P-256")) => PublicJwk::p256(&coordinate("x")?, &coordinate("y")?),
+        ("OKP", Some("Ed25519")) => PublicJwk::ed25519(&coordinate("x")?),
+        ("RSA", None) => {
+            let (n, e) = (bytes("n")?, bytes("e")?);
+            if n.len() > MODULUS_BYTES_MAX || e.is_empty() || e.len() > 8 {
+                return Err(JwkError);
+            }
+            PublicJwk::rsa(&n, &e)
+        }
+        _ => return Err(JwkError),
+    };
+    // Exactly what we would write: no further member, no private one, no other `kid`.
+    let ours = JsonObject::parse(parsed.to_json().as_bytes()).map_err(|_| JwkError)?;
+    if ours == *jwk {
+        Ok(parsed)
+    } else {
+        Err(JwkError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(jwk: &str, expected: bool) {
+        let object = JsonObject::parse(jwk.as_bytes()).unwrap();
+        assert_eq!(parse(&object).is_ok(), expected, "{jwk}");
+    }
+
+    #[test]
+    fn takes_what_we_write_and_nothing_beside() {
+        for key in [
+            PublicJwk::p256(&[1; 32], &[2; 32]),
+            PublicJwk::ed25519(&[3; 32]),
+            PublicJwk::rsa(&[4; 384], &[1, 0, 1]),
+        ] {
+            let jwk = key.to_json();
+            check(&jwk, true);
+            check(&jwk.replace(key.kid(), "another"), false);
+            check(&jwk.replacen('{', r#"{"d":"AA","#, 1), false);
+            check(&jwk.replace(r#""use":"sig","#, ""), false);
+            check(&jwk.replace(r#""use":"sig""#, r#""use":"enc""#), false);
+        }
+        check(&PublicJwk::ed25519(&[3; 31]).to_json(), false);
+        check(&PublicJwk::p256(&[1; 32], &[2; 33]).to_json(), false);
+        check(&PublicJwk::rsa(&[4; 1_025], &[3]).to_json(), false);
+        check(r#"{"kty":"oct","k":"AA"}"#, false);
+    }
+}

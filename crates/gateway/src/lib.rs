@@ -1,0 +1,38 @@
+//! What stands between a signer and an HSM: who may have which seed, what an HSM key may sign, and the
+//! messages in which both are asked for (`docs/hsm.md`).
+//!
+//! Does not read a clock, a file or the network, and knows no PKCS#11: `programs/hsm-gateway` has the
+//! HSM, `components/signer-hsm` the network. Both sides of the wire are here, so that they can't drift
+//! apart.
+//!
+//! Entry points: for the gateway [`Rules`], [`EpochKeyring`] and [`SigningInput`]; for the signer
+//! [`client::GatewaySigner`].
+//!
+//! Invariants: a credential reaches its own key groups only; a seed leaves only while its epoch's window,
+//! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock; nothing is signed that was not
+//! understood to the last member; no seed, credential or signing input is printed.
+
+pub mod client;
+mod credential;
+mod epoch_keys;
+mod inventory;
+mod jwk;
+mod rates;
+mod refusal;
+mod rules;
+mod token;
+pub mod wire;
+
+pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
+pub use epoch_keys::{Derivation, EpochKeyring, WINDOW_MARGIN_SECONDS};
+pub use inventory::{KeyLabel, ROOT_LABEL};
+pub use jwk::JwkError;
+pub use rates::{Rates, RatesLeft};
+pub use refusal::{Refusal, TokenFault};
+pub use rules::{
+    Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
+};
+pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput};
+
+/// Furthest that a signer's clock may be from its gateway's before it signs no more.
+pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;

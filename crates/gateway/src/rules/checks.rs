@@ -1,0 +1,191 @@
+//! One entry of the gateway's file each, held against its limits and what was read before it.
+
+use std::collections::BTreeSet;
+
+use vouchsafe_signer::{
+    AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN,
+    EXTRA_CLAIM_NAME_BYTES_MAX, EXTRA_CLAIMS_MAX, REGISTERED_CLAIMS,
+};
+
+use super::{
+    Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
+    RuleError, Rules,
+};
+use crate::credential::CredentialDigest;
+
+const NAME_BYTES_MAX: usize = 64;
+const AUDIENCES_MAX: usize = 256;
+/// Most versions of a key that are published beside the one that signs.
+const PUBLISHED_MAX: usize = 4;
+/// Longest life of a token that an HSM key signs: a day. Shorter is what this project is for.
+const LIFETIME_SECONDS_MAX: u64 = 86_400;
+const ISSUER_BYTES_MAX: usize = 512;
+
+impl Rules {
+    pub(super) fn group_of(&self, file: GroupFile) -> Result<Group, RuleError> {
+        let fail = fault_of("group", &file.name);
+        let known = self.groups.iter().map(|group| group.name.as_str());
+        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+        let web = file.issuer.starts_with("https://") || file.issuer.starts_with("http://");
+        if !web || file.issuer.len() > ISSUER_BYTES_MAX {
+            return Err(fail("issuer", "is not the issuer URL of a broker"));
+        }
+        let mut algorithms = BTreeSet::new();
+        for name in &file.algorithms {
+            let algorithm = Algorithm::from_name(name)
+                .ok_or_else(|| fail("algorithms", "holds neither `ES256` nor `EdDSA`"))?;
+            if !algorithms.insert(algorithm) {
+                return Err(fail("algorithms", "names something twice"));
+            }
+        }
+        if algorithms.is_empty() {
+            return Err(fail("algorithms", "is empty"));
+        }
+        if !(EPOCH_SECONDS_MIN..=EPOCH_SECONDS_MAX).contains(&file.epoch_seconds) {
+            return Err(fail("epoch_seconds", "is outside of 300 to 604800"));
+        }
+        Ok(Group {
+            name: file.name,
+            issuer: file.issuer,
+            algorithms: algorithms.into_iter().collect(),
+            epoch_seconds: file.epoch_seconds,
+        })
+    }
+
+    pub(super) fn key_of(&self, file: KeyFile) -> Result<KeyRule, RuleError> {
+        let fail = fault_of("key", &file.name);
+        let known = self.keys.iter().map(|key| key.name.as_str());
+        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+        let group = self.groups.iter().find(|group| group.name == file.group);
+        let group = group.ok_or_else(|| fail("group", "is no [[group]]"))?;
+        let algorithm = KeyAlgorithm::from_name(&file.algorithm)
+            .ok_or_else(|| fail("algorithm", "is none of `ES256`, `EdDSA` and `RS256`"))?;
+        if file.version == 0 {
+            return Err(fail("version", "counts from 1"));
+        }
+        let published: BTreeSet<u64> = file.published.iter().copied().collect();
+        if published.len() != file.published.len() || published.len() > PUBLISHED_MAX {
+            return Err(fail("published", "names something twice, or too many"));
+        }
+        if published.contains(&0) || published.contains(&file.version) {
+            return Err(fail(
+                "published",
+                "names the version that signs, or none that can be",
+            ));
+        }
+        let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
+            .map_err(|fault| fail("audiences", fault))?;
+        if audiences.is_empty() {
+            return Err(fail("audiences", "is empty"));
+        }
+        if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
+            return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));
+        }
+        let claims = distinct(file.claims, EXTRA_CLAIMS_MAX, EXTRA_CLAIM_NAME_BYTES_MAX)
+            .map_err(|fault| fail("claims", fault))?;
+        if claims
+            .iter()
+            .any(|name| REGISTERED_CLAIMS.contains(&name.as_str()))
+        {
+            return Err(fail("claims", "holds a registered name"));
+        }
+        for (field, number) in [
+            ("requests_per_second", file.requests_per_second),
+            ("requests_per_day", file.requests_per_day),
+        ] {
+            if number == 0 {
+                return Err(fail(field, "is 0, which allows nothing"));
+            }
+        }
+        Ok(KeyRule {
+            name: file.name,
+            group: file.group,
+            algorithm,
+            version: file.version,
+            published,
+            issuer: group.issuer.clone(),
+            audiences,
+            lifetime_seconds_max: file.lifetime_max,
+            claims,
+            requests_per_second: file.requests_per_second,
+            requests_per_day: file.requests_per_day,
+        })
+    }
+
+    pub(super) fn credential_of(&self, file: CredentialFile) -> Result<Credential, RuleError> {
+        let fail = fault_of("credential", &file.name);
+        let known = self.credentials.iter().map(|it| it.name.as_str());
+        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+        let digest = CredentialDigest::parse(&file.sha256)
+            .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
+        if self.credentials.iter().any(|it| it.digest == digest) {
+            return Err(fail("sha256", "is another credential's too"));
+        }
+        let groups = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX)
+            .map_err(|fault| fail("groups", fault))?;
+        if groups.is_empty() {
+            return Err(fail("groups", "is empty"));
+        }
+        if groups
+            .iter()
+            .any(|name| self.groups.iter().all(|group| group.name != *name))
+        {
+            return Err(fail("groups", "names what is no [[group]]"));
+        }
+        Ok(Credential {
+            name: file.name,
+            digest,
+            groups,
+        })
+    }
+}
+
+fn fault_of(
+    entry: &'static str,
+    name: &str,
+) -> impl Fn(&'static str, &'static str) -> RuleError + use<> {
+    let name = name.to_owned();
+    move |field, fault| RuleError::Field {
+        entry,
+        name: name.clone(),
+        field,
+        fault,
+    }
+}
+
+/// `[a-z0-9-]{1,64}`: a name is part of labels on the token and of log lines.
+fn check_name<'a>(
+    name: &str,
+    mut known: impl Iterator<Item = &'a str>,
+) -> Result<(), &'static str> {
+    let legal = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if !legal || name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err("is not 1 to 64 of a-z, 0-9 and `-`");
+    }
+    if known.any(|other| other == name) {
+        return Err("is there twice");
+    }
+    Ok(())
+}
+
+fn distinct(
+    names: Vec<String>,
+    count_max: usize,
+    bytes_max: usize,
+) -> Result<BTreeSet<String>, &'static str> {
+    if names.len() > count_max {
+        return Err("has too many entries");
+    }
+    let mut found = BTreeSet::new();
+    for name in names {
+        if name.is_empty() || name.len() > bytes_max || name.chars().any(char::is_control) {
+            return Err("has an entry that is empty, too long or has control characters");
+        }
+        if !found.insert(name) {
+            return Err("names something twice");
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,267 @@
+use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+pub(crate) const ISSUER: &str = "https://broker.example";
+pub(crate) const AUDIENCE: &str = "https://deploy.example";
+
+/// What `broker-1` sends.
+pub(crate) fn credential() -> String {
+    URL_SAFE_NO_PAD.encode([1; 32])
+}
+
+pub(crate) fn other_credential() -> String {
+    URL_SAFE_NO_PAD.encode([2; 32])
+}
+
+fn digest(credential: &str) -> String {
+    CredentialDigest::of(credential).unwrap().to_string()
+}
+
+fn file() -> Value {
+    json!({
+        "groups": [
+            { "name": "default", "issuer": ISSUER, "algorithms": ["ES256", "EdDSA"], "epoch_seconds": 3600 },
+            { "name": "other", "issuer": "https://other.example", "algorithms": ["ES256"], "epoch_seconds": 900 },
+        ],
+        "keys": [
+            { "name": "deploy", "group": "default", "algorithm": "ES256", "audiences": [AUDIENCE, "https://two.example"],
+              "lifetime_max": 900, "claims": ["ref", "repository"], "requests_per_second": 100, "requests_per_day": 1000 },
+            { "name": "theirs", "group": "other", "algorithm": "RS256", "audiences": [AUDIENCE],
+              "lifetime_max": 60, "requests_per_second": 1, "requests_per_day": 1 },
+        ],
+        "credentials": [
+            { "name": "broker-1", "sha256": digest(&credential()), "groups": ["default"] },
+            { "name": "broker-2", "sha256": digest(&other_credential()), "groups": ["other"] },
+        ],
+    })
+}
+
+fn parse(file: &Value) -> Result<Rules, RuleError> {
+    let list = |name: &str| file[name].clone();
+    Rules::new(
+        serde_json::from_value(list("groups")).unwrap(),
+        serde_json::from_value(list("keys")).unwrap(),
+        serde_json::from_value(list("credentials")).unwrap(),
+    )
+}
+
+/// The rules of these tests; `rates` are lines `name = number` for the key `deploy`.
+pub(crate) fn rules(rates: &str) -> Rules {
+    let mut file = file();
+    for line in rates.lines() {
+        let (name, number) = line.split_once(" = ").unwrap();
+        file["keys"][0][name] = number.parse::<u64>().unwrap().into();
+    }
+    parse(&file).unwrap()
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Value), entry: &'static str, field: &'static str) {
+    let mut file = file();
+    change(&mut file);
+    match parse(&file).map(drop) {
+        Err(RuleError::Field {
+            entry: found_entry,
+            field: found_field,
+            ..
+        }) => assert_eq!((found_entry, found_field), (entry, field)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn names_the_field_that_is_wrong() {
+    let long = "x".repeat(65);
+    for name in ["", "Default", "a b", "a:b", "ä", long.as_str(), "other"] {
+        check(
+            |file| file["groups"][0]["name"] = name.into(),
+            "group",
+            "name",
+        );
+    }
+    for issuer in ["", "broker.example", "ftp://broker.example"] {
+        check(
+            |file| file["groups"][0]["issuer"] = issuer.into(),
+            "group",
+            "issuer",
+        );
+    }
+    for algorithms in [
+        json!([]),
+        json!(["RS256"]),
+        json!(["none"]),
+        json!(["ES256", "ES256"]),
+    ] {
+        check(
+            |file| file["groups"][0]["algorithms"] = algorithms,
+            "group",
+            "algorithms",
+        );
+    }
+    for seconds in [0, 299, 604_801] {
+        check(
+            |file| file["groups"][0]["epoch_seconds"] = seconds.into(),
+            "group",
+            "epoch_seconds",
+        );
+    }
+    check(
+        |file| file["keys"][0]["group"] = "nobody".into(),
+        "key",
+        "group",
+    );
+    check(
+        |file| file["keys"][0]["algorithm"] = "HS256".into(),
+        "key",
+        "algorithm",
+    );
+    check(
+        |file| file["keys"][0]["version"] = 0.into(),
+        "key",
+        "version",
+    );
+    let published = [
+        json!([0]),
+        json!([1]),
+        json!([2, 2]),
+        json!([2, 3, 4, 5, 6]),
+    ];
+    for published in published {
+        check(
+            |file| file["keys"][0]["published"] = published,
+            "key",
+            "published",
+        );
+    }
+    check(
+        |file| file["keys"][1]["name"] = "deploy".into(),
+        "key",
+        "name",
+    );
+    for audiences in [json!([]), json!([""]), json!(["a", "a"]), json!(["a\n"])] {
+        check(
+            |file| file["keys"][0]["audiences"] = audiences,
+            "key",
+            "audiences",
+        );
+    }
+    for seconds in [0, 86_401] {
+        check(
+            |file| file["keys"][0]["lifetime_max"] = seconds.into(),
+            "key",
+            "lifetime_max",
+        );
+    }
+    for claims in [json!(["sub"]), json!(["cnf"]), json!(["ref", "ref"])] {
+        check(|file| file["keys"][0]["claims"] = claims, "key", "claims");
+    }
+    for field in ["requests_per_second", "requests_per_day"] {
+        check(|file| file["keys"][0][field] = 0.into(), "key", field);
+    }
+    for sha256 in [
+        "",
+        "00",
+        &digest(&credential()).to_uppercase(),
+        &digest(&other_credential()),
+    ] {
+        check(
+            |file| file["credentials"][0]["sha256"] = sha256.into(),
+            "credential",
+            "sha256",
+        );
+    }
+    for groups in [json!([]), json!(["nobody"]), json!(["default", "default"])] {
+        check(
+            |file| file["credentials"][0]["groups"] = groups,
+            "credential",
+            "groups",
+        );
+    }
+}
+
+#[test]
+fn takes_both_ends_of_every_range() {
+    for (list, field, ends) in [
+        ("groups", "epoch_seconds", [300, 604_800]),
+        ("keys", "lifetime_max", [1, 86_400]),
+    ] {
+        for end in ends {
+            let mut file = file();
+            file[list][0][field] = end.into();
+            assert!(parse(&file).is_ok(), "{field} {end}");
+        }
+    }
+}
+
+#[test]
+fn needs_groups_and_credentials_and_not_too_many_of_them() {
+    for (list, entry) in [("groups", "group"), ("credentials", "credential")] {
+        let mut empty = file();
+        for name in ["groups", "keys", "credentials"] {
+            if name == list || list == "groups" {
+                empty[name] = json!([]);
+            }
+        }
+        if list == "groups" {
+            empty["credentials"] = file()["credentials"].clone();
+        }
+        assert_eq!(parse(&empty).map(drop), Err(RuleError::None(entry)));
+    }
+    let mut crowded = file();
+    crowded["keys"] = Value::from(vec![file()["keys"][0].clone(); 65]);
+    assert_eq!(parse(&crowded).map(drop), Err(RuleError::TooMany("key")));
+}
+
+#[test]
+fn a_credential_reaches_its_own_groups_and_keys_alone() {
+    let rules = rules("");
+    let (sent, other) = (credential(), other_credential());
+    let caller = rules.caller(&sent).unwrap();
+    assert_eq!(caller.name(), "broker-1");
+    assert_eq!(
+        caller.group("default").map(|it| it.name.as_str()),
+        Ok("default")
+    );
+    assert_eq!(caller.group("other"), Err(Refusal::Group));
+    assert_eq!(caller.group("nobody"), Err(Refusal::Group));
+    assert_eq!(
+        caller.key("deploy").map(|it| it.name.as_str()),
+        Ok("deploy")
+    );
+    assert_eq!(caller.key("theirs"), Err(Refusal::Key));
+    assert_eq!(caller.key("nobody"), Err(Refusal::Key));
+    let caller = rules.caller(&other).unwrap();
+    assert_eq!(caller.name(), "broker-2");
+    assert_eq!(caller.groups().count(), 1);
+    assert_eq!(caller.group("default"), Err(Refusal::Group));
+}
+
+#[test]
+fn an_unknown_credential_is_nobody() {
+    let rules = rules("");
+    let near = URL_SAFE_NO_PAD.encode([[1; 31].as_slice(), &[0]].concat());
+    for presented in [
+        "",
+        "x",
+        near.as_str(),
+        &digest(&credential()),
+        &format!("{} ", credential()),
+    ] {
+        assert_eq!(
+            rules.caller(presented).map(|caller| caller.name()),
+            Err(Refusal::Credential),
+            "{presented}"
+        );
+    }
+}
+
+#[test]
+fn an_error_repeats_no_hash() {
+    let mut file = file();
+    let hash = digest(&other_credential());
+    file["credentials"][0]["sha256"] = hash.as_str().into();
+    let shown = parse(&file).map(drop).unwrap_err().to_string();
+    assert!(!shown.contains(&hash), "{shown}");
+}

@@ -1,0 +1,207 @@
+//! The token that an HSM key is asked to sign, understood to its last member and held against the key's
+//! rule.
+//!
+//! The gateway is where tier `hsm` is enforced: whoever stole a credential sends what it likes, so
+//! nothing is signed whose meaning is not known here.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vouchsafe_json::{Json, JsonObject};
+use vouchsafe_signer::{
+    AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX,
+    SCOPES_MAX, SUBJECT_BYTES_MAX,
+};
+
+use crate::refusal::{Refusal, TokenFault};
+use crate::rules::KeyRule;
+use crate::{CLOCK_SKEW_SECONDS_MAX, wire::SignRequest};
+
+/// Longest `BASE64URL(header) . BASE64URL(payload)`.
+pub const SIGNING_INPUT_BYTES_MAX: usize = 16 * 1024;
+/// Furthest that `iat` may be from the gateway's clock: the signer allows 15 s to its own, whose clock
+/// may be [`CLOCK_SKEW_SECONDS_MAX`] off.
+const ISSUED_AT_SKEW_SECONDS_MAX: u64 =
+    vouchsafe_signer::ISSUED_AT_SKEW_SECONDS_MAX + CLOCK_SKEW_SECONDS_MAX;
+
+/// Claims that every token has; `scope` may be left out. Others need the key's permission.
+const CLAIMS: [&str; 9] = [
+    "aud",
+    "client_id",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "nbf",
+    "scope",
+    "sub",
+];
+
+/// A signing input that was understood and that the key's rule allows.
+///
+/// INVARIANT: only [`SigningInput::check`] makes one.
+pub struct SigningInput {
+    text: String,
+    jti: String,
+}
+
+impl std::fmt::Debug for SigningInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningInput(..)")
+    }
+}
+
+impl SigningInput {
+    /// Reads header and payload of `request` and holds them against `rule` at `now` (Unix seconds);
+    /// `kid` is the key's version that signs.
+    ///
+    /// # Errors
+    /// [`Refusal::Token`], or [`Refusal::KeyVersion`] if the header names another version.
+    pub fn check(
+        request: SignRequest,
+        rule: &KeyRule,
+        kid: &str,
+        now: u64,
+    ) -> Result<Self, Refusal> {
+        let text = request.signing_input;
+        // ORDER: size before decoding, the whole form before any member.
+        if text.len() > SIGNING_INPUT_BYTES_MAX {
+            return Err(TokenFault::Malformed.into());
+        }
+        let (header, payload) = text.split_once('.').ok_or(TokenFault::Malformed)?;
+        let (header, payload) = (object(header)?, object(payload)?);
+        check_header(&header, rule, kid)?;
+        check_names(&payload, rule)?;
+        let jti = check_registered(&payload, rule)?;
+        check_times(&payload, rule, now)?;
+        Ok(Self { text, jti })
+    }
+
+    /// What is signed.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// The decision id.
+    #[must_use]
+    pub fn jti(&self) -> &str {
+        &self.jti
+    }
+}
+
+fn object(part: &str) -> Result<JsonObject, TokenFault> {
+    let json = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| TokenFault::Malformed)?;
+    JsonObject::parse(&json).map_err(|_| TokenFault::Malformed)
+}
+
+/// Exactly `alg`, `kid` and `typ`.
+fn check_header(header: &JsonObject, rule: &KeyRule, kid: &str) -> Result<(), Refusal> {
+    let text = |name| header.get(name).and_then(Json::as_text);
+    if text("alg") != Some(rule.algorithm.name()) {
+        return Err(TokenFault::Algorithm.into());
+    }
+    if header.len() != 3 || !matches!(text("typ"), Some("at+jwt" | "JWT")) {
+        return Err(TokenFault::Type.into());
+    }
+    match text("kid") {
+        Some(named) if named == kid => Ok(()),
+        Some(_) => Err(Refusal::KeyVersion),
+        None => Err(TokenFault::Type.into()),
+    }
+}
+
+/// No claim whose name is neither every token's nor one of the key's.
+fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenFault> {
+    for (name, value) in payload.iter() {
+        if CLAIMS.contains(&name) {
+            continue;
+        }
+        if !rule.claims.contains(name) || !is_plain(value) {
+            return Err(TokenFault::Claim);
+        }
+    }
+    Ok(())
+}
+
+/// What an audience can copy from a verified identity: text, whole numbers, truth values, lists of
+/// texts.
+fn is_plain(value: &Json) -> bool {
+    let short = |text: &str| text.len() <= EXTRA_CLAIM_BYTES_MAX;
+    match value {
+        Json::Boolean(_) | Json::Integer(_) => true,
+        Json::Text(text) => short(text),
+        Json::Array(items) => items.iter().all(|item| item.as_text().is_some_and(short)),
+        Json::Float(_) | Json::Null | Json::Object(_) => false,
+    }
+}
+
+/// Everything but the times; gives the `jti`.
+fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<String, TokenFault> {
+    let text = |name, bytes_max: usize| {
+        let text = payload.get(name).and_then(Json::as_text);
+        let sane = |text: &&str| {
+            !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
+        };
+        text.filter(sane).ok_or(TokenFault::Claim)
+    };
+    if payload.get("iss").and_then(Json::as_text) != Some(rule.issuer.as_str()) {
+        return Err(TokenFault::Issuer);
+    }
+    // A list, even of one, is another claim than the text.
+    let audience = text("aud", AUDIENCE_BYTES_MAX).map_err(|_| TokenFault::Audience)?;
+    if !rule.audiences.contains(audience) {
+        return Err(TokenFault::Audience);
+    }
+    let subject = text("sub", SUBJECT_BYTES_MAX)?;
+    if text("client_id", SUBJECT_BYTES_MAX)? != subject {
+        return Err(TokenFault::Claim);
+    }
+    if payload.contains("scope") {
+        check_scope(text("scope", usize::MAX)?)?;
+    }
+    Ok(text("jti", JTI_BYTES_MAX)?.to_owned())
+}
+
+/// RFC 6749 §3.3, each token once.
+fn check_scope(scope: &str) -> Result<(), TokenFault> {
+    let mut seen = BTreeSet::new();
+    for token in scope.split(' ') {
+        let legal = token
+            .bytes()
+            .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        if !legal || token.is_empty() || token.len() > SCOPE_BYTES_MAX || !seen.insert(token) {
+            return Err(TokenFault::Claim);
+        }
+    }
+    if seen.len() > SCOPES_MAX {
+        return Err(TokenFault::Claim);
+    }
+    Ok(())
+}
+
+fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<(), TokenFault> {
+    let seconds = |name| match payload.get(name) {
+        Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenFault::Times),
+        Some(_) | None => Err(TokenFault::Times),
+    };
+    let (iat, nbf, exp) = (seconds("iat")?, seconds("nbf")?, seconds("exp")?);
+    if iat.abs_diff(now) > ISSUED_AT_SKEW_SECONDS_MAX {
+        return Err(TokenFault::Times);
+    }
+    if nbf != iat.saturating_sub(NOT_BEFORE_SECONDS) {
+        return Err(TokenFault::Times);
+    }
+    let lifetime = exp.checked_sub(iat).ok_or(TokenFault::Lifetime)?;
+    if !(1..=rule.lifetime_seconds_max).contains(&lifetime) {
+        return Err(TokenFault::Lifetime);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

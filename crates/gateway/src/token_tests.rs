@@ -1,0 +1,296 @@
+use super::*;
+use crate::rules::tests::{AUDIENCE, ISSUER, rules};
+use serde_json::{Value, json};
+
+const NOW: u64 = 1_800_000_000;
+const KID: &str = "4oazcEnfedU8UZsOdS2GAUyGX45U9SFfJYNsR4K6N1E";
+
+fn header() -> Value {
+    json!({ "alg": "ES256", "kid": KID, "typ": "at+jwt" })
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "sub": "github:repo", "aud": AUDIENCE, "exp": NOW + 900, "iat": NOW, "nbf": NOW - 5,
+        "jti": "AAECAwQFBgcICQoLDA0ODw", "client_id": "github:repo", "scope": "read write",
+        "ref": "refs/heads/main", "repository": "octo-org/octo-repo",
+    })
+}
+
+fn encode(json: &str) -> String {
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+#[track_caller]
+fn check_text(text: String, expected: Result<(), Refusal>) {
+    let rules = rules("");
+    let rule = rules.keys().next().unwrap();
+    let request = SignRequest {
+        key: "deploy".into(),
+        signing_input: text.clone(),
+    };
+    let found = SigningInput::check(request, rule, KID, NOW);
+    assert_eq!(
+        found.map(|it| assert_eq!(it.as_bytes(), text.as_bytes())),
+        expected,
+        "{text}"
+    );
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut Value), expected: Result<(), TokenFault>) {
+    let mut claims = claims();
+    change(&mut claims);
+    let text = format!(
+        "{}.{}",
+        encode(&header().to_string()),
+        encode(&claims.to_string())
+    );
+    check_text(text, expected.map_err(Refusal::Token));
+}
+
+#[track_caller]
+fn check_header_text(header: &str, expected: Result<(), Refusal>) {
+    check_text(
+        format!("{}.{}", encode(header), encode(&claims().to_string())),
+        expected,
+    );
+}
+
+#[test]
+fn signs_what_the_signer_writes() {
+    check(|_| {}, Ok(()));
+    check(
+        |claims| {
+            claims.as_object_mut().unwrap().remove("scope");
+        },
+        Ok(()),
+    );
+    check(
+        |claims| claims["aud"] = "https://two.example".into(),
+        Ok(()),
+    );
+    for value in [
+        json!(7),
+        json!(true),
+        json!("x"),
+        json!(["a", "b"]),
+        json!([]),
+    ] {
+        check(|claims| claims["ref"] = value, Ok(()));
+    }
+    check_header_text(&header().to_string().replace("at+jwt", "JWT"), Ok(()));
+}
+
+#[test]
+fn refuses_another_issuer_audience_or_longer_life() {
+    for iss in [
+        json!("https://evil.example"),
+        json!("https://broker.example/"),
+        json!([ISSUER]),
+        json!(null),
+    ] {
+        check(|claims| claims["iss"] = iss, Err(TokenFault::Issuer));
+    }
+    for aud in [
+        json!("https://api.example"),
+        json!([AUDIENCE]),
+        json!([AUDIENCE, "https://api.example"]),
+        json!("https://deploy.example/"),
+        json!(""),
+        json!(7),
+    ] {
+        check(|claims| claims["aud"] = aud, Err(TokenFault::Audience));
+    }
+    for (exp, expected) in [
+        (NOW + 900, Ok(())),
+        (NOW + 901, Err(TokenFault::Lifetime)),
+        (NOW + 1, Ok(())),
+        (NOW, Err(TokenFault::Lifetime)),
+        (NOW - 1, Err(TokenFault::Lifetime)),
+        (u64::MAX, Err(TokenFault::Lifetime)),
+    ] {
+        check(|claims| claims["exp"] = exp.into(), expected);
+    }
+}
+
+#[test]
+fn refuses_times_that_are_not_the_gateways() {
+    for (iat, expected) in [
+        (NOW - 45, Ok(())),
+        (NOW + 45, Ok(())),
+        (NOW - 46, Err(TokenFault::Times)),
+        (NOW + 46, Err(TokenFault::Times)),
+    ] {
+        check(
+            |claims| {
+                claims["iat"] = iat.into();
+                claims["nbf"] = (iat - 5).into();
+                claims["exp"] = (iat + 900).into();
+            },
+            expected,
+        );
+    }
+    for nbf in [NOW - 4, NOW - 6, NOW, NOW + 600] {
+        check(|claims| claims["nbf"] = nbf.into(), Err(TokenFault::Times));
+    }
+    for name in ["iat", "nbf", "exp"] {
+        for value in [
+            json!(null),
+            json!("1800000000"),
+            json!(1.8e9),
+            json!(-1),
+            json!([NOW]),
+        ] {
+            check(|claims| claims[name] = value, Err(TokenFault::Times));
+        }
+        check(
+            |claims| {
+                claims.as_object_mut().unwrap().remove(name);
+            },
+            Err(TokenFault::Times),
+        );
+    }
+}
+
+#[test]
+fn refuses_claims_that_it_does_not_know() {
+    for (name, value) in [
+        ("admin", json!(true)),
+        ("cnf", json!({ "jkt": "x" })),
+        ("act", json!({ "sub": "x" })),
+        ("roles", json!(["admin"])),
+        ("Sub", json!("x")),
+        ("", json!("x")),
+        ("ref", json!(null)),
+        ("ref", json!(1.5)),
+        ("ref", json!({ "a": 1 })),
+        ("ref", json!([1])),
+        ("ref", json!("x".repeat(4_097))),
+    ] {
+        check(|claims| claims[name] = value, Err(TokenFault::Claim));
+    }
+    for name in ["sub", "jti", "client_id"] {
+        for value in [
+            json!(null),
+            json!(""),
+            json!(7),
+            json!("a\nb"),
+            json!("x".repeat(1_281)),
+        ] {
+            check(|claims| claims[name] = value, Err(TokenFault::Claim));
+        }
+        check(
+            |claims| {
+                claims.as_object_mut().unwrap().remove(name);
+            },
+            Err(TokenFault::Claim),
+        );
+    }
+    check(
+        |claims| claims["client_id"] = "another".into(),
+        Err(TokenFault::Claim),
+    );
+    for scope in [
+        json!(""),
+        json!(" read"),
+        json!("read  write"),
+        json!("read\twrite"),
+        json!("a\"b"),
+        json!("read read"),
+        json!(["read"]),
+    ] {
+        check(|claims| claims["scope"] = scope, Err(TokenFault::Claim));
+    }
+    let many = |count: usize| {
+        (0..count)
+            .map(|it| it.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    check(|claims| claims["scope"] = many(32).into(), Ok(()));
+    check(
+        |claims| claims["scope"] = many(33).into(),
+        Err(TokenFault::Claim),
+    );
+}
+
+#[test]
+fn refuses_what_it_can_not_parse_to_the_last_byte() {
+    let malformed = || Err(TokenFault::Malformed.into());
+    let (head, payload) = (encode(&header().to_string()), encode(&claims().to_string()));
+    for text in [
+        String::new(),
+        ".".to_owned(),
+        head.clone(),
+        format!("{head}.{payload}."),
+        format!("{head}.{payload}.AAAA"),
+        format!("{head}={}.{payload}", ""),
+        format!(" {head}.{payload}"),
+        format!("{head}.{payload}\n"),
+        format!("{head}.{}", encode("[]")),
+        format!("{head}.{}", encode("")),
+        format!("{head}.{}", encode(&format!("{}x", claims()))),
+        format!("{head}.{}", encode(&format!("\u{feff}{}", claims()))),
+        format!("{head}.{}", URL_SAFE_NO_PAD.encode(b"{\"iss\":\"\xff\"}")),
+    ] {
+        check_text(text, malformed());
+    }
+    let claims = claims().to_string();
+    for twin in [
+        r#"{"aud":"https://evil.example","#,
+        r#"{"\u0061ud":"https://evil.example","#,
+    ] {
+        let twice = claims.replacen('{', twin, 1);
+        check_text(format!("{head}.{}", encode(&twice)), malformed());
+    }
+    let deep = claims.replacen(
+        '{',
+        &format!("{{\"ref\":{}{},", "[".repeat(8), "]".repeat(8)),
+        1,
+    );
+    check_text(format!("{head}.{}", encode(&deep)), malformed());
+    let long = "A".repeat(SIGNING_INPUT_BYTES_MAX + 1);
+    check_text(long, malformed());
+}
+
+#[test]
+fn refuses_another_header() {
+    let fault = |fault: TokenFault| Err(Refusal::Token(fault));
+    let with = |name: &str, value: Value| {
+        let mut header = header();
+        header[name] = value;
+        header.to_string()
+    };
+    for alg in [
+        json!("none"),
+        json!("EdDSA"),
+        json!("es256"),
+        json!("HS256"),
+        json!(null),
+    ] {
+        check_header_text(&with("alg", alg), fault(TokenFault::Algorithm));
+    }
+    for typ in [
+        json!("dpop+jwt"),
+        json!("logout+jwt"),
+        json!("at+JWT"),
+        json!(null),
+    ] {
+        check_header_text(&with("typ", typ), fault(TokenFault::Type));
+    }
+    for (name, value) in [
+        ("crit", json!(["exp"])),
+        ("jwk", json!({})),
+        ("b64", json!(false)),
+        ("cty", json!("JWT")),
+    ] {
+        check_header_text(&with(name, value), fault(TokenFault::Type));
+    }
+    check_header_text(&with("kid", json!(null)), fault(TokenFault::Type));
+    check_header_text(&with("kid", json!("another")), Err(Refusal::KeyVersion));
+    check_header_text(
+        &header().to_string().replacen('{', r#"{"alg":"none","#, 1),
+        fault(TokenFault::Malformed),
+    );
+}

@@ -1,0 +1,75 @@
+//! The software root, which `signer-local` has in the process's memory.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use crate::config::{Config, Variables, at, number};
+use crate::epoch::{Epoch, Scope, Seed};
+use crate::error::{Error, Fault, Variable};
+use crate::key::{Algorithm, EpochKey};
+
+/// Length of the root, decoded.
+pub(crate) const ROOT_BYTES_MIN: usize = 32;
+pub(crate) const ROOT_BYTES_MAX: usize = 64;
+
+/// A root secret, and which generation of keys is derived from it.
+pub struct Root {
+    generation: u64,
+    secret: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Root(generation {}, ..)", self.generation)
+    }
+}
+
+impl Root {
+    /// Reads `signer_generation` and `signer_root`; a wrong one is named, its value never.
+    ///
+    /// # Errors
+    /// [`Error::Misconfigured`].
+    pub fn parse(variables: &Variables) -> Result<Self, Error> {
+        let generation = number(&variables.signer_generation, 1, u64::MAX)
+            .map_err(at(Variable::SignerGeneration))?;
+        let secret = root(&variables.signer_root).map_err(at(Variable::SignerRoot))?;
+        Ok(Self { generation, secret })
+    }
+
+    /// The key of `epoch` and `algorithm`, for the issuer and group of `config`.
+    pub(crate) fn key(
+        &self,
+        config: &Config,
+        algorithm: Algorithm,
+        epoch: Epoch,
+    ) -> Result<EpochKey, Error> {
+        let scope = Scope {
+            issuer: config.issuer(),
+            group: config.group(),
+            generation: self.generation,
+        };
+        let seed = Seed::derive(&self.secret, scope, algorithm, epoch)?;
+        EpochKey::from_seed(&seed, algorithm, epoch)
+    }
+}
+
+fn root(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    if text.is_empty() {
+        return Err(Fault::Empty);
+    }
+    let root = Zeroizing::new(
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| Fault::NotBase64Url)?,
+    );
+    if !(ROOT_BYTES_MIN..=ROOT_BYTES_MAX).contains(&root.len()) {
+        return Err(Fault::WrongLength {
+            min: ROOT_BYTES_MIN,
+            max: ROOT_BYTES_MAX,
+        });
+    }
+    Ok(root)
+}

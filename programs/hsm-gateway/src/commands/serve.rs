@@ -1,0 +1,96 @@
+//! `hsm-gateway serve`.
+
+use super::{ConfigFile, runtime};
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::server;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Longest that background threads are waited for at the end.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+
+/// Run the gateway
+///
+/// Prints one line, `listening on https://ADDRESS`, once the keys of the current epoch are there.
+/// SIGTERM and SIGINT let requests in flight finish. Don't restart it on exit code 2: a refused PIN is
+/// among the causes.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, 1 the token can't be used or the address is taken, 2 the command line or the file is wrong, or the PIN was refused."
+)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Start the clock at this time, in Unix seconds; development mode only
+    #[arg(long, value_name = "UNIX")]
+    danger_now: Option<u64>,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(serve(args));
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(args: Args) -> Result<(), Failure> {
+    let config = args.config.read()?;
+    if args.danger_now.is_some() && !config.development {
+        return Err(Failure::usage(
+            "--danger-now moves the clock of every check, and needs `development = true`",
+        ));
+    }
+    let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
+    let listener = bind(config.listen).await?;
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let gateway = Gateway::open(config, Clock::new(args.danger_now)).await?;
+    // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
+    let stop = stop_signal()?;
+    tokio::spawn(Arc::clone(&gateway).keep_turning());
+    if let Some(listener) = metrics_listener {
+        eprintln!(
+            "hsm-gateway: metrics at http://{}/metrics",
+            address_of(&listener)?
+        );
+        tokio::spawn(server::serve_metrics(Arc::clone(&gateway), listener));
+    }
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("listening on {scheme}://{}", address_of(&listener)?);
+    server::serve(gateway, listener, tls, stop).await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::refused(format!("{address}: {error}")))
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::refused(error.to_string()))
+}
+
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")));
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,99 @@
+//! `hsm-gateway status`.
+
+use super::{ConfigFile, Format, open, runtime};
+use crate::failure::Failure;
+use crate::inventory::{hsm_failure, inspect};
+use crate::public_key;
+use crate::worker::protocol::{Inventory, KeyInfo};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// List the keys on the token
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  hsm-gateway status --config gateway.toml\n  hsm-gateway status --format json\n\nExit codes: 0 listed, 1 the token can't be read, 2 the command line or the file is wrong, or the PIN was refused."
+)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let config = args.config.read()?;
+    let inventory = runtime()?.block_on(async {
+        let hsm = open(&config).await?;
+        inspect(&hsm).await.map_err(hsm_failure)
+    })?;
+    match args.format {
+        Format::Json => println!("{}", json_of(&inventory)),
+        Format::Text => print_text(&inventory),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kid(key: &KeyInfo) -> Option<String> {
+    let jwk = key.public.as_ref().and_then(public_key::jwk)?;
+    Some(jwk.kid().to_owned())
+}
+
+fn algorithm(key: &KeyInfo) -> &'static str {
+    let jwk = key.public.as_ref().and_then(public_key::jwk);
+    match jwk {
+        Some(jwk) => jwk.algorithm(),
+        None if key.secret => "HMAC-SHA256",
+        None => "unknown",
+    }
+}
+
+/// A root's generation.
+fn generation(key: &KeyInfo) -> Option<u64> {
+    let id: Option<[u8; 8]> = key.id.0.as_slice().try_into().ok();
+    id.filter(|_| key.secret).map(u64::from_be_bytes)
+}
+
+fn json_of(inventory: &Inventory) -> serde_json::Value {
+    let keys: Vec<_> = inventory
+        .keys
+        .iter()
+        .map(|key| {
+            json!({
+                "label": key.label,
+                "algorithm": algorithm(key),
+                "kid": kid(key),
+                "generation": generation(key),
+                "sensitive": key.flags.sensitive,
+                "extractable": key.flags.extractable,
+                "never_extractable": key.flags.never_extractable,
+                "sign_only": key.flags.sign && !key.flags.more,
+            })
+        })
+        .collect();
+    json!({
+        "model": inventory.model,
+        "serial": inventory.serial,
+        "mechanisms_missing": inventory.mechanisms_missing,
+        "keys": keys,
+    })
+}
+
+fn print_text(inventory: &Inventory) {
+    println!("token {} {}", inventory.model, inventory.serial);
+    for key in &inventory.keys {
+        let state = match (key.flags.are_safe(), key.flags.never_extractable) {
+            (true, true) => "stays in the token",
+            (true, false) => "stays in the token, came from outside",
+            (false, _) => "NOT SAFE: can leave the token, or do more than sign",
+        };
+        let what = match generation(key) {
+            Some(generation) => format!("generation {generation}"),
+            None => kid(key).unwrap_or_default(),
+        };
+        println!("  {}  {}  {what}  {state}", key.label, algorithm(key));
+    }
+    if inventory.keys.is_empty() {
+        println!("  no keys of the gateway; `hsm-gateway init` makes them");
+    }
+}

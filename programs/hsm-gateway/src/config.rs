@@ -1,0 +1,298 @@
+//! The one file: where to listen, which token, and the rules.
+
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vouchsafe_gateway::{CredentialFile, GroupFile, KeyFile, Rules};
+use zeroize::Zeroizing;
+
+/// Longest file that is read whole.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const SESSIONS_MAX: usize = 64;
+const QUEUE_MAX: usize = 10_000;
+const DEADLINE_MS: std::ops::RangeInclusive<u64> = 50..=60_000;
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: SocketAddr,
+    metrics_listen: Option<SocketAddr>,
+    state_dir: PathBuf,
+    #[serde(default)]
+    development: bool,
+    tls: Option<TlsFiles>,
+    module: ModuleFile,
+    #[serde(default)]
+    group: Vec<GroupFile>,
+    #[serde(default)]
+    key: Vec<KeyFile>,
+    #[serde(default)]
+    credential: Vec<CredentialFile>,
+}
+
+/// `[tls]`: PEM files.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Clients need a certificate of one of these authorities.
+    pub client_roots: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModuleFile {
+    path: PathBuf,
+    token: String,
+    pin_file: Option<PathBuf>,
+    pin_variable: Option<String>,
+    #[serde(default = "default_sessions")]
+    sessions: usize,
+    #[serde(default = "default_queue")]
+    queue: usize,
+    #[serde(default = "default_deadline_ms")]
+    deadline_ms: u64,
+}
+
+fn default_sessions() -> usize {
+    4
+}
+
+fn default_queue() -> usize {
+    64
+}
+
+fn default_deadline_ms() -> u64 {
+    2_000
+}
+
+/// Which token of which module, and how much of it is used at once.
+#[derive(Clone)]
+pub struct Module {
+    pub path: PathBuf,
+    pub token: String,
+    pub pin: Zeroizing<String>,
+    /// Operations at once.
+    pub sessions: usize,
+    /// Requests that wait for one of them.
+    pub queue: usize,
+    /// Of one operation.
+    pub deadline: Duration,
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Module({}, token {:?}, ..)",
+            self.path.display(),
+            self.token
+        )
+    }
+}
+
+/// All that the file says, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub metrics_listen: Option<SocketAddr>,
+    pub state_dir: PathBuf,
+    pub development: bool,
+    pub tls: Option<TlsFiles>,
+    pub module: Module,
+    pub rules: Rules,
+}
+
+impl Config {
+    /// Reads the file; other files that it names are relative to its folder.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = read_small(path)?;
+        let file: File = toml::from_str(&text).map_err(|error| {
+            let position = error.span().map(|span| position(&text, span.start));
+            // Only the message: the rest of an error of this crate quotes the file's lines.
+            Failure::usage(format!(
+                "{}{}: {}",
+                path.display(),
+                position.unwrap_or_default(),
+                error.message()
+            ))
+        })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let wrong = |message: String| Failure::usage(format!("{}: {message}", path.display()));
+        let rules = Rules::new(file.group, file.key, file.credential)
+            .map_err(|error| wrong(error.to_string()))?;
+        match (&file.tls, file.development) {
+            (None, false) => {
+                return Err(wrong("there is no [tls]".to_owned())
+                    .hint("plain http is for development on loopback: `development = true`"));
+            }
+            (_, true) if !file.listen.ip().is_loopback() => {
+                return Err(wrong(format!(
+                    "`development` is for loopback alone, and `listen` is {}",
+                    file.listen
+                )));
+            }
+            _ => {}
+        }
+        let tls = file.tls.map(|tls| TlsFiles {
+            certificate: base.join(tls.certificate),
+            key: base.join(tls.key),
+            client_roots: tls.client_roots.map(|roots| base.join(roots)),
+        });
+        Ok(Self {
+            listen: file.listen,
+            metrics_listen: file.metrics_listen,
+            state_dir: base.join(&file.state_dir),
+            development: file.development,
+            tls,
+            module: module(file.module, base).map_err(wrong)?,
+            rules,
+        })
+    }
+}
+
+fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
+    if !(1..=SESSIONS_MAX).contains(&file.sessions) {
+        return Err(format!("`sessions` is not 1 to {SESSIONS_MAX}"));
+    }
+    if !(1..=QUEUE_MAX).contains(&file.queue) {
+        return Err(format!("`queue` is not 1 to {QUEUE_MAX}"));
+    }
+    if !DEADLINE_MS.contains(&file.deadline_ms) {
+        return Err("`deadline_ms` is not 50 to 60000".to_owned());
+    }
+    let pin = match (file.pin_file, file.pin_variable) {
+        (Some(path), None) => {
+            let path = base.join(path);
+            Zeroizing::new(read_small(&path).map_err(|failure| failure.message)?)
+        }
+        (None, Some(name)) => Zeroizing::new(
+            std::env::var(&name).map_err(|_| format!("the environment has no {name}"))?,
+        ),
+        _ => return Err("[module] wants one of `pin_file` and `pin_variable`".to_owned()),
+    };
+    // An editor's last line break is not part of the PIN.
+    let pin = Zeroizing::new(pin.trim_end_matches(['\r', '\n']).to_owned());
+    if pin.is_empty() {
+        return Err("the PIN is empty".to_owned());
+    }
+    Ok(Module {
+        path: base.join(file.path),
+        token: file.token,
+        pin,
+        sessions: file.sessions,
+        queue: file.queue,
+        deadline: Duration::from_millis(file.deadline_ms),
+    })
+}
+
+fn read_small(path: &Path) -> Result<String, Failure> {
+    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
+    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(fail(&format!("{size} bytes is more than {FILE_BYTES_MAX}")));
+    }
+    std::fs::read_to_string(path).map_err(|error| fail(&error))
+}
+
+/// `:line:column` of a byte in `text`, both from 1.
+fn position(text: &str, byte: usize) -> String {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |last| last.chars().count())
+        .saturating_add(1);
+    format!(":{line}:{column}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+listen = "127.0.0.1:8480"
+state_dir = "state"
+development = true
+[module]
+path = "/module.so"
+token = "vouchsafe"
+pin_variable = "PATH"
+[[group]]
+name = "default"
+issuer = "http://127.0.0.1:3000"
+algorithms = ["ES256"]
+epoch_seconds = 3600
+[[credential]]
+name = "broker"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+groups = ["default"]
+"#;
+
+    fn read(text: &str) -> Result<Config, String> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("gateway-{}-{number}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("writes");
+        let config = Config::read(&path).map_err(|failure| failure.message);
+        std::fs::remove_file(&path).expect("removes");
+        config
+    }
+
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: &str) {
+        assert!(GOOD.contains(from), "{from}");
+        let message = read(&GOOD.replacen(from, to, 1)).map(drop).expect_err(to);
+        assert!(message.contains(expected), "{message}");
+    }
+
+    #[test]
+    fn reads_a_small_file() {
+        let config = read(GOOD).expect("reads");
+        assert_eq!((config.module.sessions, config.module.queue), (4, 64));
+        assert!(!format!("{config:?}").contains(&*config.module.pin));
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        check("token = ", "tokne = ", ":7:1: unknown field `tokne`");
+        check("development = true\n", "", "there is no [tls]");
+        check(
+            "127.0.0.1:8480",
+            "0.0.0.0:8480",
+            "`development` is for loopback alone",
+        );
+        check(
+            "pin_variable = \"PATH\"",
+            "",
+            "one of `pin_file` and `pin_variable`",
+        );
+        check(
+            "\"PATH\"",
+            "\"NO_SUCH_VARIABLE\"",
+            "has no NO_SUCH_VARIABLE",
+        );
+        check(
+            "pin_variable = \"PATH\"",
+            "pin_file = \"/nowhere\"",
+            "/nowhere",
+        );
+        check("3600", "299", "group `default`: `epoch_seconds`");
+        for (line, expected) in [
+            ("sessions = 0", "`sessions` is not 1 to 64"),
+            ("sessions = 65", "`sessions` is not 1 to 64"),
+            ("queue = 0", "`queue` is not"),
+            ("deadline_ms = 49", "`deadline_ms` is not"),
+            ("deadline_ms = 60001", "`deadline_ms` is not"),
+            ("pin = \"1234\"", "unknown field `pin`"),
+        ] {
+            check("[module]\n", &format!("[module]\n{line}\n"), expected);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The gateway's side of the worker: starts it, bounds what waits for it, kills it when it hangs.
+//!
+//! Operations at once are bounded by the sessions, those that wait by the queue; the deadline is that of
+//! an operation, not of its waiting. A PIN that was refused is written down and never tried again, not
+//! even by the next gateway.
+
+use crate::config::Module;
+use crate::metrics::Metrics;
+use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Open, Reply, Request, Response};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// Longest that a worker may take to load its module and log in.
+const OPEN_MAX: Duration = Duration::from_secs(20);
+/// Pauses between starts of a worker, growing from one to the other.
+const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Longest that a request waits for a session.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// The same for the gateway itself.
+const OWN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Failures of the module in a row after which its worker is started anew.
+const FAILURES_MAX: u64 = 3;
+
+/// Why the HSM gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HsmError {
+    Fault(Fault),
+    /// It hangs, or its worker is starting.
+    NotRunning,
+    /// The queue is full, or did not move.
+    Overloaded,
+}
+
+impl std::fmt::Display for HsmError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fault(fault) => fault.fmt(f),
+            Self::NotRunning => f.write_str("the module does not answer"),
+            Self::Overloaded => f.write_str("too much waits for the module"),
+        }
+    }
+}
+
+type Waiting = oneshot::Sender<Result<Reply, Fault>>;
+
+/// A worker that has opened its token.
+struct Worker {
+    process: Child,
+    calls: mpsc::UnboundedSender<(Call, Waiting)>,
+    /// Counts workers, so that a late verdict on one does not hit the next.
+    number: u64,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended by itself. After SIGKILL the wait is short.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// The HSM, as the gateway uses it.
+pub struct Hsm {
+    module: Module,
+    state_dir: PathBuf,
+    metrics: Arc<Metrics>,
+    running: Semaphore,
+    queue: Semaphore,
+    worker: Mutex<Option<Worker>>,
+    /// Told when a worker is to be replaced.
+    lost: Notify,
+    /// Whether an operator is told of each worker.
+    announces: bool,
+    failures: AtomicU64,
+    numbers: AtomicU64,
+}
+
+impl Hsm {
+    /// Starts a worker, which opens the token.
+    pub async fn start(
+        module: Module,
+        state_dir: &Path,
+        metrics: Arc<Metrics>,
+        announces: bool,
+    ) -> Result<Arc<Self>, HsmError> {
+        let hsm = Arc::new(Self {
+            running: Semaphore::new(module.sessions),
+            queue: Semaphore::new(module.sessions.saturating_add(module.queue)),
+            module,
+            state_dir: state_dir.to_path_buf(),
+            metrics,
+            worker: Mutex::new(None),
+            lost: Notify::new(),
+            announces,
+            failures: AtomicU64::new(0),
+            numbers: AtomicU64::new(0),
+        });
+        hsm.start_worker().await?;
+        tokio::spawn(Arc::clone(&hsm).keep_running());
+        Ok(hsm)
+    }
+
+    /// Whether a worker has its token open.
+    pub fn is_up(&self) -> bool {
+        self.worker().is_some()
+    }
+
+    /// Asks the worker for a caller, who may be told that there is too much to do.
+    pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
+        let _place = self.queue.try_acquire().map_err(|_| HsmError::Overloaded)?;
+        self.call_within(WAIT_MAX, call).await
+    }
+
+    /// Asks the worker for the gateway itself: in turn like everybody, and never turned away, so that
+    /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
+    pub async fn call_own(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
+        self.call_within(OWN_WAIT_MAX, call).await
+    }
+
+    async fn call_within(
+        self: &Arc<Self>,
+        wait_max: Duration,
+        call: Call,
+    ) -> Result<Reply, HsmError> {
+        let _session = timeout(wait_max, self.running.acquire())
+            .await
+            .map_err(|_| HsmError::Overloaded)?
+            .map_err(|_| HsmError::NotRunning)?;
+        let (sender, answer) = oneshot::channel();
+        let number = {
+            let worker = self.worker();
+            let worker = worker.as_ref().ok_or(HsmError::NotRunning)?;
+            worker
+                .calls
+                .send((call, sender))
+                .map_err(|_| HsmError::NotRunning)?;
+            worker.number
+        };
+        self.metrics.hsm_operations.fetch_add(1, Relaxed);
+        match timeout(self.module.deadline, answer).await {
+            Ok(Ok(outcome)) => {
+                self.judge(number, &outcome);
+                outcome.map_err(HsmError::Fault)
+            }
+            // The worker is gone.
+            Ok(Err(_)) => Err(HsmError::NotRunning),
+            Err(_) => {
+                self.give_up(number, "it hangs");
+                Err(HsmError::NotRunning)
+            }
+        }
+    }
+
+    fn judge(&self, number: u64, outcome: &Result<Reply, Fault>) {
+        match outcome {
+            Err(Fault::PinRefused(text)) => {
+                self.note_refused_pin(text);
+                self.give_up(number, "its PIN was refused");
+            }
+            Err(Fault::Module(_)) => {
+                let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+                if failures >= FAILURES_MAX {
+                    self.give_up(number, "its module fails");
+                }
+            }
+            Ok(_) | Err(_) => self.failures.store(0, Relaxed),
+        }
+    }
+
+    /// Kills the worker `number`, if it is still the one.
+    fn give_up(&self, number: u64, why: &str) {
+        let mut worker = self.worker();
+        if worker.as_ref().is_some_and(|it| it.number == number) {
+            eprintln!("hsm-gateway: worker {number} is killed: {why}");
+            *worker = None;
+            self.lost.notify_one();
+        }
+    }
+
+    /// Starts a worker whenever there is none.
+    async fn keep_running(self: Arc<Self>) {
+        loop {
+            self.lost.notified().await;
+            let mut pause = RESTART_PAUSE_MIN;
+            while !self.is_up() {
+                tokio::time::sleep(pause).await;
+                if let Err(error) = self.start_worker().await {
+                    eprintln!("hsm-gateway: no worker: {error}");
+                    if matches!(error, HsmError::Fault(Fault::PinRefused(_))) {
+                        return;
+                    }
+                }
+                pause = pause.saturating_mul(2).min(RESTART_PAUSE_MAX);
+            }
+        }
+    }
+
+    async fn start_worker(self: &Arc<Self>) -> Result<(), HsmError> {
+        if let Some(text) = self.refused_pin() {
+            return Err(HsmError::Fault(Fault::PinRefused(text)));
+        }
+        let failed = |error: std::io::Error| HsmError::Fault(Fault::Module(error.to_string()));
+        let (process, mut socket) = self.spawn().map_err(failed)?;
+        let number = self.numbers.fetch_add(1, Relaxed).saturating_add(1);
+        let (calls, receiver) = mpsc::unbounded_channel();
+        let worker = Worker {
+            process,
+            calls,
+            number,
+        };
+        // From here on the process is killed when `worker` is dropped.
+        let opened = timeout(OPEN_MAX, self.open(&mut socket)).await;
+        match opened.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => {
+                if let Fault::PinRefused(text) = &fault {
+                    self.note_refused_pin(text);
+                }
+                return Err(HsmError::Fault(fault));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        if self.announces {
+            let process = worker.process.id();
+            eprintln!("hsm-gateway: worker {number} is process {process}");
+        }
+        self.metrics.worker_starts.fetch_add(1, Relaxed);
+        self.failures.store(0, Relaxed);
+        *self.worker() = Some(worker);
+        let hsm = Arc::clone(self);
+        tokio::spawn(async move {
+            converse(socket, receiver).await;
+            hsm.give_up(number, "it ended");
+        });
+        Ok(())
+    }
+
+    fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let process = Command::new(std::env::current_exe()?)
+            .arg("worker")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()?;
+        Ok((process, UnixStream::from_std(ours)?))
+    }
+
+    async fn open(&self, socket: &mut UnixStream) -> std::io::Result<Result<Reply, Fault>> {
+        let mut open = Open {
+            module: self.module.path.display().to_string(),
+            token: self.module.token.clone(),
+            pin: self.module.pin.to_string(),
+            sessions: self.module.sessions,
+        };
+        let frame = protocol::frame(&open);
+        zeroize::Zeroize::zeroize(&mut open.pin);
+        socket.write_all(&frame?).await?;
+        Ok(read_response(socket).await?.outcome)
+    }
+
+    fn worker(&self) -> std::sync::MutexGuard<'_, Option<Worker>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused_pin_file(&self) -> PathBuf {
+        self.state_dir.join("pin-refused")
+    }
+
+    fn refused_pin(&self) -> Option<String> {
+        let file = self.refused_pin_file();
+        file.exists().then(|| {
+            format!(
+                "it did so before, and is not asked again while {} is there",
+                file.display()
+            )
+        })
+    }
+
+    fn note_refused_pin(&self, text: &str) {
+        let text =
+            format!("The token refused the PIN: {text}\nCorrect the PIN, then remove this file.\n");
+        if let Err(error) = std::fs::write(self.refused_pin_file(), text) {
+            eprintln!(
+                "hsm-gateway: {}: {error}",
+                self.refused_pin_file().display()
+            );
+        }
+    }
+}
+
+/// Carries calls and answers until the worker's end closes.
+async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedReceiver<(Call, Waiting)>) {
+    let (mut answers, mut requests) = socket.into_split();
+    let waiting = Arc::new(Mutex::new(BTreeMap::<u64, Waiting>::new()));
+    let theirs = Arc::clone(&waiting);
+    let write = async move {
+        let mut id = 0_u64;
+        while let Some((call, answer)) = calls.recv().await {
+            id = id.saturating_add(1);
+            theirs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(id, answer);
+            let Ok(frame) = protocol::frame(&Request { id, call }) else {
+                return;
+            };
+            if requests.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+    };
+    let read = async move {
+        while let Ok(response) = read_response(&mut answers).await {
+            let answer = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&response.id);
+            if let Some(answer) = answer {
+                // Whoever asked may have gone.
+                drop(answer.send(response.outcome));
+            }
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = write => {}
+    }
+}
+
+async fn read_response(
+    socket: &mut (impl tokio::io::AsyncRead + Unpin),
+) -> std::io::Result<Response> {
+    let mut length = [0; LENGTH_BYTES];
+    socket.read_exact(&mut length).await?;
+    let mut json = Zeroizing::new(vec![0; protocol::frame_bytes(length)?]);
+    socket.read_exact(&mut json).await?;
+    Ok(serde_json::from_slice(&json)?)
+}

@@ -1,0 +1,137 @@
+//! What the token has to hold before it is used, and what was seen of it before.
+
+use crate::failure::Failure;
+use crate::hsm::{Hsm, HsmError};
+use crate::public_key;
+use crate::worker::protocol::{Call, Fault, Inventory, Reply};
+use std::path::Path;
+use std::sync::Arc;
+use vouchsafe_gateway::{KeyRule, ROOT_LABEL};
+use vouchsafe_jose::{KeyUse, PublicKey};
+use vouchsafe_json::JsonObject;
+use vouchsafe_signer::PublicJwk;
+
+pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
+    match hsm.call(Call::Inspect).await? {
+        Reply::Inventory(inventory) => Ok(inventory),
+        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) => Err(HsmError::NotRunning),
+    }
+}
+
+/// The root's generation, if the root is one that stays where it is.
+pub fn generation(inventory: &Inventory) -> Result<u64, Failure> {
+    let mut roots = inventory.keys.iter().filter(|key| key.label == ROOT_LABEL);
+    let root = match (roots.next(), roots.next()) {
+        (Some(root), None) => root,
+        (None, _) => {
+            return Err(Failure::refused(format!("the token has no `{ROOT_LABEL}`"))
+                .hint("`hsm-gateway init` makes the keys of an empty token"));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Failure::refused(format!(
+                "the token has `{ROOT_LABEL}` twice"
+            )));
+        }
+    };
+    if !root.secret || !root.flags.are_safe() {
+        return Err(unsafe_key(ROOT_LABEL));
+    }
+    let id = root.id.0.as_slice().try_into().map(u64::from_be_bytes);
+    id.ok().filter(|generation| *generation > 0).ok_or_else(|| {
+        Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is no generation"))
+            .hint("it is a number from 1, in 8 bytes, big-endian")
+    })
+}
+
+fn unsafe_key(label: &str) -> Failure {
+    Failure::refused(format!("`{label}` could leave the token, or do more than sign"))
+        .hint("it must be sensitive, not extractable, and have no use but CKA_SIGN; `hsm-gateway status` shows what it is")
+}
+
+/// The public half of a rule's key, if the key is there, safe and of the rule's algorithm.
+pub fn checked_key(
+    inventory: &Inventory,
+    rule: &KeyRule,
+    version: u64,
+) -> Result<(PublicJwk, PublicKey), Failure> {
+    let label = rule.label_of(version).to_string();
+    let key = inventory
+        .keys
+        .iter()
+        .find(|key| key.label == label && !key.secret);
+    let key = key.ok_or_else(|| {
+        Failure::refused(format!("the token has no `{label}`")).hint(format!(
+            "`hsm-gateway add-key {} --version {version}` makes it",
+            rule.name
+        ))
+    })?;
+    if !key.flags.are_safe() {
+        return Err(unsafe_key(&label));
+    }
+    let jwk = key.public.as_ref().and_then(public_key::jwk);
+    let jwk = jwk
+        .filter(|jwk| jwk.algorithm() == rule.algorithm.name())
+        .ok_or_else(|| {
+            Failure::refused(format!(
+                "`{label}` has no public key for {}",
+                rule.algorithm.name()
+            ))
+        })?;
+    let verifier = JsonObject::parse(jwk.to_json().as_bytes())
+        .ok()
+        .and_then(|object| PublicKey::from_jwk(&object, KeyUse::Signature).ok())
+        .ok_or_else(|| Failure::refused(format!("the public key of `{label}` is unusable")))?;
+    Ok((jwk, verifier))
+}
+
+/// Refuses a generation below the highest that this gateway has seen, and remembers this one.
+pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
+    let path = state_dir.join("generation");
+    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let seen = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| {
+            Failure::usage(format!("{} holds no number", path.display()))
+                .hint("restore it from a backup; without it an old generation could come back")
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(fail(error)),
+    };
+    if generation < seen {
+        return Err(Failure::refused(format!(
+            "the token's generation is {generation}, and {seen} was seen before"
+        ))
+        .hint("an older token must not come back: its keys may have been revoked"));
+    }
+    if generation > seen {
+        let beside = state_dir.join("generation.new");
+        std::fs::write(&beside, format!("{generation}\n")).map_err(fail)?;
+        std::fs::rename(&beside, &path).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Makes the folder, open to its owner alone.
+pub fn make_private(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
+}
+
+/// An HSM that can't be used, for whoever reads the command line.
+pub fn hsm_failure(error: HsmError) -> Failure {
+    let failure = Failure::refused(error.to_string());
+    match error {
+        HsmError::Fault(Fault::PinRefused(_)) => Failure {
+            code: 2,
+            ..failure
+                .hint("correct the PIN; tries are not repeated, so that the token is not locked")
+        },
+        HsmError::Fault(Fault::TokenMissing(_)) => {
+            failure.hint("`token` is the label that the token was initialized with")
+        }
+        HsmError::Fault(_) | HsmError::NotRunning | HsmError::Overloaded => failure,
+    }
+}

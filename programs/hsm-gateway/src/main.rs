@@ -1,0 +1,94 @@
+//! `hsm-gateway`: stands between signers and an HSM, and holds both to its rules (`docs/hsm.md`).
+//!
+//! The PKCS#11 module is loaded in a worker process (`worker/`), which is killed and started anew when it
+//! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
+//! files and the network.
+
+mod clock;
+mod commands;
+mod config;
+mod failure;
+mod gateway;
+mod hsm;
+mod inventory;
+mod log;
+mod metrics;
+mod public_key;
+mod server;
+mod shares;
+mod worker;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Stands between Vouchsafe's signers and an HSM: hands out epoch seeds, signs tokens, holds both to rules.
+#[derive(Parser)]
+#[command(
+    name = "hsm-gateway",
+    version,
+    propagate_version = true,
+    after_help = "Examples:\n  hsm-gateway credential\n  hsm-gateway init --config gateway.toml\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway serve --config gateway.toml\n\ndocs/hsm.md has a whole set-up, step by step."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    AddKey(commands::add_key::Args),
+    Credential(commands::credential::Args),
+    Doctor(commands::doctor::Args),
+    Init(commands::init::Args),
+    Restore(commands::restore::Args),
+    Rotate(commands::rotate::Args),
+    Serve(commands::serve::Args),
+    Status(commands::status::Args),
+    /// Holds the PKCS#11 module for the gateway, which starts it
+    #[command(hide = true)]
+    Worker,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::AddKey(args) => commands::add_key::run(args),
+        Command::Credential(args) => commands::credential::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
+        Command::Init(args) => commands::init::run(args),
+        Command::Restore(args) => commands::restore::run(args),
+        Command::Rotate(args) => commands::rotate::run(args),
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Status(args) => commands::status::run(args),
+        Command::Worker => worker::run(),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_has_examples_and_says_its_exit_codes() {
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|it| !it.is_hide_set())
+        {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.contains("Examples:\n  "),
+                "{}: {help}",
+                command.get_name()
+            );
+            assert!(
+                help.contains("Exit codes: 0 "),
+                "{}: {help}",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Counters, in the Prometheus text format. Labels are slugs of this program, never a caller's words.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Default)]
+pub struct Metrics {
+    pub hsm_operations: AtomicU64,
+    pub worker_starts: AtomicU64,
+    pub seeds: AtomicU64,
+    pub signatures: AtomicU64,
+    pub log_lines: AtomicU64,
+    refusals: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Metrics {
+    pub fn refused(&self, slug: &'static str) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = refusals.entry(slug).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// `gauges` are names with their values, of now.
+    pub fn render(&self, gauges: &[(&str, u64)]) -> String {
+        let mut text = String::new();
+        let counters = [
+            ("hsm_gateway_hsm_operations_total", &self.hsm_operations),
+            ("hsm_gateway_worker_starts_total", &self.worker_starts),
+            ("hsm_gateway_seeds_total", &self.seeds),
+            ("hsm_gateway_signatures_total", &self.signatures),
+            ("hsm_gateway_log_lines_total", &self.log_lines),
+        ];
+        for (name, counter) in counters {
+            let _ = writeln!(
+                text,
+                "# TYPE {name} counter\n{name} {}",
+                counter.load(Relaxed)
+            );
+        }
+        text.push_str("# TYPE hsm_gateway_refusals_total counter\n");
+        for (slug, count) in &*self.refusals.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = writeln!(
+                text,
+                "hsm_gateway_refusals_total{{slug=\"{slug}\"}} {count}"
+            );
+        }
+        for (name, value) in gauges {
+            let _ = writeln!(text, "# TYPE {name} gauge\n{name} {value}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_counters_and_gauges() {
+        let metrics = Metrics::default();
+        metrics.seeds.fetch_add(2, Relaxed);
+        metrics.refused("seed.window");
+        metrics.refused("seed.window");
+        let text = metrics.render(&[("hsm_gateway_up", 1)]);
+        for line in [
+            "hsm_gateway_seeds_total 2",
+            "hsm_gateway_refusals_total{slug=\"seed.window\"} 2",
+            "hsm_gateway_up 1",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{text}");
+        }
+    }
+}

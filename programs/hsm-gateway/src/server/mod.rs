@@ -1,0 +1,174 @@
+//! HTTPS, or plain http in development: connections, their limits, and the end.
+
+mod routes;
+mod tls;
+
+use crate::gateway::Gateway;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+pub use tls::acceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+
+/// Most connections at once; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1024;
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Longest that a client may take to send a request's head, and to stay idle between requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that a client may take nothing of an answer that waits for it.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Longest that requests in flight are waited for at the end.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, which is usually a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub type Reply = Response<Full<Bytes>>;
+
+/// Serves until `stop` completes, then lets requests in flight finish.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    stop: impl Future<Output = ()>,
+) {
+    let (closing, closed) = watch::channel(false);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // ORDER: a place before a connection; and the signal is heard while all places are taken.
+        let place = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            (Ok(permit), accepted) = place => (permit, accepted),
+            () = &mut stop => break,
+            // The semaphore is never closed.
+            else => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (gateway, tls, closed) = (Arc::clone(&gateway), tls.clone(), closed.clone());
+                connections.spawn(async move {
+                    accept(gateway, stream, tls, closed).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                eprintln!("hsm-gateway: accept: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    closing.send_replace(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(DRAIN_MAX, all).await);
+}
+
+async fn accept(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    closed: watch::Receiver<bool>,
+) {
+    // Only a latency matter: the connection works without it.
+    drop(stream.set_nodelay(true));
+    match tls {
+        None => converse(gateway, stream, closed).await,
+        Some(tls) => {
+            // A handshake's error is its client's affair.
+            if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+                converse(gateway, stream, closed).await;
+            }
+        }
+    }
+}
+
+async fn converse(
+    gateway: Arc<Gateway>,
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    mut closed: watch::Receiver<bool>,
+) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL_MAX));
+    let service = service_fn(|request| {
+        let gateway = Arc::clone(&gateway);
+        async move { Ok::<_, Infallible>(routes::answer(&gateway, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = async { drop(closed.wait_for(|closed| *closed).await) } => {
+            connection.as_mut().graceful_shutdown();
+            drop(connection.await);
+        }
+    }
+}
+
+/// Serves `/metrics` for as long as the process lives.
+pub async fn serve_metrics(gateway: Arc<Gateway>, listener: TcpListener) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let gateway = Arc::clone(&gateway);
+        tokio::spawn(async move {
+            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+                let reply = metrics_reply(&gateway, request.uri().path());
+                async move { Ok::<_, Infallible>(reply) }
+            });
+            let mut stream = TimeoutStream::new(stream);
+            stream.set_write_timeout(Some(WRITE_STALL_MAX));
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(Box::pin(stream)), service);
+            drop(connection.await);
+        });
+    }
+}
+
+fn metrics_reply(gateway: &Gateway, path: &str) -> Reply {
+    let readiness = gateway.readiness();
+    let (status, text) = match path {
+        "/metrics" => {
+            let gauges = [
+                ("hsm_gateway_generation", readiness.generation),
+                ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
+                ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
+            ];
+            (StatusCode::OK, gateway.metrics.render(&gauges))
+        }
+        _ => (
+            StatusCode::NOT_FOUND,
+            "metrics are at /metrics\n".to_owned(),
+        ),
+    };
+    let mut reply = Reply::new(Full::new(text.into()));
+    *reply.status_mut() = status;
+    let kind = http::HeaderValue::from_static("text/plain; version=0.0.4");
+    reply.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    reply
+}

@@ -1,0 +1,141 @@
+//! Routes. Everything below `/v1/` needs a credential; `/healthz` and `/readyz` tell nothing secret.
+
+use super::Reply;
+use crate::gateway::Gateway;
+use bytes::Bytes;
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use serde_json::json;
+use std::time::Duration;
+use vouchsafe_gateway::wire::{
+    KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest, signature_answer,
+};
+use vouchsafe_gateway::{Caller, Refusal};
+
+/// Longest that a request's body may take.
+const BODY_MAX: Duration = Duration::from_secs(10);
+
+pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path().to_owned();
+    let wanted = match path.as_str() {
+        "/healthz" | "/readyz" | KEYS_PATH => Method::GET,
+        SEED_PATH | SIGN_PATH => Method::POST,
+        _ => return json_reply(StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
+    };
+    if request.method() != wanted {
+        let mut reply = json_reply(
+            StatusCode::METHOD_NOT_ALLOWED,
+            r#"{"error":"method_not_allowed"}"#,
+        );
+        let allow = HeaderValue::from_str(wanted.as_str());
+        reply
+            .headers_mut()
+            .extend(allow.ok().map(|allow| (ALLOW, allow)));
+        return reply;
+    }
+    match path.as_str() {
+        "/healthz" => json_reply(StatusCode::OK, r#"{"status":"ok"}"#),
+        "/readyz" => ready(gateway),
+        _ => {
+            // ORDER: the credential before a byte of the body.
+            let caller = match caller(gateway, &request) {
+                Ok(caller) => caller,
+                Err(refusal) => return refused(gateway, None, &path, refusal),
+            };
+            match v1(gateway, caller, &path, request).await {
+                Ok(body) => json_reply(StatusCode::OK, body),
+                Err(refusal) => refused(gateway, Some(caller), &path, refusal),
+            }
+        }
+    }
+}
+
+async fn v1(
+    gateway: &Gateway,
+    caller: Caller<'_>,
+    path: &str,
+    request: Request<Incoming>,
+) -> Result<Bytes, Refusal> {
+    if path == KEYS_PATH {
+        return Ok(gateway.keys(caller).to_json().into());
+    }
+    let body = body(request).await?;
+    if path == SEED_PATH {
+        let request = SeedRequest::parse(&body).map_err(|_| Refusal::Request)?;
+        let answer = gateway.seed(caller, &request)?;
+        return Ok(Bytes::copy_from_slice(answer.as_bytes()));
+    }
+    let request = SignRequest::parse(&body).map_err(|_| Refusal::Request)?;
+    let signature = gateway.sign(caller, request).await?;
+    Ok(signature_answer(&signature).into())
+}
+
+/// RFC 6750 §2.1.
+fn caller<'g>(gateway: &'g Gateway, request: &Request<Incoming>) -> Result<Caller<'g>, Refusal> {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(Refusal::Credential);
+    };
+    let credential = value
+        .to_str()
+        .ok()
+        .and_then(|it| it.strip_prefix("Bearer "));
+    gateway
+        .rules()
+        .caller(credential.ok_or(Refusal::Credential)?)
+}
+
+async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    let reading = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
+    let read = tokio::time::timeout(BODY_MAX, reading).await;
+    let body = read
+        .map_err(|_| Refusal::Request)?
+        .map_err(|_| Refusal::Request)?;
+    Ok(body.to_bytes())
+}
+
+fn ready(gateway: &Gateway) -> Reply {
+    let readiness = gateway.readiness();
+    let (status, word) = match readiness.seeds_until {
+        Some(_) => (StatusCode::OK, "ready"),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    };
+    let body = json!({
+        "status": word,
+        "generation": readiness.generation,
+        "hsm": if readiness.hsm_is_up { "up" } else { "down" },
+        "seeds_until": readiness.seeds_until,
+        "seconds_left": readiness.seconds_left,
+    });
+    json_reply(status, body.to_string())
+}
+
+fn refused(gateway: &Gateway, caller: Option<Caller<'_>>, path: &str, refusal: Refusal) -> Reply {
+    gateway.refused(caller, path, refusal);
+    let status = StatusCode::from_u16(refusal.status());
+    let mut reply = json_reply(
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        json!({ "error": refusal.slug() }).to_string(),
+    );
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        reply.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if refusal == Refusal::Credential {
+        let challenge = HeaderValue::from_static("Bearer");
+        reply
+            .headers_mut()
+            .insert(http::header::WWW_AUTHENTICATE, challenge);
+    }
+    reply
+}
+
+fn json_reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}

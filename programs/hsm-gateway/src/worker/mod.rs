@@ -1,0 +1,106 @@
+//! The worker process: the PKCS#11 module and its sessions, and nothing else.
+//!
+//! Its socket to the gateway is its standard input; what a module prints goes nowhere near it. When the
+//! gateway is gone, so is the worker.
+
+mod objects;
+pub mod protocol;
+mod token;
+
+use crate::failure::Failure;
+use protocol::{Call, Fault, Open, Reply, Request, Response};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use token::{SessionKeeper, Token};
+use zeroize::Zeroizing;
+
+/// Runs until the gateway closes the socket.
+pub fn run() -> Result<ExitCode, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::usage(format!("the worker has no gateway: {error}"))
+            .hint("`hsm-gateway serve` starts its worker by itself")
+    };
+    let socket = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(failed)?;
+    let socket = UnixStream::from(socket);
+    let open: Open = protocol::read(&socket)
+        .map_err(failed)?
+        .ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?;
+    let sessions = open.sessions.max(1);
+    let keepers = open_sessions(open, sessions);
+    let outcome = match &keepers {
+        Ok(_) => Ok(Reply::Done),
+        Err(fault) => Err(fault.clone()),
+    };
+    protocol::write(&socket, &Response { id: 0, outcome }).map_err(failed)?;
+    let Ok(keepers) = keepers else {
+        return Ok(ExitCode::FAILURE);
+    };
+    serve(socket, keepers).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// ORDER: the first session logs in before there is a second, so that a wrong PIN is tried once.
+fn open_sessions(open: Open, sessions: usize) -> Result<Vec<SessionKeeper>, Fault> {
+    let pin = Zeroizing::new(open.pin);
+    let token = Arc::new(Token::open(&open.module, &open.token, pin)?);
+    (0..sessions)
+        .map(|_| SessionKeeper::open(Arc::clone(&token)))
+        .collect()
+}
+
+fn serve(socket: UnixStream, keepers: Vec<SessionKeeper>) -> std::io::Result<()> {
+    let answers = Arc::new(Mutex::new(socket.try_clone()?));
+    let (sender, requests) = channel();
+    let requests = Arc::new(Mutex::new(requests));
+    for keeper in keepers {
+        let (requests, answers) = (Arc::clone(&requests), Arc::clone(&answers));
+        std::thread::spawn(move || work(keeper, &requests, &answers));
+    }
+    while let Some(request) = protocol::read::<Request>(&socket)? {
+        if sender.send(request).is_err() {
+            break;
+        }
+    }
+    // Not waited for: a session may hang for ever.
+    Ok(())
+}
+
+fn work(
+    mut keeper: SessionKeeper,
+    requests: &Mutex<Receiver<Request>>,
+    answers: &Mutex<UnixStream>,
+) {
+    loop {
+        let next = requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        let Ok(Request { id, call }) = next else {
+            return;
+        };
+        let outcome = keeper.perform(&call);
+        let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if protocol::write(&*answers, &Response { id, outcome }).is_err() {
+            return;
+        }
+    }
+}
+
+impl Call {
+    /// Whether it makes or changes objects.
+    pub fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateKey { .. }
+                | Self::CreateRoot { .. }
+                | Self::ImportRoot { .. }
+                | Self::SetGeneration { .. }
+        )
+    }
+}

@@ -1,0 +1,270 @@
+//! What gateway and worker say to each other: length-prefixed JSON over a socket pair.
+//!
+//! The PIN goes over it once, when the worker starts: never by an argument or the environment.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use zeroize::Zeroizing;
+
+/// Longest frame.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of the length in front.
+pub const LENGTH_BYTES: usize = 4;
+
+/// Opens the token; the first thing that a worker is told.
+#[derive(Serialize, Deserialize)]
+pub struct Open {
+    pub module: String,
+    pub token: String,
+    pub pin: String,
+    pub sessions: usize,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    pub call: Call,
+}
+
+/// An operation.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Call {
+    /// Makes the root.
+    CreateRoot { generation: u64 },
+    /// Makes both halves of a key that signs tokens.
+    CreateKey { label: String, algorithm: Algorithm },
+    /// `HMAC-SHA256(root, message)`.
+    Derive { message: Bytes },
+    /// The root's generation.
+    Generation,
+    /// Puts a root that was made elsewhere into the token.
+    ImportRoot { generation: u64, root: Bytes },
+    /// All of the gateway's objects, and what the token can do.
+    Inspect,
+    /// Makes another generation the current one.
+    SetGeneration { generation: u64 },
+    /// The signature in the form of JWS.
+    Sign {
+        label: String,
+        algorithm: Algorithm,
+        message: Bytes,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    EdDsa,
+    Es256,
+    Rs256,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Response {
+    pub id: u64,
+    pub outcome: Result<Reply, Fault>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    Bytes(Bytes),
+    Done,
+    Generation(u64),
+    Inventory(Inventory),
+}
+
+/// What the token holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inventory {
+    pub model: String,
+    pub serial: String,
+    /// Of the mechanisms that the gateway uses, those that the token has not.
+    pub mechanisms_missing: Vec<String>,
+    pub keys: Vec<KeyInfo>,
+}
+
+/// One secret or private key of the gateway's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyInfo {
+    pub label: String,
+    /// `CKA_ID`.
+    pub id: Bytes,
+    pub secret: bool,
+    pub flags: Flags,
+    /// Of a private key, where the token has its public half.
+    pub public: Option<PublicKey>,
+}
+
+/// Attributes that decide whether a key can leave the token or do more than sign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags {
+    pub sensitive: bool,
+    pub extractable: bool,
+    pub never_extractable: bool,
+    pub sign: bool,
+    /// `CKA_DECRYPT`, `CKA_UNWRAP`, `CKA_DERIVE`, `CKA_ENCRYPT` or `CKA_WRAP`.
+    pub more: bool,
+}
+
+impl Flags {
+    /// Stays in the token, and signs only.
+    pub fn are_safe(self) -> bool {
+        self.sensitive && !self.extractable && self.sign && !self.more
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PublicKey {
+    Ec { point: Vec<u8> },
+    Edwards { point: Vec<u8> },
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Something of this label is there already.
+    KeyExists(String),
+    KeyMissing(String),
+    /// Two keys of one label: which of them is meant can't be known.
+    KeyTwice(String),
+    /// What the module said; never with a PIN or data.
+    Module(String),
+    /// The PIN is wrong, expired or locked. It is not tried again.
+    PinRefused(String),
+    TokenMissing(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
+            Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
+            Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
+            Self::Module(text) => write!(f, "the module says: {text}"),
+            Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
+            Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
+        }
+    }
+}
+
+/// Bytes, as base64 in JSON; wiped when dropped, since seeds are among them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bytes(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bytes({}, ..)", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = Zeroizing::new(STANDARD.encode(&*self.0));
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        let bytes = STANDARD.decode(text.as_bytes());
+        bytes.map(Self::from).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A frame with `message` in it.
+pub fn frame(message: &impl Serialize) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let json = Zeroizing::new(serde_json::to_vec(message)?);
+    let length = u32::try_from(json.len()).map_err(std::io::Error::other)?;
+    Ok(Zeroizing::new(
+        [&length.to_be_bytes(), json.as_slice()].concat(),
+    ))
+}
+
+/// How long the frame is whose length this is.
+pub fn frame_bytes(length: [u8; LENGTH_BYTES]) -> std::io::Result<usize> {
+    usize::try_from(u32::from_be_bytes(length))
+        .ok()
+        .filter(|bytes| *bytes <= FRAME_BYTES_MAX)
+        .ok_or_else(|| std::io::Error::other("a frame is too long"))
+}
+
+pub fn write(mut stream: impl Write, message: &impl Serialize) -> std::io::Result<()> {
+    stream.write_all(&frame(message)?)
+}
+
+/// The next message; none at the end.
+pub fn read<T: serde::de::DeserializeOwned>(mut stream: impl Read) -> std::io::Result<Option<T>> {
+    let mut length = [0; LENGTH_BYTES];
+    match stream.read_exact(&mut length) {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        outcome => outcome?,
+    }
+    let mut json = Zeroizing::new(vec![0; frame_bytes(length)?]);
+    stream.read_exact(&mut json)?;
+    Ok(Some(serde_json::from_slice(&json)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_knows_the_end() {
+        let call = Call::Derive {
+            message: vec![0, 255, 7].into(),
+        };
+        let bytes = frame(&Request { id: 7, call }).expect("a frame");
+        let mut stream = bytes.as_slice();
+        let request: Request = read(&mut stream).expect("reads").expect("a message");
+        assert!(
+            request.id == 7
+                && matches!(request.call, Call::Derive { message } if *message.0 == [0, 255, 7])
+        );
+        assert!(read::<Request>(&mut stream).expect("reads").is_none());
+    }
+
+    #[test]
+    fn a_frame_is_bounded() {
+        let bytes = |length: usize| u32::try_from(length).expect("short").to_be_bytes();
+        assert!(frame_bytes(bytes(FRAME_BYTES_MAX)).is_ok());
+        assert!(frame_bytes(bytes(FRAME_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_key_is_safe_if_it_stays_and_signs_only() {
+        let safe = Flags {
+            sensitive: true,
+            extractable: false,
+            never_extractable: false,
+            sign: true,
+            more: false,
+        };
+        assert!(safe.are_safe());
+        for unsafe_ in [
+            Flags {
+                sensitive: false,
+                ..safe
+            },
+            Flags {
+                extractable: true,
+                ..safe
+            },
+            Flags {
+                sign: false,
+                ..safe
+            },
+            Flags { more: true, ..safe },
+        ] {
+            assert!(!unsafe_.are_safe(), "{unsafe_:?}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What goes on, what stops and what comes back by itself when parts of the way to the HSM fail.
+
+use crate::bench::files;
+use crate::hsm::{HsmBench, SIGNER};
+use serde_json::json;
+use vouchsafe_tests::broker::Setup;
+use vouchsafe_tests::bundle::{API, HSM, HSM_ES256};
+use vouchsafe_tests::exchange::Want;
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::jwt::Issued;
+
+fn start() -> (Gateway, HsmBench) {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    (gateway, bench)
+}
+
+/// Asks until there is a token, as a client that honours `retry-after` would.
+fn recovered(bench: &HsmBench, audience: &str) -> Issued {
+    eventually("a token again", || {
+        bench.try_for(audience, Want::Issued).ok().flatten()
+    })
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
+    let (gateway, bench) = start();
+    let jwks = bench.broker.jwks();
+    bench.issue(HSM);
+    let first = gateway.signal_worker("-KILL");
+    assert!(
+        bench.issue(API).verifies(&jwks),
+        "delegated tokens need no HSM"
+    );
+    let second = gateway.next_worker(first);
+    assert!(recovered(&bench, HSM).verifies(&jwks));
+    assert_ne!(first, second);
+    assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
+}
+
+#[test]
+fn a_hung_worker_is_killed_after_its_deadline() {
+    let setup = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .change("pin_file", "deadline_ms = 500\npin_file");
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    let jwks = bench.broker.jwks();
+    bench.issue(HSM_ES256);
+    let first = gateway.signal_worker("-STOP");
+    bench.refuse(HSM_ES256, SIGNER);
+    assert!(
+        bench.issue(API).verifies(&jwks),
+        "delegated tokens need no HSM"
+    );
+    gateway.next_worker(first);
+    assert!(recovered(&bench, HSM_ES256).verifies(&jwks));
+}
+
+/// With one session that hangs and one place in the queue, the rest is told at once.
+#[test]
+fn a_full_queue_sheds_load_with_retry_after() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().change(
+        "pin_file",
+        "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
+    );
+    let gateway = setup.start();
+    let kid =
+        gateway.ask("/v1/keys", None).json()["groups"][0]["token_keys"][2]["jwk"]["kid"].clone();
+    gateway.signal_worker("-STOP");
+    let ask = || {
+        let now = vouchsafe_tests::now();
+        let header = json!({ "alg": "ES256", "kid": kid, "typ": "JWT" });
+        let claims = json!({
+            "iss": vouchsafe_tests::bundle::BROKER, "sub": "a", "aud": HSM_ES256, "exp": now + 60, "iat": now,
+            "nbf": now - 5, "jti": "a", "client_id": "a",
+        });
+        let input = [header, claims]
+            .map(|part| vouchsafe_tests::jwt::base64url(part.to_string()))
+            .join(".");
+        gateway.ask(
+            "/v1/sign-token",
+            Some(&json!({ "key": "es256", "signing_input": input })),
+        )
+    };
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        // One call is in the worker, one waits for it; the others need not.
+        let answers = calls
+            .into_iter()
+            .map(|call| call.join().expect("an answer"));
+        answers.collect()
+    });
+    let shed: Vec<_> = answers
+        .iter()
+        .filter(|it| it.json()["error"] == "hsm.overloaded")
+        .collect();
+    // The gateway's own questions may have the session already.
+    assert!(shed.len() >= 5, "{answers:?}");
+    for answer in shed {
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("1"))
+        );
+    }
+}
+
+#[test]
+fn a_killed_gateway_stops_tier_hsm_alone_and_comes_back_by_itself() {
+    let (gateway, bench) = start();
+    let jwks = bench.broker.jwks();
+    bench.issue(API);
+    bench.issue(HSM);
+    gateway.kill();
+    assert!(
+        bench.issue(API).verifies(&jwks),
+        "the instance has its seed"
+    );
+    bench.refuse(HSM, SIGNER);
+    assert_eq!(bench.broker.jwks(), jwks, "verifiers are served");
+    let again = gateway.setup.start();
+    assert!(recovered(&bench, HSM).verifies(&jwks));
+    assert!(bench.issue(API).verifies(&jwks));
+    drop(again);
+}
+
+#[test]
+fn a_second_gateway_takes_over() {
+    let token = Token::new();
+    let setup = GatewaySetup::new(&token).with_keys();
+    let twin = setup.twin();
+    let (first, second) = (setup.start(), twin.start());
+    let bench = HsmBench::start(&[&setup, &twin]);
+    let jwks = bench.broker.jwks();
+    let signatures = |gateway: &Gateway| {
+        let log = gateway.log();
+        log.iter()
+            .filter(|line| line["event"] == "signature")
+            .count()
+    };
+    bench.issue(HSM);
+    bench.issue(API);
+    assert_eq!(
+        (signatures(&first), signatures(&second)),
+        (1, 0),
+        "the first of the list is asked"
+    );
+    first.kill();
+    for _ in 0..3 {
+        assert!(bench.issue(HSM).verifies(&jwks));
+    }
+    assert_eq!(signatures(&second), 3);
+    second.kill();
+    bench.refuse(HSM, SIGNER);
+    assert!(bench.issue(API).verifies(&jwks));
+}
+
+/// The PIN is changed behind the gateway's back: what is logged in goes on, and what is not tries once.
+#[test]
+fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
+    let (gateway, bench) = start();
+    bench.issue(HSM);
+    let changed = gateway
+        .setup
+        .token
+        .pkcs11_tool(&["--change-pin", "--new-pin", "9876"]);
+    assert!(changed.status.success(), "{changed:?}");
+    bench.issue(HSM);
+    gateway.signal_worker("-KILL");
+    let note = gateway.setup.folder.join("state/pin-refused");
+    eventually("a note of the refused PIN", || note.is_file().then_some(()));
+    bench.refuse(HSM, SIGNER);
+    bench.issue(API);
+    assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
+    gateway.kill();
+    std::fs::write(gateway.setup.folder.join("pin"), "9876").expect("a file");
+    std::fs::remove_file(note).expect("the note");
+    let _again = gateway.setup.start();
+    recovered(&bench, HSM);
+}
+
+/// A broker that was never there before needs a gateway.
+#[test]
+fn a_fresh_broker_without_gateways_is_not_ready() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+    let broker = Setup::of(
+        "spin.hsm.toml",
+        &files(&issuer),
+        &[issuer.origin(), setup.url()],
+    )
+    .variable("gateway_urls", &setup.url())
+    .variable("gateway_token", &setup.credential);
+    let Err(reason) = broker.try_start() else {
+        panic!("it serves")
+    };
+    assert!(reason.contains("signer.unavailable"), "{reason}");
+}

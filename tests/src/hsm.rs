@@ -1,0 +1,578 @@
+//! An HSM in software (SoftHSM), the real `hsm-gateway` in front of it, and independent looks at both.
+
+use crate::broker::{Folder, profile_folder, repository};
+use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
+use crate::http::{self, Request, Response};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub const PIN: &str = "1234";
+pub const TOKEN: &str = "vouchsafe";
+/// Longest that something may take which happens by itself.
+const BY_ITSELF_MAX: Duration = Duration::from_secs(60);
+
+/// Where distributions put SoftHSM; `VOUCHSAFE_PKCS11_MODULE` names another place.
+const MODULES: [&str; 3] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+];
+const SPIES: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so",
+    "/usr/lib/aarch64-linux-gnu/pkcs11-spy.so",
+];
+
+fn first_of(places: &[&str], what: &str) -> PathBuf {
+    let found = places.iter().map(PathBuf::from).find(|it| it.is_file());
+    found.unwrap_or_else(|| panic!("{what} is not installed: `scripts/test` installs it"))
+}
+
+/// The module that the gateways of these suites load.
+pub fn module() -> PathBuf {
+    match std::env::var_os("VOUCHSAFE_PKCS11_MODULE") {
+        Some(module) => PathBuf::from(module),
+        None => first_of(&MODULES, "softhsm2"),
+    }
+}
+
+/// The module that writes down each call before it goes to another (`opensc`).
+pub fn spy() -> PathBuf {
+    first_of(&SPIES, "pkcs11-spy")
+}
+
+fn binary() -> PathBuf {
+    let path = profile_folder().join("hsm-gateway");
+    assert!(
+        path.is_file(),
+        "{} is missing: build it with `cargo build`",
+        path.display()
+    );
+    path
+}
+
+/// An initialized token, in a folder of its own.
+#[derive(Clone)]
+pub struct Token {
+    pub folder: Arc<Folder>,
+}
+
+impl Token {
+    pub fn new() -> Self {
+        let token = Self {
+            folder: Folder::new(),
+        };
+        let tokens = token.folder.join("tokens");
+        std::fs::create_dir(&tokens).expect("a folder");
+        let text = format!("directories.tokendir = {}\n", tokens.display());
+        std::fs::write(token.softhsm_file(), text).expect("a file");
+        token.run(
+            "softhsm2-util",
+            &[
+                "--init-token",
+                "--free",
+                "--label",
+                TOKEN,
+                "--so-pin",
+                "0000",
+                "--pin",
+                PIN,
+            ],
+        );
+        token
+    }
+
+    /// What `SOFTHSM2_CONF` has to name for this token.
+    pub fn softhsm_file(&self) -> PathBuf {
+        self.folder.join("softhsm2.conf")
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.output(program, arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{program} {arguments:?}: {output:?}"
+        );
+        text
+    }
+
+    fn output(&self, program: &str, arguments: &[&str]) -> Output {
+        Command::new(program)
+            .args(arguments)
+            .env("SOFTHSM2_CONF", self.softhsm_file())
+            .output()
+            .unwrap_or_else(|error| panic!("{program}: {error}: `scripts/test` installs it"))
+    }
+
+    /// `pkcs11-tool`, logged in.
+    pub fn pkcs11_tool(&self, arguments: &[&str]) -> Output {
+        let module = module().display().to_string();
+        let login = [
+            "--module",
+            &module,
+            "--token-label",
+            TOKEN,
+            "--login",
+            "--pin",
+            PIN,
+        ];
+        self.output("pkcs11-tool", &[&login[..], arguments].concat())
+    }
+
+    /// Puts a root of known bytes on the token, for signing only, as `restore` of an HSM would.
+    pub fn import_root(&self, root: &[u8], generation: u64) {
+        let generation = generation.to_string();
+        self.in_a_process(
+            "hsm_gateway::imports_a_root",
+            &[("ROOT", &hex(root)), ("GENERATION", &generation)],
+        );
+    }
+
+    /// Tries all that PKCS#11 has to take keys out of the token; fails if it got one.
+    pub fn try_to_take_keys_out(&self) {
+        self.in_a_process("hsm_gateway::tries_to_take_keys_out", &[]);
+    }
+
+    /// Runs an ignored test of this executable in a process of its own: the module reads its file's
+    /// place from the environment of the process.
+    pub fn in_a_process(&self, test: &str, variables: &[(&str, &str)]) {
+        let executable = std::env::current_exe().expect("this executable");
+        let named = |(name, value): &(&str, &str)| (format!("VOUCHSAFE_{name}"), value.to_string());
+        let output = Command::new(executable)
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .env("SOFTHSM2_CONF", self.softhsm_file())
+            .envs(variables.iter().map(named))
+            .output()
+            .expect("starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let ran = output.status.success() && text.contains("1 passed");
+        assert!(ran, "{test}: {output:?}");
+    }
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A session on the token, logged in.
+fn session() -> Session {
+    let pkcs11 = Pkcs11::new(module()).expect("loads");
+    pkcs11
+        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+        .expect("starts");
+    let slots = pkcs11.get_slots_with_token().expect("slots");
+    let is_ours = |slot: &Slot| {
+        let info = pkcs11.get_token_info(*slot);
+        info.is_ok_and(|info| info.label() == TOKEN)
+    };
+    let slot = slots.into_iter().find(is_ours).expect("the token");
+    let session = pkcs11.open_rw_session(slot).expect("a session");
+    session
+        .login(UserType::User, Some(&AuthPin::from(PIN)))
+        .expect("logs in");
+    session
+}
+
+/// What [`Token::try_to_take_keys_out`] has another process do: reading, loosening, copying, wrapping.
+pub fn try_to_take_keys_out() {
+    let session = session();
+    let wrapping = session
+        .generate_key(
+            &Mechanism::AesKeyGen,
+            &[Attribute::ValueLen(32.into()), Attribute::Wrap(true)],
+        )
+        .expect("a key to wrap with");
+    let loose = [Attribute::Extractable(true), Attribute::Sensitive(false)];
+    let mut tried = 0;
+    for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY] {
+        let template = [Attribute::Class(class), Attribute::Token(true)];
+        for key in session.find_objects(&template).expect("keys") {
+            for secret in [
+                AttributeType::Value,
+                AttributeType::PrivateExponent,
+                AttributeType::Prime1,
+            ] {
+                let found = session.get_attributes(key, &[secret]).unwrap_or_default();
+                assert!(found.is_empty(), "{secret:?} was read");
+            }
+            for attribute in &loose {
+                let one = std::slice::from_ref(attribute);
+                assert!(
+                    session.update_attributes(key, one).is_err(),
+                    "{attribute:?}"
+                );
+                assert!(
+                    session.copy_object(key, one).is_err(),
+                    "a copy with {attribute:?}"
+                );
+            }
+            for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad] {
+                assert!(
+                    session.wrap_key(&mechanism, wrapping, key).is_err(),
+                    "it was wrapped"
+                );
+            }
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 5, "a root and four keys");
+}
+
+/// What [`Token::import_root`] has another process do.
+pub fn import_root() {
+    let variable = |name: &str| std::env::var(format!("VOUCHSAFE_{name}")).expect(name);
+    let hex = variable("ROOT");
+    let root: Vec<u8> = (0..hex.len() / 2)
+        .map(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).expect("hex"))
+        .collect();
+    let generation: u64 = variable("GENERATION").parse().expect("a number");
+    let session = session();
+    session
+        .create_object(&[
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::GENERIC_SECRET),
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+            Attribute::Sign(true),
+            Attribute::Verify(false),
+            Attribute::Encrypt(false),
+            Attribute::Decrypt(false),
+            Attribute::Wrap(false),
+            Attribute::Unwrap(false),
+            Attribute::Derive(false),
+            Attribute::Label(b"vouchsafe:root".to_vec()),
+            Attribute::Id(generation.to_be_bytes().to_vec()),
+            Attribute::Value(root),
+        ])
+        .expect("an object");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A gateway's folder and file; several can be made for one token.
+#[derive(Clone)]
+pub struct GatewaySetup {
+    pub token: Token,
+    pub folder: Arc<Folder>,
+    pub port: u16,
+    /// What the broker sends.
+    pub credential: String,
+    /// What a caller of the group `other` sends.
+    pub other_credential: String,
+    /// Replacements in the file, one after the other.
+    changes: Vec<(String, String)>,
+    pub arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl GatewaySetup {
+    pub fn new(token: &Token) -> Self {
+        let folder = Folder::new();
+        std::fs::write(folder.join("pin"), format!("{PIN}\n")).expect("a file");
+        let mut setup = Self {
+            token: token.clone(),
+            folder,
+            port: free_port(),
+            credential: String::new(),
+            other_credential: String::new(),
+            changes: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        };
+        setup.credential = setup.make_credential("broker");
+        setup.other_credential = setup.make_credential("other");
+        setup
+    }
+
+    /// The same callers' gateway on another port, with a state of its own.
+    pub fn twin(&self) -> Self {
+        let twin = Self::new(&self.token);
+        for name in ["broker", "other"] {
+            for file in [name.to_owned(), format!("{name}.sha256")] {
+                std::fs::copy(self.folder.join(&file), twin.folder.join(&file)).expect("copies");
+            }
+        }
+        Self {
+            credential: self.credential.clone(),
+            other_credential: self.other_credential.clone(),
+            changes: self.changes.clone(),
+            arguments: self.arguments.clone(),
+            ..twin
+        }
+    }
+
+    fn make_credential(&self, name: &str) -> String {
+        let output = self
+            .command(&["credential", "--out", name])
+            .output()
+            .expect("starts");
+        let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        std::fs::write(self.folder.join(format!("{name}.sha256")), line).expect("a file");
+        std::fs::read_to_string(self.folder.join(name)).expect("a credential")
+    }
+
+    /// Replaces the first `from` in the file by `to`.
+    #[must_use]
+    pub fn change(mut self, from: &str, to: &str) -> Self {
+        self.changes.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// The same gateway, with its folder, in front of another token.
+    #[must_use]
+    pub fn with_token(&self, token: &Token) -> Self {
+        Self {
+            token: token.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Puts the module that writes calls down in front of the real one; gives where to.
+    #[must_use]
+    pub fn spied_on(mut self) -> (Self, PathBuf) {
+        let calls = self.folder.join("calls");
+        self.environment = vec![
+            ("PKCS11SPY".to_owned(), module().display().to_string()),
+            ("PKCS11SPY_OUTPUT".to_owned(), calls.display().to_string()),
+        ];
+        let from = format!("path = \"{}\"", module().display());
+        let to = format!("path = \"{}\"", spy().display());
+        (self.change(&from, &to), calls)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn file(&self) -> String {
+        let sha256 = |name: &str| {
+            std::fs::read_to_string(self.folder.join(format!("{name}.sha256"))).expect("a hash")
+        };
+        let key = |name: &str, group: &str, algorithm: &str, audience: &str| {
+            format!(
+                "[[key]]\nname = \"{name}\"\ngroup = \"{group}\"\nalgorithm = \"{algorithm}\"\n\
+                 audiences = [\"{audience}\"]\nlifetime_max = 900\nclaims = [\"ref\", \"repository\"]\n\
+                 requests_per_second = 1000\nrequests_per_day = 100000\n"
+            )
+        };
+        let group = |name: &str, issuer: &str| {
+            format!(
+                "[[group]]\nname = \"{name}\"\nissuer = \"{issuer}\"\n\
+                 algorithms = [\"ES256\", \"EdDSA\"]\nepoch_seconds = {EPOCH_SECONDS}\n"
+            )
+        };
+        let mut file = [
+            format!("listen = \"127.0.0.1:{}\"\n", self.port),
+            "state_dir = \"state\"\ndevelopment = true\n[module]\n".to_owned(),
+            format!(
+                "path = \"{}\"\ntoken = \"{TOKEN}\"\npin_file = \"pin\"\n",
+                module().display()
+            ),
+            group("default", BROKER),
+            group("other", "https://other.example"),
+            key("rs256", "default", "RS256", HSM),
+            key("eddsa", "default", "EdDSA", HSM_EDDSA),
+            key("es256", "default", "ES256", HSM_ES256),
+            key("theirs", "other", "ES256", HSM_ES256),
+            format!(
+                "[[credential]]\nname = \"broker\"\n{}\ngroups = [\"default\"]\n",
+                sha256("broker")
+            ),
+            format!(
+                "[[credential]]\nname = \"other\"\n{}\ngroups = [\"other\"]\n",
+                sha256("other")
+            ),
+        ]
+        .concat();
+        for (from, to) in &self.changes {
+            assert!(file.contains(from), "no `{from}` in {file}");
+            file = file.replacen(from, to, 1);
+        }
+        file
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .current_dir(&**self.folder)
+            .env("SOFTHSM2_CONF", self.token.softhsm_file())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a subcommand that ends by itself: its exit code, and all that it printed.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
+        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        let output = self.command(arguments).output().expect("starts");
+        let text = [output.stdout, output.stderr].concat();
+        let code = output.status.code().expect("an exit code");
+        (code, String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Makes the token's keys.
+    #[must_use]
+    pub fn with_keys(self) -> Self {
+        let (code, text) = self.run(&["init"]);
+        assert_eq!(code, 0, "{text}");
+        self
+    }
+
+    /// Starts a gateway and waits until it accepts connections.
+    pub fn start(&self) -> Gateway {
+        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        let mut child = self
+            .command(&["serve"])
+            .args(&self.arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the gateway starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        let mut stderr = child.stderr.take().expect("piped");
+        if !line.starts_with("listening on http") {
+            let mut text = String::new();
+            drop(stderr.read_to_string(&mut text));
+            panic!("not ready: {line:?}, {:?}\n{text}", child.wait());
+        }
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Gateway {
+            setup: self.clone(),
+            child: Mutex::new(child),
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A running gateway; killed when dropped.
+pub struct Gateway {
+    pub setup: GatewaySetup,
+    child: Mutex<Child>,
+}
+
+impl Gateway {
+    pub fn send(&self, request: &Request) -> Response {
+        let address = format!("127.0.0.1:{}", self.setup.port);
+        http::send(&address, request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        self.send(&Request::get(path))
+    }
+
+    /// As the broker, or whoever has its credential.
+    pub fn ask(&self, path: &str, body: Option<&Value>) -> Response {
+        self.ask_as(&self.setup.credential, path, body)
+    }
+
+    pub fn ask_as(&self, credential: &str, path: &str, body: Option<&Value>) -> Response {
+        let request = match body {
+            Some(body) => Request::post(path, "application/json", body.to_string()),
+            None => Request::get(path),
+        };
+        self.send(&request.with("authorization", &format!("Bearer {credential}")))
+    }
+
+    /// Lines of its log.
+    pub fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.setup.folder.join("state/gateway.log"));
+        let lines = text.expect("a log");
+        let line = |line: &str| serde_json::from_str(line).expect("JSON");
+        lines.lines().map(line).collect()
+    }
+
+    /// Process id of the worker that has the module, which may be none for a while.
+    pub fn worker(&self) -> Option<u32> {
+        let id = self.child.lock().expect("unpoisoned").id();
+        let children = format!("/proc/{id}/task");
+        let tasks = std::fs::read_dir(Path::new(&children)).expect("Linux");
+        let lists = tasks
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let all: String = lists.collect();
+        all.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// The next worker after `previous`.
+    pub fn next_worker(&self, previous: u32) -> u32 {
+        eventually("another worker", || {
+            self.worker().filter(|worker| *worker != previous)
+        })
+    }
+
+    /// Sends a signal to the worker, which is this test's own process's grandchild.
+    pub fn signal_worker(&self, signal: &str) -> u32 {
+        let worker = self.worker().expect("a worker");
+        let status = Command::new("kill")
+            .args([signal, &worker.to_string()])
+            .status()
+            .expect("kill");
+        assert!(status.success(), "kill {signal} {worker}");
+        worker
+    }
+
+    /// Sends SIGKILL, and waits for the end.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().expect("unpoisoned");
+        child.kill().expect("kills");
+        child.wait().expect("ends");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Ok(child) = self.child.get_mut() {
+            // It may have ended by itself.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// Waits for what happens by itself.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < BY_ITSELF_MAX, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// PEM files of a private authority, of `localhost` and of a client.
+pub fn certificates() -> PathBuf {
+    repository().join("programs/vouchsafe/src/host/tls/test-certificates")
+}
