@@ -104,6 +104,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
         audiences: _,
         algorithms: _,
         keys: _,
+        credential_file: _,
         keys_max_age_seconds: _,
         stale_keys_max_seconds: _,
         max_token_age_seconds: _,
@@ -126,6 +127,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
             words("another source or set"),
         );
     }
+    compared.other("credential_file", &was.credential_file, &is.credential_file);
     compared.number(
         "keys_max_age",
         was.keys_max_age_seconds,
