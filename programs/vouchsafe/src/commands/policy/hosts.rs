@@ -42,18 +42,10 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         .issuers_of_all_environments()
         .filter_map(origin)
         .collect();
-    let with_credential = bundle
-        .issuers_of_all_environments()
-        .filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
-    let mut items = Vec::new();
-    for issuer in with_credential.filter(|_| !mounted) {
-        let name = &issuer.name;
-        let message = format!(
-            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
-        );
-        let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
-        items.push(item(Severity::Error, "credentials-missing", message, fix));
-    }
+    let mut items = match mounted {
+        true => Vec::new(),
+        false => missing_credentials(&file, bundle, development),
+    };
     let mut patterns = Vec::new();
     for text in manifest.allowed_outbound_hosts() {
         // What a variable will hold is not known here.
@@ -115,6 +107,22 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         }
     }
     Ok(items)
+}
+
+/// Issuers whose credential nothing mounts.
+fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<Item> {
+    let issuers = bundle.issuers_of_all_environments();
+    let with_credential = issuers
+        .filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
+    let missing = |issuer: &Issuer| {
+        let name = &issuer.name;
+        let message = format!(
+            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
+        );
+        let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
+        item(file, Severity::Error, "credentials-missing", message, fix)
+    };
+    with_credential.map(missing).collect()
 }
 
 fn item(file: &str, severity: Severity, code: &'static str, message: String, fix: &str) -> Item {
