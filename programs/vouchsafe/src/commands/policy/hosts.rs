@@ -46,35 +46,7 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         true => Vec::new(),
         false => missing_credentials(&file, bundle, development),
     };
-    let mut patterns = Vec::new();
-    for text in manifest.allowed_outbound_hosts() {
-        // What a variable will hold is not known here.
-        if text.contains("{{") {
-            let message = format!("`{text}` holds a variable and is not compared");
-            let fix = "compare it by hand";
-            items.push(item(
-                &file,
-                Severity::Warning,
-                "host-variable",
-                message,
-                fix,
-            ));
-            continue;
-        }
-        match HostPattern::parse(text) {
-            Ok(pattern) => patterns.push((text, pattern)),
-            Err(error) => {
-                let fix = "write `https://` and a host's name";
-                items.push(item(
-                    &file,
-                    Severity::Error,
-                    "host-invalid",
-                    error.to_string(),
-                    fix,
-                ));
-            }
-        }
-    }
+    let patterns = patterns(&file, &manifest, &mut items);
     let allows = |pattern: &HostPattern, origin: &Origin| {
         pattern.allows(&origin.scheme, &origin.host, origin.port)
     };
@@ -107,6 +79,38 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         }
     }
     Ok(items)
+}
+
+/// The hosts that the manifest allows; what can't be compared becomes an item.
+fn patterns<'m>(
+    file: &str,
+    manifest: &'m Manifest,
+    items: &mut Vec<Item>,
+) -> Vec<(&'m str, HostPattern)> {
+    let mut patterns = Vec::new();
+    for text in manifest.allowed_outbound_hosts() {
+        // What a variable will hold is not known here.
+        if text.contains("{{") {
+            let message = format!("`{text}` holds a variable and is not compared");
+            let fix = "compare it by hand";
+            items.push(item(file, Severity::Warning, "host-variable", message, fix));
+            continue;
+        }
+        match HostPattern::parse(text) {
+            Ok(pattern) => patterns.push((text.as_str(), pattern)),
+            Err(error) => {
+                let fix = "write `https://` and a host's name";
+                items.push(item(
+                    file,
+                    Severity::Error,
+                    "host-invalid",
+                    error.to_string(),
+                    fix,
+                ));
+            }
+        }
+    }
+    patterns
 }
 
 /// Issuers whose credential nothing mounts.
