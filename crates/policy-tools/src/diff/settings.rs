@@ -96,6 +96,25 @@ impl<'a> Compared<'a> {
 }
 
 fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
+    // INVARIANT: every field is compared, here or as a takeover; one that is added does not compile.
+    let Issuer {
+        name: _,
+        issuer: _,
+        provider: _,
+        audiences: _,
+        algorithms: _,
+        keys: _,
+        credential_file: _,
+        keys_max_age_seconds: _,
+        stale_keys_max_seconds: _,
+        max_token_age_seconds: _,
+        leeway_seconds: _,
+        replay: _,
+        claims: _,
+        require: _,
+        subject_template: _,
+        development: _,
+    } = was;
     compared.other("provider", &was.provider.name, &is.provider.name);
     compared.list("audiences", &was.audiences, &is.audiences);
     compared.list("algorithms", &was.algorithms, &is.algorithms);
@@ -108,6 +127,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
             words("another source or set"),
         );
     }
+    compared.other("credential_file", &was.credential_file, &is.credential_file);
     compared.number(
         "keys_max_age",
         was.keys_max_age_seconds,
@@ -137,6 +157,18 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
 }
 
 fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
+    // INVARIANT: as for issuers.
+    let Audience {
+        id: _,
+        tier: _,
+        algorithm: _,
+        default_lifetime_seconds: _,
+        max_lifetime_seconds: _,
+        scopes: _,
+        claims: _,
+        replay: _,
+        outlive_subject: _,
+    } = was;
     compared.number(
         "tier delegated",
         was.tier == Tier::Delegated,

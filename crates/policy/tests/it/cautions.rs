@@ -418,3 +418,23 @@ fn warns_of_groups_that_anybody_can_come_to_fit() {
         [""; 0]
     );
 }
+
+/// Whoever meets a warning by its name finds it in the guide.
+#[test]
+fn the_guide_lists_every_kind_of_warning() {
+    let source = include_str!("../../src/lint/caution.rs");
+    let guide = include_str!("../../../../docs/policy.md");
+    let is_code = |text: &&str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    let arms = source.split("=> \"").skip(1);
+    let codes = arms
+        .filter_map(|arm| arm.split_once("\","))
+        .map(|(code, _)| code);
+    let codes: Vec<&str> = codes.filter(is_code).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    for code in codes {
+        assert!(guide.contains(&format!("`{code}`")), "{code}");
+    }
+}

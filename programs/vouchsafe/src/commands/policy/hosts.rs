@@ -42,53 +42,11 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         .issuers_of_all_environments()
         .filter_map(origin)
         .collect();
-    let with_credential = bundle
-        .issuers_of_all_environments()
-        .filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
-    let mut items = Vec::new();
-    for issuer in with_credential.filter(|_| !mounted) {
-        let name = &issuer.name;
-        let message = format!(
-            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
-        );
-        let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
-        items.push(item(
-            &file,
-            Severity::Error,
-            "credentials-missing",
-            message,
-            fix,
-        ));
-    }
-    let mut patterns = Vec::new();
-    for text in manifest.allowed_outbound_hosts() {
-        // What a variable will hold is not known here.
-        if text.contains("{{") {
-            let message = format!("`{text}` holds a variable and is not compared");
-            let fix = "compare it by hand";
-            items.push(item(
-                &file,
-                Severity::Warning,
-                "host-variable",
-                message,
-                fix,
-            ));
-            continue;
-        }
-        match HostPattern::parse(text) {
-            Ok(pattern) => patterns.push((text, pattern)),
-            Err(error) => {
-                let fix = "write `https://` and a host's name";
-                items.push(item(
-                    &file,
-                    Severity::Error,
-                    "host-invalid",
-                    error.to_string(),
-                    fix,
-                ));
-            }
-        }
-    }
+    let mut items = match mounted {
+        true => Vec::new(),
+        false => missing_credentials(&file, bundle, development),
+    };
+    let patterns = patterns(&file, &manifest, &mut items);
     let allows = |pattern: &HostPattern, origin: &Origin| {
         pattern.allows(&origin.scheme, &origin.host, origin.port)
     };
@@ -121,6 +79,54 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         }
     }
     Ok(items)
+}
+
+/// The hosts that the manifest allows; what can't be compared becomes an item.
+fn patterns<'m>(
+    file: &str,
+    manifest: &'m Manifest,
+    items: &mut Vec<Item>,
+) -> Vec<(&'m str, HostPattern)> {
+    let mut patterns = Vec::new();
+    for text in manifest.allowed_outbound_hosts() {
+        // What a variable will hold is not known here.
+        if text.contains("{{") {
+            let message = format!("`{text}` holds a variable and is not compared");
+            let fix = "compare it by hand";
+            items.push(item(file, Severity::Warning, "host-variable", message, fix));
+            continue;
+        }
+        match HostPattern::parse(text) {
+            Ok(pattern) => patterns.push((text.as_str(), pattern)),
+            Err(error) => {
+                let fix = "write `https://` and a host's name";
+                items.push(item(
+                    file,
+                    Severity::Error,
+                    "host-invalid",
+                    error.to_string(),
+                    fix,
+                ));
+            }
+        }
+    }
+    patterns
+}
+
+/// Issuers whose credential nothing mounts.
+fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<Item> {
+    let issuers = bundle.issuers_of_all_environments();
+    let with_credential = issuers
+        .filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
+    let missing = |issuer: &Issuer| {
+        let name = &issuer.name;
+        let message = format!(
+            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
+        );
+        let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
+        item(file, Severity::Error, "credentials-missing", message, fix)
+    };
+    with_credential.map(missing).collect()
 }
 
 fn item(file: &str, severity: Severity, code: &'static str, message: String, fix: &str) -> Item {
