@@ -8,6 +8,7 @@ mod broker;
 mod floor;
 mod issuer;
 mod load;
+mod policy;
 mod verification;
 
 use broker::{Broker, Site};
@@ -41,7 +42,7 @@ const FLOOD_CONNECTIONS: usize = 4;
 const FLOOD_HONEST_PER_SECOND: f64 = 200.0;
 /// The rate of the open loop as a share of the closed loop's.
 const OPEN_LOOP_SHARE: f64 = 0.5;
-const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief]";
+const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief | --policy]";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
@@ -51,6 +52,8 @@ struct Options {
     lasting: Duration,
     /// The steps, the closed loop and the floor only: enough to compare two versions.
     brief: bool,
+    /// What bundles cost and nothing else: needs no broker.
+    policy: bool,
 }
 
 fn main() -> ExitCode {
@@ -74,11 +77,13 @@ fn options() -> Outcome<Options> {
     let mut options = Options {
         lasting: Duration::from_secs(SECONDS_DEFAULT),
         brief: false,
+        policy: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--brief" => options.brief = true,
+            "--policy" => options.policy = true,
             "--seconds" => {
                 let seconds: u64 = arguments
                     .next()
@@ -99,6 +104,10 @@ fn run(options: &Options) -> Outcome<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .ok_or("no repository")?;
+    if options.policy {
+        machine();
+        return policy::run(repository);
+    }
     let binary = std::env::var_os("VOUCHSAFE_BIN")
         .map_or_else(|| repository.join("target/debug/vouchsafe"), PathBuf::from);
     let issuer = Issuer::start()?;
@@ -115,6 +124,7 @@ fn run(options: &Options) -> Outcome<()> {
         spin_like(&site, &pool, options)?;
         new_instance(&site, &pool, options)?;
         flood(&site, &issuer, &pool, options)?;
+        policy::run(repository)?;
     }
     let again = measured(&issuer, &site, options)?.whole_us;
     let floor_us = again.min(before.whole_us);

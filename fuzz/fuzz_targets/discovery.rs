@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use vouchsafe_identity::{
-    Answer, DocumentSource, FetchError, IssuerRecord, KeySource, KeyUrl, TrustedIssuer,
+    Answer, Bearer, DocumentSource, FetchError, IssuerRecord, KeySource, KeyUrl, TrustedIssuer,
     UnixSeconds, fetch_keys,
 };
 
@@ -18,7 +18,20 @@ struct Network<'d> {
 }
 
 impl DocumentSource for Network<'_> {
-    async fn get(&self, url: &KeyUrl, _: Option<&str>, _: usize) -> Result<Answer, FetchError> {
+    async fn get(
+        &self,
+        url: &KeyUrl,
+        _: Option<&str>,
+        bearer: Option<&Bearer>,
+        _: usize,
+    ) -> Result<Answer, FetchError> {
+        let rest = url.as_str().strip_prefix("https://issuer.example");
+        let issuers_own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        assert!(
+            bearer.is_none() || issuers_own,
+            "a credential for {}",
+            url.as_str()
+        );
         self.asked.borrow_mut().push(url.as_str().to_owned());
         Ok(Answer {
             status: 200,
@@ -49,7 +62,14 @@ fuzz_target!(|document: &[u8]| {
         document,
         asked: RefCell::default(),
     };
-    let mut fetch = pin!(fetch_keys(&network, &issuer, None, UnixSeconds(1)));
+    let bearer = Bearer::parse("secret".to_owned());
+    let mut fetch = pin!(fetch_keys(
+        &network,
+        &issuer,
+        None,
+        bearer.as_ref(),
+        UnixSeconds(1)
+    ));
     let Poll::Ready(_) = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("nothing here waits");
     };

@@ -14,10 +14,13 @@ use vouchsafe_tests::keys::Key;
 /// Files over this, in bytes, exceed a subject token by themselves.
 const FILE_BYTES_MAX: usize = 11_000;
 
-fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = std::env::var_os("VOUCHSAFE_CORPORA")
+fn corpora() -> PathBuf {
+    std::env::var_os("VOUCHSAFE_CORPORA")
         .map_or_else(|| repository().join("../shared/corpora"), PathBuf::from)
-        .join(name);
+}
+
+fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = corpora().join(name);
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -131,4 +134,97 @@ fn hostile_json_is_refused_and_harms_nobody() {
 fn closes_itself(json: &[u8]) -> bool {
     let text = [b"{\"x\":", json, b"}"].concat();
     serde_json::from_slice::<serde_json::Value>(&text).is_ok()
+}
+
+/// Where each corpus is compared.
+const COMPARED: [(&str, &str); 7] = [
+    ("claims/", "here, as claims of another platform's tokens"),
+    (
+        "jsontestsuite/test_parsing/",
+        "here, as header, payload and claim",
+    ),
+    ("rfc_cookbook/", "crates/jose/tests/it/corpora.rs"),
+    (
+        "spiffe/spiffe_id_cases.json",
+        "crates/identity, verify_tests/spiffe.rs",
+    ),
+    (
+        "wycheproof/json_web_key_test.json",
+        "crates/jose/tests/it/corpora.rs",
+    ),
+    (
+        "wycheproof/json_web_signature_test.json",
+        "crates/jose/tests/it/corpora.rs",
+    ),
+    (
+        "wycheproof/",
+        "crates/jose/tests/it/wycheproof.rs and inside of a component, from the crate `wycheproof`",
+    ),
+];
+
+/// What is not compared, and why. This list may only shrink.
+const NOT_COMPARED: [(&str, &str); 8] = [
+    (
+        "conformance/",
+        "OAuth metadata, requests and DPoP, not subject tokens",
+    ),
+    (
+        "jsontestsuite/test_transform/",
+        "what a parser makes of JSON that it takes; here duplicates and lone surrogates are refused",
+    ),
+    ("policy/", "trust policies of others, not subject tokens"),
+    (
+        "rfc_vectors_latchset/",
+        "the examples of rfc_cookbook/ and crates/jose/tests/it/rfc.rs once more",
+    ),
+    (
+        "spiffe/JWT-SVID.schema.json",
+        "a schema, whose rules are in verify_tests/spiffe.rs",
+    ),
+    (
+        "spiffe/bundle/",
+        "X.509 and JWT bundles of a federation API that is not offered",
+    ),
+    (
+        "spiffe/exp/",
+        "bundles of WIT-SVIDs, which are not offered; `typ` `wit+jwt` is refused",
+    ),
+    (
+        "tink_jwt_validation.json",
+        "HS256, which is refused; its edges of times and types are in claims.rs, both sides",
+    ),
+];
+
+fn files(folder: &std::path::Path, prefix: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files(&entry.path(), &format!("{name}/"), found),
+            _ => found.push(name),
+        }
+    }
+}
+
+#[test]
+fn no_corpus_is_left_out_without_a_reason() {
+    let mut found = Vec::new();
+    files(&corpora(), "", &mut found);
+    let is_data = |name: &String| {
+        !["LICENSE", "README", "COPYING"]
+            .iter()
+            .any(|it| name.contains(it))
+    };
+    found.retain(is_data);
+    let covered = |name: &String| {
+        let lists = COMPARED.iter().chain(&NOT_COMPARED);
+        lists.clone().any(|(prefix, _)| name.starts_with(prefix))
+    };
+    let left_out: Vec<_> = found.iter().filter(|name| !covered(name)).collect();
+    assert!(left_out.is_empty(), "{left_out:?}");
+    for (prefix, _) in NOT_COMPARED.iter().filter(|_| !found.is_empty()) {
+        assert!(
+            found.iter().any(|name| name.starts_with(prefix)),
+            "{prefix} is not there"
+        );
+    }
 }

@@ -354,3 +354,39 @@ fn learns_a_rotated_key_by_its_unknown_kid() {
     let want = refused(400, "invalid_request", "token.key_unknown");
     present(&broker, &issuer.url("good"), want).expect("the old key is not used");
 }
+
+/// Exchanges that wait for a silent issuer take all the places that exchanges have, and no others.
+#[test]
+fn a_silent_issuer_keeps_nobody_from_keys_and_probes() {
+    const WAITING: usize = 160;
+    let issuer = Issuer::start([("main", Script::Silent)]);
+    let file = IssuerFile::new("main", issuer.url("main"), "");
+    let broker = Setup::broker(&[file], &[issuer.origin()]).start();
+    let request = Form::of(&jwt::mint(
+        "RS256",
+        &jwt::claims(&issuer.url("main"), BROKER, now()),
+    ))
+    .request();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|_| scope.spawn(|| broker.send(&request).status))
+            .collect();
+        // Until the issuer is asked, and those who wait have their places.
+        while issuer.fetched("main") == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut answered = 0;
+        while waiting.iter().any(|client| !client.is_finished()) {
+            for path in ["/healthz", "/readyz", "/.well-known/jwks.json"] {
+                assert_eq!(broker.get(path).status, 200, "{path}");
+            }
+            answered += 1;
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert!(answered > 0, "nobody waited");
+        for client in waiting {
+            assert_eq!(client.join().expect("an answer"), 503);
+        }
+    });
+    broker.assert_unharmed();
+}

@@ -166,6 +166,25 @@ fn renewed_keys_need_no_fetch_when_the_old_ones_end() {
     later.broker.assert_unharmed();
 }
 
+/// Peers §5.1, 26: keys that were fetched under an old issuer file are not used under the new one.
+#[test]
+fn a_changed_source_of_keys_takes_effect_while_the_old_keys_are_trusted() {
+    let scene = Scene::of(files);
+    scene.issuer.play("moved", only(&["ES256"]));
+    scene.at(0).present("RS256", Want::Issued);
+    let file = scene.setup.folder.join("policies/issuers/main.toml");
+    let text = std::fs::read_to_string(&file).expect("the issuer file");
+    let keys = format!(
+        "keys = {{ jwks_uri = \"{}/jwks\" }}\n",
+        scene.issuer.url("moved")
+    );
+    std::fs::write(&file, text + &keys).expect("written");
+    let after = scene.at(10);
+    after.present("RS256", UNKNOWN);
+    after.present("ES256", Want::Issued);
+    assert_eq!(scene.fetched(), FETCH, "nobody asks the old place");
+}
+
 #[test]
 fn a_failing_issuer_is_asked_after_10_then_20_then_40_seconds() {
     let scene = Scene::of(files);

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Longest that a log line may take after its response.
 const LINE_MAX: Duration = Duration::from_secs(20);
+/// What a host says that starts on a database which was left long ago, as those of a moved clock do.
+const OUT_OF_USE: &str = "serve: the database was last in use at ";
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 
@@ -25,7 +27,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// `target/debug`, or whatever this build's profile folder is.
-pub(crate) fn profile_folder() -> PathBuf {
+pub fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("this executable");
     executable
         .ancestors()
@@ -121,6 +123,19 @@ impl Setup {
         setup
             .variable("signer_audiences", SIGNER_AUDIENCES)
             .variable("signer_lifetime_max", "1140")
+    }
+
+    /// Mounts the folder `source` at `destination`, beside the bundle.
+    #[must_use]
+    pub fn mount(self, source: &Path, destination: &str) -> Self {
+        let text = std::fs::read_to_string(&self.manifest).expect("the manifest");
+        let mount = format!(
+            "files = [{{ source = \"{}\", destination = \"{destination}\" }}, ",
+            source.display()
+        );
+        assert!(text.contains("files = ["), "{text}");
+        std::fs::write(&self.manifest, text.replace("files = [", &mount)).expect("a manifest");
+        self
     }
 
     /// Any application with the variables of the software signer.
@@ -237,7 +252,7 @@ impl Log {
         let keep = Arc::clone(&strange);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if !line.starts_with('{') {
+                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) {
                     keep.lock().expect("unpoisoned").push(line.clone());
                 }
                 if sender.send(line).is_err() {

@@ -16,6 +16,8 @@ pub enum Script {
     Keys(Vec<Value>),
     /// Honest discovery, then this as the key set: status, content type, body.
     KeysAre(u16, &'static str, Vec<u8>),
+    /// As `honest`, for whoever shows this bearer token in each request; others are unauthorized.
+    Guarded(String),
     /// This as the discovery document.
     DiscoveryIs(u16, &'static str, Vec<u8>),
     /// Redirects the discovery document to another realm.
@@ -143,10 +145,20 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
         .entry(realm.to_owned())
         .or_default() += 1;
     let script = state.realms.lock().expect("unpoisoned").get(realm).cloned();
+    let shown = |bearer: &str| {
+        let line = format!("authorization: Bearer {bearer}");
+        head.lines()
+            .any(|found| found.eq_ignore_ascii_case(&line) && found.ends_with(bearer))
+    };
+    let script = match script {
+        Some(Script::Guarded(bearer)) if shown(&bearer) => Some(Script::honest()),
+        script => script,
+    };
     let base = format!("http://{address}/{realm}");
     let is_keys = document == "jwks";
     match script {
         None => respond(&mut stream, 404, "text/plain", "", b"no such realm"),
+        Some(Script::Guarded(_)) => respond(&mut stream, 401, "text/plain", "", b"who are you?"),
         Some(Script::Reset) => Ok(()),
         Some(Script::Silent) => hold(&mut stream),
         Some(Script::DiscoveryIs(status, kind, body)) => {

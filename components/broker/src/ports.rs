@@ -170,9 +170,16 @@ impl Ports for Wasm {
         known: Option<&KeySet>,
         now: UnixSeconds,
     ) -> Result<KeySet, Failure> {
-        let keys =
-            verification::fetch_keys(issuer.record.as_ref().into(), known.map(Into::into), now)
-                .await;
+        let record = issuer.record.as_ref();
+        let credential = match record.authenticated {
+            true => {
+                let digest = loaded_digest().unwrap_or_default();
+                decisions::credential(digest, issuer.iss.clone()).await?
+            }
+            false => None,
+        };
+        let known = known.map(Into::into);
+        let keys = verification::fetch_keys(record.into(), known, credential, now).await;
         keys.map(Into::into)
             .map_err(|error| convert::fetch_failure(&issuer.name, &error))
     }

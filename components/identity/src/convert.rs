@@ -169,6 +169,7 @@ impl From<domain::IssuerError> for wit::TokenError {
 impl From<domain::FetchError> for wit::FetchError {
     fn from(error: domain::FetchError) -> Self {
         match error {
+            domain::FetchError::CredentialInvalid => Self::CredentialInvalid,
             domain::FetchError::DocumentInvalid(reason) => Self::DocumentInvalid(chain(&reason)),
             domain::FetchError::IssuerMismatch => Self::IssuerMismatch,
             domain::FetchError::PinnedKeysExpired => Self::PinnedKeysExpired,

@@ -9,7 +9,8 @@ mod ports;
 use std::cell::RefCell;
 
 use vouchsafe_identity::{
-    KeySetCache, ProofCache, TokenError, TrustedIssuer, TrustedKeys, UnixSeconds,
+    Bearer, FetchError, KeySetCache, ProofCache, TokenError, TrustedIssuer, TrustedKeys,
+    UnixSeconds,
 };
 
 mod bindings {
@@ -45,14 +46,19 @@ impl wit::Guest for Component {
     async fn fetch_keys(
         issuer: wit::TrustedIssuer,
         known: Option<wit::KeySet>,
+        credential: Option<String>,
         now: u64,
     ) -> Result<wit::KeySet, wit::FetchError> {
+        let bearer = credential
+            .map(|text| Bearer::parse(text).ok_or(FetchError::CredentialInvalid))
+            .transpose()?;
         let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
         let source = ports::Network::with_deadline();
         let keys = vouchsafe_identity::fetch_keys(
             &source,
             &issuer,
             known.map(Into::into),
+            bearer.as_ref(),
             UnixSeconds(now),
         )
         .await?;

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use spin_sdk::http::{EmptyBody, HeaderMap, Response, send};
 use spin_sdk::wasip3::http::types::{ErrorCode, RequestOptions};
 use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
-use vouchsafe_identity::{Answer, DocumentSource, FetchError, KeyUrl};
+use vouchsafe_identity::{Answer, Bearer, DocumentSource, FetchError, KeyUrl};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Of all documents of one fetch together.
@@ -63,6 +63,7 @@ impl DocumentSource for Network {
         &self,
         url: &KeyUrl,
         known_etag: Option<&str>,
+        bearer: Option<&Bearer>,
         bytes_max: usize,
     ) -> Result<Answer, FetchError> {
         self.before_deadline(async {
@@ -72,6 +73,9 @@ impl DocumentSource for Network {
                 .header("cache-control", "no-cache");
             if let Some(etag) = known_etag {
                 request = request.header("if-none-match", etag);
+            }
+            if let Some(bearer) = bearer {
+                request = request.header("authorization", format!("Bearer {}", bearer.reveal()));
             }
             let mut request = request
                 .body(EmptyBody::new())

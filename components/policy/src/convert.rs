@@ -46,6 +46,7 @@ impl From<&policy::Issuer> for wit::IssuerRecord {
             require: issuer.require.iter().map(Into::into).collect(),
             subject_template: issuer.subject_template.clone(),
             development: issuer.development,
+            authenticated: issuer.credential_file.is_some(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The policy component: the trust bundle behind `vouchsafe:policy`.
 //!
-//! Reads the bundle mounted at `/policies` and decides; has no network, no keys, no variables and
+//! Reads the bundle mounted at `/policies` and decides, and reads issuers' credentials; has no network, no keys, no variables and
 //! no clock. Every export is decode, call [`vouchsafe_policy`], encode.
 
 mod convert;
@@ -27,6 +27,14 @@ impl wit::Guest for Component {
     async fn issuer(digest: String, iss: String) -> Result<Option<wit::IssuerRecord>, wit::Error> {
         let bundle = ports::loaded(&digest)?;
         Ok(bundle.issuer(&iss).map(wit::IssuerRecord::from))
+    }
+
+    async fn credential(digest: String, iss: String) -> Result<Option<String>, wit::Error> {
+        let bundle = ports::loaded(&digest)?;
+        let name = bundle
+            .issuer(&iss)
+            .and_then(|issuer| issuer.credential_file.as_deref());
+        name.map(ports::credential).transpose()
     }
 
     async fn audience(

@@ -8,6 +8,8 @@ use vouchsafe_policy::{Bundle, Environment, folder};
 
 /// Where the host mounts the bundle.
 const FOLDER: &str = "/policies";
+/// Where it mounts the credentials that issuer files name.
+const CREDENTIALS: &str = "/credentials";
 
 thread_local! {
     // The bundle of this instance, with the environment it was checked against: at most one, for
@@ -35,6 +37,11 @@ pub fn load(environment: Environment) -> Result<Rc<Bundle>, wit::Error> {
     let bundle = Rc::new(bundle);
     LOADED.set(Some((environment, Rc::clone(&bundle))));
     Ok(bundle)
+}
+
+/// A credential, as it is now: who rotates it replaces the file.
+pub fn credential(name: &str) -> Result<String, wit::Error> {
+    folder::read_credential(Path::new(CREDENTIALS), name).map_err(wit::Error::CredentialUnavailable)
 }
 
 /// The bundle that `digest` names, which must be the loaded one.

@@ -1,7 +1,7 @@
 //! Steps 4 to 6: consume, sign, record; then, and only then, release.
 
 use crate::keys::hex;
-use crate::limits::REPLAY_MARGIN_SECONDS;
+use crate::limits::{LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX};
 use crate::permitted::PermittedExchange;
 use crate::ports::{
     AttributeValue, Consumption, Failure, Ports, ReplayMode, Settings, SigningRequest, UnixSeconds,
@@ -112,17 +112,18 @@ fn replay_key<Record>(verified: &VerifiedExchange<Record>, scope: &str) -> Strin
     hex(&hash.finalize())
 }
 
-/// Until when the same token could be accepted again, and a margin.
+/// Until when the same token could be accepted again under whatever bundle, and a margin: the next bundle
+/// may take older tokens than this one.
 fn keep_until<Record>(verified: &VerifiedExchange<Record>) -> UnixSeconds {
-    let issuer = &verified.issuer;
-    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| {
-        iat.saturating_add(issuer.max_token_age_seconds)
-    });
+    let by_age = verified
+        .subject
+        .iat
+        .map_or(u64::MAX, |iat| iat.saturating_add(TOKEN_AGE_SECONDS_MAX));
     verified
         .subject
         .exp
         .min(by_age)
-        .saturating_add(issuer.leeway_seconds)
+        .saturating_add(LEEWAY_SECONDS_MAX)
         .saturating_add(REPLAY_MARGIN_SECONDS)
 }
 

@@ -11,7 +11,8 @@
 //!   issuer's file goes beyond it, and only while the issuer can't be asked.
 
 use crate::limits::{
-    FETCH_BACKOFF_SECONDS_MAX, FETCH_POLL_MS, FETCH_WAIT_MS, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
+    CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_POLL_MS, FETCH_WAIT_MS,
+    FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
 };
 use crate::ports::{Bundle, Failure, Issuer, KeySet, KnownKeys, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
@@ -275,7 +276,11 @@ impl<'a, P: Ports> Keys<'a, P> {
         // An unknown `kid` asks past every cache, so the etag is left out.
         let known = before.keys.as_ref().filter(|_| reason == Reason::Age);
         let fetched = self.ports.fetch_keys(self.issuer, known, self.now).await;
-        let after = self.after(before, reason, fetched.as_ref().ok());
+        // ORDER: read again, then written. A fetch for the other reason may have ended while this one
+        // waited for its answer, and what it brought is built upon, not undone.
+        let latest = self.shared().await?;
+        let overtaken = latest.attempts != before.attempts && latest.fetched_at >= self.now;
+        let after = self.after(latest, reason, overtaken, fetched.as_ref().ok());
         let trusted_until = after.keys.as_ref().map_or(self.now, |keys| {
             keys.trusted_until
                 .saturating_add(self.issuer.stale_keys_max_seconds)
@@ -284,41 +289,57 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.ports
             .put_document(&self.name(), after.encode(), keep_until)
             .await?;
-        if let (Ok(_), Some(known)) = (&fetched, self.known(&after)) {
-            self.ports.remember_keys(&self.id, &known);
+        match self.known(&after) {
+            Some(known) if overtaken || fetched.is_ok() => {
+                self.ports.remember_keys(&self.id, &known);
+                Ok(known.keys)
+            }
+            Some(_) | None => fetched,
         }
-        fetched
     }
 
-    /// What the store is to keep after an attempt.
-    fn after(&self, before: Shared, reason: Reason, fetched: Option<&KeySet>) -> Shared {
-        let failures = match fetched {
-            Some(_) => 0,
-            None => before.failures.saturating_add(1),
-        };
+    /// What the store is to keep after an attempt, which one that began later has `overtaken` or not.
+    fn after(
+        &self,
+        latest: Shared,
+        reason: Reason,
+        overtaken: bool,
+        fetched: Option<&KeySet>,
+    ) -> Shared {
         let mut after = Shared {
-            attempts: before.attempts.saturating_add(1),
-            failures,
-            retry_at: match failures {
-                0 => 0,
-                failures => self.now.saturating_add(backoff_seconds(failures)),
-            },
-            ..before
+            attempts: latest.attempts.saturating_add(1),
+            ..latest
         };
         match reason {
-            Reason::Age => after.aged_at = self.now,
-            Reason::UnknownKid => after.unknown_kid_at = self.now,
+            Reason::Age => after.aged_at = after.aged_at.max(self.now),
+            Reason::UnknownKid => after.unknown_kid_at = after.unknown_kid_at.max(self.now),
         }
-        if let Some(keys) = fetched {
-            after.keys = Some(keys.clone());
-            after.fetched_at = self.now;
+        if overtaken {
+            return after;
+        }
+        match fetched {
+            Some(keys) => {
+                after.keys = Some(keys.clone());
+                after.fetched_at = self.now;
+                after.failures = 0;
+                after.retry_at = 0;
+            }
+            None => {
+                after.failures = after.failures.saturating_add(1);
+                after.retry_at = self.now.saturating_add(backoff_seconds(after.failures));
+            }
         }
         after
     }
 
     async fn shared(&self) -> Result<Shared, Failure> {
         let body = self.ports.document(&self.name()).await?;
-        Ok(body.as_deref().and_then(Shared::decode).unwrap_or_default())
+        let shared = body.as_deref().and_then(Shared::decode);
+        // A clock that was ahead must not prolong the trust in what it fetched.
+        let latest = self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX);
+        Ok(shared
+            .filter(|shared| shared.fetched_at <= latest)
+            .unwrap_or_default())
     }
 
     fn name(&self) -> String {

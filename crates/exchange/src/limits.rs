@@ -36,6 +36,14 @@ pub const FETCH_WINDOW_MS: u64 = 10_000;
 /// each failure doubles it.
 pub const FETCH_BACKOFF_SECONDS_MAX: u64 = 60;
 
+/// How far the clock of another host may be ahead whose fetched keys are taken, in seconds, inclusive.
+pub const CLOCK_AHEAD_SECONDS_MAX: u64 = 30;
+
+/// Largest `max_token_age` and `leeway` that an issuer file can have, in seconds: a use is remembered for
+/// as long as any bundle could accept the token.
+pub const TOKEN_AGE_SECONDS_MAX: u64 = 24 * 3600;
+pub const LEEWAY_SECONDS_MAX: u64 = 60;
+
 /// The part of its life that a key set is renewed ahead of its end: at most one in so many.
 pub const REFRESH_AHEAD_DIVISOR: u64 = 4;
 

@@ -63,8 +63,6 @@ pub struct Issuer<Record> {
     pub name: String,
     pub iss: String,
     pub replay: ReplayMode,
-    pub max_token_age_seconds: u64,
-    pub leeway_seconds: u64,
     /// How long keys are used past their trust while the issuer can't be asked.
     pub stale_keys_max_seconds: u64,
     /// Whether keys are part of the bundle, so that nothing is ever fetched.

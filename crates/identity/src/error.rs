@@ -129,6 +129,8 @@ impl From<SignatureInvalid> for TokenError {
 /// Why an issuer's keys can't be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
+    #[error("the credential is not a bearer token")]
+    CredentialInvalid,
     #[error("the issuer's document is not acceptable")]
     DocumentInvalid(#[source] DocumentError),
     #[error("the discovery document names another issuer")]

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
 
+use crate::bearer::Bearer;
 use crate::discovery::{self, DISCOVERY_BYTES_MAX};
 use crate::error::{DocumentError, FetchError};
 use crate::freshness::trusted_until;
@@ -20,11 +21,13 @@ const STATUS_NOT_MODIFIED: u16 = 304;
 
 /// The network: GETs one document, follows no redirect, reads at most `bytes_max` bytes.
 pub trait DocumentSource {
-    /// `known_etag` makes the request conditional (RFC 9110 §13.1.2).
+    /// `known_etag` makes the request conditional (RFC 9110 §13.1.2); `bearer` authorizes it
+    /// (RFC 6750 §2.1).
     fn get(
         &self,
         url: &KeyUrl,
         known_etag: Option<&str>,
+        bearer: Option<&Bearer>,
         bytes_max: usize,
     ) -> impl Future<Output = Result<Answer, FetchError>>;
 }
@@ -47,10 +50,13 @@ pub struct FetchedKeys {
     pub document: String,
     /// First moment at which the keys are no longer trusted.
     pub trusted_until: UnixSeconds,
+    /// The URL that gave the document, a space, and its entity tag: a tag says nothing about another URL
+    /// (RFC 9110 §8.8.3).
     pub etag: Option<String>,
 }
 
-/// Gets the keys of `issuer`. With `known`, asks whether they changed, and renews them if not.
+/// Gets the keys of `issuer`. With `known`, asks whether they changed, and renews them if not. With
+/// `bearer`, shows it to the issuer.
 ///
 /// # Errors
 /// Why there are no keys; what was known before is never handed out again then.
@@ -58,17 +64,21 @@ pub async fn fetch_keys(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,
     known: Option<FetchedKeys>,
+    bearer: Option<&Bearer>,
     now: UnixSeconds,
 ) -> Result<FetchedKeys, FetchError> {
-    let url = match issuer.keys() {
+    let (url, bearer) = match issuer.keys() {
         KeySource::Pinned(pinned) => return pinned_keys(pinned, issuer.key_use(), now),
         KeySource::JwksUri(url) => {
-            KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?
+            let url = KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?;
+            (url, bearer)
         }
-        KeySource::Discovery => discover(source, issuer).await?,
+        KeySource::Discovery => discover(source, issuer, bearer).await?,
     };
-    let known_etag = known.as_ref().and_then(|keys| keys.etag.as_deref());
-    let answer = source.get(&url, known_etag, KEY_SET_BYTES_MAX).await?;
+    let known_etag = known.as_ref().and_then(|keys| etag_of(&url, keys));
+    let answer = source
+        .get(&url, known_etag, bearer, KEY_SET_BYTES_MAX)
+        .await?;
     let trusted_until = trusted_until(
         now,
         answer.cache_control.as_deref(),
@@ -76,11 +86,11 @@ pub async fn fetch_keys(
     );
     match (answer.status, known) {
         (STATUS_OK, _) => {
-            let etag = usable_etag(answer.etag);
+            let etag = usable_etag(answer.etag).map(|tag| format!("{} {tag}", url.as_str()));
             accepted(answer.body, etag, issuer.key_use(), trusted_until)
         }
         // A 304 is an answer to a conditional request only.
-        (STATUS_NOT_MODIFIED, Some(known)) if known.etag.is_some() => {
+        (STATUS_NOT_MODIFIED, Some(known)) if etag_of(&url, &known).is_some() => {
             let document = known.document.into_bytes();
             accepted(document, known.etag, issuer.key_use(), trusted_until)
         }
@@ -88,17 +98,23 @@ pub async fn fetch_keys(
     }
 }
 
-async fn discover(
+/// Where the keys are, and what to show there.
+async fn discover<'b>(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,
-) -> Result<KeyUrl, FetchError> {
+    bearer: Option<&'b Bearer>,
+) -> Result<(KeyUrl, Option<&'b Bearer>), FetchError> {
     let url = KeyUrl::of_discovery(issuer.issuer(), issuer.development())
         .map_err(FetchError::UrlRefused)?;
-    let answer = source.get(&url, None, DISCOVERY_BYTES_MAX).await?;
-    match answer.status {
-        STATUS_OK => discovery::jwks_url(&answer.body, issuer),
-        status => Err(FetchError::Status(status)),
+    let answer = source.get(&url, None, bearer, DISCOVERY_BYTES_MAX).await?;
+    if answer.status != STATUS_OK {
+        return Err(FetchError::Status(answer.status));
     }
+    let keys = discovery::jwks_url(&answer.body, issuer)?;
+    // INVARIANT: the issuer's credential is for the issuer: a document that points elsewhere must not
+    // carry it off.
+    let bearer = bearer.filter(|_| keys.origin() == url.origin());
+    Ok((keys, bearer))
 }
 
 fn pinned_keys(
@@ -136,6 +152,12 @@ fn accepted(
         trusted_until,
         etag,
     })
+}
+
+/// The entity tag by which `url` knows the document of `keys`.
+fn etag_of<'k>(url: &KeyUrl, keys: &'k FetchedKeys) -> Option<&'k str> {
+    let rest = keys.etag.as_deref()?.strip_prefix(url.as_str())?;
+    rest.strip_prefix(' ')
 }
 
 /// An entity tag that can be sent back (RFC 9110 §8.8.3).

@@ -20,6 +20,8 @@ type Outcome = Result<Answer, FetchError>;
 struct Network {
     answers: Vec<(&'static str, Outcome)>,
     asked: RefCell<Vec<(String, Option<String>)>>,
+    /// URLs that were shown the bearer token.
+    shown: RefCell<Vec<String>>,
 }
 
 impl Network {
@@ -27,12 +29,22 @@ impl Network {
         Self {
             answers,
             asked: RefCell::default(),
+            shown: RefCell::default(),
         }
     }
 }
 
 impl DocumentSource for Network {
-    async fn get(&self, url: &KeyUrl, known_etag: Option<&str>, _bytes_max: usize) -> Outcome {
+    async fn get(
+        &self,
+        url: &KeyUrl,
+        known_etag: Option<&str>,
+        bearer: Option<&Bearer>,
+        _bytes_max: usize,
+    ) -> Outcome {
+        if bearer.is_some() {
+            self.shown.borrow_mut().push(url.as_str().to_owned());
+        }
         self.asked
             .borrow_mut()
             .push((url.as_str().to_owned(), known_etag.map(str::to_owned)));
@@ -84,7 +96,7 @@ fn fetch(
     keys: KeySource,
     known: Option<FetchedKeys>,
 ) -> Result<FetchedKeys, FetchError> {
-    now_or_never(fetch_keys(source, &issuer(keys), known, NOW))
+    now_or_never(fetch_keys(source, &issuer(keys), known, None, NOW))
 }
 
 fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> FetchedKeys {
@@ -93,7 +105,7 @@ fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> FetchedKeys {
         digest: sha256_hex(document.as_bytes()),
         document,
         trusted_until,
-        etag: etag.map(str::to_owned),
+        etag: etag.map(|tag| format!("{JWKS_URL} {tag}")),
     }
 }
 
@@ -118,6 +130,51 @@ fn finds_keys_by_discovery() {
         (JWKS_URL.to_owned(), None),
     ];
     assert_eq!(*network.asked.borrow(), asked);
+}
+
+#[test]
+fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
+    let bearer = Bearer::parse("secret".to_owned());
+    let shown = |keys, jwks_uri: &'static str| {
+        let network = Network::new(vec![
+            (DISCOVERY_URL, discovery(ISSUER, jwks_uri)),
+            (jwks_uri, ok(testkit::key_set_document())),
+        ]);
+        let issuer = issuer(keys);
+        let fetched = fetch_keys(&network, &issuer, None, bearer.as_ref(), NOW);
+        assert!(now_or_never(fetched).is_ok(), "{jwks_uri}");
+        network.shown.take()
+    };
+    let own = "https://issuer.example/keys";
+    assert_eq!(shown(KeySource::Discovery, own), [DISCOVERY_URL, own]);
+    for other in [
+        JWKS_URL,
+        "https://issuer.example.evil.example/keys",
+        "https://issuer.example:8443/keys",
+        "https://issuer.example:443/keys",
+        "https://ISSUER.example/keys",
+    ] {
+        assert_eq!(shown(KeySource::Discovery, other), [DISCOVERY_URL]);
+    }
+    let configured = KeySource::JwksUri(JWKS_URL.to_owned());
+    assert_eq!(shown(configured, JWKS_URL), [JWKS_URL]);
+}
+
+/// Two places may well call different documents `"1"`.
+#[test]
+fn asks_a_place_only_by_the_tag_that_it_gave_itself() {
+    let unchanged = Answer {
+        status: 304,
+        ..Answer::default()
+    };
+    let elsewhere = "https://keys.example/jwks2";
+    for other in [elsewhere, "https://keys.example/jw"] {
+        let network = Network::new(vec![(other, Ok(unchanged.clone()))]);
+        let known = Some(fetched(Some("\"1\""), NOW));
+        let source = KeySource::JwksUri(other.to_owned());
+        assert_eq!(fetch(&network, source, known), Err(FetchError::Status(304)));
+        assert_eq!(*network.asked.borrow(), [(other.to_owned(), None)]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only a URL
 //! that obeys [`KeyUrl`] is ever fetched, and nothing in a token chooses one.
 
+mod bearer;
 mod claims;
 mod discovery;
 mod error;
@@ -22,6 +23,7 @@ mod time;
 mod url;
 mod verify;
 
+pub use bearer::{BEARER_BYTES_MAX, Bearer};
 pub use claims::{CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
 pub use discovery::DISCOVERY_BYTES_MAX;
 pub use error::{ClaimName, DocumentError, FetchError, TokenError};

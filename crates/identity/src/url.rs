@@ -48,6 +48,17 @@ impl KeyUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Scheme and authority, as they are written: another spelling of the same origin is another.
+    pub(crate) fn origin(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let path = rest
+            .find(['/', '?'])
+            .map_or(0, |at| rest.len().saturating_sub(at));
+        self.0
+            .get(..self.0.len().saturating_sub(path))
+            .unwrap_or(&self.0)
+    }
 }
 
 /// Why a URL may not be fetched.

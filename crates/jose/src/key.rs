@@ -198,12 +198,22 @@ fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
     let point = required_bytes(jwk, "x")?
         .try_into()
         .map_err(|_| KeyRejection::Malformed)?;
+    if !is_canonical(&point) {
+        return Err(KeyRejection::Point);
+    }
     let key = ed25519_dalek::VerifyingKey::from_bytes(&point).map_err(|_| KeyRejection::Point)?;
     if key.is_weak() {
         Err(KeyRejection::Point)
     } else {
         Ok((Kind::Ed25519(key), certificate::ed25519(&point)))
     }
+}
+
+/// Whether y, in little-endian bytes below the sign bit, is less than 2^255 − 19 (RFC 8032 §5.1.3).
+fn is_canonical(point: &[u8; 32]) -> bool {
+    let [lowest, middle @ .., highest] = point;
+    let is_largest = middle.iter().all(|byte| *byte == 0xff) && highest & 0x7f == 0x7f;
+    !is_largest || *lowest < 0xed
 }
 
 fn required_text<'j>(jwk: &'j JsonObject, name: &str) -> Result<&'j str, KeyRejection> {

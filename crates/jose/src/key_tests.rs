@@ -30,10 +30,20 @@ fn encode(bytes: &[u8]) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// An odd modulus of exactly `bits` bits.
+/// An odd modulus of exactly `bits` bits that no small prime divides.
 fn modulus(bits: usize) -> String {
     let mut bytes = vec![0xff; bits.div_ceil(8)];
     bytes[0] = 0xff >> (bytes.len() * 8 - bits);
+    let divided = |bytes: &[u8]| {
+        (3..168_u32).any(|divisor| {
+            let digits = bytes.iter().map(|byte| u32::from(*byte));
+            digits.fold(0, |residue, digit| (residue * 256 + digit) % divisor) == 0
+        })
+    };
+    while divided(&bytes) {
+        let lowest = bytes.last_mut().unwrap();
+        *lowest -= 2;
+    }
     encode(&bytes)
 }
 
@@ -109,6 +119,30 @@ fn bounds_the_rsa_modulus() {
     );
 }
 
+#[test]
+fn rejects_exactly_the_moduli_that_a_small_prime_divides() {
+    let primes: Vec<u32> = (3..168_u32)
+        .filter(|number| (2..*number).all(|divisor| number % divisor != 0))
+        .collect();
+    let (mut weak, mut taken) = (0, 0);
+    for lowest in (1..=255_u8).step_by(2) {
+        let mut bytes = [0xff; 256];
+        bytes[255] = lowest;
+        let residue = |prime: u32| {
+            let digits = bytes.iter().map(|byte| u32::from(*byte));
+            digits.fold(0, |residue, digit| (residue * 256 + digit) % prime)
+        };
+        let divided = primes.iter().any(|prime| residue(*prime) == 0);
+        let expected = match divided {
+            true => Err(KeyRejection::RsaWeak),
+            false => Ok(Algorithm::Rs256),
+        };
+        check(&rsa(&encode(&bytes), "AQAB", ""), expected);
+        *(if divided { &mut weak } else { &mut taken }) += 1;
+    }
+    assert!(weak > 90 && taken > 10, "{weak} {taken}");
+}
+
 /// CVE-2017-15361: such a modulus is a power of 65537 modulo many small primes.
 #[test]
 fn rejects_moduli_of_the_faulty_generator() {
@@ -136,11 +170,15 @@ fn rejects_moduli_of_the_faulty_generator() {
         &rsa(&encode(&bytes(&power)), "AQAB", ""),
         Err(KeyRejection::RsaWeak),
     );
-    power[0] ^= 2;
-    check(
-        &rsa(&encode(&bytes(&power)), "AQAB", ""),
-        Ok(Algorithm::Rs256),
-    );
+    // Its neighbours are none, but for those that a small prime divides.
+    let taken = [2, 4, 6, 8, 16, 32, 64, 128].into_iter().filter(|change| {
+        power[0] ^= change;
+        let jwk = rsa(&encode(&bytes(&power)), "AQAB", "");
+        power[0] ^= change;
+        let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
+        PublicKey::from_jwk(&jwk, KeyUse::Signature).is_ok()
+    });
+    assert!(taken.count() > 0);
 }
 
 #[test]
@@ -211,6 +249,25 @@ fn rejects_points_that_are_not_on_the_curve() {
         &ed25519(&encode(&[&[2][..], &[0; 31]].concat()), ""),
         Err(KeyRejection::Point),
     );
+}
+
+/// RFC 8032 §5.1.3: y is less than 2^255 − 19, so that a key has one spelling.
+#[test]
+fn rejects_ed25519_keys_that_are_spelled_otherwise() {
+    for (lowest, highest) in [(0xed, 0x7f), (0xff, 0x7f), (0xff, 0xff), (0xf0, 0xff)] {
+        let mut point = [0xff; 32];
+        (point[0], point[31]) = (lowest, highest);
+        check(&ed25519(&encode(&point), ""), Err(KeyRejection::Point));
+    }
+    // The largest y that is one, of a point on the curve.
+    let mut point = [0xff; 32];
+    (point[0], point[31]) = (0xe6, 0x7f);
+    let largest = (0xd0..=0xec_u8).rev().find(|lowest| {
+        point[0] = *lowest;
+        ed25519_dalek::VerifyingKey::from_bytes(&point).is_ok_and(|key| !key.is_weak())
+    });
+    point[0] = largest.unwrap();
+    check(&ed25519(&encode(&point), ""), Ok(Algorithm::EdDsa));
 }
 
 #[test]

@@ -58,7 +58,10 @@ impl RsaPublicKey {
         if bits < RSA_MODULUS_BITS_MIN {
             return Err(KeyRejection::RsaModulus);
         }
-        if is_weak(n) {
+        if n.last().is_none_or(|lowest| lowest % 2 == 0) {
+            return Err(KeyRejection::RsaModulus);
+        }
+        if has_small_factor(n) || is_weak(n) {
             return Err(KeyRejection::RsaWeak);
         }
         Ok(Self {
@@ -96,13 +99,21 @@ fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
     Some(encoded)
 }
 
+/// Whether one of the small primes divides the modulus: no generator makes such a key.
+fn has_small_factor(n: &[u8]) -> bool {
+    ROCA_PRIMES.iter().any(|prime| residue(n, *prime) == 0)
+}
+
+fn residue(n: &[u8], prime: u32) -> u32 {
+    n.iter()
+        .fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime)
+}
+
 /// Whether the modulus is a power of the generator modulo every one of the primes, as one made by
 /// the faulty library is and about one other in a hundred million.
 fn is_weak(n: &[u8]) -> bool {
     ROCA_PRIMES.iter().all(|prime| {
-        let residue = n
-            .iter()
-            .fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime);
+        let residue = residue(n, *prime);
         let powers = std::iter::successors(Some(1), |power| Some(power * ROCA_GENERATOR % prime));
         powers.take(*prime as usize).any(|power| power == residue)
     })

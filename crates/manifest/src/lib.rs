@@ -151,6 +151,14 @@ impl Manifest {
             .get(&self.root)
             .map_or(&[], |root| &root.allowed_outbound_hosts)
     }
+
+    /// The directories that the root component sees.
+    #[must_use]
+    pub fn files(&self) -> &[FileMount] {
+        self.components
+            .get(&self.root)
+            .map_or(&[], |root| &root.files)
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use crate::files::BundleFiles;
 use crate::limits::*;
 use crate::records::{Audience, Environment, ReplayMode, Tier};
 use crate::replay;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
-use toml::Spanned;
 
 /// JWS algorithms of issued tokens.
 const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
@@ -49,8 +49,9 @@ pub const RESERVED_CLAIMS: &[&str] = &[
 ];
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct AudienceFile {
+pub(crate) struct AudienceFile {
     id: Spanned<String>,
     tier: Option<Tier>,
     algorithm: Option<Spanned<String>>,

@@ -2,19 +2,21 @@
 
 use crate::decide::{IssuingAction, uid};
 use crate::error::{Finding, InvalidBundle, Problem};
-use crate::files::{BundleFiles, is_plain_name};
-use crate::limits::{AUDIENCES_MAX, ISSUERS_MAX};
+use crate::files::BundleFiles;
+use crate::groups::{self, Group, Groups};
+use crate::head::{self, Head, check_profiles, profile_of};
+use crate::listing::{self, Listing, check_copied_claims, check_unique};
 use crate::records::{Audience, Environment, Issuer};
-use crate::rules::{self, Rule};
-use crate::schema::{self, AttributeType, Attributes, BundleSchema};
-use crate::slices::{Scope, Slices};
-use crate::toml_file::{TomlFile, utf8};
-use crate::{audience, issuer, keys};
+use crate::rules::{self, Known, Rule, Rules};
+use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
+use crate::slices::{Scope, Slices, can_match, covers_all};
+use crate::templates::NamedTemplate;
+use crate::toml_file::utf8;
+use crate::zones::Zones;
+use crate::{audience, issuer};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-const BUNDLE_FILE: &str = "bundle.toml";
 
 /// A bundle whose every file was understood and whose every rule validates.
 pub struct Bundle {
@@ -25,12 +27,20 @@ pub struct Bundle {
     issuers: Vec<(Issuer, IssuerEntity)>,
     development: bool,
     audiences: Vec<(Audience, EntityUid)>,
+    /// Places in `audiences` by id.
+    audience_places: BTreeMap<String, usize>,
     rules: Vec<Rule>,
     schema: Schema,
     attributes: Attributes,
     action: IssuingAction,
     permits: BTreeSet<String>,
     slices: Slices,
+    zones: Zones,
+    groups: Groups,
+    profiles: BTreeMap<String, String>,
+    rules_of_other_profiles: Vec<String>,
+    /// Templates that no link fills.
+    unused_templates: Vec<NamedTemplate>,
 }
 
 /// Cedar's names for an issuer and its principals, parsed once.
@@ -40,27 +50,12 @@ pub(crate) struct IssuerEntity {
     pub uid: EntityUid,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BundleFile {
-    name: String,
-    version: String,
-}
-
-/// The bundle's files by what they are.
-#[derive(Default)]
-struct Listing<'a> {
-    issuers: Vec<(&'a str, &'a str)>,
-    audiences: Vec<&'a str>,
-    rules: Vec<&'a str>,
-}
-
 impl Bundle {
     /// Checks every file and gives the bundle, or everything that was found wrong.
     pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
         let mut findings = Vec::new();
-        let listing = list(files, &mut findings);
-        let head = head(files).map_err(|finding| findings.push(finding)).ok();
+        let listing = listing::list(files, &mut findings);
+        let head = head::read(files).map_err(|more| findings.extend(more)).ok();
         let issuers: Vec<Issuer> =
             collect(&mut findings, listing.issuers.iter(), |(path, name)| {
                 issuer::read(path, name, files, environment)
@@ -83,28 +78,41 @@ impl Bundle {
         files: &BundleFiles,
         environment: &Environment,
         listing: &Listing<'_>,
-        head: BundleFile,
+        head: Head,
         issuers: Vec<Issuer>,
         audiences: Vec<Audience>,
     ) -> Result<Self, Vec<Finding>> {
         let internal = || vec![Finding::of_file(schema::FILE, Problem::EntityTypeInvalid)];
         let action = IssuingAction::new().ok_or_else(internal)?;
-        let BundleSchema { schema, attributes } = {
-            let content = files
-                .content(schema::FILE)
-                .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
-            let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
-            schema::read(text, &issuers, &action)?
-        };
+        let BundleSchema { schema, attributes } =
+            read_schema(files, listing, &head, &issuers, &action)?;
         check_copied_claims(listing, &audiences, &attributes, &issuers)?;
         let paths = listing.issuers.iter().map(|(path, _)| *path);
         issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
-        let rules = rules::read(files, &listing.rules, &issuers, &audiences, &schema)?;
+        let groups = read_groups(files, listing, &issuers, &audiences, &attributes)?;
+        let known = Known {
+            issuers: &issuers,
+            audiences: &audiences,
+            groups: &groups,
+            schema: &schema,
+        };
+        let Rules {
+            mut rules,
+            unused_templates,
+        } = rules::read(files, &listing.rules, &listing.links, &known)?;
+        check_profiles(&rules, &head.profiles)?;
+        let profile = profile_of(&head.profiles, &environment.issuer);
+        let others = rules.iter().filter(|rule| !rule.is_for(profile));
+        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
+        rules.retain(|rule| rule.is_for(profile));
         let permits = rules
             .iter()
             .filter(|rule| !rule.is_forbid())
             .map(|rule| rule.id.clone())
             .collect();
+        let slices = Slices::of(&rules);
+        let ids = audiences.iter().map(|audience| audience.id.clone());
+        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
         let audiences: Option<_> = audiences
             .into_iter()
@@ -122,7 +130,13 @@ impl Bundle {
             attributes,
             action,
             permits,
-            slices: Slices::default(),
+            slices,
+            audience_places,
+            zones: head.zones,
+            profiles: head.profiles,
+            rules_of_other_profiles,
+            groups: Groups::new(groups).ok_or_else(internal)?,
+            unused_templates,
         })
     }
 
@@ -155,16 +169,84 @@ impl Bundle {
 
     /// The audience whose `id` equals `id` byte for byte.
     pub fn audience(&self, id: &str) -> Option<&Audience> {
-        self.audiences().find(|audience| audience.id == id)
+        let index = *self.audience_places.get(id)?;
+        self.audiences.get(index).map(|(audience, _)| audience)
     }
 
-    /// All rules in path order.
+    /// The groups of `entities/` in path order.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    /// The time zones that the bundle names, by its own name for each.
+    pub fn time_zones(&self) -> BTreeMap<String, String> {
+        let owned = |(name, zone): (&str, &str)| (name.to_owned(), zone.to_owned());
+        self.zones.names().map(owned).collect()
+    }
+
+    pub(crate) fn group_entities(&self) -> &Groups {
+        &self.groups
+    }
+
+    pub(crate) fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
+    pub(crate) fn unused_templates(&self) -> &[NamedTemplate] {
+        &self.unused_templates
+    }
+
+    /// The scope of requests of principals of an issuer for an audience.
+    pub(crate) fn scope<'a>(
+        &self,
+        issuer: &Issuer,
+        entity: &'a IssuerEntity,
+        audience: &'a EntityUid,
+    ) -> Scope<'a> {
+        Scope {
+            entity_type: &entity.type_name,
+            issuer: &entity.uid,
+            audience,
+            workload_groups: self.groups.of_issuer(&issuer.name),
+            audience_groups: self.groups.of_audience(audience.id().unescaped()),
+        }
+    }
+
+    /// The issuer URL of the broker that the profile of this name is for.
+    pub fn profile(&self, name: &str) -> Option<&str> {
+        self.profiles.get(name).map(String::as_str)
+    }
+
+    /// Whether the bundle has a rule of this `@id`, in whatever profile.
+    pub fn has_rule(&self, id: &str) -> bool {
+        let mut others = self.rules_of_other_profiles.iter();
+        self.rules.iter().any(|rule| rule.id == id) || others.any(|other| other == id)
+    }
+
+    /// All rules in path order, but for those of other profiles.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// The schema in Cedar's JSON format, with the types that are made from issuer files. `files` are those
+    /// that the bundle was loaded from.
+    ///
+    /// # Errors
+    /// The schema file is not that of the bundle.
+    pub fn schema_document(&self, files: &BundleFiles) -> Result<serde_json::Value, InvalidBundle> {
+        let missing = || Finding::of_file(schema::FILE, Problem::FileMissing);
+        let content = files.content(schema::FILE).ok_or_else(missing)?;
+        let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
+        let additions = Additions {
+            zones: &self.zones,
+            groups: self.groups.iter().next().is_some(),
+        };
+        schema::document(utf8(schema::FILE, content)?, &issuers, &additions)
+            .map_err(|findings| InvalidBundle { findings })
     }
 
     /// The attributes of an entity type, by name.
@@ -189,16 +271,52 @@ impl Bundle {
         self.is_active(issuer).then_some((index, issuer, entity))
     }
 
+    /// Every issuer with Cedar's names for it and its principals.
+    pub(crate) fn issuer_entities(&self) -> impl Iterator<Item = (&Issuer, &IssuerEntity)> {
+        self.issuers.iter().map(|(issuer, entity)| (issuer, entity))
+    }
+
+    pub(crate) fn audience_uids(&self) -> impl Iterator<Item = &EntityUid> {
+        self.audiences.iter().map(|(_, uid)| uid)
+    }
+
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
-        let index = self
-            .audiences
-            .iter()
-            .position(|(audience, _)| audience.id == id)?;
+        let index = *self.audience_places.get(id)?;
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
-    pub(crate) fn slice(&self, key: (usize, usize), scope: &Scope<'_>) -> Option<Arc<PolicySet>> {
+    /// The rules that can match a request with this `scope`, which `key` stands for.
+    pub(crate) fn slice<'a>(
+        &self,
+        key: (usize, usize),
+        scope: impl FnOnce() -> Scope<'a>,
+    ) -> Option<Arc<PolicySet>> {
         self.slices.slice(key, &self.rules, scope)
+    }
+
+    /// The `permit`s by whose scope principals of an issuer may get a token for an audience, by name of the
+    /// issuer and id of the audience. Conditions are not looked at, but a pair that a `forbid` without
+    /// conditions covers is left out.
+    pub fn access(&self) -> BTreeMap<(String, String), Vec<String>> {
+        let mut access = BTreeMap::new();
+        for (issuer, entity) in &self.issuers {
+            for (audience, uid) in &self.audiences {
+                let scope = self.scope(issuer, entity, uid);
+                let matching = |rule: &&Rule| can_match(rule, &scope);
+                let rules: Vec<&Rule> = self.rules.iter().filter(matching).collect();
+                let forbids_all = |rule: &&&Rule| {
+                    rule.is_forbid()
+                        && !rule.policy.has_non_scope_constraint()
+                        && covers_all(rule, &scope)
+                };
+                let permits = rules.iter().filter(|rule| !rule.is_forbid());
+                let permits: Vec<String> = permits.map(|rule| rule.id.clone()).collect();
+                if !permits.is_empty() && !rules.iter().any(|rule| forbids_all(&rule)) {
+                    access.insert((issuer.name.clone(), audience.id.clone()), permits);
+                }
+            }
+        }
+        access
     }
 
     /// INVARIANT: an issuer marked `development = true` is trusted in development only.
@@ -233,83 +351,39 @@ fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
     ))
 }
 
-/// Sorts the files by what they are; whatever a bundle does not have is a finding.
-fn list<'a>(files: &'a BundleFiles, findings: &mut Vec<Finding>) -> Listing<'a> {
-    let mut listing = Listing::default();
-    let pinned: BTreeSet<String> = files
-        .iter()
-        .filter(|(path, _)| path.starts_with("issuers/") && path.ends_with(".toml"))
-        .filter_map(|(_, content)| keys::pinned_path_in(content))
-        .collect();
-    for (path, _) in files.iter() {
-        match path.split_once('/') {
-            None if matches!(path, BUNDLE_FILE | schema::FILE) => {}
-            Some(("issuers", file)) if !pinned.contains(path) => {
-                let name = plain_stem(path, file, ".toml", findings);
-                listing.issuers.extend(name.map(|name| (path, name)));
-            }
-            Some(("issuers", _)) => {}
-            Some(("audiences", file)) => {
-                listing
-                    .audiences
-                    .extend(plain_stem(path, file, ".toml", findings).map(|_| path));
-            }
-            Some(("rules", file)) => {
-                listing
-                    .rules
-                    .extend(plain_stem(path, file, ".cedar", findings).map(|_| path));
-            }
-            Some(("tests", file)) if crate::cases::is_case_path(file) => {}
-            _ => findings.push(Finding::of_file(path, Problem::UnknownFile)),
-        }
-    }
-    for (folder, count, max) in [
-        ("issuers", listing.issuers.len(), ISSUERS_MAX),
-        ("audiences", listing.audiences.len(), AUDIENCES_MAX),
-    ] {
-        if count > max {
-            findings.push(Finding::of_file(
-                folder,
-                Problem::TooMany { key: folder, max },
-            ));
-        }
-    }
-    listing
-}
-
-/// The name of a file without its extension, if it is one that a bundle may have.
-fn plain_stem<'a>(
-    path: &str,
-    file: &'a str,
-    extension: &str,
-    findings: &mut Vec<Finding>,
-) -> Option<&'a str> {
-    let problem = match file.strip_suffix(extension) {
-        Some(name) if is_plain_name(name) => return Some(name),
-        Some(name) if !name.contains('/') => Problem::NameInvalid,
-        _ => Problem::UnknownFile,
+fn read_schema(
+    files: &BundleFiles,
+    listing: &Listing<'_>,
+    head: &Head,
+    issuers: &[Issuer],
+    action: &IssuingAction,
+) -> Result<BundleSchema, Vec<Finding>> {
+    let content = files
+        .content(schema::FILE)
+        .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
+    let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
+    let additions = Additions {
+        zones: &head.zones,
+        groups: !listing.entities.is_empty(),
     };
-    findings.push(Finding::of_file(path, problem));
-    None
+    schema::read(text, issuers, action, &additions)
 }
 
-fn head(files: &BundleFiles) -> Result<BundleFile, Finding> {
-    let missing = || Finding::of_file(BUNDLE_FILE, Problem::FileMissing);
-    let content = files.content(BUNDLE_FILE).ok_or_else(missing)?;
-    let (_, head): (_, BundleFile) = TomlFile::parse(BUNDLE_FILE, content)?;
-    for (key, value) in [("name", &head.name), ("version", &head.version)] {
-        if value.is_empty() {
-            return Err(Finding::of_file(BUNDLE_FILE, Problem::Empty(key)));
-        }
-        if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
-            let bytes_max = crate::limits::NAME_BYTES_MAX;
-            return Err(Finding::of_file(
-                BUNDLE_FILE,
-                Problem::ValueInvalid { key, bytes_max },
-            ));
-        }
+fn read_groups(
+    files: &BundleFiles,
+    listing: &Listing<'_>,
+    issuers: &[Issuer],
+    audiences: &[Audience],
+    attributes: &Attributes,
+) -> Result<Vec<Group>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let groups = collect(&mut findings, listing.entities.iter(), |(path, name)| {
+        groups::read(path, name, files, issuers, audiences, attributes)
+    });
+    match findings.is_empty() {
+        true => Ok(groups),
+        false => Err(findings),
     }
-    Ok(head)
 }
 
 fn collect<I, T>(
@@ -325,66 +399,4 @@ fn collect<I, T>(
         }
     }
     values
-}
-
-fn check_unique(
-    listing: &Listing<'_>,
-    issuers: &[Issuer],
-    audiences: &[Audience],
-    findings: &mut Vec<Finding>,
-) {
-    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-    for ((path, _), issuer) in listing.issuers.iter().zip(issuers) {
-        if let Some(other) = seen.insert(&issuer.issuer, path) {
-            let (issuer, other) = (issuer.issuer.clone(), other.to_owned());
-            findings.push(Finding::of_file(
-                path,
-                Problem::DuplicateIssuer { issuer, other },
-            ));
-        }
-    }
-    seen.clear();
-    for (path, audience) in listing.audiences.iter().zip(audiences) {
-        if let Some(other) = seen.insert(&audience.id, path) {
-            let (id, other) = (audience.id.clone(), other.to_owned());
-            findings.push(Finding::of_file(
-                path,
-                Problem::DuplicateAudience { id, other },
-            ));
-        }
-    }
-}
-
-/// A claim that an audience copies must be an attribute of some trusted issuer's principals, else
-/// it is misspelt.
-fn check_copied_claims(
-    listing: &Listing<'_>,
-    audiences: &[Audience],
-    attributes: &Attributes,
-    issuers: &[Issuer],
-) -> Result<(), Vec<Finding>> {
-    let types: BTreeSet<String> = issuers.iter().map(Issuer::entity_type).collect();
-    let known: BTreeSet<&str> = types
-        .iter()
-        .filter_map(|type_name| attributes.get(type_name))
-        .flat_map(|names| names.keys().map(String::as_str))
-        .collect();
-    let mut findings = Vec::new();
-    for (path, audience) in listing.audiences.iter().zip(audiences) {
-        for claim in audience
-            .claims
-            .iter()
-            .filter(|claim| !known.contains(claim.as_str()))
-        {
-            findings.push(Finding::of_file(
-                path,
-                Problem::ClaimUndeclared(claim.clone()),
-            ));
-        }
-    }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(findings)
-    }
 }

@@ -9,9 +9,14 @@ use crate::calendar::parse_unix_seconds;
 use crate::decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
+use crate::records::Issuer;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
-use toml::{Spanned, Value};
+use toml::Value;
+use vouchsafe_json::JsonObject;
 use vouchsafe_providers::{Attribute, AttributeValue};
 
 /// When a case happens that does not say so: 2027-01-01T00:00:00Z.
@@ -26,13 +31,28 @@ pub struct Case {
     /// The rule whose folder the case is in.
     pub rule: String,
     pub principal: Principal,
+    /// The token that the principal was read from, where the case has one. Nothing here verifies it.
+    pub token: Option<CaseToken>,
     pub request: TokenRequest,
     pub now: u64,
+    /// The profile that the case is decided in; else that of the environment.
+    pub profile: Option<String>,
     pub effect: Effect,
     /// Sorted `@id`s; exactly these must determine the decision.
     pub rules: Vec<String>,
     /// Sorted `@id`s; exactly these must err.
     pub erring: Vec<String>,
+    /// The slug with which verification must refuse the token, so that no rule is asked.
+    pub refused: Option<String>,
+}
+
+/// A real token as the subject of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseToken {
+    /// A compact JWS (RFC 7515 §7.1).
+    pub jwt: String,
+    /// The keys of its issuer as a JWK Set; none where the issuer's file pins them.
+    pub keys: Option<String>,
 }
 
 impl Case {
@@ -48,20 +68,39 @@ impl Case {
     }
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct BaseFile {
+pub(crate) struct BaseFile {
+    #[serde(default)]
     id: String,
+    #[serde(default)]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     claims: BTreeMap<String, Value>,
+    /// The issuer's keys as a JWK Set, for cases with a token.
+    keys: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct CaseFile {
+pub(crate) struct CaseFile {
     issuer: Spanned<String>,
     id: Option<String>,
     at: Option<Spanned<String>>,
+    profile: Option<Spanned<String>>,
+    /// A real token in place of claims; `at` is the clock by which it is verified.
+    token: Option<Spanned<String>>,
+    keys: Option<String>,
+    refused: Option<Spanned<String>>,
     #[serde(default)]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "BTreeMap<String, serde_json::Value>")
+    )]
     claims: BTreeMap<String, Value>,
     /// Claims of the base that this token does not have.
     #[serde(default)]
@@ -73,6 +112,7 @@ struct CaseFile {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RequestEntry {
     audience: String,
@@ -142,26 +182,34 @@ fn read_case(
         );
         return Err(file.findings);
     };
-    let mut claims = base.claims;
-    claims.retain(|name, _| !entries.absent.contains(name));
-    claims.extend(entries.claims);
-    let lifetime = entries.request.lifetime.as_ref();
-    let now = match &entries.at {
-        None => AT_DEFAULT,
-        Some(at) => parse_unix_seconds(at.get_ref()).unwrap_or_else(|| {
-            file.refuse(at.span(), Problem::CaseTimeInvalid);
-            AT_DEFAULT
-        }),
+    let now = moment(&mut file, &entries);
+    if let Some(profile) = &entries.profile
+        && bundle.profile(profile.get_ref()).is_none()
+    {
+        let problem = Problem::CaseProfileUnknown(profile.get_ref().clone());
+        file.refuse(profile.span(), problem);
+    }
+    let keys = entries.keys.clone().or_else(|| base.keys.clone());
+    let (principal, token) = match &entries.token {
+        Some(token) => {
+            let principal = principal_of_token(&mut file, &entries, token, bundle, issuer);
+            let jwt = token.get_ref().trim().to_owned();
+            (principal, Some(CaseToken { jwt, keys }))
+        }
+        None => {
+            if let Some(refused) = &entries.refused {
+                file.refuse(refused.span(), Problem::CaseRefusalWithoutToken);
+            }
+            let principal = principal_of_claims(&mut file, &entries, base, issuer);
+            (principal, None)
+        }
     };
+    let lifetime = entries.request.lifetime.as_ref();
     let case = Case {
         path: path.to_owned(),
         rule: String::new(),
-        principal: Principal {
-            entity_type: issuer.entity_type(),
-            id: entries.id.unwrap_or(base.id),
-            issuer_name,
-            attributes: attributes(&mut file, entries.issuer.span().start, claims),
-        },
+        principal,
+        token,
         request: TokenRequest {
             requested_lifetime_seconds: file.seconds(
                 "lifetime",
@@ -175,11 +223,89 @@ fn read_case(
             proof_of_possession: entries.request.proof_of_possession,
         },
         now,
+        profile: entries.profile.map(Spanned::into_inner),
         effect: Effect::Deny,
         rules: sorted(entries.rules),
         erring: sorted(entries.erring),
+        refused: entries.refused.map(Spanned::into_inner),
     };
     file.finish(case)
+}
+
+fn moment(file: &mut TomlFile<'_>, entries: &CaseFile) -> u64 {
+    let Some(at) = &entries.at else {
+        if let Some(token) = &entries.token {
+            file.refuse(token.span(), Problem::CaseTokenWithoutTime);
+        }
+        return AT_DEFAULT;
+    };
+    parse_unix_seconds(at.get_ref()).unwrap_or_else(|| {
+        file.refuse(at.span(), Problem::CaseTimeInvalid);
+        AT_DEFAULT
+    })
+}
+
+fn principal_of_claims(
+    file: &mut TomlFile<'_>,
+    entries: &CaseFile,
+    base: BaseFile,
+    issuer: &Issuer,
+) -> Principal {
+    let mut claims = base.claims;
+    claims.retain(|name, _| !entries.absent.contains(name));
+    claims.extend(entries.claims.clone());
+    Principal {
+        entity_type: issuer.entity_type(),
+        id: entries.id.clone().unwrap_or(base.id),
+        issuer_name: issuer.name.clone(),
+        attributes: attributes(file, entries.issuer.span().start, claims),
+    }
+}
+
+/// The principal that the token's claims make; they are decoded here, and verified by whoever runs the
+/// case with keys at hand.
+fn principal_of_token(
+    file: &mut TomlFile<'_>,
+    entries: &CaseFile,
+    token: &Spanned<String>,
+    bundle: &Bundle,
+    issuer: &Issuer,
+) -> Principal {
+    if entries.id.is_some() || !entries.claims.is_empty() || !entries.absent.is_empty() {
+        file.refuse(token.span(), Problem::CaseTokenAndClaims);
+    }
+    let principal = payload(token.get_ref())
+        .and_then(|bytes| JsonObject::parse(&bytes).ok())
+        .ok_or(Problem::CaseTokenMalformed)
+        .and_then(|claims| {
+            let principal = bundle.principal_of_claims(issuer, &claims);
+            principal.map_err(Problem::CaseTokenClaims)
+        });
+    match principal {
+        Ok(principal) => principal,
+        Err(problem) => {
+            // A token that must be refused may be refused for its claims.
+            if entries.refused.is_none() || problem == Problem::CaseTokenMalformed {
+                file.refuse(token.span(), problem);
+            }
+            Principal {
+                entity_type: issuer.entity_type(),
+                id: String::new(),
+                issuer_name: issuer.name.clone(),
+                attributes: Vec::new(),
+            }
+        }
+    }
+}
+
+/// The payload of a compact JWS (RFC 7515 §7.1).
+fn payload(token: &str) -> Option<Vec<u8>> {
+    let mut parts = token.trim().split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    match parts.next() {
+        None => URL_SAFE_NO_PAD.decode(payload).ok(),
+        Some(_) => None,
+    }
 }
 
 /// What the cases of an issuer start from; nothing, where there is no such file.
@@ -187,10 +313,7 @@ fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Finding> {
     let path = format!("tests/{issuer_name}.toml");
     match files.content(&path) {
         Some(content) => TomlFile::parse(&path, content).map(|(_, base)| base),
-        None => Ok(BaseFile {
-            id: String::new(),
-            claims: BTreeMap::new(),
-        }),
+        None => Ok(BaseFile::default()),
     }
 }
 

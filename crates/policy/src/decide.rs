@@ -2,13 +2,13 @@
 
 use crate::bundle::{Bundle, IssuerEntity};
 use crate::calendar;
+use crate::record::cedar_request;
 use crate::records::Issuer;
-use crate::slices::Scope;
+use crate::zones::Zones;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId,
     EntityTypeName, EntityUid, PolicySet, Request, Response, RestrictedExpression,
 };
-use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use vouchsafe_providers::{Attribute, AttributeValue};
@@ -139,7 +139,11 @@ impl<'a> From<&'a TokenRequest> for ContextInput<'a> {
 }
 
 /// Cedar's context of a request made at `now` (Unix seconds).
-pub(crate) fn context(input: &ContextInput<'_>, now: u64) -> Result<Context, DecideError> {
+pub(crate) fn context(
+    input: &ContextInput<'_>,
+    zones: &Zones,
+    now: u64,
+) -> Result<Context, DecideError> {
     let lifetime = i64::try_from(input.requested_lifetime_seconds)
         .map_err(|_| DecideError::LifetimeInvalid)?;
     let moment = calendar::to_rfc3339(now).ok_or(DecideError::TimeInvalid)?;
@@ -161,6 +165,9 @@ pub(crate) fn context(input: &ContextInput<'_>, now: u64) -> Result<Context, Dec
             "client_ip".to_owned(),
             RestrictedExpression::new_ip(address.to_string()),
         ));
+    }
+    if let Some(local) = zones.expression(now) {
+        pairs.push(("local".to_owned(), local));
     }
     Context::from_pairs(pairs).map_err(|_| DecideError::RequestInvalid)
 }
@@ -189,7 +196,7 @@ impl Bundle {
         let response =
             Authorizer::new().is_authorized(&prepared.request, &prepared.slice, &prepared.entities);
         let (effect, determining_rules, erring_rules) = self.judge(&response);
-        let cedar_request = cedar_request(principal, request, now);
+        let cedar_request = cedar_request(self, principal, request, now);
         Ok(Decision {
             effect,
             determining_rules,
@@ -216,25 +223,25 @@ impl Bundle {
             entity.type_name.clone(),
             EntityId::new(&principal.id),
         );
+        let groups = self.group_entities();
+        let of_audience = groups.of_audience(&request.audience);
+        let parents = self.parents(principal, entity);
         let entities = [
-            principal_entity(principal, principal_uid.clone(), entity.uid.clone())?,
+            principal_entity(principal, principal_uid.clone(), parents)?,
             Entity::with_uid(entity.uid.clone()),
-            Entity::with_uid(audience_uid.clone()),
+            Entity::new_no_attrs(audience_uid.clone(), of_audience.into_iter().collect()),
         ];
         let entities = Entities::from_entities(entities, Some(self.schema())).map_err(|_| {
             DecideError::AttributesInvalid {
                 entity_type: principal.entity_type.clone(),
             }
         })?;
-        let context = context(&ContextInput::from(request), now)?;
+        let context = context(&ContextInput::from(request), self.zones(), now)?;
         let action = self.action().uid().clone();
-        let scope = Scope {
-            entity_type: &entity.type_name,
-            issuer: &entity.uid,
-            audience: audience_uid,
-        };
         let slice = self
-            .slice((issuer_index, audience_index), &scope)
+            .slice((issuer_index, audience_index), || {
+                self.scope(issuer, entity, audience_uid)
+            })
             .ok_or(DecideError::RulesInvalid)?;
         let request = Request::new(
             principal_uid,
@@ -249,6 +256,21 @@ impl Bundle {
             entities,
             slice,
         })
+    }
+
+    /// What a principal is in: its issuer, and the groups that have an entry for it.
+    fn parents(&self, principal: &Principal, entity: &IssuerEntity) -> HashSet<EntityUid> {
+        let Principal {
+            id,
+            issuer_name,
+            attributes,
+            ..
+        } = principal;
+        let groups = self
+            .group_entities()
+            .of_principal(issuer_name, id, attributes);
+        let issuer = std::iter::once(&entity.uid);
+        issuer.chain(groups).cloned().collect()
     }
 
     /// Effect, determining rules and erring rules. Cedar skips a `forbid` that errs; here it
@@ -296,7 +318,7 @@ fn check_entity_type(
 fn principal_entity(
     principal: &Principal,
     uid: EntityUid,
-    issuer: EntityUid,
+    parents: HashSet<EntityUid>,
 ) -> Result<Entity, DecideError> {
     let mut attributes = HashMap::with_capacity(principal.attributes.len());
     for attribute in &principal.attributes {
@@ -313,56 +335,7 @@ fn principal_entity(
             });
         }
     }
-    Entity::new(uid, attributes, HashSet::from([issuer])).map_err(|_| {
-        DecideError::AttributesInvalid {
-            entity_type: principal.entity_type.clone(),
-        }
+    Entity::new(uid, attributes, parents).map_err(|_| DecideError::AttributesInvalid {
+        entity_type: principal.entity_type.clone(),
     })
-}
-
-/// The request and its entities in Cedar's JSON formats, made from what was given rather than from
-/// Cedar's own values, which is a fraction of the work.
-fn cedar_request(principal: &Principal, request: &TokenRequest, now: u64) -> String {
-    let attributes: Map<String, Value> = principal
-        .attributes
-        .iter()
-        .map(|attribute| (attribute.name.clone(), json_value(&attribute.value)))
-        .collect();
-    let principal_uid = json!({ "type": principal.entity_type, "id": principal.id });
-    let issuer_uid = json!({ "type": "Issuer", "id": principal.issuer_name });
-    let audience_uid = json!({ "type": "Audience", "id": request.audience });
-    let mut context = json!({
-        "now": extension("datetime", &calendar::to_rfc3339(now).unwrap_or_default()),
-        "proof_of_possession": request.proof_of_possession,
-        "requested_lifetime_seconds": request.requested_lifetime_seconds,
-        "scopes": request.scopes,
-    });
-    if let (Some(members), Some(address)) = (context.as_object_mut(), &request.client_ip) {
-        members.insert("client_ip".to_owned(), extension("ip", address));
-    }
-    json!({
-        "principal": principal_uid,
-        "action": { "type": "Action", "id": "issue" },
-        "resource": audience_uid,
-        "context": context,
-        "entities": [
-            { "uid": principal_uid, "attrs": attributes, "parents": [issuer_uid] },
-            { "uid": issuer_uid, "attrs": {}, "parents": [] },
-            { "uid": audience_uid, "attrs": {}, "parents": [] },
-        ],
-    })
-    .to_string()
-}
-
-fn json_value(value: &AttributeValue) -> Value {
-    match value {
-        AttributeValue::Boolean(value) => json!(value),
-        AttributeValue::Integer(value) => json!(value),
-        AttributeValue::Text(value) => json!(value),
-        AttributeValue::TextSet(values) => json!(values),
-    }
-}
-
-fn extension(function: &str, argument: &str) -> Value {
-    json!({ "__extn": { "fn": function, "arg": argument } })
 }

@@ -64,7 +64,7 @@ impl<P: fmt::Display> fmt::Display for Finding<P> {
 }
 
 /// A bundle that does not load, with everything that was found; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InvalidBundle {
     pub findings: Vec<Finding>,
 }
@@ -101,16 +101,32 @@ pub enum Problem {
     CaseClaimInvalid(String),
     #[error("issuer `{0}` is not in the bundle")]
     CaseIssuerUnknown(String),
+    #[error("`refused` is for cases with a `token`: claims are not verified")]
+    CaseRefusalWithoutToken,
+    #[error("a case has a `token` or claims, not both")]
+    CaseTokenAndClaims,
+    #[error("the token makes no principal: {0}")]
+    CaseTokenClaims(crate::claims::ClaimsError),
+    #[error("the token is not a compact JWT with claims")]
+    CaseTokenMalformed,
+    #[error("a token needs a clock: say when by `at`")]
+    CaseTokenWithoutTime,
     #[error("the case cannot be decided: {0}")]
     CaseUndecidable(crate::DecideError),
     #[error("the case comes out as {found}, not as {expected}")]
     CaseUnmet { expected: String, found: String },
+    #[error("profile `{0}` is not in `bundle.toml`")]
+    CaseProfileUnknown(String),
     #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
     CannotRead(String),
-    #[error("{0}")]
-    Cedar(String),
+    /// Cedar's own words.
+    #[error("{message}")]
+    Cedar {
+        message: String,
+        help: Option<String>,
+    },
     #[error("claim `{0}` is not an attribute of any trusted issuer's principal")]
     ClaimUndeclared(String),
     #[error("claim `{0}` cannot be declared here: it has a meaning of its own")]
@@ -137,6 +153,8 @@ pub enum Problem {
     },
     #[error("the file's name does not make an entity type; give the issuer another name")]
     EntityTypeInvalid,
+    #[error("`{0}` is not an entity such as `WorkloadGroup::\"payments\"`")]
+    EntityInvalid(String),
     #[error("`expires` is not a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
     ExpiryInvalid,
     #[error("the file is missing")]
@@ -147,13 +165,25 @@ pub enum Problem {
     FileTooLarge { bytes_max: usize },
     #[error("there are over {files_max} files")]
     FilesTooMany { files_max: usize },
+    #[error("audience `{0}` is in no audience file")]
+    GroupAudienceUnknown(String),
+    #[error("claim `{claim}` is not `sub` or a text claim of {entity_type}")]
+    GroupClaimUnknown { claim: String, entity_type: String },
+    #[error("issuer `{0}` has no issuer file")]
+    GroupIssuerUnknown(String),
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
     IssuerIsOurs(String),
+    #[error(
+        "`bearer_file` is the name of a file in `/credentials`: 1 to 128 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, the first no `.`"
+    )]
+    CredentialNameInvalid,
     #[error("`{0}` is in the URL that all tenants share; name the tenant's own issuer")]
     IssuerOfNoTenant(String),
-    #[error("`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`")]
+    #[error(
+        "`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; `bearer_file` goes with the first two"
+    )]
     KeysAmbiguous,
     #[error("the pinned keys are not a JSON Web Key Set")]
     KeysNotJwks,
@@ -193,8 +223,12 @@ pub enum Problem {
     },
     #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
     RuleAudienceUnknown { rule: String, audience: String },
+    #[error("rule `{rule}` names group `{group}`, which has no such entries in `entities/`")]
+    RuleGroupUnknown { rule: String, group: String },
     #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
     RuleIssuerUnknown { rule: String, issuer: String },
+    #[error("rule `{rule}` is for profile `{profile}`, which `bundle.toml` does not have")]
+    RuleProfileUnknown { rule: String, profile: String },
     #[error("the rule has no `@id(\"…\")`")]
     RuleWithoutId,
     #[error("the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
@@ -219,8 +253,12 @@ pub enum Problem {
         provider: &'static str,
         names: String,
     },
-    #[error("templates are not supported yet: write a rule without `?principal` and `?resource`")]
-    TemplateUnsupported,
+    #[error("the template's `?{0}` is not filled: give `{0}`")]
+    TemplateSlotEmpty(&'static str),
+    #[error("the template has no `?{0}` to fill")]
+    TemplateSlotUnknown(&'static str),
+    #[error("template `{0}` is in no rule file")]
+    TemplateUnknown(String),
     #[error("folders are at most {depth_max} deep")]
     TooDeep { depth_max: usize },
     #[error("{0}")]
@@ -241,4 +279,8 @@ pub enum Problem {
     },
     #[error("`{key}` is over {bytes_max} bytes or holds control characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
+    #[error("the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `{0}`")]
+    ZoneNameInvalid(String),
+    #[error("`{0}` is not a time zone such as `Europe/Berlin`")]
+    ZoneUnknown(String),
 }

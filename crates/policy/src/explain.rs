@@ -6,14 +6,11 @@
 use crate::bundle::Bundle;
 use crate::decide::{DecideError, Decision, Prepared, Principal, TokenRequest};
 use crate::error::Position;
-use crate::lint::sole_member;
-use crate::records::{Issuer, RequiredClaim};
+use crate::lint::operands;
 use crate::rules::Rule;
 use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use vouchsafe_json::{Json, JsonObject};
-use vouchsafe_providers::{AttributeValue, ClaimError};
 
 /// A decision with what each rule made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +32,24 @@ pub struct RuleExplanation {
     pub conditions: Vec<Condition>,
 }
 
+impl Explanation {
+    /// The rules whose scope matches, nearest to taking part first, and the others in path order.
+    pub fn by_distance(&self) -> (Vec<&RuleExplanation>, Vec<&RuleExplanation>) {
+        let rules = self.rules.iter();
+        let (mut near, far): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.scope_matches());
+        near.sort_by_key(|rule| rule.distance());
+        (near, far)
+    }
+}
+
 impl RuleExplanation {
+    /// How many conditions keep the rule from taking part in the decision.
+    pub fn distance(&self) -> usize {
+        let holds = |condition: &&Condition| condition.verdict == Verdict::Holds;
+        let held = self.conditions.iter().filter(holds).count();
+        self.conditions.len().saturating_sub(held)
+    }
+
     pub fn scope_matches(&self) -> bool {
         self.scope_mismatches.is_empty()
     }
@@ -78,15 +92,55 @@ pub enum Verdict {
     NotReached,
 }
 
-/// Why claims do not make a principal.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClaimsError {
-    #[error(transparent)]
-    Claim(#[from] ClaimError),
-    #[error("claim `{0}` has another value than the issuer's file requires")]
-    NotRequired(String),
-    #[error("claim `sub` is missing or not a text")]
-    Sub,
+/// The rules of a bundle, taken apart once to explain any number of requests.
+pub struct Explainer<'b> {
+    bundle: &'b Bundle,
+    rules: Vec<Anatomy<'b>>,
+}
+
+/// One rule with each of its parts as a rule of its own.
+struct Anatomy<'b> {
+    rule: &'b Rule,
+    scope: Vec<(&'static str, Part)>,
+    conditions: Vec<ConditionPart>,
+}
+
+struct ConditionPart {
+    kind: Kind,
+    text: String,
+    alone: Part,
+    names: Vec<String>,
+}
+
+/// A `permit` with one part of a rule, or why there is none.
+type Part = Result<PolicySet, String>;
+
+impl<'b> Explainer<'b> {
+    pub fn new(bundle: &'b Bundle) -> Self {
+        let rules = bundle.rules().iter().map(Anatomy::of).collect();
+        Self { bundle, rules }
+    }
+
+    /// Every rule in path order as no request has met it: the verdict of each condition is
+    /// [`Verdict::NotReached`].
+    pub fn rules(&self) -> impl Iterator<Item = RuleExplanation> {
+        self.rules.iter().map(Anatomy::unasked)
+    }
+
+    /// Decides like [`Bundle::decide`] and says why.
+    pub fn explain(
+        &self,
+        principal: &Principal,
+        request: &TokenRequest,
+        now: u64,
+    ) -> Result<Explanation, DecideError> {
+        let decision = self.bundle.decide(principal, request, now)?;
+        let prepared = self.bundle.prepare(principal, request, now)?;
+        let inputs = inputs_of(&decision);
+        let rules = self.rules.iter();
+        let rules = rules.map(|rule| rule.explain(&prepared, &inputs)).collect();
+        Ok(Explanation { decision, rules })
+    }
 }
 
 impl Bundle {
@@ -97,49 +151,7 @@ impl Bundle {
         request: &TokenRequest,
         now: u64,
     ) -> Result<Explanation, DecideError> {
-        let decision = self.decide(principal, request, now)?;
-        let prepared = self.prepare(principal, request, now)?;
-        let inputs = inputs_of(&decision);
-        let rules = self
-            .rules()
-            .iter()
-            .map(|rule| explain_rule(rule, &prepared, &inputs))
-            .collect();
-        Ok(Explanation { decision, rules })
-    }
-
-    /// The principal that `claims` of a token of `issuer` would make. Proves nothing: verification is
-    /// the identity component's.
-    pub fn principal_of_claims(
-        &self,
-        issuer: &Issuer,
-        claims: &JsonObject,
-    ) -> Result<Principal, ClaimsError> {
-        let id = claims.get("sub").and_then(Json::as_text);
-        let id = id.ok_or(ClaimsError::Sub)?;
-        let table = match issuer.provider.declares_claims() {
-            true => &issuer.claims,
-            false => issuer.provider.claims,
-        };
-        let attributes = vouchsafe_providers::attributes(table, claims)?;
-        let value_of = |name: &str| match name {
-            "sub" => Some(id),
-            _ => attributes.iter().find_map(|one| match &one.value {
-                AttributeValue::Text(text) if one.name == name => Some(text.as_str()),
-                _ => None,
-            }),
-        };
-        for RequiredClaim { name, values } in &issuer.require {
-            if !value_of(name).is_some_and(|value| values.iter().any(|wanted| wanted == value)) {
-                return Err(ClaimsError::NotRequired(name.clone()));
-            }
-        }
-        Ok(Principal {
-            entity_type: issuer.entity_type(),
-            id: id.to_owned(),
-            issuer_name: issuer.name.clone(),
-            attributes,
-        })
+        Explainer::new(self).explain(principal, request, now)
     }
 }
 
@@ -181,85 +193,111 @@ fn names_read(expression: &Value, names: &mut Vec<String>) {
     }
 }
 
-fn explain_rule(
-    rule: &Rule,
-    prepared: &Prepared,
-    inputs: &BTreeMap<String, String>,
-) -> RuleExplanation {
-    let est = rule.policy.to_json().unwrap_or_default();
-    let scope_mismatches: Vec<&'static str> = ["principal", "action", "resource"]
-        .into_iter()
-        .filter(|part| evaluate(&only_scope(&est, part), prepared) != Verdict::Holds)
-        .collect();
-    let conditions = match scope_mismatches.is_empty() {
-        true => explain_conditions(&est, prepared, inputs),
-        false => Vec::new(),
-    };
-    RuleExplanation {
-        id: rule.id.clone(),
-        file: rule.file.clone(),
-        position: rule.position,
-        forbid: rule.is_forbid(),
-        scope_mismatches,
-        conditions,
+impl<'b> Anatomy<'b> {
+    fn of(rule: &'b Rule) -> Self {
+        let est = rule.policy.to_json().unwrap_or_default();
+        let alone = |part| (part, compiled(&only_scope(&est, part)));
+        Self {
+            rule,
+            scope: ["principal", "action", "resource"].map(alone).into(),
+            conditions: condition_parts(&est),
+        }
     }
-}
 
-fn explain_conditions(
-    est: &Value,
-    prepared: &Prepared,
-    inputs: &BTreeMap<String, String>,
-) -> Vec<Condition> {
-    let mut conditions: Vec<Condition> = Vec::new();
-    let mut failed = false;
-    for condition in est
-        .get("conditions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let kind = match condition.get("kind").and_then(Value::as_str) {
-            Some("unless") => Kind::Unless,
-            _ => Kind::When,
+    fn explain(&self, prepared: &Prepared, inputs: &BTreeMap<String, String>) -> RuleExplanation {
+        let mismatch = |(_, part): &&(&str, Part)| evaluate(part, prepared) != Verdict::Holds;
+        let mismatches = self.scope.iter().filter(mismatch);
+        let scope_mismatches: Vec<&'static str> = mismatches.map(|(name, _)| *name).collect();
+        let conditions = match scope_mismatches.is_empty() {
+            true => self.explain_conditions(prepared, inputs),
+            false => Vec::new(),
         };
-        let operator = if kind == Kind::When { "&&" } else { "||" };
-        let mut parts = Vec::new();
-        split(
-            condition.get("body").unwrap_or(&Value::Null),
-            operator,
-            &mut parts,
-        );
-        for part in parts {
-            let mut verdict = evaluate(&condition_alone(kind, part), prepared);
+        RuleExplanation {
+            id: self.rule.id.clone(),
+            file: self.rule.file.clone(),
+            position: self.rule.position,
+            forbid: self.rule.is_forbid(),
+            scope_mismatches,
+            conditions,
+        }
+    }
+
+    fn unasked(&self) -> RuleExplanation {
+        let unread = |name: &String| (name.clone(), None);
+        let condition = |part: &ConditionPart| Condition {
+            kind: part.kind,
+            text: part.text.clone(),
+            verdict: Verdict::NotReached,
+            inputs: part.names.iter().map(unread).collect(),
+        };
+        RuleExplanation {
+            id: self.rule.id.clone(),
+            file: self.rule.file.clone(),
+            position: self.rule.position,
+            forbid: self.rule.is_forbid(),
+            scope_mismatches: Vec::new(),
+            conditions: self.conditions.iter().map(condition).collect(),
+        }
+    }
+
+    fn explain_conditions(
+        &self,
+        prepared: &Prepared,
+        inputs: &BTreeMap<String, String>,
+    ) -> Vec<Condition> {
+        let mut failed = false;
+        let mut explain = |part: &ConditionPart| {
+            let mut verdict = evaluate(&part.alone, prepared);
             if failed && matches!(verdict, Verdict::Errs(_)) {
                 verdict = Verdict::NotReached;
             }
             failed |= verdict != Verdict::Holds;
+            let read = |name: &String| (name.clone(), inputs.get(name).cloned());
+            Condition {
+                kind: part.kind,
+                text: part.text.clone(),
+                verdict,
+                inputs: part.names.iter().map(read).collect(),
+            }
+        };
+        self.conditions.iter().map(&mut explain).collect()
+    }
+}
+
+/// What must all hold, as text.
+pub(crate) fn conditions_of(rule: &Rule) -> Vec<String> {
+    let est = rule.policy.to_json().unwrap_or_default();
+    let text = |part: ConditionPart| match part.kind {
+        Kind::Unless => format!("!({})", part.text),
+        Kind::When => part.text,
+    };
+    condition_parts(&est).into_iter().map(text).collect()
+}
+
+/// The conjuncts of every `when` and the disjuncts of every `unless` of a rule in Cedar's JSON format.
+fn condition_parts(est: &Value) -> Vec<ConditionPart> {
+    let mut conditions = Vec::new();
+    let written = est.get("conditions").and_then(Value::as_array);
+    for condition in written.into_iter().flatten() {
+        let (kind, operator) = match condition.get("kind").and_then(Value::as_str) {
+            Some("unless") => (Kind::Unless, "||"),
+            _ => (Kind::When, "&&"),
+        };
+        let mut parts = Vec::new();
+        let body = condition.get("body").unwrap_or(&Value::Null);
+        operands(body, operator, &mut parts);
+        for part in parts {
             let mut names = Vec::new();
             names_read(part, &mut names);
-            let read = |name: String| (name.clone(), inputs.get(&name).cloned());
-            let inputs = names.into_iter().map(read).collect();
-            conditions.push(Condition {
+            conditions.push(ConditionPart {
                 kind,
                 text: text_of(part),
-                verdict,
-                inputs,
+                alone: compiled(&condition_alone(kind, part)),
+                names,
             });
         }
     }
     conditions
-}
-
-/// The operands of nested `operator`s, left to right.
-fn split<'a>(expression: &'a Value, operator: &str, parts: &mut Vec<&'a Value>) {
-    match sole_member(expression) {
-        Some((name, operands)) if name == operator => {
-            for side in ["left", "right"] {
-                split(operands.get(side).unwrap_or(&Value::Null), operator, parts);
-            }
-        }
-        _ => parts.push(expression),
-    }
 }
 
 /// A `permit` with one part of the scope of `est`, and nothing else.
@@ -289,16 +327,19 @@ fn permit_when(conditions: Value) -> Value {
     })
 }
 
-/// Whether the `permit` in `est` permits the request.
-fn evaluate(est: &Value, prepared: &Prepared) -> Verdict {
-    let alone = Policy::from_json(Some(PolicyId::new("part")), est.clone())
-        .map_err(|error| error.to_string())
-        .and_then(|policy| PolicySet::from_policies([policy]).map_err(|error| error.to_string()));
-    let set = match alone {
+fn compiled(est: &Value) -> Part {
+    let policy = Policy::from_json(Some(PolicyId::new("part")), est.clone());
+    let policy = policy.map_err(|error| error.to_string())?;
+    PolicySet::from_policies([policy]).map_err(|error| error.to_string())
+}
+
+/// Whether the `permit` permits the request.
+fn evaluate(part: &Part, prepared: &Prepared) -> Verdict {
+    let set = match part {
         Ok(set) => set,
-        Err(reason) => return Verdict::Errs(reason),
+        Err(reason) => return Verdict::Errs(reason.clone()),
     };
-    let response = Authorizer::new().is_authorized(&prepared.request, &set, &prepared.entities);
+    let response = Authorizer::new().is_authorized(&prepared.request, set, &prepared.entities);
     let diagnostics = response.diagnostics();
     if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
         diagnostics.errors().next()

@@ -1,11 +1,12 @@
-//! Reads a bundle from a folder, natively and in the policy component alike.
+//! Reads a bundle from a folder, and an issuer's credential from another, natively and in the policy
+//! component alike.
 //!
 //! The only module that touches a file system. Symbolic links are refused, not followed: what the
 //! digest names must be what lies in the folder.
 
 use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::{BundleFiles, check_path};
-use crate::limits::{FILE_BYTES_MAX, FOLDER_DEPTH_MAX, PATH_BYTES_MAX};
+use crate::limits::{CREDENTIAL_BYTES_MAX, FILE_BYTES_MAX, FOLDER_DEPTH_MAX, PATH_BYTES_MAX};
 use std::fs::{DirEntry, File};
 use std::io::Read;
 use std::path::Path;
@@ -28,6 +29,26 @@ pub fn read(root: &Path) -> Result<BundleFiles, InvalidBundle> {
     }
     findings.sort_by(|one, next| one.file.cmp(&next.file));
     Err(InvalidBundle { findings })
+}
+
+/// The credential in `root`'s file `name`, without the white space around it. Links are followed: that is
+/// how Kubernetes swaps a rotated token in.
+///
+/// # Errors
+/// Why there is none. The text names the file, never its content.
+pub fn read_credential(root: &Path, name: &str) -> Result<String, String> {
+    let path = root.join(name);
+    let cannot = |what: &str| format!("`{}` {what}", path.display());
+    let content = read_file(&path, CREDENTIAL_BYTES_MAX)
+        .map_err(|error| cannot(&format!("can't be read: {error}")))?;
+    if content.len() > CREDENTIAL_BYTES_MAX {
+        return Err(cannot(&format!("has over {CREDENTIAL_BYTES_MAX} bytes")));
+    }
+    let text = String::from_utf8(content).map_err(|_| cannot("is not UTF-8"))?;
+    match text.trim() {
+        "" => Err(cannot("is empty")),
+        text => Ok(text.to_owned()),
+    }
 }
 
 #[derive(Default)]
@@ -80,7 +101,8 @@ impl Reader {
         if !kind.is_file() {
             return Err(Finding::of_file(&path, Problem::NotAFile));
         }
-        let content = read_file(&entry.path()).map_err(|error| cannot_read(&path, &error))?;
+        let content =
+            read_file(&entry.path(), FILE_BYTES_MAX).map_err(|error| cannot_read(&path, &error))?;
         self.files.add(&path, content)
     }
 }
@@ -111,11 +133,11 @@ fn path_of(entry: &DirEntry, prefix: &str) -> Result<String, Finding> {
     })
 }
 
-/// Reads one byte more than allowed, so that [`BundleFiles::add`] sees what is too large.
-fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads one byte more than allowed, so that the caller sees what is too large.
+fn read_file(path: &Path, bytes_max: usize) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?
-        .take(FILE_BYTES_MAX as u64 + 1)
+        .take((bytes_max as u64).saturating_add(1))
         .read_to_end(&mut content)?;
     Ok(content)
 }

@@ -2,21 +2,22 @@
 
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
-use crate::keys::{KeysEntry, key_source};
+use crate::keys::{KeysEntry, credential_file, key_source};
 use crate::limits::*;
 use crate::records::{Environment, Issuer, RequiredClaim};
 use crate::replay;
 use crate::schema::Attributes;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use crate::url;
 use std::collections::BTreeMap;
-use toml::Spanned;
 use vouchsafe_providers::spiffe::trust_domain_of;
 use vouchsafe_providers::{Claim, ClaimType, PROVIDERS, Profile, Provider, Source, oidc};
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct IssuerFile {
+pub(crate) struct IssuerFile {
     issuer: Spanned<String>,
     provider: Spanned<String>,
     audiences: Option<Spanned<Vec<String>>>,
@@ -36,6 +37,7 @@ struct IssuerFile {
 
 /// One text or several.
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a text or an array of texts")]
 enum Values {
     One(String),
@@ -52,9 +54,14 @@ impl Values {
 }
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct ClaimEntry {
     #[serde(rename = "type")]
+    #[cfg_attr(
+        feature = "json-schema",
+        schemars(with = "crate::json_schema::ClaimTypeName")
+    )]
     claim_type: ClaimType,
     #[serde(default = "yes")]
     required: bool,
@@ -91,6 +98,7 @@ pub(crate) fn read(
             entries.development,
             files,
         ),
+        credential_file: credential_file(&mut file, entries.keys.as_ref()),
         keys_max_age_seconds: file.seconds(
             "keys_max_age",
             entries.keys_max_age.as_ref(),

@@ -3,13 +3,15 @@
 use crate::calendar::parse_unix_seconds;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
+use crate::limits::NAME_BYTES_MAX;
 use crate::records::{KeySource, PinnedKeys};
+use crate::spanned::Spanned;
 use crate::toml_file::{TomlFile, utf8};
 use crate::url;
-use toml::Spanned;
 use vouchsafe_providers::Profile;
 
 #[derive(serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeysEntry {
     discovery: Option<bool>,
@@ -17,6 +19,8 @@ pub(crate) struct KeysEntry {
     /// A file beside the issuer's own.
     pinned: Option<Spanned<String>>,
     expires: Option<Spanned<String>>,
+    /// A file in `/credentials`.
+    bearer_file: Option<Spanned<String>>,
 }
 
 /// The key source of an issuer file; absent means discovery.
@@ -38,7 +42,11 @@ pub(crate) fn key_source(
         jwks_uri,
         pinned,
         expires,
+        bearer_file,
     } = entry.get_ref();
+    if pinned.is_some() && bearer_file.is_some() {
+        file.refuse(entry.span(), Problem::KeysAmbiguous);
+    }
     match (discovery, jwks_uri, pinned, expires) {
         (Some(true), None, None, None) if profile == Profile::JwtSvid => {
             file.refuse(entry.span(), Problem::TrustDomainWithoutKeys);
@@ -63,6 +71,24 @@ pub(crate) fn key_source(
             KeySource::Discovery
         }
     }
+}
+
+/// The name of the file with the bearer token that the issuer's keys are fetched with.
+pub(crate) fn credential_file(
+    file: &mut TomlFile<'_>,
+    entry: Option<&Spanned<KeysEntry>>,
+) -> Option<String> {
+    let name = entry?.get_ref().bearer_file.as_ref()?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let text = name.get_ref();
+    // No way out of the folder, and none of the links by which Kubernetes swaps its volumes.
+    if !(1..=NAME_BYTES_MAX).contains(&text.len())
+        || text.starts_with('.')
+        || !text.bytes().all(allowed)
+    {
+        file.refuse(name.span(), Problem::CredentialNameInvalid);
+    }
+    Some(text.clone())
 }
 
 fn pinned_keys(
@@ -104,6 +130,20 @@ fn jwks_document(path: &str, content: &[u8]) -> Result<String, Finding> {
         Some(keys) if !keys.is_empty() => Ok(text.to_owned()),
         _ => Err(Finding::of_file(path, Problem::KeysNotJwks)),
     }
+}
+
+/// The issuer files that name a credential, in path order: a host has to mount `/credentials` for them.
+#[must_use]
+pub fn with_credentials(files: &BundleFiles) -> Vec<&str> {
+    let names_one = |content: &[u8]| {
+        let table: toml::Table = toml::from_str(std::str::from_utf8(content).ok()?).ok()?;
+        table.get("keys")?.get("bearer_file").map(|_| ())
+    };
+    files
+        .iter()
+        .filter(|(path, _)| path.starts_with("issuers/") && path.ends_with(".toml"))
+        .filter_map(|(path, content)| names_one(content).map(|()| path))
+        .collect()
 }
 
 /// The path of the pinned key file that an issuer file's text names, if it names one.

@@ -18,33 +18,54 @@ mod audience;
 mod bundle;
 mod calendar;
 pub mod cases;
+mod claims;
+mod codes;
 mod decide;
 mod duration;
 mod error;
 pub mod explain;
 mod files;
 pub mod folder;
+mod groups;
+mod head;
 mod issuer;
+#[cfg(feature = "json-schema")]
+pub mod json_schema;
 mod keys;
 pub mod limits;
 pub mod lint;
+mod listing;
+mod profiles;
+mod record;
 mod records;
 mod replay;
 mod rules;
 mod schema;
 mod slices;
+mod spanned;
+mod templates;
 mod toml_file;
 mod url;
+mod zones;
 
 pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
 pub use calendar::{parse_unix_seconds, to_rfc3339};
+pub use claims::ClaimsError;
 pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 pub use error::{Finding, InvalidBundle, Position, Problem};
 pub use files::BundleFiles;
+pub use groups::{Group, Workload};
+pub use keys::with_credentials;
+pub use profiles::Profiles;
 pub use records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };
-pub use rules::Rule;
+pub use rules::{Rule, policy_set};
 pub use schema::AttributeType;
+/// Every provider that an issuer's file can name, in the order of their names.
+pub fn providers() -> impl Iterator<Item = &'static Provider> {
+    vouchsafe_providers::PROVIDERS.into_iter()
+}
+
 pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};

@@ -14,8 +14,17 @@ pub const FOLDER_DEPTH_MAX: usize = 3;
 pub const ISSUERS_MAX: usize = 256;
 pub const AUDIENCES_MAX: usize = 1024;
 pub const RULES_MAX: usize = 10_000;
+/// Time zones that a bundle names.
+pub const ZONES_MAX: usize = 16;
+/// Group files.
+pub const GROUPS_MAX: usize = 256;
+/// Workloads of one group, and claims of each.
+pub const GROUP_WORKLOADS_MAX: usize = 1024;
+pub const GROUP_CLAIMS_MAX: usize = 16;
 /// Bytes of the name of an issuer, an audience file or a rule.
 pub const NAME_BYTES_MAX: usize = 128;
+/// Bytes of an issuer's credential: a bearer token.
+pub const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of an issuer URL, an audience id or an inbound `aud` value.
 pub const ID_BYTES_MAX: usize = 1024;
 

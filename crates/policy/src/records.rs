@@ -66,6 +66,8 @@ pub struct Issuer {
     /// Accepted JWS algorithms; never empty.
     pub algorithms: Vec<String>,
     pub keys: KeySource,
+    /// The file in `/credentials` with the bearer token that the keys are fetched with.
+    pub credential_file: Option<String>,
     pub keys_max_age_seconds: u64,
     /// How long keys are used past their trust while the issuer cannot be asked; 0 for not at all.
     pub stale_keys_max_seconds: u64,
@@ -89,6 +91,7 @@ impl Issuer {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
     Delegated,

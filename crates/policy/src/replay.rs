@@ -3,8 +3,8 @@
 use crate::error::Problem;
 use crate::limits::{REPLAY_USES_MAX, REPLAY_USES_MIN};
 use crate::records::ReplayMode;
+use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
-use toml::Spanned;
 
 /// What the file says, or `default`.
 pub(crate) fn mode(

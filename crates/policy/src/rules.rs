@@ -2,15 +2,18 @@
 
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
+use crate::groups::{AUDIENCES, Group, WORKLOADS};
 use crate::limits::RULES_MAX;
 use crate::records::{Audience, Issuer};
 use crate::schema::located;
+use crate::templates::{self, Link, NamedTemplate};
 use crate::toml_file::utf8;
 use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Schema, ValidationMode,
-    Validator,
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint, Schema,
+    ValidationMode, Validator,
 };
-use std::collections::BTreeMap;
+use miette::Diagnostic;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One rule. Its Cedar policy id is its `@id`, so that Cedar's diagnostics name it.
 #[derive(Debug, Clone)]
@@ -18,27 +21,102 @@ pub struct Rule {
     pub id: String,
     pub file: String,
     pub position: Option<Position>,
+    /// A static policy, or a template that is filled.
     pub policy: Policy,
+    /// The profiles that the rule is in force in; none for all.
+    pub(crate) profiles: Vec<String>,
+    /// What the policy was made of, where it is a template that is filled.
+    pub(crate) link: Option<Link>,
+}
+
+/// All `rules` together, as Cedar decides by them.
+///
+/// # Errors
+/// Two have one id, which loading a bundle excludes.
+pub fn policy_set<'a>(
+    rules: impl IntoIterator<Item = &'a Rule>,
+) -> Result<PolicySet, PolicySetError> {
+    let mut set = PolicySet::new();
+    for rule in rules {
+        match &rule.link {
+            Some(link) => link.add_to(&mut set, &rule.id)?,
+            None => set.add(rule.policy.clone())?,
+        }
+    }
+    Ok(set)
 }
 
 impl Rule {
+    /// What must all hold for the rule to take part, beside its scope, as Cedar writes it: the conjuncts
+    /// of each `when` and the negated disjuncts of each `unless`.
+    pub fn conditions(&self) -> Vec<String> {
+        crate::explain::conditions_of(self)
+    }
+
     pub fn is_forbid(&self) -> bool {
         self.policy.effect() == Effect::Forbid
     }
+
+    /// The profiles of `@profile("…")`, parted by commas or spaces; none for all.
+    pub(crate) fn profiles_of(annotation: Option<&str>) -> Vec<String> {
+        let listed = annotation.unwrap_or_default().split([',', ' ']);
+        let names = listed.filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    }
+
+    /// Whether the rule is in force in `profile`.
+    ///
+    /// INVARIANT: a broker that no profile is for gets every `forbid` and no `permit` of a profile: a
+    /// mistyped URL must not take a prohibition away.
+    pub(crate) fn is_for(&self, profile: Option<&str>) -> bool {
+        let is_it = |profile: &str| self.profiles.iter().any(|known| known == profile);
+        self.profiles.is_empty() || profile.map_or_else(|| self.is_forbid(), is_it)
+    }
 }
 
-/// Every rule of the bundle in path order, parsed and strictly validated.
+/// What rules may name.
+pub(crate) struct Known<'a> {
+    pub issuers: &'a [Issuer],
+    pub audiences: &'a [Audience],
+    pub groups: &'a [Group],
+    pub schema: &'a Schema,
+}
+
+/// The rules of a bundle in path order; of each file, those that are written out come first.
+pub(crate) struct Rules {
+    pub rules: Vec<Rule>,
+    pub unused_templates: Vec<NamedTemplate>,
+}
+
+/// Every rule of the bundle, parsed and strictly validated: those of `paths`, and what the link files at
+/// `links` make of templates.
 pub(crate) fn read(
     files: &BundleFiles,
     paths: &[&str],
-    issuers: &[Issuer],
-    audiences: &[Audience],
-    schema: &Schema,
-) -> Result<Vec<Rule>, Vec<Finding>> {
+    links: &[&str],
+    known: &Known<'_>,
+) -> Result<Rules, Vec<Finding>> {
+    let Known {
+        issuers,
+        audiences,
+        groups,
+        schema,
+    } = known;
     let mut findings = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
+    let mut templates: Vec<NamedTemplate> = Vec::new();
     for path in paths {
         match read_file(path, files.content(path).unwrap_or_default()) {
+            Ok((more, of_file)) => {
+                rules.extend(more);
+                templates.extend(of_file);
+            }
+            Err(more) => findings.extend(more),
+        }
+    }
+    let mut used = BTreeSet::new();
+    for path in links {
+        match templates::links(path, files, &templates, &mut used) {
             Ok(more) => rules.extend(more),
             Err(more) => findings.extend(more),
         }
@@ -50,7 +128,7 @@ pub(crate) fn read(
         };
         findings.push(Finding::of_file("rules", problem));
     }
-    findings.extend(duplicates(&rules));
+    findings.extend(duplicates(&rules, &templates));
     findings.extend(
         rules
             .iter()
@@ -59,19 +137,25 @@ pub(crate) fn read(
     findings.extend(
         rules
             .iter()
-            .flat_map(|rule| unknown_names(rule, issuers, audiences)),
+            .flat_map(|rule| unknown_names(rule, issuers, audiences, groups)),
     );
     if findings.is_empty() {
-        findings = validation_errors(files, &rules, schema);
+        findings = validation_errors(files, &rules, &templates, schema);
     }
     if findings.is_empty() {
-        Ok(rules)
+        templates.retain(|template| !used.contains(&template.id));
+        Ok(Rules {
+            rules,
+            unused_templates: templates,
+        })
     } else {
         Err(findings)
     }
 }
 
-fn read_file(path: &str, content: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
+type Parsed = (Vec<Rule>, Vec<NamedTemplate>);
+
+fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Finding>> {
     let text = utf8(path, content).map_err(|finding| vec![finding])?;
     let parsed: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
         errors
@@ -79,13 +163,21 @@ fn read_file(path: &str, content: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
             .map(|error| located(path, text, error, error.to_string()))
             .collect::<Vec<_>>()
     })?;
-    let mut findings: Vec<Finding> = parsed
-        .templates()
-        .map(|template| {
-            let offset = template.as_ref().loc().map_or(0, |place| place.start());
-            Finding::at(path, text, offset, Problem::TemplateUnsupported)
-        })
-        .collect();
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut templates = Vec::new();
+    for template in parsed.templates() {
+        let offset = template.as_ref().loc().map_or(0, |place| place.start());
+        match plain_id(path, text, offset, template.annotation("id")) {
+            Ok(id) => templates.push(NamedTemplate {
+                template: template.new_id(PolicyId::new(&id)),
+                file: path.to_owned(),
+                position: Some(Position::of(text, offset)),
+                id,
+            }),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    templates.sort_by_key(|template| template.position);
     let mut rules = Vec::new();
     for policy in parsed.policies() {
         match named(path, text, policy) {
@@ -93,9 +185,9 @@ fn read_file(path: &str, content: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
             Err(finding) => findings.push(finding),
         }
     }
-    rules.sort_by_key(|rule| rule.position);
+    rules.sort_by_key(|rule: &Rule| rule.position);
     if findings.is_empty() {
-        Ok(rules)
+        Ok((rules, templates))
     } else {
         Err(findings)
     }
@@ -103,20 +195,28 @@ fn read_file(path: &str, content: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
 
 fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
     let offset = policy.as_ref().loc().map_or(0, |place| place.start());
+    let id = plain_id(path, text, offset, policy.annotation("id"))?;
+    Ok(Rule {
+        file: path.to_owned(),
+        position: Some(Position::of(text, offset)),
+        policy: policy.new_id(PolicyId::new(&id)),
+        profiles: Rule::profiles_of(policy.annotation("profile")),
+        link: None,
+        id,
+    })
+}
+
+fn plain_id(path: &str, text: &str, offset: usize, id: Option<&str>) -> Result<String, Finding> {
     let refuse = |problem| Err(Finding::at(path, text, offset, problem));
-    match policy.annotation("id") {
+    match id {
         None => refuse(Problem::RuleWithoutId),
         Some(id) if !is_plain_name(id) => refuse(Problem::RuleIdInvalid(id.to_owned())),
-        Some(id) => Ok(Rule {
-            id: id.to_owned(),
-            file: path.to_owned(),
-            position: Some(Position::of(text, offset)),
-            policy: policy.new_id(PolicyId::new(id)),
-        }),
+        Some(id) => Ok(id.to_owned()),
     }
 }
 
-fn duplicates(rules: &[Rule]) -> Vec<Finding> {
+/// Rules and templates share their names, so that a link can't be taken for what it fills.
+fn duplicates(rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &Rule> = BTreeMap::new();
     let mut findings = Vec::new();
     for rule in rules {
@@ -131,6 +231,18 @@ fn duplicates(rules: &[Rule]) -> Vec<Finding> {
             None => {
                 first.insert(&rule.id, rule);
             }
+        }
+    }
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    seen.extend(first.iter().map(|(id, rule)| (*id, rule.file.as_str())));
+    for template in templates {
+        if let Some(other) = seen.insert(&template.id, &template.file) {
+            let (id, other) = (template.id.clone(), other.to_owned());
+            findings.push(Finding {
+                file: template.file.clone(),
+                position: template.position,
+                problem: Problem::DuplicateRule { id, other },
+            });
         }
     }
     findings
@@ -149,7 +261,10 @@ pub(crate) fn of_rule(rule: &Rule, problem: Problem) -> Finding {
 /// that type.
 fn permit_without_issuer(rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
     let names_issuer = match rule.policy.principal_constraint() {
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is_issuer(&uid),
+        // Each entry of a group names its issuer.
+        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+            is_issuer(&uid) || uid.type_name().to_string() == WORKLOADS
+        }
         PrincipalConstraint::Eq(uid) => {
             let type_name = uid.type_name().to_string();
             issuers
@@ -166,8 +281,15 @@ fn permit_without_issuer(rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
 
 /// Issuers and audiences that a rule names anywhere, and the bundle does not have. Such a `permit`
 /// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole.
-fn unknown_names(rule: &Rule, issuers: &[Issuer], audiences: &[Audience]) -> Vec<Finding> {
+fn unknown_names(
+    rule: &Rule,
+    issuers: &[Issuer],
+    audiences: &[Audience],
+    groups: &[Group],
+) -> Vec<Finding> {
     let mut named: Vec<EntityUid> = rule.policy.entity_literals();
+    // Cedar does not count what fills a template.
+    named.extend(rule.link.iter().flat_map(Link::entities).cloned());
     named.sort_by_key(ToString::to_string);
     named.dedup();
     let problem = |uid: EntityUid| {
@@ -179,7 +301,15 @@ fn unknown_names(rule: &Rule, issuers: &[Issuer], audiences: &[Audience]) -> Vec
             let known = audiences.iter().any(|audience| audience.id == id);
             (!known).then_some(Problem::RuleAudienceUnknown { rule, audience: id })
         } else {
-            None
+            let type_name = uid.type_name().to_string();
+            let has_entries = |group: &Group| match type_name.as_str() {
+                WORKLOADS => !group.workloads.is_empty(),
+                _ => !group.audiences.is_empty(),
+            };
+            let known = |group: &Group| group.name == id && has_entries(group);
+            let is_group = matches!(type_name.as_str(), WORKLOADS | AUDIENCES);
+            (is_group && !groups.iter().any(known))
+                .then_some(Problem::RuleGroupUnknown { rule, group: id })
         }
     };
     let problems = named.into_iter().filter_map(problem);
@@ -191,20 +321,43 @@ pub(crate) fn is_issuer(uid: &EntityUid) -> bool {
 }
 
 /// Strict validation of all rules together.
-fn validation_errors(files: &BundleFiles, rules: &[Rule], schema: &Schema) -> Vec<Finding> {
-    let set = match PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())) {
+fn validation_errors(
+    files: &BundleFiles,
+    rules: &[Rule],
+    templates: &[NamedTemplate],
+    schema: &Schema,
+) -> Vec<Finding> {
+    let whole = policy_set(rules).and_then(|mut set| {
+        for template in templates {
+            if set.template(template.template.id()).is_none() {
+                set.add_template(template.template.clone())?;
+            }
+        }
+        Ok(set)
+    });
+    let set = match whole {
         Ok(set) => set,
-        Err(error) => return vec![Finding::of_file("rules", Problem::Cedar(error.to_string()))],
+        Err(error) => {
+            let (message, help) = (error.to_string(), None);
+            return vec![Finding::of_file("rules", Problem::Cedar { message, help })];
+        }
     };
     let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
     let mut findings: Vec<Finding> = result
         .validation_errors()
         .map(|error| {
             let id: &str = error.policy_id().as_ref();
-            let file = rules
-                .iter()
-                .find(|rule| rule.id == id)
-                .map_or("rules", |rule| &rule.file);
+            let rule = rules.iter().find(|rule| rule.id == id);
+            // Cedar's places are in the text of rules that are written out.
+            if let Some(rule) = rule.filter(|rule| rule.file.ends_with(".toml")) {
+                let help = error.help().map(|help| help.to_string());
+                let message = error.to_string();
+                return of_rule(rule, Problem::Cedar { message, help });
+            }
+            let template = templates.iter().find(|template| template.id == id);
+            let file = rule.map(|rule| &rule.file);
+            let file = file.or(template.map(|template| &template.file));
+            let file = file.map_or("rules", String::as_str);
             let text = std::str::from_utf8(files.content(file).unwrap_or_default());
             located(file, text.unwrap_or_default(), error, error.to_string())
         })

@@ -3,7 +3,9 @@
 
 use crate::decide::{ContextInput, IssuingAction, context};
 use crate::error::{Finding, Problem};
+use crate::groups::{AUDIENCES, WORKLOADS};
 use crate::records::Issuer;
+use crate::zones::Zones;
 use cedar_policy::{EntityTypeName, Schema, SchemaFragment};
 use miette::Diagnostic;
 use serde_json::{Map, Value, json};
@@ -15,6 +17,7 @@ pub(crate) const FILE: &str = "schema.cedarschema";
 /// Names that cannot be an `Oidc` entity type, because they mean something else in a schema.
 const TYPE_NAMES_TAKEN: &[&str] = &[
     "Audience",
+    "AudienceGroup",
     "Bool",
     "Boolean",
     "Entity",
@@ -24,6 +27,7 @@ const TYPE_NAMES_TAKEN: &[&str] = &[
     "Record",
     "Set",
     "String",
+    "WorkloadGroup",
 ];
 
 /// Type and presence of an entity type's attribute; `claim_type` is none for what no claim can be, and
@@ -43,20 +47,21 @@ pub(crate) struct BundleSchema {
     pub attributes: Attributes,
 }
 
+/// What a bundle's other files add to its schema.
+pub(crate) struct Additions<'a> {
+    pub zones: &'a Zones,
+    /// Whether the bundle has groups.
+    pub groups: bool,
+}
+
 /// Parses the schema file's `text`, adds a type for each `oidc` issuer and checks the result.
 pub(crate) fn read(
     text: &str,
     issuers: &[Issuer],
     action: &IssuingAction,
+    additions: &Additions<'_>,
 ) -> Result<BundleSchema, Vec<Finding>> {
-    let mut document = SchemaFragment::from_cedarschema_str(text)
-        .map_err(|error| vec![located(FILE, text, &error, error.to_string())])
-        .and_then(|(fragment, _warnings)| {
-            fragment
-                .to_json_value()
-                .map_err(|error| vec![in_schema(error.to_string())])
-        })?;
-    add_oidc_types(&mut document, issuers)?;
+    let document = document(text, issuers, additions)?;
     let attributes = attributes_of(&document);
     let schema =
         Schema::from_json_value(document).map_err(|error| match text.parse::<Schema>() {
@@ -67,7 +72,7 @@ pub(crate) fn read(
     let findings: Vec<Finding> = issuers
         .iter()
         .filter_map(|issuer| refusal_of_type(&schema, &issuer.entity_type(), action))
-        .chain(refusal_of_action(&schema, action))
+        .chain(refusal_of_action(&schema, action, additions.zones))
         .map(in_schema)
         .collect();
     if findings.is_empty() {
@@ -77,8 +82,80 @@ pub(crate) fn read(
     }
 }
 
+/// The schema in Cedar's JSON format, with a type for each `oidc` issuer, those of groups, and `local`.
+pub(crate) fn document(
+    text: &str,
+    issuers: &[Issuer],
+    additions: &Additions<'_>,
+) -> Result<Value, Vec<Finding>> {
+    let mut document = SchemaFragment::from_cedarschema_str(text)
+        .map_err(|error| vec![located(FILE, text, &error, error.to_string())])
+        .and_then(|(fragment, _warnings)| {
+            fragment
+                .to_json_value()
+                .map_err(|error| vec![in_schema(error.to_string())])
+        })?;
+    add_oidc_types(&mut document, issuers)?;
+    if !additions.zones.is_empty() {
+        add_local(&mut document, additions.zones)?;
+    }
+    if additions.groups {
+        add_groups(&mut document, issuers)?;
+    }
+    Ok(document)
+}
+
+/// Adds `local` to the action's context.
+fn add_local(document: &mut Value, zones: &Zones) -> Result<(), Vec<Finding>> {
+    let context = document.pointer_mut("//actions/issue/appliesTo/context/attributes");
+    let Some(attributes) = context.and_then(Value::as_object_mut) else {
+        return Err(vec![in_schema(
+            "the context of action `issue` is not written out as a record".to_owned(),
+        )]);
+    };
+    match attributes.insert("local".to_owned(), zones.schema_type()) {
+        None => Ok(()),
+        Some(_) => Err(vec![in_schema(
+            "`local` in the context is made from the zones of `bundle.toml`".to_owned(),
+        )]),
+    }
+}
+
+/// Adds the types of groups, and lets principals and audiences be in them.
+fn add_groups(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Finding>> {
+    for name in [WORKLOADS, AUDIENCES] {
+        let types = document.pointer_mut("//entityTypes");
+        let Some(types) = types.and_then(Value::as_object_mut) else {
+            return Err(vec![in_schema("there are no entity types".to_owned())]);
+        };
+        if types.insert(name.to_owned(), json!({})).is_some() {
+            return Err(vec![in_schema(format!(
+                "`{name}` is made from `entities/`"
+            ))]);
+        }
+    }
+    let principals: BTreeSet<String> = issuers.iter().map(Issuer::entity_type).collect();
+    let members = principals.iter().map(|name| (name.as_str(), WORKLOADS));
+    for (full, group) in members.chain([("Audience", AUDIENCES)]) {
+        let (namespace, name) = full.rsplit_once("::").unwrap_or(("", full));
+        let entity = document
+            .get_mut(namespace)
+            .and_then(|body| body.get_mut("entityTypes"))
+            .and_then(|types| types.get_mut(name))
+            .and_then(Value::as_object_mut);
+        // What is missing is said where principals are checked.
+        let Some(entity) = entity else { continue };
+        let parents = entity.entry("memberOfTypes").or_insert_with(|| json!([]));
+        if let Some(parents) = parents.as_array_mut() {
+            parents.push(json!(group));
+        }
+    }
+    Ok(())
+}
+
 fn in_schema(message: String) -> Finding {
-    Finding::of_file(FILE, Problem::Cedar(message))
+    let help = None;
+    Finding::of_file(FILE, Problem::Cedar { message, help })
 }
 
 /// A finding at the first place that `diagnostic` points to.
@@ -88,7 +165,8 @@ pub(crate) fn located(
     diagnostic: &dyn Diagnostic,
     message: String,
 ) -> Finding {
-    let problem = Problem::Cedar(message);
+    let help = diagnostic.help().map(|help| help.to_string());
+    let problem = Problem::Cedar { message, help };
     match diagnostic.labels().and_then(|mut labels| labels.next()) {
         Some(label) => Finding::at(file, text, label.offset(), problem),
         None => Finding::of_file(file, problem),
@@ -243,7 +321,7 @@ fn refusal_of_type(schema: &Schema, entity_type: &str, action: &IssuingAction) -
 }
 
 /// What keeps the action from taking an `Audience` and the context that every decision has.
-fn refusal_of_action(schema: &Schema, action: &IssuingAction) -> Option<String> {
+fn refusal_of_action(schema: &Schema, action: &IssuingAction, zones: &Zones) -> Option<String> {
     let takes_audiences = schema
         .resources_for_action(action.uid())
         .is_some_and(|mut resources| resources.any(|resource| resource.to_string() == "Audience"));
@@ -258,7 +336,7 @@ fn refusal_of_action(schema: &Schema, action: &IssuingAction) -> Option<String> 
             client_ip,
             proof_of_possession: false,
         };
-        let sample = context(&input, 0).ok()?;
+        let sample = context(&input, zones, 0).ok()?;
         let error = sample.validate(schema, action.uid()).err()?;
         Some(format!(
             "the context of action `issue` does not fit what a decision gives: {error}"

@@ -2,9 +2,9 @@
 
 use crate::duration::parse_seconds;
 use crate::error::{Finding, Problem};
+use crate::spanned::Spanned;
 use serde::de::DeserializeOwned;
 use std::ops::{Range, RangeInclusive};
-use toml::Spanned;
 
 /// A file that parsed as `T`, and what was found wrong with it so far.
 pub(crate) struct TomlFile<'a> {

@@ -68,6 +68,19 @@ pub trait Database {
     fn run(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, Error>>;
 }
 
+/// Whoever shares a database runs its statements, too.
+impl<D: Database> Database for &D {
+    type Alarm = D::Alarm;
+
+    fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>) {
+        D::alarm(self)
+    }
+
+    fn run(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, Error>> {
+        D::run(self, statement)
+    }
+}
+
 /// The number in a column.
 pub(crate) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     match row.get(column) {

@@ -11,6 +11,7 @@
 //! is never fresh again (I4).
 
 mod audit;
+mod continuity;
 mod database;
 mod deadline;
 mod error;
@@ -20,6 +21,7 @@ mod statements;
 mod store;
 
 pub use audit::{AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX};
+pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
 pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};

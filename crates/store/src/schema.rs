@@ -82,8 +82,17 @@ pub(crate) const USES_LEFT_ADD: &str =
 
 /// The creation mark: Unix seconds at which this store began to remember.
 ///
-/// Whoever restores an older copy of the database deletes this row, so that the next start marks it
-/// anew and tokens whose use the copy has forgotten are refused (I4).
+/// An older copy of the database is given a new one, so that tokens whose use the copy has forgotten are
+/// refused (I4): by [`crate::keep_alive`], or by who restores it and deletes this row.
 pub(crate) const CREATION_MARK_WRITE: &str =
     "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
 pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'created_at'";
+/// Until when the store was in use for certain, in Unix seconds.
+pub(crate) const ALIVE_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'alive_at'";
+/// Says that the store is in use at ?1. Where it was last in use before ?2, the creation mark is made anew,
+/// and a row `created_at` comes back: in one statement, so that nothing can come in between.
+pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) \
+    SELECT 'created_at', ?1 WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'alive_at' AND value < ?2) \
+    UNION ALL SELECT 'alive_at', ?1 WHERE true \
+    ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value) \
+    RETURNING name";

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
-use crate::error::Error;
+use crate::error::{Error, Limit};
 
 /// A key comes back for each row that used it. A row that is there has what is left of the smallest
 /// bound that it was ever used under. Without a creation mark the comparison is NULL and nothing is
-/// inserted.
+/// inserted; nor is it where the store was said to be in use, and not lately: it may be an older copy
+/// that took this one's place a moment ago.
 const CONSUME_HEAD: &str = "INSERT INTO consumed (key, keep_until, uses_left) SELECT column1, column2, column3 FROM (VALUES ";
-const CONSUME_ROW: &str = "(?, ?, ?, ?)";
+const CONSUME_ROW: &str = "(?, ?, ?, ?, ?)";
 const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE name = 'created_at') \
+    AND column5 <= coalesce((SELECT value FROM meta WHERE name = 'alive_at'), column5) \
     ON CONFLICT (key) DO UPDATE SET uses_left = min(consumed.uses_left, excluded.uses_left) - 1, \
         keep_until = max(consumed.keep_until, excluded.keep_until) \
     WHERE consumed.uses_left > 0 AND excluded.uses_left > 0 RETURNING key";
@@ -49,7 +51,9 @@ pub(crate) struct ConsumeRow {
     key: String,
     keep_until: Value,
     uses_left: Value,
-    issued_at: Value,
+    issued_at: u64,
+    /// When the store must have been in use, at the earliest.
+    alive_after: Value,
 }
 
 impl ConsumeRow {
@@ -58,17 +62,22 @@ impl ConsumeRow {
         uses_max: u32,
         issued_at: u64,
         keep_until: u64,
+        alive_after: u64,
     ) -> Result<Self, Error> {
+        // SQLite's integers are signed.
+        i64::try_from(issued_at).map_err(|_| Error::Invalid(Limit::NumberTooLarge))?;
         Ok(Self {
             key: key.to_owned(),
             keep_until: keep_until.try_into()?,
             uses_left: Value::Integer(i64::from(uses_max) - 1),
-            issued_at: issued_at.try_into()?,
+            issued_at,
+            alive_after: alive_after.try_into()?,
         })
     }
 
-    pub(crate) fn key(&self) -> &str {
-        &self.key
+    /// What [`fresh`] needs of it.
+    pub(crate) fn claim(&self) -> (String, u64) {
+        (self.key.clone(), self.issued_at)
     }
 }
 
@@ -81,7 +90,8 @@ pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
             Value::Text(row.key),
             row.keep_until,
             row.uses_left,
-            row.issued_at,
+            Value::Integer(i64::try_from(row.issued_at).unwrap_or(-1)),
+            row.alive_after,
         ]
     });
     Statement {
@@ -90,23 +100,28 @@ pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
     }
 }
 
-/// Which of `keys` were used, given what [`consume`] answered.
+/// Which of `claims` (keys with the moments at which their tokens were issued) were used, given what
+/// [`consume`] answered.
 ///
-/// INVARIANT: as many rows of a key are used as came back for it, the first ones (I4).
-pub(crate) fn fresh(keys: Vec<String>, answer: Vec<Row>) -> Result<Vec<bool>, Error> {
+/// INVARIANT: as many rows of a key are used as came back for it, the latest issued ones: those that were
+/// issued before the creation mark are not among them (I4).
+pub(crate) fn fresh(claims: &[(String, u64)], answer: Vec<Row>) -> Result<Vec<bool>, Error> {
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
     for mut row in answer {
         let count = used.entry(database::text(&mut row, 0)?).or_default();
         *count = count.saturating_add(1);
     }
-    let mut take = |key: &String| match used.get_mut(key) {
-        Some(count) if *count > 0 => {
-            *count = count.saturating_sub(1);
-            true
-        }
-        Some(_) | None => false,
-    };
-    Ok(keys.iter().map(&mut take).collect())
+    let mut latest_first: Vec<(usize, &(String, u64))> = claims.iter().enumerate().collect();
+    latest_first.sort_by_key(|(_, (_, issued_at))| std::cmp::Reverse(*issued_at));
+    let mut verdicts = vec![false; claims.len()];
+    for (at, (key, _)) in latest_first {
+        let (Some(count), Some(verdict)) = (used.get_mut(key), verdicts.get_mut(at)) else {
+            continue;
+        };
+        *verdict = *count > 0;
+        *count = count.saturating_sub(1);
+    }
+    Ok(verdicts)
 }
 
 pub(crate) fn is_spent(key: &str) -> Statement {

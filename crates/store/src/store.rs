@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 
 use crate::audit::{self, AuditRecord, AuditRow};
+use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Row, Statement};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
@@ -33,7 +34,7 @@ pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
 pub struct UnixMilliseconds(pub u64);
 
 impl UnixMilliseconds {
-    fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u64 {
         self.0 / 1000
     }
 }
@@ -43,7 +44,7 @@ impl UnixMilliseconds {
 pub enum Consumption {
     /// A use that is allowed; now recorded.
     Fresh,
-    /// Issued before this store began to remember.
+    /// Issued before this store began to remember, or this may not be the store that remembers.
     PredatesStore,
     /// Used up before.
     Spent,
@@ -123,7 +124,8 @@ impl<D: Database> Store<D> {
         if keep_until < expired_before(now) {
             return Err(Error::Invalid(Limit::KeepUntilPassed));
         }
-        let row = ConsumeRow::new(key, uses_max, issued_at, keep_until)?;
+        let alive_after = now.seconds().saturating_sub(GAP_SECONDS);
+        let row = ConsumeRow::new(key, uses_max, issued_at, keep_until, alive_after)?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
         let run = async |rows| self.consume_all(rows).await;
@@ -275,9 +277,9 @@ impl<D: Database> Store<D> {
 
     /// Whether each row's key was fresh.
     async fn consume_all(&self, rows: Vec<ConsumeRow>) -> Result<Vec<bool>, Error> {
-        let keys: Vec<_> = rows.iter().map(|row| row.key().to_owned()).collect();
+        let claims: Vec<_> = rows.iter().map(ConsumeRow::claim).collect();
         let answer = self.run(statements::consume(rows)).await?;
-        statements::fresh(keys, answer)
+        statements::fresh(&claims, answer)
     }
 
     async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<()>, Error> {

@@ -18,6 +18,10 @@ impl From<decisions::Error> for Failure {
             decisions::Error::InvalidBundle(text) => {
                 failure(policy, format!("the bundle does not load: {text}"))
             }
+            decisions::Error::CredentialUnavailable(text) => failure(
+                Refusal::Unavailable(Part::Issuer),
+                format!("the issuer's credential: {text}"),
+            ),
             decisions::Error::StaleDigest => failure(policy, "the bundle changed"),
             decisions::Error::Internal(text) => failure(policy, text),
         }
@@ -59,6 +63,7 @@ pub fn fetch_failure(issuer_name: &str, error: &verification::FetchError) -> Fai
         E::TooLarge => "its document is too large".to_owned(),
         E::DocumentInvalid(reason) => format!("its document is invalid: {reason}"),
         E::IssuerMismatch => "its discovery document names another issuer".to_owned(),
+        E::CredentialInvalid => "its credential is not a bearer token".to_owned(),
         E::PinnedKeysExpired => "its pinned keys have expired".to_owned(),
     };
     failure(

@@ -48,8 +48,6 @@ impl From<decisions::IssuerRecord> for Issuer<Rc<decisions::IssuerRecord>> {
             name: record.name.clone(),
             iss: record.issuer.clone(),
             replay: record.replay.into(),
-            max_token_age_seconds: record.max_token_age_seconds,
-            leeway_seconds: record.leeway_seconds,
             stale_keys_max_seconds: record.stale_keys_max_seconds,
             pinned: matches!(record.keys, decisions::KeySource::Pinned(_)),
             record: Rc::new(record),

@@ -41,6 +41,8 @@ pub struct Fake {
     pub jitter: Cell<u64>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
+    /// Called once, while an issuer has not answered yet.
+    pub while_fetching: RefCell<Option<Act>>,
 }
 
 impl Fake {
@@ -68,6 +70,7 @@ impl Fake {
             trust_domain: RefCell::new(None),
             jitter: Cell::new(0),
             while_waiting: RefCell::new(None),
+            while_fetching: RefCell::new(None),
         }
     }
 
@@ -93,8 +96,6 @@ pub fn issuer(replay: ReplayMode) -> Issuer<()> {
         name: "ci".into(),
         iss: "https://ci.example".into(),
         replay,
-        max_token_age_seconds: 600,
-        leeway_seconds: 30,
         stale_keys_max_seconds: 0,
         pinned: false,
         record: (),
@@ -219,6 +220,9 @@ impl Ports for Fake {
         now: u64,
     ) -> Result<KeySet, Failure> {
         self.call("fetch_keys", Part::Issuer)?;
+        if let Some(act) = self.while_fetching.take() {
+            act(self);
+        }
         let published = self
             .published
             .borrow()

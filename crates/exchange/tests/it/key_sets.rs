@@ -468,3 +468,55 @@ fn does_not_prolong_stale_keys_from_one_instance_to_the_next() {
     second.now.set(NOW + 300 + STALE);
     check(&second, "", DOWN);
 }
+
+/// A renewal hangs; meanwhile another instance fetches for an unknown `kid` and finds `k1` removed. `ends`
+/// says what the renewal comes to.
+fn overtaken(ends: Option<&str>, later: u64) -> Fake {
+    let fake = Fake::new();
+    check(&fake, "", Ok(()));
+    fake.now.set(NOW + 240);
+    check(&fake, "", Ok(()));
+    let (ends, now) = (ends.map(str::to_owned), NOW + 240);
+    fake.while_fetching
+        .replace(Some(Box::new(move |fake: &Fake| {
+            let other = Fake::new();
+            other.now.set(now + later);
+            other.documents.replace(fake.documents.borrow().clone());
+            other.leases.replace(fake.leases.borrow().clone());
+            other.published.replace(Some("k2".into()));
+            other.token_kid.replace("k2".into());
+            check(&other, "", Ok(()));
+            fake.documents.replace(other.documents.borrow().clone());
+            fake.published.replace(ends.clone());
+        })));
+    drop(refresh(&fake));
+    // What the store has is what another instance goes by.
+    fake.memory.borrow_mut().clear();
+    fake.now.set(NOW + 246);
+    fake
+}
+
+#[test]
+fn a_renewal_that_is_overtaken_undoes_nothing_however_it_ends() {
+    for ends in [None, Some("k1")] {
+        for later in [0, 1] {
+            let fake = overtaken(ends, later);
+            check(&fake, "", UNKNOWN);
+            fake.token_kid.replace("k2".into());
+            check(&fake, "", Ok(()));
+        }
+    }
+}
+
+#[test]
+fn does_not_take_keys_that_a_clock_far_ahead_has_fetched() {
+    for (ahead, fetches) in [(30, 0), (31, 1)] {
+        let early = Fake::new();
+        early.now.set(NOW + ahead);
+        check(&early, "", Ok(()));
+        let fake = Fake::new();
+        fake.documents.replace(early.documents.borrow().clone());
+        check(&fake, "", Ok(()));
+        assert_eq!(fake.count("fetch_keys"), fetches, "{ahead} s ahead");
+    }
+}

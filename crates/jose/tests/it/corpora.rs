@@ -1,5 +1,5 @@
-//! Project Wycheproof's JSON Web Signature and Key files, where they are at hand: `VOUCHSAFE_CORPORA`, or
-//! `../shared/corpora` beside the repository. Without them this says that it ran none.
+//! Project Wycheproof's JSON Web Signature and Key files and the RFCs' examples, where they are at hand:
+//! `VOUCHSAFE_CORPORA`, or `../shared/corpora` beside the repository. Without them this says that it ran none.
 //!
 //! Expected is what the file says, but for algorithms that are not offered, which are refused. There is
 //! no other exception.
@@ -10,12 +10,28 @@ use vouchsafe_jose::{Algorithm, KeySet, KeyUse, UnverifiedJws};
 
 const SECRET_MEMBERS: [&str; 7] = ["d", "dp", "dq", "oth", "p", "q", "qi"];
 
-fn groups(file: &str) -> Vec<Value> {
-    let folder = std::env::var_os("VOUCHSAFE_CORPORA").map_or_else(
+fn corpora() -> PathBuf {
+    std::env::var_os("VOUCHSAFE_CORPORA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
         PathBuf::from,
-    );
-    let Ok(text) = std::fs::read(folder.join("wycheproof").join(file)) else {
+    )
+}
+
+/// The JSON documents of a folder, by name.
+fn documents(folder: &str) -> Vec<(String, Value)> {
+    let Ok(entries) = std::fs::read_dir(corpora().join(folder)) else {
+        println!("{folder} is not at hand: nothing was compared");
+        return Vec::new();
+    };
+    let read = |entry: std::fs::DirEntry| {
+        let document = serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()?;
+        Some((entry.file_name().into_string().ok()?, document))
+    };
+    entries.flatten().filter_map(read).collect()
+}
+
+fn groups(file: &str) -> Vec<Value> {
+    let Ok(text) = std::fs::read(corpora().join("wycheproof").join(file)) else {
         println!("{file} is not at hand: nothing was compared");
         return Vec::new();
     };
@@ -115,4 +131,39 @@ fn agrees_with_wycheproofs_json_web_signatures() {
 #[test]
 fn agrees_with_wycheproofs_json_web_keys() {
     compare("json_web_key_test.json");
+}
+
+/// RFC 7520 and RFC 8037: each compact example verifies if its algorithm is offered, and no other; the JSON
+/// serializations are no compact ones.
+#[test]
+fn agrees_with_the_rfcs_examples() {
+    let mut accepted = Vec::new();
+    for folder in [
+        "rfc_cookbook/jws",
+        "rfc_cookbook/curve25519",
+        "rfc_cookbook/rfc7797",
+    ] {
+        for (name, example) in documents(folder) {
+            let keys = match &example["input"]["key"] {
+                Value::Array(keys) => keys.clone(),
+                key => vec![key.clone()],
+            };
+            let output = &example["output"];
+            for key in keys {
+                let set = key_set(&serde_json::json!({ "public": key }));
+                if let Some(token) = output["compact"].as_str() {
+                    let attached = token.split('.').all(|part| !part.is_empty());
+                    let expected = is_offered(token) && attached;
+                    assert_eq!(accepts(&set, token), expected, "{folder}/{name}");
+                    accepted.extend(expected.then(|| name.clone()));
+                }
+                for serialized in [&output["json"], &output["json_flat"]] {
+                    assert!(!accepts(&set, &serialized.to_string()), "{folder}/{name}");
+                }
+            }
+        }
+    }
+    accepted.sort();
+    let offered = ["4_1.rsa_v15_signature.json", "jws.json"];
+    assert!(accepted.is_empty() || accepted == offered, "{accepted:?}");
 }

@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use vouchsafe_json::JsonObject;
-use vouchsafe_policy::explain::{ClaimsError, Condition, Kind, RuleExplanation, Verdict};
+use vouchsafe_policy::ClaimsError;
+use vouchsafe_policy::explain::{Condition, Kind, RuleExplanation, Verdict};
 use vouchsafe_policy::{AttributeValue, Bundle, Effect, Principal};
 
 const GHES: &str = "issuer = \"https://ghes.example\"\nprovider = \"github\"\n";

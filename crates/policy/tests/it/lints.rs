@@ -1,26 +1,37 @@
 //! What `policy check` warns of.
 
 use crate::support::*;
-use vouchsafe_policy::lint;
+use vouchsafe_policy::Finding;
+use vouchsafe_policy::lint::{self, Caution};
 
 /// A case of rule `api`, so that nothing warns of its absence.
 const CASE: &str = "issuer = \"github\"\nid = \"a\"\nrules = [\"api\"]\n\
     claims = { repository_id = \"1\", ref = \"a\" }\n\
     [request]\naudience = \"https://api.example\"\nscopes = [\"read\"]\n";
 
+/// What is wrong and what to do, in one line.
+pub fn said(finding: &Finding<Caution>) -> String {
+    match finding.problem.fix() {
+        Some(fix) => format!("{finding}: {fix}"),
+        None => finding.to_string(),
+    }
+}
+
 fn warnings(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let report = lint::check(&files(changes), &environment());
     assert!(report.bundle.is_some(), "{report}");
-    report.warnings.iter().map(ToString::to_string).collect()
+    report.warnings.iter().map(said).collect()
 }
 
 /// Warnings of a rule with this condition that has a case.
 fn of_condition(condition: &str) -> Vec<String> {
     let rule = PERMIT.replace("when { [\"read\"].containsAll(context.scopes) }", condition);
-    warnings(&[
+    let warnings = warnings(&[
         ("rules/api.cedar", Some(&rule)),
         ("tests/api/allow/a.toml", Some(CASE)),
-    ])
+    ]);
+    let other = |warning: &String| !warning.contains("permits without any condition");
+    warnings.into_iter().filter(other).collect()
 }
 
 #[test]
@@ -36,7 +47,10 @@ fn warns_of_rules_without_a_case_and_cases_without_a_rule() {
     );
     assert_eq!(
         warnings(&[("tests/gone/allow/a.toml", Some(CASE))]),
-        ["tests/gone/allow/a.toml: the case is for rule `gone`, which is not in the bundle"]
+        [
+            "tests/gone/allow/a.toml: the case is for rule `gone`, which is not in the bundle: rename the folder, \
+         or remove it"
+        ]
     );
 }
 
@@ -93,7 +107,8 @@ fn warns_of_scopes_that_are_not_bounded_on_every_way() {
 #[test]
 fn wants_no_bound_where_the_audience_has_no_scopes_or_the_rule_forbids() {
     let none = "id = \"https://api.example\"\n";
-    let rule = PERMIT.replace(" when { [\"read\"].containsAll(context.scopes) }", "");
+    let bound = "[\"read\"].containsAll(context.scopes)";
+    let rule = PERMIT.replace(bound, "principal.repository_id == \"1\"");
     let case = CASE.replace("scopes = [\"read\"]\n", "");
     let forbid =
         "@id(\"never\") forbid (principal, action, resource) when { context.proof_of_possession };";
@@ -134,7 +149,9 @@ fn warns_of_a_rule_that_can_never_match() {
     let found = of_condition("when { context.scopes.isEmpty() && principal is Audience }");
     let never = "rules/api.cedar:1:1: for policy `api`, policy is impossible: the policy \
                  expression evaluates to false for all valid requests";
-    assert_eq!(found, [never]);
+    let nobody = "audiences/api.toml: nobody can get a token for audience `https://api.example`: no rule \
+        permits it: add a `permit` for it, or remove the file";
+    assert_eq!(found, [nobody, never]);
 }
 
 #[test]
@@ -164,8 +181,8 @@ fn finds_cases_that_cannot_be_read() {
     assert_eq!(
         errors(&format!("decision = \"allow\"\n{CASE}")),
         at(
-            "1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `claims`, \
-            `absent`, `request`, `rules`, `erring`"
+            "1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `profile`, `token`, `keys`, \
+            `refused`, `claims`, `absent`, `request`, `rules`, `erring`"
         )
     );
 }
@@ -188,9 +205,9 @@ fn warns_of_names_that_are_trusted_without_their_ids() {
             &environment(),
         );
         assert!(report.bundle.is_some(), "{report}");
-        let warnings = report.warnings.iter().map(ToString::to_string);
+        let warnings = report.warnings.iter().map(said);
         warnings
-            .filter(|warning| !warning.contains("determines no test case"))
+            .filter(|warning| !is_other(warning))
             .collect::<Vec<_>>()
     };
     let warning = |name: &str| {
@@ -248,12 +265,22 @@ fn a_rule_that_forbids_may_go_by_names() {
     );
 }
 
+/// Whether a test that is about something else has nothing to do with this warning.
+fn is_other(warning: &str) -> bool {
+    let others = [
+        "determines no test case",
+        "takes every event",
+        "whose `*` also matches",
+    ];
+    others.iter().any(|other| warning.contains(other))
+}
+
 /// The default bundle's issuer of github.com, with one rule of these conditions.
 fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     let schema = SCHEMA.replace(
         "repository_id: String,",
         "repository_id: String, event_name: String, head_ref?: String, job_workflow_ref?: String, \
-         environment?: String, run_attempt?: String,",
+         environment?: String, run_attempt?: String, actor?: String, actor_id?: String,",
     );
     let issuer =
         "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
@@ -267,9 +294,9 @@ fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     changes.extend_from_slice(more);
     let report = lint::check(&files(&changes), &environment());
     assert!(report.bundle.is_some(), "{report}");
-    let warnings = report.warnings.iter().map(ToString::to_string);
+    let warnings = report.warnings.iter().map(said);
     warnings
-        .filter(|warning| !warning.contains("determines no test case"))
+        .filter(|warning| !is_other(warning))
         .map(|warning| warning.replace("rules/api.cedar:1:1: rule `api` ", ""))
         .collect()
 }
@@ -295,10 +322,31 @@ fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
 }
 
 #[test]
+fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
+    let warning = |claim: &str| {
+        format!(
+            "trusts `{claim}`, who started the first attempt: others may run it again, and their token \
+             says the same: compare `run_attempt == \"1\"` too"
+        )
+    };
+    let of = "principal.repository_id == \"1\" && principal has actor_id && \
+        principal.actor_id == \"7\"";
+    assert_eq!(of_github(of, &[]), [warning("actor_id")]);
+    let by_name = "principal.repository_id == \"1\" && principal has actor && principal.actor == \"octocat\" && \
+        principal has actor_id && principal.actor_id == \"7\"";
+    assert_eq!(
+        of_github(by_name, &[]),
+        [warning("actor"), warning("actor_id")]
+    );
+    let first = format!("{of} && principal has run_attempt && principal.run_attempt == \"1\"");
+    assert_eq!(of_github(&first, &[]), [""; 0]);
+}
+
+#[test]
 fn warns_of_a_ref_that_events_of_strangers_have_too() {
     let of = "principal.repository_id == \"1\" && principal.ref == \"refs/heads/main\"";
     let warning = "trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
-        branch's `ref`, whatever code it builds. Compare `event_name`, or forbid the event";
+        branch's `ref`, whatever code it builds: compare `event_name`, or forbid the event";
     assert_eq!(of_github(of, &[]), [warning]);
     assert_eq!(
         of_github(&format!("{of} && principal.event_name == \"push\""), &[]),
@@ -332,8 +380,8 @@ fn warns_of_reusable_workflows_at_any_ref() {
             &[],
         )
     };
-    let warning = "takes `job_workflow_ref` at any ref: a workflow file of any branch would match. \
-        Write the pattern to its end, such as `…/deploy.yml@refs/heads/main`";
+    let warning = "takes `job_workflow_ref` at any ref: a workflow file of any branch would match: \
+        write the pattern to its end, such as `…/deploy.yml@refs/heads/main`";
     for open in [
         "octo-org/a/.github/workflows/b.yml@*",
         "octo-org/a/.github/workflows/*",
@@ -373,7 +421,7 @@ fn tells_the_end_of_pinned_keys_two_weeks_ahead() {
     let files = files(&[("issuers/github.toml", Some(issuer))]);
     let at = |time: &str| {
         let found = lint::expiring_keys(&files, parse_unix_seconds(time).expect("a time"));
-        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        found.iter().map(said).collect::<Vec<_>>()
     };
     let soon = |days: u64| {
         format!(
@@ -385,7 +433,7 @@ fn tells_the_end_of_pinned_keys_two_weeks_ahead() {
     assert_eq!(at("2027-02-15T00:00:00Z"), [soon(14)]);
     assert_eq!(at("2027-02-28T23:59:59Z"), [soon(0)]);
     let expired = "issuers/github.toml: the pinned keys expired on 2027-03-01T00:00:00Z: every token \
-        of this issuer is refused";
+        of this issuer is refused: fetch and pin new ones";
     assert_eq!(at("2027-03-01T00:00:00Z"), [expired]);
     assert_eq!(at("2030-01-01"), [expired]);
 }

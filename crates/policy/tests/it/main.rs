@@ -1,9 +1,14 @@
 //! The policy crate from outside, one module per question.
 
 mod bundles;
+mod cautions;
+mod corpora;
+mod credentials;
 mod decisions;
 mod default_bundle;
+mod differential;
 mod explanations;
 mod folders;
+mod language;
 mod lints;
 mod support;

@@ -112,11 +112,21 @@ impl Executor {
         self.run();
     }
 
-    fn spawn(&mut self, name: &'static str, key: &'static str, mut deadline: Deadline<Sleep>) {
+    fn spawn(&mut self, name: &'static str, key: &'static str, deadline: Deadline<Sleep>) {
+        self.spawn_issued(name, key, NOW_SECONDS, deadline);
+    }
+
+    fn spawn_issued(
+        &mut self,
+        name: &'static str,
+        key: &'static str,
+        issued_at: u64,
+        mut deadline: Deadline<Sleep>,
+    ) {
         let store = Rc::clone(&self.store);
         let call = async move {
             store
-                .consume(key, 1, NOW_SECONDS, KEEP_UNTIL, NOW, &mut deadline)
+                .consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut deadline)
                 .await
         };
         self.tasks.insert(
@@ -194,7 +204,7 @@ impl Executor {
             .inserts
             .borrow()
             .iter()
-            .map(|parameters| parameters / 4)
+            .map(|parameters| parameters / 5)
             .collect()
     }
 
@@ -272,6 +282,33 @@ fn one_of_two_equal_keys_in_a_batch_is_fresh() {
             ("two", SPENT)
         ])
     );
+}
+
+/// Two tokens with one `jti`: the one that predates the store must not be taken for the other.
+#[test]
+fn a_use_is_credited_to_the_token_that_the_store_may_take() {
+    for order in [["old", "new"], ["new", "old"]] {
+        let file = File::new();
+        let mut calls = Executor::new(&file);
+        calls.start("first", "other");
+        for name in order {
+            let issued_at = match name {
+                "old" => NOW_SECONDS - 1,
+                _ => NOW_SECONDS,
+            };
+            let (bell, sleep) = bell();
+            calls.deadlines.insert(name, bell);
+            calls.spawn_issued(name, "same", issued_at, Deadline::new(sleep));
+            calls.run();
+        }
+        calls.release(Ok(()));
+        calls.release(Ok(()));
+        assert_eq!(calls.batches(), [1, 2]);
+        assert_eq!(
+            (&calls.answers["new"], &calls.answers["old"]),
+            (&FRESH, &SPENT)
+        );
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::*;
 
 mod audit;
 mod consume;
+mod continuity;
 mod deadline;
 mod durability;
 mod group;

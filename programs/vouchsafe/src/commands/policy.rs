@@ -1,20 +1,29 @@
 //! `vouchsafe policy`: trust bundles before they are used.
 
+mod audit;
 mod check;
+mod diff;
 mod explain;
+mod fmt;
+mod graph;
 mod hosts;
+mod new;
+mod output;
+mod schema;
+mod test;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use super::Failure;
 use std::path::Path;
 use std::process::ExitCode;
-use vouchsafe_policy::{BundleFiles, Environment, InvalidBundle, folder};
+use vouchsafe_policy::{Bundle, BundleFiles, Environment, InvalidBundle, folder};
 
-/// Check and explain trust bundles.
+/// Write, check, test, explain and compare trust bundles.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  vouchsafe policy check policies --manifest spin.toml\n  vouchsafe policy explain policies --claims job.json --audience https://deploy.example"
+    after_help = "Examples:\n  vouchsafe policy check policies --manifest spin.toml\n  vouchsafe policy test policies --coverage\n  vouchsafe policy explain policies --claims job.json --audience https://deploy.example\n  vouchsafe policy diff main/policies policies --fail-on widening"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -24,13 +33,25 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     Check(check::Args),
+    Diff(diff::Args),
     Explain(explain::Args),
+    Fmt(fmt::Args),
+    Graph(graph::Args),
+    New(new::Args),
+    Schema(schema::Args),
+    Test(test::Args),
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Check(args) => check::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Fmt(args) => fmt::run(&args),
+        Command::Graph(args) => graph::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Test(args) => test::run(&args),
     }
 }
 
@@ -67,4 +88,16 @@ fn read_folder(dir: &Path) -> Result<Result<BundleFiles, InvalidBundle>, Failure
         );
     }
     Ok(folder::read(dir))
+}
+
+/// The bundle in `dir`, which must load.
+fn load(dir: &Path, environment: &Environment) -> Result<(BundleFiles, Bundle), Failure> {
+    let loaded = read_folder(dir)?.and_then(|files| {
+        let bundle = Bundle::load(&files, environment)?;
+        Ok((files, bundle))
+    });
+    loaded.map_err(|invalid| {
+        Failure::refused(format!("the bundle does not load\n{invalid}"))
+            .hint(format!("run `vouchsafe policy check {}`", dir.display()))
+    })
 }

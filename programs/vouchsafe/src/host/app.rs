@@ -24,6 +24,8 @@ pub const BODY_BYTES_MAX: usize = 128 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most requests in guests at once; a few more wait, the rest are told to come back.
 const REQUESTS_MAX: usize = 128;
+/// As many more may only read: verifiers and probes must not stand behind exchanges that wait for an issuer.
+const READS_MAX: usize = 64;
 /// Longest that a request waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     handler: ProxyHandler<Instances>,
     turns: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// Answers that no guest gave.
@@ -50,10 +53,12 @@ impl App {
     pub fn new(instances: Instances) -> Self {
         let metrics = Arc::clone(&instances.metrics);
         let turns = Arc::new(Semaphore::new(REQUESTS_MAX));
+        let reads = Arc::new(Semaphore::new(READS_MAX));
         Self {
             metrics,
             handler: ProxyHandler::new(instances),
             turns,
+            reads,
         }
     }
 
@@ -92,7 +97,11 @@ impl App {
     }
 
     async fn call(&self, request: Request<Bytes>) -> Result<Response<WasiBody>, Refusal> {
-        let turn = Arc::clone(&self.turns).acquire_owned();
+        let turns = match request.method().is_safe() {
+            true => &self.reads,
+            false => &self.turns,
+        };
+        let turn = Arc::clone(turns).acquire_owned();
         let Ok(Ok(turn)) = tokio::time::timeout(TURN_TIMEOUT, turn).await else {
             return Err(Refusal::Overloaded);
         };

@@ -4,16 +4,28 @@
 //! Without a copy, an edit would reach new instances and not old ones: two policies at once, one of
 //! them perhaps half written.
 
+use super::CREDENTIALS;
 use super::engine::private_directory;
 use crate::commands::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use vouchsafe_policy::{BundleFiles, folder, lint};
+use vouchsafe_policy::{BundleFiles, folder, lint, with_credentials};
 
 /// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and gives that folder.
-pub fn pinned(source: &Path, state_dir: &Path) -> Result<PathBuf, Failure> {
+pub fn pinned(
+    source: &Path,
+    state_dir: &Path,
+    credentials_mounted: bool,
+) -> Result<PathBuf, Failure> {
     let files = read(source)?;
+    if let (false, [first, ..]) = (credentials_mounted, with_credentials(&files).as_slice()) {
+        let message =
+            format!("{first}: `bearer_file` is read from {CREDENTIALS}, where nothing is");
+        return Err(Failure::refused(message).hint(format!(
+            "add {{ source = \"FOLDER\", destination = \"{CREDENTIALS}\" }} to `files` of the manifest"
+        )));
+    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -77,22 +89,33 @@ mod tests {
         let (source, state) = (root.join("policies"), root.join("state"));
         fs::create_dir_all(source.join("rules")).expect("a folder");
         fs::write(source.join("rules/a.cedar"), "// one").expect("a file");
-        let first = pinned(&source, &state).expect("a copy");
-        assert_eq!(pinned(&source, &state).expect("again"), first);
+        let first = pinned(&source, &state, false).expect("a copy");
+        assert_eq!(pinned(&source, &state, false).expect("again"), first);
 
         fs::write(source.join("rules/a.cedar"), "// two").expect("a file");
         let content = |copy: &Path| fs::read_to_string(copy.join("rules/a.cedar")).expect("a file");
         assert_eq!(content(&first), "// one");
-        let second = pinned(&source, &state).expect("a copy");
+        let second = pinned(&source, &state, false).expect("a copy");
         assert_ne!(second, first);
         assert_eq!(content(&second), "// two");
 
         // A damaged copy is made anew.
         fs::write(second.join("rules/a.cedar"), "// three").expect("a file");
-        assert_eq!(content(&pinned(&source, &state).expect("a copy")), "// two");
+        assert_eq!(
+            content(&pinned(&source, &state, false).expect("a copy")),
+            "// two"
+        );
+
+        fs::create_dir_all(source.join("issuers")).expect("a folder");
+        let text = "keys = { discovery = true, bearer_file = \"token\" }";
+        fs::write(source.join("issuers/a.toml"), text).expect("a file");
+        let refused = pinned(&source, &state, false).expect_err("no credentials");
+        let expected = "issuers/a.toml: `bearer_file` is read from /credentials, where nothing is";
+        assert_eq!(refused.message, expected);
+        pinned(&source, &state, true).expect("a copy");
 
         fs::write(source.join(".hidden"), "").expect("a file");
-        let refused = pinned(&source, &state).expect_err("a hidden file");
+        let refused = pinned(&source, &state, false).expect_err("a hidden file");
         assert!(refused.message.contains(".hidden"), "{}", refused.message);
         fs::remove_dir_all(root).expect("removed");
     }

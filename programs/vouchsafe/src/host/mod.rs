@@ -14,6 +14,7 @@ mod bundle;
 mod clock;
 pub mod compose;
 mod config;
+mod continuity;
 mod cpu;
 mod deny;
 mod engine;
@@ -57,6 +58,8 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// Where the bundle is mounted, and what `--policies` replaces.
 const POLICIES: &str = "/policies";
+/// Where issuer files' `bearer_file` is read.
+const CREDENTIALS: &str = "/credentials";
 /// Asked once before the first connection is accepted.
 const READY: &str = "/readyz";
 
@@ -117,6 +120,7 @@ fn load(options: &Options) -> Result<App, Failure> {
         .or(runtime.state_dir.clone())
         .unwrap_or_else(|| PathBuf::from(".state"));
     let grants = grants(&manifest, resolved, options, &runtime, base, &state_dir)?;
+    keep_store_alive(&manifest, &grants)?;
     let composite = compose::compose(&manifest, base)?;
     let cache = options
         .cache_dir
@@ -231,6 +235,18 @@ fn grants(
     })
 }
 
+/// Where the application has a store.
+fn keep_store_alive(manifest: &Manifest, grants: &Grants) -> Result<(), Failure> {
+    let root = manifest
+        .root()
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    match grants.databases.get(continuity::LABEL) {
+        Ok(database) if continuity::has_store(root) => continuity::start(database, grants.clock),
+        // A store without its database says so itself, once it is asked.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn mounts(
     root: &vouchsafe_manifest::Component,
     policies: Option<&Path>,
@@ -252,7 +268,11 @@ fn mounts(
             return Err(Failure::usage(message));
         }
         let source = match mount.destination.as_str() {
-            POLICIES => bundle::pinned(&source, state_dir)?,
+            POLICIES => {
+                let mounted =
+                    |mount: &vouchsafe_manifest::FileMount| mount.destination == CREDENTIALS;
+                bundle::pinned(&source, state_dir, root.files.iter().any(mounted))?
+            }
             _ => source,
         };
         Ok((source, mount.destination.clone()))

@@ -1,13 +1,14 @@
 //! `vouchsafe policy check`: everything that is wrong with a bundle, with file and line.
 
+use super::output::{count, now};
 use super::{EnvironmentArgs, hosts, read_folder};
 use crate::commands::Failure;
-use serde_json::{Value, json};
-use std::fmt::Display;
+use serde_json::json;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
-use vouchsafe_policy::{Bundle, Finding, Position, lint};
+use vouchsafe_policy::{Bundle, BundleFiles, lint};
+use vouchsafe_policy_tools::report::{self, Item, Severity};
 
 /// Say everything that is wrong with a trust bundle, with file and line.
 ///
@@ -20,7 +21,8 @@ Exit codes: 0 no error (there may be warnings), 1 errors, or warnings with --den
 Examples:
   vouchsafe policy check policies
   vouchsafe policy check policies --manifest spin.toml --issuer https://broker.example
-  vouchsafe policy check policies --deny-warnings --format json")]
+  vouchsafe policy check policies --deny-warnings --format json
+  vouchsafe policy check policies --format sarif >policy.sarif")]
 pub struct Args {
     /// The folder that holds `bundle.toml`.
     dir: PathBuf,
@@ -39,87 +41,63 @@ pub struct Args {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
+    /// Commands that GitHub Actions shows beside the lines of a pull request.
+    Github,
     Json,
+    /// SARIF 2.1.0, for code scanners.
+    Sarif,
     Text,
 }
 
-/// A finding as it is printed.
-pub(super) struct Line {
-    pub file: String,
-    pub position: Option<Position>,
-    pub message: String,
-}
-
-impl<P: Display> From<&Finding<P>> for Line {
-    fn from(finding: &Finding<P>) -> Self {
-        let Finding {
-            file,
-            position,
-            problem,
-        } = finding;
-        Self {
-            file: file.clone(),
-            position: *position,
-            message: problem.to_string(),
-        }
-    }
-}
-
-/// Errors and warnings in the order in which they are printed.
-#[derive(Default)]
-pub(super) struct Lines {
-    pub errors: Vec<Line>,
-    pub warnings: Vec<Line>,
-}
-
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let (text, passed) = check(args)?;
+    let (text, passed) = check(args, std::io::stdout().is_terminal())?;
     print!("{text}");
     Ok(ExitCode::from(u8::from(!passed)))
 }
 
 /// What to print, and whether nothing fails the bundle.
-pub(super) fn check(args: &Args) -> Result<(String, bool), Failure> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    let report = match read_folder(&args.dir)? {
+pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failure> {
+    let environment = args.environment.environment();
+    let (files, report) = match read_folder(&args.dir)? {
         Ok(files) => {
-            let mut report = lint::check(&files, &args.environment.environment());
-            report.warnings.extend(lint::expiring_keys(&files, now));
-            report
+            let mut report = lint::check(&files, &environment);
+            report.warnings.extend(lint::expiring_keys(&files, now()));
+            (files, report)
         }
-        Err(invalid) => lint::Report {
-            errors: invalid.findings,
-            ..lint::Report::default()
-        },
+        Err(invalid) => {
+            let report = lint::Report {
+                errors: invalid.findings,
+                ..lint::Report::default()
+            };
+            (BundleFiles::default(), report)
+        }
     };
-    let mut lines = Lines {
-        errors: report.errors.iter().map(Line::from).collect(),
-        warnings: report.warnings.iter().map(Line::from).collect(),
-    };
+    let mut items = report::items(&files, &report);
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
-        let more = hosts::compare(manifest, bundle, args.environment.development)?;
-        lines.errors.extend(more.errors);
-        lines.warnings.extend(more.warnings);
+        items.extend(hosts::compare(
+            manifest,
+            bundle,
+            args.environment.development,
+        )?);
+        items.sort_by_key(|item| item.severity);
     }
+    let bundle = report.bundle.as_ref();
+    let dir = args.dir.display().to_string();
     let text = match args.format {
-        Format::Json => format!("{}\n", as_json(&lines, report.bundle.as_ref())),
-        Format::Text => as_text(&lines, report.bundle.as_ref()),
+        Format::Github => report::github(&items, &dir),
+        Format::Json => format!("{}\n", as_json(&items, bundle)),
+        Format::Sarif => format!(
+            "{:#}\n",
+            report::sarif(&items, &dir, env!("CARGO_PKG_VERSION"))
+        ),
+        Format::Text => report::text(&items, colours) + &summary(&items, bundle),
     };
-    let warned = args.deny_warnings && !lines.warnings.is_empty();
-    Ok((text, lines.errors.is_empty() && !warned))
+    let failing = |item: &Item| args.deny_warnings || item.severity == Severity::Error;
+    Ok((text, !items.iter().any(failing)))
 }
 
-fn as_text(lines: &Lines, bundle: Option<&Bundle>) -> String {
-    let of = |kind: &str, line: &Line| match line.position {
-        Some(Position { line: at, column }) => {
-            format!("{kind}: {}:{at}:{column}: {}\n", line.file, line.message)
-        }
-        None => format!("{kind}: {}: {}\n", line.file, line.message),
-    };
-    let mut text: String = lines.errors.iter().map(|line| of("error", line)).collect();
-    text.extend(lines.warnings.iter().map(|line| of("warning", line)));
+fn summary(items: &[Item], bundle: Option<&Bundle>) -> String {
+    let mut text = String::new();
     if let Some(bundle) = bundle {
         let rules = count(bundle.rules().len(), "rule");
         let issuers = count(bundle.issuers_of_all_environments().count(), "issuer");
@@ -129,30 +107,32 @@ fn as_text(lines: &Lines, bundle: Option<&Bundle>) -> String {
             "bundle {name} {version}: {issuers}, {audiences}, {rules}, sha256 {digest}\n"
         ));
     }
-    let errors = count(lines.errors.len(), "error");
+    let of = |severity| {
+        items
+            .iter()
+            .filter(|item| item.severity == severity)
+            .count()
+    };
+    let errors = count(of(Severity::Error), "error");
     text.push_str(&format!(
         "{errors}, {}\n",
-        count(lines.warnings.len(), "warning")
+        count(of(Severity::Warning), "warning")
     ));
     text
 }
 
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-fn as_json(lines: &Lines, bundle: Option<&Bundle>) -> Value {
-    let of = |line: &Line| {
-        json!({
-            "file": line.file,
-            "line": line.position.map(|at| at.line),
-            "column": line.position.map(|at| at.column),
-            "message": line.message,
-        })
+fn as_json(items: &[Item], bundle: Option<&Bundle>) -> serde_json::Value {
+    let of = |severity| {
+        let items: Vec<Item> = items
+            .iter()
+            .filter(|item| item.severity == severity)
+            .cloned()
+            .collect();
+        report::json(&items)
     };
     json!({
-        "errors": lines.errors.iter().map(of).collect::<Vec<_>>(),
-        "warnings": lines.warnings.iter().map(of).collect::<Vec<_>>(),
+        "errors": of(Severity::Error),
+        "warnings": of(Severity::Warning),
         "bundle": bundle.map(|bundle| json!({
             "name": bundle.name, "version": bundle.version, "digest": bundle.digest(),
         })),

@@ -1,18 +1,20 @@
 //! `vouchsafe policy explain`: allow or deny, and which rule or which condition decided.
 
-use super::{EnvironmentArgs, read_folder};
+mod show;
+
+use super::audit;
+use super::output::{now, parse_moment};
+use super::{EnvironmentArgs, load};
 use crate::commands::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use show::Shown;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_json::{Json, JsonObject};
-use vouchsafe_policy::explain::{Condition, Explanation, Kind, RuleExplanation, Verdict};
-use vouchsafe_policy::{
-    Audience, Bundle, Effect, Issuer, Principal, TokenRequest, parse_unix_seconds, to_rfc3339,
-};
+use vouchsafe_policy::{Audience, Bundle, Effect, Issuer, TokenRequest};
+use vouchsafe_policy_tools::{RecordedRequest, smallest_change};
 use vouchsafe_providers::spiffe::SpiffeId;
 
 /// Say whether a token would be issued, and which rule or which condition decides.
@@ -26,15 +28,16 @@ asked, or the bundle does not load, 2 wrong use.
 Examples:
   vouchsafe policy explain policies --claims claims.json --audience https://deploy.example --scope deploy:write
   vouchsafe policy explain policies --token token.jwt --audience https://api.example --development
-  vouchsafe policy explain policies --claims - --issuer-name github --audience https://api.example --at 2027-01-01T00:00:00Z")]
+  vouchsafe policy explain policies --claims - --issuer-name github --audience https://api.example --at 2027-01-01T00:00:00Z
+  vouchsafe policy explain policies --decision 3q2-7w --state-dir .state --format json")]
 pub struct Args {
     /// The folder that holds `bundle.toml`.
     dir: PathBuf,
     #[command(flatten)]
     subject: SubjectArgs,
     /// What the token would be for.
-    #[arg(long, value_name = "A")]
-    audience: String,
+    #[arg(long, value_name = "A", required_unless_present = "decision")]
+    audience: Option<String>,
     /// A scope that would be asked for; may be repeated.
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
@@ -47,8 +50,23 @@ pub struct Args {
     /// When: Unix seconds, or a date such as 2027-01-01T00:00:00Z; else now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// The client's address, as a trusted proxy would report it.
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<String>,
+    /// Where the decision is recorded: a broker's state directory, or a database or exported file.
+    #[arg(long, value_name = "DIR", requires = "decision")]
+    state_dir: Option<PathBuf>,
     #[command(flatten)]
     environment: EnvironmentArgs,
+    /// How to print the explanation.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Json,
+    Text,
 }
 
 #[derive(clap::Args)]
@@ -60,6 +78,9 @@ struct SubjectArgs {
     /// A file with claims as a JSON object; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
+    /// The id of a past decision, which is decided again by this bundle.
+    #[arg(long, value_name = "ID", requires = "state_dir", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip"])]
+    decision: Option<String>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -68,21 +89,60 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!issued)))
 }
 
+/// Who asks for what, and what is to be said about it before any rule.
+struct Question {
+    asked: RecordedRequest,
+    notes: Vec<String>,
+    /// Whether the broker would refuse before it asks the rules.
+    refused: bool,
+}
+
 /// What to print, and whether a token would be issued.
 pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
-    let environment = args.environment.environment();
-    let bundle = read_folder(&args.dir)?
-        .and_then(|files| Bundle::load(&files, &environment))
-        .map_err(|invalid| {
-            Failure::refused(format!("the bundle does not load\n{invalid}")).hint(format!(
-                "run `vouchsafe policy check {}`",
-                args.dir.display()
-            ))
-        })?;
+    let mut environment = args.environment.environment();
+    // A past decision was made by whatever issuers were trusted then.
+    environment.development |= args.subject.decision.is_some();
+    let (_, bundle) = load(&args.dir, &environment)?;
+    let question = match &args.subject.decision {
+        Some(id) => of_decision(args, id, &bundle)?,
+        None => of_claims(args, &bundle)?,
+    };
+    let RecordedRequest {
+        principal,
+        request,
+        now,
+    } = &question.asked;
+    let explanation = bundle
+        .explain(principal, request, *now)
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    let change = match explanation.decision.effect {
+        Effect::Deny => smallest_change(&bundle, principal, request, *now),
+        Effect::Permit => None,
+    };
+    let shown = Shown {
+        explanation: &explanation,
+        principal,
+        request,
+        now: *now,
+        notes: &question.notes,
+        change: change.as_ref(),
+    };
+    let text = match args.format {
+        Format::Json => format!("{}\n", show::as_json(&shown)),
+        Format::Text => show::as_text(&shown),
+    };
+    let issued = !question.refused && explanation.decision.effect == Effect::Permit;
+    Ok((text, issued))
+}
+
+fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     let claims = args.subject.claims()?;
-    let issuer = issuer(args, &bundle, &claims)?;
-    let audience = audience(args, &bundle)?;
-    let now = moment(args.at.as_deref())?;
+    let issuer = issuer(args, bundle, &claims)?;
+    let audience = audience(args, bundle)?;
+    let now = match &args.at {
+        None => now(),
+        Some(text) => parse_moment(text)?,
+    };
     let principal = bundle
         .principal_of_claims(issuer, &claims)
         .map_err(|error| Failure::refused(format!("the broker would refuse the token: {error}")))?;
@@ -92,23 +152,58 @@ pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
         requested_lifetime_seconds: args
             .requested_expires_in
             .unwrap_or(audience.default_lifetime_seconds),
-        client_ip: None,
+        client_ip: args.ip.clone(),
         proof_of_possession: false,
     };
-    let explanation = bundle
-        .explain(&principal, &request, now)
-        .map_err(|error| Failure::refused(error.to_string()))?;
-    let mut text = String::new();
+    let mut notes = Vec::new();
     if args.subject.token.is_some() {
-        text.push_str("note: the token was decoded only; its signature was not verified\n");
+        notes.push("the token was decoded only; its signature was not verified".to_owned());
     }
     let refusals = refusals(&claims, issuer, audience, &request, now);
-    for refusal in &refusals {
-        text.push_str(&format!("note: {refusal}\n"));
+    let refused = !refusals.is_empty();
+    notes.extend(refusals);
+    let asked = RecordedRequest {
+        principal,
+        request,
+        now,
+    };
+    Ok(Question {
+        asked,
+        notes,
+        refused,
+    })
+}
+
+/// A past decision, with what has changed since.
+fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failure> {
+    let state = args.state_dir.as_deref().unwrap_or(Path::new("."));
+    let record = audit::find(state, id)?.ok_or_else(|| {
+        Failure::refused(format!(
+            "no decision `{id}` is recorded in `{}`",
+            state.display()
+        ))
+    })?;
+    let asked = RecordedRequest::parse(&record.cedar_request)
+        .map_err(|error| Failure::refused(error.to_string()))?;
+    let by = match record.determining_rules.as_slice() {
+        [] => "no rule".to_owned(),
+        rules => format!("`{}`", rules.join("`, `")),
+    };
+    let mut notes = vec![format!(
+        "decision {id} was {} ({}), determined by {by}",
+        record.outcome, record.slug
+    )];
+    if record.bundle_digest != bundle.digest() {
+        notes.push(format!(
+            "another bundle decided then: sha256 {}; below is what this one says",
+            record.bundle_digest
+        ));
     }
-    text.push_str(&as_text(&explanation, &principal, &request, now));
-    let issued = refusals.is_empty() && explanation.decision.effect == Effect::Permit;
-    Ok((text, issued))
+    Ok(Question {
+        asked,
+        notes,
+        refused: false,
+    })
 }
 
 impl SubjectArgs {
@@ -117,7 +212,9 @@ impl SubjectArgs {
         let (path, text) = match (&self.token, &self.claims) {
             (Some(path), _) => (path, decode(&read(path)?)?),
             (None, Some(path)) => (path, read(path)?),
-            (None, None) => return Err(Failure::usage("give `--token` or `--claims`")),
+            (None, None) => {
+                return Err(Failure::usage("give `--token`, `--claims` or `--decision`"));
+            }
         };
         JsonObject::parse(text.as_bytes()).map_err(|error| {
             Failure::usage(format!("`{}` holds no claims: {error}", path.display()))
@@ -188,30 +285,15 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
 }
 
 fn audience<'a>(args: &Args, bundle: &'a Bundle) -> Result<&'a Audience, Failure> {
-    bundle.audience(&args.audience).ok_or_else(|| {
+    let asked = args.audience.as_deref().unwrap_or_default();
+    bundle.audience(asked).ok_or_else(|| {
         let known: Vec<String> = bundle
             .audiences()
             .map(|audience| format!("`{}`", audience.id))
             .collect();
-        Failure::refused(format!("the bundle has no audience `{}`", args.audience))
+        Failure::refused(format!("the bundle has no audience `{asked}`"))
             .hint(format!("it has {}", known.join(", ")))
     })
-}
-
-fn moment(at: Option<&str>) -> Result<u64, Failure> {
-    match at {
-        None => Ok(SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())),
-        Some(text) => text
-            .parse()
-            .ok()
-            .or_else(|| parse_unix_seconds(text))
-            .ok_or_else(|| {
-                Failure::usage(format!("`{text}` is not a time"))
-                    .hint("write Unix seconds, or a date such as 2027-01-01T00:00:00Z")
-            }),
-    }
 }
 
 /// What the broker would refuse before it asks the rules.
@@ -265,97 +347,4 @@ fn refusals(
         notes.push("the broker would refuse 0 s: a token lives at least 1 s".to_owned());
     }
     notes
-}
-
-fn as_text(
-    explanation: &Explanation,
-    principal: &Principal,
-    request: &TokenRequest,
-    now: u64,
-) -> String {
-    let Principal {
-        entity_type,
-        id,
-        issuer_name,
-        ..
-    } = principal;
-    let mut text = format!("principal: {entity_type}::{id:?} in Issuer::{issuer_name:?}\n");
-    let scopes = match request.scopes.as_slice() {
-        [] => "no scopes".to_owned(),
-        scopes => format!("scopes {}", scopes.join(" ")),
-    };
-    let (lifetime, at) = (
-        request.requested_lifetime_seconds,
-        to_rfc3339(now).unwrap_or_default(),
-    );
-    text.push_str(&format!(
-        "request: {}, {scopes}, {lifetime} s, at {at}\n",
-        request.audience
-    ));
-    text.push_str(&format!("decision: {}\n", verdict(explanation)));
-    let (near, far): (Vec<&RuleExplanation>, Vec<&RuleExplanation>) = explanation
-        .rules
-        .iter()
-        .partition(|rule| rule.scope_matches());
-    text.extend(near.into_iter().map(rule_text));
-    if !far.is_empty() {
-        text.push_str("\nrules for another principal, issuer or audience:\n");
-    }
-    for rule in far {
-        text.push_str(&format!(
-            "  {}: another {}\n",
-            rule.id,
-            rule.scope_mismatches.join(", ")
-        ));
-    }
-    text
-}
-
-fn verdict(explanation: &Explanation) -> String {
-    let decision = &explanation.decision;
-    let by = decision.determining_rules.join("`, `");
-    match (decision.effect, decision.determining_rules.is_empty()) {
-        (Effect::Permit, _) => format!("permit, by `{by}`"),
-        (Effect::Deny, true) => "deny: no rule permits".to_owned(),
-        (Effect::Deny, false) => format!("deny: forbidden by `{by}`"),
-    }
-}
-
-fn rule_text(rule: &RuleExplanation) -> String {
-    let effect = if rule.forbid { "forbid" } else { "permit" };
-    let matches = if rule.matches() {
-        "matches"
-    } else {
-        "does not match"
-    };
-    let line = rule.position.map_or(0, |position| position.line);
-    let mut text = format!("\n{effect} {} ({}:{line}): {matches}\n", rule.id, rule.file);
-    text.extend(rule.conditions.iter().map(condition_text));
-    text
-}
-
-fn condition_text(condition: &Condition) -> String {
-    let word = match &condition.verdict {
-        Verdict::Errs(_) => "errs ",
-        Verdict::Fails => "FAILS",
-        Verdict::Holds => "holds",
-        Verdict::NotReached => "-    ",
-    };
-    let unless = if condition.kind == Kind::Unless {
-        "unless "
-    } else {
-        ""
-    };
-    let mut text = format!("  {word} {unless}{}\n", condition.text);
-    match &condition.verdict {
-        Verdict::Errs(reason) => text.push_str(&format!("        {reason}\n")),
-        Verdict::Fails => {
-            for (name, value) in &condition.inputs {
-                let value = value.as_deref().unwrap_or("absent");
-                text.push_str(&format!("        {name} is {value}\n"));
-            }
-        }
-        Verdict::Holds | Verdict::NotReached => {}
-    }
-    text
 }

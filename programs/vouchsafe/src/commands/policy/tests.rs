@@ -1,10 +1,16 @@
 //! Exact words of `policy check` and `policy explain` about the default bundle.
 
+mod cases;
+mod changes;
+mod decisions;
+mod writing;
+
 use super::{check, explain};
 use crate::commands::Failure;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Parser)]
 struct CheckCommand {
@@ -58,18 +64,14 @@ fn copy(from: &Path, to: &Path) {
 fn run_check(args: &[&str]) -> Result<(String, bool), Failure> {
     let command =
         CheckCommand::try_parse_from([&["check"], args].concat()).expect("the arguments are right");
-    check::check(&command.args)
+    check::check(&command.args, false)
 }
 
 fn run_explain(claims: &str, args: &[&str]) -> Result<(String, bool), Failure> {
-    let digest: u64 = claims
-        .bytes()
-        .chain(args.concat().bytes())
-        .fold(0, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u64::from(byte))
-        });
-    let file =
-        std::env::temp_dir().join(format!("vouchsafe-claims-{}-{digest}", std::process::id()));
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("vouchsafe-claims-{}-{number}", std::process::id());
+    let file = std::env::temp_dir().join(name);
     fs::write(&file, claims).expect("the file can be written");
     let (dir, file_text) = (default_bundle(), file.display().to_string());
     let fixed = [
@@ -116,13 +118,16 @@ fn says_file_line_and_column_of_what_is_wrong() {
     let (text, passed) = run_check(&[&shown]).expect("it runs");
     assert_eq!(
         text,
-        "error: rules/api.cedar:9:8: for policy `api-read`, attribute `repositry_id` on entity type \
-         `GitHub::Workflow` not found\n1 error, 0 warnings\n"
+        "error[cedar]: rules/api.cedar:10:3: for policy `api-read`, attribute `repositry_id` on entity type \
+         `GitHub::Workflow` not found\n\
+         \x20 10 | { principal.repositry_id == \"123456\" && [\"read\"].containsAll(context.scopes) };\n\
+         \x20    |   ^^^^^^^^^^^^^^^^^^^^^^\n\
+         \x20 fix: did you mean `repository_id`?\n1 error, 0 warnings\n"
     );
     assert!(!passed);
     let (text, _) = run_check(&[&shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    assert_eq!(json["errors"][0]["line"], 9);
+    assert_eq!(json["errors"][0]["line"], 10);
     assert_eq!(json["errors"][0]["file"], "rules/api.cedar");
     assert_eq!(json["bundle"], serde_json::Value::Null);
     fs::remove_dir_all(dir).expect("it can be removed");
@@ -145,9 +150,10 @@ fn compares_the_hosts_of_issuers_and_manifest() {
     let (text, passed) =
         run_check(&[&dir.display().to_string(), "--manifest", &shown]).expect("it runs");
     let expected = format!(
-        "error: {shown}: issuer `github` needs `https://token.actions.githubusercontent.com:443` in \
-         `allowed_outbound_hosts`\nwarning: {shown}: no issuer needs `https://idp.example` of \
-         `allowed_outbound_hosts`\n"
+        "error[host-missing]: {shown}: issuer `github` needs \
+         `https://token.actions.githubusercontent.com:443` in `allowed_outbound_hosts`\n  fix: add it\n\
+         warning[host-unused]: {shown}: no issuer needs `https://idp.example` of \
+         `allowed_outbound_hosts`\n  fix: remove it: the component reaches nothing that it does not need\n"
     );
     assert!(text.starts_with(&expected), "{text}");
     assert!(!passed);
@@ -377,8 +383,10 @@ fn what_no_bundle_can_have_is_reported_in_both_formats() {
     let (text, passed) = run_check(&[&shown]).expect("it runs");
     assert_eq!(
         text,
-        "error: .DS_Store: hidden files are not allowed in a bundle\n\
-         error: link.toml: symbolic links are not allowed in a bundle\n2 errors, 0 warnings\n"
+        "error[hidden-file]: .DS_Store: hidden files are not allowed in a bundle\n\
+         \x20 fix: move it out of the bundle\n\
+         error[symbolic-link]: link.toml: symbolic links are not allowed in a bundle\n\
+         \x20 fix: move it out of the bundle\n2 errors, 0 warnings\n"
     );
     assert!(!passed);
     let (text, passed) = run_check(&[&shown, "--format", "json"]).expect("it runs");
@@ -418,7 +426,7 @@ fn the_dev_issuers_host_is_needed_in_development_only() {
     let (text, passed) =
         run_check(&[&arguments[..], &["--development"]].concat()).expect("it runs");
     let expected = format!(
-        "error: {manifest_shown}: issuer `dev` needs `http://127.0.0.1:7000` in \
+        "error[host-missing]: {manifest_shown}: issuer `dev` needs `http://127.0.0.1:7000` in \
          `allowed_outbound_hosts`\n"
     );
     assert!(text.starts_with(&expected), "{text}");

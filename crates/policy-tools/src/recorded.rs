@@ -1,0 +1,98 @@
+//! A past decision's Cedar request, as the audit records keep it, back to what was asked.
+
+use serde_json::Value;
+use vouchsafe_policy::{Attribute, AttributeValue, Principal, TokenRequest, parse_unix_seconds};
+
+/// Who asked for what, and when. With a bundle, enough to decide again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedRequest {
+    pub principal: Principal,
+    pub request: TokenRequest,
+    pub now: u64,
+}
+
+/// Why a record does not say what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("the recorded Cedar request is not JSON")]
+    NotJson,
+    #[error("the recorded Cedar request has no `{0}`, or not as a decision writes it")]
+    Part(&'static str),
+}
+
+impl RecordedRequest {
+    /// Reads what [`vouchsafe_policy::Decision::cedar_request`] holds.
+    ///
+    /// # Errors
+    /// It is not what a decision writes.
+    pub fn parse(cedar_request: &str) -> Result<Self, RecordError> {
+        let whole: Value = serde_json::from_str(cedar_request).map_err(|_| RecordError::NotJson)?;
+        let text = |pointer: &str, name| {
+            let value = whole.pointer(pointer).and_then(Value::as_str);
+            value.map(str::to_owned).ok_or(RecordError::Part(name))
+        };
+        let attributes = whole
+            .pointer("/entities/0/attrs")
+            .and_then(Value::as_object);
+        let attributes = attributes.ok_or(RecordError::Part("attrs"))?.iter();
+        let attributes = attributes.map(|(name, value)| {
+            let value = attribute_value(value).ok_or(RecordError::Part("attrs"))?;
+            Ok(Attribute {
+                name: name.clone(),
+                value,
+            })
+        });
+        let parents = whole
+            .pointer("/entities/0/parents")
+            .and_then(Value::as_array);
+        let is_issuer = |uid: &&Value| uid.get("type").and_then(Value::as_str) == Some("Issuer");
+        let issuer = parents.into_iter().flatten().find(is_issuer);
+        let issuer = issuer.and_then(|uid| uid.get("id")?.as_str());
+        let principal = Principal {
+            entity_type: text("/principal/type", "principal")?,
+            id: text("/principal/id", "principal")?,
+            issuer_name: issuer.ok_or(RecordError::Part("parents"))?.to_owned(),
+            attributes: attributes.collect::<Result<_, _>>()?,
+        };
+        let now = text("/context/now/__extn/arg", "now")?;
+        Ok(Self {
+            principal,
+            request: token_request(&whole, text("/resource/id", "resource")?)?,
+            now: parse_unix_seconds(&now).ok_or(RecordError::Part("now"))?,
+        })
+    }
+}
+
+fn token_request(whole: &Value, audience: String) -> Result<TokenRequest, RecordError> {
+    let context = |name: &'static str| {
+        let value = whole.pointer("/context").and_then(|it| it.get(name));
+        value.ok_or(RecordError::Part(name))
+    };
+    let scopes = texts(context("scopes")?).ok_or(RecordError::Part("scopes"))?;
+    let lifetime = context("requested_lifetime_seconds")?.as_u64();
+    let client_ip = whole.pointer("/context/client_ip/__extn/arg");
+    let proof = context("proof_of_possession")?.as_bool();
+    Ok(TokenRequest {
+        audience,
+        scopes,
+        requested_lifetime_seconds: lifetime
+            .ok_or(RecordError::Part("requested_lifetime_seconds"))?,
+        client_ip: client_ip.and_then(Value::as_str).map(str::to_owned),
+        proof_of_possession: proof.ok_or(RecordError::Part("proof_of_possession"))?,
+    })
+}
+
+fn attribute_value(value: &Value) -> Option<AttributeValue> {
+    match value {
+        Value::Array(_) => texts(value).map(AttributeValue::TextSet),
+        Value::Bool(value) => Some(AttributeValue::Boolean(*value)),
+        Value::Number(number) => number.as_i64().map(AttributeValue::Integer),
+        Value::String(text) => Some(AttributeValue::Text(text.clone())),
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    value.as_array()?.iter().map(text).collect()
+}

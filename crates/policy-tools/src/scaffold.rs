@@ -1,0 +1,375 @@
+//! New issuers, audiences and rules, each with what it needs to be whole: a rule comes with its cases.
+//!
+//! What is made is loaded and run before it is given: [`rule`] never gives a rule that its own cases fail.
+
+mod samples;
+
+use crate::format::formatted;
+use crate::suite::{Verdict, run};
+use samples::{base_file, claim_line, comparison, other_value, toml_text};
+use std::collections::BTreeMap;
+use vouchsafe_policy::{
+    Bundle, BundleFiles, Claim, ClaimType, Effect, Environment, InvalidBundle, Issuer, Provider,
+    cases,
+};
+
+/// Files to add to a bundle, by path.
+pub type NewFiles = BTreeMap<String, String>;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScaffoldError {
+    #[error("`{0}` is already there")]
+    AlreadyThere(String),
+    #[error("{entity_type} has no claim `{claim}`; it has {known}")]
+    ClaimUnknown {
+        claim: String,
+        entity_type: String,
+        known: String,
+    },
+    #[error("claim `{claim}` is {wanted}, not `{value}`")]
+    ClaimValue {
+        claim: String,
+        wanted: &'static str,
+        value: String,
+    },
+    #[error("what would be made does not load\n{0}")]
+    Invalid(InvalidBundle),
+    #[error("the bundle has no issuer `{0}`")]
+    IssuerUnknown(String),
+    #[error("no request that the rule means is permitted: {0}")]
+    NeverPermits(String),
+    #[error("`{name}` is not a provider; known are `{known}`")]
+    ProviderUnknown { name: String, known: String },
+}
+
+/// What an issuer's file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewIssuer {
+    pub name: String,
+    pub url: String,
+    pub provider: String,
+    /// `require`: names and values that every token must have.
+    pub require: Vec<(String, String)>,
+    /// Of an `oidc` issuer: text claims that its tokens have.
+    pub claims: Vec<String>,
+    /// For SPIFFE and others without discovery.
+    pub jwks_uri: Option<String>,
+}
+
+/// # Errors
+/// The file is there, or would not load.
+pub fn issuer(
+    files: &BundleFiles,
+    environment: &Environment,
+    new: &NewIssuer,
+) -> Result<NewFiles, ScaffoldError> {
+    let Some(provider) = Provider::named(&new.provider) else {
+        let known: Vec<&str> = vouchsafe_policy::providers().map(|one| one.name).collect();
+        return Err(ScaffoldError::ProviderUnknown {
+            name: new.provider.clone(),
+            known: known.join("`, `"),
+        });
+    };
+    let mut text = format!("issuer = {}\n", toml_text(&new.url));
+    text.push_str(&format!("provider = {}\n", toml_text(provider.name)));
+    if let Some(uri) = &new.jwks_uri {
+        text.push_str(&format!("keys = {{ jwks_uri = {} }}\n", toml_text(uri)));
+    }
+    if !new.require.is_empty() {
+        let pairs = new.require.iter();
+        let pairs: Vec<String> = pairs
+            .map(|(name, value)| format!("{} = {}", toml_text(name), toml_text(value)))
+            .collect();
+        text.push_str(&format!("require = {{ {} }}\n", pairs.join(", ")));
+    }
+    if !new.claims.is_empty() {
+        text.push_str("\n[claims]\n");
+    }
+    for claim in &new.claims {
+        text.push_str(&format!("{} = {{ type = \"text\" }}\n", toml_text(claim)));
+    }
+    let made = NewFiles::from([(format!("issuers/{}.toml", new.name), text)]);
+    let bundle = load_with(files, environment, &made)?;
+    let mut made = made;
+    if let Some(issuer) = named(&bundle, &new.name) {
+        let path = format!("tests/{}.toml", new.name);
+        if files.content(&path).is_none() {
+            made.insert(path, base_file(issuer));
+        }
+    }
+    Ok(made)
+}
+
+/// What an audience's file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewAudience {
+    pub name: String,
+    pub id: String,
+    pub scopes: Vec<String>,
+    pub max_lifetime: Option<String>,
+    pub single_use: bool,
+}
+
+/// # Errors
+/// The file is there, or would not load.
+pub fn audience(
+    files: &BundleFiles,
+    environment: &Environment,
+    new: &NewAudience,
+) -> Result<NewFiles, ScaffoldError> {
+    let mut text = format!("id = {}\n", toml_text(&new.id));
+    if let Some(lifetime) = &new.max_lifetime {
+        text.push_str(&format!("max_lifetime = {}\n", toml_text(lifetime)));
+    }
+    let scopes: Vec<String> = new.scopes.iter().map(|scope| toml_text(scope)).collect();
+    text.push_str(&format!("scopes = [{}]\n", scopes.join(", ")));
+    if new.single_use {
+        text.push_str("replay = \"single-use\"\n");
+    }
+    let made = NewFiles::from([(format!("audiences/{}.toml", new.name), text)]);
+    load_with(files, environment, &made)?;
+    Ok(made)
+}
+
+/// What a rule says: whose workloads, by which claims, may have which scopes for an audience.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewRule {
+    pub id: String,
+    pub issuer: String,
+    pub audience: String,
+    pub scopes: Vec<String>,
+    /// Names and values, compared exactly; of a set of texts, that it has the value.
+    pub claims: Vec<(String, String)>,
+    /// What the rule is for, in a sentence.
+    pub intent: Option<String>,
+}
+
+/// A rule's files, and what of its denials other rules permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeRule {
+    pub files: NewFiles,
+    /// What keeps others out of this rule, such as `another ref`, with the rules that let them in.
+    pub wider: Vec<(String, Vec<String>)>,
+}
+
+/// The rule's file, and a case for what it permits and for each condition that keeps others out.
+///
+/// A case is left out where another rule permits what this one does not: it would say nothing of this one.
+///
+/// # Errors
+/// A file is there, the claims are not those of the issuer's tokens, or the rule would permit nothing.
+pub fn rule(
+    files: &BundleFiles,
+    environment: &Environment,
+    new: &NewRule,
+) -> Result<MadeRule, ScaffoldError> {
+    let bundle = load_with(files, environment, &NewFiles::new())?;
+    let issuer = named(&bundle, &new.issuer)
+        .ok_or_else(|| ScaffoldError::IssuerUnknown(new.issuer.clone()))?;
+    let claims = typed(new, issuer)?;
+    let text = rule_text(new, issuer, &claims)?;
+    let mut made = NewFiles::from([(format!("rules/{}.cedar", new.id), text)]);
+    let base = format!("tests/{}.toml", new.issuer);
+    if files.content(&base).is_none() {
+        made.insert(base, base_file(issuer));
+    }
+    let whole: Vec<String> = claims
+        .iter()
+        .map(|(claim, value)| claim_line(claim, value))
+        .collect();
+    let allow = format!("tests/{}/allow/what the rule is for.toml", new.id);
+    made.insert(allow.clone(), case(new, &[], &whole, &new.scopes));
+    for (at, (claim, value)) in claims.iter().enumerate() {
+        let mut lines = whole.clone();
+        if let (Some(line), Some(other)) = (lines.get_mut(at), other_value(claim, value)) {
+            *line = claim_line(claim, &other);
+            let path = format!("tests/{}/deny/another {}.toml", new.id, claim.name);
+            made.insert(path, case(new, &[], &lines, &new.scopes));
+        }
+    }
+    let mut beyond = new.scopes.clone();
+    beyond.push(another_scope(&bundle, new));
+    let path = format!("tests/{}/deny/a scope beyond.toml", new.id);
+    made.insert(path, case(new, &[], &whole, &beyond));
+    settle(files, environment, new, made, &allow)
+}
+
+/// Runs the cases, writes down which rules determine them, and drops denials that are none.
+fn settle(
+    files: &BundleFiles,
+    environment: &Environment,
+    new: &NewRule,
+    mut made: NewFiles,
+    allow: &str,
+) -> Result<MadeRule, ScaffoldError> {
+    let mut wider = Vec::new();
+    let development = Environment {
+        development: true,
+        ..environment.clone()
+    };
+    let bundle = load_with(files, &development, &made)?;
+    let all = with(files, &made)?;
+    let cases = cases::read(&all, &bundle);
+    let cases = cases.map_err(|findings| ScaffoldError::Invalid(InvalidBundle { findings }))?;
+    for case in &cases {
+        if !made.contains_key(&case.path) {
+            continue;
+        }
+        let decided = case.decide(&bundle);
+        let decision = decided.map_err(|error| ScaffoldError::NeverPermits(error.to_string()))?;
+        if decision.effect != case.effect {
+            if case.path == allow {
+                let by = decision.determining_rules.join("`, `");
+                let reason = format!("another rule denies it: `{by}`");
+                return Err(ScaffoldError::NeverPermits(reason));
+            }
+            made.remove(&case.path);
+            let (_, name) = case.path.rsplit_once('/').unwrap_or_default();
+            let name = name.trim_end_matches(".toml").to_owned();
+            wider.push((name, decision.determining_rules));
+            continue;
+        }
+        if let Some(text) = made.get_mut(&case.path) {
+            let rules: Vec<String> = decision
+                .determining_rules
+                .iter()
+                .map(|id| toml_text(id))
+                .collect();
+            let line = format!("rules = [{}]", rules.join(", "));
+            *text = text.replacen(&rules_line(&[]), &line, 1);
+        }
+    }
+    let suite = run(&with(files, &made)?, environment).map_err(ScaffoldError::Invalid)?;
+    let failed = |result: &&crate::suite::CaseResult| {
+        made.contains_key(&result.case.path) && result.verdict != Verdict::Met
+    };
+    let permits = |result: &crate::suite::CaseResult| {
+        result.case.effect == Effect::Permit && result.case.rules.contains(&new.id)
+    };
+    match suite.results.iter().find(failed) {
+        None if suite.results.iter().any(permits) => Ok(MadeRule { files: made, wider }),
+        None => Err(ScaffoldError::NeverPermits(
+            "its case is not determined by it".to_owned(),
+        )),
+        Some(result) => Err(ScaffoldError::NeverPermits(format!("{:?}", result.verdict))),
+    }
+}
+
+fn rules_line(rules: &[String]) -> String {
+    format!("rules = [{}]", rules.join(", "))
+}
+
+fn case(new: &NewRule, rules: &[String], claims: &[String], scopes: &[String]) -> String {
+    let scopes: Vec<String> = scopes.iter().map(|scope| toml_text(scope)).collect();
+    let claims: String = claims
+        .iter()
+        .map(|line| format!("claims.{line}\n"))
+        .collect();
+    format!(
+        "issuer = {}\n{}\n{claims}\n[request]\naudience = {}\nscopes = [{}]\n",
+        toml_text(&new.issuer),
+        rules_line(rules),
+        toml_text(&new.audience),
+        scopes.join(", "),
+    )
+}
+
+/// A scope that the rule does not list; one that the audience offers, where there is one.
+fn another_scope(bundle: &Bundle, new: &NewRule) -> String {
+    let offered = bundle.audience(&new.audience);
+    let mut offered = offered.iter().flat_map(|audience| &audience.scopes);
+    let other = offered.find(|scope| !new.scopes.contains(scope));
+    other.cloned().unwrap_or_else(|| "beyond".to_owned())
+}
+
+/// The claims with their types.
+fn typed<'a>(new: &NewRule, issuer: &'a Issuer) -> Result<Vec<(&'a Claim, String)>, ScaffoldError> {
+    let table = match issuer.provider.declares_claims() {
+        true => &issuer.claims,
+        false => issuer.provider.claims,
+    };
+    let find = |(name, value): &(String, String)| {
+        let claim = table.iter().find(|claim| &claim.name == name);
+        let claim = claim.ok_or_else(|| ScaffoldError::ClaimUnknown {
+            claim: name.clone(),
+            entity_type: issuer.entity_type(),
+            known: table
+                .iter()
+                .map(|claim| format!("`{}`", claim.name))
+                .collect::<Vec<_>>()
+                .join(", "),
+        })?;
+        let wanted = match claim.claim_type {
+            ClaimType::Boolean if !matches!(value.as_str(), "true" | "false") => "true or false",
+            ClaimType::Integer if value.parse::<i64>().is_err() => "an integer",
+            _ => return Ok((claim, value.clone())),
+        };
+        Err(ScaffoldError::ClaimValue {
+            claim: name.clone(),
+            wanted,
+            value: value.clone(),
+        })
+    };
+    new.claims.iter().map(find).collect()
+}
+
+fn rule_text(
+    new: &NewRule,
+    issuer: &Issuer,
+    claims: &[(&Claim, String)],
+) -> Result<String, ScaffoldError> {
+    let mut conditions: Vec<String> = claims
+        .iter()
+        .map(|(claim, value)| comparison(claim, value))
+        .collect();
+    let scopes: Vec<String> = new.scopes.iter().map(|scope| cedar_text(scope)).collect();
+    conditions.push(match scopes.as_slice() {
+        [] => "context.scopes.isEmpty()".to_owned(),
+        scopes => format!("[{}].containsAll(context.scopes)", scopes.join(", ")),
+    });
+    let intent = new.intent.as_deref().unwrap_or_default();
+    let comment = match intent.trim() {
+        "" => String::new(),
+        intent => format!("// {}\n\n", intent.replace('\n', " ")),
+    };
+    let text = format!(
+        "@id({})\npermit (\n  principal is {} in Issuer::{},\n  action == Action::\"issue\",\n  \
+         resource == Audience::{}\n)\nwhen {{ {} }};\n",
+        cedar_text(&new.id),
+        issuer.entity_type(),
+        cedar_text(&issuer.name),
+        cedar_text(&new.audience),
+        conditions.join(" && "),
+    );
+    let text = formatted(&text).map_err(|error| ScaffoldError::NeverPermits(error.to_string()))?;
+    Ok(comment + &text)
+}
+
+pub(crate) fn cedar_text(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+fn named<'b>(bundle: &'b Bundle, name: &str) -> Option<&'b Issuer> {
+    let mut issuers = bundle.issuers_of_all_environments();
+    issuers.find(|issuer| issuer.name == name)
+}
+
+fn with(files: &BundleFiles, made: &NewFiles) -> Result<BundleFiles, ScaffoldError> {
+    let mut all = files.clone();
+    for (path, content) in made {
+        if files.content(path).is_some() {
+            return Err(ScaffoldError::AlreadyThere(path.clone()));
+        }
+        all.add(path, content.clone().into_bytes())
+            .map_err(|finding| ScaffoldError::Invalid(finding.into()))?;
+    }
+    Ok(all)
+}
+
+fn load_with(
+    files: &BundleFiles,
+    environment: &Environment,
+    made: &NewFiles,
+) -> Result<Bundle, ScaffoldError> {
+    Bundle::load(&with(files, made)?, environment).map_err(ScaffoldError::Invalid)
+}

@@ -1,0 +1,123 @@
+//! A real token as the subject of a case, verified as the broker would at the case's clock.
+
+use sha2::{Digest, Sha256};
+use vouchsafe_identity as identity;
+use vouchsafe_identity::{KeySetCache, TokenError, TrustedIssuer, TrustedKeys, UnixSeconds};
+use vouchsafe_policy::cases::{Case, CaseToken};
+use vouchsafe_policy::{Bundle, Issuer, KeySource, Principal};
+
+/// Why a case's token proves nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("issuer `{0}` is not in the bundle")]
+    IssuerUnknown(String),
+    #[error("the issuer's file makes no sense to identity: {0}")]
+    IssuerUnusable(String),
+    #[error(
+        "there are no keys to verify the token with: give the issuer's JWK Set as `keys`, here or in \
+         `tests/{0}.toml`"
+    )]
+    KeysMissing(String),
+    #[error("`keys` is not a usable JWK Set: {0}")]
+    KeysUnusable(String),
+    #[error("the token is refused with `{slug}`: {0}", slug = .0.slug())]
+    Token(TokenError),
+}
+
+impl Refusal {
+    /// The slug under which the broker would refuse the token.
+    pub fn slug(&self) -> Option<&'static str> {
+        match self {
+            Self::Token(error) => Some(error.slug()),
+            Self::IssuerUnknown(_)
+            | Self::IssuerUnusable(_)
+            | Self::KeysMissing(_)
+            | Self::KeysUnusable(_) => None,
+        }
+    }
+}
+
+/// The principal that `token` proves at the clock of `case`.
+pub(crate) fn verify(
+    token: &CaseToken,
+    case: &Case,
+    bundle: &Bundle,
+) -> Result<Principal, Refusal> {
+    let name = &case.principal.issuer_name;
+    let mut issuers = bundle.issuers();
+    let issuer = issuers.find(|issuer| &issuer.name == name);
+    let issuer = issuer.ok_or_else(|| Refusal::IssuerUnknown(name.clone()))?;
+    let trusted = TrustedIssuer::try_from(record(issuer))
+        .map_err(|error| Refusal::IssuerUnusable(error.to_string()))?;
+    let keys = keys(token, issuer, &trusted)?;
+    let now = UnixSeconds(case.now);
+    let proof = identity::verify(&token.jwt, &trusted, &keys, now).map_err(Refusal::Token)?;
+    let subject = proof.into_subject();
+    Ok(Principal {
+        entity_type: subject.entity_type,
+        id: subject.entity_id,
+        issuer_name: subject.issuer_name,
+        attributes: subject.attributes,
+    })
+}
+
+/// The keys that the issuer's file pins, or those of the case, trusted for good: a case's clock stands
+/// still.
+fn keys(
+    token: &CaseToken,
+    issuer: &Issuer,
+    trusted: &TrustedIssuer,
+) -> Result<TrustedKeys, Refusal> {
+    let document = match (&issuer.keys, &token.keys) {
+        (KeySource::Pinned(pinned), _) => &pinned.document,
+        (KeySource::Discovery | KeySource::JwksUri(_), Some(keys)) => keys,
+        (KeySource::Discovery | KeySource::JwksUri(_), None) => {
+            return Err(Refusal::KeysMissing(issuer.name.clone()));
+        }
+    };
+    let digest = hex(&Sha256::digest(document.as_bytes()));
+    let set = KeySetCache::new()
+        .get_or_parse(&digest, document, trusted.key_use())
+        .map_err(|error| Refusal::KeysUnusable(error.to_string()))?;
+    Ok(TrustedKeys::new(set, digest, UnixSeconds(u64::MAX)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn record(issuer: &Issuer) -> identity::IssuerRecord {
+    identity::IssuerRecord {
+        name: issuer.name.clone(),
+        issuer: issuer.issuer.clone(),
+        provider: issuer.provider.name.to_owned(),
+        audiences: issuer.audiences.clone(),
+        algorithms: issuer.algorithms.clone(),
+        keys: key_source(&issuer.keys),
+        keys_max_age_seconds: issuer.keys_max_age_seconds,
+        max_token_age_seconds: issuer.max_token_age_seconds,
+        leeway_seconds: issuer.leeway_seconds,
+        claims: issuer.claims.clone(),
+        require: issuer
+            .require
+            .iter()
+            .map(|claim| identity::RequiredClaim {
+                name: claim.name.clone(),
+                values: claim.values.clone(),
+            })
+            .collect(),
+        subject_template: issuer.subject_template.clone(),
+        development: issuer.development,
+    }
+}
+
+fn key_source(keys: &KeySource) -> identity::KeySource {
+    match keys {
+        KeySource::Discovery => identity::KeySource::Discovery,
+        KeySource::JwksUri(uri) => identity::KeySource::JwksUri(uri.clone()),
+        KeySource::Pinned(pinned) => identity::KeySource::Pinned(identity::PinnedKeys {
+            document: pinned.document.clone(),
+            expires: UnixSeconds(pinned.expires),
+        }),
+    }
+}

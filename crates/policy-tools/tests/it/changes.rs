@@ -1,0 +1,231 @@
+//! The smallest change that would be permitted, and requests read back from records.
+
+use crate::support::*;
+use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Principal, TokenRequest};
+use vouchsafe_policy_tools::{Change, RecordError, RecordedRequest, smallest_change};
+
+fn principal() -> Principal {
+    let text = |name: &str, value: &str| Attribute {
+        name: name.to_owned(),
+        value: AttributeValue::Text(value.to_owned()),
+    };
+    Principal {
+        entity_type: "GitHub::Workflow".to_owned(),
+        id: "a".to_owned(),
+        issuer_name: "github".to_owned(),
+        attributes: vec![text("repository_id", "1"), text("ref", "refs/heads/main")],
+    }
+}
+
+fn request(scopes: &[&str], lifetime: u64) -> TokenRequest {
+    TokenRequest {
+        audience: "https://api.example".to_owned(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        requested_lifetime_seconds: lifetime,
+        client_ip: None,
+        proof_of_possession: false,
+    }
+}
+
+fn bundle(condition: &str) -> Bundle {
+    let rules = RULES.replace("[\"read\"].containsAll(context.scopes)", condition);
+    let other = "id = \"https://other.example\"\nscopes = [\"read\"]\nmax_lifetime = \"5m\"\n";
+    let for_other = "@id(\"other\") permit (principal is GitHub::Workflow in Issuer::\"github\", action, \
+        resource == Audience::\"https://other.example\") when { context.scopes == [\"read\"] };";
+    let files = files(&[
+        ("rules/api.cedar", Some(&rules)),
+        ("audiences/other.toml", Some(other)),
+        ("rules/other.cedar", Some(for_other)),
+    ]);
+    Bundle::load(&files, &environment()).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+fn change(condition: &str, request: &TokenRequest) -> Option<Change> {
+    smallest_change(&bundle(condition), &principal(), request, NOW)
+}
+
+fn of(
+    audience: Option<&str>,
+    scopes: Option<&[&str]>,
+    lifetime: Option<u64>,
+    rule: &str,
+) -> Option<Change> {
+    Some(Change {
+        audience: audience.map(str::to_owned),
+        scopes: scopes.map(|scopes| scopes.iter().map(|it| (*it).to_owned()).collect()),
+        lifetime_seconds: lifetime,
+        rules: vec![rule.to_owned()],
+    })
+}
+
+const BOUND: &str = "[\"read\"].containsAll(context.scopes)";
+
+#[test]
+fn keeps_as_many_scopes_as_are_permitted() {
+    assert_eq!(change(BOUND, &request(&["read"], 300)), None);
+    let read: &[&str] = &["read"];
+    assert_eq!(
+        change(BOUND, &request(&["write", "read"], 300)),
+        of(None, Some(read), None, "api")
+    );
+    assert_eq!(
+        change(BOUND, &request(&["write"], 300)),
+        of(None, Some(&[]), None, "api")
+    );
+    let wants = "context.scopes.contains(\"write\")";
+    assert_eq!(
+        change(wants, &request(&["read"], 300)),
+        of(None, Some(&["read", "write"]), None, "api")
+    );
+}
+
+#[test]
+fn takes_the_lifetime_that_is_nearest() {
+    let condition = format!("{BOUND} && context.requested_lifetime_seconds <= 120");
+    assert_eq!(change(&condition, &request(&["read"], 120)), None);
+    assert_eq!(
+        change(&condition, &request(&["read"], 300)),
+        of(None, None, Some(120), "api")
+    );
+    // Of scopes and lifetime together, only what must change does.
+    assert_eq!(
+        change(&condition, &request(&["write"], 300)),
+        of(None, Some(&[]), Some(120), "api")
+    );
+    // No lifetime over the audience's ceiling is proposed: 900 s here.
+    let long = format!("{BOUND} && context.requested_lifetime_seconds >= 901");
+    assert_eq!(
+        change(&long, &request(&["read"], 300)),
+        of(Some("https://other.example"), None, None, "other")
+    );
+    let at_most = format!("{BOUND} && context.requested_lifetime_seconds >= 900");
+    assert_eq!(
+        change(&at_most, &request(&["read"], 300)),
+        of(None, None, Some(900), "api")
+    );
+}
+
+#[test]
+fn proposes_another_audience_last_and_within_its_limits() {
+    let nobody = "principal.ref == \"refs/heads/none\"";
+    let other = Some("https://other.example");
+    assert_eq!(
+        change(nobody, &request(&["read"], 300)),
+        of(other, None, None, "other")
+    );
+    assert_eq!(
+        change(nobody, &request(&["read", "write"], 600)),
+        of(other, Some(&["read"]), Some(300), "other")
+    );
+}
+
+#[test]
+fn proposes_nothing_where_only_the_caller_could_change() {
+    let mut principal = principal();
+    principal.attributes[1].value = AttributeValue::Text("refs/heads/closed".to_owned());
+    let found = smallest_change(&bundle(BOUND), &principal, &request(&["read"], 300), NOW);
+    assert_eq!(found, None, "`never` forbids whatever is asked for");
+}
+
+#[test]
+fn every_proposal_is_permitted_when_it_is_asked_for() {
+    let bundle = bundle(&format!(
+        "{BOUND} && context.requested_lifetime_seconds <= 120"
+    ));
+    for scopes in [
+        &["read"][..],
+        &["write"],
+        &["read", "write"],
+        &["a", "b", "c", "d", "e", "f", "g", "read"],
+    ] {
+        for lifetime in [1, 119, 120, 121, 900, 901] {
+            let request = request(scopes, lifetime);
+            let Some(change) = smallest_change(&bundle, &principal(), &request, NOW) else {
+                continue;
+            };
+            let changed = TokenRequest {
+                audience: change.audience.unwrap_or(request.audience),
+                scopes: change.scopes.unwrap_or(request.scopes),
+                requested_lifetime_seconds: change.lifetime_seconds.unwrap_or(lifetime),
+                ..request
+            };
+            let decision = bundle
+                .decide(&principal(), &changed, NOW)
+                .expect("it is decided");
+            assert_eq!(decision.determining_rules, change.rules, "{changed:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_gives_back_what_was_asked() {
+    let bundle = bundle(BOUND);
+    let mut principal = principal();
+    principal.attributes.push(Attribute {
+        name: "run".to_owned(),
+        value: AttributeValue::Integer(-5),
+    });
+    principal
+        .attributes
+        .sort_by(|one, next| one.name.cmp(&next.name));
+    let request = TokenRequest {
+        client_ip: Some("2001:db8::1".to_owned()),
+        proof_of_possession: true,
+        ..request(&["read", "write"], 77)
+    };
+    let decision = bundle
+        .decide(&principal, &request, NOW)
+        .expect("it is decided");
+    let expected = RecordedRequest {
+        principal,
+        request,
+        now: NOW,
+    };
+    assert_eq!(
+        RecordedRequest::parse(&decision.cedar_request),
+        Ok(expected)
+    );
+}
+
+#[test]
+fn a_record_that_says_less_is_refused() {
+    let bundle = bundle(BOUND);
+    let decision = bundle
+        .decide(&principal(), &request(&["read"], 300), NOW)
+        .expect("decided");
+    let whole: serde_json::Value = serde_json::from_str(&decision.cedar_request).expect("JSON");
+    let without = |pointer: &str, name: &str| {
+        let mut part = whole.clone();
+        let members = part.pointer_mut(pointer).and_then(|it| it.as_object_mut());
+        members
+            .expect("an object")
+            .remove(name)
+            .expect("it was there");
+        RecordedRequest::parse(&part.to_string())
+    };
+    assert_eq!(RecordedRequest::parse("{"), Err(RecordError::NotJson));
+    assert_eq!(
+        RecordedRequest::parse("{}"),
+        Err(RecordError::Part("attrs"))
+    );
+    for name in [
+        "now",
+        "scopes",
+        "requested_lifetime_seconds",
+        "proof_of_possession",
+    ] {
+        assert_eq!(
+            without("/context", name),
+            Err(RecordError::Part(name)),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        without("", "principal"),
+        Err(RecordError::Part("principal"))
+    );
+    assert_eq!(
+        without("/entities/0", "parents"),
+        Err(RecordError::Part("parents"))
+    );
+}

@@ -1,0 +1,281 @@
+//! What replacing one bundle by another means.
+
+use crate::support::*;
+use vouchsafe_policy_tools::diff::{Difference, Direction, Side, Subject, Takeover, diff};
+
+type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
+
+fn difference(old: Changes<'_>, new: Changes<'_>) -> Difference {
+    let (old, new) = (files(old), files(new));
+    let side =
+        |files| Side::load(files, &environment()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    diff(&side(&old), &side(&new), &[]).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+/// The changes of rules and settings as `direction subject name`.
+fn said(old: Changes<'_>, new: Changes<'_>) -> Vec<String> {
+    let of = |change: &vouchsafe_policy_tools::diff::Change| {
+        format!(
+            "{:?} {:?} {}",
+            change.direction, change.subject, change.name
+        )
+    };
+    difference(old, new).changes.iter().map(of).collect()
+}
+
+/// What a change of the rules means, and the other way round.
+fn check_rules(from: &str, to: &str, there: &[&str], back: &[&str]) {
+    let changed = RULES.replacen(from, to, 1);
+    assert_ne!(changed, RULES, "{from}");
+    let new: Changes<'_> = &[("rules/api.cedar", Some(&changed))];
+    assert_eq!(said(&[], new), there, "{from} -> {to}");
+    assert_eq!(said(new, &[]), back, "{to} -> {from}");
+}
+
+#[test]
+fn nothing_changes_between_equals_and_other_words() {
+    assert!(difference(&[], &[]).is_empty());
+    assert_eq!(difference(&[], &[]).decided, 2);
+    let other = RULES.replace(
+        "principal.repository_id == \"1\" && [\"read\"].containsAll(context.scopes)",
+        "// read only\n [\"read\"].containsAll(context.scopes) && (principal.repository_id == \"1\")",
+    );
+    assert!(difference(&[], &[("rules/api.cedar", Some(&other))]).is_empty());
+}
+
+#[test]
+fn conditions_of_a_permit_narrow_and_those_of_a_forbid_widen() {
+    check_rules(
+        "principal.repository_id == \"1\" && ",
+        "principal.repository_id == \"1\" && context.requested_lifetime_seconds < 900 && ",
+        &["Narrowing Rule api"],
+        &["Widening Rule api"],
+    );
+    check_rules(
+        "when { principal.ref == \"refs/heads/closed\" }",
+        "when { principal.ref == \"refs/heads/closed\" && context.requested_lifetime_seconds < 900 }",
+        &["Widening Rule never"],
+        &["Narrowing Rule never"],
+    );
+    check_rules(
+        "[\"read\"].containsAll",
+        "[\"read\", \"write\"].containsAll",
+        &["Either Rule api"],
+        &["Either Rule api"],
+    );
+    check_rules(
+        "unless { principal.ref == \"refs/heads/evil\" }",
+        "",
+        &["Widening Rule api"],
+        &["Narrowing Rule api"],
+    );
+}
+
+#[test]
+fn cases_pairs_and_rules_of_a_new_audience_widen() {
+    let audience = "id = \"https://two.example\"\nscopes = [\"read\"]\n";
+    let rule = RULES
+        .split("@id(\"never\")")
+        .next()
+        .expect("a rule")
+        .replace("api", "two");
+    let case = ALLOWED.replace("api", "two");
+    let new: Changes<'_> = &[
+        ("audiences/two.toml", Some(audience)),
+        ("rules/two.cedar", Some(&rule)),
+        ("tests/two/allow/a.toml", Some(&case)),
+    ];
+    let there = [
+        "Widening Case tests/two/allow/a.toml",
+        "Widening Pair github -> https://two.example",
+        "Widening Rule two",
+    ];
+    assert_eq!(said(&[], new), there);
+    assert_eq!(
+        said(new, &[]),
+        there.map(|it| it.replace("Widening", "Narrowing"))
+    );
+    let changes = difference(&[], new).changes;
+    assert_eq!(
+        (changes[0].old.as_str(), changes[0].new.as_str()),
+        ("audience is not in the bundle", "permit by `two`")
+    );
+    assert_eq!(
+        (changes[1].old.as_str(), changes[1].new.as_str()),
+        ("by no rule", "by `two`")
+    );
+}
+
+#[test]
+fn a_forbid_for_all_takes_pairs_away() {
+    let forbid = "@id(\"stop\") forbid (principal, action, resource);";
+    let new: Changes<'_> = &[("rules/stop.cedar", Some(forbid))];
+    assert_eq!(
+        said(&[], new),
+        [
+            "Narrowing Case tests/api/allow/main reads.toml",
+            "Narrowing Pair github -> https://api.example",
+            "Narrowing Rule stop",
+        ]
+    );
+}
+
+#[test]
+fn settings_say_which_way_they_go() {
+    let audience = |lines: &str| format!("{API}{lines}\n");
+    for (lines, name) in [
+        ("max_lifetime = \"16m\"", "max_lifetime"),
+        ("default_lifetime = \"6m\"", "default_lifetime"),
+        ("outlive_subject = true", "outlive_subject"),
+        ("claims = [\"ref\"]", "claims"),
+    ] {
+        let wider = audience(lines);
+        let new: Changes<'_> = &[("audiences/api.toml", Some(&wider))];
+        assert_eq!(
+            said(&[], new),
+            [format!("Widening Audience https://api.example {name}")]
+        );
+        assert_eq!(
+            said(new, &[]),
+            [format!("Narrowing Audience https://api.example {name}")]
+        );
+    }
+    let replay = audience("replay = \"single-use\"");
+    let bounded = audience("replay = \"bounded(2)\"");
+    let single: Changes<'_> = &[("audiences/api.toml", Some(&replay))];
+    let twice: Changes<'_> = &[("audiences/api.toml", Some(&bounded))];
+    assert_eq!(
+        said(single, twice),
+        ["Widening Audience https://api.example replay uses"]
+    );
+    assert_eq!(
+        said(&[], twice),
+        ["Narrowing Audience https://api.example replay uses"]
+    );
+    let issuer = |lines: &str| format!("{GITHUB}{lines}\n");
+    for (lines, name, direction) in [
+        ("leeway = \"31s\"", "leeway", "Widening"),
+        ("leeway = \"29s\"", "leeway", "Narrowing"),
+        ("max_token_age = \"11m\"", "max_token_age", "Widening"),
+        (
+            "audiences = [\"https://broker.example\", \"b\"]",
+            "audiences",
+            "Widening",
+        ),
+        ("audiences = [\"b\"]", "audiences", "Either"),
+        ("replay = \"allow\"", "replay uses", "Widening"),
+        ("require = { repository_id = \"1\" }", "require", "Either"),
+        ("subject = \"{ref}\"", "subject", "Either"),
+        (
+            "development = true",
+            "trusted outside development",
+            "Narrowing",
+        ),
+    ] {
+        let changed = issuer(lines);
+        let new: Changes<'_> = &[("issuers/github.toml", Some(&changed))];
+        assert_eq!(
+            said(&[], new),
+            [format!("{direction} Issuer github {name}")],
+            "{lines}"
+        );
+    }
+}
+
+#[test]
+fn a_changed_url_is_a_takeover_and_widens() {
+    let moved = GITHUB.replace("idp", "new");
+    let found = difference(&[], &[("issuers/github.toml", Some(&moved))]);
+    let takeover = Takeover {
+        issuer: "github".to_owned(),
+        old: "https://idp.example".to_owned(),
+        new: "https://new.example".to_owned(),
+    };
+    assert_eq!(found.takeovers, [takeover]);
+    assert!(found.widens());
+    assert!(!found.narrows());
+    assert!(found.changes.is_empty());
+}
+
+#[test]
+fn what_is_unknown_counts_both_ways() {
+    let rules = RULES.replace("[\"read\"]", "[\"write\"]");
+    let found = difference(
+        &[("tests/api/allow/main reads.toml", None)],
+        &[
+            ("rules/api.cedar", Some(&rules)),
+            ("tests/api/allow/main reads.toml", None),
+        ],
+    );
+    let directions: Vec<_> = found
+        .changes
+        .iter()
+        .map(|it| (it.direction, it.subject))
+        .collect();
+    assert_eq!(directions, [(Direction::Either, Subject::Rule)]);
+    assert!(found.widens() && found.narrows());
+}
+
+#[test]
+fn members_of_groups_widen_where_permits_name_them() {
+    let entry = |id: &str| {
+        format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{id}\" }}\n")
+    };
+    let (one, two) = (entry("1"), entry("1") + &entry("2"));
+    let rule = |effect: &str, scope: &str, condition: &str| {
+        format!("@id(\"grouped\") {effect} ({scope}, action, resource) when {{ {condition} }};")
+    };
+    let of = |rule: &str| {
+        let with = |group: &str| {
+            let changes = [
+                ("entities/team.toml", Some(group)),
+                ("rules/grouped.cedar", Some(rule)),
+            ];
+            files(&changes)
+        };
+        let (old, new) = (with(&one), with(&two));
+        let side = |files| Side::load(files, &environment()).unwrap_or_else(|it| panic!("{it}"));
+        let found = diff(&side(&old), &side(&new), &[]).unwrap_or_else(|it| panic!("{it}"));
+        let back = diff(&side(&new), &side(&old), &[]).unwrap_or_else(|it| panic!("{it}"));
+        let directions = |difference: &Difference| {
+            difference
+                .changes
+                .iter()
+                .map(|it| it.direction)
+                .collect::<Vec<_>>()
+        };
+        (directions(&found), directions(&back))
+    };
+    let group = "principal in WorkloadGroup::\"team\"";
+    let scopes = "context.scopes == [\"write\"]";
+    assert_eq!(
+        of(&rule("permit", group, scopes)),
+        (vec![Direction::Widening], vec![Direction::Narrowing])
+    );
+    assert_eq!(
+        of(&rule("forbid", group, scopes)),
+        (vec![Direction::Either], vec![Direction::Either])
+    );
+    let condition = format!("!({group}) && {scopes}");
+    assert_eq!(
+        of(&rule(
+            "permit",
+            "principal is GitHub::Workflow in Issuer::\"github\"",
+            &condition
+        )),
+        (vec![Direction::Either], vec![Direction::Either])
+    );
+    let unused = rule("forbid", "principal", "context.proof_of_possession");
+    assert_eq!(of(&unused), (vec![], vec![]));
+}
+
+#[test]
+fn a_zone_that_moves_counts_both_ways() {
+    let head =
+        |zone: &str| format!("name = \"test\"\nversion = \"1\"\n[zones]\noffice = \"{zone}\"\n");
+    let (old, new) = (head("Europe/Berlin"), head("Asia/Tokyo"));
+    let old: Changes<'_> = &[("bundle.toml", Some(&old))];
+    let new: Changes<'_> = &[("bundle.toml", Some(&new))];
+    assert_eq!(said(old, new), ["Either Zone office"]);
+    assert_eq!(said(old, old), [""; 0]);
+}

@@ -1,0 +1,158 @@
+//! Layout of rules, and graphs.
+
+use crate::support::*;
+use vouchsafe_policy::{Bundle, BundleFiles, Effect, cases, folder};
+use vouchsafe_policy_tools::{FormatError, Graph, formatted};
+
+fn default_files() -> BundleFiles {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+#[test]
+fn keeps_comments_and_lays_out_once_and_for_all() {
+    let text = "// why\n@id(\"a\") permit(principal,action,resource)when{true // here\n};";
+    let once = formatted(text).expect("it is Cedar");
+    assert!(
+        once.contains("// why\n") && once.contains("// here\n"),
+        "{once}"
+    );
+    assert_eq!(formatted(&once), Ok(once.clone()));
+    let headed = format!("// about all\n\n{once}");
+    assert_eq!(formatted(&headed), Ok(headed.clone()));
+    let comments = "// nothing but words\n";
+    assert_eq!(formatted(comments), Ok(comments.to_owned()));
+    assert_eq!(
+        formatted("permit (principal;"),
+        Err(FormatError::Unreadable("unexpected token `;`".to_owned()))
+    );
+}
+
+#[test]
+fn the_default_bundle_is_in_layout() {
+    for (path, content) in default_files()
+        .iter()
+        .filter(|(path, _)| path.ends_with(".cedar"))
+    {
+        let text = std::str::from_utf8(content).expect("text");
+        assert_eq!(formatted(text).as_deref(), Ok(text), "{path}");
+    }
+}
+
+/// Digests differ, decisions do not: every case of the default bundle, before and after, with its rules
+/// squeezed into lines first.
+#[test]
+fn layout_never_changes_a_decision() {
+    let files = default_files();
+    let mut squeezed = BundleFiles::default();
+    let mut laid_out = BundleFiles::default();
+    for (path, content) in files.iter() {
+        let (mut one, mut other) = (content.to_vec(), content.to_vec());
+        if path.ends_with(".cedar") {
+            let text = std::str::from_utf8(content).expect("text");
+            let lines = text.lines().filter(|line| !line.starts_with("//"));
+            let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
+            other = formatted(&line).expect("it is Cedar").into_bytes();
+            one = line.into_bytes();
+        }
+        squeezed.add(path, one).expect("within the limits");
+        laid_out.add(path, other).expect("within the limits");
+    }
+    let environment = vouchsafe_policy::Environment {
+        development: true,
+        ..environment()
+    };
+    let before = Bundle::load(&squeezed, &environment).expect("it loads");
+    let after = Bundle::load(&laid_out, &environment).expect("it loads");
+    assert_ne!(before.digest(), after.digest());
+    let cases = cases::read(&squeezed, &before).expect("cases");
+    assert!(cases.iter().any(|case| case.effect == Effect::Permit));
+    for case in cases {
+        assert_eq!(case.decide(&before), case.decide(&after), "{}", case.path);
+    }
+}
+
+/// The example bundle: whole, tested, every condition seen both ways, nothing to warn of.
+#[test]
+fn the_example_bundle_is_without_fault() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
+    let files = folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let report = vouchsafe_policy::lint::check(&files, &environment());
+    assert!(
+        report.errors.is_empty() && report.warnings.is_empty(),
+        "{report}"
+    );
+    let suite = vouchsafe_policy_tools::run(&files, &environment()).expect("it runs");
+    assert!(suite.passed(), "{:?} {:?}", suite.untested, suite.orphans);
+    for rule in vouchsafe_policy_tools::coverage(&suite) {
+        for condition in &rule.conditions {
+            assert!(condition.is_whole(), "{}: {}", rule.id, condition.text);
+        }
+    }
+    for (path, content) in files.iter().filter(|(path, _)| path.ends_with(".cedar")) {
+        let text = std::str::from_utf8(content).expect("text");
+        assert_eq!(formatted(text).as_deref(), Ok(text), "{path}");
+    }
+    let of_default = default_files();
+    let schema = "schema.cedarschema";
+    assert_eq!(
+        files.content(schema),
+        of_default.content(schema),
+        "two copies of one file"
+    );
+}
+
+/// The schemas that editors read are those of the types.
+#[test]
+fn the_published_json_schemas_are_those_of_the_types() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
+    for (name, schema) in vouchsafe_policy_tools::schemas() {
+        let path = root.join(format!("{name}.schema.json"));
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let hint = "write them anew: vouchsafe policy schema --output docs/schemas";
+        let published: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        // As values: the order of members depends on what is built together.
+        assert_eq!(published, schema, "{name}: {hint}");
+    }
+}
+
+fn graph(changes: &[(&str, Option<&str>)]) -> Graph {
+    let bundle = Bundle::load(&files(changes), &environment());
+    Graph::of(&bundle.unwrap_or_else(|invalid| panic!("{invalid}")))
+}
+
+#[test]
+fn mermaid_leads_from_issuer_over_kind_and_audience_to_keys() {
+    let other = "id = \"https://o\\\"ther.example\"\ntier = \"hsm\"\nalgorithm = \"RS256\"\n";
+    assert_eq!(
+        graph(&[("audiences/other.toml", Some(other))]).mermaid(),
+        "flowchart LR\n  \
+         i0[\"issuer github<br/>https://idp.example\"] --> k0([\"GitHub::Workflow\"])\n  \
+         a0[\"https://api.example\"]\n  \
+         a1[\"https://o#quot;ther.example\"]\n  \
+         k0 -- \"api\" --> a0\n  \
+         t0[(\"HSM, RS256\")]\n  \
+         t1[(\"epoch keys, ES256\")]\n  \
+         a0 --> t1\n  \
+         a1 --> t0\n"
+    );
+}
+
+#[test]
+fn svg_is_well_formed_and_escapes_what_it_shows() {
+    let other = "id = \"https://<other>&.example\"\n";
+    let svg = graph(&[("audiences/other.toml", Some(other))]).svg();
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
+    assert!(
+        svg.contains("https://&lt;other&gt;&amp;.example nobody</title>"),
+        "{svg}"
+    );
+    assert!(svg.contains("<title>api</title>"), "{svg}");
+    assert!(!svg.contains("<other>"));
+    // Every element that is opened is closed.
+    for name in ["svg", "g", "text", "title", "style"] {
+        let opened =
+            svg.matches(&format!("<{name}>")).count() + svg.matches(&format!("<{name} ")).count();
+        assert_eq!(opened, svg.matches(&format!("</{name}>")).count(), "{name}");
+    }
+}

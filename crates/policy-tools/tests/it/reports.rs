@@ -1,0 +1,148 @@
+//! Findings in each format, word by word.
+
+use crate::support::*;
+use serde_json::json;
+use vouchsafe_policy::lint;
+use vouchsafe_policy_tools::report::{self, Item};
+
+fn items(changes: &[(&str, Option<&str>)]) -> Vec<Item> {
+    let files = files(changes);
+    let mut items = report::items(&files, &lint::check(&files, &environment()));
+    // Of the bundle of `support` itself.
+    items.retain(|item| item.code != "event-unchecked");
+    items
+}
+
+fn misspelt() -> Vec<Item> {
+    let rules = RULES.replace("principal.repository_id", "principal.repositry_id");
+    items(&[("rules/api.cedar", Some(&rules))])
+}
+
+fn reversed() -> Vec<Item> {
+    let rules = RULES.replace(
+        "[\"read\"].containsAll(context.scopes)",
+        "context.scopes.containsAll([\"read\"])",
+    );
+    items(&[("rules/api.cedar", Some(&rules))])
+}
+
+#[test]
+fn text_shows_the_line_with_carets_and_what_to_do() {
+    assert_eq!(
+        report::text(&misspelt(), false),
+        "error[cedar]: rules/api.cedar:6:10: for policy `api`, attribute `repositry_id` on entity type \
+         `GitHub::Workflow` not found\n\
+         \x20 6 | ) when { principal.repositry_id == \"1\" && [\"read\"].containsAll(context.scopes) }\n\
+         \x20   |          ^^^^^^^^^^^^^^^^^^^^^^\n\
+         \x20 fix: did you mean `repository_id`?\n"
+    );
+    assert_eq!(
+        report::text(&reversed(), false),
+        "warning[scopes-reversed]: rules/api.cedar:6:44: rule `api` has `context.scopes.containsAll(…)`, \
+         which grants any further scope too\n\
+         \x20 6 | ) when { principal.repository_id == \"1\" && context.scopes.containsAll([\"read\"]) }\n\
+         \x20   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
+         \x20 fix: write `[…].containsAll(context.scopes)`\n"
+    );
+    assert!(
+        report::text(&reversed(), true).starts_with("\x1b[1;33mwarning\x1b[0m[scopes-reversed]: ")
+    );
+}
+
+#[test]
+fn text_points_at_texts_numbers_and_ends_of_lines() {
+    let shown = |path: &str, content: &str| {
+        let text = report::text(&items(&[(path, Some(content))]), false);
+        text.lines()
+            .skip(1)
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let path = "issuers/github.toml";
+    assert_eq!(
+        shown(path, &format!("{GITHUB}leeway = \"61s\"\n")),
+        ["  3 | leeway = \"61s\"", "    |          ^^^^^"]
+    );
+    // A tab is as wide above as below, and a text may be wider than its bytes.
+    assert_eq!(
+        shown(path, &format!("{GITHUB}leeway =\t\"é\\\"x\" # é\n")),
+        ["  3 | leeway =\t\"é\\\"x\" # é", "    |         \t^^^^^^"]
+    );
+    assert_eq!(
+        shown("rules/api.cedar", "@id(\"a\")\npermit"),
+        ["  2 | permit", "    |       ^"]
+    );
+}
+
+#[test]
+fn github_has_a_command_per_finding() {
+    assert_eq!(
+        report::github(&misspelt(), "./policies/"),
+        "::error file=policies/rules/api.cedar,line=6,col=10,endColumn=32,title=cedar::for policy `api`, \
+         attribute `repositry_id` on entity type `GitHub::Workflow` not found%0Afix: did you mean \
+         `repository_id`?\n"
+    );
+    let file = items(&[("a, b: 100%.toml", Some("x"))]);
+    assert_eq!(
+        report::github(&file, "."),
+        "::error file=a%2C b%3A 100%25.toml,title=unknown-file::not a file that a bundle has%0Afix: move \
+         it out of the bundle\n"
+    );
+}
+
+#[test]
+fn sarif_names_kinds_once_and_places_each() {
+    let mut all = misspelt();
+    all.extend(reversed());
+    all.extend(reversed());
+    let log = report::sarif(&all, "policies", "1.2.3");
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    assert_eq!(run["columnKind"], "unicodeCodePoints");
+    let ids: Vec<_> = run["tool"]["driver"]["rules"]
+        .as_array()
+        .expect("rules")
+        .iter()
+        .map(|rule| rule["id"].as_str().expect("text"))
+        .collect();
+    assert_eq!(ids, ["cedar", "scopes-reversed"]);
+    assert_eq!(run["tool"]["driver"]["version"], "1.2.3");
+    assert_eq!(run["results"].as_array().map(Vec::len), Some(3));
+    assert_eq!(
+        run["results"][1],
+        json!({
+            "ruleId": "scopes-reversed",
+            "level": "warning",
+            "message": { "text": "rule `api` has `context.scopes.containsAll(…)`, which grants any further \
+                scope too. Fix: write `[…].containsAll(context.scopes)`" },
+            "locations": [{ "physicalLocation": {
+                "artifactLocation": { "uri": "policies/rules/api.cedar" },
+                "region": {
+                    "startLine": 6, "startColumn": 44, "endColumn": 70,
+                    "snippet": { "text": ") when { principal.repository_id == \"1\" && \
+                        context.scopes.containsAll([\"read\"]) }" },
+                },
+            }}],
+        })
+    );
+    let spaced = items(&[("tests/api/allow/main reads.toml", Some("issuer = 1"))]);
+    let log = report::sarif(&spaced, "", "1");
+    assert_eq!(
+        log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "tests/api/allow/main%20reads.toml"
+    );
+}
+
+#[test]
+fn json_has_line_column_and_fix() {
+    assert_eq!(
+        report::json(&misspelt()),
+        [json!({
+            "severity": "error", "code": "cedar", "file": "rules/api.cedar", "line": 6, "column": 10,
+            "end_column": 32,
+            "message": "for policy `api`, attribute `repositry_id` on entity type `GitHub::Workflow` not found",
+            "fix": "did you mean `repository_id`?",
+        })]
+    );
+}

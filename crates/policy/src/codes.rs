@@ -1,0 +1,113 @@
+//! Stable names of problems, and what to do about those whose words do not say it already.
+
+use crate::error::Problem;
+
+impl Problem {
+    /// A stable name of the kind of problem.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AlgorithmNeedsHsm(_) => "algorithm-needs-hsm",
+            Self::AlgorithmUnknown { .. } => "algorithm-unknown",
+            Self::BundleTooLarge { .. } => "bundle-too-large",
+            Self::CannotRead(_) => "cannot-read",
+            Self::CaseClaimInvalid(_) => "case-claim-invalid",
+            Self::CaseIssuerUnknown(_) => "case-issuer-unknown",
+            Self::CaseProfileUnknown(_) => "case-profile-unknown",
+            Self::CaseRefusalWithoutToken => "case-refusal-without-token",
+            Self::CaseTimeInvalid => "case-time-invalid",
+            Self::CaseTokenAndClaims => "case-token-and-claims",
+            Self::CaseTokenClaims(_) => "case-token-claims",
+            Self::CaseTokenMalformed => "case-token-malformed",
+            Self::CaseTokenWithoutTime => "case-token-without-time",
+            Self::CaseUndecidable(_) => "case-undecidable",
+            Self::CaseUnmet { .. } => "case-unmet",
+            Self::Cedar { .. } => "cedar",
+            Self::ClaimReserved(_) => "claim-reserved",
+            Self::ClaimUndeclared(_) => "claim-undeclared",
+            Self::ClaimsNotAllowed(_) => "claims-not-allowed",
+            Self::CredentialNameInvalid => "credential-name-invalid",
+            Self::DuplicateAudience { .. } => "duplicate-audience",
+            Self::DuplicateEntry(_) => "duplicate-entry",
+            Self::DuplicateIssuer { .. } => "duplicate-issuer",
+            Self::DuplicateRule { .. } => "duplicate-rule",
+            Self::DurationInvalid { .. } => "duration-invalid",
+            Self::Empty(_) => "empty",
+            Self::EntityInvalid(_) => "entity-invalid",
+            Self::EntityTypeCollision { .. } => "entity-type-collision",
+            Self::EntityTypeInvalid => "entity-type-invalid",
+            Self::ExpiryInvalid => "expiry-invalid",
+            Self::FileMissing => "file-missing",
+            Self::FileNotUtf8 => "file-not-utf8",
+            Self::FileTooLarge { .. } => "file-too-large",
+            Self::FilesTooMany { .. } => "files-too-many",
+            Self::GroupAudienceUnknown(_) => "group-audience-unknown",
+            Self::GroupClaimUnknown { .. } => "group-claim-unknown",
+            Self::GroupIssuerUnknown(_) => "group-issuer-unknown",
+            Self::HiddenFile => "hidden-file",
+            Self::IssuerIsOurs(_) => "issuer-is-ours",
+            Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
+            Self::KeysAmbiguous => "keys-ambiguous",
+            Self::KeysNotJwks => "keys-not-jwks",
+            Self::LifetimeDefaultOverMax { .. } => "lifetime-default-over-max",
+            Self::LifetimeOverEpoch { .. } => "lifetime-over-epoch",
+            Self::NameInvalid => "name-invalid",
+            Self::NotAFile => "not-a-file",
+            Self::OutOfBounds { .. } => "out-of-bounds",
+            Self::PathInvalid { .. } => "path-invalid",
+            Self::PermitWithoutIssuer(_) => "permit-without-issuer",
+            Self::ReplayInvalid(_) => "replay-invalid",
+            Self::RequiredClaimUnknown { .. } => "required-claim-unknown",
+            Self::RuleAudienceUnknown { .. } => "rule-audience-unknown",
+            Self::RuleGroupUnknown { .. } => "rule-group-unknown",
+            Self::RuleIdInvalid(_) => "rule-id-invalid",
+            Self::RuleIssuerUnknown { .. } => "rule-issuer-unknown",
+            Self::RuleProfileUnknown { .. } => "rule-profile-unknown",
+            Self::RuleWithoutId => "rule-without-id",
+            Self::ScopeInvalid(_) => "scope-invalid",
+            Self::SubjectClaimUnknown { .. } => "subject-claim-unknown",
+            Self::SubjectTemplateInvalid => "subject-template-invalid",
+            Self::SymbolicLink => "symbolic-link",
+            Self::TemplateSlotEmpty(_) => "template-slot-empty",
+            Self::TemplateSlotUnknown(_) => "template-slot-unknown",
+            Self::TemplateUnknown(_) => "template-unknown",
+            Self::TenantNotPinned { .. } => "tenant-not-pinned",
+            Self::Toml(_) => "toml",
+            Self::TooDeep { .. } => "too-deep",
+            Self::TooMany { .. } => "too-many",
+            Self::TrustDomainWithoutKeys => "trust-domain-without-keys",
+            Self::UnknownFile => "unknown-file",
+            Self::UnknownProvider { .. } => "unknown-provider",
+            Self::UrlRefused { .. } => "url-refused",
+            Self::ValueInvalid { .. } => "value-invalid",
+            Self::ZoneNameInvalid(_) => "zone-name-invalid",
+            Self::ZoneUnknown(_) => "zone-unknown",
+        }
+    }
+
+    /// What to do about it, where the problem's own words do not say it.
+    pub fn fix(&self) -> Option<String> {
+        let fix = match self {
+            Self::AlgorithmNeedsHsm(_) => "take `ES256` or `EdDSA`, or `tier = \"hsm\"`",
+            Self::CaseIssuerUnknown(_) => "name an issuer by its file, without `.toml`",
+            Self::CaseUnmet { .. } => {
+                "correct the rule or the case; `vouchsafe policy explain` says why"
+            }
+            Self::Cedar { help, .. } => return help.clone(),
+            Self::ClaimUndeclared(_) => "name a claim as the provider's page lists it",
+            Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
+                "remove one of the files"
+            }
+            Self::DuplicateRule { .. } => "give one of them another `@id`",
+            Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => {
+                "move it out of the bundle"
+            }
+            Self::IssuerIsOurs(_) => "name the issuer whose tokens are exchanged",
+            Self::LifetimeOverEpoch { .. } => "shorten it, or lengthen the signer's epoch",
+            Self::RuleAudienceUnknown { .. } => "correct the name, or add a file in `audiences/`",
+            Self::RuleIssuerUnknown { .. } => "correct the name, or add a file in `issuers/`",
+            Self::RuleWithoutId => "write `@id(\"a-name\")` above it",
+            _ => return None,
+        };
+        Some(fix.to_owned())
+    }
+}

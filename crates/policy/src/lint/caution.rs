@@ -1,0 +1,232 @@
+//! What `policy check` warns of: what is wrong, what to do about it, and what text it is about.
+
+/// Something that loads, but is hardly meant. `Display` says what is wrong; [`Caution::fix`] what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Caution {
+    #[error(
+        "rule `{rule}` does not say whose workload it means, and issuer `{issuer}` serves everybody"
+    )]
+    AnyTenant {
+        rule: String,
+        issuer: String,
+        claims: String,
+    },
+    #[error(
+        "rule `{rule}` trusts `{claim}`, who started the first attempt: others may run it again, and \
+         their token says the same"
+    )]
+    AttemptUnchecked { rule: String, claim: &'static str },
+    #[error("nobody can get a token for audience `{0}`: no rule permits it")]
+    AudienceUnreachable(String),
+    #[error("{message}")]
+    Cedar {
+        message: String,
+        help: Option<String>,
+    },
+    #[error("rule `{rule}` trusts `{claim}`, which whoever asked for the token chose")]
+    ChosenByCaller { rule: String, claim: &'static str },
+    #[error("rule `{rule}` takes `{event}` runs, which can build the code of strangers")]
+    EventOfStrangers { rule: String, event: String },
+    #[error(
+        "rule `{0}` trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
+         branch's `ref`, whatever code it builds"
+    )]
+    EventUnchecked(String),
+    #[error(
+        "rule `{0}` takes every event, `pull_request_target` too, whose runs can build the code of \
+         strangers"
+    )]
+    EventsUnbounded(String),
+    #[error(
+        "group `{group}` does not say whose workload it means, and issuer `{issuer}` serves everybody"
+    )]
+    GroupAnyTenant {
+        group: String,
+        issuer: String,
+        claims: String,
+    },
+    #[error("group `{group}` trusts `{name}`, a name that somebody else may take over")]
+    GroupNameWithoutId {
+        group: String,
+        name: &'static str,
+        id: &'static str,
+    },
+    #[error("`max_lifetime` of {0} s is over an hour")]
+    LifetimeLong(u64),
+    #[error(
+        "rule `{rule}` takes `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`"
+    )]
+    LikeCrossesSeparator {
+        rule: String,
+        claim: String,
+        pattern: String,
+    },
+    #[error("rule `{rule}` trusts `{name}`, a name that somebody else may take over")]
+    NameWithoutId {
+        rule: String,
+        name: &'static str,
+        id: &'static str,
+    },
+    #[error("rule `{0}` permits without any condition")]
+    PermitUnconditional(String),
+    #[error("the pinned keys expired on {0}: every token of this issuer is refused")]
+    PinnedKeysExpired(String),
+    #[error("the pinned keys expire on {date}, in {days} days")]
+    PinnedKeysExpireSoon { date: String, days: u64 },
+    #[error("`replay` is `allow`, although every token of provider `{0}` has a `jti` of its own")]
+    ReplayAllowed(&'static str),
+    #[error("rule `{rule}` can never match: {reason}")]
+    RuleNeverMatches { rule: String, reason: String },
+    #[error("the case is for rule `{0}`, which is not in the bundle")]
+    RuleOfCaseUnknown(String),
+    #[error("rule `{rule}` is always overruled by `{by}`, which forbids all that it permits")]
+    RuleOverruled { rule: String, by: String },
+    #[error("rule `{0}` determines no test case")]
+    RuleWithoutTest(String),
+    #[error("rule `{rule}` lists scope `{scope}`, which audience `{audience}` does not offer")]
+    ScopeUnknown {
+        rule: String,
+        scope: String,
+        audience: String,
+    },
+    #[error("rule `{0}` has `context.scopes.containsAll(…)`, which grants any further scope too")]
+    ScopesReversed(String),
+    #[error("rule `{0}` does not bound the scopes")]
+    ScopesUnbounded(String),
+    #[error(
+        "the value of `{0}` can reach into its neighbour's place in `subject`: two workloads could share one"
+    )]
+    SubjectAmbiguous(String),
+    #[error("template `{0}` is filled nowhere")]
+    TemplateUnused(String),
+    #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
+    WorkflowAtAnyRef { rule: String, claim: String },
+}
+
+impl Caution {
+    /// A stable name of the kind of caution.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AnyTenant { .. } => "any-tenant",
+            Self::AttemptUnchecked { .. } => "attempt-unchecked",
+            Self::AudienceUnreachable(_) => "audience-unreachable",
+            Self::Cedar { .. } => "cedar-warning",
+            Self::ChosenByCaller { .. } => "chosen-by-caller",
+            Self::EventOfStrangers { .. } => "event-of-strangers",
+            Self::EventUnchecked(_) => "event-unchecked",
+            Self::EventsUnbounded(_) => "events-unbounded",
+            Self::GroupAnyTenant { .. } => "group-any-tenant",
+            Self::GroupNameWithoutId { .. } => "group-name-without-id",
+            Self::LifetimeLong(_) => "lifetime-long",
+            Self::LikeCrossesSeparator { .. } => "like-crosses-separator",
+            Self::NameWithoutId { .. } => "name-without-id",
+            Self::PermitUnconditional(_) => "permit-unconditional",
+            Self::PinnedKeysExpired(_) => "pinned-keys-expired",
+            Self::PinnedKeysExpireSoon { .. } => "pinned-keys-expire-soon",
+            Self::ReplayAllowed(_) => "replay-allowed",
+            Self::RuleNeverMatches { .. } => "rule-never-matches",
+            Self::RuleOfCaseUnknown(_) => "rule-of-case-unknown",
+            Self::RuleOverruled { .. } => "rule-overruled",
+            Self::RuleWithoutTest(_) => "rule-without-test",
+            Self::ScopeUnknown { .. } => "scope-unknown",
+            Self::ScopesReversed(_) => "scopes-reversed",
+            Self::ScopesUnbounded(_) => "scopes-unbounded",
+            Self::SubjectAmbiguous(_) => "subject-ambiguous",
+            Self::TemplateUnused(_) => "template-unused",
+            Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> Option<String> {
+        let fix = match self {
+            Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
+                format!("compare one of `{claims}`")
+            }
+            Self::AttemptUnchecked { .. } => "compare `run_attempt == \"1\"` too".to_owned(),
+            Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
+            Self::Cedar { help, .. } => return help.clone(),
+            Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
+            Self::EventOfStrangers { .. } => {
+                "take runs of reviewed code only, such as `push`".to_owned()
+            }
+            Self::EventUnchecked(_) | Self::EventsUnbounded(_) => {
+                "compare `event_name`, or forbid the event".to_owned()
+            }
+            Self::LifetimeLong(_) => {
+                "shorten it: a job can ask again, and what is stolen lives as long".to_owned()
+            }
+            Self::LikeCrossesSeparator { .. } => {
+                "compare with `==`, or let `*` be the end of the pattern, after a separator"
+                    .to_owned()
+            }
+            Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
+                format!("compare `{id}` too")
+            }
+            Self::PermitUnconditional(_) => {
+                "add a `when` that says which workloads it means".to_owned()
+            }
+            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => {
+                "fetch and pin new ones".to_owned()
+            }
+            Self::ReplayAllowed(_) => "leave it out: `single-use` is the default".to_owned(),
+            Self::RuleNeverMatches { .. } => "correct the condition, or remove the rule".to_owned(),
+            Self::RuleOfCaseUnknown(_) => "rename the folder, or remove it".to_owned(),
+            Self::RuleOverruled { .. } => "narrow the `forbid`, or remove the rule".to_owned(),
+            Self::RuleWithoutTest(rule) => format!("add one in `tests/{rule}/`"),
+            Self::ScopeUnknown { .. } => {
+                "correct the scope, or add it to the audience's file".to_owned()
+            }
+            Self::ScopesReversed(_) => "write `[…].containsAll(context.scopes)`".to_owned(),
+            Self::ScopesUnbounded(_) => {
+                "add `[…].containsAll(context.scopes)` to its `when`".to_owned()
+            }
+            Self::SubjectAmbiguous(_) => {
+                "put ids first, text between them, and at most one free text, at the end".to_owned()
+            }
+            Self::TemplateUnused(template) => {
+                format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")
+            }
+            Self::WorkflowAtAnyRef { .. } => {
+                "write the pattern to its end, such as `…/deploy.yml@refs/heads/main`".to_owned()
+            }
+        };
+        Some(fix)
+    }
+
+    /// The text that it is about, to be looked for from the finding's place on.
+    pub fn anchor(&self) -> Option<String> {
+        match self {
+            Self::AudienceUnreachable(audience) => Some(format!("\"{audience}\"")),
+            Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
+                Some(format!("principal.{claim}"))
+            }
+            Self::EventOfStrangers { event, .. } => Some(format!("\"{event}\"")),
+            Self::EventUnchecked(_) => Some("principal.ref".to_owned()),
+            Self::GroupAnyTenant { issuer, .. } => Some(format!("\"{issuer}\"")),
+            Self::GroupNameWithoutId { name, .. } => Some((*name).to_owned()),
+            Self::LifetimeLong(_) => Some("max_lifetime".to_owned()),
+            Self::LikeCrossesSeparator { claim, .. } | Self::WorkflowAtAnyRef { claim, .. } => {
+                Some(format!("principal.{claim} like"))
+            }
+            Self::NameWithoutId { name, .. } => Some(format!("principal.{name}")),
+            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => {
+                Some("expires".to_owned())
+            }
+            Self::ReplayAllowed(_) => Some("replay".to_owned()),
+            Self::SubjectAmbiguous(_) => Some("subject".to_owned()),
+            Self::ScopeUnknown { scope, .. } => Some(format!("\"{scope}\"")),
+            Self::ScopesReversed(_) => Some("context.scopes.containsAll".to_owned()),
+            Self::AnyTenant { .. }
+            | Self::Cedar { .. }
+            | Self::EventsUnbounded(_)
+            | Self::PermitUnconditional(_)
+            | Self::RuleNeverMatches { .. }
+            | Self::RuleOfCaseUnknown(_)
+            | Self::RuleOverruled { .. }
+            | Self::RuleWithoutTest(_)
+            | Self::ScopesUnbounded(_)
+            | Self::TemplateUnused(_) => None,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Credentials that issuers' keys are fetched with: how a file is named, and how it is read.
+
+use crate::bundles::issuer;
+use std::path::{Path, PathBuf};
+use vouchsafe_policy::folder::read_credential;
+
+const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vouchsafe-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.0.join(name), content).expect("a file");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[test]
+fn names_a_file_and_no_way_out_of_the_folder() {
+    let longest = "a".repeat(128);
+    for name in ["token", "cluster-1.token", "A_b", &longest] {
+        for keys in ["discovery = true", "jwks_uri = \"https://idp.example/k\""] {
+            let line = format!("keys = {{ {keys}, bearer_file = \"{name}\" }}");
+            let issuer = issuer(&line).expect("loads");
+            assert_eq!(issuer.credential_file.as_deref(), Some(name));
+        }
+    }
+    let too_long = "a".repeat(129);
+    for name in [
+        "", ".", "..", "..data", "../token", "a/b", "a\\\\b", "a b", "ä", &too_long,
+    ] {
+        let refused = issuer(&format!(
+            "keys = {{ discovery = true, bearer_file = \"{name}\" }}"
+        ));
+        let finding = refused.expect_err(name).join("\n");
+        let problem = "`bearer_file` is the name of a file in `/credentials`: 1 to 128 characters of \
+            `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, the first no `.`";
+        assert!(finding.ends_with(problem), "{name}: {finding}");
+    }
+}
+
+#[test]
+fn does_not_go_with_pinned_keys() {
+    let line =
+        "keys = { pinned = \"keys.json\", expires = \"2027-01-01\", bearer_file = \"token\" }";
+    let findings = issuer(line).expect_err("refused").join("\n");
+    assert!(
+        findings.contains("`bearer_file` goes with the first two"),
+        "{findings}"
+    );
+}
+
+#[test]
+fn reads_a_credential_as_it_is_now_and_without_white_space_around_it() {
+    let folder = Folder::new("credential");
+    folder.put("token", "one\n");
+    assert_eq!(read_credential(&folder.0, "token"), Ok("one".to_owned()));
+    folder.put("token", " two");
+    assert_eq!(read_credential(&folder.0, "token"), Ok("two".to_owned()));
+    // As Kubernetes mounts it: the file is a link through a folder that is swapped.
+    folder.put("..2026", "three");
+    let (link, target) = (folder.0.join("linked"), Path::new("..2026"));
+    std::os::unix::fs::symlink(target, link).expect("a link");
+    assert_eq!(read_credential(&folder.0, "linked"), Ok("three".to_owned()));
+}
+
+#[test]
+fn says_why_there_is_no_credential_and_nothing_of_its_content() {
+    let folder = Folder::new("no-credential");
+    folder.put("longest", "a".repeat(CREDENTIAL_BYTES_MAX));
+    assert!(read_credential(&folder.0, "longest").is_ok());
+    folder.put("longer", "a".repeat(CREDENTIAL_BYTES_MAX + 1));
+    folder.put("empty", " \n");
+    folder.put("binary", [0xff, 0xfe]);
+    for (name, why) in [
+        ("longer", "has over 16384 bytes"),
+        ("empty", "is empty"),
+        ("binary", "is not UTF-8"),
+        (
+            "missing",
+            "can't be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let path = folder.0.join(name);
+        let expected = format!("`{}` {why}", path.display());
+        assert_eq!(read_credential(&folder.0, name), Err(expected));
+    }
+}

@@ -1,0 +1,468 @@
+//! Time windows, groups and templates: what they mean, and what is refused.
+
+use crate::support::*;
+use vouchsafe_policy::{Bundle, Effect, Problem, lint};
+
+const BUNDLE: &str = "name = \"test\"\nversion = \"1\"\n";
+
+fn found(changes: &[(&str, Option<&str>)]) -> Vec<String> {
+    match load(changes) {
+        Ok(_) => Vec::new(),
+        Err(invalid) => invalid.findings.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn of(changes: &[(&str, Option<&str>)]) -> Bundle {
+    load(changes).unwrap_or_else(|invalid| panic!("{invalid}"))
+}
+
+/// Which rules permit the usual request at `at`.
+fn permitted_at(bundle: &Bundle, at: &str) -> Vec<String> {
+    let now = vouchsafe_policy::parse_unix_seconds(at).expect("a time");
+    let decision = bundle
+        .decide(&principal(), &request(), now)
+        .expect("it is decided");
+    match decision.effect {
+        Effect::Deny => Vec::new(),
+        Effect::Permit => decision.determining_rules,
+    }
+}
+
+#[test]
+fn a_rule_keeps_to_the_office_hours_of_a_place() {
+    let zones = format!("{BUNDLE}[zones]\noffice = \"Europe/Berlin\"\n");
+    let rule = PERMIT.replace(
+        "when { ",
+        "when { [\"monday\", \"tuesday\", \"wednesday\", \"thursday\", \"friday\"].contains(context.local.office.weekday) \
+         && context.local.office.hour >= 9 && context.local.office.hour < 17 && ",
+    );
+    let bundle = of(&[
+        ("bundle.toml", Some(&zones)),
+        ("rules/api.cedar", Some(&rule)),
+    ]);
+    // Friday before the clocks change and Monday after it: 9 h is 08:00 UTC, then 07:00 UTC.
+    for (at, permitted) in [
+        ("2027-03-26T07:59:59Z", false),
+        ("2027-03-26T08:00:00Z", true),
+        ("2027-03-26T15:59:59Z", true),
+        ("2027-03-26T16:00:00Z", false),
+        ("2027-03-27T10:00:00Z", false),
+        ("2027-03-29T06:59:59Z", false),
+        ("2027-03-29T07:00:00Z", true),
+        ("2027-03-29T14:59:59Z", true),
+        ("2027-03-29T15:00:00Z", false),
+    ] {
+        assert_eq!(!permitted_at(&bundle, at).is_empty(), permitted, "{at}");
+    }
+    // The record has it too, so that the decision can be looked at again.
+    let decision = bundle
+        .decide(&principal(), &request(), NOW)
+        .expect("decided");
+    let recorded: serde_json::Value = serde_json::from_str(&decision.cedar_request).expect("JSON");
+    assert_eq!(
+        recorded["context"]["local"],
+        serde_json::json!({ "office": { "weekday": "friday", "hour": 1, "minute": 0 } })
+    );
+}
+
+#[test]
+fn local_is_there_only_for_zones_that_are_named() {
+    let rule = PERMIT.replace("when { ", "when { context.local.office.hour >= 9 && ");
+    let changes = [("rules/api.cedar", Some(rule.as_str()))];
+    assert_eq!(
+        found(&changes),
+        [
+            "rules/api.cedar:6:10: for policy `api`, attribute `local` in context for Action::\"issue\" not found"
+        ]
+    );
+    let zones = format!("{BUNDLE}[zones]\nhome = \"Europe/Berlin\"\n");
+    let misnamed = [changes[0], ("bundle.toml", Some(zones.as_str()))];
+    assert_eq!(found(&misnamed).len(), 1);
+    let bundle = of(&[]);
+    let decision = bundle
+        .decide(&principal(), &request(), NOW)
+        .expect("decided");
+    assert!(!decision.cedar_request.contains("\"local\""));
+}
+
+#[test]
+fn refuses_zones_that_nobody_can_name() {
+    let zones = |lines: &str| {
+        let text = format!("{BUNDLE}[zones]\n{lines}\n");
+        found(&[("bundle.toml", Some(&text))])
+    };
+    assert_eq!(zones("a = \"UTC\""), [""; 0]);
+    assert_eq!(
+        zones("office = \"Europe/Berlim\""),
+        ["bundle.toml:4:10: `Europe/Berlim` is not a time zone such as `Europe/Berlin`"]
+    );
+    assert_eq!(
+        zones("Office-1 = \"Europe/Berlin\""),
+        [
+            "bundle.toml:4:12: the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `Office-1`"
+        ]
+    );
+    let many = |count: usize| {
+        let lines: Vec<String> = (0..count).map(|at| format!("z{at} = \"UTC\"")).collect();
+        zones(&lines.join("\n"))
+    };
+    assert_eq!(many(16), [""; 0]);
+    assert_eq!(many(17), ["bundle.toml:13:6: `zones` has over 16 entries"]);
+    let taken = SCHEMA.replace("scopes: Set<String>,", "scopes: Set<String>, local: Long,");
+    let named = format!("{BUNDLE}[zones]\na = \"UTC\"\n");
+    assert_eq!(
+        found(&[
+            ("schema.cedarschema", Some(&taken)),
+            ("bundle.toml", Some(&named))
+        ]),
+        ["schema.cedarschema: `local` in the context is made from the zones of `bundle.toml`"]
+    );
+}
+
+const GROUP: &str = "audiences = [\"https://api.example\"]\n\
+    [[workloads]]\nissuer = \"github\"\nclaims = { repository_id = \"123456\", ref = \"refs/heads/main\" }\n\
+    [[workloads]]\nissuer = \"github\"\nclaims = { sub = \"special\" }\n";
+
+fn grouped(principal: &str, resource: &str) -> String {
+    PERMIT
+        .replace(
+            "principal is GitHub::Workflow in Issuer::\"github\"",
+            principal,
+        )
+        .replace("resource == Audience::\"https://api.example\"", resource)
+}
+
+#[test]
+fn a_group_has_the_workloads_that_an_entry_describes() {
+    let rule = grouped(
+        "principal is GitHub::Workflow in WorkloadGroup::\"payments\"",
+        "resource in AudienceGroup::\"payments\"",
+    );
+    let ghes = GITHUB.replace("idp", "ghes");
+    let bundle = of(&[
+        ("entities/payments.toml", Some(GROUP)),
+        ("issuers/ghes.toml", Some(&ghes)),
+        ("rules/api.cedar", Some(&rule)),
+    ]);
+    let effect = |principal: &vouchsafe_policy::Principal| {
+        bundle
+            .decide(principal, &request(), NOW)
+            .expect("decided")
+            .effect
+    };
+    let mut workload = principal();
+    assert_eq!(effect(&workload), Effect::Permit);
+    workload.attributes[1] = text("ref", "refs/heads/topic");
+    assert_eq!(
+        effect(&workload),
+        Effect::Deny,
+        "every claim of an entry counts"
+    );
+    workload.id = "special".to_owned();
+    assert_eq!(effect(&workload), Effect::Permit, "one entry is enough");
+    workload.issuer_name = "ghes".to_owned();
+    assert_eq!(effect(&workload), Effect::Deny, "an entry is of one issuer");
+    let group = bundle.groups().next().expect("a group");
+    assert_eq!(
+        (group.name.as_str(), group.workloads.len()),
+        ("payments", 2)
+    );
+    // Who can get what knows of groups too.
+    let pair = ("github".to_owned(), "https://api.example".to_owned());
+    assert_eq!(bundle.access().into_keys().collect::<Vec<_>>(), [pair]);
+}
+
+#[test]
+fn an_audience_outside_of_the_group_is_not_meant() {
+    let rule = grouped(
+        "principal is GitHub::Workflow in Issuer::\"github\"",
+        "resource in AudienceGroup::\"payments\"",
+    );
+    let other = "id = \"https://other.example\"\nscopes = [\"read\"]\n";
+    let bundle = of(&[
+        (
+            "entities/payments.toml",
+            Some("audiences = [\"https://other.example\"]\n"),
+        ),
+        ("audiences/other.toml", Some(other)),
+        ("rules/api.cedar", Some(&rule)),
+    ]);
+    assert_eq!(permitted_at(&bundle, "2027-01-01"), [""; 0]);
+    let mut request = request();
+    request.audience = "https://other.example".to_owned();
+    let decision = bundle.decide(&principal(), &request, NOW).expect("decided");
+    assert_eq!(decision.determining_rules, ["api"]);
+    let recorded: serde_json::Value = serde_json::from_str(&decision.cedar_request).expect("JSON");
+    assert_eq!(
+        recorded["entities"][2]["parents"],
+        serde_json::json!([{ "type": "AudienceGroup", "id": "payments" }])
+    );
+}
+
+#[test]
+fn refuses_groups_of_what_is_not_there() {
+    let group = |text: &str| found(&[("entities/a.toml", Some(text))]);
+    let at = |place: &str, what: &str| [format!("entities/a.toml:{place}: {what}")];
+    assert_eq!(group("audiences = []\n"), [""; 0]);
+    assert_eq!(group(""), at("1:1", "`workloads` is empty"));
+    assert_eq!(
+        group("audiences = [\"https://b.example\"]\n"),
+        at(
+            "1:13",
+            "audience `https://b.example` is in no audience file"
+        )
+    );
+    assert_eq!(
+        group("[[workloads]]\nissuer = \"gitub\"\nclaims = { ref = \"a\" }\n"),
+        at("2:10", "issuer `gitub` has no issuer file")
+    );
+    assert_eq!(
+        group("[[workloads]]\nissuer = \"github\"\nclaims = { reff = \"a\" }\n"),
+        at(
+            "3:10",
+            "claim `reff` is not `sub` or a text claim of GitHub::Workflow"
+        )
+    );
+    assert_eq!(
+        group("[[workloads]]\nissuer = \"github\"\nclaims = { run = \"1\" }\n"),
+        at(
+            "3:10",
+            "claim `run` is not `sub` or a text claim of GitHub::Workflow"
+        )
+    );
+    assert_eq!(
+        group("[[workloads]]\nissuer = \"github\"\nclaims = {}\n"),
+        at("3:10", "`claims` is empty")
+    );
+    let rule = grouped(
+        "principal is GitHub::Workflow in WorkloadGroup::\"a\"",
+        "resource in AudienceGroup::\"b\"",
+    );
+    assert_eq!(
+        found(&[
+            ("rules/api.cedar", Some(&rule)),
+            ("entities/a.toml", Some("audiences = []\n")),
+        ]),
+        [
+            "rules/api.cedar:1:1: rule `api` names group `b`, which has no such entries in `entities/`",
+            "rules/api.cedar:1:1: rule `api` names group `a`, which has no such entries in `entities/`",
+        ]
+    );
+}
+
+const TEMPLATE: &str = "@id(\"reader\")\npermit (\n  principal is GitHub::Workflow in ?principal,\n  \
+    action == Action::\"issue\",\n  resource == ?resource\n) when { principal.ref == \"refs/heads/main\" && \
+    [\"read\"].containsAll(context.scopes) };\n";
+const LINK: &str = "[[link]]\nid = \"main-reads\"\ntemplate = \"reader\"\n\
+    principal = 'Issuer::\"github\"'\nresource = 'Audience::\"https://api.example\"'\n";
+
+fn templated(link: &str) -> Vec<String> {
+    found(&[
+        ("rules/api.cedar", Some(TEMPLATE)),
+        ("rules/links.toml", Some(link)),
+    ])
+}
+
+#[test]
+fn a_filled_template_is_a_rule_of_its_own() {
+    let bundle = of(&[
+        ("rules/api.cedar", Some(TEMPLATE)),
+        ("rules/links.toml", Some(LINK)),
+    ]);
+    let rule = &bundle.rules()[0];
+    assert_eq!(
+        (rule.id.as_str(), rule.file.as_str()),
+        ("main-reads", "rules/links.toml")
+    );
+    assert_eq!(rule.position.map(|at| at.line), Some(2));
+    assert_eq!(permitted_at(&bundle, "2027-01-01"), ["main-reads"]);
+    let mut topic = principal();
+    topic.attributes[1] = text("ref", "refs/heads/topic");
+    let decision = bundle.decide(&topic, &request(), NOW).expect("decided");
+    assert_eq!(decision.effect, Effect::Deny);
+    let explanation = bundle.explain(&topic, &request(), NOW).expect("explained");
+    assert_eq!(explanation.rules[0].distance(), 1);
+}
+
+#[test]
+fn refuses_links_that_do_not_fit_their_template() {
+    let at = |place: &str, what: &str| [format!("rules/links.toml:{place}: {what}")];
+    assert_eq!(
+        templated(&LINK.replace("\"reader\"", "\"raeder\"")),
+        at("3:12", "template `raeder` is in no rule file")
+    );
+    assert_eq!(
+        templated(&LINK.replace("principal = 'Issuer::\"github\"'\n", "")),
+        at(
+            "2:6",
+            "the template's `?principal` is not filled: give `principal`"
+        )
+    );
+    assert_eq!(
+        templated(&LINK.replace("'Issuer::\"github\"'", "'github'")),
+        at(
+            "4:13",
+            "`github` is not an entity such as `WorkloadGroup::\"payments\"`"
+        )
+    );
+    assert_eq!(
+        templated(&LINK.replace("\"main-reads\"", "\"Main\"")),
+        at(
+            "2:6",
+            "the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `Main`"
+        )
+    );
+    let whole = TEMPLATE.replace("== ?resource", "== Audience::\"https://api.example\"");
+    assert_eq!(
+        found(&[
+            ("rules/api.cedar", Some(&whole)),
+            ("rules/links.toml", Some(LINK))
+        ]),
+        at("5:12", "the template has no `?resource` to fill")
+    );
+    // What a rule that is written out may not say, a filled template may not say either.
+    assert_eq!(
+        templated(&LINK.replace("Issuer::\"github\"", "Issuer::\"gitub\"")),
+        at(
+            "2:6",
+            "rule `main-reads` names issuer `gitub`, which no issuer file has"
+        )
+    );
+    assert_eq!(
+        templated(&LINK.replace("\"main-reads\"", "\"reader\"")),
+        at(
+            "2:6",
+            "rule `reader` is already defined in `rules/api.cedar`"
+        )
+    );
+}
+
+#[test]
+fn a_template_is_validated_where_it_is_written_and_warned_of_where_it_is_not_used() {
+    let misspelt = TEMPLATE.replace("principal.ref", "principal.reff");
+    let bad = [("rules/more.cedar", Some(misspelt.as_str()))];
+    let findings = load(&bad).expect_err("it does not load").findings;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].file, "rules/more.cedar");
+    assert!(matches!(findings[0].problem, Problem::Cedar { .. }));
+    let report = lint::check(
+        &files(&[("rules/more.cedar", Some(TEMPLATE))]),
+        &environment(),
+    );
+    let unused = report
+        .warnings
+        .iter()
+        .find(|it| it.problem.code() == "template-unused");
+    assert_eq!(
+        unused.map(crate::lints::said),
+        Some(
+            "rules/more.cedar:1:1: template `reader` is filled nowhere: fill it by a `[[link]]` with \
+             `template = \"reader\"`, or remove it"
+                .to_owned()
+        )
+    );
+    let unnamed = TEMPLATE.replace("@id(\"reader\")\n", "");
+    assert_eq!(
+        found(&[("rules/more.cedar", Some(&unnamed))]),
+        ["rules/more.cedar:1:1: the rule has no `@id(\"…\")`"]
+    );
+}
+
+const PROFILES: &str = "[profiles]\nstaging = \"https://broker.staging.example\"\nproduction = \"https://broker.example\"\n";
+
+/// The rules in force for the broker at `issuer`.
+fn in_force(rules: &str, issuer: &str) -> Result<Vec<String>, String> {
+    let head = format!("{BUNDLE}{PROFILES}");
+    let files = files(&[
+        ("bundle.toml", Some(&head)),
+        ("rules/api.cedar", Some(rules)),
+    ]);
+    let environment = vouchsafe_policy::Environment {
+        issuer: issuer.to_owned(),
+        ..environment()
+    };
+    let bundle = Bundle::load(&files, &environment).map_err(|invalid| invalid.to_string())?;
+    Ok(bundle.rules().iter().map(|rule| rule.id.clone()).collect())
+}
+
+#[test]
+fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
+    let more = PERMIT.replace("@id(\"api\")", "@id(\"more\")\n@profile(\"staging\")");
+    let both = PERMIT.replace(
+        "@id(\"api\")",
+        "@id(\"both\")\n@profile(\"staging, production\")",
+    );
+    let rules = format!("{PERMIT}{more}{both}");
+    let of = |issuer| in_force(&rules, issuer);
+    let ids = |ids: &[&str]| Ok(ids.iter().map(|id| (*id).to_owned()).collect());
+    assert_eq!(
+        of("https://broker.staging.example"),
+        ids(&["api", "more", "both"])
+    );
+    assert_eq!(
+        of("https://broker.staging.example/"),
+        ids(&["api", "more", "both"])
+    );
+    assert_eq!(of("https://broker.example"), ids(&["api", "both"]));
+    assert_eq!(of("https://elsewhere.example"), ids(&["api"]));
+    let kept_out = PERMIT
+        .replace("@id(\"api\")", "@id(\"out\")\n@profile(\"production\")")
+        .replace("permit (", "forbid (");
+    let rules_and_forbid = format!("{rules}{kept_out}");
+    let of = |issuer| in_force(&rules_and_forbid, issuer);
+    assert_eq!(of("https://broker.example"), ids(&["api", "both", "out"]));
+    assert_eq!(
+        of("https://broker.staging.example"),
+        ids(&["api", "more", "both"])
+    );
+    // A broker that no profile is for: what is forbidden anywhere is forbidden there.
+    assert_eq!(of("https://elsewhere.example"), ids(&["api", "out"]));
+    let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
+    assert_eq!(
+        in_force(&misspelt, "https://broker.example"),
+        Err("rules/api.cedar:7:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
+    );
+}
+
+/// A mistyped `forbid` would keep nobody out, by a template as well.
+#[test]
+fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
+    for template in [TEMPLATE.to_owned(), TEMPLATE.replace("permit", "forbid")] {
+        let link = LINK.replace("https://api.example", "https://api.exmaple");
+        let findings = found(&[
+            ("rules/api.cedar", Some(&template)),
+            ("rules/links.toml", Some(&link)),
+        ]);
+        assert_eq!(
+            findings,
+            [
+                "rules/links.toml:2:6: rule `main-reads` names audience `https://api.exmaple`, which no audience file has"
+            ]
+        );
+    }
+}
+
+/// Entries are found by their first claim; the rest of the claims still count, whatever order they have.
+#[test]
+fn entries_that_share_a_claim_are_told_apart_by_the_others() {
+    let entry =
+        |claims: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
+    let one = entry("ref = \"refs/heads/main\", repository_id = \"1\"");
+    let two = entry("ref = \"refs/heads/main\", repository_id = \"123456\"") + &one;
+    let all = entry("ref = \"refs/heads/main\"");
+    let rule = |group: &str| {
+        grouped(
+            &format!("principal in WorkloadGroup::\"{group}\""),
+            "resource == Audience::\"https://api.example\"",
+        )
+        .replace("@id(\"api\")", &format!("@id(\"of-{group}\")"))
+    };
+    let rules = rule("one") + &rule("two") + &rule("all");
+    let bundle = of(&[
+        ("entities/all.toml", Some(&all)),
+        ("entities/one.toml", Some(&one)),
+        ("entities/two.toml", Some(&two)),
+        ("rules/api.cedar", Some(&rules)),
+    ]);
+    assert_eq!(permitted_at(&bundle, "2027-01-01"), ["of-all", "of-two"]);
+}

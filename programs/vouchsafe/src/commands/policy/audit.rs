@@ -1,0 +1,205 @@
+//! Recorded decisions: of a broker's database, or of a file that was exported from one.
+
+use crate::commands::Failure;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Longest exported file that is read.
+const EXPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// What a record says that is needed to decide again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub decision_id: String,
+    pub decided_at_ms: u64,
+    pub outcome: String,
+    pub slug: String,
+    pub bundle_digest: String,
+    pub determining_rules: Vec<String>,
+    pub cedar_request: String,
+}
+
+/// The record of one decision in `state`.
+pub fn find(state: &Path, decision_id: &str) -> Result<Option<Record>, Failure> {
+    match source(state)? {
+        Source::Database(path) => database::find(&path, decision_id),
+        Source::Export(path) => {
+            let mut records = read_export(&path)?.into_iter();
+            Ok(records.find(|record| record.decision_id == decision_id))
+        }
+    }
+}
+
+/// Every decision in `state` made at `since_ms` or later, oldest first.
+pub fn since(state: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
+    let mut records = match source(state)? {
+        Source::Database(path) => database::since(&path, since_ms)?,
+        Source::Export(path) => read_export(&path)?,
+    };
+    records.retain(|record| record.decided_at_ms >= since_ms);
+    records.sort_by_key(|record| record.decided_at_ms);
+    Ok(records)
+}
+
+enum Source {
+    Database(PathBuf),
+    Export(PathBuf),
+}
+
+/// A folder has `sqlite.db` of `vouchsafe serve`, or `sqlite_db.db` of Spin.
+fn source(state: &Path) -> Result<Source, Failure> {
+    let shown = state.display();
+    if state.is_dir() {
+        let known = ["sqlite.db", "sqlite_db.db"].map(|name| state.join(name));
+        let found = known.into_iter().find(|path| path.is_file());
+        return found.map(Source::Database).ok_or_else(|| {
+            Failure::usage(format!("`{shown}` holds no database"))
+                .hint("give the state directory of `vouchsafe serve`, or Spin's `.spin`")
+        });
+    }
+    let mut head = [0; 16];
+    let read = std::fs::File::open(state).and_then(|mut file| {
+        use std::io::Read;
+        file.read(&mut head)
+    });
+    read.map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
+    Ok(match head.starts_with(b"SQLite format 3") {
+        true => Source::Database(state.to_owned()),
+        false => Source::Export(state.to_owned()),
+    })
+}
+
+/// Records as `sqlite3 -json` writes them, or one JSON object a line.
+fn read_export(path: &Path) -> Result<Vec<Record>, Failure> {
+    let shown = path.display();
+    let cannot = |error: std::io::Error| Failure::usage(format!("cannot read `{shown}`: {error}"));
+    if std::fs::metadata(path).map_err(cannot)?.len() > EXPORT_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "`{shown}` has over {EXPORT_BYTES_MAX} bytes"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(cannot)?;
+    let wrong = |place: String| {
+        Failure::usage(format!("`{shown}`: {place} is no record of a decision"))
+            .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")
+    };
+    if text.trim_start().starts_with('[') {
+        let rows: Vec<Value> =
+            serde_json::from_str(&text).map_err(|error| wrong(format!("`{error}`")))?;
+        let rows = rows.iter().enumerate();
+        return rows
+            .map(|(at, row)| of_row(row).ok_or_else(|| wrong(format!("entry {}", at + 1))))
+            .collect();
+    }
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(at, line)| {
+            let row = serde_json::from_str(line).ok();
+            let record = row.as_ref().and_then(of_row);
+            record.ok_or_else(|| wrong(format!("line {}", at + 1)))
+        })
+        .collect()
+}
+
+fn of_row(row: &Value) -> Option<Record> {
+    let text = |name: &str| row.get(name)?.as_str().map(str::to_owned);
+    // A list is JSON within a text in the database, and may be a list in a file.
+    let list = |name: &str| -> Option<Vec<String>> {
+        let value = row.get(name)?;
+        match value.as_str() {
+            Some(text) => serde_json::from_str(text).ok(),
+            None => serde_json::from_value(value.clone()).ok(),
+        }
+    };
+    let cedar_request = row.get("cedar_request")?;
+    Some(Record {
+        decision_id: text("decision_id")?,
+        decided_at_ms: row.get("decided_at_ms")?.as_u64()?,
+        outcome: text("outcome")?,
+        slug: text("slug")?,
+        bundle_digest: text("bundle_digest")?,
+        determining_rules: list("determining_rules")?,
+        cedar_request: match cedar_request.as_str() {
+            Some(text) => text.to_owned(),
+            None => cedar_request.to_string(),
+        },
+    })
+}
+
+#[cfg(feature = "host")]
+mod database {
+    use super::Record;
+    use crate::commands::Failure;
+    use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+    use std::path::Path;
+
+    const COLUMNS: &str = "decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, \
+        cedar_request";
+
+    pub fn find(path: &Path, decision_id: &str) -> Result<Option<Record>, Failure> {
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE decision_id = ?1");
+        let connection = open(path)?;
+        let found = connection.query_row(&sql, [decision_id], record);
+        found.optional().map_err(|error| failed(path, &error))
+    }
+
+    pub fn since(path: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE decided_at_ms >= ?1 ORDER BY seq");
+        let connection = open(path)?;
+        let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
+        let rows = || -> rusqlite::Result<Vec<Record>> {
+            let mut statement = connection.prepare(&sql)?;
+            statement.query_map([since_ms], record)?.collect()
+        };
+        rows().map_err(|error| failed(path, &error))
+    }
+
+    /// Read only: a running broker writes.
+    fn open(path: &Path) -> Result<Connection, Failure> {
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|error| failed(path, &error))
+    }
+
+    fn failed(path: &Path, error: &rusqlite::Error) -> Failure {
+        Failure::usage(format!("cannot read `{}`: {error}", path.display()))
+            .hint("give the state directory of a broker")
+    }
+
+    fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+        let rules: String = row.get(5)?;
+        Ok(Record {
+            decision_id: row.get(0)?,
+            decided_at_ms: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
+            outcome: row.get(2)?,
+            slug: row.get(3)?,
+            bundle_digest: row.get(4)?,
+            determining_rules: serde_json::from_str(&rules).unwrap_or_default(),
+            cedar_request: row.get(6)?,
+        })
+    }
+}
+
+/// The small client has no SQLite; it reads exported files.
+#[cfg(not(feature = "host"))]
+mod database {
+    use super::Record;
+    use crate::commands::Failure;
+    use std::path::Path;
+
+    fn absent(path: &Path) -> Failure {
+        Failure::usage(format!(
+            "this program was built without SQLite and can't read `{}`",
+            path.display()
+        ))
+        .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")
+    }
+
+    pub fn find(path: &Path, _decision_id: &str) -> Result<Option<Record>, Failure> {
+        Err(absent(path))
+    }
+
+    pub fn since(path: &Path, _since_ms: u64) -> Result<Vec<Record>, Failure> {
+        Err(absent(path))
+    }
+}

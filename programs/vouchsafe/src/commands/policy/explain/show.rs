@@ -1,0 +1,205 @@
+//! An explanation for people and as JSON.
+
+use serde_json::{Value, json};
+use vouchsafe_policy::explain::{Condition, Explanation, Kind, RuleExplanation, Verdict};
+use vouchsafe_policy::{Effect, Principal, TokenRequest, to_rfc3339};
+use vouchsafe_policy_tools::Change;
+
+/// What was asked, what came of it, and what would have been permitted.
+pub struct Shown<'a> {
+    pub explanation: &'a Explanation,
+    pub principal: &'a Principal,
+    pub request: &'a TokenRequest,
+    pub now: u64,
+    /// What is to be said before all else.
+    pub notes: &'a [String],
+    pub change: Option<&'a Change>,
+}
+
+pub fn as_text(shown: &Shown<'_>) -> String {
+    let Shown {
+        explanation,
+        principal,
+        request,
+        now,
+        notes,
+        change,
+    } = shown;
+    let mut text: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+    let Principal {
+        entity_type,
+        id,
+        issuer_name,
+        ..
+    } = principal;
+    text.push_str(&format!(
+        "principal: {entity_type}::{id:?} in Issuer::{issuer_name:?}\n"
+    ));
+    let scopes = match request.scopes.as_slice() {
+        [] => "no scopes".to_owned(),
+        scopes => format!("scopes {}", scopes.join(" ")),
+    };
+    let (lifetime, at) = (
+        request.requested_lifetime_seconds,
+        to_rfc3339(*now).unwrap_or_default(),
+    );
+    text.push_str(&format!(
+        "request: {}, {scopes}, {lifetime} s, at {at}\n",
+        request.audience
+    ));
+    text.push_str(&format!("decision: {}\n", verdict(explanation)));
+    if let Some(change) = change {
+        text.push_str(&format!("would be permitted: {}\n", change_text(change)));
+    }
+    let (near, far) = explanation.by_distance();
+    text.extend(near.into_iter().map(rule_text));
+    if !far.is_empty() {
+        text.push_str("\nrules for another principal, issuer or audience:\n");
+    }
+    for rule in far {
+        text.push_str(&format!(
+            "  {}: another {}\n",
+            rule.id,
+            rule.scope_mismatches.join(", ")
+        ));
+    }
+    text
+}
+
+fn verdict(explanation: &Explanation) -> String {
+    let decision = &explanation.decision;
+    let by = decision.determining_rules.join("`, `");
+    match (decision.effect, decision.determining_rules.is_empty()) {
+        (Effect::Permit, _) => format!("permit, by `{by}`"),
+        (Effect::Deny, true) => "deny: no rule permits".to_owned(),
+        (Effect::Deny, false) => format!("deny: forbidden by `{by}`"),
+    }
+}
+
+fn rule_text(rule: &RuleExplanation) -> String {
+    let effect = if rule.forbid { "forbid" } else { "permit" };
+    let matches = if rule.matches() {
+        "matches"
+    } else {
+        "does not match"
+    };
+    let line = rule.position.map_or(0, |position| position.line);
+    let mut text = format!("\n{effect} {} ({}:{line}): {matches}\n", rule.id, rule.file);
+    text.extend(rule.conditions.iter().map(condition_text));
+    text
+}
+
+fn condition_text(condition: &Condition) -> String {
+    let word = match &condition.verdict {
+        Verdict::Errs(_) => "errs ",
+        Verdict::Fails => "FAILS",
+        Verdict::Holds => "holds",
+        Verdict::NotReached => "-    ",
+    };
+    let unless = if condition.kind == Kind::Unless {
+        "unless "
+    } else {
+        ""
+    };
+    let mut text = format!("  {word} {unless}{}\n", condition.text);
+    match &condition.verdict {
+        Verdict::Errs(reason) => text.push_str(&format!("        {reason}\n")),
+        Verdict::Fails => {
+            for (name, value) in &condition.inputs {
+                let value = value.as_deref().unwrap_or("absent");
+                text.push_str(&format!("        {name} is {value}\n"));
+            }
+        }
+        Verdict::Holds | Verdict::NotReached => {}
+    }
+    text
+}
+
+/// The words of `change`, such as "with scope read, by `api-read`".
+fn change_text(change: &Change) -> String {
+    let mut words = Vec::new();
+    if let Some(audience) = &change.audience {
+        words.push(format!("for audience {audience}"));
+    }
+    match change.scopes.as_deref() {
+        None => {}
+        Some([]) => words.push("without scopes".to_owned()),
+        Some([one]) => words.push(format!("with scope {one}")),
+        Some(scopes) => words.push(format!("with scopes {}", scopes.join(" "))),
+    }
+    if let Some(seconds) = change.lifetime_seconds {
+        words.push(format!("for {seconds} s"));
+    }
+    format!("{}, by `{}`", words.join(", "), change.rules.join("`, `"))
+}
+
+pub fn as_json(shown: &Shown<'_>) -> Value {
+    let Shown {
+        explanation,
+        principal,
+        request,
+        now,
+        notes,
+        change,
+    } = shown;
+    let decision = &explanation.decision;
+    let (near, far) = explanation.by_distance();
+    json!({
+        "decision": match decision.effect { Effect::Deny => "deny", Effect::Permit => "permit" },
+        "determining_rules": decision.determining_rules,
+        "erring_rules": decision.erring_rules,
+        "notes": notes,
+        "principal": {
+            "type": principal.entity_type, "id": principal.id, "issuer": principal.issuer_name,
+        },
+        "request": {
+            "audience": request.audience, "scopes": request.scopes,
+            "lifetime_seconds": request.requested_lifetime_seconds,
+            "client_ip": request.client_ip, "at": to_rfc3339(*now),
+        },
+        "would_be_permitted": change.map(|change| json!({
+            "audience": change.audience, "scopes": change.scopes,
+            "lifetime_seconds": change.lifetime_seconds, "rules": change.rules,
+        })),
+        "rules": near.into_iter().map(rule_json).collect::<Vec<_>>(),
+        "other_rules": far.into_iter().map(|rule| json!({
+            "rule": rule.id, "other": rule.scope_mismatches,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn rule_json(rule: &RuleExplanation) -> Value {
+    json!({
+        "rule": rule.id,
+        "effect": if rule.forbid { "forbid" } else { "permit" },
+        "file": rule.file,
+        "line": rule.position.map(|at| at.line),
+        "matches": rule.matches(),
+        "distance": rule.distance(),
+        "conditions": rule.conditions.iter().map(condition_json).collect::<Vec<_>>(),
+    })
+}
+
+fn condition_json(condition: &Condition) -> Value {
+    let (verdict, error) = match &condition.verdict {
+        Verdict::Errs(reason) => ("errs", Some(reason)),
+        Verdict::Fails => ("fails", None),
+        Verdict::Holds => ("holds", None),
+        Verdict::NotReached => ("not-reached", None),
+    };
+    let value = |value: &Option<String>| {
+        let text = value.as_deref();
+        text.and_then(|text| serde_json::from_str::<Value>(text).ok())
+    };
+    let inputs = condition.inputs.iter();
+    let inputs: serde_json::Map<String, Value> = inputs
+        .map(|(name, text)| (name.clone(), value(text).unwrap_or(Value::Null)))
+        .collect();
+    json!({
+        "kind": match condition.kind { Kind::Unless => "unless", Kind::When => "when" },
+        "text": condition.text,
+        "verdict": verdict,
+        "error": error,
+        "inputs": inputs,
+    })
+}

@@ -1,0 +1,276 @@
+//! `vouchsafe policy new`: issuers, audiences and rules, each whole.
+
+mod ask;
+
+use super::{EnvironmentArgs, read_folder};
+use crate::commands::Failure;
+use ask::Asker;
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use vouchsafe_policy::BundleFiles;
+use vouchsafe_policy_tools::scaffold::{
+    self, NewAudience, NewFiles, NewIssuer, NewRule, ScaffoldError,
+};
+
+/// Add an issuer, an audience or a rule to a trust bundle; a rule comes with its cases.
+///
+/// What no flag says is asked for on a terminal, and is an error elsewhere. Nothing is overwritten, and
+/// nothing is written that would not load.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 written, 1 what would be made does not load or is there already, 2 wrong use.
+
+Examples:
+  vouchsafe policy new issuer github --dir policies --provider github --url https://token.actions.githubusercontent.com
+  vouchsafe policy new audience deploy --dir policies --id https://deploy.example --scope deploy:write
+  vouchsafe policy new rule release-deploys --dir policies --issuer-name github --audience https://deploy.example \\
+    --scope deploy:write --claim repository_id=123456 --claim ref=refs/heads/main --claim event_name=push")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// The folder that holds `bundle.toml`.
+    #[arg(long, global = true, default_value = "policies")]
+    dir: PathBuf,
+    #[command(flatten)]
+    environment: EnvironmentArgs,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    Audience(AudienceArgs),
+    Issuer(IssuerArgs),
+    Rule(RuleArgs),
+}
+
+/// Add an audience.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 written, 1 it does not load or is there already, 2 wrong use.
+
+Examples:
+  vouchsafe policy new audience deploy --id https://deploy.example --scope deploy:write --single-use")]
+struct AudienceArgs {
+    /// The file's name: `a-z`, `0-9` and `-`.
+    name: String,
+    /// The `aud` of issued tokens.
+    #[arg(long, value_name = "URL")]
+    id: Option<String>,
+    /// A scope that can be asked for; may be repeated.
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+    /// The longest life of a token, such as `15m`.
+    #[arg(long, value_name = "DURATION")]
+    max_lifetime: Option<String>,
+    /// Each subject token buys one token.
+    #[arg(long)]
+    single_use: bool,
+}
+
+/// Add an issuer.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 written, 1 it does not load or is there already, 2 wrong use.
+
+Examples:
+  vouchsafe policy new issuer gitlab --provider gitlab --url https://gitlab.example")]
+struct IssuerArgs {
+    /// The file's name: `a-z`, `0-9` and `-`.
+    name: String,
+    /// The kind of issuer, such as `github` or `oidc`.
+    #[arg(long, value_name = "P")]
+    provider: Option<String>,
+    /// The exact `iss` of its tokens.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// A claim that every token must have, as NAME=VALUE; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    require: Vec<String>,
+    /// A text claim of an `oidc` issuer's tokens; may be repeated.
+    #[arg(long = "claim", value_name = "NAME")]
+    claims: Vec<String>,
+    /// Where the keys are, for issuers without discovery.
+    #[arg(long, value_name = "URL")]
+    jwks_uri: Option<String>,
+}
+
+/// Add a rule that permits, with a case for what it is for and one for each condition.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 written, 1 it does not load, permits nothing or is there already, 2 wrong use.
+
+Examples:
+  vouchsafe policy new rule release-deploys --issuer-name github --audience https://deploy.example \\
+    --scope deploy:write --claim repository_id=123456 --claim ref=refs/heads/main --claim event_name=push")]
+struct RuleArgs {
+    /// The rule's `@id`: `a-z`, `0-9` and `-`.
+    id: String,
+    /// Whose workloads: the name of an issuer's file.
+    #[arg(long, value_name = "NAME")]
+    issuer_name: Option<String>,
+    /// What for.
+    #[arg(long, value_name = "A")]
+    audience: Option<String>,
+    /// A scope that may be asked for; may be repeated.
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+    /// A claim that is compared, as NAME=VALUE; may be repeated.
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    claims: Vec<String>,
+    /// What the rule is for, in a sentence; becomes a comment.
+    #[arg(long, value_name = "TEXT")]
+    intent: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let stdin = std::io::stdin();
+    let terminal = stdin.is_terminal();
+    let text = make(args, terminal, &mut stdin.lock())?;
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the files, and gives what to print.
+pub(super) fn make(
+    args: &Args,
+    terminal: bool,
+    input: &mut dyn BufRead,
+) -> Result<String, Failure> {
+    let files = read_folder(&args.dir)?
+        .map_err(|invalid| Failure::refused(format!("the bundle does not load\n{invalid}")))?;
+    let mut asker = Asker { terminal, input };
+    let (made, notes) = made(args, &files, &mut asker)?;
+    let mut text = String::new();
+    for (path, content) in &made {
+        write(&args.dir, path, content)?;
+        text.push_str(&format!("{}\n", args.dir.join(path).display()));
+    }
+    text.push_str(&notes);
+    if matches!(args.what, What::Rule(_)) {
+        text.push_str(&disturbed(args)?);
+    }
+    Ok(text + next_step(&args.what))
+}
+
+/// Cases that were there and come out otherwise now, such as by one rule more.
+fn disturbed(args: &Args) -> Result<String, Failure> {
+    let environment = args.environment.environment();
+    let files = read_folder(&args.dir)?;
+    let suite = files.and_then(|files| vouchsafe_policy_tools::run(&files, &environment));
+    let suite = suite.map_err(|invalid| Failure::refused(invalid.to_string()))?;
+    let note = |result: &vouchsafe_policy_tools::CaseResult| {
+        format!("note: {} comes out otherwise now\n", result.case.path)
+    };
+    Ok(suite.failures().map(note).collect())
+}
+
+fn next_step(what: &What) -> &'static str {
+    match what {
+        What::Audience(_) => "next: `vouchsafe policy new rule` says who may have tokens for it\n",
+        What::Issuer(_) => {
+            "next: add its host to `allowed_outbound_hosts` of spin.toml; `vouchsafe policy new rule` says \
+             what its workloads may have\n"
+        }
+        What::Rule(_) => "next: `vouchsafe policy test` runs its cases; add some of your own\n",
+    }
+}
+
+/// The files, and what is to be said about them.
+fn made(
+    args: &Args,
+    files: &BundleFiles,
+    asker: &mut Asker<'_>,
+) -> Result<(NewFiles, String), Failure> {
+    let mut notes = String::new();
+    let environment = args.environment.environment();
+    let made = match &args.what {
+        What::Audience(args) => {
+            let new = NewAudience {
+                name: args.name.clone(),
+                id: asker.text("the `aud` of issued tokens", "--id", args.id.as_ref())?,
+                scopes: asker.list("scopes that can be asked for", &args.scopes)?,
+                max_lifetime: args.max_lifetime.clone(),
+                single_use: args.single_use,
+            };
+            scaffold::audience(files, &environment, &new)
+        }
+        What::Issuer(args) => {
+            let new = NewIssuer {
+                name: args.name.clone(),
+                provider: asker.text("the kind of issuer", "--provider", args.provider.as_ref())?,
+                url: asker.text("the exact `iss` of its tokens", "--url", args.url.as_ref())?,
+                require: pairs(&args.require)?,
+                claims: args.claims.clone(),
+                jwks_uri: args.jwks_uri.clone(),
+            };
+            scaffold::issuer(files, &environment, &new)
+        }
+        What::Rule(args) => {
+            let name = args.issuer_name.as_ref();
+            let new = NewRule {
+                id: args.id.clone(),
+                issuer: asker.text("whose workloads: an issuer's file", "--issuer-name", name)?,
+                audience: asker.text(
+                    "what for: an audience",
+                    "--audience",
+                    args.audience.as_ref(),
+                )?,
+                scopes: asker.list("scopes that may be asked for", &args.scopes)?,
+                claims: pairs(&asker.some(
+                    "claims that are compared, as NAME=VALUE",
+                    "--claim",
+                    &args.claims,
+                )?)?,
+                intent: args.intent.clone(),
+            };
+            scaffold::rule(files, &environment, &new).map(|made| {
+                notes = made.wider.iter().map(wider_text).collect();
+                made.files
+            })
+        }
+    };
+    let made = made.map_err(|error| match error {
+        ScaffoldError::ClaimUnknown { .. }
+        | ScaffoldError::ClaimValue { .. }
+        | ScaffoldError::ProviderUnknown { .. } => Failure::usage(error.to_string()),
+        other => Failure::refused(other.to_string()),
+    })?;
+    Ok((made, notes))
+}
+
+/// A denial that is none, because another rule is wider.
+fn wider_text((name, rules): &(String, Vec<String>)) -> String {
+    format!(
+        "note: {name} is permitted all the same, by `{}`: narrow it or take it out\n",
+        rules.join("`, `")
+    )
+}
+
+fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |text: &String| {
+        let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+        let pair = pair.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| {
+            Failure::usage(format!("`{text}` is not a claim with a value"))
+                .hint("write NAME=VALUE, such as ref=refs/heads/main")
+        })
+    };
+    texts.iter().map(pair).collect()
+}
+
+/// Makes a file that is not there yet.
+fn write(dir: &Path, path: &str, content: &str) -> Result<(), Failure> {
+    let target = dir.join(path);
+    let cannot = |error: std::io::Error| {
+        Failure::usage(format!("cannot write `{}`: {error}", target.display()))
+    };
+    if let Some(folder) = target.parent() {
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+    }
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&target);
+    file.and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes()))
+        .map_err(cannot)
+}

@@ -1,0 +1,71 @@
+//! Questions on a terminal, for what no flag says.
+
+use crate::commands::Failure;
+use std::io::BufRead;
+
+pub struct Asker<'a> {
+    /// Whether somebody is there to answer.
+    pub terminal: bool,
+    pub input: &'a mut dyn BufRead,
+}
+
+impl Asker<'_> {
+    /// The flag's value, or an answer.
+    pub fn text(
+        &mut self,
+        what: &str,
+        flag: &str,
+        given: Option<&String>,
+    ) -> Result<String, Failure> {
+        if let Some(given) = given {
+            return Ok(given.clone());
+        }
+        if !self.terminal {
+            return Err(missing(what, flag));
+        }
+        match self.answer(what)? {
+            answer if answer.is_empty() => Err(missing(what, flag)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// The flag's values, or answers until an empty one; none at all is fine.
+    pub fn list(&mut self, what: &str, given: &[String]) -> Result<Vec<String>, Failure> {
+        if !given.is_empty() || !self.terminal {
+            return Ok(given.to_vec());
+        }
+        let mut answers = Vec::new();
+        loop {
+            match self.answer(&format!("{what} (one at a time, empty to end)"))? {
+                answer if answer.is_empty() => return Ok(answers),
+                answer => answers.push(answer),
+            }
+        }
+    }
+
+    /// As [`Asker::list`], but one at least.
+    pub fn some(
+        &mut self,
+        what: &str,
+        flag: &str,
+        given: &[String],
+    ) -> Result<Vec<String>, Failure> {
+        let answers = self.list(what, given)?;
+        match answers.is_empty() {
+            true => Err(missing(what, flag)),
+            false => Ok(answers),
+        }
+    }
+
+    fn answer(&mut self, what: &str) -> Result<String, Failure> {
+        eprint!("{what}: ");
+        let mut line = String::new();
+        let read = self.input.read_line(&mut line);
+        read.map_err(|error| Failure::usage(format!("cannot read an answer: {error}")))?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+fn missing(what: &str, flag: &str) -> Failure {
+    Failure::usage(format!("nothing says {what}")).hint(format!("give `{flag}`"))
+}

@@ -1,0 +1,32 @@
+//! What several policy commands print and write alike.
+
+use crate::commands::Failure;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_policy::parse_unix_seconds;
+
+/// `1 case`, `2 cases`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::usage(format!("cannot write `{}`: {error}", path.display())))
+}
+
+/// Unix seconds.
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// Unix seconds, written as such or as a date.
+pub fn parse_moment(text: &str) -> Result<u64, Failure> {
+    let seconds = text.parse().ok().or_else(|| parse_unix_seconds(text));
+    seconds.ok_or_else(|| {
+        Failure::usage(format!("`{text}` is not a time"))
+            .hint("write Unix seconds, or a date such as 2027-01-01T00:00:00Z")
+    })
+}

@@ -1,0 +1,152 @@
+//! `policy test`.
+
+use super::{said, scratch};
+use crate::commands::Failure;
+use crate::commands::policy::{test, watch};
+use clap::Parser;
+use std::fs;
+
+#[derive(Parser)]
+struct TestCommand {
+    #[command(flatten)]
+    args: test::Args,
+}
+
+fn run(args: &[&str]) -> Result<(String, bool), Failure> {
+    let command = TestCommand::try_parse_from([&["test"], args].concat()).expect("right");
+    test::test(&command.args)
+}
+
+/// What is printed, but for how long it took.
+fn timeless(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.rsplit_once("; ") {
+        Some((head, tail)) if tail.ends_with(" ms") => head.to_owned(),
+        _ => line.to_owned(),
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+#[test]
+fn all_cases_of_the_default_bundle_are_met() {
+    let (text, passed) = run(&[&super::default_bundle()]).expect("it runs");
+    assert_eq!(
+        timeless(&text),
+        "27 cases of default: 27 met, 0 not; 6 of 6 rules tested\n"
+    );
+    assert!(passed);
+}
+
+#[test]
+fn fails_where_a_case_is_unmet_or_a_rule_has_none() {
+    let dir = scratch("test-unmet");
+    let shown = dir.display().to_string();
+    let case = dir.join("tests/api-read/allow/any branch may read.toml");
+    let text = fs::read_to_string(&case).expect("it reads");
+    fs::write(&case, text.replace("\"read\"", "\"write\"")).expect("it writes");
+    fs::remove_dir_all(dir.join("tests/no-pull-request-target")).expect("it can be removed");
+    let (text, passed) = run(&[&shown]).expect("it runs");
+    assert_eq!(
+        timeless(&text),
+        "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
+         no rule\n\
+         FAIL rule `no-pull-request-target` determines no case: add one in `tests/no-pull-request-target/`\n\
+         24 cases of default: 23 met, 1 not; 5 of 6 rules tested\n"
+    );
+    assert!(!passed);
+    let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(
+        json["untested_rules"],
+        serde_json::json!(["no-pull-request-target"])
+    );
+    assert_eq!(json["passed"], false);
+    assert_eq!(json["coverage"], serde_json::Value::Null);
+    assert!(!passed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn coverage_names_conditions_that_no_case_saw_false() {
+    let dir = super::default_bundle();
+    let (text, passed) = run(&[&dir, "--coverage"]).expect("it runs");
+    let (_, tail) = text.split_once('\n').expect("lines");
+    assert_eq!(
+        tail,
+        "api-write-from-main (rules/api.cedar:12), asked by 9 cases:\n  \
+         never false: [\"read\", \"write\"].containsAll(context.scopes)\n\
+         15 of 16 conditions seen both true and false\n"
+    );
+    assert!(passed);
+    let (_, passed) = run(&[&dir, "--coverage", "--require-coverage"]).expect("it runs");
+    assert!(!passed);
+}
+
+#[test]
+fn writes_what_ci_and_stock_tools_read() {
+    let dir = scratch("test-files");
+    let out = dir.with_extension("out");
+    fs::create_dir_all(&out).expect("it can be made");
+    let (junit, cedar) = (out.join("results.xml"), out.join("cedar"));
+    let arguments = [
+        super::default_bundle(),
+        "--junit".to_owned(),
+        junit.display().to_string(),
+        "--export-cedar".to_owned(),
+        cedar.display().to_string(),
+    ];
+    let (_, passed) = run(&arguments.each_ref().map(String::as_str)).expect("it runs");
+    assert!(passed);
+    let xml = fs::read_to_string(&junit).expect("it reads");
+    assert!(xml.contains("<testsuites name=\"default\" tests=\"27\" failures=\"0\" errors=\"0\""));
+    let tests = fs::read_to_string(cedar.join("tests.json")).expect("it reads");
+    let tests: serde_json::Value = serde_json::from_str(&tests).expect("it is JSON");
+    assert_eq!(tests.as_array().map(Vec::len), Some(27));
+    assert!(cedar.join("policies.cedar").is_file());
+    assert!(cedar.join("schema.cedarschema.json").is_file());
+    fs::remove_dir_all(out).expect("it can be removed");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn a_bundle_that_does_not_load_fails_in_both_formats() {
+    let dir = scratch("test-invalid");
+    fs::write(dir.join("README.md"), "").expect("it writes");
+    let shown = dir.display().to_string();
+    let outcome = run(&[&shown]).expect("it runs");
+    assert_eq!(
+        outcome,
+        (
+            "error: README.md: not a file that a bundle has\n".to_owned(),
+            false
+        )
+    );
+    let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
+    assert_eq!(
+        text,
+        "{\"errors\":[\"README.md: not a file that a bundle has\"]}\n"
+    );
+    assert!(!passed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+    let (message, _, code) = said(run(&["/nonexistent"]));
+    assert_eq!(
+        (message.as_str(), code),
+        ("`/nonexistent` is not a folder", 2)
+    );
+}
+
+#[test]
+fn a_watch_sees_files_change_come_and_go() {
+    let dir = scratch("test-watch");
+    let seen = watch::marks(&dir);
+    assert_eq!(watch::marks(&dir), seen);
+    let path = dir.join("rules/api.cedar");
+    let text = fs::read_to_string(&path).expect("it reads");
+    fs::write(&path, format!("{text}\n")).expect("it writes");
+    let changed = watch::marks(&dir);
+    assert_ne!(changed, seen);
+    fs::write(dir.join("rules/new.cedar"), "").expect("it writes");
+    assert_eq!(watch::marks(&dir).len(), changed.len() + 1);
+    fs::remove_file(dir.join("rules/new.cedar")).expect("it can be removed");
+    assert_eq!(watch::marks(&dir), changed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}

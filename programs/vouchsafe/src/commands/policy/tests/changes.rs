@@ -1,0 +1,174 @@
+//! `policy diff`.
+
+use super::{default_bundle, said, scratch};
+use crate::commands::Failure;
+use crate::commands::policy::diff;
+use clap::Parser;
+use std::fs;
+use std::path::Path;
+
+#[derive(Parser)]
+struct DiffCommand {
+    #[command(flatten)]
+    args: diff::Args,
+}
+
+fn run(args: &[&str]) -> Result<(String, bool), Failure> {
+    let command = DiffCommand::try_parse_from([&["diff"], args].concat()).expect("right");
+    diff::compare(&command.args)
+}
+
+fn edit(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).expect("it reads");
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(text, changed, "{from}");
+    fs::write(path, changed).expect("it writes");
+}
+
+#[test]
+fn the_same_bundle_in_other_words_is_no_change() {
+    let dir = scratch("diff-same");
+    edit(
+        &dir.join("rules/api.cedar"),
+        "// Any branch",
+        "// Each branch",
+    );
+    edit(&dir.join("rules/api.cedar"), "when\n{", "when {\n\n");
+    let shown = dir.display().to_string();
+    let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
+    assert_eq!(
+        text,
+        "27 requests decided by both: 0 widening, 0 either way, 0 narrowing, 0 issuer URLs\n"
+    );
+    assert!(!failed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
+    let dir = scratch("diff-widens");
+    let rules = dir.join("rules/deploy.cedar");
+    edit(&rules, "  principal.ref == \"refs/heads/main\" &&\n", "");
+    edit(
+        &dir.join("audiences/api.toml"),
+        "replay",
+        "max_lifetime = \"10m\"\nreplay",
+    );
+    let shown = dir.display().to_string();
+    let old = default_bundle();
+    let (text, failed) = run(&[&old, &shown, "--fail-on", "widening"]).expect("it runs");
+    assert_eq!(
+        text,
+        "widening:\n  \
+         case tests/deploy-from-main/deny/a push to another branch.toml: deny by no rule -> permit by \
+         `deploy-from-main`\n  \
+         case tests/deploy-from-main/deny/a tag of the same name.toml: deny by no rule -> permit by \
+         `deploy-from-main`\n  \
+         rule deploy-from-main: principal.ref == \"refs/heads/main\" -> without\n\
+         narrowing:\n  \
+         audience https://api.example max_lifetime: 900 -> 600\n\
+         27 requests decided by both: 3 widening, 0 either way, 1 narrowing, 0 issuer URLs\n"
+    );
+    assert!(failed);
+    let (_, failed) = run(&[&old, &shown, "--fail-on", "never"]).expect("it runs");
+    assert!(!failed);
+    // The other way round, the same things narrow and widen.
+    let (text, failed) = run(&[&shown, &old, "--fail-on", "narrowing"]).expect("it runs");
+    assert!(
+        text.contains("27 requests decided by both: 1 widening, 0 either way, 3 narrowing"),
+        "{text}"
+    );
+    assert!(failed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn only_narrowing_passes_a_gate_against_widening() {
+    let dir = scratch("diff-narrows");
+    fs::remove_file(dir.join("rules/api.cedar")).expect("it can be removed");
+    for rule in ["api-read", "api-write-from-main", "dev-api"] {
+        fs::remove_dir_all(dir.join("tests").join(rule)).expect("it can be removed");
+    }
+    let shown = dir.display().to_string();
+    let arguments = [&default_bundle(), shown.as_str(), "--fail-on", "widening"];
+    let (text, failed) = run(&arguments).expect("it runs");
+    assert!(!failed, "{text}");
+    assert!(
+        text.contains("\n  pair github -> https://api.example: by `api-read`, `api-write-from-main` -> by no rule\n"),
+        "{text}"
+    );
+    let (_, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
+    assert!(failed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn an_issuer_s_new_url_under_its_old_name_is_warned_of() {
+    let dir = scratch("diff-url");
+    edit(
+        &dir.join("issuers/github.toml"),
+        "https://token.actions.githubusercontent.com",
+        "https://ghes.example/_services/token",
+    );
+    let shown = dir.display().to_string();
+    let arguments = [&default_bundle(), shown.as_str(), "--fail-on", "widening"];
+    let (text, failed) = run(&arguments).expect("it runs");
+    assert!(
+        text.starts_with(
+            "warning: issuer `github` would be https://ghes.example/_services/token, not \
+             https://token.actions.githubusercontent.com: whoever signs there gets what the old one's \
+             workloads got\n"
+        ),
+        "{text}"
+    );
+    assert!(failed);
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn recorded_requests_are_decided_by_both() {
+    let dir = scratch("diff-replay");
+    edit(
+        &dir.join("rules/deploy.cedar"),
+        "\"push\" &&",
+        "\"release\" &&",
+    );
+    let export = dir.with_extension("jsonl");
+    let request = super::decisions::cedar_request();
+    let row = |id: &str, at: u64, request: &str| {
+        serde_json::json!({
+            "decision_id": id, "decided_at_ms": at, "outcome": "issued", "slug": "ok",
+            "bundle_digest": "0", "determining_rules": "[]", "cedar_request": request,
+        })
+        .to_string()
+    };
+    let rows = [
+        row("old", 0, &request),
+        row("new", u64::MAX / 4, &request),
+        row("odd", 1, "{}"),
+    ];
+    fs::write(&export, rows.join("\n")).expect("it writes");
+    let (shown, export_shown) = (dir.display().to_string(), export.display().to_string());
+    let old = default_bundle();
+    let arguments = [old.as_str(), &shown, "--replay", &export_shown];
+    let (text, failed) = run(&arguments).expect("it runs");
+    for line in [
+        "\n  decision new: permit by `deploy-from-main` -> deny by no rule\n",
+        "\n  decision old: permit by `deploy-from-main` -> deny by no rule\n",
+        "\nnote: 1 recorded request can't be read and were left out\n",
+        "\n29 requests decided by both: ",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(failed);
+    let recent = [&arguments[..], &["--since", "24h", "--format", "json"]].concat();
+    let (text, _) = run(&recent).expect("it runs");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(json["decided"], 28);
+    let (message, hint, code) = said(run(&[&arguments[..], &["--since", "soon"]].concat()));
+    assert_eq!(message, "`soon` is not a duration");
+    assert_eq!(hint.as_deref(), Some("write one such as 30m, 24h or 7d"));
+    assert_eq!(code, 2);
+    fs::remove_file(export).expect("it can be removed");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}

@@ -1,0 +1,152 @@
+//! Says while this process runs that its store is in use, so that a database that was restored from an
+//! older copy is told from the one that was left (`vouchsafe_store::keep_alive`).
+//!
+//! Components have no background time, so the host does it, over the connection that they share.
+
+use super::bindings::sqlite;
+use super::clock::Clock;
+use super::sqlite::Handle;
+use crate::commands::Failure;
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use vouchsafe_manifest::{Capability, Component};
+use vouchsafe_store::{
+    ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds,
+    Value, keep_alive,
+};
+use wasmtime_wasi::HostWallClock as _;
+
+/// The store's database.
+pub const LABEL: &str = "default";
+const STORE: &str = "vouchsafe:store";
+/// How often a store is tried that another process is setting up at the same time, and after how long.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Whether the application keeps its state in a store of ours.
+pub fn has_store(root: &Component) -> bool {
+    root.dependencies.iter().any(|dependency| {
+        let package = dependency.name.split(['@', '/']).next();
+        package == Some(STORE) && dependency.inherit.contains(&Capability::SqliteDatabases)
+    })
+}
+
+/// Sets the store up, says that it is in use, and goes on saying so on a thread of its own.
+pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
+    let failed = |what: String| Failure::refused(format!("the store can't be used: {what}"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| failed(error.to_string()))?;
+    let (opened, wait) = std::sync::mpsc::channel();
+    let work = move || {
+        let store = Shared(database);
+        runtime.block_on(async {
+            let first = open(&store, clock).await;
+            let usable = first.is_ok();
+            // Whoever started this waits, and tells what is wrong.
+            drop(opened.send(first));
+            while usable {
+                tokio::time::sleep(Duration::from_secs(ALIVE_SECONDS)).await;
+                // One that fails is made good by the next, or counts as out of use.
+                if let Ok(continuity) = keep_alive(&store, now(clock)).await {
+                    tell(continuity);
+                }
+            }
+        });
+    };
+    std::thread::Builder::new()
+        .name("store-alive".into())
+        .spawn(work)
+        .map_err(|error| failed(error.to_string()))?;
+    match wait.recv() {
+        Ok(Ok(continuity)) => tell(continuity),
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(_) => return Err(failed("its thread is gone".to_owned())),
+    }
+    Ok(())
+}
+
+async fn open(store: &Shared, clock: Clock) -> Result<Continuity, Error> {
+    let mut tries = 1;
+    loop {
+        match try_open(store, clock).await {
+            Err(Error::Unavailable(_)) if tries < TRIES => tries += 1,
+            opened => return opened,
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn try_open(store: &Shared, clock: Clock) -> Result<Continuity, Error> {
+    drop(Store::open(store, now(clock)).await?);
+    keep_alive(store, now(clock)).await
+}
+
+fn now(clock: Clock) -> UnixMilliseconds {
+    UnixMilliseconds(u64::try_from(clock.now().as_millis()).unwrap_or(u64::MAX))
+}
+
+/// What an operator may wonder about: callers whose tokens are older hear `replay.predates_store`.
+fn tell(continuity: Continuity) {
+    if let Continuity::Broken { last_in_use } = continuity {
+        let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
+        eprintln!(
+            "serve: the database was last in use at {when}: single-use tokens issued before now are refused"
+        );
+    }
+}
+
+/// The connection that the guests share.
+struct Shared(Handle);
+
+impl Database for Shared {
+    type Alarm = oneshot::Sender<()>;
+
+    fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>) {
+        let (alarm, sleep) = oneshot::channel();
+        (alarm, async { drop(sleep.await) })
+    }
+
+    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        let parameters = statement.parameters.into_iter().map(to_sqlite).collect();
+        let answer = self.0.0.query(statement.sql.into_owned(), parameters).await;
+        let answer = answer.map_err(unavailable)?;
+        match answer.late {
+            Some(error) => Err(unavailable(error)),
+            None => Ok(answer
+                .rows
+                .into_iter()
+                .map(|row| row.values.into_iter().map(from_sqlite).collect())
+                .collect()),
+        }
+    }
+}
+
+fn unavailable(error: sqlite::Error) -> Error {
+    Error::Unavailable(match error {
+        sqlite::Error::DatabaseFull => Cause::DatabaseFull,
+        other => Cause::Io(other.to_string()),
+    })
+}
+
+fn to_sqlite(value: Value) -> sqlite::Value {
+    match value {
+        Value::Blob(bytes) => sqlite::Value::Blob(bytes),
+        Value::Integer(number) => sqlite::Value::Integer(number),
+        Value::Null => sqlite::Value::Null,
+        Value::Real(number) => sqlite::Value::Real(number),
+        Value::Text(text) => sqlite::Value::Text(text),
+    }
+}
+
+fn from_sqlite(value: sqlite::Value) -> Value {
+    match value {
+        sqlite::Value::Blob(bytes) => Value::Blob(bytes),
+        sqlite::Value::Integer(number) => Value::Integer(number),
+        sqlite::Value::Null => Value::Null,
+        sqlite::Value::Real(number) => Value::Real(number),
+        sqlite::Value::Text(text) => Value::Text(text),
+    }
+}
