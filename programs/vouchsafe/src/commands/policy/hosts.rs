@@ -52,7 +52,13 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
             "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
         );
         let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
-        items.push(item(&file, Severity::Error, "credentials-missing", message, fix));
+        items.push(item(
+            &file,
+            Severity::Error,
+            "credentials-missing",
+            message,
+            fix,
+        ));
     }
     let mut patterns = Vec::new();
     for text in manifest.allowed_outbound_hosts() {
