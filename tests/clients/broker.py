@@ -22,12 +22,13 @@ def free_port():
 class Process:
     """A child that prints where it listens, and is ended by its own handle."""
 
-    def __init__(self, arguments, log, cwd):
+    def __init__(self, arguments, log, cwd, program=VOUCHSAFE, environment=None):
         self.log = log
         with open(log, "wb") as stderr:
             self.child = subprocess.Popen(
-                [VOUCHSAFE, *arguments], stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, cwd=cwd, text=True
-            )
+                [program, *arguments], stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, cwd=cwd,
+                text=True, env=environment,
+            )  # fmt: skip
         timer = threading.Timer(START_SECONDS_MAX, self.child.kill)
         timer.start()
         line = self.child.stdout.readline()
@@ -50,6 +51,15 @@ class Process:
 class Setup:
     """Both of them, as a context manager."""
 
+    manifest = "spin.toml"
+
+    def variables(self):
+        """Of the signer."""
+        return {"signer_root": "Y2xpZW50LXRlc3RzLW9ubHktbm90LWEtc2VjcmV0LTAwMDE"}
+
+    def prepare(self, policies, issuer):
+        """What there is to do before the broker starts."""
+
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-clients-"))
         self.processes = []
@@ -65,12 +75,13 @@ class Setup:
         policies, manifest = self.folder / "policies", self.folder / "spin.toml"
         shutil.copytree(REPO / "policies", policies)
         self.rename(policies / "issuers/dev.toml", policies / "issuers/dev.toml")
-        self.rename(REPO / "spin.toml", manifest)
+        self.rename(REPO / self.manifest, manifest)
         text = manifest.read_text()
         manifest.write_text(text.replace('source = "target/', f'source = "{REPO}/target/'))
         port = free_port()
         issuer = f"http://127.0.0.1:{port}"
-        variables = {"issuer": issuer, "development": "true", "signer_root": "Y2xpZW50LXRlc3RzLW9ubHktbm90LWEtc2VjcmV0LTAwMDE"}
+        self.prepare(policies, issuer)
+        variables = {"issuer": issuer, "development": "true", **self.variables()}
         options = [part for name, value in variables.items() for part in ("--variable", f"{name}={value}")]
         self.broker = self.run(
             *("serve", "--manifest", str(manifest), "--listen", f"127.0.0.1:{port}", "--policies", str(policies)),

@@ -3,12 +3,13 @@
 use crate::bench::files;
 use crate::hsm::{HsmBench, SIGNER};
 use serde_json::json;
+use std::time::Instant;
 use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{API, HSM, HSM_ES256};
-use vouchsafe_tests::exchange::Want;
+use vouchsafe_tests::bundle::{API, BROKER, EPOCH_SECONDS, HSM, HSM_ES256};
+use vouchsafe_tests::exchange::{Form, Want};
 use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
 use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::Issued;
+use vouchsafe_tests::jwt::{self, Issued};
 
 fn start() -> (Gateway, HsmBench) {
     let setup = GatewaySetup::new(&Token::new()).with_keys();
@@ -197,4 +198,64 @@ fn a_fresh_broker_without_gateways_is_not_ready() {
         panic!("it serves")
     };
     assert!(reason.contains("signer.unavailable"), "{reason}");
+}
+
+/// Seconds before the end of an epoch at which gateway and broker are started. Where that took so long
+/// that the epoch ended, it is tried again, further from the end.
+const OFFSETS: [u64; 3] = [12, 40, 120];
+
+/// The next epoch's seeds are there before it begins: the first token of an epoch waits for nobody, and a
+/// verifier that fetched the keys before knows what signs.
+#[test]
+fn an_epoch_ends_without_a_token_that_fails() {
+    let token = Token::new();
+    let keys = GatewaySetup::new(&token).with_keys();
+    let boundary = 1_800_000_000 + EPOCH_SECONDS;
+    for offset in OFFSETS {
+        let start = boundary - offset;
+        let setup = keys
+            .clone()
+            .argument("--danger-now")
+            .argument(start.to_string());
+        let (gateway, started) = (setup.start(), Instant::now());
+        let virtual_now = || start + started.elapsed().as_secs();
+        let bench = HsmBench::start_with(&[&setup], |broker| {
+            broker
+                .argument("--danger-now")
+                .argument(virtual_now().to_string())
+        });
+        let issue = || {
+            let claims = jwt::claims(&bench.issuer.url("main"), BROKER, virtual_now());
+            let form = Form::of(&jwt::mint("RS256", &claims));
+            let response = bench.broker.send(&form.request());
+            assert_eq!(response.status, 200, "{}", response.text());
+            Issued::parse(response.json()["access_token"].as_str().expect("a token"))
+        };
+        let (first, jwks) = (issue(), bench.broker.jwks());
+        if first.number("iat") >= boundary - 3 {
+            continue;
+        }
+        let last = eventually("the next epoch's key", || {
+            let token = issue();
+            assert!(token.verifies(&jwks), "whatever signs, verifiers know it");
+            (token.kid() != first.kid()).then_some(token)
+        });
+        assert!(
+            first.verifies(&bench.broker.jwks()),
+            "the old key is published on"
+        );
+        let seed = gateway.log().into_iter().find(|line| {
+            line["event"] == "seed"
+                && line["epoch_start"] == boundary
+                && line["algorithm"] == "ES256"
+        });
+        let fetched_at = seed.expect("a seed")["time"].as_u64();
+        assert!(
+            fetched_at < Some(boundary),
+            "fetched at {fetched_at:?}, needed at {boundary}"
+        );
+        assert!(last.number("iat") + 2 >= boundary);
+        return;
+    }
+    panic!("each start took longer than its epoch");
 }

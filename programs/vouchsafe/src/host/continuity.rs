@@ -47,7 +47,10 @@ pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
             let usable = first.is_ok();
             // Whoever started this waits, and tells what is wrong.
             drop(opened.send(first));
-            while usable {
+            if !usable {
+                return;
+            }
+            loop {
                 tokio::time::sleep(Duration::from_secs(ALIVE_SECONDS)).await;
                 // One that fails is made good by the next, or counts as out of use.
                 if let Ok(continuity) = keep_alive(&store, now(clock)).await {
