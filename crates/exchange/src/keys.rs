@@ -10,14 +10,16 @@
 //! - Every copy carries the absolute `trusted_until` of its fetch. Only `stale_keys_max` of the
 //!   issuer's file goes beyond it, and only while the issuer can't be asked.
 
+mod shared;
+
 use crate::limits::{
     CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_POLL_MS, FETCH_WAIT_MS,
     FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
 };
 use crate::ports::{Bundle, Failure, Issuer, KeySet, KnownKeys, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shared::Shared;
 use std::cell::Cell;
 
 const WINDOW_SECONDS: u64 = FETCH_WINDOW_MS / 1000;
@@ -48,24 +50,6 @@ pub struct Keys<'a, P: Ports> {
     now: UnixSeconds,
     /// Whether this request fetched; one fetch is enough for it.
     fetched: Cell<bool>,
-}
-
-/// What the store keeps of an issuer: its keys, and how the last attempts to have new ones went.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Shared {
-    keys: Option<KeySet>,
-    /// When `keys` were fetched.
-    fetched_at: UnixSeconds,
-    /// Grows with each attempt, so that waiting requests see that one ended.
-    attempts: u64,
-    /// When keys were last fetched because of their age; 0 for never.
-    aged_at: UnixSeconds,
-    /// When they were last fetched because of an unknown `kid`; 0 for never.
-    unknown_kid_at: UnixSeconds,
-    /// Attempts that failed since one succeeded.
-    failures: u32,
-    /// Until then nobody tries again; 0 after a success.
-    retry_at: UnixSeconds,
 }
 
 /// Fetches the keys of `issuer` anew if they age and nobody has, for the requests to come.
@@ -351,57 +335,6 @@ impl<'a, P: Ports> Keys<'a, P> {
 fn backoff_seconds(failures: u32) -> u64 {
     let doublings = failures.saturating_sub(1).min(8);
     (WINDOW_SECONDS << doublings).min(FETCH_BACKOFF_SECONDS_MAX)
-}
-
-impl Shared {
-    fn last_attempt(&self, reason: Reason) -> UnixSeconds {
-        match reason {
-            Reason::Age => self.aged_at,
-            Reason::UnknownKid => self.unknown_kid_at,
-        }
-    }
-
-    fn encode(&self) -> String {
-        json!({
-            "keys": self.keys.as_ref().map(|keys| json!({
-                "digest": keys.digest,
-                "document": keys.document,
-                "trusted_until": keys.trusted_until,
-                "etag": keys.etag,
-            })),
-            "fetched_at": self.fetched_at,
-            "attempts": self.attempts,
-            "aged_at": self.aged_at,
-            "unknown_kid_at": self.unknown_kid_at,
-            "failures": self.failures,
-            "retry_at": self.retry_at,
-        })
-        .to_string()
-    }
-
-    /// A document that does not read as ours counts as absent: the keys are fetched again.
-    fn decode(body: &str) -> Option<Self> {
-        let value: Value = serde_json::from_str(body).ok()?;
-        let number = |name: &str| value.get(name)?.as_u64();
-        let keys = match value.get("keys")? {
-            Value::Null => None,
-            keys => Some(KeySet {
-                digest: keys.get("digest")?.as_str()?.to_owned(),
-                document: keys.get("document")?.as_str()?.to_owned(),
-                trusted_until: keys.get("trusted_until")?.as_u64()?,
-                etag: keys.get("etag")?.as_str().map(str::to_owned),
-            }),
-        };
-        Some(Self {
-            keys,
-            fetched_at: number("fetched_at")?,
-            attempts: number("attempts")?,
-            aged_at: number("aged_at")?,
-            unknown_kid_at: number("unknown_kid_at")?,
-            failures: u32::try_from(number("failures")?).ok()?,
-            retry_at: number("retry_at")?,
-        })
-    }
 }
 
 fn unavailable() -> Failure {
