@@ -61,6 +61,7 @@ impl Problem {
             Self::RuleGroupUnknown { .. } => "rule-group-unknown",
             Self::RuleIdInvalid(_) => "rule-id-invalid",
             Self::RuleIssuerUnknown { .. } => "rule-issuer-unknown",
+            Self::RuleNameUnknown { .. } => "rule-name-unknown",
             Self::RuleProfileUnknown { .. } => "rule-profile-unknown",
             Self::RuleWithoutId => "rule-without-id",
             Self::ScopeInvalid(_) => "scope-invalid",
@@ -105,6 +106,9 @@ impl Problem {
             Self::LifetimeOverEpoch { .. } => "shorten it, or lengthen the signer's epoch",
             Self::RuleAudienceUnknown { .. } => "correct the name, or add a file in `audiences/`",
             Self::RuleIssuerUnknown { .. } => "correct the name, or add a file in `issuers/`",
+            Self::RuleNameUnknown { .. } => {
+                "correct the name: Cedar takes a `has` of what is not there for false"
+            }
             Self::RuleWithoutId => "write `@id(\"a-name\")` above it",
             _ => return None,
         };

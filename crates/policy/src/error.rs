@@ -227,6 +227,8 @@ pub enum Problem {
     RuleGroupUnknown { rule: String, group: String },
     #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
     RuleIssuerUnknown { rule: String, issuer: String },
+    #[error("rule `{rule}` asks whether `{name}`, which no request that it is for can have")]
+    RuleNameUnknown { rule: String, name: String },
     #[error("rule `{rule}` is for profile `{profile}`, which `bundle.toml` does not have")]
     RuleProfileUnknown { rule: String, profile: String },
     #[error("the rule has no `@id(\"…\")`")]

@@ -4,6 +4,7 @@ mod caution;
 mod conditions;
 mod patterns;
 mod permits;
+mod presence;
 mod reach;
 mod settings;
 
@@ -58,7 +59,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
             };
         }
     };
-    let (cases, errors) = match cases::read(files, &bundle) {
+    let (cases, mut errors) = match cases::read(files, &bundle) {
         Ok(cases) => {
             let unmet = unmet(files, environment, &cases);
             (cases, unmet)
@@ -81,6 +82,8 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         let cautions = cautions.into_iter();
         warnings.extend(cautions.map(|caution| of_rule(rule, caution)));
     }
+    let rules = bundle.rules().iter();
+    errors.extend(rules.flat_map(|rule| presence::unknown_names(rule, &bundle)));
     let unused = bundle.unused_templates().iter().map(|template| Finding {
         file: template.file.clone(),
         position: template.position,

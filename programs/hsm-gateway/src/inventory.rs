@@ -127,7 +127,7 @@ pub fn hsm_failure(error: HsmError) -> Failure {
         HsmError::Fault(Fault::PinRefused(_)) => Failure {
             code: 2,
             ..failure
-                .hint("correct the PIN; tries are not repeated, so that the token is not locked")
+                .hint("correct the PIN, then remove `pin-refused` in `state_dir`: a PIN is tried once, so that the token is not locked")
         },
         HsmError::Fault(Fault::TokenMissing(_)) => {
             failure.hint("`token` is the label that the token was initialized with")

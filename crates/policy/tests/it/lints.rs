@@ -321,6 +321,39 @@ fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
     );
 }
 
+/// A `forbid` whose `has` is misspelt would keep nobody out.
+#[test]
+fn a_has_of_what_is_not_there_is_an_error_in_both_effects() {
+    let errors = |rule: &str| {
+        let report = lint::check(&files(&[("rules/api.cedar", Some(rule))]), &environment());
+        let errors = report.errors.iter().map(ToString::to_string);
+        errors.collect::<Vec<_>>()
+    };
+    let error = |name: &str| {
+        format!(
+            "rules/api.cedar:1:1: rule `api` asks whether `{name}`, which no request that it is for can have"
+        )
+    };
+    let permit = |condition: &str| PERMIT.replace("when { ", &format!("when {{ {condition} && "));
+    let misspelt = "!(principal has ref_protekted)";
+    assert_eq!(
+        errors(&permit(misspelt)),
+        [error("principal has ref_protekted")]
+    );
+    assert_eq!(
+        errors(&permit("!(context has clientip)")),
+        [error("context has clientip")]
+    );
+    let forbid =
+        permit("(principal.ref == \"a\" || principal has rum)").replace("permit (", "forbid (");
+    assert_eq!(errors(&forbid), [error("principal has rum")]);
+    let anybody = "@id(\"api\") forbid (principal, action, resource) unless { principal has rum };";
+    assert_eq!(errors(anybody), [error("principal has rum")]);
+    for fine in ["principal has run", "context has client_ip"] {
+        assert_eq!(errors(&permit(fine)), [""; 0], "{fine}");
+    }
+}
+
 #[test]
 fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
     let warning = |claim: &str| {
