@@ -23,6 +23,8 @@ use shared::Shared;
 use std::cell::Cell;
 
 const WINDOW_SECONDS: u64 = FETCH_WINDOW_MS / 1000;
+/// Longest cause of a failed fetch that instances tell each other.
+const CAUSE_CHARS_MAX: usize = 256;
 
 /// Why new keys are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +223,7 @@ impl<'a, P: Ports> Keys<'a, P> {
 
     async fn renew(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
         if self.backs_off(&before) {
-            return Err(unavailable());
+            return Err(unavailable(&before));
         }
         if self.within_window(before.last_attempt(reason)) {
             return self.outcome(&before);
@@ -250,7 +252,7 @@ impl<'a, P: Ports> Keys<'a, P> {
     /// What another one's attempt left.
     fn outcome(&self, shared: &Shared) -> Result<KeySet, Failure> {
         let known = self.known(shared).filter(|_| !self.backs_off(shared));
-        let known = known.ok_or_else(unavailable)?;
+        let known = known.ok_or_else(|| unavailable(shared))?;
         self.ports.remember_keys(&self.id, &known);
         Ok(known.keys)
     }
@@ -264,7 +266,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         // waited for its answer, and what it brought is built upon, not undone.
         let latest = self.shared().await?;
         let overtaken = latest.attempts != before.attempts && latest.fetched_at >= self.now;
-        let after = self.after(latest, reason, overtaken, fetched.as_ref().ok());
+        let after = self.after(latest, reason, overtaken, fetched.as_ref());
         let trusted_until = after.keys.as_ref().map_or(self.now, |keys| {
             keys.trusted_until
                 .saturating_add(self.issuer.stale_keys_max_seconds)
@@ -288,7 +290,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         latest: Shared,
         reason: Reason,
         overtaken: bool,
-        fetched: Option<&KeySet>,
+        fetched: Result<&KeySet, &Failure>,
     ) -> Shared {
         let mut after = Shared {
             attempts: latest.attempts.saturating_add(1),
@@ -302,13 +304,14 @@ impl<'a, P: Ports> Keys<'a, P> {
             return after;
         }
         match fetched {
-            Some(keys) => {
+            Ok(keys) => {
                 after.keys = Some(keys.clone());
                 after.fetched_at = self.now;
                 after.failures = 0;
                 after.retry_at = 0;
             }
-            None => {
+            Err(failure) => {
+                after.cause = failure.detail.chars().take(CAUSE_CHARS_MAX).collect();
                 after.failures = after.failures.saturating_add(1);
                 after.retry_at = self.now.saturating_add(backoff_seconds(after.failures));
             }
@@ -337,10 +340,14 @@ fn backoff_seconds(failures: u32) -> u64 {
     (WINDOW_SECONDS << doublings).min(FETCH_BACKOFF_SECONDS_MAX)
 }
 
-fn unavailable() -> Failure {
+/// Without asking the issuer again: why it was not to be had the last time, for the log.
+fn unavailable(shared: &Shared) -> Failure {
     Failure {
         refusal: Refusal::Unavailable(Part::Issuer),
-        detail: "the issuer's keys could not be fetched; the next attempt waits".to_owned(),
+        detail: match shared.cause.as_str() {
+            "" => "another request's fetch of the issuer's keys did not end in time".to_owned(),
+            cause => format!("{cause}; the next attempt waits"),
+        },
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) failures: u32,
     /// Until then nobody tries again; 0 after a success.
     pub(super) retry_at: UnixSeconds,
+    /// Why the last failure was one, for logs. Holds no key, claim or credential, as no log line does.
+    pub(super) cause: String,
 }
 
 impl Shared {
@@ -44,6 +46,7 @@ impl Shared {
             "unknown_kid_at": self.unknown_kid_at,
             "failures": self.failures,
             "retry_at": self.retry_at,
+            "cause": self.cause,
         })
         .to_string()
     }
@@ -69,6 +72,7 @@ impl Shared {
             unknown_kid_at: number("unknown_kid_at")?,
             failures: u32::try_from(number("failures")?).ok()?,
             retry_at: number("retry_at")?,
+            cause: value.get("cause")?.as_str()?.to_owned(),
         })
     }
 }

@@ -223,11 +223,10 @@ impl Ports for Fake {
         if let Some(act) = self.while_fetching.take() {
             act(self);
         }
-        let published = self
-            .published
-            .borrow()
-            .clone()
-            .ok_or(Refusal::Unavailable(Part::Issuer))?;
+        let published = self.published.borrow().clone().ok_or(Failure {
+            refusal: Refusal::Unavailable(Part::Issuer),
+            detail: "it answered with status 500".to_owned(),
+        })?;
         Ok(KeySet {
             digest: published,
             document: "{}".into(),

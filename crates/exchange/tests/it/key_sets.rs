@@ -1,7 +1,7 @@
 //! How often an issuer is fetched, and for how long its keys are believed.
 
-use crate::check;
 use crate::fake::*;
+use crate::{attempt, check};
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
 
@@ -519,4 +519,22 @@ fn does_not_take_keys_that_a_clock_far_ahead_has_fetched() {
         check(&fake, "", Ok(()));
         assert_eq!(fake.count("fetch_keys"), fetches, "{ahead} s ahead");
     }
+}
+
+#[test]
+fn says_of_an_issuer_that_is_left_alone_why_it_is() {
+    let fake = Fake::new();
+    fake.published.replace(None);
+    for expected in [
+        "it answered with status 500",
+        "it answered with status 500; the next attempt waits",
+    ] {
+        let failure = attempt(&fake, "").outcome.err().expect("refused");
+        assert_eq!(failure.detail, expected);
+    }
+    let waiting = Fake::new();
+    waiting.leases.replace(fake.leases.borrow().clone());
+    let failure = attempt(&waiting, "").outcome.err().expect("refused");
+    let expected = "another request's fetch of the issuer's keys did not end in time";
+    assert_eq!(failure.detail, expected);
 }
