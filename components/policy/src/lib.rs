@@ -1,7 +1,7 @@
 //! The policy component: the trust bundle behind `vouchsafe:policy`.
 //!
-//! Reads the bundle mounted at `/policies` and decides, and reads issuers' credentials; has no network, no keys, no variables and
-//! no clock. Every export is decode, call [`vouchsafe_policy`], encode.
+//! Reads the bundle mounted at `/policies` and decides, and reads issuers' credentials from `/credentials`;
+//! has no network, no keys, no variables and no clock. Every export is decode, call [`vouchsafe_policy`], encode.
 
 mod convert;
 mod ports;

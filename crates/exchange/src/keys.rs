@@ -309,6 +309,7 @@ impl<'a, P: Ports> Keys<'a, P> {
                 after.fetched_at = self.now;
                 after.failures = 0;
                 after.retry_at = 0;
+                after.cause.clear();
             }
             Err(failure) => {
                 after.cause = failure.detail.chars().take(CAUSE_CHARS_MAX).collect();

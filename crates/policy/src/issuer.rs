@@ -8,6 +8,7 @@ use crate::records::{Environment, Issuer, RequiredClaim};
 use crate::replay;
 use crate::schema::Attributes;
 use crate::spanned::Spanned;
+use crate::subject;
 use crate::toml_file::TomlFile;
 use crate::url;
 use std::collections::BTreeMap;
@@ -126,7 +127,7 @@ pub(crate) fn read(
         replay: replay::mode(&mut file, entries.replay.as_ref(), provider.replay.into()),
         claims: declared_claims(&mut file, entries.claims.as_ref(), provider),
         require: required_claims(&mut file, &entries, provider),
-        subject_template: subject_template(&mut file, entries.subject.as_ref()),
+        subject_template: subject::template(&mut file, entries.subject.as_ref()),
         development: entries.development,
     };
     file.finish(issuer)
@@ -316,20 +317,6 @@ fn is_reserved(name: &str) -> bool {
     matches!(name, "iss" | "aud" | "exp" | "nbf" | "iat" | "jti") || name.starts_with("__")
 }
 
-fn subject_template(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>) -> Option<String> {
-    let entry = entry?;
-    file.check_value(
-        "subject",
-        entry.get_ref(),
-        entry.span(),
-        SUBJECT_TEMPLATE_BYTES_MAX,
-    );
-    if !is_template(entry.get_ref()) {
-        file.refuse(entry.span(), Problem::SubjectTemplateInvalid);
-    }
-    Some(entry.get_ref().clone())
-}
-
 /// Checks that the placeholders of every subject template, and the claims that are required, are text
 /// claims of the issuer's principals: the broker could not fill in or compare any other.
 pub(crate) fn check_subjects<'a>(
@@ -359,7 +346,7 @@ pub(crate) fn check_subjects<'a>(
             let offset = text.find("require").unwrap_or_default();
             findings.push(Finding::at(path, text, offset, problem));
         }
-        for claim in placeholders(issuer.subject_template.as_deref().unwrap_or_default()) {
+        for claim in subject::placeholders(issuer.subject_template.as_deref().unwrap_or_default()) {
             if is_text(claim) {
                 continue;
             }
@@ -377,25 +364,4 @@ pub(crate) fn check_subjects<'a>(
     } else {
         Err(findings)
     }
-}
-
-fn placeholders(template: &str) -> impl Iterator<Item = &str> {
-    let pieces = template.split('{').skip(1);
-    pieces.filter_map(|piece| piece.split_once('}').map(|(claim, _)| claim))
-}
-
-/// Whether every brace is part of a `{claim}`, and there is one at least.
-fn is_template(text: &str) -> bool {
-    let mut pieces = text.split('{');
-    let head = pieces.next().unwrap_or_default();
-    let mut placeholders = 0_usize;
-    for piece in pieces {
-        match piece.split_once('}') {
-            Some((claim, tail)) if !claim.is_empty() && !tail.contains('}') => {
-                placeholders = placeholders.saturating_add(1);
-            }
-            _ => return false,
-        }
-    }
-    placeholders > 0 && !head.contains('}')
 }

@@ -43,6 +43,7 @@ mod rules;
 mod schema;
 mod slices;
 mod spanned;
+mod subject;
 mod templates;
 mod toml_file;
 mod url;

@@ -20,7 +20,7 @@ pub(super) struct Shared {
     pub(super) failures: u32,
     /// Until then nobody tries again; 0 after a success.
     pub(super) retry_at: UnixSeconds,
-    /// Why the last failure was one, for logs. Holds no key, claim or credential, as no log line does.
+    /// Why the last attempt failed, for logs; empty after a success. Holds no key, claim or credential, as no log line does.
     pub(super) cause: String,
 }
 

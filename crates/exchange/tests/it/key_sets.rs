@@ -532,9 +532,26 @@ fn says_of_an_issuer_that_is_left_alone_why_it_is() {
         let failure = attempt(&fake, "").outcome.err().expect("refused");
         assert_eq!(failure.detail, expected);
     }
+    // A success ends the cause, too.
+    let over = Fake::new();
+    over.documents.replace(fake.documents.borrow().clone());
+    over.now.set(NOW + 11);
+    check(&over, "", Ok(()));
+    over.memory.borrow_mut().clear();
+    over.subject.borrow_mut().exp = NOW + 7200;
+    over.now.set(NOW + 311);
+    let taken = over
+        .leases
+        .borrow()
+        .keys()
+        .map(|name| (name.clone(), NOW + 400))
+        .collect();
+    over.leases.replace(taken);
+    let failure = attempt(&over, "").outcome.err().expect("refused");
+    let expected = "another request's fetch of the issuer's keys did not end in time";
+    assert_eq!(failure.detail, expected);
     let waiting = Fake::new();
     waiting.leases.replace(fake.leases.borrow().clone());
     let failure = attempt(&waiting, "").outcome.err().expect("refused");
-    let expected = "another request's fetch of the issuer's keys did not end in time";
     assert_eq!(failure.detail, expected);
 }

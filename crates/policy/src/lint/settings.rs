@@ -8,6 +8,7 @@ use crate::error::Finding;
 use crate::files::BundleFiles;
 use crate::groups::{Group, Workload};
 use crate::records::{Issuer, ReplayMode};
+use crate::subject;
 use vouchsafe_providers::Replay;
 
 const HOUR_SECONDS: u64 = 3600;
@@ -88,11 +89,7 @@ fn of_issuer(issuer: &Issuer) -> Option<Caution> {
 /// one before the last that is no id.
 fn ambiguous_subject(issuer: &Issuer) -> Option<Caution> {
     let template = issuer.subject_template.as_deref()?;
-    let mut names: Vec<&str> = template
-        .split('{')
-        .skip(1)
-        .filter_map(|piece| piece.split_once('}').map(|(name, _)| name))
-        .collect();
+    let mut names: Vec<&str> = subject::placeholders(template).collect();
     let last = names.pop()?;
     let open = names.iter().find(|name| !name.ends_with("id"));
     let claim = match (template.contains("}{"), open) {
