@@ -15,20 +15,25 @@
 pub mod client;
 mod credential;
 mod epoch_keys;
+mod health;
 mod inventory;
 mod jwk;
 mod rates;
 mod refusal;
+mod rollout;
 mod rules;
 mod token;
+pub mod versions;
 pub mod wire;
 
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, WINDOW_MARGIN_SECONDS};
+pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
 pub use inventory::{KeyLabel, ROOT_LABEL};
 pub use jwk::JwkError;
 pub use rates::{Rates, RatesLeft};
 pub use refusal::{Refusal, TokenFault};
+pub use rollout::{Place, RolloutSecret, WORKLOAD_BYTES_MAX, Workload};
 pub use rules::{
     Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
 };
