@@ -18,6 +18,7 @@ mod acts;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use vouchsafe_signer::MAX_AGE_SECONDS;
 
@@ -160,6 +161,48 @@ impl KeyVersions {
             .filter(|(_, it)| signs(it))
             .map(longer)
             .collect()
+    }
+}
+
+impl KeyVersions {
+    /// As it is once `plan` was carried out at `now` (Unix seconds).
+    #[must_use]
+    pub fn after(&self, plan: &Plan, now: u64) -> Self {
+        let mut records = self.versions.clone();
+        let mut destroyed = self.destroyed.clone();
+        records.extend(
+            plan.create
+                .map(|version| (version, VersionRecord::pending(now))),
+        );
+        records.extend(plan.writes.iter().copied());
+        if let Some(version) = plan.destroy {
+            records.remove(&version);
+            destroyed.insert(version);
+        }
+        Self::new(records, destroyed)
+    }
+}
+
+/// Such as `1 active, 2 canary 5%`.
+impl fmt::Display for KeyVersions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words: BTreeMap<u64, String> = self
+            .destroyed()
+            .map(|version| (version, "destroyed".to_owned()))
+            .collect();
+        words.extend(self.iter().map(|(version, it)| {
+            let state = it.state.name();
+            let word = match it.state {
+                VersionState::Canary => format!("{state} {}%", it.share),
+                _ => state.to_owned(),
+            };
+            (version, word)
+        }));
+        let words: Vec<_> = words
+            .into_iter()
+            .map(|(version, word)| format!("{version} {word}"))
+            .collect();
+        f.write_str(&words.join(", "))
     }
 }
 

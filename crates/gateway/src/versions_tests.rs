@@ -240,6 +240,18 @@ fn what_signs_is_not_retired_and_what_is_not_there_neither() {
 }
 
 #[test]
+fn says_each_version_with_its_state() {
+    let (versions, now) = with_canary();
+    assert_eq!(versions.to_string(), "1 active, 2 canary 5%");
+    let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
+    let after = versions.after(&plan, now);
+    assert_eq!(after, done(&versions, Act::Promote, now));
+    let over = now + LIFETIME + WITHDRAWN_SECONDS_MIN;
+    let after = done(&after, destroy(1), over);
+    assert_eq!(after.to_string(), "1 destroyed, 2 active");
+}
+
+#[test]
 fn a_share_is_1_to_100_percent() {
     let versions = done(&first(), Act::Stage, START);
     let now = START + PUBLISHED_SECONDS_MIN;
@@ -377,7 +389,7 @@ impl Walk {
             return;
         };
         let writes = usize::try_from(self.random(4)).unwrap();
-        for version in plan.create {
+        if let Some(version) = plan.create {
             assert!(!self.seen.contains_key(&version), "number {version} twice");
         }
         if let Some(version) = plan.create {
