@@ -230,6 +230,7 @@ fn hint(slug: &str) -> Option<&'static str> {
             "verifiers may keep the keys that they have for minutes; wait, then ask again"
         }
         "version.tokens_live" => "wait, then ask again",
+        "version.wrong_state" => "`vouchsafe keys canary` tries it on a share first",
         "version.too_many" => "`vouchsafe keys retire` takes out what is over",
         _ => return None,
     })
