@@ -54,6 +54,10 @@ impl Wasm {
         signing::public_keys().await.map_err(Failure::from)
     }
 
+    pub async fn backend(&self) -> Result<Option<signing::BackendStatus>, Failure> {
+        signing::backend().await.map_err(Failure::from)
+    }
+
     pub async fn store_ready(&self) -> Result<(), Failure> {
         state::ready().await.map_err(Failure::from)
     }
@@ -227,8 +231,8 @@ impl Ports for Wasm {
         )
     }
 
-    async fn record(&self, record: AuditRecord) -> Result<(), Failure> {
-        Ok(state::record(record.into()).await?)
+    async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
+        Ok(state::record(record.into()).await?.into())
     }
 
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
