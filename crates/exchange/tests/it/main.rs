@@ -65,7 +65,10 @@ fn issues_what_policy_permits_and_records_it_before_release() {
     );
     let subject = fake.subject.borrow();
     let presented = (subject.iss.clone(), subject.entity_id.clone());
-    assert_eq!(signed.presented, presented, "whom a rollout share is drawn for");
+    assert_eq!(
+        signed.presented, presented,
+        "whom a rollout share is drawn for"
+    );
     let record = &fake.records.borrow()[0];
     assert_eq!(
         (record.issued, record.slug, record.kid.as_str()),
