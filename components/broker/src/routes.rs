@@ -38,7 +38,8 @@ pub async fn route(request: Request) -> Reply {
         );
         return logged(route.name(), "method_not_allowed", reply, "");
     }
-    let (reply, slug, detail) = match route.answer(&request).await {
+    let ports = Wasm::new();
+    let (reply, slug, detail) = match route.answer(&ports, &request).await {
         Ok(reply) => (reply, "ok", String::new()),
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
@@ -49,7 +50,18 @@ pub async fn route(request: Request) -> Reply {
             )
         }
     };
-    logged(route.name(), slug, reply, &detail)
+    let loading = ports.loading_us().map(|us| ("load", us));
+    let timings: Vec<_> = loading.into_iter().collect();
+    log(Line {
+        route: route.name(),
+        status: reply.status().as_u16(),
+        slug,
+        detail: &detail,
+        response_bytes: respond::length(&reply),
+        timings: &timings,
+        ..Line::default()
+    });
+    reply
 }
 
 #[derive(Clone, Copy)]
@@ -83,8 +95,7 @@ impl Route {
         }
     }
 
-    async fn answer(self, request: &Request) -> Result<Reply, Failure> {
-        let ports = Wasm::new();
+    async fn answer(self, ports: &Wasm, request: &Request) -> Result<Reply, Failure> {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
@@ -97,16 +108,16 @@ impl Route {
                 "no-store",
                 r#"{"status":"ok"}"#.to_owned(),
             )),
-            Self::Ready => ready(&ports).await,
+            Self::Ready => ready(ports).await,
             Self::Jwks => {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
             Self::AuthorizationServer => {
-                described(&ports, metadata::authorization_server, document).await
+                described(ports, metadata::authorization_server, document).await
             }
             Self::OpenidConfiguration => {
-                described(&ports, metadata::openid_configuration, document).await
+                described(ports, metadata::openid_configuration, document).await
             }
         }
     }
