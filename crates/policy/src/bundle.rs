@@ -65,7 +65,7 @@ impl Bundle {
         });
         // Which file an issuer or audience came from is known by position only if all were read.
         if findings.is_empty() {
-            check_unique(&listing, &issuers, &audiences, &mut findings);
+            check_unique(files, &listing, &issuers, &audiences, &mut findings);
         }
         let (Some(head), true) = (head, findings.is_empty()) else {
             return Err(InvalidBundle { findings });
@@ -86,7 +86,7 @@ impl Bundle {
         let action = IssuingAction::new().ok_or_else(internal)?;
         let BundleSchema { schema, attributes } =
             read_schema(files, listing, &head, &issuers, &action)?;
-        check_copied_claims(listing, &audiences, &attributes, &issuers)?;
+        check_copied_claims(files, listing, &audiences, &attributes, &issuers)?;
         let paths = listing.issuers.iter().map(|(path, _)| *path);
         issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
         let groups = read_groups(files, listing, &issuers, &audiences, &attributes)?;
@@ -100,7 +100,7 @@ impl Bundle {
             mut rules,
             unused_templates,
         } = rules::read(files, &listing.rules, &listing.links, &known)?;
-        check_profiles(&rules, &head.profiles)?;
+        check_profiles(files, &rules, &head.profiles)?;
         let profile = profile_of(&head.profiles, &environment.issuer);
         let others = rules.iter().filter(|rule| !rule.is_for(profile));
         let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
@@ -215,6 +215,11 @@ impl Bundle {
     /// The issuer URL of the broker that the profile of this name is for.
     pub fn profile(&self, name: &str) -> Option<&str> {
         self.profiles.get(name).map(String::as_str)
+    }
+
+    /// The names of all profiles.
+    pub fn profile_names(&self) -> impl Iterator<Item = &str> {
+        self.profiles.keys().map(String::as_str)
     }
 
     /// Whether the bundle has a rule of this `@id`, in whatever profile.

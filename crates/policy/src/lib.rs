@@ -35,6 +35,8 @@ mod keys;
 pub mod limits;
 pub mod lint;
 mod listing;
+mod nearest;
+mod places;
 mod profiles;
 mod record;
 mod records;
@@ -46,6 +48,7 @@ mod spanned;
 mod subject;
 mod templates;
 mod toml_file;
+mod toml_places;
 mod url;
 mod zones;
 
