@@ -974,7 +974,10 @@ fn checks_what_an_issuer_file_requires() {
     );
     assert_eq!(of("{}"), at("`require` is empty"));
     assert_eq!(of("{ repository_id = [] }"), at("`require` is empty"));
-    assert_eq!(of("{ repository_id = \"\" }"), within(29, "`require` is empty"));
+    assert_eq!(
+        of("{ repository_id = \"\" }"),
+        within(29, "`require` is empty")
+    );
     let unknown = of("{ repositry_id = \"1\" }")
         .expect_err("it is misspelt")
         .join("");
