@@ -102,6 +102,7 @@ fn networks_that_cannot_be_read_keep_the_broker_from_starting() {
     let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
     let refused = setup.variable("trusted_proxies", "10.0.0.1/8").try_start();
     let said = refused.err().expect("it does not start");
-    let detail = "`trusted_proxies`: the trusted proxies are not addresses or networks such as `10.0.0.0/8`";
+    let detail =
+        "`trusted_proxies`: the trusted proxies are not addresses or networks such as `10.0.0.0/8`";
     assert!(said.contains(detail), "{said}");
 }

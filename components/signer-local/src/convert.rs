@@ -12,6 +12,7 @@ impl From<domain::Settings> for wit::SignerSettings {
             epoch_seconds: settings.epoch_seconds,
             algorithms: settings.algorithms.into_iter().map(str::to_owned).collect(),
             trusted_proxies: settings.trusted_proxies,
+            group: settings.group,
         }
     }
 }
@@ -45,6 +46,10 @@ impl From<wit::TokenRequest> for domain::TokenRequest {
             jti: request.jti,
             scopes: request.scopes,
             extra_claims: request.extra_claims.into_iter().map(Into::into).collect(),
+            presented: request.presented.map(|it| domain::PresentedIdentity {
+                issuer: it.issuer,
+                principal: it.principal,
+            }),
         }
     }
 }
@@ -64,6 +69,7 @@ impl From<domain::SignedToken> for wit::SignedToken {
             jwt: token.jwt,
             kid: token.kid,
             key_version: token.key_version,
+            generation: token.generation,
             expires_at: token.expires_at.0,
         }
     }
@@ -76,7 +82,7 @@ impl From<domain::Error> for wit::Error {
             domain::Error::Misconfigured { .. } => Self::Misconfigured(error.to_string()),
             domain::Error::Refused(ceiling) => Self::Refused(ceiling.to_string()),
             domain::Error::TierUnavailable => Self::TierUnavailable,
-            domain::Error::Unavailable => Self::Unavailable,
+            domain::Error::Unavailable => Self::Unavailable(error.to_string()),
         }
     }
 }

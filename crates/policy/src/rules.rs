@@ -2,18 +2,16 @@
 
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
-use crate::groups::{AUDIENCES, Group, WORKLOADS};
+use crate::known::Known;
 use crate::limits::RULES_MAX;
 use crate::listing::text_of;
-use crate::nearest::nearest;
 use crate::places;
-use crate::records::{Audience, Issuer};
 use crate::schema::located;
 use crate::templates::{self, Link, NamedTemplate};
 use crate::toml_file::utf8;
 use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint, Schema,
-    ValidationError, ValidationMode, ValidationResult, Validator,
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, ValidationError,
+    ValidationMode, ValidationResult, Validator,
 };
 use miette::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,15 +76,8 @@ impl Rule {
     }
 }
 
-/// What rules may name.
-pub(crate) struct Known<'a> {
-    pub issuers: &'a [Issuer],
-    pub audiences: &'a [Audience],
-    pub groups: &'a [Group],
-    pub schema: &'a Schema,
-}
-
 /// The rules of a bundle in path order; of each file, those that are written out come first.
+#[derive(Default)]
 pub(crate) struct Rules {
     pub rules: Vec<Rule>,
     pub unused_templates: Vec<NamedTemplate>,
@@ -98,11 +89,8 @@ pub(crate) fn read(
     files: &BundleFiles,
     paths: &[&str],
     links: &[&str],
-    known: &Known<'_>,
+    known: &Known,
 ) -> Result<Rules, Vec<Finding>> {
-    let Known {
-        issuers, schema, ..
-    } = known;
     let mut findings = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
     let mut templates: Vec<NamedTemplate> = Vec::new();
@@ -133,15 +121,14 @@ pub(crate) fn read(
     findings.extend(
         rules
             .iter()
-            .filter_map(|rule| permit_without_issuer(files, rule, issuers)),
+            .filter_map(|rule| without_issuer(files, rule, known)),
     );
-    findings.extend(
-        rules
-            .iter()
-            .flat_map(|rule| unknown_names(files, rule, known)),
-    );
+    for rule in &rules {
+        let unknown = known.unknown_names(rule).into_iter();
+        findings.extend(unknown.map(|(place, problem)| found_in(files, rule, place, problem)));
+    }
     if findings.is_empty() {
-        findings = validation_errors(files, &rules, &templates, schema);
+        findings = validation_errors(files, &rules, &templates, &known.validator);
     }
     if findings.is_empty() {
         templates.retain(|template| !used.contains(&template.id));
@@ -281,91 +268,17 @@ pub(crate) fn found_in<P>(
     }
 }
 
-/// Ids of principals are unique within their issuer only, so a `permit` must name one. A rule for a
-/// single principal (`principal == …`) names one only while one issuer alone has principals of
-/// that type.
-fn permit_without_issuer(files: &BundleFiles, rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
-    let names_issuer = match rule.policy.principal_constraint() {
-        // Each entry of a group names its issuer.
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            is_issuer(&uid) || uid.type_name().to_string() == WORKLOADS
-        }
-        PrincipalConstraint::Eq(uid) => {
-            let type_name = uid.type_name().to_string();
-            issuers
-                .iter()
-                .filter(|issuer| issuer.entity_type() == type_name)
-                .count()
-                == 1
-        }
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
-    };
-    (!names_issuer && !rule.is_forbid()).then(|| {
-        let start = rule.policy.as_ref().loc().map(|place| place.start());
-        let text = text_of(files, &rule.file);
-        let place = match &rule.link {
-            Some(link) => link.place(|_| true),
-            None => start.and_then(|start| places::principal(text, start)),
-        };
-        let problem = Problem::PermitWithoutIssuer(rule.id.clone());
-        found_in(files, rule, place, problem)
-    })
-}
-
-/// Issuers and audiences that a rule names anywhere, and the bundle does not have. Such a `permit`
-/// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole.
-fn unknown_names(files: &BundleFiles, rule: &Rule, known: &Known<'_>) -> Vec<Finding> {
-    let Known {
-        issuers,
-        audiences,
-        groups,
-        ..
-    } = known;
-    let mut named: Vec<EntityUid> = rule.policy.entity_literals();
-    // Cedar does not count what fills a template.
-    named.extend(rule.link.iter().flat_map(Link::entities).cloned());
-    named.sort_by_key(ToString::to_string);
-    named.dedup();
-    let problem = |uid: &EntityUid| {
-        let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
-        if is_issuer(uid) {
-            let known = issuers.iter().any(|issuer| issuer.name == id);
-            let nearest = nearest(&id, issuers.iter().map(|it| it.name.as_str()));
-            (!known).then_some(Problem::RuleIssuerUnknown {
-                rule,
-                issuer: id,
-                nearest,
-            })
-        } else if uid.type_name().to_string() == "Audience" {
-            let known = audiences.iter().any(|audience| audience.id == id);
-            let nearest = nearest(&id, audiences.iter().map(|it| it.id.as_str()));
-            (!known).then_some(Problem::RuleAudienceUnknown {
-                rule,
-                audience: id,
-                nearest,
-            })
-        } else {
-            let type_name = uid.type_name().to_string();
-            let has_entries = |group: &Group| match type_name.as_str() {
-                WORKLOADS => !group.workloads.is_empty(),
-                _ => !group.audiences.is_empty(),
-            };
-            let known = |group: &Group| group.name == id && has_entries(group);
-            let is_group = matches!(type_name.as_str(), WORKLOADS | AUDIENCES);
-            let with_entries = groups.iter().filter(|group| has_entries(group));
-            let nearest = nearest(&id, with_entries.map(|group| group.name.as_str()));
-            (is_group && !groups.iter().any(known)).then_some(Problem::RuleGroupUnknown {
-                rule,
-                group: id,
-                nearest,
-            })
+/// A `permit` that names no issuer, at its principal.
+fn without_issuer(files: &BundleFiles, rule: &Rule, known: &Known) -> Option<Finding> {
+    let problem = known.permit_without_issuer(rule)?;
+    let place = match &rule.link {
+        Some(link) => link.place(|_| true),
+        None => {
+            let start = rule.policy.as_ref().loc().map(|place| place.start());
+            start.and_then(|start| places::principal(text_of(files, &rule.file), start))
         }
     };
-    let found = |uid: &EntityUid| {
-        let place = places::entity(rule, |it| it == uid);
-        Some(found_in(files, rule, place, problem(uid)?))
-    };
-    named.iter().filter_map(found).collect()
+    Some(found_in(files, rule, place, problem))
 }
 
 pub(crate) fn is_issuer(uid: &EntityUid) -> bool {
@@ -377,7 +290,7 @@ fn validation_errors(
     files: &BundleFiles,
     rules: &[Rule],
     templates: &[NamedTemplate],
-    schema: &Schema,
+    validator: &Validator,
 ) -> Vec<Finding> {
     let whole = policy_set(rules).and_then(|mut set| {
         for template in templates {
@@ -394,7 +307,7 @@ fn validation_errors(
             return vec![Finding::of_file("rules", Problem::Cedar { message, help })];
         }
     };
-    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    let result = validator.validate(&set, ValidationMode::Strict);
     let mut findings: Vec<Finding> = result
         .validation_errors()
         .filter(|error| !follows(error, &result, files, rules))

@@ -16,6 +16,7 @@ impl TryFrom<signing::SignerSettings> for Settings {
             epoch_seconds,
             algorithms,
             trusted_proxies,
+            group,
         } = settings;
         let trusted_proxies = TrustedProxies::parse(&trusted_proxies).map_err(|error| Failure {
             refusal: Refusal::Unavailable(Part::Signer),
@@ -27,12 +28,14 @@ impl TryFrom<signing::SignerSettings> for Settings {
             epoch_seconds,
             algorithms,
             trusted_proxies,
+            group,
         })
     }
 }
 
 impl From<SigningRequest> for signing::TokenRequest {
     fn from(request: SigningRequest) -> Self {
+        let (issuer, principal) = request.presented;
         let extra = |(name, value)| signing::ExtraClaim { name, value };
         Self {
             issuer: request.issuer,
@@ -53,6 +56,7 @@ impl From<SigningRequest> for signing::TokenRequest {
             jti: request.jti,
             scopes: request.scopes,
             extra_claims: request.extra_claims.into_iter().map(extra).collect(),
+            presented: Some(signing::PresentedIdentity { issuer, principal }),
         }
     }
 }
@@ -63,11 +67,13 @@ impl From<signing::SignedToken> for SignedToken {
             jwt,
             kid,
             key_version: _,
+            generation,
             expires_at,
         } = token;
         Self {
             jwt,
             kid,
+            generation,
             expires_at,
         }
     }
