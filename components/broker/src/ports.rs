@@ -19,6 +19,10 @@ use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::Refusal;
 
+/// The document with the seals of bundles that were checked, and how long it is kept.
+const SEALS: &str = "policy/seals";
+const SEALS_SECONDS: u64 = 30 * 24 * 3600;
+
 thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
     static BUNDLE: RefCell<Option<Bundle>> = const { RefCell::new(None) };
@@ -33,6 +37,7 @@ thread_local! {
 pub struct Wasm {
     started: Instant,
     now: UnixSeconds,
+    loading_us: Cell<Option<u64>>,
 }
 
 impl Wasm {
@@ -43,7 +48,13 @@ impl Wasm {
         Self {
             started: Instant::now(),
             now: now.as_secs(),
+            loading_us: Cell::new(None),
         }
+    }
+
+    /// How long this request took to load the bundle, if it was the first of its instance.
+    pub fn loading_us(&self) -> Option<u64> {
+        self.loading_us.get()
     }
 
     pub async fn public_keys(&self) -> Result<signing::PublicKeySet, Failure> {
@@ -107,7 +118,7 @@ impl Ports for Wasm {
         if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
             return Ok(settings);
         }
-        let settings = Settings::from(signing::settings().await?);
+        let settings = Settings::try_from(signing::settings().await?)?;
         SETTINGS.set(Some(settings.clone()));
         Ok(settings)
     }
@@ -116,8 +127,19 @@ impl Ports for Wasm {
         if let Some(bundle) = BUNDLE.with_borrow(Clone::clone) {
             return Ok(bundle);
         }
-        let bundle = Bundle::from(decisions::load(settings.into()).await?);
+        let from = self.elapsed_us();
+        // Seals spare a new instance most of the checks. Without a store all is checked, as it is the
+        // first time; whether the store can be used is told by those who need it.
+        let kept = self.document(SEALS).await.ok().flatten();
+        let loaded = decisions::load(settings.into(), kept).await?;
+        if let Some(seals) = &loaded.seals {
+            let until = self.now.saturating_add(SEALS_SECONDS);
+            let _ = self.put_document(SEALS, seals.clone(), until).await;
+        }
+        let bundle = Bundle::from(loaded);
         BUNDLE.set(Some(bundle.clone()));
+        let took = self.elapsed_us().saturating_sub(from);
+        self.loading_us.set(Some(took));
         Ok(bundle)
     }
 

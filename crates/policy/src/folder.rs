@@ -16,6 +16,16 @@ use std::path::Path;
 /// # Errors
 /// Links, hidden and other files that a bundle can't have; the first limit that is reached.
 pub fn read(root: &Path) -> Result<BundleFiles, InvalidBundle> {
+    let (files, findings) = read_readable(root);
+    match findings.is_empty() {
+        true => Ok(files),
+        false => Err(InvalidBundle { findings }),
+    }
+}
+
+/// Reads what can be read below `root`, with everything that is wrong with what lies there, in path order.
+/// With findings it is no bundle: only for saying what else is wrong.
+pub fn read_readable(root: &Path) -> (BundleFiles, Vec<Finding>) {
     let mut reader = Reader::default();
     if let Err(finding) = reader.folder(root, "", 0) {
         reader.findings.push(finding);
@@ -24,11 +34,8 @@ pub fn read(root: &Path) -> Result<BundleFiles, InvalidBundle> {
         files,
         mut findings,
     } = reader;
-    if findings.is_empty() {
-        return Ok(files);
-    }
     findings.sort_by(|one, next| one.file.cmp(&next.file));
-    Err(InvalidBundle { findings })
+    (files, findings)
 }
 
 /// The credential in `root`'s file `name`, without the white space around it. Links are followed: that is
@@ -50,6 +57,9 @@ pub fn read_credential(root: &Path, name: &str) -> Result<String, String> {
         text => Ok(text.to_owned()),
     }
 }
+
+/// What a file is expected to have at most: one call reads such a file, another finds its end.
+const READ_BYTES: usize = 8 * 1024;
 
 #[derive(Default)]
 struct Reader {
@@ -135,10 +145,11 @@ fn path_of(entry: &DirEntry, prefix: &str) -> Result<String, Finding> {
 
 /// Reads one byte more than allowed, so that the caller sees what is too large.
 fn read_file(path: &Path, bytes_max: usize) -> std::io::Result<Vec<u8>> {
-    let mut content = Vec::new();
+    let mut content = Vec::with_capacity(READ_BYTES);
     File::open(path)?
         .take((bytes_max as u64).saturating_add(1))
         .read_to_end(&mut content)?;
+    content.shrink_to_fit();
     Ok(content)
 }
 

@@ -2,18 +2,20 @@
 
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
-use crate::groups::{AUDIENCES, Group, WORKLOADS};
+use crate::known::Known;
 use crate::limits::RULES_MAX;
-use crate::records::{Audience, Issuer};
+use crate::listing::text_of;
+use crate::places;
 use crate::schema::located;
 use crate::templates::{self, Link, NamedTemplate};
 use crate::toml_file::utf8;
 use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint, Schema,
-    ValidationMode, Validator,
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, ValidationError,
+    ValidationMode, ValidationResult, Validator,
 };
 use miette::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// One rule. Its Cedar policy id is its `@id`, so that Cedar's diagnostics name it.
 #[derive(Debug, Clone)]
@@ -74,15 +76,8 @@ impl Rule {
     }
 }
 
-/// What rules may name.
-pub(crate) struct Known<'a> {
-    pub issuers: &'a [Issuer],
-    pub audiences: &'a [Audience],
-    pub groups: &'a [Group],
-    pub schema: &'a Schema,
-}
-
 /// The rules of a bundle in path order; of each file, those that are written out come first.
+#[derive(Default)]
 pub(crate) struct Rules {
     pub rules: Vec<Rule>,
     pub unused_templates: Vec<NamedTemplate>,
@@ -94,14 +89,8 @@ pub(crate) fn read(
     files: &BundleFiles,
     paths: &[&str],
     links: &[&str],
-    known: &Known<'_>,
+    known: &Known,
 ) -> Result<Rules, Vec<Finding>> {
-    let Known {
-        issuers,
-        audiences,
-        groups,
-        schema,
-    } = known;
     let mut findings = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
     let mut templates: Vec<NamedTemplate> = Vec::new();
@@ -128,19 +117,18 @@ pub(crate) fn read(
         };
         findings.push(Finding::of_file("rules", problem));
     }
-    findings.extend(duplicates(&rules, &templates));
+    findings.extend(duplicates(files, &rules, &templates));
     findings.extend(
         rules
             .iter()
-            .filter_map(|rule| permit_without_issuer(rule, issuers)),
+            .filter_map(|rule| without_issuer(files, rule, known)),
     );
-    findings.extend(
-        rules
-            .iter()
-            .flat_map(|rule| unknown_names(rule, issuers, audiences, groups)),
-    );
+    for rule in &rules {
+        let unknown = known.unknown_names(rule).into_iter();
+        findings.extend(unknown.map(|(place, problem)| found_in(files, rule, place, problem)));
+    }
     if findings.is_empty() {
-        findings = validation_errors(files, &rules, &templates, schema);
+        findings = validation_errors(files, &rules, &templates, &known.validator);
     }
     if findings.is_empty() {
         templates.retain(|template| !used.contains(&template.id));
@@ -167,7 +155,13 @@ fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Finding>> {
     let mut templates = Vec::new();
     for template in parsed.templates() {
         let offset = template.as_ref().loc().map_or(0, |place| place.start());
-        match plain_id(path, text, offset, template.annotation("id")) {
+        let place = places::annotation_of_template(template, "id");
+        match plain_id(
+            path,
+            text,
+            place.unwrap_or(offset..offset),
+            template.annotation("id"),
+        ) {
             Ok(id) => templates.push(NamedTemplate {
                 template: template.new_id(PolicyId::new(&id)),
                 file: path.to_owned(),
@@ -195,7 +189,8 @@ fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Finding>> {
 
 fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
     let offset = policy.as_ref().loc().map_or(0, |place| place.start());
-    let id = plain_id(path, text, offset, policy.annotation("id"))?;
+    let place = places::annotation(policy, "id").unwrap_or(offset..offset);
+    let id = plain_id(path, text, place, policy.annotation("id"))?;
     Ok(Rule {
         file: path.to_owned(),
         position: Some(Position::of(text, offset)),
@@ -206,8 +201,13 @@ fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
     })
 }
 
-fn plain_id(path: &str, text: &str, offset: usize, id: Option<&str>) -> Result<String, Finding> {
-    let refuse = |problem| Err(Finding::at(path, text, offset, problem));
+fn plain_id(
+    path: &str,
+    text: &str,
+    place: Range<usize>,
+    id: Option<&str>,
+) -> Result<String, Finding> {
+    let refuse = |problem| Err(Finding::within(path, text, place, problem));
     match id {
         None => refuse(Problem::RuleWithoutId),
         Some(id) if !is_plain_name(id) => refuse(Problem::RuleIdInvalid(id.to_owned())),
@@ -216,13 +216,15 @@ fn plain_id(path: &str, text: &str, offset: usize, id: Option<&str>) -> Result<S
 }
 
 /// Rules and templates share their names, so that a link can't be taken for what it fills.
-fn duplicates(rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
+fn duplicates(files: &BundleFiles, rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &Rule> = BTreeMap::new();
     let mut findings = Vec::new();
     for rule in rules {
         match first.get(rule.id.as_str()) {
-            Some(earlier) => findings.push(of_rule(
+            Some(earlier) => findings.push(found_in(
+                files,
                 rule,
+                None,
                 Problem::DuplicateRule {
                     id: rule.id.clone(),
                     other: earlier.file.clone(),
@@ -238,82 +240,45 @@ fn duplicates(rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
     for template in templates {
         if let Some(other) = seen.insert(&template.id, &template.file) {
             let (id, other) = (template.id.clone(), other.to_owned());
-            findings.push(Finding {
-                file: template.file.clone(),
-                position: template.position,
-                problem: Problem::DuplicateRule { id, other },
-            });
+            findings.push(template.found(files, Problem::DuplicateRule { id, other }));
         }
     }
     findings
 }
 
-pub(crate) fn of_rule(rule: &Rule, problem: Problem) -> Finding {
-    Finding {
-        file: rule.file.clone(),
-        position: rule.position,
-        problem,
+/// A finding at `place` of the file of `rule`, or at the rule's name where there is no such place.
+pub(crate) fn found_in<P>(
+    files: &BundleFiles,
+    rule: &Rule,
+    place: Option<Range<usize>>,
+    problem: P,
+) -> Finding<P> {
+    let name = || match &rule.link {
+        Some(_) => None,
+        None => places::annotation(&rule.policy, "id"),
+    };
+    match place.or_else(name) {
+        Some(place) => Finding::within(&rule.file, text_of(files, &rule.file), place, problem),
+        None => Finding {
+            file: rule.file.clone(),
+            position: rule.position,
+            length: None,
+            problem,
+        },
     }
 }
 
-/// Ids of principals are unique within their issuer only, so a `permit` must name one. A rule for a
-/// single principal (`principal == …`) names one only while one issuer alone has principals of
-/// that type.
-fn permit_without_issuer(rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
-    let names_issuer = match rule.policy.principal_constraint() {
-        // Each entry of a group names its issuer.
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            is_issuer(&uid) || uid.type_name().to_string() == WORKLOADS
-        }
-        PrincipalConstraint::Eq(uid) => {
-            let type_name = uid.type_name().to_string();
-            issuers
-                .iter()
-                .filter(|issuer| issuer.entity_type() == type_name)
-                .count()
-                == 1
-        }
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
-    };
-    (!names_issuer && !rule.is_forbid())
-        .then(|| of_rule(rule, Problem::PermitWithoutIssuer(rule.id.clone())))
-}
-
-/// Issuers and audiences that a rule names anywhere, and the bundle does not have. Such a `permit`
-/// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole.
-fn unknown_names(
-    rule: &Rule,
-    issuers: &[Issuer],
-    audiences: &[Audience],
-    groups: &[Group],
-) -> Vec<Finding> {
-    let mut named: Vec<EntityUid> = rule.policy.entity_literals();
-    // Cedar does not count what fills a template.
-    named.extend(rule.link.iter().flat_map(Link::entities).cloned());
-    named.sort_by_key(ToString::to_string);
-    named.dedup();
-    let problem = |uid: EntityUid| {
-        let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
-        if is_issuer(&uid) {
-            let known = issuers.iter().any(|issuer| issuer.name == id);
-            (!known).then_some(Problem::RuleIssuerUnknown { rule, issuer: id })
-        } else if uid.type_name().to_string() == "Audience" {
-            let known = audiences.iter().any(|audience| audience.id == id);
-            (!known).then_some(Problem::RuleAudienceUnknown { rule, audience: id })
-        } else {
-            let type_name = uid.type_name().to_string();
-            let has_entries = |group: &Group| match type_name.as_str() {
-                WORKLOADS => !group.workloads.is_empty(),
-                _ => !group.audiences.is_empty(),
-            };
-            let known = |group: &Group| group.name == id && has_entries(group);
-            let is_group = matches!(type_name.as_str(), WORKLOADS | AUDIENCES);
-            (is_group && !groups.iter().any(known))
-                .then_some(Problem::RuleGroupUnknown { rule, group: id })
+/// A `permit` that names no issuer, at its principal.
+fn without_issuer(files: &BundleFiles, rule: &Rule, known: &Known) -> Option<Finding> {
+    let problem = known.permit_without_issuer(rule)?;
+    let place = match &rule.link {
+        Some(link) => link.place(|_| true),
+        None => {
+            let start = rule.policy.as_ref().loc().map(|place| place.start());
+            start.and_then(|start| places::principal(text_of(files, &rule.file), start))
         }
     };
-    let problems = named.into_iter().filter_map(problem);
-    problems.map(|problem| of_rule(rule, problem)).collect()
+    Some(found_in(files, rule, place, problem))
 }
 
 pub(crate) fn is_issuer(uid: &EntityUid) -> bool {
@@ -325,7 +290,7 @@ fn validation_errors(
     files: &BundleFiles,
     rules: &[Rule],
     templates: &[NamedTemplate],
-    schema: &Schema,
+    validator: &Validator,
 ) -> Vec<Finding> {
     let whole = policy_set(rules).and_then(|mut set| {
         for template in templates {
@@ -342,9 +307,10 @@ fn validation_errors(
             return vec![Finding::of_file("rules", Problem::Cedar { message, help })];
         }
     };
-    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    let result = validator.validate(&set, ValidationMode::Strict);
     let mut findings: Vec<Finding> = result
         .validation_errors()
+        .filter(|error| !follows(error, &result, files, rules))
         .map(|error| {
             let id: &str = error.policy_id().as_ref();
             let rule = rules.iter().find(|rule| rule.id == id);
@@ -352,7 +318,7 @@ fn validation_errors(
             if let Some(rule) = rule.filter(|rule| rule.file.ends_with(".toml")) {
                 let help = error.help().map(|help| help.to_string());
                 let message = error.to_string();
-                return of_rule(rule, Problem::Cedar { message, help });
+                return found_in(files, rule, None, Problem::Cedar { message, help });
             }
             let template = templates.iter().find(|template| template.id == id);
             let file = rule.map(|rule| &rule.file);
@@ -364,4 +330,37 @@ fn validation_errors(
         .collect();
     findings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
     findings
+}
+
+/// Whether an error only follows from another of the same rule: once a claim is not known, Cedar no longer
+/// takes into account which claims the rule has asked for before it reads them.
+fn follows(
+    error: &ValidationError,
+    result: &ValidationResult,
+    files: &BundleFiles,
+    rules: &[Rule],
+) -> bool {
+    let ValidationError::UnsafeOptionalAttributeAccess(_) = error else {
+        return false;
+    };
+    let unknown = result.validation_errors().any(|other| {
+        matches!(other, ValidationError::UnsafeAttributeAccess(_))
+            && other.policy_id() == error.policy_id()
+    });
+    let id: &str = error.policy_id().as_ref();
+    let rule = rules
+        .iter()
+        .find(|rule| rule.id == id && rule.link.is_none());
+    let label = error.labels().and_then(|mut labels| labels.next());
+    let (true, Some(rule), Some(label)) = (unknown, rule, label) else {
+        return false;
+    };
+    let end = label.offset().saturating_add(label.len());
+    let read = text_of(files, &rule.file).get(label.offset()..end);
+    let asked = read.and_then(|read| read.split_once('.'));
+    asked.is_some_and(|(object, claim)| {
+        let word = |character: char| !(character.is_alphanumeric() || character == '_');
+        let claim = claim.split(word).next().unwrap_or_default();
+        places::says(rule, &format!("{object} has {claim}"))
+    })
 }
