@@ -2,6 +2,7 @@
 
 mod caution;
 mod conditions;
+mod forks;
 mod patterns;
 mod permits;
 mod presence;

@@ -29,8 +29,18 @@ pub enum Caution {
     },
     #[error("rule `{rule}` trusts `{claim}`, which whoever asked for the token chose")]
     ChosenByCaller { rule: String, claim: &'static str },
+    #[error(
+        "rule `{0}` trusts a branch by its name alone: the merge request of a fork, started by a member, runs as \
+         this project under the name of the fork's branch"
+    )]
+    BranchOfStrangers(String),
     #[error("rule `{rule}` takes `{event}` runs, which can build the code of strangers")]
-    EventOfStrangers { rule: String, event: String },
+    EventOfStrangers {
+        rule: String,
+        /// The claim that tells what started a run.
+        claim: &'static str,
+        event: String,
+    },
     #[error(
         "rule `{0}` trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
          branch's `ref`, whatever code it builds"
@@ -118,6 +128,7 @@ impl Caution {
             Self::AnyTenant { .. } => "any-tenant",
             Self::AttemptUnchecked { .. } => "attempt-unchecked",
             Self::AudienceUnreachable(_) => "audience-unreachable",
+            Self::BranchOfStrangers(_) => "branch-of-strangers",
             Self::Cedar { .. } => "cedar-warning",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
             Self::EventOfStrangers { .. } => "event-of-strangers",
@@ -155,9 +166,13 @@ impl Caution {
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
             Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
-            Self::EventOfStrangers { .. } => {
-                "take runs of reviewed code only, such as `push`".to_owned()
+            Self::BranchOfStrangers(_) => {
+                "compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source` too"
+                    .to_owned()
             }
+            Self::EventOfStrangers { claim, .. } => format!(
+                "take runs of reviewed code only, such as `{claim} == \"push\"`, or forbid the others"
+            ),
             Self::EventUnchecked(_) | Self::EventsUnbounded(_) => {
                 "compare `event_name`, or forbid the event".to_owned()
             }
@@ -226,8 +241,15 @@ impl Caution {
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
                 expression(format!("principal.{claim}"))
             }
-            Self::EventOfStrangers { event, .. } => expression(format!("{event:?}")),
-            Self::EventUnchecked(_) => expression("principal.ref".to_owned()),
+            Self::EventOfStrangers { claim, event, .. } => {
+                let first = event.split('`').next().unwrap_or_default();
+                expression(format!("{first:?}"))
+                    .or_else(|| expression(format!("principal.{claim}")))
+                    .or_else(|| expression("principal.ref".to_owned()))
+            }
+            Self::BranchOfStrangers(_) | Self::EventUnchecked(_) => {
+                expression("principal.ref".to_owned())
+            }
             Self::LikeCrossesSeparator { claim, pattern, .. } => {
                 let written = format!("principal.{claim} like {pattern:?}");
                 expression(written).or_else(|| begins(format!("principal.{claim} like ")))
