@@ -4,6 +4,7 @@
 
 mod bench;
 mod claims;
+mod client_ip;
 mod concurrent;
 mod corpora;
 mod crash;

@@ -118,7 +118,7 @@ impl Ports for Wasm {
         if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
             return Ok(settings);
         }
-        let settings = Settings::from(signing::settings().await?);
+        let settings = Settings::try_from(signing::settings().await?)?;
         SETTINGS.set(Some(settings.clone()));
         Ok(settings)
     }

@@ -4,6 +4,7 @@ use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
+use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_exchange::ports::{Failure, Ports, Settings};
@@ -159,6 +160,7 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
 }
 
 async fn token(request: Request) -> Reply {
+    let hops = hops(&request);
     let body = match read(request).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -169,7 +171,7 @@ async fn token(request: Request) -> Reply {
     // ORDER: the clock is read when the whole request is there: a body that dribbles in for minutes
     // must not be judged, nor keys be dated, by the time of its first byte.
     let ports = Wasm::new();
-    let attempt = exchange(&ports, &body).await;
+    let attempt = exchange(&ports, &body, &hops).await;
     let decision_id = attempt.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (
@@ -200,6 +202,22 @@ async fn token(request: Request) -> Reply {
         timings: &attempt.timings,
     });
     reply
+}
+
+/// The way that the request came. A value that is no text is kept as one that is no address.
+fn hops(request: &Request) -> Hops {
+    let values = |name: &str| -> Vec<String> {
+        let values = request.headers().get_all(name).iter();
+        values
+            .map(|value| value.to_str().unwrap_or("?").to_owned())
+            .collect()
+    };
+    Hops {
+        // Spin appends its own after those that a client sent.
+        peer: values("spin-client-addr").pop().unwrap_or_default(),
+        forwarded: values("forwarded"),
+        x_forwarded_for: values("x-forwarded-for"),
+    }
 }
 
 /// Checks the head, then reads the body up to its cap.

@@ -1,4 +1,8 @@
-//! What `policy check` warns of: what is wrong, what to do about it, and what text it is about.
+//! What `policy check` warns of: what is wrong, what to do about it, and what of a rule it is about.
+
+use crate::places;
+use crate::rules::{Rule, is_issuer};
+use std::ops::Range;
 
 /// Something that loads, but is hardly meant. `Display` says what is wrong; [`Caution::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +104,11 @@ pub enum Caution {
     #[error("template `{0}` is filled nowhere")]
     TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
-    WorkflowAtAnyRef { rule: String, claim: String },
+    WorkflowAtAnyRef {
+        rule: String,
+        claim: String,
+        pattern: String,
+    },
 }
 
 impl Caution {
@@ -194,39 +202,44 @@ impl Caution {
         Some(fix)
     }
 
-    /// The text that it is about, to be looked for from the finding's place on.
-    pub fn anchor(&self) -> Option<String> {
+    /// Whether it says that something is not there, which may be in a file that could not be read.
+    pub(super) fn is_of_something_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::AudienceUnreachable(_)
+                | Self::EventUnchecked(_)
+                | Self::EventsUnbounded(_)
+                | Self::RuleOfCaseUnknown(_)
+                | Self::RuleWithoutTest(_)
+                | Self::TemplateUnused(_)
+        )
+    }
+
+    /// What of its rule it is about; the rule as a whole, where there is nothing.
+    pub(super) fn place(&self, rule: &Rule) -> Option<Range<usize>> {
+        let expression = |wanted: String| places::expression(rule, |text| text == wanted);
+        let begins = |wanted: String| places::expression(rule, |text| text.starts_with(&wanted));
         match self {
-            Self::AudienceUnreachable(audience) => Some(format!("\"{audience}\"")),
+            Self::AnyTenant { .. } | Self::EventsUnbounded(_) => {
+                places::entity(rule, |uid| is_issuer(uid))
+            }
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
-                Some(format!("principal.{claim}"))
+                expression(format!("principal.{claim}"))
             }
-            Self::EventOfStrangers { event, .. } => Some(format!("\"{event}\"")),
-            Self::EventUnchecked(_) => Some("principal.ref".to_owned()),
-            Self::GroupAnyTenant { issuer, .. } => Some(format!("\"{issuer}\"")),
-            Self::GroupNameWithoutId { name, .. } => Some((*name).to_owned()),
-            Self::LifetimeLong(_) => Some("max_lifetime".to_owned()),
-            Self::LikeCrossesSeparator { claim, .. } | Self::WorkflowAtAnyRef { claim, .. } => {
-                Some(format!("principal.{claim} like"))
+            Self::EventOfStrangers { event, .. } => expression(format!("{event:?}")),
+            Self::EventUnchecked(_) => expression("principal.ref".to_owned()),
+            Self::LikeCrossesSeparator { claim, pattern, .. } => {
+                let written = format!("principal.{claim} like {pattern:?}");
+                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
             }
-            Self::NameWithoutId { name, .. } => Some(format!("principal.{name}")),
-            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => {
-                Some("expires".to_owned())
+            Self::NameWithoutId { name, .. } => expression(format!("principal.{name}")),
+            Self::ScopeUnknown { scope, .. } => expression(format!("{scope:?}")),
+            Self::ScopesReversed(_) => begins("context.scopes.containsAll(".to_owned()),
+            Self::WorkflowAtAnyRef { claim, pattern, .. } => {
+                let written = format!("principal.{claim} like {pattern:?}");
+                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
             }
-            Self::ReplayAllowed(_) => Some("replay".to_owned()),
-            Self::SubjectAmbiguous(_) => Some("subject".to_owned()),
-            Self::ScopeUnknown { scope, .. } => Some(format!("\"{scope}\"")),
-            Self::ScopesReversed(_) => Some("context.scopes.containsAll".to_owned()),
-            Self::AnyTenant { .. }
-            | Self::Cedar { .. }
-            | Self::EventsUnbounded(_)
-            | Self::PermitUnconditional(_)
-            | Self::RuleNeverMatches { .. }
-            | Self::RuleOfCaseUnknown(_)
-            | Self::RuleOverruled { .. }
-            | Self::RuleWithoutTest(_)
-            | Self::ScopesUnbounded(_)
-            | Self::TemplateUnused(_) => None,
+            _ => None,
         }
     }
 }

@@ -72,7 +72,7 @@ fn warns_of_an_audience_that_nobody_can_get() {
 #[test]
 fn warns_of_conditions_that_contradict_each_other() {
     let code = "rule-never-matches";
-    let at = "rules/api.cedar:1:1: rule `api` can never match: ";
+    let at = "rules/api.cedar: rule `api` can never match: ";
     let end = ": correct the condition, or remove the rule";
     assert_eq!(
         of_condition(code, "principal.ref == \"a\" && principal.ref == \"b\""),
@@ -118,7 +118,7 @@ fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
     assert_eq!(
         of("3"),
         [
-            "rules/api.cedar:1:1: rule `api` can never match: `principal.repository_id` is never one of \
+            "rules/api.cedar: rule `api` can never match: `principal.repository_id` is never one of \
              `1`, `2` and one of `3` at once: correct the condition, or remove the rule"
         ]
     );
@@ -139,7 +139,7 @@ fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
     assert_eq!(
         typed("GitHub::Workflow in Issuer::\"two\""),
         [
-            "rules/two.cedar:1:1: rule `two` can never match: principals of issuer `two` are `Oidc::Two`, \
+            "rules/two.cedar: rule `two` can never match: principals of issuer `two` are `Oidc::Two`, \
              not `GitHub::Workflow`: correct the condition, or remove the rule"
         ]
     );
@@ -160,7 +160,7 @@ fn warns_of_a_permit_that_is_always_overruled() {
         )
     };
     let overruled = [
-        "rules/api.cedar:1:1: rule `api` is always overruled by `never`, which forbids all \
+        "rules/api.cedar: rule `api` is always overruled by `never`, which forbids all \
         that it permits: narrow the `forbid`, or remove the rule",
     ];
     for forbid in [
@@ -193,7 +193,7 @@ fn warns_of_patterns_that_cross_a_separator() {
     };
     let warning = |claim: &str, pattern: &str| {
         format!(
-            "rules/api.cedar:1:1: rule `api` takes `{claim}` like `{pattern}`, whose `*` also matches \
+            "rules/api.cedar: rule `api` takes `{claim}` like `{pattern}`, whose `*` also matches \
              `/`, `:` and `@`: compare with `==`, or let `*` be the end of the pattern, after a separator"
         )
     };
@@ -224,7 +224,7 @@ fn warns_of_patterns_that_cross_a_separator() {
 fn warns_of_events_of_strangers() {
     let code = "event-of-strangers";
     let warning = [
-        "rules/api.cedar:1:1: rule `api` takes `pull_request_target` runs, which can build the \
+        "rules/api.cedar: rule `api` takes `pull_request_target` runs, which can build the \
         code of strangers: take runs of reviewed code only, such as `push`",
     ];
     for condition in [
@@ -247,7 +247,7 @@ fn warns_of_events_of_strangers() {
 fn warns_of_a_rule_for_every_event() {
     let code = "events-unbounded";
     let warning = [
-        "rules/api.cedar:1:1: rule `api` takes every event, `pull_request_target` too, whose \
+        "rules/api.cedar: rule `api` takes every event, `pull_request_target` too, whose \
         runs can build the code of strangers: compare `event_name`, or forbid the event",
     ];
     assert_eq!(
@@ -346,7 +346,7 @@ fn warns_of_a_permit_without_any_condition() {
     assert_eq!(
         warned(code, &[("rules/api.cedar", Some(&bare))]),
         [
-            "rules/api.cedar:1:1: rule `api` permits without any condition: add a `when` that says which \
+            "rules/api.cedar: rule `api` permits without any condition: add a `when` that says which \
              workloads it means"
         ]
     );
@@ -368,7 +368,7 @@ fn warns_of_scopes_that_the_audience_does_not_offer() {
     assert_eq!(
         of("wirte"),
         [
-            "rules/api.cedar:1:1: rule `api` lists scope `wirte`, which audience `https://api.example` does \
+            "rules/api.cedar: rule `api` lists scope `wirte`, which audience `https://api.example` does \
              not offer: correct the scope, or add it to the audience's file"
         ]
     );
