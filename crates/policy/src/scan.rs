@@ -67,11 +67,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The next token with its place, or that there is none; nothing where it is not plain.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer is doubt, the inner the end"
-    )]
+    /// The next token with its place, or, within, that there is none left; nothing where it is not plain.
     fn next(&mut self) -> Option<Option<(Range<usize>, Token)>> {
         loop {
             self.skip(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
