@@ -196,7 +196,10 @@ fn without_annotations(mut tokens: &[Token]) -> Option<&[Token]> {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Option<Vec<(&str, Option<&str>, Option<&str>)>> {
+    /// A rule with its issuer and its audience.
+    type Found<'t> = (&'t str, Option<&'t str>, Option<&'t str>);
+
+    fn found(text: &str) -> Option<Vec<Found<'_>>> {
         let of = |range: &Option<Range<usize>>| range.clone().map(|range| &text[range]);
         let place = |place: &Place| {
             (
