@@ -11,4 +11,5 @@ mod explanations;
 mod folders;
 mod language;
 mod lints;
+mod places;
 mod support;
