@@ -112,7 +112,6 @@ pub fn issuer(
     }
     made.insert(format!("issuers/{}.toml", new.name), text);
     let bundle = load_with(files, environment, &made)?;
-    let mut made = made;
     if let Some(issuer) = named(&bundle, &new.name) {
         let path = format!("tests/{}.toml", new.name);
         if files.content(&path).is_none() {
