@@ -187,6 +187,7 @@ impl Watch<'_> {
                     });
                 }
                 Ok(Look::Verdicts(verdicts)) => {
+                    last_failure = None;
                     if verdicts.contains(&Verdict::Worse) {
                         return self.take_back(canary);
                     }
