@@ -17,10 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use vouchsafe_gateway::wire::{GroupKeys, Keys, PublicTokenKey, SeedRequest, SignRequest};
 use vouchsafe_gateway::{
-    Caller, EpochKeyring, KeyAlgorithm, KeyRule, Rates, Refusal, Rules, SigningInput, wire,
+    Caller, Derivation, EpochKeyring, KeyAlgorithm, KeyRule, Rates, Refusal, Rules, SigningInput,
+    wire,
 };
 use vouchsafe_jose::PublicKey;
-use vouchsafe_signer::{PublicJwk, Seed};
+use vouchsafe_signer::{PublicJwk, SEED_BYTES, Seed};
 use zeroize::Zeroizing;
 
 /// How often is looked whether an epoch began, or an emergency raised the generation.
@@ -62,7 +63,7 @@ impl Gateway {
         make_private(&config.state_dir)?;
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
-        let log = Log::open(&path)
+        let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
@@ -94,6 +95,7 @@ impl Gateway {
         gateway
             .log
             .write(line)
+            .await
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
         gateway.turn_to_now().await.map_err(hsm_failure)?;
         Ok(gateway)
@@ -121,8 +123,19 @@ impl Gateway {
         let Reply::Generation(generation) = self.hsm.call_own(Call::Generation).await? else {
             return Err(HsmError::NotRunning);
         };
-        if !self.keyring().raise_to(generation) {
+        if generation <= self.keyring().generation() {
             return Ok(());
+        }
+        // ORDER: its seeds first, so that none is missing when it is current; and without them if the
+        // HSM does not give them, since an emergency does not wait.
+        let wanted = self.keyring().seeds_of(generation, self.clock.now());
+        let seeds = self.derive(wanted.unwrap_or_default()).await;
+        {
+            let (mut keyring, now) = (self.keyring(), self.clock.now());
+            keyring.raise_to(generation);
+            for (derivation, seed) in seeds.unwrap_or_default() {
+                keyring.learn(derivation, seed, now).map_err(differs)?;
+            }
         }
         eprintln!("hsm-gateway: generation {generation} is current");
         // What can't be written down is told; the generation is followed all the same.
@@ -130,7 +143,7 @@ impl Gateway {
             eprintln!("hsm-gateway: {}", failure.message);
         }
         let line = Line::new("generation", self.clock.now().0).with("generation", generation);
-        self.record(line).map_err(|_| HsmError::NotRunning)
+        self.record(line).await.map_err(|_| HsmError::NotRunning)
     }
 
     async fn turn_to_now(&self) -> Result<(), HsmError> {
@@ -141,17 +154,30 @@ impl Gateway {
             keyring.missing(now).map_err(internal)?
         };
         for derivation in missing {
+            // One by one: what is derived is of use before the rest is.
+            for (derivation, seed) in self.derive(vec![derivation]).await? {
+                let now = self.clock.now();
+                let learnt = self.keyring().learn(derivation, seed, now);
+                learnt.map_err(differs)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn derive(
+        &self,
+        wanted: Vec<Derivation>,
+    ) -> Result<Vec<(Derivation, [u8; SEED_BYTES])>, HsmError> {
+        let mut seeds = Vec::new();
+        for derivation in wanted {
             let message = derivation.label.clone().into();
             let Reply::Bytes(seed) = self.hsm.call_own(Call::Derive { message }).await? else {
                 return Err(HsmError::NotRunning);
             };
             let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
-            let now = self.clock.now();
-            self.keyring()
-                .learn(derivation, seed, now)
-                .map_err(internal)?;
+            seeds.push((derivation, seed));
         }
-        Ok(())
+        Ok(seeds)
     }
 
     pub fn rules(&self) -> &Rules {
@@ -198,7 +224,7 @@ impl Gateway {
     }
 
     /// `POST /v1/epoch-seed`: the answer's body.
-    pub fn seed(
+    pub async fn seed(
         &self,
         caller: Caller<'_>,
         request: &SeedRequest,
@@ -223,7 +249,7 @@ impl Gateway {
             .with("generation", request.generation)
             .with("epoch_start", request.epoch_start);
         // ORDER: on record before it leaves.
-        self.record(line)?;
+        self.record(line).await?;
         self.metrics.seeds.fetch_add(1, Relaxed);
         Ok(answer)
     }
@@ -268,13 +294,13 @@ impl Gateway {
             .with("kid", key.jwk.kid())
             .with("decision_id", input.jti())
             .with("sha256", hex(&Sha256::digest(input.as_bytes())));
-        self.record(line)?;
+        self.record(line).await?;
         self.metrics.signatures.fetch_add(1, Relaxed);
         Ok(signature)
     }
 
     /// Counts a refusal and, where the caller is known, writes it down.
-    pub fn refused(&self, caller: Option<Caller<'_>>, what: &str, refusal: Refusal) {
+    pub async fn refused(&self, caller: Option<Caller<'_>>, what: &str, refusal: Refusal) {
         self.metrics.refused(refusal.slug());
         let Some(caller) = caller else {
             return;
@@ -284,13 +310,13 @@ impl Gateway {
             .with("caller", caller.name())
             .with("what", what)
             .with("slug", refusal.slug());
-        if let Err(error) = self.log.refused(line, now) {
+        if let Err(error) = self.log.refused(line, now).await {
             eprintln!("hsm-gateway: the log can't be written: {error}");
         }
     }
 
-    fn record(&self, line: Line) -> Result<(), Refusal> {
-        self.log.write(line).map_err(|error| {
+    async fn record(&self, line: Line) -> Result<(), Refusal> {
+        self.log.write(line).await.map_err(|error| {
             eprintln!("hsm-gateway: the log can't be written: {error}");
             Refusal::LogUnavailable
         })?;
@@ -305,9 +331,24 @@ impl Gateway {
             .find(|key| key.name == rule.name && key.version == rule.version)
     }
 
+    /// Opens the log by its name again, after its file was moved away.
+    pub async fn reopen_log(&self) {
+        if let Err(error) = self.log.reopen().await {
+            eprintln!(
+                "hsm-gateway: the log can't be opened anew, and goes on where it was: {error}"
+            );
+        }
+    }
+
     fn keyring(&self) -> MutexGuard<'_, EpochKeyring> {
         self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The keyring takes no second key for a place.
+fn differs(_: vouchsafe_signer::Error) -> HsmError {
+    let text = "it derives another key than before, which verifiers would not know";
+    HsmError::Fault(Fault::Module(text.to_owned()))
 }
 
 fn internal_length(_: std::array::TryFromSliceError) -> HsmError {

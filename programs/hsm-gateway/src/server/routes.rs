@@ -42,11 +42,11 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
             // ORDER: the credential before a byte of the body.
             let caller = match caller(gateway, &request) {
                 Ok(caller) => caller,
-                Err(refusal) => return refused(gateway, None, &path, refusal),
+                Err(refusal) => return refused(gateway, None, &path, refusal).await,
             };
             match v1(gateway, caller, &path, request).await {
                 Ok(body) => json_reply(StatusCode::OK, body),
-                Err(refusal) => refused(gateway, Some(caller), &path, refusal),
+                Err(refusal) => refused(gateway, Some(caller), &path, refusal).await,
             }
         }
     }
@@ -64,7 +64,7 @@ async fn v1(
     let body = body(request).await?;
     if path == SEED_PATH {
         let request = SeedRequest::parse(&body).map_err(|_| Refusal::Request)?;
-        let answer = gateway.seed(caller, &request)?;
+        let answer = gateway.seed(caller, &request).await?;
         return Ok(Bytes::copy_from_slice(answer.as_bytes()));
     }
     let request = SignRequest::parse(&body).map_err(|_| Refusal::Request)?;
@@ -112,8 +112,13 @@ fn ready(gateway: &Gateway) -> Reply {
     json_reply(status, body.to_string())
 }
 
-fn refused(gateway: &Gateway, caller: Option<Caller<'_>>, path: &str, refusal: Refusal) -> Reply {
-    gateway.refused(caller, path, refusal);
+async fn refused(
+    gateway: &Gateway,
+    caller: Option<Caller<'_>>,
+    path: &str,
+    refusal: Refusal,
+) -> Reply {
+    gateway.refused(caller, path, refusal).await;
     let status = StatusCode::from_u16(refusal.status());
     let mut reply = json_reply(
         status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
