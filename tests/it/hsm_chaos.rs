@@ -479,7 +479,12 @@ fn judge(site: &Site, counts: &BTreeMap<&'static str, u64>, lasted: Duration) {
         verdict.kids >= 2 * 2 + 3,
         "both sides of an epoch's end, and of an emergency"
     );
-    let allowed = ["issued", "signer.unavailable", "store.unavailable"];
+    let allowed = [
+        "issued",
+        "signer.superseded",
+        "signer.unavailable",
+        "store.unavailable",
+    ];
     assert!(
         slugs.keys().all(|slug| allowed.contains(&slug.as_str())),
         "{slugs:?}"

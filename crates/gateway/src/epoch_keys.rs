@@ -245,6 +245,7 @@ impl EpochKeyring {
             .map(|(place, entry)| PublicEpochKey {
                 generation: place.generation,
                 epoch_start: place.epoch.start(),
+                algorithm: place.algorithm.name().to_owned(),
                 kid: entry.kid.clone(),
                 jwk: entry.jwk.clone(),
             })

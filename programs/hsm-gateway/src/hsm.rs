@@ -32,6 +32,8 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 const OWN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Most killed workers that have not ended, as they do when they hang in the kernel.
 const ENDING_MAX: u64 = 8;
+/// Longest that making one key may take: an RSA key of 3072 bits takes seconds in a slow HSM.
+pub const CREATE_MAX: Duration = Duration::from_secs(120);
 /// Failures of the module in a row after which its worker is started anew.
 const FAILURES_MAX: u64 = 3;
 
@@ -142,18 +144,26 @@ impl Hsm {
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         let place = Arc::clone(&self.queue).try_acquire_owned();
         let place = place.map_err(|_| HsmError::Overloaded)?;
-        self.call_within(WAIT_MAX, call, Some(place)).await
+        self.call_within(WAIT_MAX, self.module.deadline, call, Some(place))
+            .await
+    }
+
+    /// Asks for what may take its time: making a key.
+    pub async fn call_slow(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
+        self.call_within(OWN_WAIT_MAX, CREATE_MAX, call, None).await
     }
 
     /// Asks the worker for the gateway itself: in turn like everybody, and never turned away, so that
     /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
     pub async fn call_own(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        self.call_within(OWN_WAIT_MAX, call, None).await
+        self.call_within(OWN_WAIT_MAX, self.module.deadline, call, None)
+            .await
     }
 
     async fn call_within(
         self: &Arc<Self>,
         wait_max: Duration,
+        deadline: Duration,
         call: Call,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, HsmError> {
@@ -165,7 +175,7 @@ impl Hsm {
         // Else those who ask and leave would fill the worker, until it seems to hang.
         let hsm = Arc::clone(self);
         let asked = tokio::spawn(async move {
-            let answer = hsm.ask(call).await;
+            let answer = hsm.ask(call, deadline).await;
             drop((session, place));
             answer
         });
@@ -173,7 +183,7 @@ impl Hsm {
     }
 
     /// One operation of the worker's.
-    async fn ask(&self, call: Call) -> Result<Reply, HsmError> {
+    async fn ask(&self, call: Call, deadline: Duration) -> Result<Reply, HsmError> {
         let (sender, answer) = oneshot::channel();
         let number = {
             let worker = self.worker();
@@ -185,7 +195,7 @@ impl Hsm {
             worker.number
         };
         self.metrics.hsm_operations.fetch_add(1, Relaxed);
-        match timeout(self.module.deadline, answer).await {
+        match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => {
                 self.judge(number, &outcome);
                 outcome.map_err(HsmError::Fault)

@@ -6,7 +6,8 @@ use crate::public_key;
 use crate::worker::protocol::{Call, Fault, Inventory, Reply};
 use std::path::Path;
 use std::sync::Arc;
-use vouchsafe_gateway::{KeyRule, ROOT_LABEL};
+use vouchsafe_gateway::versions::{KeyVersions, VersionRecord};
+use vouchsafe_gateway::{KeyLabel, KeyRule, ROOT_LABEL};
 use vouchsafe_jose::{KeyUse, PublicKey};
 use vouchsafe_json::JsonObject;
 use vouchsafe_signer::PublicJwk;
@@ -14,7 +15,9 @@ use vouchsafe_signer::PublicJwk;
 pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
     match hsm.call(Call::Inspect).await? {
         Reply::Inventory(inventory) => Ok(inventory),
-        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) => Err(HsmError::NotRunning),
+        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) | Reply::States(_) => {
+            Err(HsmError::NotRunning)
+        }
     }
 }
 
@@ -48,6 +51,34 @@ fn unsafe_key(label: &str) -> Failure {
         .hint("it must be sensitive, not extractable, and have no use but CKA_SIGN; `hsm-gateway status` shows what it is")
 }
 
+/// What the token says of the versions of a rule's key.
+pub fn versions(inventory: &Inventory, rule: &KeyRule) -> Result<KeyVersions, Failure> {
+    let number = |label: &str| {
+        let label = KeyLabel::parse(label)?;
+        (label.name() == rule.name).then_some(label.version())
+    };
+    let mut records = Vec::new();
+    for key in inventory.keys.iter().filter(|key| !key.secret) {
+        let Some(version) = number(&key.label) else {
+            continue;
+        };
+        let record = VersionRecord::parse(&key.id.0).ok_or_else(|| {
+            Failure::refused(format!("the CKA_ID of `{}` says no state", key.label))
+                .hint("a key of another program, or one that something else has changed")
+        })?;
+        records.push((version, record));
+    }
+    let destroyed = inventory.destroyed.iter().filter_map(|label| number(label));
+    let versions = KeyVersions::new(records, destroyed);
+    if versions.is_empty() {
+        return Err(
+            Failure::refused(format!("the token has no `{}`", rule.label_of(1)))
+                .hint(format!("`hsm-gateway add-key {}` makes it", rule.name)),
+        );
+    }
+    Ok(versions)
+}
+
 /// The public half of a rule's key, if the key is there, safe and of the rule's algorithm.
 pub fn checked_key(
     inventory: &Inventory,
@@ -59,12 +90,7 @@ pub fn checked_key(
         .keys
         .iter()
         .find(|key| key.label == label && !key.secret);
-    let key = key.ok_or_else(|| {
-        Failure::refused(format!("the token has no `{label}`")).hint(format!(
-            "`hsm-gateway add-key {} --version {version}` makes it",
-            rule.name
-        ))
-    })?;
+    let key = key.ok_or_else(|| Failure::refused(format!("the token has no `{label}`")))?;
     if !key.flags.are_safe() {
         return Err(unsafe_key(&label));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vouchsafe_signer::{Error, Fault, Variable};
 
-use super::{Answer, GatewaySigner, Network, Unreachable};
+use super::{Answer, GatewaySigner, Network};
 use crate::wire::SIGN_PATH;
 
 /// For how long a gateway that failed is tried last.
@@ -76,6 +76,7 @@ impl GatewaySigner {
                 .any(|it| self.failed_lately(*place, *it, now))
         });
         let mut skewed = false;
+        let mut causes = Vec::new();
         for place in places {
             let Some(url) = self.config.urls.get(place) else {
                 continue;
@@ -89,7 +90,11 @@ impl GatewaySigner {
                 .await;
             let answer = match sent {
                 Ok(answer) if answer.status < 500 => answer,
-                Ok(_) | Err(Unreachable) => {
+                outcome => {
+                    causes.push(match outcome {
+                        Ok(answer) => format!("gateway {url}: status {}", answer.status),
+                        Err(cause) => format!("gateway {url}: {cause}"),
+                    });
                     self.note_failure(place, concern, now.saturating_add(FAILING_SECONDS));
                     continue;
                 }
@@ -101,20 +106,23 @@ impl GatewaySigner {
                     if concern == Concern::Keys {
                         state.failing_until.remove(&(place, Concern::Clock));
                     }
+                    state.outage = None;
                     return Ok(answer);
                 }
-                Verdict::Behind => {}
+                Verdict::Behind => causes.push(format!("gateway {url}: its generation is over")),
                 Verdict::Skewed => {
                     skewed = true;
+                    causes.push(format!("gateway {url}: its clock is not ours"));
                     let until = now.saturating_add(SKEWED_SECONDS);
                     self.note_failure(place, Concern::Clock, until);
                 }
             }
         }
+        let mut state = self.state.borrow_mut();
         if skewed {
-            let mut state = self.state.borrow_mut();
             (state.keys, state.epoch_keys) = (None, BTreeMap::new());
         }
+        state.outage = Some(causes.join("; "));
         Err(Error::Unavailable)
     }
 

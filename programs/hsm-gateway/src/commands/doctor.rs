@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::gateway::algorithm;
 use crate::hsm::Hsm;
-use crate::inventory::{checked_key, generation, hsm_failure, inspect};
+use crate::inventory::{checked_key, generation, hsm_failure, inspect, versions};
 use crate::worker::protocol::{Call, Inventory, Reply};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -59,7 +59,14 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     };
     findings.push((ROOT_LABEL.to_owned(), root));
     for rule in config.rules.keys() {
-        for version in rule.versions() {
+        let versions = match versions(&inventory, rule) {
+            Ok(versions) => versions,
+            Err(failure) => {
+                findings.push((rule.name.clone(), Err(failure.message)));
+                continue;
+            }
+        };
+        for version in versions.published() {
             let label = rule.label_of(version).to_string();
             findings.push((label, signs(&hsm, &inventory, rule, version).await));
         }
@@ -94,7 +101,7 @@ fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
 async fn bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
     match hsm.call(call).await {
         Ok(Reply::Bytes(bytes)) => Ok(bytes.0.to_vec()),
-        Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_)) => {
+        Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_) | Reply::States(_)) => {
             Err("the worker answered something else".into())
         }
         Err(error) => Err(error.to_string()),

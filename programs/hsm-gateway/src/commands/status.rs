@@ -7,6 +7,7 @@ use crate::public_key;
 use crate::worker::protocol::{Inventory, KeyInfo};
 use serde_json::json;
 use std::process::ExitCode;
+use vouchsafe_gateway::versions::VersionRecord;
 
 /// List the keys on the token
 #[derive(clap::Args)]
@@ -48,6 +49,12 @@ fn algorithm(key: &KeyInfo) -> &'static str {
     }
 }
 
+/// The state of a version of a key that signs tokens.
+fn state(key: &KeyInfo) -> Option<&'static str> {
+    let record = VersionRecord::parse(&key.id.0);
+    record.filter(|_| !key.secret).map(|it| it.state.name())
+}
+
 /// A root's generation.
 fn generation(key: &KeyInfo) -> Option<u64> {
     let id: Option<[u8; 8]> = key.id.0.as_slice().try_into().ok();
@@ -64,6 +71,7 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
                 "algorithm": algorithm(key),
                 "kid": kid(key),
                 "generation": generation(key),
+                "state": state(key),
                 "sensitive": key.flags.sensitive,
                 "extractable": key.flags.extractable,
                 "never_extractable": key.flags.never_extractable,
@@ -76,22 +84,30 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
         "serial": inventory.serial,
         "mechanisms_missing": inventory.mechanisms_missing,
         "keys": keys,
+        "destroyed": inventory.destroyed,
     })
 }
 
 fn print_text(inventory: &Inventory) {
     println!("token {} {}", inventory.model, inventory.serial);
     for key in &inventory.keys {
-        let state = match (key.flags.are_safe(), key.flags.never_extractable) {
+        let safety = match (key.flags.are_safe(), key.flags.never_extractable) {
             (true, true) => "stays in the token",
             (true, false) => "stays in the token, came from outside",
             (false, _) => "NOT SAFE: can leave the token, or do more than sign",
         };
         let what = match generation(key) {
             Some(generation) => format!("generation {generation}"),
-            None => kid(key).unwrap_or_default(),
+            None => format!(
+                "{} {}",
+                kid(key).unwrap_or_default(),
+                state(key).unwrap_or("NO STATE")
+            ),
         };
-        println!("  {}  {}  {what}  {state}", key.label, algorithm(key));
+        println!("  {}  {}  {what}  {safety}", key.label, algorithm(key));
+    }
+    for label in &inventory.destroyed {
+        println!("  {label}  destroyed");
     }
     if inventory.keys.is_empty() {
         println!("  no keys of the gateway; `hsm-gateway init` makes them");

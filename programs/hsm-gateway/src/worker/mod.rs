@@ -99,8 +99,10 @@ impl Call {
             self,
             Self::CreateKey { .. }
                 | Self::CreateRoot { .. }
+                | Self::DestroyKey { .. }
                 | Self::ImportRoot { .. }
                 | Self::SetGeneration { .. }
+                | Self::SetId { .. }
         )
     }
 }

@@ -11,7 +11,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, SessionState};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use vouchsafe_gateway::ROOT_LABEL;
+use vouchsafe_gateway::{ROOT_LABEL, TOKEN_KEY_PREFIX};
 
 /// What the labels of all of the gateway's objects begin with.
 const PREFIX: &str = "vouchsafe:";
@@ -99,7 +99,12 @@ impl On<'_> {
         Ok(Reply::Done)
     }
 
-    pub(super) fn create_key(self, label: &str, algorithm: Algorithm) -> Result<Reply, Trouble> {
+    pub(super) fn create_key(
+        self,
+        label: &str,
+        algorithm: Algorithm,
+        id: &[u8],
+    ) -> Result<Reply, Trouble> {
         self.require_free(label)?;
         let mut public = vec![
             Attribute::Token(true),
@@ -124,8 +129,10 @@ impl On<'_> {
                 Mechanism::RsaPkcsKeyPairGen
             }
         };
+        let mut private = private_template(label);
+        private.push(Attribute::Id(id.to_vec()));
         self.session
-            .generate_key_pair(&mechanism, &public, &private_template(label))?;
+            .generate_key_pair(&mechanism, &public, &private)?;
         Ok(Reply::Done)
     }
 
@@ -147,6 +154,69 @@ impl On<'_> {
         Ok(Reply::Done)
     }
 
+    pub(super) fn set_id(mut self, label: &str, id: &[u8]) -> Result<Reply, Trouble> {
+        let key = self.handle(ObjectClass::PRIVATE_KEY, label)?;
+        self.session
+            .update_attributes(key, &[Attribute::Id(id.to_vec())])?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn destroy_key(mut self, label: &str) -> Result<Reply, Trouble> {
+        let key = self.handle(ObjectClass::PRIVATE_KEY, label)?;
+        self.session.destroy_object(key)?;
+        self.handles.remove(label);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn states(self) -> Result<Reply, Trouble> {
+        let wanted = [AttributeType::Label, AttributeType::Id];
+        let mut states = Vec::new();
+        for object in self
+            .session
+            .find_objects(&of_class(ObjectClass::PRIVATE_KEY))?
+        {
+            let (mut label, mut id) = (String::new(), Vec::new());
+            for attribute in self.session.get_attributes(object, &wanted)? {
+                match attribute {
+                    Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
+                    Attribute::Id(bytes) => id = bytes,
+                    _ => {}
+                }
+            }
+            if label.starts_with(TOKEN_KEY_PREFIX) {
+                states.push((label, Bytes::from(id)));
+            }
+        }
+        states.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Reply::States(states))
+    }
+
+    /// Labels of public keys that have no private half among `keys`.
+    fn destroyed(&self, keys: &[KeyInfo]) -> Result<Vec<String>, Trouble> {
+        let mut labels = Vec::new();
+        for object in self
+            .session
+            .find_objects(&of_class(ObjectClass::PUBLIC_KEY))?
+        {
+            let attributes = self
+                .session
+                .get_attributes(object, &[AttributeType::Label])?;
+            labels.extend(
+                attributes
+                    .into_iter()
+                    .filter_map(|attribute| match attribute {
+                        Attribute::Label(bytes) => String::from_utf8(bytes).ok(),
+                        _ => None,
+                    }),
+            );
+        }
+        labels.retain(|label| {
+            let halves = || keys.iter().any(|key| key.label == *label);
+            label.starts_with(TOKEN_KEY_PREFIX) && !halves()
+        });
+        Ok(labels)
+    }
+
     pub(super) fn inspect(self, token: &Token) -> Result<Reply, Trouble> {
         let info = token.pkcs11.get_token_info(token.slot)?;
         let offered = token.pkcs11.get_mechanism_list(token.slot)?;
@@ -156,16 +226,18 @@ impl On<'_> {
             (ObjectClass::SECRET_KEY, true),
             (ObjectClass::PRIVATE_KEY, false),
         ] {
-            for object in self.session.find_objects(&[Attribute::Class(class)])? {
+            for object in self.session.find_objects(&of_class(class))? {
                 keys.extend(self.key_info(object, secret)?);
             }
         }
         keys.sort_by(|a, b| a.label.cmp(&b.label));
+        let destroyed = self.destroyed(&keys)?;
         Ok(Reply::Inventory(Inventory {
             model: info.model().trim().to_owned(),
             serial: info.serial_number().trim().to_owned(),
             mechanisms_missing: missing.map(|(name, _)| (*name).to_owned()).collect(),
             keys,
+            destroyed,
         }))
     }
 
@@ -291,6 +363,10 @@ impl On<'_> {
             false => Err(Fault::KeyExists(label.to_owned()).into()),
         }
     }
+}
+
+fn of_class(class: ObjectClass) -> [Attribute; 2] {
+    [Attribute::Class(class), Attribute::Token(true)]
 }
 
 fn root_template(generation: u64) -> Vec<Attribute> {

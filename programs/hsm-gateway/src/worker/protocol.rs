@@ -33,10 +33,16 @@ pub struct Request {
 pub enum Call {
     /// Makes the root.
     CreateRoot { generation: u64 },
-    /// Makes both halves of a key that signs tokens.
-    CreateKey { label: String, algorithm: Algorithm },
+    /// Makes both halves of a key that signs tokens; `id` is the private half's `CKA_ID`.
+    CreateKey {
+        label: String,
+        algorithm: Algorithm,
+        id: Bytes,
+    },
     /// `HMAC-SHA256(root, message)`.
     Derive { message: Bytes },
+    /// Destroys the private half of a key. The public half stays, so that its label is not used again.
+    DestroyKey { label: String },
     /// The root's generation.
     Generation,
     /// Puts a root that was made elsewhere into the token.
@@ -45,12 +51,16 @@ pub enum Call {
     Inspect,
     /// Makes another generation the current one.
     SetGeneration { generation: u64 },
+    /// Sets the `CKA_ID` of a private key.
+    SetId { label: String, id: Bytes },
     /// The signature in the form of JWS.
     Sign {
         label: String,
         algorithm: Algorithm,
         message: Bytes,
     },
+    /// `CKA_ID` of each private key that signs tokens.
+    States,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +82,8 @@ pub enum Reply {
     Done,
     Generation(u64),
     Inventory(Inventory),
+    /// Label and `CKA_ID`, by label.
+    States(Vec<(String, Bytes)>),
 }
 
 /// What the token holds.
@@ -82,6 +94,8 @@ pub struct Inventory {
     /// Of the mechanisms that the gateway uses, those that the token has not.
     pub mechanisms_missing: Vec<String>,
     pub keys: Vec<KeyInfo>,
+    /// Labels of public keys whose private half was destroyed.
+    pub destroyed: Vec<String>,
 }
 
 /// One secret or private key of the gateway's.

@@ -217,18 +217,25 @@ impl SessionKeeper {
             handles: &mut self.handles,
         };
         match call {
-            Call::CreateKey { label, algorithm } => on.create_key(label, *algorithm),
+            Call::CreateKey {
+                label,
+                algorithm,
+                id,
+            } => on.create_key(label, *algorithm, &id.0),
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
+            Call::DestroyKey { label } => on.destroy_key(label),
             Call::Generation => on.generation(),
             Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
             Call::SetGeneration { generation } => on.set_generation(*generation),
+            Call::SetId { label, id } => on.set_id(label, &id.0),
             Call::Sign {
                 label,
                 algorithm,
                 message,
             } => on.sign(label, *algorithm, &message.0),
+            Call::States => on.states(),
         }
     }
 }

@@ -10,9 +10,7 @@ use super::*;
 use crate::refusal::Refusal;
 use crate::rules::tests::{AUDIENCE, credential, rules};
 use crate::rules::{KeyRule, Rules};
-use crate::wire::{
-    GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, seed_answer, signature_answer,
-};
+use crate::wire::{GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer};
 use crate::{EpochKeyring, SigningInput};
 
 /// Gateways at `https://a`, `https://b`, …, all with one HSM.
@@ -106,6 +104,7 @@ impl Gateways {
         let keys = Keys {
             now: self.gateway_now(host).0,
             generation: keyring.generation(),
+            seconds_left: 7_200,
             groups: groups.collect(),
         };
         keys.to_json()
@@ -143,8 +142,15 @@ impl Gateways {
                 let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
                 let key = self.token_key();
                 let now = self.gateway_now(host).0;
-                let input = SigningInput::check(ask, self.rule(), key.kid(), now)?;
-                Ok(signature_answer(&key.sign(input.as_bytes()).unwrap()))
+                let known = |kid: &str| kid == key.kid();
+                let input = SigningInput::check(ask, self.rule(), known, now)?;
+                let signed = input.signed_by(self.rule(), key.kid());
+                let answer = Signature {
+                    kid: key.kid().into(),
+                    version: self.key_version.get(),
+                    signature: key.sign(signed.as_bytes()).unwrap().to_vec(),
+                };
+                Ok(answer.to_json())
             }
             _ => panic!("{path}"),
         }
@@ -179,7 +185,7 @@ impl Network for Gateways {
         // Others have their turn, as on a real network.
         yield_once().await;
         if self.down.borrow().contains(&host) {
-            return Err(Unreachable);
+            return Err(Unreachable::NotReached);
         }
         let outcome = match broken {
             true => Err(Refusal::HsmUnavailable),
