@@ -53,7 +53,7 @@ struct Options {
     lasting: Duration,
     /// The steps, the closed loop and the floor only: enough to compare two versions.
     brief: bool,
-    /// What bundles cost and nothing else: needs no broker.
+    /// What bundles cost and nothing else.
     policy: bool,
     /// Both tiers with an HSM behind them, and nothing else.
     hsm: bool,
@@ -116,10 +116,6 @@ fn run(options: &Options) -> Outcome<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .ok_or("no repository")?;
-    if options.policy {
-        machine();
-        return policy::run(repository);
-    }
     let binary = std::env::var_os("VOUCHSAFE_BIN")
         .map_or_else(|| repository.join("target/debug/vouchsafe"), PathBuf::from);
     let issuer = Issuer::start()?;
@@ -128,6 +124,9 @@ fn run(options: &Options) -> Outcome<()> {
     if options.hsm {
         let pool = pool(&issuer, options)?;
         return hsm::run(&site, &issuer, &pool, options);
+    }
+    if options.policy {
+        return policy::run(repository, &site, &issuer);
     }
     let before = measured(&issuer, &site, options)?;
     show(&before);
@@ -141,7 +140,7 @@ fn run(options: &Options) -> Outcome<()> {
         new_instance(&site, &pool, options)?;
         flood(&site, &issuer, &pool, options)?;
         hsm::run(&site, &issuer, &pool, options)?;
-        policy::run(repository)?;
+        policy::run(repository, &site, &issuer)?;
     }
     let again = measured(&issuer, &site, options)?.whole_us;
     let floor_us = again.min(before.whole_us);

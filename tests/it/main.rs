@@ -4,6 +4,7 @@
 
 mod bench;
 mod claims;
+mod client_ip;
 mod concurrent;
 mod corpora;
 mod crash;
@@ -16,7 +17,10 @@ mod hostile;
 mod hsm;
 mod hsm_chaos;
 mod hsm_gateway;
+mod hsm_generations;
+mod hsm_keys;
 mod hsm_outages;
+mod hsm_rollout;
 mod hsm_stolen;
 mod issued;
 mod issuers;

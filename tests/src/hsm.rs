@@ -278,10 +278,14 @@ pub struct GatewaySetup {
     pub folder: Arc<Folder>,
     pub port: u16,
     pub metrics_port: u16,
+    /// Of the listener for admins.
+    pub admin_port: u16,
     /// What the broker sends.
     pub credential: String,
     /// What a caller of the group `other` sends.
     pub other_credential: String,
+    /// What an admin sends; in the folder's file `admin`, too.
+    pub admin_credential: String,
     /// Replacements in the file, one after the other.
     changes: Vec<(String, String)>,
     pub arguments: Vec<String>,
@@ -297,21 +301,24 @@ impl GatewaySetup {
             folder,
             port: free_port(),
             metrics_port: free_port(),
+            admin_port: free_port(),
             credential: String::new(),
             other_credential: String::new(),
+            admin_credential: String::new(),
             changes: Vec::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
         };
         setup.credential = setup.make_credential("broker");
         setup.other_credential = setup.make_credential("other");
+        setup.admin_credential = setup.make_credential("admin");
         setup
     }
 
     /// The same callers' gateway on another port, with a state of its own.
     pub fn twin(&self) -> Self {
         let twin = Self::new(&self.token);
-        for name in ["broker", "other"] {
+        for name in ["broker", "other", "admin"] {
             for file in [name.to_owned(), format!("{name}.sha256")] {
                 std::fs::copy(self.folder.join(&file), twin.folder.join(&file)).expect("copies");
             }
@@ -319,6 +326,7 @@ impl GatewaySetup {
         Self {
             credential: self.credential.clone(),
             other_credential: self.other_credential.clone(),
+            admin_credential: self.admin_credential.clone(),
             changes: self.changes.clone(),
             arguments: self.arguments.clone(),
             ..twin
@@ -393,6 +401,10 @@ impl GatewaySetup {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
     fn file(&self) -> String {
         let sha256 = |name: &str| {
             std::fs::read_to_string(self.folder.join(format!("{name}.sha256"))).expect("a hash")
@@ -413,6 +425,7 @@ impl GatewaySetup {
         let mut file = [
             format!("listen = \"127.0.0.1:{}\"\n", self.port),
             format!("metrics_listen = \"127.0.0.1:{}\"\n", self.metrics_port),
+            format!("admin_listen = \"127.0.0.1:{}\"\n", self.admin_port),
             "state_dir = \"state\"\ndevelopment = true\n[module]\n".to_owned(),
             format!(
                 "path = \"{}\"\ntoken = \"{TOKEN}\"\npin_file = \"pin\"\n",
@@ -432,6 +445,7 @@ impl GatewaySetup {
                 "[[credential]]\nname = \"other\"\n{}\ngroups = [\"other\"]\n",
                 sha256("other")
             ),
+            format!("[[admin]]\nname = \"ops\"\n{}\n", sha256("admin")),
         ]
         .concat();
         for (from, to) in &self.changes {
@@ -552,6 +566,22 @@ impl Gateway {
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
             .parse()
             .expect("a number")
+    }
+
+    /// As an admin, on the admins' listener.
+    pub fn administer(&self, path: &str, body: Option<&Value>) -> Response {
+        let credential = &self.setup.admin_credential;
+        self.administer_as(credential, path, body)
+    }
+
+    pub fn administer_as(&self, credential: &str, path: &str, body: Option<&Value>) -> Response {
+        let request = match body {
+            Some(body) => Request::post(path, "application/json", body.to_string()),
+            None => Request::get(path),
+        };
+        let request = request.with("authorization", &format!("Bearer {credential}"));
+        let address = format!("127.0.0.1:{}", self.setup.admin_port);
+        http::send(&address, &request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
     }
 
     /// Lines of its log.

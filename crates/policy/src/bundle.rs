@@ -65,7 +65,7 @@ impl Bundle {
         let frame = Frame::read(files, environment)?;
         let Listing { rules, links, .. } = &frame.listing;
         rules::read(files, rules, links, &frame.known)
-            .and_then(|rules| frame.bundle(files.digest(), rules))
+            .and_then(|rules| frame.bundle(files, files.digest(), rules))
             .map_err(|findings| InvalidBundle { findings })
     }
 
@@ -91,7 +91,7 @@ impl Bundle {
             texts.all(&frame.known)?;
         }
         let none = Rules::default();
-        let mut bundle = frame.bundle(digest.to_owned(), none).ok()?;
+        let mut bundle = frame.bundle(files, digest.to_owned(), none).ok()?;
         bundle.slices = Slices::new(texts.index());
         bundle.texts = Some(texts);
         Some(bundle)
@@ -172,6 +172,11 @@ impl Bundle {
     /// The issuer URL of the broker that the profile of this name is for.
     pub fn profile(&self, name: &str) -> Option<&str> {
         self.profiles.get(name).map(String::as_str)
+    }
+
+    /// The names of all profiles.
+    pub fn profile_names(&self) -> impl Iterator<Item = &str> {
+        self.profiles.keys().map(String::as_str)
     }
 
     /// Whether the bundle has a rule of this `@id`, in whatever profile.
@@ -340,7 +345,7 @@ impl<'f> Frame<'f> {
         });
         // Which file an issuer or audience came from is known by position only if all were read.
         if findings.is_empty() {
-            check_unique(&listing, &issuers, &audiences, &mut findings);
+            check_unique(files, &listing, &issuers, &audiences, &mut findings);
         }
         let (Some(head), true) = (head, findings.is_empty()) else {
             return Err(InvalidBundle { findings });
@@ -360,7 +365,7 @@ impl<'f> Frame<'f> {
         let action = IssuingAction::new().ok_or_else(internal)?;
         let BundleSchema { schema, attributes } =
             read_schema(files, &listing, &head, &issuers, &action)?;
-        check_copied_claims(&listing, &audiences, &attributes, &issuers)?;
+        check_copied_claims(files, &listing, &audiences, &attributes, &issuers)?;
         let paths = listing.issuers.iter().map(|(path, _)| *path);
         issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
         let groups = read_groups(files, &listing, &issuers, &audiences, &attributes)?;
@@ -379,7 +384,12 @@ impl<'f> Frame<'f> {
     }
 
     /// The bundle with `rules`.
-    fn bundle(self, digest: String, rules: Rules) -> Result<Bundle, Vec<Finding>> {
+    fn bundle(
+        self,
+        files: &BundleFiles,
+        digest: String,
+        rules: Rules,
+    ) -> Result<Bundle, Vec<Finding>> {
         let Rules {
             mut rules,
             unused_templates,
@@ -392,7 +402,7 @@ impl<'f> Frame<'f> {
             groups,
             ..
         } = self;
-        check_profiles(&rules, &head.profiles)?;
+        check_profiles(files, &rules, &head.profiles)?;
         let profile = profile_of(&head.profiles, &environment.issuer).map(str::to_owned);
         let others = rules.iter().filter(|rule| !rule.is_for(profile.as_deref()));
         let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();

@@ -37,7 +37,9 @@ mod known;
 pub mod limits;
 pub mod lint;
 mod listing;
+mod nearest;
 mod on_demand;
+mod places;
 mod profiles;
 mod record;
 mod records;
@@ -51,6 +53,7 @@ mod spanned;
 mod subject;
 mod templates;
 mod toml_file;
+mod toml_places;
 mod url;
 mod zones;
 
