@@ -287,6 +287,10 @@ impl Log {
     fn rest(&self) -> Vec<String> {
         self.lines.lock().expect("unpoisoned").iter().collect()
     }
+
+    fn so_far(&self) -> Vec<String> {
+        self.lines.lock().expect("unpoisoned").try_iter().collect()
+    }
 }
 
 /// A running broker; killed when dropped.
@@ -315,6 +319,13 @@ impl Broker {
     /// The next log line of `route`.
     pub fn line(&self, route: &str) -> Value {
         self.log.line(route)
+    }
+
+    /// The log lines of `route` that came and that nobody has taken.
+    pub fn lines_so_far(&self, route: &str) -> Vec<Value> {
+        let lines = self.log.so_far().into_iter();
+        let lines = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        lines.filter(|line| line["route"] == route).collect()
     }
 
     /// Sends SIGKILL, and waits for the end.

@@ -117,6 +117,11 @@ impl Token {
 
     /// `pkcs11-tool`, logged in.
     pub fn pkcs11_tool(&self, arguments: &[&str]) -> Output {
+        self.pkcs11_tool_with(PIN, arguments)
+    }
+
+    /// The same with another PIN.
+    pub fn pkcs11_tool_with(&self, pin: &str, arguments: &[&str]) -> Output {
         let module = module().display().to_string();
         let login = [
             "--module",
@@ -125,7 +130,7 @@ impl Token {
             TOKEN,
             "--login",
             "--pin",
-            PIN,
+            pin,
         ];
         self.output("pkcs11-tool", &[&login[..], arguments].concat())
     }
@@ -272,6 +277,7 @@ pub struct GatewaySetup {
     pub token: Token,
     pub folder: Arc<Folder>,
     pub port: u16,
+    pub metrics_port: u16,
     /// Of the listener for admins.
     pub admin_port: u16,
     /// What the broker sends.
@@ -294,6 +300,7 @@ impl GatewaySetup {
             token: token.clone(),
             folder,
             port: free_port(),
+            metrics_port: free_port(),
             admin_port: free_port(),
             credential: String::new(),
             other_credential: String::new(),
@@ -360,15 +367,34 @@ impl GatewaySetup {
 
     /// Puts the module that writes calls down in front of the real one; gives where to.
     #[must_use]
-    pub fn spied_on(mut self) -> (Self, PathBuf) {
+    pub fn spied_on(self) -> (Self, PathBuf) {
         let calls = self.folder.join("calls");
-        self.environment = vec![
-            ("PKCS11SPY".to_owned(), module().display().to_string()),
-            ("PKCS11SPY_OUTPUT".to_owned(), calls.display().to_string()),
+        let variables = [
+            ("PKCS11SPY", module().display().to_string()),
+            ("PKCS11SPY_OUTPUT", calls.display().to_string()),
         ];
+        (self.through(&spy(), &variables), calls)
+    }
+
+    /// Puts the module that misbehaves on demand in front of the real one (`tests/pkcs11-shim`).
+    #[must_use]
+    pub fn shimmed(self) -> Self {
+        let variables = [
+            ("PKCS11_SHIM_MODULE", module().display().to_string()),
+            ("PKCS11_SHIM_FOLDER", self.folder.display().to_string()),
+        ];
+        let shim = profile_folder().join("libvouchsafe_pkcs11_shim.so");
+        assert!(shim.is_file(), "{} is not built", shim.display());
+        self.through(&shim, &variables)
+    }
+
+    /// Loads `wrapper` in place of the real module.
+    fn through(mut self, wrapper: &Path, variables: &[(&str, String)]) -> Self {
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+        self.environment = variables.iter().map(owned).collect();
         let from = format!("path = \"{}\"", module().display());
-        let to = format!("path = \"{}\"", spy().display());
-        (self.change(&from, &to), calls)
+        let to = format!("path = \"{}\"", wrapper.display());
+        self.change(&from, &to)
     }
 
     pub fn url(&self) -> String {
@@ -398,6 +424,7 @@ impl GatewaySetup {
         };
         let mut file = [
             format!("listen = \"127.0.0.1:{}\"\n", self.port),
+            format!("metrics_listen = \"127.0.0.1:{}\"\n", self.metrics_port),
             format!("admin_listen = \"127.0.0.1:{}\"\n", self.admin_port),
             "state_dir = \"state\"\ndevelopment = true\n[module]\n".to_owned(),
             format!(
@@ -518,6 +545,29 @@ impl Gateway {
         self.send(&request.with("authorization", &format!("Bearer {credential}")))
     }
 
+    /// Asks as the broker does, and closes the connection before there is an answer.
+    pub fn ask_and_leave(&self, path: &str, body: &Value) {
+        let bearer = format!("Bearer {}", self.setup.credential);
+        let request = Request::post(path, "application/json", body.to_string())
+            .with("authorization", &bearer);
+        let address = format!("127.0.0.1:{}", self.setup.port);
+        http::send_and_leave(&address, &request).expect("sends");
+    }
+
+    /// One of its counters or gauges, by the name that Prometheus sees.
+    pub fn metric(&self, name: &str) -> u64 {
+        let address = format!("127.0.0.1:{}", self.setup.metrics_port);
+        let text = http::send(&address, &Request::get("/metrics"))
+            .expect("metrics")
+            .text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}"))
+            .parse()
+            .expect("a number")
+    }
+
     /// As an admin, on the admins' listener.
     pub fn administer(&self, path: &str, body: Option<&Value>) -> Response {
         let credential = &self.setup.admin_credential;
@@ -561,15 +611,30 @@ impl Gateway {
         })
     }
 
+    /// Sends a signal to the gateway.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.lock().expect("unpoisoned").id(), name);
+    }
+
     /// Sends a signal to the worker, which is this test's own process's grandchild.
-    pub fn signal_worker(&self, signal: &str) -> u32 {
+    pub fn signal_worker(&self, name: &str) -> u32 {
         let worker = self.worker().expect("a worker");
-        let status = Command::new("kill")
-            .args([signal, &worker.to_string()])
-            .status()
-            .expect("kill");
-        assert!(status.success(), "kill {signal} {worker}");
+        signal(worker, name);
         worker
+    }
+
+    /// Has a gateway of [`GatewaySetup::shimmed`] meet `fault` once, and waits until it has.
+    pub fn suffer(&self, fault: &str) {
+        let file = self.setup.folder.join(fault);
+        std::fs::write(&file, "").expect("a file");
+        eventually(fault, || (!file.exists()).then_some(()));
+    }
+
+    /// How many files and sockets its process has open.
+    pub fn open_files(&self) -> usize {
+        let id = self.child.lock().expect("unpoisoned").id();
+        let files = std::fs::read_dir(format!("/proc/{id}/fd"));
+        files.expect("Linux").count()
     }
 
     /// Sends SIGKILL, and waits for the end.
@@ -588,6 +653,13 @@ impl Drop for Gateway {
             drop(child.wait());
         }
     }
+}
+
+pub fn signal(process: u32, name: &str) {
+    let status = Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(status.expect("kill").success(), "kill {name} {process}");
 }
 
 /// Waits for what happens by itself.

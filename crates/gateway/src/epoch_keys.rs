@@ -141,10 +141,28 @@ impl EpochKeyring {
         })
     }
 
-    /// Takes the HSM's answer.
+    /// What the HSM has to derive so that `generation` can become the current one with all its seeds.
     ///
     /// # Errors
     /// [`Error::Internal`], which no input causes.
+    pub fn seeds_of(&self, generation: u64, now: UnixSeconds) -> Result<Vec<Derivation>, Error> {
+        let next = Self::new(self.groups.clone(), generation);
+        let mut wanted = Vec::new();
+        for derivation in next.missing(now)? {
+            let place = &derivation.place;
+            let current = Epoch::containing(now, place.epoch.length_seconds())?;
+            if next.is_held(place, current, now) {
+                wanted.push(derivation);
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Takes the HSM's answer.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the HSM gave another key before. INVARIANT: what is published for a place
+    /// does not change, since verifiers keep it.
     pub fn learn(
         &mut self,
         derivation: Derivation,
@@ -154,6 +172,10 @@ impl EpochKeyring {
         let place = derivation.place;
         let seed = Seed::from_bytes(seed);
         let key = EpochKey::from_seed(&seed, place.algorithm, place.epoch)?;
+        let known = self.entries.get(&place);
+        if known.is_some_and(|known| known.kid != key.kid()) {
+            return Err(Error::Internal);
+        }
         let current = Epoch::containing(now, place.epoch.length_seconds())?;
         let entry = Entry {
             kid: key.kid().to_owned(),
