@@ -228,7 +228,7 @@ pub fn try_to_take_keys_out() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 5, "a root and four keys");
+    assert_eq!(tried, 6, "two roots and four keys");
 }
 
 /// What [`Token::import_root`] has another process do.

@@ -24,8 +24,8 @@ mod token;
 pub mod wire;
 
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
-pub use epoch_keys::{Derivation, EpochKeyring, WINDOW_MARGIN_SECONDS};
-pub use inventory::{KeyLabel, ROOT_LABEL};
+pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
+pub use inventory::{KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL};
 pub use jwk::JwkError;
 pub use rates::{Rates, RatesLeft};
 pub use refusal::{Refusal, TokenFault};

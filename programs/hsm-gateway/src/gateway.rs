@@ -9,6 +9,7 @@ use crate::inventory::{
 };
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
+use crate::root::Root;
 use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub struct Gateway {
     clock: Clock,
     hsm: Arc<Hsm>,
     token_keys: Vec<TokenKey>,
+    root: Root,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
@@ -76,6 +78,7 @@ impl Gateway {
             .flat_map(|rule| rule.versions().map(move |version| (rule, version)))
             .map(|(rule, version)| token_key(&inventory, rule, version))
             .collect::<Result<_, _>>()?;
+        let root = Root::of(&inventory)?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
             keyring: Mutex::new(EpochKeyring::new(groups, generation)),
@@ -83,6 +86,7 @@ impl Gateway {
             clock,
             hsm,
             token_keys,
+            root,
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
@@ -150,6 +154,17 @@ impl Gateway {
             self.keyring()
                 .learn(derivation, seed, now)
                 .map_err(internal)?;
+        }
+        self.certify().await
+    }
+
+    /// Has the root certify the keys that have come, which publishes them.
+    async fn certify(&self) -> Result<(), HsmError> {
+        // ORDER: listed before the first is asked for, so that no lock is held meanwhile.
+        let uncertified = self.keyring().uncertified();
+        for key in uncertified {
+            let certificate = self.root.certify(&self.hsm, &key).await?;
+            self.keyring().certify(key, &certificate);
         }
         Ok(())
     }

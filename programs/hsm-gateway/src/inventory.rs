@@ -55,28 +55,33 @@ pub fn checked_key(
     version: u64,
 ) -> Result<(PublicJwk, PublicKey), Failure> {
     let label = rule.label_of(version).to_string();
+    let hint = format!(
+        "`hsm-gateway add-key {} --version {version}` makes it",
+        rule.name
+    );
+    checked_pair(inventory, &label, rule.algorithm.name(), &hint)
+}
+
+/// The public half of the key of this label. `hint` says how it is made.
+pub fn checked_pair(
+    inventory: &Inventory,
+    label: &str,
+    algorithm: &str,
+    hint: &str,
+) -> Result<(PublicJwk, PublicKey), Failure> {
     let key = inventory
         .keys
         .iter()
         .find(|key| key.label == label && !key.secret);
-    let key = key.ok_or_else(|| {
-        Failure::refused(format!("the token has no `{label}`")).hint(format!(
-            "`hsm-gateway add-key {} --version {version}` makes it",
-            rule.name
-        ))
-    })?;
+    let key =
+        key.ok_or_else(|| Failure::refused(format!("the token has no `{label}`")).hint(hint))?;
     if !key.flags.are_safe() {
-        return Err(unsafe_key(&label));
+        return Err(unsafe_key(label));
     }
     let jwk = key.public.as_ref().and_then(public_key::jwk);
     let jwk = jwk
-        .filter(|jwk| jwk.algorithm() == rule.algorithm.name())
-        .ok_or_else(|| {
-            Failure::refused(format!(
-                "`{label}` has no public key for {}",
-                rule.algorithm.name()
-            ))
-        })?;
+        .filter(|jwk| jwk.algorithm() == algorithm)
+        .ok_or_else(|| Failure::refused(format!("`{label}` has no public key for {algorithm}")))?;
     let verifier = JsonObject::parse(jwk.to_json().as_bytes())
         .ok()
         .and_then(|object| PublicKey::from_jwk(&object, KeyUse::Signature).ok())

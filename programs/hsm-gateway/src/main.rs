@@ -14,6 +14,7 @@ mod inventory;
 mod log;
 mod metrics;
 mod public_key;
+mod root;
 mod server;
 mod shares;
 mod worker;
@@ -41,6 +42,7 @@ enum Command {
     Doctor(commands::doctor::Args),
     Init(commands::init::Args),
     Restore(commands::restore::Args),
+    RootCertificate(commands::root_certificate::Args),
     Rotate(commands::rotate::Args),
     Serve(commands::serve::Args),
     Status(commands::status::Args),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Init(args) => commands::init::run(args),
         Command::Restore(args) => commands::restore::run(args),
+        Command::RootCertificate(args) => commands::root_certificate::run(args),
         Command::Rotate(args) => commands::rotate::run(args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Status(args) => commands::status::run(args),

@@ -1,8 +1,10 @@
 //! `hsm-gateway init`.
 
 use super::{ConfigFile, create_keys, open, require_empty, runtime};
+use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::inventory::hsm_failure;
+use crate::root;
 use crate::shares::{self, ROOT_BYTES, Threshold};
 use crate::worker::protocol::Call;
 use std::io::Write as _;
@@ -14,7 +16,7 @@ use zeroize::Zeroizing;
 
 /// Make the keys of an empty token
 ///
-/// Makes the root secret and the first version of each [[key]]: sensitive, not extractable, for signing
+/// Makes the root secret, the root signing key with its certificate, and the first version of each [[key]]: sensitive, not extractable, for signing
 /// only. They are made inside of the token and have no backup: a lost token is then a lost root, and every
 /// verifier must get the keys of a new one. With `--with-backup` the root is made here, in memory, split
 /// into shares and put into the token; the keys of tier `hsm` have no backup either way.
@@ -58,6 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         };
         hsm.call(call).await.map_err(hsm_failure)?;
         println!("made {ROOT_LABEL}, generation {generation}");
+        root::create(&hsm, Clock::new(None).now()).await?;
         create_keys(&hsm, &config).await?;
         eprintln!("note: {note}");
         Ok(ExitCode::SUCCESS)

@@ -48,6 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         };
         hsm.call(call).await.map_err(hsm_failure)?;
         println!("restored {ROOT_LABEL}, generation {}", args.generation);
+        crate::root::create(&hsm, crate::clock::Clock::new(None).now()).await?;
         create_keys(&hsm, &config).await?;
         Ok(ExitCode::SUCCESS)
     })

@@ -99,6 +99,7 @@ impl Call {
             self,
             Self::CreateKey { .. }
                 | Self::CreateRoot { .. }
+                | Self::ImportCertificate { .. }
                 | Self::ImportRoot { .. }
                 | Self::SetGeneration { .. }
         )

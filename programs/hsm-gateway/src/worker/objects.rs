@@ -3,11 +3,15 @@
 //! SoftHSM 2.6 has neither HKDF nor SP 800-108, so seeds are `CKM_SHA256_HMAC` by `C_Sign`; raw `CKM_ECDSA`
 //! is what every module has, so the hash is made here.
 
-use super::protocol::{Algorithm, Bytes, Fault, Flags, Inventory, KeyInfo, PublicKey, Reply};
+use super::protocol::{
+    Algorithm, Bytes, CertificateInfo, Fault, Flags, Inventory, KeyInfo, PublicKey, Reply,
+};
 use super::token::{Token, Trouble};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{
+    Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ObjectHandle,
+};
 use cryptoki::session::Session;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -99,6 +103,27 @@ impl On<'_> {
         Ok(Reply::Done)
     }
 
+    /// A public object: whoever sees the token may read it, and whoever is logged in may replace it, which
+    /// the gateway notices by its key.
+    pub(super) fn import_certificate(
+        self,
+        label: &str,
+        subject: &[u8],
+        der: &[u8],
+    ) -> Result<Reply, Trouble> {
+        self.require_free(label)?;
+        self.session.create_object(&[
+            Attribute::Class(ObjectClass::CERTIFICATE),
+            Attribute::CertificateType(CertificateType::X_509),
+            Attribute::Token(true),
+            Attribute::Private(false),
+            Attribute::Label(label.as_bytes().to_vec()),
+            Attribute::Subject(subject.to_vec()),
+            Attribute::Value(der.to_vec()),
+        ])?;
+        Ok(Reply::Done)
+    }
+
     pub(super) fn create_key(self, label: &str, algorithm: Algorithm) -> Result<Reply, Trouble> {
         self.require_free(label)?;
         let mut public = vec![
@@ -166,7 +191,32 @@ impl On<'_> {
             serial: info.serial_number().trim().to_owned(),
             mechanisms_missing: missing.map(|(name, _)| (*name).to_owned()).collect(),
             keys,
+            certificates: self.certificates()?,
         }))
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateInfo>, Trouble> {
+        let mut certificates = Vec::new();
+        let template = [
+            Attribute::Class(ObjectClass::CERTIFICATE),
+            Attribute::Token(true),
+        ];
+        let wanted = [AttributeType::Label, AttributeType::Value];
+        for object in self.session.find_objects(&template)? {
+            let (mut label, mut der) = (String::new(), Vec::new());
+            for attribute in self.session.get_attributes(object, &wanted)? {
+                match attribute {
+                    Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
+                    Attribute::Value(bytes) => der = bytes,
+                    _ => {}
+                }
+            }
+            if label.starts_with(PREFIX) {
+                let der = Bytes::from(der);
+                certificates.push(CertificateInfo { label, der });
+            }
+        }
+        Ok(certificates)
     }
 
     /// None for what is not the gateway's.

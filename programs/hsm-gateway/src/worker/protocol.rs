@@ -39,6 +39,13 @@ pub enum Call {
     Derive { message: Bytes },
     /// The root's generation.
     Generation,
+    /// Puts a certificate into the token.
+    ImportCertificate {
+        label: String,
+        /// Its subject's `Name`, in DER.
+        subject: Bytes,
+        der: Bytes,
+    },
     /// Puts a root that was made elsewhere into the token.
     ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
@@ -82,6 +89,14 @@ pub struct Inventory {
     /// Of the mechanisms that the gateway uses, those that the token has not.
     pub mechanisms_missing: Vec<String>,
     pub keys: Vec<KeyInfo>,
+    pub certificates: Vec<CertificateInfo>,
+}
+
+/// One certificate of the gateway's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateInfo {
+    pub label: String,
+    pub der: Bytes,
 }
 
 /// One secret or private key of the gateway's.

@@ -221,6 +221,11 @@ impl SessionKeeper {
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
             Call::Generation => on.generation(),
+            Call::ImportCertificate {
+                label,
+                subject,
+                der,
+            } => on.import_certificate(label, &subject.0, &der.0),
             Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
             Call::SetGeneration { generation } => on.set_generation(*generation),
