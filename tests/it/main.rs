@@ -16,6 +16,7 @@ mod hostile;
 mod hsm;
 mod hsm_gateway;
 mod hsm_outages;
+mod hsm_pinning;
 mod hsm_stolen;
 mod issued;
 mod issuers;

@@ -19,6 +19,10 @@ use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::Refusal;
 
+/// The document with the seals of bundles that were checked, and how long it is kept.
+const SEALS: &str = "policy/seals";
+const SEALS_SECONDS: u64 = 30 * 24 * 3600;
+
 thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
     static BUNDLE: RefCell<Option<Bundle>> = const { RefCell::new(None) };
@@ -48,6 +52,10 @@ impl Wasm {
 
     pub async fn public_keys(&self) -> Result<signing::PublicKeySet, Failure> {
         signing::public_keys().await.map_err(Failure::from)
+    }
+
+    pub async fn backend(&self) -> Result<Option<signing::BackendStatus>, Failure> {
+        signing::backend().await.map_err(Failure::from)
     }
 
     pub async fn store_ready(&self) -> Result<(), Failure> {
@@ -112,7 +120,15 @@ impl Ports for Wasm {
         if let Some(bundle) = BUNDLE.with_borrow(Clone::clone) {
             return Ok(bundle);
         }
-        let bundle = Bundle::from(decisions::load(settings.into()).await?);
+        // Seals spare a new instance most of the checks. Without a store all is checked, as it is the
+        // first time; whether the store can be used is told by those who need it.
+        let kept = self.document(SEALS).await.ok().flatten();
+        let loaded = decisions::load(settings.into(), kept).await?;
+        if let Some(seals) = &loaded.seals {
+            let until = self.now.saturating_add(SEALS_SECONDS);
+            let _ = self.put_document(SEALS, seals.clone(), until).await;
+        }
+        let bundle = Bundle::from(loaded);
         BUNDLE.set(Some(bundle.clone()));
         Ok(bundle)
     }
@@ -215,8 +231,8 @@ impl Ports for Wasm {
         )
     }
 
-    async fn record(&self, record: AuditRecord) -> Result<(), Failure> {
-        Ok(state::record(record.into()).await?)
+    async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
+        Ok(state::record(record.into()).await?.into())
     }
 
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {

@@ -128,13 +128,22 @@ async fn described(
 async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
     let settings = ports.settings().await?;
     let bundle = ports.bundle(&settings).await?;
+    // ORDER: the keys first: with them the signer hears of what stands behind it.
     ports.public_keys().await?;
+    let backend = ports.backend().await?;
     ports.store_ready().await?;
-    let body = serde_json::json!({
+    let mut body = serde_json::json!({
         "status": "ready",
         "issuer": settings.issuer,
         "bundle": { "name": bundle.name, "version": bundle.version, "digest": bundle.digest },
     });
+    if let (Some(backend), Some(members)) = (backend, body.as_object_mut()) {
+        let backend = serde_json::json!({
+            "generation": backend.generation,
+            "seconds_left": backend.seconds_left,
+        });
+        members.insert("signer".to_owned(), backend);
+    }
     Ok(respond::json(200, "no-store", body.to_string()))
 }
 

@@ -18,12 +18,13 @@ impl From<wit::Environment> for policy::Environment {
     }
 }
 
-impl From<&policy::Bundle> for wit::Bundle {
-    fn from(bundle: &policy::Bundle) -> Self {
+impl From<&policy::Decider> for wit::Bundle {
+    fn from(bundle: &policy::Decider) -> Self {
         Self {
-            name: bundle.name.clone(),
-            version: bundle.version.clone(),
+            name: bundle.name().to_owned(),
+            version: bundle.version().to_owned(),
             digest: bundle.digest().to_owned(),
+            seals: bundle.seals().map(str::to_owned),
         }
     }
 }

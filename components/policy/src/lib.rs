@@ -20,8 +20,12 @@ use bindings::exports::vouchsafe::policy::decisions as wit;
 struct Component;
 
 impl wit::Guest for Component {
-    async fn load(environment: wit::Environment) -> Result<wit::Bundle, wit::Error> {
-        ports::load(environment.into()).map(|bundle| wit::Bundle::from(&*bundle))
+    async fn load(
+        environment: wit::Environment,
+        seals: Option<String>,
+    ) -> Result<wit::Bundle, wit::Error> {
+        let bundle = ports::load(environment.into(), seals.as_deref())?;
+        Ok(wit::Bundle::from(&*bundle))
     }
 
     async fn issuer(digest: String, iss: String) -> Result<Option<wit::IssuerRecord>, wit::Error> {

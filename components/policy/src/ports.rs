@@ -4,7 +4,7 @@ use crate::wit;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use vouchsafe_policy::{Bundle, Environment, folder};
+use vouchsafe_policy::{Decider, Environment, folder};
 
 /// Where the host mounts the bundle.
 const FOLDER: &str = "/policies";
@@ -15,14 +15,14 @@ thread_local! {
     // The bundle of this instance, with the environment it was checked against: at most one, for
     // the instance's life, because a mounted bundle does not change under an instance. It holds
     // nothing of any request.
-    static LOADED: RefCell<Option<(Environment, Rc<Bundle>)>> = const { RefCell::new(None) };
+    static LOADED: RefCell<Option<(Environment, Rc<Decider>)>> = const { RefCell::new(None) };
 }
 
 /// The bundle for `environment`: read and checked on the first call, kept from then on.
 ///
 /// A bundle that does not load is not remembered, and one that was loaded for another environment
 /// is checked again.
-pub fn load(environment: Environment) -> Result<Rc<Bundle>, wit::Error> {
+pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>, wit::Error> {
     let kept = LOADED.with_borrow(|loaded| {
         let (of, bundle) = loaded.as_ref()?;
         (of == &environment).then(|| Rc::clone(bundle))
@@ -32,7 +32,7 @@ pub fn load(environment: Environment) -> Result<Rc<Bundle>, wit::Error> {
     }
     let files = folder::read(Path::new(FOLDER))
         .map_err(|finding| wit::Error::InvalidBundle(finding.to_string()))?;
-    let bundle = Bundle::load(&files, &environment)
+    let bundle = Decider::load(&files, &environment, seals)
         .map_err(|invalid| wit::Error::InvalidBundle(invalid.to_string()))?;
     let bundle = Rc::new(bundle);
     LOADED.set(Some((environment, Rc::clone(&bundle))));
@@ -45,7 +45,7 @@ pub fn credential(name: &str) -> Result<String, wit::Error> {
 }
 
 /// The bundle that `digest` names, which must be the loaded one.
-pub fn loaded(digest: &str) -> Result<Rc<Bundle>, wit::Error> {
+pub fn loaded(digest: &str) -> Result<Rc<Decider>, wit::Error> {
     LOADED.with_borrow(|loaded| match loaded {
         Some((_, bundle)) if bundle.digest() == digest => Ok(Rc::clone(bundle)),
         _ => Err(wit::Error::StaleDigest),

@@ -21,9 +21,10 @@ mod bindings {
 }
 
 use bindings::exports::vouchsafe::signer::signing::{
-    Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
+    BackendStatus, Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
 };
 use ports::Gateways;
+use vouchsafe_gateway::client::GatewaySigner;
 
 struct Component;
 
@@ -34,17 +35,32 @@ impl Guest for Component {
 
     async fn public_keys() -> Result<PublicKeySet, Error> {
         let signer = ports::signer().await?;
-        Ok(signer
-            .public_keys(&Gateways::within_deadline())
-            .await?
-            .into())
+        let keys = signer.public_keys(&Gateways::within_deadline()).await;
+        keys.map(Into::into).map_err(|error| told(&signer, error))
+    }
+
+    async fn backend() -> Result<Option<BackendStatus>, Error> {
+        let signer = ports::signer().await?;
+        Ok(signer.backend(ports::now()).map(|backend| BackendStatus {
+            generation: backend.generation,
+            seconds_left: backend.seconds_left,
+        }))
     }
 
     async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
         let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
-        let token = signer.sign(&request.into(), &gateways).await?;
+        let token = signer.sign(&request.into(), &gateways).await;
+        let token = token.map_err(|error| told(&signer, error))?;
         ports::prefetch_if_due(signer);
         Ok(token.into())
+    }
+}
+
+/// An outage says which gateway gave no answer, and why.
+fn told(signer: &GatewaySigner, error: vouchsafe_signer::Error) -> Error {
+    match (error, signer.outage()) {
+        (vouchsafe_signer::Error::Unavailable, Some(why)) => Error::Unavailable(why),
+        (error, _) => error.into(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use spin_sdk::http::{Request, send};
-use spin_sdk::wasip3::http::types::RequestOptions;
+use spin_sdk::wasip3::http::types::{ErrorCode, RequestOptions};
 use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
 use vouchsafe_gateway::client::{Answer, GatewayConfig, GatewaySigner, Network, Unreachable};
 use vouchsafe_gateway::wire::ANSWER_BYTES_MAX;
@@ -55,7 +55,7 @@ pub fn prefetch_if_due(signer: Rc<GatewaySigner>) {
 }
 
 /// A clock before 1970 is as wrong as any: the gateway's differs from it, and nothing is signed.
-fn now() -> UnixSeconds {
+pub fn now() -> UnixSeconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     UnixSeconds(since.unwrap_or_default().as_secs())
 }
@@ -91,12 +91,12 @@ impl Network for Gateways {
         let time = TRY_MAX.min(self.time_left());
         within(time, exchange(url, credential, body, time))
             .await
-            .unwrap_or(Err(Unreachable))
+            .unwrap_or(Err(Unreachable::NotInTime))
     }
 
     async fn pause(&self, milliseconds: u64) -> Result<(), Unreachable> {
         if self.time_left().is_zero() {
-            return Err(Unreachable);
+            return Err(Unreachable::NotInTime);
         }
         spin_sdk::time::sleep(Duration::from_millis(milliseconds)).await;
         Ok(())
@@ -129,20 +129,20 @@ async fn exchange(
         .header("accept", "application/json")
         .header("authorization", format!("Bearer {credential}"))
         .body(body)
-        .map_err(|_| Unreachable)?;
+        .map_err(|_| Unreachable::NotHttp)?;
     request
         .extensions_mut()
         .insert(RequestOptionsExtension(options(time)));
-    let response = send(request).await.map_err(|_| Unreachable)?;
+    let response = send(request).await.map_err(unreachable)?;
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unreachable)?;
+        let frame = frame.map_err(|_| Unreachable::NotHttp)?;
         let Some(chunk) = frame.data_ref() else {
             continue;
         };
         if bytes.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
-            return Err(Unreachable);
+            return Err(Unreachable::NotHttp);
         }
         bytes.extend_from_slice(chunk);
     }
@@ -150,6 +150,23 @@ async fn exchange(
         status: parts.status.as_u16(),
         body: bytes,
     })
+}
+
+fn unreachable(code: ErrorCode) -> Unreachable {
+    match code {
+        ErrorCode::HttpRequestDenied => Unreachable::NotAllowed,
+        ErrorCode::DestinationIpProhibited => Unreachable::AddressBlocked,
+        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => Unreachable::NameUnknown,
+        ErrorCode::TlsProtocolError
+        | ErrorCode::TlsCertificateError
+        | ErrorCode::TlsAlertReceived(_) => Unreachable::TlsFailed,
+        ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::DnsTimeout
+        | ErrorCode::HttpResponseTimeout => Unreachable::NotInTime,
+        _ => Unreachable::NotReached,
+    }
 }
 
 fn options(time: Duration) -> RequestOptions {

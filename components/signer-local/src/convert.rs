@@ -11,6 +11,7 @@ impl From<domain::Settings> for wit::SignerSettings {
             development: settings.development,
             epoch_seconds: settings.epoch_seconds,
             algorithms: settings.algorithms.into_iter().map(str::to_owned).collect(),
+            group: settings.group,
         }
     }
 }
@@ -44,6 +45,10 @@ impl From<wit::TokenRequest> for domain::TokenRequest {
             jti: request.jti,
             scopes: request.scopes,
             extra_claims: request.extra_claims.into_iter().map(Into::into).collect(),
+            presented: request.presented.map(|it| domain::PresentedIdentity {
+                issuer: it.issuer,
+                principal: it.principal,
+            }),
         }
     }
 }
@@ -63,6 +68,7 @@ impl From<domain::SignedToken> for wit::SignedToken {
             jwt: token.jwt,
             kid: token.kid,
             key_version: token.key_version,
+            generation: token.generation,
             expires_at: token.expires_at.0,
         }
     }
@@ -75,7 +81,7 @@ impl From<domain::Error> for wit::Error {
             domain::Error::Misconfigured { .. } => Self::Misconfigured(error.to_string()),
             domain::Error::Refused(ceiling) => Self::Refused(ceiling.to_string()),
             domain::Error::TierUnavailable => Self::TierUnavailable,
-            domain::Error::Unavailable => Self::Unavailable,
+            domain::Error::Unavailable => Self::Unavailable(error.to_string()),
         }
     }
 }

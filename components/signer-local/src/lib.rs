@@ -18,7 +18,7 @@ mod bindings {
 }
 
 use bindings::exports::vouchsafe::signer::signing::{
-    Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
+    BackendStatus, Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
 };
 
 struct Component;
@@ -35,6 +35,10 @@ impl Guest for Component {
         Ok(ports::with_signer(|signer| signer.public_keys(now))
             .await?
             .into())
+    }
+
+    async fn backend() -> Result<Option<BackendStatus>, Error> {
+        Ok(None)
     }
 
     async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {

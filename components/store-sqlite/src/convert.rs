@@ -25,6 +25,10 @@ impl From<wit::AuditRecord> for domain::AuditRecord {
             kid: record.kid,
             expires_at: record.expires_at,
             timings: record.timings,
+            generation: record.generation.map(|it| domain::Generation {
+                of: it.of,
+                number: it.number,
+            }),
         }
     }
 }
@@ -62,6 +66,15 @@ impl From<domain::Consumption> for wit::Consumption {
             domain::Consumption::Fresh => Self::Fresh,
             domain::Consumption::PredatesStore => Self::PredatesStore,
             domain::Consumption::Spent => Self::Spent,
+        }
+    }
+}
+
+impl From<domain::Recorded> for wit::Recorded {
+    fn from(recorded: domain::Recorded) -> Self {
+        match recorded {
+            domain::Recorded::Written => Self::Written,
+            domain::Recorded::Superseded => Self::Superseded,
         }
     }
 }

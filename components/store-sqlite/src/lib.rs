@@ -39,10 +39,11 @@ impl wit::Guest for Component {
         Ok(consumption.into())
     }
 
-    async fn record(entry: wit::AuditRecord) -> Result<(), wit::Error> {
+    async fn record(entry: wit::AuditRecord) -> Result<wit::Recorded, wit::Error> {
         let mut deadline = call_deadline();
         let store = deadline.limit(store()).await?;
-        Ok(store.record(entry.into(), now()?, &mut deadline).await?)
+        let recorded = store.record(entry.into(), now()?, &mut deadline).await?;
+        Ok(recorded.into())
     }
 
     async fn lease(name: String, ttl_ms: u64) -> Result<bool, wit::Error> {

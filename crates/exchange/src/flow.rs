@@ -2,7 +2,7 @@
 
 use crate::issued::{self, IssuedExchange};
 use crate::permitted::{self, DeniedExchange, PermittedExchange};
-use crate::ports::{AuditRecord, Bundle, Decision, Failure, Ports, Settings};
+use crate::ports::{AuditRecord, Bundle, Decision, Failure, Ports, Recorded, Settings};
 use crate::refusal::Refusal;
 use crate::request::UnverifiedExchange;
 use crate::verified::{self, VerifiedExchange};
@@ -134,17 +134,26 @@ impl<P: Ports> Run<'_, P> {
                     .await;
             }
         };
-        let mut entry = record(&decision_id, bundle, &verified, Some(&decision), "issued");
+        let entry = |slug| record(&decision_id, bundle, &verified, Some(&decision), slug);
+        let superseded = || entry(Refusal::Superseded.slug());
+        let mut entry = entry("issued");
         entry.issued = true;
         entry.kid.clone_from(&signed.kid);
         entry.expires_at = signed.expires_at;
+        entry.generation.clone_from(&signed.generation);
         entry.timings.clone_from(&self.steps.borrow().done);
         // INVARIANT: the record is durable before the token leaves.
-        let outcome = self
-            .ports
-            .record(entry)
-            .await
-            .map(|()| IssuedExchange::released(signed));
+        let outcome = match self.ports.record(entry).await {
+            Ok(Recorded::Written) => Ok(IssuedExchange::released(signed)),
+            // INVARIANT: no token leaves whose key is of a generation that is over.
+            Ok(Recorded::Superseded) => {
+                let (record, failure) = (superseded(), Refusal::Superseded.into());
+                return self
+                    .refused(record, Some(decision), failure, decision_id)
+                    .await;
+            }
+            Err(failure) => Err(failure),
+        };
         self.step("record");
         ended(outcome, Some(decision), Some(decision_id))
     }
@@ -159,7 +168,7 @@ impl<P: Ports> Run<'_, P> {
     ) -> Attempt {
         entry.timings.clone_from(&self.steps.borrow().done);
         let outcome = match self.ports.record(entry).await {
-            Ok(()) => Err(failure),
+            Ok(Recorded::Written | Recorded::Superseded) => Err(failure),
             Err(unrecorded) if recordable(&failure.refusal) => Err(unrecorded),
             Err(_) => Err(failure),
         };
@@ -180,7 +189,7 @@ impl<P: Ports> Run<'_, P> {
 fn recordable(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => true,
-        Refusal::Unavailable(_) | Refusal::Internal => false,
+        Refusal::Unavailable(_) | Refusal::Superseded | Refusal::Internal => false,
     }
 }
 
@@ -231,5 +240,6 @@ fn record<Record>(
         kid: String::new(),
         expires_at: 0,
         timings: Vec::new(),
+        generation: None,
     }
 }

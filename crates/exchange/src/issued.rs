@@ -4,7 +4,8 @@ use crate::keys::hex;
 use crate::limits::{LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX};
 use crate::permitted::PermittedExchange;
 use crate::ports::{
-    AttributeValue, Consumption, Failure, Ports, ReplayMode, Settings, SigningRequest, UnixSeconds,
+    AttributeValue, Consumption, Failure, Generation, Ports, ReplayMode, Settings, SigningRequest,
+    UnixSeconds,
 };
 use crate::refusal::{Refusal, ReplayFault};
 use crate::request::IssuedTokenType;
@@ -47,6 +48,7 @@ pub(crate) struct Signed {
     expires_in_seconds: u64,
     scopes: Vec<String>,
     pub(crate) kid: String,
+    pub(crate) generation: Option<Generation>,
     pub(crate) expires_at: UnixSeconds,
 }
 
@@ -147,6 +149,10 @@ pub(crate) async fn sign<P: Ports>(
         jti: decision_id.to_owned(),
         scopes: verified.request.scopes.clone(),
         extra_claims: extra_claims(verified, &audience.claims),
+        presented: (
+            verified.subject.iss.clone(),
+            verified.subject.entity_id.clone(),
+        ),
     };
     let token = ports.sign(request).await?;
     Ok(Signed {
@@ -155,6 +161,11 @@ pub(crate) async fn sign<P: Ports>(
         expires_in_seconds: token.expires_at.saturating_sub(verified.now),
         scopes: verified.request.scopes.clone(),
         kid: token.kid,
+        generation: token.generation.map(|number| Generation {
+            // Neither has a space.
+            of: format!("{} {}", settings.issuer, settings.group),
+            number,
+        }),
         expires_at: token.expires_at,
     })
 }

@@ -31,6 +31,8 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<String>,
+    /// The signer's key group.
+    pub group: String,
 }
 
 /// Names and digest of the loaded bundle.
@@ -178,6 +180,23 @@ pub struct AuditRecord {
     pub kid: String,
     pub expires_at: UnixSeconds,
     pub timings: Vec<(&'static str, u64)>,
+    /// Of an issued token: the generation of the key that signed it.
+    pub generation: Option<Generation>,
+}
+
+/// A generation of epoch keys, of one issuer and key group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    pub of: String,
+    pub number: u64,
+}
+
+/// What became of an audit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    Written,
+    /// A higher generation was recorded before; nothing was written.
+    Superseded,
 }
 
 /// What the signer is asked for.
@@ -195,12 +214,16 @@ pub struct SigningRequest {
     pub scopes: Vec<String>,
     /// Name and JSON value.
     pub extra_claims: Vec<(String, String)>,
+    /// Issuer and immutable id of the workload, for rollout shares.
+    pub presented: (String, String),
 }
 
 /// What the signer gave.
 pub struct SignedToken {
     pub jwt: String,
     pub kid: String,
+    /// Of an epoch key: its generation.
+    pub generation: Option<u64>,
     pub expires_at: UnixSeconds,
 }
 
@@ -260,7 +283,7 @@ pub trait Ports {
         issued_at: UnixSeconds,
         keep_until: UnixSeconds,
     ) -> Result<Consumption, Failure>;
-    async fn record(&self, record: AuditRecord) -> Result<(), Failure>;
+    async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure>;
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;
     async fn put_document(

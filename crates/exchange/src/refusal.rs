@@ -20,6 +20,9 @@ pub enum Refusal {
     /// A part that the exchange needs can't be used now.
     #[error("{0}")]
     Unavailable(Part),
+    /// The signer's keys are of a generation that was replaced in an emergency.
+    #[error("the signer's keys are of a generation that is over")]
+    Superseded,
     /// A fault of ours.
     #[error("internal fault")]
     Internal,
@@ -149,6 +152,7 @@ impl Refusal {
             Self::Unavailable(Part::Policy) => "policy.unavailable",
             Self::Unavailable(Part::Signer) => "signer.unavailable",
             Self::Unavailable(Part::Store) => "store.unavailable",
+            Self::Superseded => "signer.superseded",
             Self::Internal => "internal",
         }
     }

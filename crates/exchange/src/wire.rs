@@ -3,7 +3,7 @@
 //! Descriptions are fixed texts: never a token, a key or a claim's value.
 
 use crate::issued::IssuedExchange;
-use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
+use crate::refusal::{Denial, Part, Refusal, RequestFault, TokenFault};
 use crate::request::{IssuedTokenType, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -33,6 +33,13 @@ impl WireError {
         body.to_string()
     }
 
+    fn unavailable(part: Part) -> Self {
+        Self {
+            retry_after_seconds: Some(RETRY_AFTER_SECONDS),
+            ..Self::new(503, "temporarily_unavailable", part.to_string())
+        }
+    }
+
     fn invalid_request(status: u16, description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(status, "invalid_request", description)
     }
@@ -56,10 +63,9 @@ impl From<&Refusal> for WireError {
             Refusal::Replay(fault) => {
                 Self::invalid_request(400, format!("the subject token can't be used: {fault}"))
             }
-            Refusal::Unavailable(part) => Self {
-                retry_after_seconds: Some(RETRY_AFTER_SECONDS),
-                ..Self::new(503, "temporarily_unavailable", part.to_string())
-            },
+            Refusal::Unavailable(part) => Self::unavailable(*part),
+            // The caller can't do anything but come again, as in any outage of the signer.
+            Refusal::Superseded => Self::unavailable(Part::Signer),
             Refusal::Internal => Self::new(
                 500,
                 "server_error",

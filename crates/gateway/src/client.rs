@@ -26,7 +26,8 @@ use vouchsafe_signer::{
 
 use crate::CLOCK_SKEW_SECONDS_MAX;
 use crate::client::keys::KnownKeys;
-use crate::wire::{KEYS_PATH, Keys, SIGN_PATH, SignRequest, parse_signature};
+use crate::rollout::Workload;
+use crate::wire::{KEYS_PATH, Keys, SIGN_PATH, SignRequest, Signature};
 use calls::accepted;
 pub use config::{GATEWAYS_MAX, GatewayConfig};
 
@@ -47,9 +48,32 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// No answer: not reached, not in time, or not HTTP.
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    #[error("its address is in a blocked network")]
+    AddressBlocked,
+    #[error("its name has no address")]
+    NameUnknown,
+    #[error("it is not in the manifest's `allowed_outbound_hosts`")]
+    NotAllowed,
+    #[error("what it answers is not http, or too much")]
+    NotHttp,
+    #[error("it did not answer in time")]
+    NotInTime,
+    #[error("it can't be reached")]
+    NotReached,
+    #[error("tls failed, or the host does not trust its certificate")]
+    TlsFailed,
+}
+
+/// What stands behind the signer, as it was last heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreachable;
+pub struct Backend {
+    pub generation: u64,
+    /// For how long the gateway can go on without its HSM.
+    pub seconds_left: u64,
+}
 
 /// The way to the gateways, for one call of the signer.
 pub trait Network {
@@ -78,15 +102,20 @@ pub struct GatewaySigner {
     state: RefCell<State>,
 }
 
+/// An epoch key with its generation.
+type HeldKey = (Rc<EpochKey>, u64);
+
 #[derive(Default)]
 struct State {
     keys: Option<Rc<KnownKeys>>,
     /// INVARIANT: only epochs that are published, so at most four per algorithm.
-    epoch_keys: BTreeMap<(Epoch, Algorithm), Rc<EpochKey>>,
+    epoch_keys: BTreeMap<(Epoch, Algorithm), HeldKey>,
     /// Whether some call fetches keys or a seed. One at a time: they are rare.
     fetching: bool,
     /// Until when each gateway is tried last, by its place in the list.
     failing_until: BTreeMap<usize, u64>,
+    /// Why the last call got no answer, where it got none.
+    outage: Option<String>,
 }
 
 impl std::fmt::Debug for GatewaySigner {
@@ -119,6 +148,7 @@ impl GatewaySigner {
             development: config.development(),
             epoch_seconds: config.epoch_seconds(),
             algorithms,
+            group: config.group().to_owned(),
         }
     }
 
@@ -128,11 +158,25 @@ impl GatewaySigner {
     /// # Errors
     /// [`Error::Unavailable`] where the current epoch's keys are not known.
     pub async fn public_keys(&self, network: &impl Network) -> Result<PublicKeySet, Error> {
+        // As new as when something is signed: a broker that issues nothing follows an emergency, too.
+        self.follow_generation(network).await?;
         let now = network.now();
         let keys = self
             .keys(network, |keys| keys.is_fresh(now), |keys| keys.cover(now))
             .await?;
         Ok(PublicKeySet::of(&keys.jwks(now)?))
+    }
+
+    /// What stands behind this signer, if anything was heard of it.
+    #[must_use]
+    pub fn backend(&self, now: UnixSeconds) -> Option<Backend> {
+        self.known_keys().map(|keys| keys.backend(now))
+    }
+
+    /// Which gateways gave no answer, and why, if the last call got none. For logs.
+    #[must_use]
+    pub fn outage(&self) -> Option<String> {
+        self.state.borrow().outage.clone()
     }
 
     /// Checks `request` against the signer's ceilings, builds the JWS and has it signed where its tier
@@ -154,8 +198,8 @@ impl GatewaySigner {
                 let allowed = config.allow(request, now)?;
                 let epoch = allowed.epoch(now, config.epoch_seconds())?;
                 self.follow_generation(network).await?;
-                let key = self.epoch_key(epoch, algorithm, network).await?;
-                allowed.sign(&key)
+                let (key, generation) = self.epoch_key(epoch, algorithm, network).await?;
+                allowed.sign(&key, generation)
             }
             Tier::Hsm if self.config.hsm_algorithms.is_empty() => Err(Error::TierUnavailable),
             Tier::Hsm => {
@@ -200,18 +244,20 @@ impl GatewaySigner {
         let mut keys = self
             .keys(network, |keys| keys.is_fresh(now), |_| true)
             .await?;
+        let workload = request.presented.as_ref();
+        let workload = workload.and_then(|it| Workload::new(&it.issuer, &it.principal));
         for last in [false, true] {
             let key = keys
                 .token_key(&request.algorithm, &request.audience)
                 .ok_or(Error::Refused(Ceiling::Gateway))?;
-            let signing_input = allowed.signing_input(&request.algorithm, &key.kid)?;
             let ask = SignRequest {
                 key: key.name.clone(),
-                signing_input,
+                signing_input: allowed.signing_input(&request.algorithm, &key.kid)?,
+                workload: workload.clone(),
             };
             let answer = self.call(SIGN_PATH, Some(ask.to_json()), network).await?;
             if answer.status == 409 && !last {
-                // Another version signs by now.
+                // The version that signed is not even published by now.
                 keys = self.keys(network, |_| false, |_| false).await?;
                 continue;
             }
@@ -219,9 +265,17 @@ impl GatewaySigner {
                 return Err(Error::Refused(Ceiling::Gateway));
             }
             let body = accepted(answer)?;
-            let signature = parse_signature(&body).map_err(|_| Error::Unavailable)?;
-            let version = key.version.to_string();
-            return Ok(allowed.finish(ask.signing_input, &signature, &key.kid, version));
+            let answer = Signature::parse(&body).map_err(|_| Error::Unavailable)?;
+            if !keys.publishes_version(&key.name, &answer.kid) {
+                keys = self.keys(network, |_| false, |_| false).await?;
+            }
+            // INVARIANT: nothing leaves that no JWK Set of ours has.
+            if !keys.publishes_version(&key.name, &answer.kid) {
+                return Err(Error::Unavailable);
+            }
+            let signing_input = allowed.signing_input(&request.algorithm, &answer.kid)?;
+            let version = answer.version.to_string();
+            return Ok(allowed.finish(signing_input, &answer.signature, &answer.kid, version));
         }
         Err(Error::Internal)
     }
@@ -314,7 +368,7 @@ impl Drop for Turn<'_> {
 
 async fn wait(network: &impl Network) -> Result<(), Error> {
     let waited = network.pause(LOOK_MILLISECONDS).await;
-    waited.map_err(|Unreachable| Error::Unavailable)
+    waited.map_err(|_| Error::Unavailable)
 }
 
 /// The gateway has another value of `variable`.

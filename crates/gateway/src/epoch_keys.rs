@@ -288,6 +288,7 @@ impl EpochKeyring {
             .map(|(place, entry)| PublicEpochKey {
                 generation: place.generation,
                 epoch_start: place.epoch.start(),
+                algorithm: place.algorithm.name().to_owned(),
                 kid: entry.jwk.kid().to_owned(),
                 jwk: entry.jwk.to_json(),
             })

@@ -11,6 +11,9 @@ pub const ROOT_SIGNING_LABEL: &str = "vouchsafe:root-signing";
 /// The certificate of that key, which verifiers pin.
 pub const ROOT_CERTIFICATE_LABEL: &str = "vouchsafe:root-certificate";
 
+/// What the labels of keys that sign tokens begin with.
+pub const TOKEN_KEY_PREFIX: &str = "vouchsafe:token:";
+
 /// Both halves of one version of a key that signs tokens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyLabel {
@@ -27,11 +30,29 @@ impl KeyLabel {
             version,
         }
     }
+
+    /// Reads what `Display` writes, and nothing else.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        let (name, version) = label.strip_prefix(TOKEN_KEY_PREFIX)?.rsplit_once(":v")?;
+        let label_read = Self::new(name, version.parse().ok()?);
+        (label_read.to_string() == label).then_some(label_read)
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 impl fmt::Display for KeyLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "vouchsafe:token:{}:v{}", self.name, self.version)
+        write!(f, "{TOKEN_KEY_PREFIX}{}:v{}", self.name, self.version)
     }
 }
 
@@ -45,5 +66,19 @@ mod tests {
             KeyLabel::new("deploy", 2).to_string(),
             "vouchsafe:token:deploy:v2"
         );
+    }
+
+    #[test]
+    fn a_label_is_read_as_it_is_written() {
+        let label = KeyLabel::new("deploy", 2);
+        assert_eq!(KeyLabel::parse("vouchsafe:token:deploy:v2"), Some(label));
+        for other in [
+            "vouchsafe:root",
+            "vouchsafe:token:deploy",
+            "vouchsafe:token:deploy:v02",
+            "vouchsafe:token:deploy:v",
+        ] {
+            assert_eq!(KeyLabel::parse(other), None, "{other}");
+        }
     }
 }

@@ -12,25 +12,38 @@
 //! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock; nothing is signed that was not
 //! understood to the last member; no seed, credential or signing input is printed.
 
+pub mod admin;
 pub mod client;
 mod credential;
 mod epoch_keys;
+mod health;
 mod inventory;
 mod jwk;
+mod overdue;
+mod probe;
 mod rates;
 mod refusal;
+mod rollout;
 mod rules;
 mod token;
+pub mod versions;
 pub mod wire;
 
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
-pub use inventory::{KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL};
+pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
+pub use inventory::{
+    KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,
+};
 pub use jwk::JwkError;
+pub use overdue::{Warning, warnings};
+pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};
 pub use refusal::{Refusal, TokenFault};
+pub use rollout::{Place, RolloutSecret, WORKLOAD_BYTES_MAX, Workload};
 pub use rules::{
-    Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
+    AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
+    RuleError, Rules,
 };
 pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput};
 

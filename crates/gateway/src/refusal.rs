@@ -1,8 +1,16 @@
 //! Why the gateway refuses: one enum, a stable slug each, and the status on the wire.
 
+use crate::versions::ActFault;
+
 /// A refusal, by culprit: the caller's credential, its request, or what stands behind the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error("the canary failed more often than the active version, or gave a wrong signature")]
+    CanaryWorse,
+    #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
+    CanaryUnproven { wanting: u64 },
+    #[error("another act changed the same key at the same time")]
+    Conflict,
     #[error("the credential is missing or unknown")]
     Credential,
     /// Unknown, or another's: which of the two is not said.
@@ -33,6 +41,8 @@ pub enum Refusal {
     SeedWindow,
     #[error("the token may not be signed: {0}")]
     Token(TokenFault),
+    #[error("{0}")]
+    Version(ActFault),
 }
 
 impl Refusal {
@@ -40,6 +50,10 @@ impl Refusal {
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
+            Self::CanaryUnproven { .. } => "canary.unproven",
+            Self::CanaryWorse => "canary.worse",
+            Self::Conflict => "version.conflict",
+            Self::Version(fault) => fault.slug(),
             Self::Credential => "credential.unknown",
             Self::Group => "group.forbidden",
             Self::HsmUnavailable => "hsm.unavailable",
@@ -70,7 +84,12 @@ impl Refusal {
             | Self::SeedWindow
             | Self::Token(_) => 403,
             // The caller can do something about it: ask which is the current one.
-            Self::KeyVersion | Self::SeedGeneration => 409,
+            Self::CanaryUnproven { .. }
+            | Self::CanaryWorse
+            | Self::Conflict
+            | Self::KeyVersion
+            | Self::SeedGeneration
+            | Self::Version(_) => 409,
             Self::Rate { .. } => 429,
             Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
         }
@@ -84,7 +103,10 @@ impl Refusal {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
             Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => Some(1),
-            Self::Credential
+            Self::CanaryUnproven { .. }
+            | Self::CanaryWorse
+            | Self::Conflict
+            | Self::Credential
             | Self::Group
             | Self::Key
             | Self::KeyVersion
@@ -93,7 +115,8 @@ impl Refusal {
             | Self::SeedEpoch
             | Self::SeedGeneration
             | Self::SeedWindow
-            | Self::Token(_) => None,
+            | Self::Token(_)
+            | Self::Version(_) => None,
         }
     }
 }
@@ -138,5 +161,11 @@ impl TokenFault {
 impl From<TokenFault> for Refusal {
     fn from(fault: TokenFault) -> Self {
         Self::Token(fault)
+    }
+}
+
+impl From<ActFault> for Refusal {
+    fn from(fault: ActFault) -> Self {
+        Self::Version(fault)
     }
 }

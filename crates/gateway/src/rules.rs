@@ -32,20 +32,19 @@ pub struct KeyFile {
     pub name: String,
     pub group: String,
     pub algorithm: String,
-    #[serde(default = "first_version")]
-    pub version: u64,
-    #[serde(default)]
-    pub published: Vec<u64>,
     pub audiences: Vec<String>,
     pub lifetime_max: u64,
     #[serde(default)]
     pub claims: Vec<String>,
     pub requests_per_second: u64,
     pub requests_per_day: u64,
+    /// How old the active version may be before its age is warned of.
+    #[serde(default = "age_days_max")]
+    pub age_days_max: u64,
 }
 
-fn first_version() -> u64 {
-    1
+fn age_days_max() -> u64 {
+    365
 }
 
 /// `[[credential]]`: who calls, known by the hash of what it sends.
@@ -55,6 +54,14 @@ pub struct CredentialFile {
     pub name: String,
     pub sha256: String,
     pub groups: Vec<String>,
+}
+
+/// `[[admin]]`: who may change keys, known by the hash of what it sends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminFile {
+    pub name: String,
+    pub sha256: String,
 }
 
 /// An algorithm of keys in the HSM.
@@ -100,10 +107,6 @@ pub struct KeyRule {
     pub name: String,
     pub group: String,
     pub algorithm: KeyAlgorithm,
-    /// The version that signs.
-    pub version: u64,
-    /// Versions that are published and do not sign: those that will, and those that did.
-    pub published: BTreeSet<u64>,
     pub issuer: String,
     pub audiences: BTreeSet<String>,
     pub lifetime_seconds_max: u64,
@@ -111,22 +114,14 @@ pub struct KeyRule {
     pub claims: BTreeSet<String>,
     pub requests_per_second: u64,
     pub requests_per_day: u64,
+    /// How old the active version may be before its age is warned of.
+    pub age_seconds_max: u64,
 }
 
 impl KeyRule {
     #[must_use]
-    pub fn label(&self) -> KeyLabel {
-        self.label_of(self.version)
-    }
-
-    #[must_use]
     pub fn label_of(&self, version: u64) -> KeyLabel {
         KeyLabel::new(&self.name, version)
-    }
-
-    /// Every version that verifiers know: the one that signs first.
-    pub fn versions(&self) -> impl Iterator<Item = u64> {
-        std::iter::once(self.version).chain(self.published.iter().copied())
     }
 }
 
@@ -227,22 +222,72 @@ impl Rules {
     /// # Errors
     /// [`Refusal::Credential`].
     pub fn caller(&self, presented: &str) -> Result<Caller<'_>, Refusal> {
-        let presented = CredentialDigest::of(presented).ok_or(Refusal::Credential)?;
-        let mut found = Choice::from(0);
-        let mut place = 0_u64;
-        for (index, credential) in (0_u64..).zip(&self.credentials) {
-            let same = credential.digest.matches(&presented);
-            place.conditional_assign(&index, same);
-            found |= same;
-        }
-        let credential = usize::try_from(place)
-            .ok()
-            .filter(|_| bool::from(found))
-            .and_then(|place| self.credentials.get(place));
+        let digests = self.credentials.iter().map(|it| &it.digest);
+        let credential = place_of(presented, digests).and_then(|it| self.credentials.get(it));
         Ok(Caller {
             rules: self,
             credential: credential.ok_or(Refusal::Credential)?,
         })
+    }
+
+    fn has_credential(&self, digest: &CredentialDigest) -> bool {
+        self.credentials.iter().any(|it| it.digest == *digest)
+    }
+}
+
+/// Which of `digests` is that of `presented`. Every one is compared, in a time that depends on none.
+fn place_of<'d>(
+    presented: &str,
+    digests: impl Iterator<Item = &'d CredentialDigest>,
+) -> Option<usize> {
+    let presented = CredentialDigest::of(presented)?;
+    let mut found = Choice::from(0);
+    let mut place = 0_u64;
+    for (index, digest) in (0_u64..).zip(digests) {
+        let same = digest.matches(&presented);
+        place.conditional_assign(&index, same);
+        found |= same;
+    }
+    let place = usize::try_from(place).ok();
+    place.filter(|_| bool::from(found))
+}
+
+/// Who may change keys. None of them is a caller of [`Rules`].
+#[derive(Debug)]
+pub struct Admins(Vec<(String, CredentialDigest)>);
+
+impl Admins {
+    /// Checks what the file says.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn new(files: Vec<AdminFile>, rules: &Rules) -> Result<Self, RuleError> {
+        if files.len() > ENTRIES_MAX {
+            return Err(RuleError::TooMany("admin"));
+        }
+        let mut admins = Self(Vec::new());
+        for file in files {
+            let admin = admins.admin_of(file, rules)?;
+            admins.0.push(admin);
+        }
+        Ok(admins)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name of the admin whose credential `presented` is.
+    ///
+    /// # Errors
+    /// [`Refusal::Credential`].
+    pub fn caller(&self, presented: &str) -> Result<&str, Refusal> {
+        let digests = self.0.iter().map(|(_, digest)| digest);
+        let admin = place_of(presented, digests).and_then(|it| self.0.get(it));
+        admin
+            .map(|(name, _)| name.as_str())
+            .ok_or(Refusal::Credential)
     }
 }
 

@@ -118,23 +118,10 @@ fn names_the_field_that_is_wrong() {
         "algorithm",
     );
     check(
-        |file| file["keys"][0]["version"] = 0.into(),
+        |file| file["keys"][0]["age_days_max"] = 0.into(),
         "key",
-        "version",
+        "age_days_max",
     );
-    let published = [
-        json!([0]),
-        json!([1]),
-        json!([2, 2]),
-        json!([2, 3, 4, 5, 6]),
-    ];
-    for published in published {
-        check(
-            |file| file["keys"][0]["published"] = published,
-            "key",
-            "published",
-        );
-    }
     check(
         |file| file["keys"][1]["name"] = "deploy".into(),
         "key",
@@ -264,4 +251,54 @@ fn an_error_repeats_no_hash() {
     file["credentials"][0]["sha256"] = hash.as_str().into();
     let shown = parse(&file).map(drop).unwrap_err().to_string();
     assert!(!shown.contains(&hash), "{shown}");
+}
+
+fn admins(files: Value) -> Result<Admins, RuleError> {
+    Admins::new(serde_json::from_value(files).unwrap(), &rules(""))
+}
+
+#[test]
+fn a_broker_is_no_admin_and_an_admin_no_broker() {
+    let admin = URL_SAFE_NO_PAD.encode([3; 32]);
+    let file = json!([{ "name": "ops", "sha256": digest(&admin) }]);
+    let found = admins(file).unwrap();
+    assert_eq!(found.caller(&admin), Ok("ops"));
+    for stranger in [credential(), other_credential(), String::new()] {
+        assert_eq!(found.caller(&stranger), Err(Refusal::Credential));
+    }
+    assert!(rules("").caller(&admin).is_err());
+    assert!(admins(json!([])).unwrap().is_empty());
+}
+
+#[test]
+fn names_what_is_wrong_with_an_admin() {
+    let sha256 = digest(&URL_SAFE_NO_PAD.encode([3; 32]));
+    let another = digest(&URL_SAFE_NO_PAD.encode([4; 32]));
+    for (file, field) in [
+        (json!([{ "name": "Ops", "sha256": sha256 }]), "name"),
+        (json!([{ "name": "ops", "sha256": "00" }]), "sha256"),
+        (
+            json!([{ "name": "ops", "sha256": digest(&credential()) }]),
+            "sha256",
+        ),
+        (
+            json!([{ "name": "a", "sha256": sha256 }, { "name": "b", "sha256": sha256 }]),
+            "sha256",
+        ),
+        (
+            json!([{ "name": "a", "sha256": sha256 }, { "name": "a", "sha256": another }]),
+            "name",
+        ),
+    ] {
+        match admins(file).map(drop) {
+            Err(RuleError::Field {
+                entry,
+                field: found,
+                ..
+            }) => {
+                assert_eq!((entry, found), ("admin", field));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -15,6 +15,7 @@ use vouchsafe_signer::{
 };
 
 use crate::refusal::{Refusal, TokenFault};
+use crate::rollout::Workload;
 use crate::rules::KeyRule;
 use crate::{CLOCK_SKEW_SECONDS_MAX, wire::SignRequest};
 
@@ -24,6 +25,9 @@ pub const SIGNING_INPUT_BYTES_MAX: usize = 16 * 1024;
 /// may be [`CLOCK_SKEW_SECONDS_MAX`] off.
 const ISSUED_AT_SKEW_SECONDS_MAX: u64 =
     vouchsafe_signer::ISSUED_AT_SKEW_SECONDS_MAX + CLOCK_SKEW_SECONDS_MAX;
+
+/// What a header's `typ` may be.
+const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
 /// Claims that every token has; `scope` may be left out. Others need the key's permission.
 const CLAIMS: [&str; 9] = [
@@ -43,7 +47,12 @@ const CLAIMS: [&str; 9] = [
 /// INVARIANT: only [`SigningInput::check`] makes one.
 pub struct SigningInput {
     text: String,
+    kid: String,
+    /// What its header's `typ` is.
+    typ: &'static str,
     jti: String,
+    audience: String,
+    workload: Option<Workload>,
 }
 
 impl std::fmt::Debug for SigningInput {
@@ -53,15 +62,16 @@ impl std::fmt::Debug for SigningInput {
 }
 
 impl SigningInput {
-    /// Reads header and payload of `request` and holds them against `rule` at `now` (Unix seconds);
-    /// `kid` is the key's version that signs.
+    /// Reads header and payload of `request` and holds them against `rule` at `now` (Unix seconds). Its
+    /// `kid` has to be that of a published version of the key; which of them signs is not the caller's to
+    /// choose.
     ///
     /// # Errors
-    /// [`Refusal::Token`], or [`Refusal::KeyVersion`] if the header names another version.
+    /// [`Refusal::Token`], or [`Refusal::KeyVersion`] if the header names no published version.
     pub fn check(
         request: SignRequest,
         rule: &KeyRule,
-        kid: &str,
+        is_published: impl FnOnce(&str) -> bool,
         now: u64,
     ) -> Result<Self, Refusal> {
         let text = request.signing_input;
@@ -71,23 +81,49 @@ impl SigningInput {
         }
         let (header, payload) = text.split_once('.').ok_or(TokenFault::Malformed)?;
         let (header, payload) = (object(header)?, object(payload)?);
-        check_header(&header, rule, kid)?;
+        let (kid, typ) = check_header(&header, rule)?;
+        if !is_published(&kid) {
+            return Err(Refusal::KeyVersion);
+        }
         check_names(&payload, rule)?;
-        let jti = check_registered(&payload, rule)?;
+        let (jti, audience) = check_registered(&payload, rule)?;
         check_times(&payload, rule, now)?;
-        Ok(Self { text, jti })
+        Ok(Self {
+            text,
+            kid,
+            typ,
+            jti,
+            audience,
+            workload: request.workload,
+        })
     }
 
-    /// What is signed.
+    /// What is signed if the version `kid` of the key signs: the payload under a header that names it.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
+    pub fn signed_by(&self, rule: &KeyRule, kid: &str) -> String {
+        if kid == self.kid {
+            return self.text.clone();
+        }
+        let payload = self.text.split_once('.').map_or("", |(_, payload)| payload);
+        let header = vouchsafe_signer::header(rule.algorithm.name(), kid, self.typ);
+        format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header))
     }
 
     /// The decision id.
     #[must_use]
     pub fn jti(&self) -> &str {
         &self.jti
+    }
+
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// Whom the token is for, where the caller said so.
+    #[must_use]
+    pub fn workload(&self) -> Option<&Workload> {
+        self.workload.as_ref()
     }
 }
 
@@ -98,19 +134,16 @@ fn object(part: &str) -> Result<JsonObject, TokenFault> {
     JsonObject::parse(&json).map_err(|_| TokenFault::Malformed)
 }
 
-/// Exactly `alg`, `kid` and `typ`.
-fn check_header(header: &JsonObject, rule: &KeyRule, kid: &str) -> Result<(), Refusal> {
+/// Exactly `alg`, `kid` and `typ`; gives the last two.
+fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static str), TokenFault> {
     let text = |name| header.get(name).and_then(Json::as_text);
     if text("alg") != Some(rule.algorithm.name()) {
-        return Err(TokenFault::Algorithm.into());
+        return Err(TokenFault::Algorithm);
     }
-    if header.len() != 3 || !matches!(text("typ"), Some("at+jwt" | "JWT")) {
-        return Err(TokenFault::Type.into());
-    }
-    match text("kid") {
-        Some(named) if named == kid => Ok(()),
-        Some(_) => Err(Refusal::KeyVersion),
-        None => Err(TokenFault::Type.into()),
+    let typ = TYPS.into_iter().find(|typ| text("typ") == Some(typ));
+    match (header.len(), text("kid"), typ) {
+        (3, Some(kid), Some(typ)) => Ok((kid.to_owned(), typ)),
+        _ => Err(TokenFault::Type),
     }
 }
 
@@ -139,8 +172,8 @@ fn is_plain(value: &Json) -> bool {
     }
 }
 
-/// Everything but the times; gives the `jti`.
-fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<String, TokenFault> {
+/// Everything but the times; gives `jti` and `aud`.
+fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenFault> {
     let text = |name, bytes_max: usize| {
         let text = payload.get(name).and_then(Json::as_text);
         let sane = |text: &&str| {
@@ -163,7 +196,8 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<String, Toke
     if payload.contains("scope") {
         check_scope(text("scope", usize::MAX)?)?;
     }
-    Ok(text("jti", JTI_BYTES_MAX)?.to_owned())
+    let jti = text("jti", JTI_BYTES_MAX)?.to_owned();
+    Ok((jti, audience.to_owned()))
 }
 
 /// RFC 6749 §3.3, each token once.

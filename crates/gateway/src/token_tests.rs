@@ -28,10 +28,11 @@ fn check_text(text: String, expected: Result<(), Refusal>) {
     let request = SignRequest {
         key: "deploy".into(),
         signing_input: text.clone(),
+        workload: None,
     };
-    let found = SigningInput::check(request, rule, KID, NOW);
+    let found = SigningInput::check(request, rule, |kid| kid == KID, NOW);
     assert_eq!(
-        found.map(|it| assert_eq!(it.as_bytes(), text.as_bytes())),
+        found.map(|it| assert_eq!(it.signed_by(rule, KID), text)),
         expected,
         "{text}"
     );
@@ -293,4 +294,28 @@ fn refuses_another_header() {
         &header().to_string().replacen('{', r#"{"alg":"none","#, 1),
         fault(TokenFault::Malformed),
     );
+}
+
+/// Which version signs is the gateway's to choose; all but the `kid` is the caller's.
+#[test]
+fn the_version_that_signs_is_the_one_that_the_header_names() {
+    let rules = rules("");
+    let rule = rules.keys().next().unwrap();
+    for typ in ["at+jwt", "JWT"] {
+        let header = |kid: &str| format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"{typ}"}}"#);
+        let payload = encode(&claims().to_string());
+        let request = SignRequest {
+            key: "deploy".into(),
+            signing_input: format!("{}.{payload}", encode(&header(KID))),
+            workload: Workload::new("https://issuer.example", "repo"),
+        };
+        let input = SigningInput::check(request.clone(), rule, |kid| kid == KID, NOW).unwrap();
+        let signed = input.signed_by(rule, "another");
+        assert_eq!(signed, format!("{}.{payload}", encode(&header("another"))));
+        assert_eq!(input.signed_by(rule, KID), request.signing_input);
+        assert_eq!(
+            (input.audience(), input.workload()),
+            (AUDIENCE, request.workload.as_ref())
+        );
+    }
 }

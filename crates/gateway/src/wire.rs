@@ -10,6 +10,7 @@ use vouchsafe_signer::{PublicJwk, SEED_BYTES, Seed};
 use zeroize::Zeroizing;
 
 use crate::jwk;
+use crate::rollout::Workload;
 
 pub const KEYS_PATH: &str = "/v1/keys";
 pub const SEED_PATH: &str = "/v1/epoch-seed";
@@ -86,8 +87,10 @@ pub fn parse_seed(body: &[u8]) -> Result<Seed, Malformed> {
 pub struct SignRequest {
     /// The key's name.
     pub key: String,
-    /// `BASE64URL(header) . BASE64URL(payload)` (RFC 7515 §5.1).
+    /// `BASE64URL(header) . BASE64URL(payload)` (RFC 7515 §5.1), with the `kid` of a published version.
     pub signing_input: String,
+    /// Whom the token is for; without it no share applies.
+    pub workload: Option<Workload>,
 }
 
 impl std::fmt::Debug for SignRequest {
@@ -100,32 +103,69 @@ impl SignRequest {
     /// # Errors
     /// [`Malformed`].
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
-        let members = Members::parse(body, 2)?;
+        let members = Members::Whole(JsonObject::parse(body).map_err(|_| Malformed)?);
+        let object = members.object().get("workload");
+        let workload = match object {
+            None => None,
+            Some(object) => Some(parse_workload(object)?),
+        };
+        members.only(if workload.is_some() { 3 } else { 2 })?;
         Ok(Self {
             key: members.text("key")?,
             signing_input: members.text("signing_input")?,
+            workload,
         })
     }
 
     #[must_use]
     pub fn to_json(&self) -> String {
-        json!({ "key": self.key, "signing_input": self.signing_input }).to_string()
+        let mut message = json!({ "key": self.key, "signing_input": self.signing_input });
+        if let (Some(workload), Some(members)) = (&self.workload, message.as_object_mut()) {
+            let workload = json!({ "issuer": workload.issuer, "principal": workload.principal });
+            members.insert("workload".to_owned(), workload);
+        }
+        message.to_string()
     }
 }
 
-/// The answer to a [`SignRequest`]: a JWS signature.
-#[must_use]
-pub fn signature_answer(signature: &[u8]) -> String {
-    json!({ "signature": URL_SAFE_NO_PAD.encode(signature) }).to_string()
+fn parse_workload(object: &Json) -> Result<Workload, Malformed> {
+    let members = Members::Part(object.as_object().ok_or(Malformed)?);
+    members.only(2)?;
+    let (issuer, principal) = (members.text("issuer")?, members.text("principal")?);
+    Workload::new(&issuer, &principal).ok_or(Malformed)
 }
 
-/// Reads what [`signature_answer`] wrote.
-///
-/// # Errors
-/// [`Malformed`].
-pub fn parse_signature(body: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let text = Members::parse(body, 1)?.text("signature")?;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed)
+/// The answer to a [`SignRequest`]: a JWS signature, by the version that the gateway chose. What was
+/// signed has its `kid`, and is else what was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    pub kid: String,
+    pub version: u64,
+    pub signature: Vec<u8>,
+}
+
+impl Signature {
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json!({
+            "kid": self.kid,
+            "version": self.version,
+            "signature": URL_SAFE_NO_PAD.encode(&self.signature),
+        })
+        .to_string()
+    }
+
+    /// # Errors
+    /// [`Malformed`].
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let members = Members::parse(body, 3)?;
+        let signature = members.text("signature")?;
+        Ok(Self {
+            kid: members.text("kid")?,
+            version: members.number("version")?,
+            signature: URL_SAFE_NO_PAD.decode(signature).map_err(|_| Malformed)?,
+        })
+    }
 }
 
 /// The public key of one epoch and generation.
@@ -133,6 +173,7 @@ pub fn parse_signature(body: &[u8]) -> Result<Vec<u8>, Malformed> {
 pub struct PublicEpochKey {
     pub generation: u64,
     pub epoch_start: u64,
+    pub algorithm: String,
     pub kid: String,
     /// A member of a JWK Set, in JSON.
     pub jwk: String,
@@ -168,6 +209,8 @@ pub struct Keys {
     /// The gateway's clock, in Unix seconds.
     pub now: u64,
     pub generation: u64,
+    /// For how long delegated tokens can be signed without the HSM.
+    pub seconds_left: u64,
     /// Those that the caller may use.
     pub groups: Vec<GroupKeys>,
 }
@@ -177,9 +220,10 @@ impl Keys {
     pub fn to_json(&self) -> String {
         let groups: Vec<_> = self.groups.iter().map(group_json).collect();
         format!(
-            r#"{{"now":{},"generation":{},"groups":[{}]}}"#,
+            r#"{{"now":{},"generation":{},"seconds_left":{},"groups":[{}]}}"#,
             self.now,
             self.generation,
+            self.seconds_left,
             groups.join(",")
         )
     }
@@ -187,10 +231,11 @@ impl Keys {
     /// # Errors
     /// [`Malformed`].
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
-        let members = Members::parse(body, 3)?;
+        let members = Members::parse(body, 4)?;
         Ok(Self {
             now: members.number("now")?,
             generation: members.number("generation")?,
+            seconds_left: members.number("seconds_left")?,
             groups: members.each("groups", parse_group)?,
         })
     }
@@ -239,6 +284,7 @@ fn parse_group(members: &Members<'_>) -> Result<GroupKeys, Malformed> {
             Ok(PublicEpochKey {
                 generation: members.number("generation")?,
                 epoch_start: members.number("epoch_start")?,
+                algorithm: jwk.algorithm().to_owned(),
                 kid: jwk.kid().to_owned(),
                 jwk: jwk.to_json(),
             })

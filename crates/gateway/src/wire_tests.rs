@@ -8,6 +8,7 @@ fn keys() -> Keys {
     Keys {
         now: 1_800_000_000,
         generation: 3,
+        seconds_left: 3_600,
         groups: vec![GroupKeys {
             name: "default".into(),
             issuer: "https://broker.example".into(),
@@ -15,6 +16,7 @@ fn keys() -> Keys {
             epoch_keys: vec![PublicEpochKey {
                 generation: 3,
                 epoch_start: 1_800_000_000,
+                algorithm: "ES256".into(),
                 kid: first.kid().into(),
                 jwk: first.to_json(),
             }],
@@ -41,19 +43,27 @@ fn reads_what_it_writes() {
         epoch_start: 1_800_000_000,
     };
     assert_eq!(SeedRequest::parse(seed.to_json().as_bytes()), Ok(seed));
-    let sign = SignRequest {
-        key: "deploy".into(),
-        signing_input: "a.b".into(),
-    };
-    assert!(SignRequest::parse(sign.to_json().as_bytes()) == Ok(sign));
+    for workload in [None, Workload::new("https://issuer.example", "a \"b\"")] {
+        let sign = SignRequest {
+            key: "deploy".into(),
+            signing_input: "a.b".into(),
+            workload,
+        };
+        assert!(SignRequest::parse(sign.to_json().as_bytes()) == Ok(sign));
+    }
     let answer = seed_answer(&Seed::from_bytes([7; 32]));
     assert_eq!(
         parse_seed(answer.as_bytes()).map(|it| *it.expose()),
         Ok([7; 32])
     );
+    let signature = Signature {
+        kid: "a".into(),
+        version: 2,
+        signature: vec![7; 64],
+    };
     assert_eq!(
-        parse_signature(signature_answer(&[7; 64]).as_bytes()),
-        Ok(vec![7; 64])
+        Signature::parse(signature.to_json().as_bytes()),
+        Ok(signature)
     );
 }
 
@@ -101,6 +111,7 @@ fn debug_shows_no_signing_input() {
     let sign = SignRequest {
         key: "deploy".into(),
         signing_input: "secret".into(),
+        workload: None,
     };
     assert!(!format!("{sign:?}").contains("secret"));
 }

@@ -1,13 +1,17 @@
 //! A loaded bundle.
 
 use crate::decide::{IssuingAction, uid};
+use crate::decider::Work;
 use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::BundleFiles;
 use crate::groups::{self, Group, Groups};
 use crate::head::{self, Head, check_profiles, profile_of};
+use crate::known::Known;
+use crate::limits::RULES_MAX;
 use crate::listing::{self, Listing, check_copied_claims, check_unique};
+use crate::on_demand::Texts;
 use crate::records::{Audience, Environment, Issuer};
-use crate::rules::{self, Known, Rule, Rules};
+use crate::rules::{self, Rule, Rules};
 use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
 use crate::slices::{Scope, Slices, can_match, covers_all};
 use crate::templates::NamedTemplate;
@@ -15,7 +19,8 @@ use crate::toml_file::utf8;
 use crate::zones::Zones;
 use crate::{audience, issuer};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A bundle whose every file was understood and whose every rule validates.
@@ -29,15 +34,19 @@ pub struct Bundle {
     audiences: Vec<(Audience, EntityUid)>,
     /// Places in `audiences` by id.
     audience_places: BTreeMap<String, usize>,
+    /// None of those in `texts`.
     rules: Vec<Rule>,
-    schema: Schema,
+    /// Rules that are parsed when they are needed.
+    texts: Option<Texts>,
+    known: Known,
     attributes: Attributes,
     action: IssuingAction,
-    permits: BTreeSet<String>,
     slices: Slices,
     zones: Zones,
     groups: Groups,
     profiles: BTreeMap<String, String>,
+    /// The profile that is in force.
+    profile: Option<String>,
     rules_of_other_profiles: Vec<String>,
     /// Templates that no link fills.
     unused_templates: Vec<NamedTemplate>,
@@ -53,91 +62,39 @@ pub(crate) struct IssuerEntity {
 impl Bundle {
     /// Checks every file and gives the bundle, or everything that was found wrong.
     pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
-        let mut findings = Vec::new();
-        let listing = listing::list(files, &mut findings);
-        let head = head::read(files).map_err(|more| findings.extend(more)).ok();
-        let issuers: Vec<Issuer> =
-            collect(&mut findings, listing.issuers.iter(), |(path, name)| {
-                issuer::read(path, name, files, environment)
-            });
-        let audiences: Vec<Audience> = collect(&mut findings, listing.audiences.iter(), |path| {
-            audience::read(path, files, environment)
-        });
-        // Which file an issuer or audience came from is known by position only if all were read.
-        if findings.is_empty() {
-            check_unique(&listing, &issuers, &audiences, &mut findings);
-        }
-        let (Some(head), true) = (head, findings.is_empty()) else {
-            return Err(InvalidBundle { findings });
-        };
-        Self::assemble(files, environment, &listing, head, issuers, audiences)
+        let frame = Frame::read(files, environment)?;
+        let Listing { rules, links, .. } = &frame.listing;
+        rules::read(files, rules, links, &frame.known)
+            .and_then(|rules| frame.bundle(files.digest(), rules))
             .map_err(|findings| InvalidBundle { findings })
     }
 
-    fn assemble(
+    /// A bundle for [`Self::decide`] alone, whose rules are parsed when a request needs them; only if `checked`
+    /// is not set, all of them are parsed and checked here. None where [`Self::load`] has to be asked: something
+    /// is wrong, or the rules are not of a kind that can be found without parsing them.
+    pub(crate) fn on_demand(
         files: &BundleFiles,
         environment: &Environment,
-        listing: &Listing<'_>,
-        head: Head,
-        issuers: Vec<Issuer>,
-        audiences: Vec<Audience>,
-    ) -> Result<Self, Vec<Finding>> {
-        let internal = || vec![Finding::of_file(schema::FILE, Problem::EntityTypeInvalid)];
-        let action = IssuingAction::new().ok_or_else(internal)?;
-        let BundleSchema { schema, attributes } =
-            read_schema(files, listing, &head, &issuers, &action)?;
-        check_copied_claims(listing, &audiences, &attributes, &issuers)?;
-        let paths = listing.issuers.iter().map(|(path, _)| *path);
-        issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
-        let groups = read_groups(files, listing, &issuers, &audiences, &attributes)?;
-        let known = Known {
-            issuers: &issuers,
-            audiences: &audiences,
-            groups: &groups,
-            schema: &schema,
-        };
-        let Rules {
-            mut rules,
-            unused_templates,
-        } = rules::read(files, &listing.rules, &listing.links, &known)?;
-        check_profiles(&rules, &head.profiles)?;
-        let profile = profile_of(&head.profiles, &environment.issuer);
-        let others = rules.iter().filter(|rule| !rule.is_for(profile));
-        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
-        rules.retain(|rule| rule.is_for(profile));
-        let permits = rules
-            .iter()
-            .filter(|rule| !rule.is_forbid())
-            .map(|rule| rule.id.clone())
-            .collect();
-        let slices = Slices::of(&rules);
-        let ids = audiences.iter().map(|audience| audience.id.clone());
-        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
-        let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
-        let audiences: Option<_> = audiences
-            .into_iter()
-            .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
-            .collect();
-        Ok(Self {
-            name: head.name,
-            version: head.version,
-            digest: files.digest(),
-            issuers: issuers.ok_or_else(internal)?,
-            development: environment.development,
-            audiences: audiences.ok_or_else(internal)?,
-            rules,
-            schema,
-            attributes,
-            action,
-            permits,
-            slices,
-            audience_places,
-            zones: head.zones,
-            profiles: head.profiles,
-            rules_of_other_profiles,
-            groups: Groups::new(groups).ok_or_else(internal)?,
-            unused_templates,
-        })
+        digest: &str,
+        checked: bool,
+    ) -> Option<Self> {
+        let frame = Frame::read(files, environment).ok()?;
+        let Listing { rules, links, .. } = &frame.listing;
+        if !links.is_empty() {
+            return None;
+        }
+        let texts = Texts::scan(files, rules, &frame.head.profiles)?;
+        if texts.len() > RULES_MAX {
+            return None;
+        }
+        if !checked {
+            texts.all(&frame.known)?;
+        }
+        let none = Rules::default();
+        let mut bundle = frame.bundle(digest.to_owned(), none).ok()?;
+        bundle.slices = Slices::new(texts.index());
+        bundle.texts = Some(texts);
+        Some(bundle)
     }
 
     /// Lower-case hex SHA-256 that names the bundle.
@@ -229,7 +186,7 @@ impl Bundle {
     }
 
     pub(crate) fn schema(&self) -> &Schema {
-        &self.schema
+        self.known.schema()
     }
 
     /// The schema in Cedar's JSON format, with the types that are made from issuer files. `files` are those
@@ -256,10 +213,6 @@ impl Bundle {
 
     pub(crate) fn action(&self) -> &IssuingAction {
         &self.action
-    }
-
-    pub(crate) fn is_permit(&self, rule_id: &str) -> bool {
-        self.permits.contains(rule_id)
     }
 
     pub(crate) fn issuer_named(&self, name: &str) -> Option<(usize, &Issuer, &IssuerEntity)> {
@@ -291,7 +244,17 @@ impl Bundle {
         key: (usize, usize),
         scope: impl FnOnce() -> Scope<'a>,
     ) -> Option<Arc<PolicySet>> {
-        self.slices.slice(key, &self.rules, scope)
+        self.slices.slice(key, scope, |places| match &self.texts {
+            Some(texts) => {
+                let rules = texts.rules(places, &self.known)?.into_iter();
+                let in_force = rules.filter(|rule| rule.is_for(self.profile.as_deref()));
+                Some(in_force.map(Cow::Owned).collect())
+            }
+            None => {
+                let rules = places.iter().map(|at| self.rules.get(*at));
+                rules.map(|rule| rule.map(Cow::Borrowed)).collect()
+            }
+        })
     }
 
     /// The `permit`s by whose scope principals of an issuer may get a token for an audience, by name of the
@@ -319,6 +282,19 @@ impl Bundle {
         access
     }
 
+    /// How many rules are there, and how many Cedar parsed.
+    pub(crate) fn work(&self) -> Work {
+        let (rules, parsed) = match &self.texts {
+            Some(texts) => (texts.len(), texts.parsed()),
+            None => {
+                let others = self.rules_of_other_profiles.len();
+                let all = self.rules.len().saturating_add(others);
+                (all, all)
+            }
+        };
+        Work { rules, parsed }
+    }
+
     /// INVARIANT: an issuer marked `development = true` is trusted in development only.
     fn is_active(&self, issuer: &Issuer) -> bool {
         self.development || !issuer.development
@@ -335,6 +311,126 @@ impl std::fmt::Debug for Bundle {
         } = self;
         write!(f, "Bundle({name} {version} {digest})")
     }
+}
+
+/// What a bundle is beside its rules, checked.
+struct Frame<'f> {
+    environment: &'f Environment,
+    listing: Listing<'f>,
+    head: Head,
+    issuers: Vec<Issuer>,
+    audiences: Vec<Audience>,
+    groups: Vec<Group>,
+    attributes: Attributes,
+    action: IssuingAction,
+    known: Known,
+}
+
+impl<'f> Frame<'f> {
+    fn read(files: &'f BundleFiles, environment: &'f Environment) -> Result<Self, InvalidBundle> {
+        let mut findings = Vec::new();
+        let listing = listing::list(files, &mut findings);
+        let head = head::read(files).map_err(|more| findings.extend(more)).ok();
+        let issuers: Vec<Issuer> =
+            collect(&mut findings, listing.issuers.iter(), |(path, name)| {
+                issuer::read(path, name, files, environment)
+            });
+        let audiences: Vec<Audience> = collect(&mut findings, listing.audiences.iter(), |path| {
+            audience::read(path, files, environment)
+        });
+        // Which file an issuer or audience came from is known by position only if all were read.
+        if findings.is_empty() {
+            check_unique(&listing, &issuers, &audiences, &mut findings);
+        }
+        let (Some(head), true) = (head, findings.is_empty()) else {
+            return Err(InvalidBundle { findings });
+        };
+        Self::assemble(files, environment, listing, head, issuers, audiences)
+            .map_err(|findings| InvalidBundle { findings })
+    }
+
+    fn assemble(
+        files: &BundleFiles,
+        environment: &'f Environment,
+        listing: Listing<'f>,
+        head: Head,
+        issuers: Vec<Issuer>,
+        audiences: Vec<Audience>,
+    ) -> Result<Self, Vec<Finding>> {
+        let action = IssuingAction::new().ok_or_else(internal)?;
+        let BundleSchema { schema, attributes } =
+            read_schema(files, &listing, &head, &issuers, &action)?;
+        check_copied_claims(&listing, &audiences, &attributes, &issuers)?;
+        let paths = listing.issuers.iter().map(|(path, _)| *path);
+        issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
+        let groups = read_groups(files, &listing, &issuers, &audiences, &attributes)?;
+        let known = Known::new(&issuers, &audiences, &groups, schema);
+        Ok(Self {
+            environment,
+            listing,
+            head,
+            issuers,
+            audiences,
+            groups,
+            attributes,
+            action,
+            known,
+        })
+    }
+
+    /// The bundle with `rules`.
+    fn bundle(self, digest: String, rules: Rules) -> Result<Bundle, Vec<Finding>> {
+        let Rules {
+            mut rules,
+            unused_templates,
+        } = rules;
+        let Self {
+            environment,
+            head,
+            issuers,
+            audiences,
+            groups,
+            ..
+        } = self;
+        check_profiles(&rules, &head.profiles)?;
+        let profile = profile_of(&head.profiles, &environment.issuer).map(str::to_owned);
+        let others = rules.iter().filter(|rule| !rule.is_for(profile.as_deref()));
+        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
+        rules.retain(|rule| rule.is_for(profile.as_deref()));
+        let slices = Slices::of(&rules);
+        let ids = audiences.iter().map(|audience| audience.id.clone());
+        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
+        let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
+        let audiences: Option<_> = audiences
+            .into_iter()
+            .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
+            .collect();
+        Ok(Bundle {
+            name: head.name,
+            version: head.version,
+            digest,
+            issuers: issuers.ok_or_else(internal)?,
+            development: environment.development,
+            audiences: audiences.ok_or_else(internal)?,
+            rules,
+            texts: None,
+            known: self.known,
+            attributes: self.attributes,
+            action: self.action,
+            slices,
+            audience_places,
+            zones: head.zones,
+            profiles: head.profiles,
+            profile,
+            rules_of_other_profiles,
+            groups: Groups::new(groups).ok_or_else(internal)?,
+            unused_templates,
+        })
+    }
+}
+
+fn internal() -> Vec<Finding> {
+    vec![Finding::of_file(schema::FILE, Problem::EntityTypeInvalid)]
 }
 
 fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {

@@ -7,7 +7,7 @@ use crate::records::Issuer;
 use crate::zones::Zones;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId,
-    EntityTypeName, EntityUid, PolicySet, Request, Response, RestrictedExpression,
+    EntityTypeName, EntityUid, PolicyId, PolicySet, Request, Response, RestrictedExpression,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -195,7 +195,7 @@ impl Bundle {
         let prepared = self.prepare(principal, request, now)?;
         let response =
             Authorizer::new().is_authorized(&prepared.request, &prepared.slice, &prepared.entities);
-        let (effect, determining_rules, erring_rules) = self.judge(&response);
+        let (effect, determining_rules, erring_rules) = judge(&response, &prepared.slice);
         let cedar_request = cedar_request(self, principal, request, now);
         Ok(Decision {
             effect,
@@ -272,26 +272,31 @@ impl Bundle {
         let issuer = std::iter::once(&entity.uid);
         issuer.chain(groups).cloned().collect()
     }
+}
 
-    /// Effect, determining rules and erring rules. Cedar skips a `forbid` that errs; here it
-    /// denies, because nobody knows what it would have said.
-    fn judge(&self, response: &Response) -> (Effect, Vec<String>, Vec<String>) {
-        let reasons: BTreeSet<&str> = response.diagnostics().reason().map(AsRef::as_ref).collect();
-        let erring: BTreeSet<&str> = response.diagnostics().errors().map(erring_rule).collect();
-        let erring_forbids: BTreeSet<&str> = erring
-            .iter()
-            .copied()
-            .filter(|id| !self.is_permit(id))
-            .collect();
-        let permitted = response.decision() == CedarDecision::Allow && erring_forbids.is_empty();
-        let (effect, determining) = match (permitted, response.decision()) {
-            (true, _) => (Effect::Permit, reasons),
-            (false, CedarDecision::Allow) => (Effect::Deny, erring_forbids),
-            (false, CedarDecision::Deny) => (Effect::Deny, &reasons | &erring_forbids),
-        };
-        let owned = |ids: BTreeSet<&str>| ids.into_iter().map(str::to_owned).collect();
-        (effect, owned(determining), owned(erring))
-    }
+/// Effect, determining rules and erring rules. Cedar skips a `forbid` that errs; here it
+/// denies, because nobody knows what it would have said.
+fn judge(response: &Response, rules: &PolicySet) -> (Effect, Vec<String>, Vec<String>) {
+    let reasons: BTreeSet<&str> = response.diagnostics().reason().map(AsRef::as_ref).collect();
+    let erring: BTreeSet<&str> = response.diagnostics().errors().map(erring_rule).collect();
+    let erring_forbids: BTreeSet<&str> = erring
+        .iter()
+        .copied()
+        .filter(|id| !is_permit(rules, id))
+        .collect();
+    let permitted = response.decision() == CedarDecision::Allow && erring_forbids.is_empty();
+    let (effect, determining) = match (permitted, response.decision()) {
+        (true, _) => (Effect::Permit, reasons),
+        (false, CedarDecision::Allow) => (Effect::Deny, erring_forbids),
+        (false, CedarDecision::Deny) => (Effect::Deny, &reasons | &erring_forbids),
+    };
+    let owned = |ids: BTreeSet<&str>| ids.into_iter().map(str::to_owned).collect();
+    (effect, owned(determining), owned(erring))
+}
+
+fn is_permit(rules: &PolicySet, id: &str) -> bool {
+    let rule = rules.policy(&PolicyId::new(id));
+    rule.is_some_and(|rule| rule.effect() == cedar_policy::Effect::Permit)
 }
 
 fn erring_rule(error: &AuthorizationError) -> &str {

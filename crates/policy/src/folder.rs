@@ -51,6 +51,9 @@ pub fn read_credential(root: &Path, name: &str) -> Result<String, String> {
     }
 }
 
+/// What a file is expected to have at most: one call reads such a file, another finds its end.
+const READ_BYTES: usize = 8 * 1024;
+
 #[derive(Default)]
 struct Reader {
     files: BundleFiles,
@@ -135,10 +138,11 @@ fn path_of(entry: &DirEntry, prefix: &str) -> Result<String, Finding> {
 
 /// Reads one byte more than allowed, so that the caller sees what is too large.
 fn read_file(path: &Path, bytes_max: usize) -> std::io::Result<Vec<u8>> {
-    let mut content = Vec::new();
+    let mut content = Vec::with_capacity(READ_BYTES);
     File::open(path)?
         .take((bytes_max as u64).saturating_add(1))
         .read_to_end(&mut content)?;
+    content.shrink_to_fit();
     Ok(content)
 }
 

@@ -2,15 +2,13 @@
 
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
-use crate::groups::{AUDIENCES, Group, WORKLOADS};
+use crate::known::Known;
 use crate::limits::RULES_MAX;
-use crate::records::{Audience, Issuer};
 use crate::schema::located;
 use crate::templates::{self, Link, NamedTemplate};
 use crate::toml_file::utf8;
 use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint, Schema,
-    ValidationMode, Validator,
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,15 +72,8 @@ impl Rule {
     }
 }
 
-/// What rules may name.
-pub(crate) struct Known<'a> {
-    pub issuers: &'a [Issuer],
-    pub audiences: &'a [Audience],
-    pub groups: &'a [Group],
-    pub schema: &'a Schema,
-}
-
 /// The rules of a bundle in path order; of each file, those that are written out come first.
+#[derive(Default)]
 pub(crate) struct Rules {
     pub rules: Vec<Rule>,
     pub unused_templates: Vec<NamedTemplate>,
@@ -94,14 +85,8 @@ pub(crate) fn read(
     files: &BundleFiles,
     paths: &[&str],
     links: &[&str],
-    known: &Known<'_>,
+    known: &Known,
 ) -> Result<Rules, Vec<Finding>> {
-    let Known {
-        issuers,
-        audiences,
-        groups,
-        schema,
-    } = known;
     let mut findings = Vec::new();
     let mut rules: Vec<Rule> = Vec::new();
     let mut templates: Vec<NamedTemplate> = Vec::new();
@@ -132,15 +117,11 @@ pub(crate) fn read(
     findings.extend(
         rules
             .iter()
-            .filter_map(|rule| permit_without_issuer(rule, issuers)),
+            .filter_map(|rule| known.permit_without_issuer(rule)),
     );
-    findings.extend(
-        rules
-            .iter()
-            .flat_map(|rule| unknown_names(rule, issuers, audiences, groups)),
-    );
+    findings.extend(rules.iter().flat_map(|rule| known.unknown_names(rule)));
     if findings.is_empty() {
-        findings = validation_errors(files, &rules, &templates, schema);
+        findings = validation_errors(files, &rules, &templates, &known.validator);
     }
     if findings.is_empty() {
         templates.retain(|template| !used.contains(&template.id));
@@ -256,66 +237,6 @@ pub(crate) fn of_rule(rule: &Rule, problem: Problem) -> Finding {
     }
 }
 
-/// Ids of principals are unique within their issuer only, so a `permit` must name one. A rule for a
-/// single principal (`principal == …`) names one only while one issuer alone has principals of
-/// that type.
-fn permit_without_issuer(rule: &Rule, issuers: &[Issuer]) -> Option<Finding> {
-    let names_issuer = match rule.policy.principal_constraint() {
-        // Each entry of a group names its issuer.
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            is_issuer(&uid) || uid.type_name().to_string() == WORKLOADS
-        }
-        PrincipalConstraint::Eq(uid) => {
-            let type_name = uid.type_name().to_string();
-            issuers
-                .iter()
-                .filter(|issuer| issuer.entity_type() == type_name)
-                .count()
-                == 1
-        }
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
-    };
-    (!names_issuer && !rule.is_forbid())
-        .then(|| of_rule(rule, Problem::PermitWithoutIssuer(rule.id.clone())))
-}
-
-/// Issuers and audiences that a rule names anywhere, and the bundle does not have. Such a `permit`
-/// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole.
-fn unknown_names(
-    rule: &Rule,
-    issuers: &[Issuer],
-    audiences: &[Audience],
-    groups: &[Group],
-) -> Vec<Finding> {
-    let mut named: Vec<EntityUid> = rule.policy.entity_literals();
-    // Cedar does not count what fills a template.
-    named.extend(rule.link.iter().flat_map(Link::entities).cloned());
-    named.sort_by_key(ToString::to_string);
-    named.dedup();
-    let problem = |uid: EntityUid| {
-        let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
-        if is_issuer(&uid) {
-            let known = issuers.iter().any(|issuer| issuer.name == id);
-            (!known).then_some(Problem::RuleIssuerUnknown { rule, issuer: id })
-        } else if uid.type_name().to_string() == "Audience" {
-            let known = audiences.iter().any(|audience| audience.id == id);
-            (!known).then_some(Problem::RuleAudienceUnknown { rule, audience: id })
-        } else {
-            let type_name = uid.type_name().to_string();
-            let has_entries = |group: &Group| match type_name.as_str() {
-                WORKLOADS => !group.workloads.is_empty(),
-                _ => !group.audiences.is_empty(),
-            };
-            let known = |group: &Group| group.name == id && has_entries(group);
-            let is_group = matches!(type_name.as_str(), WORKLOADS | AUDIENCES);
-            (is_group && !groups.iter().any(known))
-                .then_some(Problem::RuleGroupUnknown { rule, group: id })
-        }
-    };
-    let problems = named.into_iter().filter_map(problem);
-    problems.map(|problem| of_rule(rule, problem)).collect()
-}
-
 pub(crate) fn is_issuer(uid: &EntityUid) -> bool {
     uid.type_name().to_string() == "Issuer"
 }
@@ -325,7 +246,7 @@ fn validation_errors(
     files: &BundleFiles,
     rules: &[Rule],
     templates: &[NamedTemplate],
-    schema: &Schema,
+    validator: &Validator,
 ) -> Vec<Finding> {
     let whole = policy_set(rules).and_then(|mut set| {
         for template in templates {
@@ -342,7 +263,7 @@ fn validation_errors(
             return vec![Finding::of_file("rules", Problem::Cedar { message, help })];
         }
     };
-    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    let result = validator.validate(&set, ValidationMode::Strict);
     let mut findings: Vec<Finding> = result
         .validation_errors()
         .map(|error| {

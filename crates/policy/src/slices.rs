@@ -4,8 +4,9 @@
 //! A rule is left out only where its scope alone says that it cannot match, and a scope never
 //! errs, so neither a decision nor its diagnostics change.
 
-use crate::rules::{Rule, policy_set};
+use crate::rules::{Rule, is_issuer, policy_set};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,14 +16,36 @@ const SLICES_MAX: usize = 1024;
 /// Index of an issuer and of an audience in their bundle.
 type Key = (usize, usize);
 
-/// Slices made so far, and where the rules for an audience are.
+/// Slices made so far, and where the rules for each are.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
     made: Mutex<BTreeMap<Key, Arc<PolicySet>>>,
-    /// Places of the rules whose scope names one audience, by its id.
-    of_audience: BTreeMap<String, Vec<usize>>,
-    /// Places of all other rules.
-    of_any: Vec<usize>,
+    index: Index,
+}
+
+/// Places of rules by the audience and the issuer that their scopes name; under none those that can match
+/// whatever is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Index(BTreeMap<Option<String>, BTreeMap<Option<String>, Vec<usize>>>);
+
+impl Index {
+    /// Adds the rule at the place `at`.
+    pub fn add(&mut self, at: usize, issuer: Option<&str>, audience: Option<&str>) {
+        let of_audience = self.0.entry(audience.map(str::to_owned)).or_default();
+        let of_both = of_audience.entry(issuer.map(str::to_owned)).or_default();
+        of_both.push(at);
+    }
+
+    /// The places of the rules that can match requests of the issuer for the audience, by what is indexed.
+    fn places(&self, issuer: &str, audience: &str) -> Vec<usize> {
+        let of_audience = [Some(audience.to_owned()), None];
+        let of_issuer = [Some(issuer.to_owned()), None];
+        let audiences = of_audience
+            .iter()
+            .filter_map(|audience| self.0.get(audience));
+        let both = audiences.flat_map(|of| of_issuer.iter().filter_map(|issuer| of.get(issuer)));
+        both.flatten().copied().collect()
+    }
 }
 
 /// The one principal scope and the one resource of a slice.
@@ -37,30 +60,42 @@ pub(crate) struct Scope<'a> {
 }
 
 impl Slices {
-    /// For `rules`, which every call has to be given as they are here.
+    pub fn new(index: Index) -> Self {
+        let made = Mutex::default();
+        Self { made, index }
+    }
+
+    /// For `rules`, by their places.
     pub fn of(rules: &[Rule]) -> Self {
-        let mut slices = Self::default();
+        let mut index = Index::default();
         for (at, rule) in rules.iter().enumerate() {
-            match rule.policy.resource_constraint() {
-                ResourceConstraint::Eq(uid) => {
-                    let id = uid.id().unescaped().to_owned();
-                    slices.of_audience.entry(id).or_default().push(at);
+            let issuer = match rule.policy.principal_constraint() {
+                PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                    is_issuer(&uid).then_some(uid)
                 }
+                PrincipalConstraint::Any
+                | PrincipalConstraint::Eq(_)
+                | PrincipalConstraint::Is(_) => None,
+            };
+            let audience = match rule.policy.resource_constraint() {
+                ResourceConstraint::Eq(uid) => Some(uid),
                 ResourceConstraint::Any
                 | ResourceConstraint::In(_)
                 | ResourceConstraint::Is(_)
-                | ResourceConstraint::IsIn(_, _) => slices.of_any.push(at),
-            }
+                | ResourceConstraint::IsIn(_, _) => None,
+            };
+            let id = |uid: &Option<EntityUid>| Some(uid.as_ref()?.id().unescaped().to_owned());
+            index.add(at, id(&issuer).as_deref(), id(&audience).as_deref());
         }
-        slices
+        Self::new(index)
     }
 
-    /// The slice for `key`, made from `rules` on first use.
-    pub fn slice<'a>(
+    /// The slice for `key`, made on first use from what `rules` gives for places of the index.
+    pub fn slice<'a, 'r>(
         &self,
         key: Key,
-        rules: &[Rule],
         scope: impl FnOnce() -> Scope<'a>,
+        rules: impl FnOnce(&[usize]) -> Option<Vec<Cow<'r, Rule>>>,
     ) -> Option<Arc<PolicySet>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(slice) = made.get(&key) {
@@ -70,10 +105,9 @@ impl Slices {
             made.clear();
         }
         let scope = scope();
-        let named = self.of_audience.get(scope.audience.id().unescaped());
-        let places = named.into_iter().flatten().chain(&self.of_any);
-        let rules = places.filter_map(|at| rules.get(*at));
-        let slice = Arc::new(make(rules, &scope)?);
+        let (issuer, audience) = (scope.issuer.id(), scope.audience.id());
+        let places = self.index.places(issuer.unescaped(), audience.unescaped());
+        let slice = Arc::new(make(&rules(&places)?, &scope)?);
         made.insert(key, Arc::clone(&slice));
         Some(slice)
     }
@@ -81,7 +115,8 @@ impl Slices {
 
 /// None if Cedar refuses the rules together, which unique ids exclude. No rule is ever left out
 /// because of it: it could be a `forbid`.
-fn make<'r>(rules: impl Iterator<Item = &'r Rule>, scope: &Scope<'_>) -> Option<PolicySet> {
+fn make(rules: &[Cow<'_, Rule>], scope: &Scope<'_>) -> Option<PolicySet> {
+    let rules = rules.iter().map(AsRef::as_ref);
     let chosen = rules.filter(|rule| can_match(rule, scope));
     policy_set(chosen).ok()
 }

@@ -1,14 +1,14 @@
 //! Header and payload of an issued token.
 
 use crate::error::Error;
-use crate::request::{TokenRequest, TokenType, UnixSeconds};
+use crate::request::{TokenRequest, UnixSeconds};
 
 /// How long before `iat` a token is valid, for strict verifiers whose clocks are behind.
 pub const NOT_BEFORE_SECONDS: u64 = 5;
 
-/// The JOSE header. `kid` is base64url and needs no escaping.
-pub(crate) fn header(algorithm: &str, kid: &str, token_type: TokenType) -> String {
-    let typ = token_type.typ();
+/// The JOSE header. No part needs escaping: `kid` is base64url, the others are constants.
+#[must_use]
+pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
     format!(r#"{{"alg":"{algorithm}","kid":"{kid}","typ":"{typ}"}}"#)
 }
 

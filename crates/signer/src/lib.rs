@@ -28,13 +28,15 @@ pub use ceilings::{
     EXTRA_CLAIMS_MAX, ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX, REGISTERED as REGISTERED_CLAIMS,
     SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_BYTES_MAX,
 };
-pub use claims::NOT_BEFORE_SECONDS;
+pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::{Algorithm, EpochKey};
-pub use request::{ExtraClaim, SignedToken, Tier, TokenRequest, TokenType, UnixSeconds};
+pub use request::{
+    ExtraClaim, PresentedIdentity, SignedToken, Tier, TokenRequest, TokenType, UnixSeconds,
+};
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, PublicKeySet, Settings, Signer};
 

@@ -36,6 +36,15 @@ pub struct ExtraClaim {
     pub value: String,
 }
 
+/// The workload that a token is for, as it showed itself to the broker. No part of the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentedIdentity {
+    /// The issuer of the workload's own token.
+    pub issuer: String,
+    /// Its immutable id there.
+    pub principal: String,
+}
+
 /// Typed claims: the signer builds header and payload itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRequest {
@@ -50,6 +59,8 @@ pub struct TokenRequest {
     pub jti: String,
     pub scopes: Vec<String>,
     pub extra_claims: Vec<ExtraClaim>,
+    /// For rollout shares alone; without it none applies.
+    pub presented: Option<PresentedIdentity>,
 }
 
 /// A signed token. Its text is a credential, so it has no `Debug`.
@@ -60,5 +71,7 @@ pub struct SignedToken {
     pub kid: String,
     /// Start of the key's epoch, in Unix seconds.
     pub key_version: String,
+    /// Of an epoch key: its generation.
+    pub generation: Option<u64>,
     pub expires_at: UnixSeconds,
 }

@@ -39,6 +39,10 @@ impl Root {
         Ok(Self { generation, secret })
     }
 
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The key of `epoch` and `algorithm`, for the issuer and group of `config`.
     pub(crate) fn key(
         &self,

@@ -24,6 +24,7 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<&'static str>,
+    pub group: String,
 }
 
 /// A JWK Set (RFC 7517 §5).
@@ -68,6 +69,7 @@ impl Signer {
                 .iter()
                 .map(|algorithm| algorithm.name())
                 .collect(),
+            group: self.config.group.clone(),
         }
     }
 
@@ -95,7 +97,8 @@ impl Signer {
         let allowed = self.config.allow(request, now)?;
         self.turn_to(now)?;
         let epoch = allowed.epoch(now, self.config.epoch_seconds)?;
-        allowed.sign(self.key(epoch, algorithm)?)
+        let generation = self.root.generation();
+        allowed.sign(self.key(epoch, algorithm)?, generation)
     }
 
     /// Forgets the keys that are no longer, or not yet, published at `now`.
@@ -157,7 +160,7 @@ impl AllowedToken<'_> {
     /// # Errors
     /// [`Error::Internal`].
     pub fn signing_input(&self, algorithm: &str, kid: &str) -> Result<String, Error> {
-        let header = claims::header(algorithm, kid, self.request.token_type);
+        let header = claims::header(algorithm, kid, self.request.token_type.typ());
         let payload = claims::payload(self.request, self.expires_at)?;
         let mut input = URL_SAFE_NO_PAD.encode(header);
         input.push('.');
@@ -182,18 +185,22 @@ impl AllowedToken<'_> {
             jwt,
             kid: kid.to_owned(),
             key_version,
+            generation: None,
             expires_at: self.expires_at,
         }
     }
 
-    /// Signs with `key`, which must be of [`AllowedToken::epoch`].
+    /// Signs with `key`, which must be of [`AllowedToken::epoch`] and of `generation`.
     ///
     /// # Errors
     /// [`Error::Internal`].
-    pub fn sign(&self, key: &EpochKey) -> Result<SignedToken, Error> {
+    pub fn sign(&self, key: &EpochKey, generation: u64) -> Result<SignedToken, Error> {
         let input = self.signing_input(key.algorithm().name(), key.kid())?;
         let signature = key.sign(input.as_bytes())?;
         let version = key.epoch().start().to_string();
-        Ok(self.finish(input, &signature, key.kid(), version))
+        Ok(SignedToken {
+            generation: Some(generation),
+            ..self.finish(input, &signature, key.kid(), version)
+        })
     }
 }

@@ -1,8 +1,9 @@
 //! The audit record, and its rows.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use crate::database::{Statement, Value};
+use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
 
 /// Longest audit record: all its texts together.
@@ -32,14 +33,38 @@ pub struct AuditRecord {
     pub expires_at: u64,
     /// Name and duration in microseconds of each step.
     pub timings: Vec<(String, u64)>,
+    /// Of an issued token: the generation of the key that signed it.
+    pub generation: Option<Generation>,
+}
+
+/// A number that only grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Whose generations these are.
+    pub of: String,
+    pub number: u64,
+}
+
+/// Longest name of whose generations these are.
+pub const GENERATION_OF_BYTES_MAX: usize = 1024;
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    Written,
+    /// A higher generation was recorded before; nothing was written.
+    Superseded,
 }
 
 /// Columns of a row, in the order of [`AuditRow`].
 const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, \
     determining_rules, erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, \
-    audience, scopes, kid, expires_at, timings) VALUES ";
-const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const COLUMNS: usize = 17;
+    audience, scopes, kid, expires_at, timings, generation_of, generation) SELECT * FROM (VALUES ";
+const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// What is of a generation below the highest is not written.
+const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
+    coalesce((SELECT highest FROM generations WHERE name = column18), 0) RETURNING decision_id";
+const COLUMNS: usize = 19;
 
 /// A record within the limits, as column values.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +80,15 @@ impl TryFrom<AuditRecord> for AuditRow {
         if !matches!(record.outcome.as_str(), "issued" | "refused") {
             return Err(Error::Invalid(Limit::Outcome));
         }
+        let (generation_of, generation) = match record.generation {
+            None => (Value::Null, Value::Null),
+            Some(Generation { of, number }) => {
+                if !(1..=GENERATION_OF_BYTES_MAX).contains(&of.len()) {
+                    return Err(Error::Invalid(Limit::GenerationOf));
+                }
+                (Value::Text(of), number.try_into()?)
+            }
+        };
         let timings = record
             .timings
             .iter()
@@ -77,6 +111,8 @@ impl TryFrom<AuditRecord> for AuditRow {
             Value::Text(record.kid),
             record.expires_at.try_into()?,
             Value::Text(serde_json::Value::Array(timings.collect()).to_string()),
+            generation_of,
+            generation,
         ]);
         if row.bytes() > AUDIT_ENTRY_BYTES_MAX {
             return Err(Error::Invalid(Limit::AuditEntry));
@@ -86,6 +122,13 @@ impl TryFrom<AuditRecord> for AuditRow {
 }
 
 impl AuditRow {
+    pub(crate) fn decision_id(&self) -> String {
+        match &self.0 {
+            [Value::Text(id), ..] => id.clone(),
+            _ => String::new(),
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.0
             .iter()
@@ -102,12 +145,26 @@ impl AuditRow {
 
 /// One statement that appends all `rows`.
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
-    let sql = format!("{INSERT}{}", vec![PLACEHOLDERS; rows.len()].join(", "));
+    let values = vec![PLACEHOLDERS; rows.len()].join(", ");
+    let sql = format!("{INSERT}{values}{INSERT_TAIL}");
     let parameters = rows.into_iter().flat_map(|row| row.0).collect();
     Statement {
         sql: Cow::Owned(sql),
         parameters,
     }
+}
+
+/// Which of the records `ids` were written, given what [`insert`] answered.
+pub(crate) fn recorded(ids: &[String], answer: Vec<Row>) -> Result<Vec<Recorded>, Error> {
+    let mut written = BTreeSet::new();
+    for mut row in answer {
+        written.insert(database::text(&mut row, 0)?);
+    }
+    let verdict = |id: &String| match written.contains(id) {
+        true => Recorded::Written,
+        false => Recorded::Superseded,
+    };
+    Ok(ids.iter().map(verdict).collect())
 }
 
 fn json_list(items: Vec<String>) -> Value {

@@ -30,6 +30,8 @@ pub enum Limit {
     DecisionId,
     #[error("document is too long")]
     DocumentBody,
+    #[error("the name of whose generation it is is empty or too long")]
+    GenerationOf,
     #[error("the moment until which to keep has passed already")]
     KeepUntilPassed,
     #[error("key is empty or too long")]

@@ -20,7 +20,10 @@ mod schema;
 mod statements;
 mod store;
 
-pub use audit::{AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX};
+pub use audit::{
+    AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, Generation,
+    Recorded,
+};
 pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
 pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;

@@ -17,14 +17,14 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
-    AND (SELECT value FROM meta WHERE name = 'tables') = 2 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 3 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Says that all of [`TABLES`] are there. Its number grows with them.
 pub(crate) const TABLES_WRITE: &str =
-    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 2)";
+    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 3)";
 
 /// In order.
-pub(crate) const TABLES: [&str; 8] = [
+pub(crate) const TABLES: [&str; 9] = [
     "CREATE TABLE IF NOT EXISTS meta (
         name TEXT PRIMARY KEY NOT NULL,
         value INTEGER NOT NULL
@@ -53,8 +53,14 @@ pub(crate) const TABLES: [&str; 8] = [
         scopes TEXT NOT NULL,
         kid TEXT NOT NULL,
         expires_at INTEGER NOT NULL,
-        timings TEXT NOT NULL
+        timings TEXT NOT NULL,
+        generation_of TEXT,
+        generation INTEGER
     ) STRICT",
+    "CREATE TABLE IF NOT EXISTS generations (
+        name TEXT PRIMARY KEY NOT NULL,
+        highest INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS leases (
         name TEXT PRIMARY KEY NOT NULL,
         expires_at_ms INTEGER NOT NULL
@@ -72,13 +78,35 @@ pub(crate) const TABLES: [&str; 8] = [
     ) STRICT, WITHOUT ROWID",
 ];
 
-/// A column that databases of version 1 lack; their keys are all used up. SQLite can't add a column only
-/// where it is missing, so it is looked for first, and looked for again where adding it fails: another
-/// process may have been faster.
-pub(crate) const USES_LEFT_EXISTS: &str =
-    "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'";
-pub(crate) const USES_LEFT_ADD: &str =
-    "ALTER TABLE consumed ADD COLUMN uses_left INTEGER NOT NULL DEFAULT 0";
+/// A column that older databases lack. SQLite can't add a column only where it is missing, so it is looked
+/// for first, and looked for again where adding it fails: another process may have been faster.
+pub(crate) struct Column {
+    pub(crate) exists: &'static str,
+    pub(crate) add: &'static str,
+}
+
+pub(crate) const COLUMNS: [Column; 3] = [
+    // Of version 1, whose keys are all used up.
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'",
+        add: "ALTER TABLE consumed ADD COLUMN uses_left INTEGER NOT NULL DEFAULT 0",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'generation_of'",
+        add: "ALTER TABLE audit ADD COLUMN generation_of TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'generation'",
+        add: "ALTER TABLE audit ADD COLUMN generation INTEGER",
+    },
+];
+
+/// Remembers the highest generation in the statement that records a token of it: SQLite writes two tables
+/// in one statement in no other way. After [`COLUMNS`].
+pub(crate) const REMEMBER_GENERATION: &str = "CREATE TRIGGER IF NOT EXISTS remember_generation \
+    AFTER INSERT ON audit WHEN NEW.generation IS NOT NULL BEGIN \
+    INSERT INTO generations (name, highest) VALUES (NEW.generation_of, NEW.generation) \
+    ON CONFLICT (name) DO UPDATE SET highest = max(highest, excluded.highest); END";
 
 /// The creation mark: Unix seconds at which this store began to remember.
 ///

@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use crate::audit::{self, AuditRecord, AuditRow};
+use crate::audit::{self, AuditRecord, AuditRow, Recorded};
 use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Row, Statement};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
+use crate::schema::Column;
 use crate::statements::ConsumeRow;
 use crate::{schema, statements};
 
@@ -71,7 +72,7 @@ pub struct Store<D: Database> {
     /// Counts this instance's writes, to choose those that sweep.
     writes: Cell<u64>,
     consuming: Group<ConsumeRow, bool, D::Alarm>,
-    recording: Group<AuditRow, (), D::Alarm>,
+    recording: Group<AuditRow, Recorded, D::Alarm>,
 }
 
 impl<D: Database> Store<D> {
@@ -142,13 +143,14 @@ impl<D: Database> Store<D> {
         })
     }
 
-    /// Appends `record`, which is durable on return. Answers at most one statement after `deadline`.
+    /// Appends `record`, which is durable on return; unless a higher generation than its own was recorded
+    /// before. Answers at most one statement after `deadline`.
     pub async fn record(
         &self,
         record: AuditRecord,
         now: UnixMilliseconds,
         deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
-    ) -> Result<(), Error> {
+    ) -> Result<Recorded, Error> {
         let row = AuditRow::try_from(record)?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
@@ -243,26 +245,28 @@ impl<D: Database> Store<D> {
         for statement in schema::TABLES {
             self.run(Statement::new(statement, [])).await?;
         }
-        self.add_uses_left().await?;
+        for column in schema::COLUMNS {
+            self.add(&column).await?;
+        }
+        self.run(Statement::new(schema::REMEMBER_GENERATION, []))
+            .await?;
         self.run(Statement::new(schema::TABLES_WRITE, [])).await?;
         Ok(())
     }
 
-    async fn add_uses_left(&self) -> Result<(), Error> {
-        if self.has_uses_left().await? {
+    async fn add(&self, column: &Column) -> Result<(), Error> {
+        if self.has(column).await? {
             return Ok(());
         }
-        let added = self.run(Statement::new(schema::USES_LEFT_ADD, [])).await;
-        if added.is_err() && self.has_uses_left().await? {
+        let added = self.run(Statement::new(column.add, [])).await;
+        if added.is_err() && self.has(column).await? {
             return Ok(());
         }
         added.map(drop)
     }
 
-    async fn has_uses_left(&self) -> Result<bool, Error> {
-        let rows = self
-            .run(Statement::new(schema::USES_LEFT_EXISTS, []))
-            .await?;
+    async fn has(&self, column: &Column) -> Result<bool, Error> {
+        let rows = self.run(Statement::new(column.exists, [])).await?;
         Ok(!rows.is_empty())
     }
 
@@ -282,10 +286,10 @@ impl<D: Database> Store<D> {
         statements::fresh(&claims, answer)
     }
 
-    async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<()>, Error> {
-        let answers = vec![(); rows.len()];
-        self.run(audit::insert(rows)).await?;
-        Ok(answers)
+    async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Recorded>, Error> {
+        let ids: Vec<_> = rows.iter().map(AuditRow::decision_id).collect();
+        let answer = self.run(audit::insert(rows)).await?;
+        audit::recorded(&ids, answer)
     }
 
     async fn creation_mark(&self) -> Result<Option<u64>, Error> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use vouchsafe_gateway::{CredentialFile, GroupFile, KeyFile, Rules};
+use vouchsafe_gateway::{AdminFile, Admins, CredentialFile, GroupFile, KeyFile, Rules};
 use zeroize::Zeroizing;
 
 /// Longest file that is read whole.
@@ -19,6 +19,7 @@ const DEADLINE_MS: std::ops::RangeInclusive<u64> = 50..=60_000;
 #[serde(deny_unknown_fields)]
 struct File {
     listen: SocketAddr,
+    admin_listen: Option<SocketAddr>,
     metrics_listen: Option<SocketAddr>,
     state_dir: PathBuf,
     #[serde(default)]
@@ -31,6 +32,8 @@ struct File {
     key: Vec<KeyFile>,
     #[serde(default)]
     credential: Vec<CredentialFile>,
+    #[serde(default)]
+    admin: Vec<AdminFile>,
 }
 
 /// `[tls]`: PEM files.
@@ -99,18 +102,23 @@ impl std::fmt::Debug for Module {
 #[derive(Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// Where keys are changed; nowhere without it.
+    pub admin_listen: Option<SocketAddr>,
     pub metrics_listen: Option<SocketAddr>,
     pub state_dir: PathBuf,
     pub development: bool,
     pub tls: Option<TlsFiles>,
     pub module: Module,
     pub rules: Rules,
+    pub admins: Admins,
 }
 
 impl Config {
     /// Reads the file; other files that it names are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_small(path)?;
+        let text = read_small(path).map_err(|failure| {
+            failure.hint("`--config FILE` names it; docs/hsm.md has one to begin with")
+        })?;
         let file: File = toml::from_str(&text).map_err(|error| {
             let position = error.span().map(|span| position(&text, span.start));
             // Only the message: the rest of an error of this crate quotes the file's lines.
@@ -125,18 +133,29 @@ impl Config {
         let wrong = |message: String| Failure::usage(format!("{}: {message}", path.display()));
         let rules = Rules::new(file.group, file.key, file.credential)
             .map_err(|error| wrong(error.to_string()))?;
+        let admins = Admins::new(file.admin, &rules).map_err(|error| wrong(error.to_string()))?;
+        if file.admin_listen.is_some() == admins.is_empty() {
+            return Err(wrong(
+                "`admin_listen` and [[admin]] go together: there is one without the other"
+                    .to_owned(),
+            ));
+        }
         match (&file.tls, file.development) {
             (None, false) => {
                 return Err(wrong("there is no [tls]".to_owned())
                     .hint("plain http is for development on loopback: `development = true`"));
             }
-            (_, true) if !file.listen.ip().is_loopback() => {
+            _ => {}
+        }
+        for (name, address) in [
+            ("listen", Some(file.listen)),
+            ("admin_listen", file.admin_listen),
+        ] {
+            if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
                 return Err(wrong(format!(
-                    "`development` is for loopback alone, and `listen` is {}",
-                    file.listen
+                    "`development` is for loopback alone, and `{name}` is {address}"
                 )));
             }
-            _ => {}
         }
         let tls = file.tls.map(|tls| TlsFiles {
             certificate: base.join(tls.certificate),
@@ -145,12 +164,14 @@ impl Config {
         });
         Ok(Self {
             listen: file.listen,
+            admin_listen: file.admin_listen,
             metrics_listen: file.metrics_listen,
             state_dir: base.join(&file.state_dir),
             development: file.development,
             tls,
             module: module(file.module, base).map_err(wrong)?,
             rules,
+            admins,
         })
     }
 }
@@ -284,6 +305,19 @@ groups = ["default"]
             "/nowhere",
         );
         check("3600", "299", "group `default`: `epoch_seconds`");
+        for (line, expected) in [
+            ("admin_listen = \"127.0.0.1:8481\"", "go together"),
+            (
+                "admin_listen = \"0.0.0.0:8481\"\n[[admin]]\nname = \"ops\"\nsha256 = \"1111111111111111111111111111111111111111111111111111111111111111\"",
+                "`admin_listen` is 0.0.0.0",
+            ),
+            (
+                "[[admin]]\nname = \"ops\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"",
+                "another credential's",
+            ),
+        ] {
+            check("[module]\n", &format!("{line}\n[module]\n"), expected);
+        }
         for (line, expected) in [
             ("sessions = 0", "`sessions` is not 1 to 64"),
             ("sessions = 65", "`sessions` is not 1 to 64"),

@@ -1,47 +1,49 @@
 //! The gateway behind its routes: rules, epoch keys in memory, the HSM, the log.
 
+mod admin;
+mod list;
+mod sign;
+mod states;
+mod tallies;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{
-    checked_key, generation, hsm_failure, inspect, make_private, remember_generation,
-};
+use crate::inventory::{generation, hsm_failure, make_private, remember_generation};
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
-use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
-use sha2::{Digest as _, Sha256};
+use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
+use states::States;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use vouchsafe_gateway::wire::{GroupKeys, Keys, PublicTokenKey, SeedRequest, SignRequest};
+use tallies::Tallies;
+use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
-    Caller, EpochKeyring, KeyAlgorithm, KeyRule, Rates, Refusal, Rules, SigningInput, wire,
+    Admins, Caller, EpochKeyring, KeyAlgorithm, Rates, Refusal, RolloutSecret, Rules, wire,
 };
-use vouchsafe_jose::PublicKey;
-use vouchsafe_signer::{PublicJwk, Seed};
+use vouchsafe_signer::Seed;
 use zeroize::Zeroizing;
 
 /// How often is looked whether an epoch began, or an emergency raised the generation.
 const TICK: Duration = Duration::from_millis(900);
 
-/// A key in the HSM that signs tokens, with its public half.
-struct TokenKey {
-    name: String,
-    version: u64,
-    label: String,
-    jwk: PublicJwk,
-    verifier: PublicKey,
-}
-
 pub struct Gateway {
     rules: Rules,
+    admins: Admins,
     clock: Clock,
     hsm: Arc<Hsm>,
-    token_keys: Vec<TokenKey>,
     root: Root,
+    rollout: RolloutSecret,
+    states: Mutex<Arc<States>>,
+    /// One look at the token at a time.
+    looking: tokio::sync::Mutex<()>,
+    /// One admin act at a time.
+    acting: tokio::sync::Mutex<()>,
+    tallies: Mutex<Tallies>,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
@@ -69,24 +71,24 @@ impl Gateway {
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
             .map_err(hsm_failure)?;
-        let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
+        let (inventory, states) = Self::first_states(&config.rules, &hsm).await?;
         let generation = generation(&inventory)?;
         remember_generation(&config.state_dir, generation)?;
-        let token_keys = config
-            .rules
-            .keys()
-            .flat_map(|rule| rule.versions().map(move |version| (rule, version)))
-            .map(|(rule, version)| token_key(&inventory, rule, version))
-            .collect::<Result<_, _>>()?;
         let root = Root::of(&inventory)?;
+        let rollout = rollout_secret(&hsm).await.map_err(hsm_failure)?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
             keyring: Mutex::new(EpochKeyring::new(groups, generation)),
             rules: config.rules,
+            admins: config.admins,
             clock,
             hsm,
-            token_keys,
             root,
+            rollout,
+            states: Mutex::new(Arc::new(states)),
+            looking: tokio::sync::Mutex::default(),
+            acting: tokio::sync::Mutex::default(),
+            tallies: Mutex::new(Tallies::open(&config.state_dir)),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
@@ -99,6 +101,7 @@ impl Gateway {
             .log
             .write(line)
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+        gateway.remember_lifetimes().await?;
         gateway.turn_to_now().await.map_err(hsm_failure)?;
         Ok(gateway)
     }
@@ -108,7 +111,10 @@ impl Gateway {
         let mut told = false;
         loop {
             tokio::time::sleep(TICK).await;
-            let followed = self.follow_generation().await;
+            let followed = self.follow_generation().await.and(self.look().await);
+            if let Err(error) = self.tallies().save() {
+                eprintln!("hsm-gateway: uses are not written down: {error}");
+            }
             match self.turn_to_now().await.and(followed) {
                 Ok(()) => told = false,
                 Err(error) if !told => {
@@ -122,9 +128,7 @@ impl Gateway {
 
     /// Takes the token's generation over, if it is higher: within a second of its change.
     async fn follow_generation(&self) -> Result<(), HsmError> {
-        let Reply::Generation(generation) = self.hsm.call_own(Call::Generation).await? else {
-            return Err(HsmError::NotRunning);
-        };
+        let generation = self.generation_of_token().await?;
         if !self.keyring().raise_to(generation) {
             return Ok(());
         }
@@ -135,6 +139,13 @@ impl Gateway {
         }
         let line = Line::new("generation", self.clock.now().0).with("generation", generation);
         self.record(line).map_err(|_| HsmError::NotRunning)
+    }
+
+    async fn generation_of_token(&self) -> Result<u64, HsmError> {
+        match self.hsm.call_own(Call::Generation).await? {
+            Reply::Generation(generation) => Ok(generation),
+            _ => Err(other_reply()),
+        }
     }
 
     async fn turn_to_now(&self) -> Result<(), HsmError> {
@@ -173,6 +184,10 @@ impl Gateway {
         &self.rules
     }
 
+    pub fn admins(&self) -> &Admins {
+        &self.admins
+    }
+
     pub fn readiness(&self) -> Readiness {
         let now = self.clock.now();
         let keyring = self.keyring();
@@ -182,33 +197,6 @@ impl Gateway {
             hsm_is_up: self.hsm.is_up(),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
-        }
-    }
-
-    /// `GET /v1/keys`.
-    pub fn keys(&self, caller: Caller<'_>) -> Keys {
-        let now = self.clock.now();
-        let keyring = self.keyring();
-        let groups = caller.groups().map(|group| GroupKeys {
-            name: group.name.clone(),
-            issuer: group.issuer.clone(),
-            epoch_seconds: group.epoch_seconds,
-            epoch_keys: keyring.published(group),
-            token_keys: self
-                .rules
-                .keys()
-                .filter(|rule| rule.group == group.name)
-                .flat_map(|rule| {
-                    let keys = self.token_keys.iter();
-                    let keys = keys.filter(|key| key.name == rule.name);
-                    keys.map(|key| public_token_key(rule, key))
-                })
-                .collect(),
-        });
-        Keys {
-            now: now.0,
-            generation: keyring.generation(),
-            groups: groups.collect(),
         }
     }
 
@@ -243,60 +231,15 @@ impl Gateway {
         Ok(answer)
     }
 
-    /// `POST /v1/sign-token`: the signature.
-    pub async fn sign(&self, caller: Caller<'_>, request: SignRequest) -> Result<Vec<u8>, Refusal> {
-        let now = self.clock.now().0;
-        let rule = caller.key(&request.key)?;
-        let key = self.token_key(rule).ok_or(Refusal::Key)?;
-        let input = SigningInput::check(request, rule, key.jwk.kid(), now)?;
-        // ORDER: what is refused is not counted, what is counted has its turn at the HSM.
-        self.rates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .count(rule, now)?;
-        let call = Call::Sign {
-            label: key.label.clone(),
-            algorithm: algorithm(rule.algorithm),
-            message: input.as_bytes().to_vec().into(),
-        };
-        let signature = match self.hsm.call(call).await {
-            Ok(Reply::Bytes(signature)) => signature.0.to_vec(),
-            Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_)) => {
-                return Err(Refusal::HsmUnavailable);
-            }
-            Err(HsmError::Overloaded) => return Err(Refusal::Overloaded),
-            Err(HsmError::Fault(_) | HsmError::NotRunning) => return Err(Refusal::HsmUnavailable),
-        };
-        // INVARIANT: no signature leaves that does not verify: a faulty one can give an ECDSA or RSA
-        // key away.
-        if key.verifier.verify(input.as_bytes(), &signature).is_err() {
-            eprintln!(
-                "hsm-gateway: a signature of `{}` does not verify, and is withheld",
-                key.label
-            );
-            return Err(Refusal::HsmUnavailable);
-        }
-        let line = Line::new("signature", now)
-            .with("caller", caller.name())
-            .with("key", rule.name.as_str())
-            .with("version", rule.version)
-            .with("kid", key.jwk.kid())
-            .with("decision_id", input.jti())
-            .with("sha256", hex(&Sha256::digest(input.as_bytes())));
-        self.record(line)?;
-        self.metrics.signatures.fetch_add(1, Relaxed);
-        Ok(signature)
-    }
-
     /// Counts a refusal and, where the caller is known, writes it down.
-    pub fn refused(&self, caller: Option<Caller<'_>>, what: &str, refusal: Refusal) {
+    pub fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal) {
         self.metrics.refused(refusal.slug());
         let Some(caller) = caller else {
             return;
         };
         let now = self.clock.now().0;
         let line = Line::new("refusal", now)
-            .with("caller", caller.name())
+            .with("caller", caller)
             .with("what", what)
             .with("slug", refusal.slug());
         if let Err(error) = self.log.refused(line, now) {
@@ -313,11 +256,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// The version of `rule`'s key that signs.
-    fn token_key(&self, rule: &KeyRule) -> Option<&TokenKey> {
-        self.token_keys
-            .iter()
-            .find(|key| key.name == rule.name && key.version == rule.version)
+    fn tallies(&self) -> MutexGuard<'_, Tallies> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keyring(&self) -> MutexGuard<'_, EpochKeyring> {
@@ -329,16 +269,27 @@ fn internal_length(_: std::array::TryFromSliceError) -> HsmError {
     HsmError::Fault(Fault::Module("a seed that has not 32 bytes".to_owned()))
 }
 
-fn public_token_key(rule: &KeyRule, key: &TokenKey) -> PublicTokenKey {
-    PublicTokenKey {
-        name: rule.name.clone(),
-        version: key.version,
-        signs: key.version == rule.version,
-        algorithm: rule.algorithm.name().to_owned(),
-        audiences: rule.audiences.iter().cloned().collect(),
-        kid: key.jwk.kid().to_owned(),
-        jwk: key.jwk.to_json(),
+fn other_reply() -> HsmError {
+    HsmError::Fault(Fault::Module(
+        "the worker answered something else".to_owned(),
+    ))
+}
+
+/// What a caller is told of an HSM that gave no answer.
+fn hsm_refusal(error: &HsmError) -> Refusal {
+    match error {
+        HsmError::Overloaded => Refusal::Overloaded,
+        HsmError::Fault(_) | HsmError::NotRunning => Refusal::HsmUnavailable,
     }
+}
+
+async fn rollout_secret(hsm: &Arc<Hsm>) -> Result<RolloutSecret, HsmError> {
+    let message = RolloutSecret::label().into();
+    let Reply::Bytes(secret) = hsm.call_own(Call::Derive { message }).await? else {
+        return Err(other_reply());
+    };
+    let secret = secret.0.as_slice().try_into().map_err(internal_length)?;
+    Ok(RolloutSecret::from_bytes(secret))
 }
 
 /// The worker's name of an algorithm.
@@ -348,17 +299,6 @@ pub fn algorithm(algorithm: KeyAlgorithm) -> Algorithm {
         KeyAlgorithm::Es256 => Algorithm::Es256,
         KeyAlgorithm::Rs256 => Algorithm::Rs256,
     }
-}
-
-fn token_key(inventory: &Inventory, rule: &KeyRule, version: u64) -> Result<TokenKey, Failure> {
-    let (jwk, verifier) = checked_key(inventory, rule, version)?;
-    Ok(TokenKey {
-        name: rule.name.clone(),
-        version,
-        label: rule.label_of(version).to_string(),
-        jwk,
-        verifier,
-    })
 }
 
 pub fn hex(bytes: &[u8]) -> String {

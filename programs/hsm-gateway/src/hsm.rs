@@ -29,6 +29,8 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// The same for the gateway itself.
 const OWN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Longest that making one key may take: an RSA key of 3072 bits takes seconds in a slow HSM.
+pub const CREATE_MAX: Duration = Duration::from_secs(120);
 /// Failures of the module in a row after which its worker is started anew.
 const FAILURES_MAX: u64 = 3;
 
@@ -119,18 +121,25 @@ impl Hsm {
     /// Asks the worker for a caller, who may be told that there is too much to do.
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         let _place = self.queue.try_acquire().map_err(|_| HsmError::Overloaded)?;
-        self.call_within(WAIT_MAX, call).await
+        self.call_within(WAIT_MAX, self.module.deadline, call).await
+    }
+
+    /// Asks for what may take its time: making a key.
+    pub async fn call_slow(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
+        self.call_within(OWN_WAIT_MAX, CREATE_MAX, call).await
     }
 
     /// Asks the worker for the gateway itself: in turn like everybody, and never turned away, so that
     /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
     pub async fn call_own(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        self.call_within(OWN_WAIT_MAX, call).await
+        self.call_within(OWN_WAIT_MAX, self.module.deadline, call)
+            .await
     }
 
     async fn call_within(
         self: &Arc<Self>,
         wait_max: Duration,
+        deadline: Duration,
         call: Call,
     ) -> Result<Reply, HsmError> {
         let _session = timeout(wait_max, self.running.acquire())
@@ -148,7 +157,7 @@ impl Hsm {
             worker.number
         };
         self.metrics.hsm_operations.fetch_add(1, Relaxed);
-        match timeout(self.module.deadline, answer).await {
+        match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => {
                 self.judge(number, &outcome);
                 outcome.map_err(HsmError::Fault)

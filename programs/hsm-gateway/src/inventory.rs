@@ -6,7 +6,8 @@ use crate::public_key;
 use crate::worker::protocol::{Call, Fault, Inventory, Reply};
 use std::path::Path;
 use std::sync::Arc;
-use vouchsafe_gateway::{KeyRule, ROOT_LABEL};
+use vouchsafe_gateway::versions::{KeyVersions, VersionRecord};
+use vouchsafe_gateway::{KeyLabel, KeyRule, ROOT_LABEL};
 use vouchsafe_jose::{KeyUse, PublicKey};
 use vouchsafe_json::JsonObject;
 use vouchsafe_signer::PublicJwk;
@@ -14,7 +15,9 @@ use vouchsafe_signer::PublicJwk;
 pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
     match hsm.call(Call::Inspect).await? {
         Reply::Inventory(inventory) => Ok(inventory),
-        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) => Err(HsmError::NotRunning),
+        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) | Reply::States(_) => {
+            Err(HsmError::NotRunning)
+        }
     }
 }
 
@@ -48,6 +51,34 @@ fn unsafe_key(label: &str) -> Failure {
         .hint("it must be sensitive, not extractable, and have no use but CKA_SIGN; `hsm-gateway status` shows what it is")
 }
 
+/// What the token says of the versions of a rule's key.
+pub fn versions(inventory: &Inventory, rule: &KeyRule) -> Result<KeyVersions, Failure> {
+    let number = |label: &str| {
+        let label = KeyLabel::parse(label)?;
+        (label.name() == rule.name).then_some(label.version())
+    };
+    let mut records = Vec::new();
+    for key in inventory.keys.iter().filter(|key| !key.secret) {
+        let Some(version) = number(&key.label) else {
+            continue;
+        };
+        let record = VersionRecord::parse(&key.id.0).ok_or_else(|| {
+            Failure::refused(format!("the CKA_ID of `{}` says no state", key.label))
+                .hint("a key of another program, or one that something else has changed")
+        })?;
+        records.push((version, record));
+    }
+    let destroyed = inventory.destroyed.iter().filter_map(|label| number(label));
+    let versions = KeyVersions::new(records, destroyed);
+    if versions.is_empty() {
+        return Err(
+            Failure::refused(format!("the token has no `{}`", rule.label_of(1)))
+                .hint(format!("`hsm-gateway add-key {}` makes it", rule.name)),
+        );
+    }
+    Ok(versions)
+}
+
 /// The public half of a rule's key, if the key is there, safe and of the rule's algorithm.
 pub fn checked_key(
     inventory: &Inventory,
@@ -55,11 +86,8 @@ pub fn checked_key(
     version: u64,
 ) -> Result<(PublicJwk, PublicKey), Failure> {
     let label = rule.label_of(version).to_string();
-    let hint = format!(
-        "`hsm-gateway add-key {} --version {version}` makes it",
-        rule.name
-    );
-    checked_pair(inventory, &label, rule.algorithm.name(), &hint)
+    let hint = "`hsm-gateway status` shows what is there";
+    checked_pair(inventory, &label, rule.algorithm.name(), hint)
 }
 
 /// The public half of the key of this label. `hint` says how it is made.
@@ -125,6 +153,17 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
 }
 
+fn token_missing_hint() -> &'static str {
+    match std::env::var_os("SOFTHSM2_CONF") {
+        Some(_) => {
+            "`token` is the label that the token was initialized with; `pkcs11-tool --list-slots` shows it"
+        }
+        None => {
+            "`token` is the label that the token was initialized with; SoftHSM looks for its tokens where the file says that SOFTHSM2_CONF names, which is not set"
+        }
+    }
+}
+
 /// An HSM that can't be used, for whoever reads the command line.
 pub fn hsm_failure(error: HsmError) -> Failure {
     let failure = Failure::refused(error.to_string());
@@ -134,9 +173,9 @@ pub fn hsm_failure(error: HsmError) -> Failure {
             ..failure
                 .hint("correct the PIN, then remove `pin-refused` in `state_dir`: a PIN is tried once, so that the token is not locked")
         },
-        HsmError::Fault(Fault::TokenMissing(_)) => {
-            failure.hint("`token` is the label that the token was initialized with")
-        }
+        HsmError::Fault(Fault::TokenMissing(_)) => failure.hint(token_missing_hint()),
+        HsmError::Fault(Fault::TokenTwice { .. }) => failure
+            .hint("give each a label of its own; which of them is meant is not guessed. `softhsm2-util --init-token` makes one more with each call, `--delete-token --serial` removes one"),
         HsmError::Fault(_) | HsmError::NotRunning | HsmError::Overloaded => failure,
     }
 }

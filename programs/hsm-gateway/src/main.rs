@@ -4,6 +4,7 @@
 //! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
 //! files and the network.
 
+mod backup;
 mod clock;
 mod commands;
 mod config;

@@ -15,6 +15,7 @@ const MISSING: &str = "`hsm-gateway init` makes it in an empty token, `restore` 
 /// The root's certificate, and what its signatures are verified with.
 pub struct Root {
     certificate: RootCertificate,
+    der: Vec<u8>,
     verifier: PublicKey,
 }
 
@@ -40,19 +41,25 @@ impl Root {
                 )));
             }
         };
-        let certificate = RootCertificate::new(&certificate.der.0, key).map_err(|error| {
+        let der = certificate.der.0.to_vec();
+        let certificate = RootCertificate::new(&der, key).map_err(|error| {
             Failure::refused(format!("`{ROOT_CERTIFICATE_LABEL}`: {error}")).hint(
                 "it has to be the certificate that was made with this token's root signing key",
             )
         })?;
         Ok(Self {
             certificate,
+            der,
             verifier,
         })
     }
 
     pub fn certificate(&self) -> &RootCertificate {
         &self.certificate
+    }
+
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     pub fn verifier(&self) -> &PublicKey {
@@ -82,6 +89,7 @@ pub async fn create(hsm: &Arc<Hsm>, now: UnixSeconds) -> Result<(), Failure> {
     let call = Call::CreateKey {
         label: ROOT_SIGNING_LABEL.to_owned(),
         algorithm: Algorithm::Es256,
+        id: Vec::new().into(),
     };
     hsm.call(call).await.map_err(hsm_failure)?;
     let inventory = inspect(hsm).await.map_err(hsm_failure)?;

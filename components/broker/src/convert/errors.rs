@@ -88,7 +88,10 @@ impl From<signing::Error> for Failure {
             signing::Error::Misconfigured(text) => failure(signer, text),
             signing::Error::TierUnavailable => Refusal::Denied(Denial::TierUnavailable).into(),
             signing::Error::Refused(text) => failure(Denial::SignerRefused.into(), text),
-            signing::Error::Unavailable => failure(signer, "the signing backend is unavailable"),
+            signing::Error::Unavailable(text) => failure(
+                signer,
+                format!("the signing backend is unavailable: {text}"),
+            ),
             signing::Error::Internal => failure(signer, "the signer failed"),
         }
     }

@@ -23,6 +23,7 @@ impl From<decisions::Bundle> for Bundle {
             name,
             version,
             digest,
+            seals: _,
         } = bundle;
         Self {
             name,

@@ -10,18 +10,21 @@ impl From<signing::SignerSettings> for Settings {
             development,
             epoch_seconds,
             algorithms,
+            group,
         } = settings;
         Self {
             issuer,
             development,
             epoch_seconds,
             algorithms,
+            group,
         }
     }
 }
 
 impl From<SigningRequest> for signing::TokenRequest {
     fn from(request: SigningRequest) -> Self {
+        let (issuer, principal) = request.presented;
         let extra = |(name, value)| signing::ExtraClaim { name, value };
         Self {
             issuer: request.issuer,
@@ -42,6 +45,7 @@ impl From<SigningRequest> for signing::TokenRequest {
             jti: request.jti,
             scopes: request.scopes,
             extra_claims: request.extra_claims.into_iter().map(extra).collect(),
+            presented: Some(signing::PresentedIdentity { issuer, principal }),
         }
     }
 }
@@ -52,11 +56,13 @@ impl From<signing::SignedToken> for SignedToken {
             jwt,
             kid,
             key_version: _,
+            generation,
             expires_at,
         } = token;
         Self {
             jwt,
             kid,
+            generation,
             expires_at,
         }
     }

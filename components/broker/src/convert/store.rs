@@ -1,7 +1,7 @@
 //! `vouchsafe:store`.
 
 use crate::bindings::state;
-use vouchsafe_exchange::ports::{AuditRecord, Consumption};
+use vouchsafe_exchange::ports::{AuditRecord, Consumption, Recorded};
 
 impl From<state::Consumption> for Consumption {
     fn from(consumption: state::Consumption) -> Self {
@@ -9,6 +9,15 @@ impl From<state::Consumption> for Consumption {
             state::Consumption::Fresh => Self::Fresh,
             state::Consumption::PredatesStore => Self::PredatesStore,
             state::Consumption::Spent => Self::Spent,
+        }
+    }
+}
+
+impl From<state::Recorded> for Recorded {
+    fn from(recorded: state::Recorded) -> Self {
+        match recorded {
+            state::Recorded::Written => Self::Written,
+            state::Recorded::Superseded => Self::Superseded,
         }
     }
 }
@@ -37,6 +46,10 @@ impl From<AuditRecord> for state::AuditRecord {
                 .into_iter()
                 .map(|(name, us)| (name.to_owned(), us))
                 .collect(),
+            generation: record.generation.map(|it| state::Generation {
+                of: it.of,
+                number: it.number,
+            }),
         }
     }
 }

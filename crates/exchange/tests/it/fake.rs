@@ -39,6 +39,8 @@ pub struct Fake {
     pub calls: RefCell<Vec<&'static str>>,
     pub trust_domain: RefCell<Option<String>>,
     pub jitter: Cell<u64>,
+    /// The highest generation that the store remembers.
+    pub generation_seen: Cell<u64>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
     /// Called once, while an issuer has not answered yet.
@@ -69,6 +71,7 @@ impl Fake {
             calls: RefCell::default(),
             trust_domain: RefCell::new(None),
             jitter: Cell::new(0),
+            generation_seen: Cell::new(0),
             while_waiting: RefCell::new(None),
             while_fetching: RefCell::new(None),
         }
@@ -157,6 +160,7 @@ impl Ports for Fake {
             development: false,
             epoch_seconds: 3600,
             algorithms,
+            group: "default".into(),
         })
     }
     async fn bundle(&self, _settings: &Settings) -> Result<Bundle, Failure> {
@@ -275,10 +279,16 @@ impl Ports for Fake {
         entry.2 += 1;
         Ok(Consumption::Fresh)
     }
-    async fn record(&self, record: AuditRecord) -> Result<(), Failure> {
+    async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
         self.call("record", Part::Store)?;
+        if let Some(generation) = &record.generation {
+            assert_eq!(generation.of, "https://broker.example default");
+            if generation.number < self.generation_seen.get() {
+                return Ok(Recorded::Superseded);
+            }
+        }
         self.records.borrow_mut().push(record);
-        Ok(())
+        Ok(Recorded::Written)
     }
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
         self.call("lease", Part::Store)?;
@@ -310,6 +320,7 @@ impl Ports for Fake {
         Ok(SignedToken {
             jwt: "signed.by.fake".into(),
             kid: "kid-1".into(),
+            generation: Some(2),
             expires_at,
         })
     }

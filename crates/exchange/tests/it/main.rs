@@ -7,6 +7,7 @@ mod wire;
 use fake::*;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
+use vouchsafe_exchange::wire::WireError;
 use vouchsafe_exchange::{Attempt, exchange};
 
 const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=a.b.c\
@@ -62,6 +63,12 @@ fn issues_what_policy_permits_and_records_it_before_release() {
         signed.extra_claims,
         [("repository".to_owned(), r#""o/\"r\"""#.to_owned())]
     );
+    let subject = fake.subject.borrow();
+    let presented = (subject.iss.clone(), subject.entity_id.clone());
+    assert_eq!(
+        signed.presented, presented,
+        "whom a rollout share is drawn for"
+    );
     let record = &fake.records.borrow()[0];
     assert_eq!(
         (record.issued, record.slug, record.kid.as_str()),
@@ -109,6 +116,26 @@ fn fails_closed_when_any_part_is_unavailable() {
     fake.unavailable.borrow_mut().push("consume");
     check(&fake, "", Err(Refusal::Unavailable(Part::Store)));
     assert_eq!(fake.count("sign"), 0);
+}
+
+/// An HSM or a gateway that was restored from before an emergency: what it signs does not leave.
+#[test]
+fn a_token_of_a_generation_that_is_over_is_not_released() {
+    let fake = Fake::new();
+    fake.generation_seen.set(2);
+    check(&fake, "", Ok(()));
+    fake.generation_seen.set(3);
+    check(&fake, "", Err(Refusal::Superseded));
+    let records = fake.records.borrow();
+    let last = records.last().unwrap();
+    assert_eq!((last.issued, last.slug), (false, "signer.superseded"));
+    assert_eq!((last.kid.as_str(), last.expires_at), ("", 0));
+    let error = WireError::from(&Refusal::Superseded);
+    assert_eq!(
+        error,
+        WireError::from(&Refusal::Unavailable(Part::Signer)),
+        "a caller learns of an outage"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use vouchsafe_signer::{Error, Fault, Variable};
 
-use super::{Answer, GatewaySigner, Network, Unreachable};
+use super::{Answer, GatewaySigner, Network};
 
 /// For how long a gateway that failed is tried last.
 pub(super) const FAILING_SECONDS: u64 = 5;
@@ -19,6 +19,7 @@ impl GatewaySigner {
         let mut places: Vec<_> = (0..self.config.urls.len()).collect();
         // Stable: among those that work, and among those that don't, the order is the list's.
         places.sort_by_key(|place| self.failed_lately(*place, now));
+        let mut causes = Vec::new();
         for place in places {
             let Some(url) = self.config.urls.get(place) else {
                 continue;
@@ -34,14 +35,16 @@ impl GatewaySigner {
             match sent {
                 Ok(answer) if answer.status < 500 => {
                     state.failing_until.remove(&place);
+                    state.outage = None;
                     return Ok(answer);
                 }
-                Ok(_) | Err(Unreachable) => {
-                    let until = now.saturating_add(FAILING_SECONDS);
-                    state.failing_until.insert(place, until);
-                }
+                Ok(answer) => causes.push(format!("gateway {url}: status {}", answer.status)),
+                Err(cause) => causes.push(format!("gateway {url}: {cause}")),
             }
+            let until = now.saturating_add(FAILING_SECONDS);
+            state.failing_until.insert(place, until);
         }
+        self.state.borrow_mut().outage = Some(causes.join("; "));
         Err(Error::Unavailable)
     }
 

@@ -6,7 +6,7 @@ use vouchsafe_signer::{Algorithm, Epoch, EpochKey, Error, UnixSeconds};
 
 use super::calls::accepted;
 use super::keys::KnownKeys;
-use super::{GatewaySigner, Network, wait};
+use super::{GatewaySigner, HeldKey, Network, wait};
 use crate::wire::{SEED_PATH, SeedRequest, parse_seed};
 
 /// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
@@ -50,7 +50,7 @@ impl GatewaySigner {
         epoch: Epoch,
         algorithm: Algorithm,
         network: &impl Network,
-    ) -> Result<Rc<EpochKey>, Error> {
+    ) -> Result<HeldKey, Error> {
         let held = || {
             self.state
                 .borrow()
@@ -67,13 +67,14 @@ impl GatewaySigner {
             }
             wait(network).await?;
         };
-        let key = Rc::new(self.fetch_epoch_key(epoch, algorithm, network).await?);
+        let (key, generation) = self.fetch_epoch_key(epoch, algorithm, network).await?;
+        let key = (Rc::new(key), generation);
         let current = Epoch::containing(network.now(), epoch.length_seconds())?;
         let mut state = self.state.borrow_mut();
         state
             .epoch_keys
             .retain(|(held, _), _| current.published().any(|it| it == *held));
-        state.epoch_keys.insert((epoch, algorithm), Rc::clone(&key));
+        state.epoch_keys.insert((epoch, algorithm), key.clone());
         Ok(key)
     }
 
@@ -83,7 +84,7 @@ impl GatewaySigner {
         epoch: Epoch,
         algorithm: Algorithm,
         network: &impl Network,
-    ) -> Result<EpochKey, Error> {
+    ) -> Result<(EpochKey, u64), Error> {
         let known = self.known_keys();
         let mut keys = match known.filter(|keys| keys.has_epoch(epoch, algorithm)) {
             Some(keys) => keys,
@@ -110,7 +111,7 @@ impl GatewaySigner {
         let seed = parse_seed(&body).map_err(|_| Error::Unavailable)?;
         let key = EpochKey::from_seed(&seed, algorithm, epoch)?;
         if keys.publishes(epoch, key.kid()) {
-            Ok(key)
+            Ok((key, keys.generation()))
         } else {
             Err(Error::Unavailable)
         }

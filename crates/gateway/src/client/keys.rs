@@ -2,12 +2,13 @@
 
 use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
 
-use super::{KEYS_FRESH_SECONDS, differs};
+use super::{Backend, KEYS_FRESH_SECONDS, differs};
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
 
 /// The public keys of the signer's group.
 pub(super) struct KnownKeys {
     generation: u64,
+    seconds_left: u64,
     group: GroupKeys,
     algorithms: Vec<Algorithm>,
     fetched_at: UnixSeconds,
@@ -26,6 +27,7 @@ impl KnownKeys {
         }
         Ok(Self {
             generation: keys.generation,
+            seconds_left: keys.seconds_left,
             group,
             algorithms: config.algorithms().to_vec(),
             fetched_at: now,
@@ -34,6 +36,13 @@ impl KnownKeys {
 
     pub(super) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    pub(super) fn backend(&self, now: UnixSeconds) -> Backend {
+        Backend {
+            generation: self.generation,
+            seconds_left: self.seconds_left.saturating_sub(self.age_seconds(now)),
+        }
     }
 
     pub(super) fn is_fresh(&self, now: UnixSeconds) -> bool {
@@ -51,8 +60,8 @@ impl KnownKeys {
     }
 
     pub(super) fn has_epoch(&self, epoch: Epoch, algorithm: Algorithm) -> bool {
-        let alg = format!(r#""alg":"{}""#, algorithm.name());
-        self.keys_of(epoch).any(|key| key.jwk.contains(&alg))
+        self.keys_of(epoch)
+            .any(|key| key.algorithm == algorithm.name())
     }
 
     /// # Errors
@@ -61,13 +70,8 @@ impl KnownKeys {
         if self.has_epoch(epoch, algorithm) {
             return Ok(());
         }
-        let alg = format!(r#""alg":"{}""#, algorithm.name());
-        if self
-            .group
-            .epoch_keys
-            .iter()
-            .any(|key| key.jwk.contains(&alg))
-        {
+        let mut keys = self.group.epoch_keys.iter();
+        if keys.any(|key| key.algorithm == algorithm.name()) {
             Err(Error::Unavailable)
         } else {
             Err(differs(Variable::SignerAlgorithms))
@@ -90,6 +94,12 @@ impl KnownKeys {
             key.signs && key.algorithm == algorithm && key.audiences.iter().any(|it| it == audience)
         };
         self.group.token_keys.iter().find(fits).cloned()
+    }
+
+    /// Whether the version `kid` of the key `name` is published.
+    pub(super) fn publishes_version(&self, name: &str, kid: &str) -> bool {
+        let mut keys = self.group.token_keys.iter();
+        keys.any(|key| key.name == name && key.kid == kid)
     }
 
     /// Members of the JWK Set at `now`: those of published epochs, of the standby generation too, then

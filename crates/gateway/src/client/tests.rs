@@ -82,6 +82,7 @@ fn request(tier: Tier, now: u64) -> TokenRequest {
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["read".into()],
         extra_claims: vec![],
+        presented: None,
     }
 }
 

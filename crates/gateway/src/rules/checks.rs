@@ -8,18 +8,17 @@ use vouchsafe_signer::{
 };
 
 use super::{
-    Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
-    RuleError, Rules,
+    AdminFile, Admins, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile, KeyAlgorithm,
+    KeyFile, KeyRule, RuleError, Rules,
 };
 use crate::credential::CredentialDigest;
 
 const NAME_BYTES_MAX: usize = 64;
 const AUDIENCES_MAX: usize = 256;
-/// Most versions of a key that are published beside the one that signs.
-const PUBLISHED_MAX: usize = 4;
 /// Longest life of a token that an HSM key signs: a day. Shorter is what this project is for.
 const LIFETIME_SECONDS_MAX: u64 = 86_400;
 const ISSUER_BYTES_MAX: usize = 512;
+const SECONDS_PER_DAY: u64 = 86_400;
 
 impl Rules {
     pub(super) fn group_of(&self, file: GroupFile) -> Result<Group, RuleError> {
@@ -60,19 +59,6 @@ impl Rules {
         let group = group.ok_or_else(|| fail("group", "is no [[group]]"))?;
         let algorithm = KeyAlgorithm::from_name(&file.algorithm)
             .ok_or_else(|| fail("algorithm", "is none of `ES256`, `EdDSA` and `RS256`"))?;
-        if file.version == 0 {
-            return Err(fail("version", "counts from 1"));
-        }
-        let published: BTreeSet<u64> = file.published.iter().copied().collect();
-        if published.len() != file.published.len() || published.len() > PUBLISHED_MAX {
-            return Err(fail("published", "names something twice, or too many"));
-        }
-        if published.contains(&0) || published.contains(&file.version) {
-            return Err(fail(
-                "published",
-                "names the version that signs, or none that can be",
-            ));
-        }
         let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
             .map_err(|fault| fail("audiences", fault))?;
         if audiences.is_empty() {
@@ -92,6 +78,7 @@ impl Rules {
         for (field, number) in [
             ("requests_per_second", file.requests_per_second),
             ("requests_per_day", file.requests_per_day),
+            ("age_days_max", file.age_days_max),
         ] {
             if number == 0 {
                 return Err(fail(field, "is 0, which allows nothing"));
@@ -101,14 +88,13 @@ impl Rules {
             name: file.name,
             group: file.group,
             algorithm,
-            version: file.version,
-            published,
             issuer: group.issuer.clone(),
             audiences,
             lifetime_seconds_max: file.lifetime_max,
             claims,
             requests_per_second: file.requests_per_second,
             requests_per_day: file.requests_per_day,
+            age_seconds_max: file.age_days_max.saturating_mul(SECONDS_PER_DAY),
         })
     }
 
@@ -118,7 +104,7 @@ impl Rules {
         check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
         let digest = CredentialDigest::parse(&file.sha256)
             .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
-        if self.credentials.iter().any(|it| it.digest == digest) {
+        if self.has_credential(&digest) {
             return Err(fail("sha256", "is another credential's too"));
         }
         let groups = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX)
@@ -137,6 +123,25 @@ impl Rules {
             digest,
             groups,
         })
+    }
+}
+
+impl Admins {
+    pub(super) fn admin_of(
+        &self,
+        file: AdminFile,
+        rules: &Rules,
+    ) -> Result<(String, CredentialDigest), RuleError> {
+        let fail = fault_of("admin", &file.name);
+        let known = self.0.iter().map(|(name, _)| name.as_str());
+        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+        let digest = CredentialDigest::parse(&file.sha256)
+            .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
+        // INVARIANT: what a broker sends changes no key, and what an admin sends signs nothing.
+        if rules.has_credential(&digest) || self.0.iter().any(|(_, known)| *known == digest) {
+            return Err(fail("sha256", "is another credential's too"));
+        }
+        Ok((file.name, digest))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Small bundles in memory, and principals for them.
 
 use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, BundleFiles, Environment, InvalidBundle, Principal,
+    Attribute, AttributeValue, Bundle, BundleFiles, Decider, Environment, InvalidBundle, Principal,
     TokenRequest,
 };
 
@@ -82,7 +82,23 @@ pub fn files(changes: &[(&str, Option<&str>)]) -> BundleFiles {
 }
 
 pub fn load(changes: &[(&str, Option<&str>)]) -> Result<Bundle, InvalidBundle> {
-    Bundle::load(&files(changes), &environment())
+    load_in(changes, &environment())
+}
+
+/// Loads a bundle in both ways, which must be of one mind: as tools have it, with places of findings, and as
+/// the policy component has it.
+pub fn load_in(
+    changes: &[(&str, Option<&str>)],
+    environment: &Environment,
+) -> Result<Bundle, InvalidBundle> {
+    let files = files(changes);
+    let bundle = Bundle::load(&files, environment);
+    match (&bundle, Decider::load(&files, environment, None)) {
+        (Ok(bundle), Ok(decider)) => assert_eq!(bundle.digest(), decider.digest()),
+        (Err(invalid), Err(also)) => assert_eq!(invalid, &also),
+        (of_tools, of_component) => panic!("{of_tools:?} but {of_component:?}"),
+    }
+    bundle
 }
 
 /// The bundle of `rules` alone, which must load.

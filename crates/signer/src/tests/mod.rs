@@ -63,6 +63,7 @@ fn request(algorithm: &str, now: UnixSeconds) -> TokenRequest {
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["deploy:read".into(), "deploy:write".into()],
         extra_claims: vec![],
+        presented: None,
     }
 }
 

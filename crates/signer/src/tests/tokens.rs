@@ -131,7 +131,8 @@ fn settings_tell_what_the_broker_needs() {
             issuer: ISSUER.into(),
             development: false,
             epoch_seconds: 3600,
-            algorithms: vec!["ES256", "EdDSA"]
+            algorithms: vec!["ES256", "EdDSA"],
+            group: "default".into(),
         }
     );
 }

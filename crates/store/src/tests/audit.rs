@@ -21,11 +21,66 @@ fn record(decision_id: &str) -> AuditRecord {
         kid: "k".into(),
         expires_at: NOW_SECONDS + 300,
         timings: vec![("verify".into(), 812), ("sign".into(), 214)],
+        generation: None,
     }
 }
 
 fn append(store: &Store<Rusqlite>, record: AuditRecord) -> Result<(), Error> {
-    done(store.record(record, NOW, &mut unlimited()))
+    let recorded = done(store.record(record, NOW, &mut unlimited()))?;
+    assert_eq!(recorded, Recorded::Written);
+    Ok(())
+}
+
+fn of_generation(decision_id: &str, of: &str, number: u64) -> AuditRecord {
+    let of = of.into();
+    AuditRecord {
+        generation: Some(Generation { of, number }),
+        ..record(decision_id)
+    }
+}
+
+/// An older HSM, or a gateway that was restored from one, brings no revoked key back.
+#[test]
+fn remembers_the_highest_generation_and_writes_none_below() {
+    let file = File::new();
+    let store = file.open();
+    let issued = |id: &str, of: &str, number| {
+        done(store.record(of_generation(id, of, number), NOW, &mut unlimited()))
+    };
+    for (id, of, number, expected) in [
+        ("a", "one", 3, Recorded::Written),
+        ("b", "one", 3, Recorded::Written),
+        ("c", "one", 2, Recorded::Superseded),
+        ("d", "two", 1, Recorded::Written),
+        ("e", "one", 4, Recorded::Written),
+        ("f", "one", 3, Recorded::Superseded),
+    ] {
+        assert_eq!(issued(id, of, number), Ok(expected), "{id}");
+    }
+    append(&store, record("without")).unwrap();
+    // What was refused can be recorded as refused, and the memory outlives audit records and instances.
+    append(&store, record("c")).unwrap();
+    let file_store = file.connect();
+    file_store.query("DELETE FROM audit", vec![]).unwrap();
+    let again = file.open();
+    let lower = of_generation("g", "one", 3);
+    assert_eq!(
+        done(again.record(lower, NOW, &mut unlimited())),
+        Ok(Recorded::Superseded)
+    );
+    let seen = file_store.query("SELECT name, highest FROM generations", vec![]);
+    let seen_of = |of: &str, highest| vec![Value::Text(of.into()), Value::Integer(highest)];
+    assert_eq!(seen.unwrap(), [seen_of("one", 4), seen_of("two", 1)]);
+    for bytes in [0, GENERATION_OF_BYTES_MAX + 1] {
+        assert_eq!(
+            issued("h", &"x".repeat(bytes), 1),
+            Err(Error::Invalid(Limit::GenerationOf))
+        );
+    }
+    assert_eq!(
+        issued("h", &"x".repeat(GENERATION_OF_BYTES_MAX), 1),
+        Ok(Recorded::Written)
+    );
 }
 
 #[test]
@@ -54,6 +109,8 @@ fn keeps_every_field() {
         text("k"),
         number(NOW_SECONDS + 300),
         text(r#"[["verify",812],["sign",214]]"#),
+        Value::Null,
+        Value::Null,
     ];
     assert_eq!(rows, vec![expected]);
 }

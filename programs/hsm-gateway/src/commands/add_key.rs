@@ -1,23 +1,26 @@
 //! `hsm-gateway add-key`.
 
-use super::{ConfigFile, open, runtime};
+use super::{ConfigFile, create_key, now, open, runtime};
 use crate::failure::Failure;
-use crate::gateway::algorithm;
-use crate::inventory::hsm_failure;
-use crate::worker::protocol::Call;
+use crate::inventory::{hsm_failure, inspect};
 use std::process::ExitCode;
+use vouchsafe_gateway::KeyLabel;
+use vouchsafe_gateway::versions::VersionRecord;
 
-/// Make the key of a [[key]] that the token has not yet
+/// Make the first version of a [[key]] that the token has not yet
+///
+/// It is published, and signs once `vouchsafe keys promote` says so: seven minutes later, when every
+/// verifier has fetched it. With `--active` it signs at once.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n  hsm-gateway add-key deploy --version 2\n\nExit codes: 0 made, 1 the token has it already or can't make it, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n  hsm-gateway add-key deploy --active\n\nExit codes: 0 made, 1 the token has a version of it or can't make it, 2 the command line or the file is wrong, or the PIN was refused."
 )]
 pub struct Args {
     /// The `name` of the [[key]]
     name: String,
-    /// Which version is made [default: the one that the file has sign]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    version: Option<u64>,
+    /// Sign at once; verifiers that fetched their keys before may refuse its tokens for some minutes
+    #[arg(long)]
+    active: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -29,14 +32,21 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         rule.ok_or_else(|| Failure::usage(format!("there is no [[key]] `{}`", args.name)))?;
     runtime()?.block_on(async {
         let hsm = open(&config).await?;
-        let version = args.version.unwrap_or(rule.version);
-        let label = rule.label_of(version).to_string();
-        let call = Call::CreateKey {
-            label: label.clone(),
-            algorithm: algorithm(rule.algorithm),
+        let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
+        let labels = inventory.keys.iter().map(|key| &key.label);
+        let mut labels = labels.chain(&inventory.destroyed);
+        if labels.any(|it| KeyLabel::parse(it).is_some_and(|it| it.name() == rule.name)) {
+            return Err(Failure::refused(format!(
+                "the token has a version of `{}` already",
+                rule.name
+            ))
+            .hint("`vouchsafe keys stage` makes the next one"));
+        }
+        let record = match args.active {
+            true => VersionRecord::first(now()?, rule.lifetime_seconds_max),
+            false => VersionRecord::pending(now()?),
         };
-        hsm.call(call).await.map_err(hsm_failure)?;
-        println!("made {label}, {}", rule.algorithm.name());
+        create_key(&hsm, rule, record).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

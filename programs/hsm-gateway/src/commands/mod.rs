@@ -13,16 +13,15 @@ pub mod status;
 use crate::config::{Config, Module};
 use crate::failure::Failure;
 use crate::gateway::algorithm;
-use crate::hsm::Hsm;
+use crate::hsm::{CREATE_MAX, Hsm};
 use crate::inventory::{hsm_failure, inspect, make_private};
 use crate::worker::protocol::Call;
 use clap::ValueEnum;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Longest that making one key may take: an RSA key of 3072 bits takes seconds in a slow HSM.
-const CREATE_MAX: Duration = Duration::from_secs(120);
+use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_gateway::KeyRule;
+use vouchsafe_gateway::versions::VersionRecord;
 
 /// Where the configuration is.
 #[derive(clap::Args)]
@@ -77,16 +76,31 @@ async fn require_empty(hsm: &Arc<Hsm>) -> Result<(), Failure> {
     }
 }
 
-/// Makes the version that signs of every [[key]].
+/// Makes the first version of every [[key]], which signs at once: no verifier knows another.
 async fn create_keys(hsm: &Arc<Hsm>, config: &Config) -> Result<(), Failure> {
     for rule in config.rules.keys() {
-        let label = rule.label().to_string();
-        let call = Call::CreateKey {
-            label: label.clone(),
-            algorithm: algorithm(rule.algorithm),
-        };
-        hsm.call(call).await.map_err(hsm_failure)?;
-        println!("made {label}, {}", rule.algorithm.name());
+        let record = VersionRecord::first(now()?, rule.lifetime_seconds_max);
+        create_key(hsm, rule, record).await?;
     }
     Ok(())
+}
+
+/// Makes version 1 of a [[key]].
+async fn create_key(hsm: &Arc<Hsm>, rule: &KeyRule, record: VersionRecord) -> Result<(), Failure> {
+    let label = rule.label_of(1).to_string();
+    let call = Call::CreateKey {
+        label: label.clone(),
+        algorithm: algorithm(rule.algorithm),
+        id: record.to_bytes().to_vec().into(),
+    };
+    hsm.call(call).await.map_err(hsm_failure)?;
+    let (algorithm, state) = (rule.algorithm.name(), record.state.name());
+    println!("made {label}, {algorithm}, {state}");
+    Ok(())
+}
+
+fn now() -> Result<u64, Failure> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = since.map_err(|_| Failure::refused("the clock is before 1970"))?;
+    Ok(since.as_secs())
 }

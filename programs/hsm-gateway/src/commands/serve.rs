@@ -4,7 +4,7 @@ use super::{ConfigFile, runtime};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::server;
+use crate::server::{self, Side};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,10 +48,8 @@ async fn serve(args: Args) -> Result<(), Failure> {
     }
     let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
     let listener = bind(config.listen).await?;
-    let metrics_listener = match config.metrics_listen {
-        Some(address) => Some(bind(address).await?),
-        None => None,
-    };
+    let metrics_listener = bind_if(config.metrics_listen).await?;
+    let admin_listener = bind_if(config.admin_listen).await?;
     let gateway = Gateway::open(config, Clock::new(args.danger_now)).await?;
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
     let stop = stop_signal()?;
@@ -64,9 +62,43 @@ async fn serve(args: Args) -> Result<(), Failure> {
         tokio::spawn(server::serve_metrics(Arc::clone(&gateway), listener));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let (stopping, stopped) = tokio::sync::watch::channel(false);
+    let admin = admin_listener.map(|listener| {
+        let stop = {
+            let mut stopped = stopped.clone();
+            async move { drop(stopped.wait_for(|it| *it).await) }
+        };
+        let address = address_of(&listener);
+        let side = server::serve(
+            Arc::clone(&gateway),
+            Side::Admin,
+            listener,
+            tls.clone(),
+            stop,
+        );
+        (address, tokio::spawn(side))
+    });
+    let admin = match admin {
+        Some((address, side)) => {
+            eprintln!("hsm-gateway: keys are changed at {scheme}://{}", address?);
+            Some(side)
+        }
+        None => None,
+    };
     println!("listening on {scheme}://{}", address_of(&listener)?);
-    server::serve(gateway, listener, tls, stop).await;
+    server::serve(gateway, Side::Signing, listener, tls, stop).await;
+    stopping.send_replace(true);
+    if let Some(side) = admin {
+        drop(side.await);
+    }
     Ok(())
+}
+
+async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+    match address {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -2,11 +2,16 @@
 
 use super::{ConfigFile, Format, open, runtime};
 use crate::failure::Failure;
+use crate::gateway::hex;
 use crate::inventory::{hsm_failure, inspect};
 use crate::public_key;
+use crate::root::Root;
 use crate::worker::protocol::{Inventory, KeyInfo};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::process::ExitCode;
+use vouchsafe_gateway::versions::VersionRecord;
+use vouchsafe_gateway::{ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
 /// List the keys on the token
 #[derive(clap::Args)]
@@ -48,6 +53,12 @@ fn algorithm(key: &KeyInfo) -> &'static str {
     }
 }
 
+/// The state of a version of a key that signs tokens.
+fn state(key: &KeyInfo) -> Option<&'static str> {
+    let record = VersionRecord::parse(&key.id.0);
+    record.filter(|_| !key.secret).map(|it| it.state.name())
+}
+
 /// A root's generation.
 fn generation(key: &KeyInfo) -> Option<u64> {
     let id: Option<[u8; 8]> = key.id.0.as_slice().try_into().ok();
@@ -64,6 +75,7 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
                 "algorithm": algorithm(key),
                 "kid": kid(key),
                 "generation": generation(key),
+                "state": state(key),
                 "sensitive": key.flags.sensitive,
                 "extractable": key.flags.extractable,
                 "never_extractable": key.flags.never_extractable,
@@ -76,22 +88,47 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
         "serial": inventory.serial,
         "mechanisms_missing": inventory.mechanisms_missing,
         "keys": keys,
+        "destroyed": inventory.destroyed,
+        "root_certificate_sha256": Root::of(inventory)
+            .ok()
+            .map(|root| hex(&Sha256::digest(root.der()))),
     })
 }
 
 fn print_text(inventory: &Inventory) {
     println!("token {} {}", inventory.model, inventory.serial);
     for key in &inventory.keys {
-        let state = match (key.flags.are_safe(), key.flags.never_extractable) {
+        let safety = match (key.flags.are_safe(), key.flags.never_extractable) {
             (true, true) => "stays in the token",
             (true, false) => "stays in the token, came from outside",
             (false, _) => "NOT SAFE: can leave the token, or do more than sign",
         };
         let what = match generation(key) {
             Some(generation) => format!("generation {generation}"),
-            None => kid(key).unwrap_or_default(),
+            None => format!(
+                "{} {}",
+                kid(key).unwrap_or_default(),
+                match key.label == ROOT_SIGNING_LABEL {
+                    true => "certifies epoch keys",
+                    false => state(key).unwrap_or("NO STATE"),
+                }
+            ),
         };
-        println!("  {}  {}  {what}  {state}", key.label, algorithm(key));
+        println!("  {}  {}  {what}  {safety}", key.label, algorithm(key));
+    }
+    match Root::of(inventory) {
+        Ok(root) => println!(
+            "  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}",
+            hex(&Sha256::digest(root.der()))
+        ),
+        Err(_) if inventory.keys.is_empty() => {}
+        Err(failure) => println!(
+            "  {ROOT_CERTIFICATE_LABEL}  NOT USABLE: {}",
+            failure.message
+        ),
+    }
+    for label in &inventory.destroyed {
+        println!("  {label}  destroyed");
     }
     if inventory.keys.is_empty() {
         println!("  no keys of the gateway; `hsm-gateway init` makes them");

@@ -1,5 +1,6 @@
 //! HTTPS, or plain http in development: connections, their limits, and the end.
 
+mod admin;
 mod routes;
 mod tls;
 
@@ -36,9 +37,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub type Reply = Response<Full<Bytes>>;
 
+/// Which routes a listener has. Each has callers of its own.
+#[derive(Clone, Copy)]
+pub enum Side {
+    Admin,
+    Signing,
+}
+
 /// Serves until `stop` completes, then lets requests in flight finish.
 pub async fn serve(
     gateway: Arc<Gateway>,
+    side: Side,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     stop: impl Future<Output = ()>,
@@ -63,7 +72,7 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let (gateway, tls, closed) = (Arc::clone(&gateway), tls.clone(), closed.clone());
                 connections.spawn(async move {
-                    accept(gateway, stream, tls, closed).await;
+                    accept((gateway, side), stream, tls, closed).await;
                     drop(permit);
                 });
             }
@@ -80,8 +89,11 @@ pub async fn serve(
     drop(tokio::time::timeout(DRAIN_MAX, all).await);
 }
 
+/// A gateway, and which of its sides a connection came to.
+type Served = (Arc<Gateway>, Side);
+
 async fn accept(
-    gateway: Arc<Gateway>,
+    served: Served,
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     closed: watch::Receiver<bool>,
@@ -89,18 +101,18 @@ async fn accept(
     // Only a latency matter: the connection works without it.
     drop(stream.set_nodelay(true));
     match tls {
-        None => converse(gateway, stream, closed).await,
+        None => converse(served, stream, closed).await,
         Some(tls) => {
             // A handshake's error is its client's affair.
             if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-                converse(gateway, stream, closed).await;
+                converse(served, stream, closed).await;
             }
         }
     }
 }
 
 async fn converse(
-    gateway: Arc<Gateway>,
+    (gateway, side): Served,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -108,7 +120,12 @@ async fn converse(
     stream.set_write_timeout(Some(WRITE_STALL_MAX));
     let service = service_fn(|request| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(routes::answer(&gateway, request).await) }
+        async move {
+            Ok::<_, Infallible>(match side {
+                Side::Admin => admin::answer(&gateway, request).await,
+                Side::Signing => routes::answer(&gateway, request).await,
+            })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use std::time::Duration;
 use vouchsafe_gateway::wire::{
-    KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest, signature_answer,
+    KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest,
 };
 use vouchsafe_gateway::{Caller, Refusal};
 
@@ -25,28 +25,21 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
         _ => return json_reply(StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
     };
     if request.method() != wanted {
-        let mut reply = json_reply(
-            StatusCode::METHOD_NOT_ALLOWED,
-            r#"{"error":"method_not_allowed"}"#,
-        );
-        let allow = HeaderValue::from_str(wanted.as_str());
-        reply
-            .headers_mut()
-            .extend(allow.ok().map(|allow| (ALLOW, allow)));
-        return reply;
+        return wrong_method(&wanted);
     }
     match path.as_str() {
         "/healthz" => json_reply(StatusCode::OK, r#"{"status":"ok"}"#),
         "/readyz" => ready(gateway),
         _ => {
             // ORDER: the credential before a byte of the body.
-            let caller = match caller(gateway, &request) {
+            let presented = bearer(&request).ok_or(Refusal::Credential);
+            let caller = match presented.and_then(|it| gateway.rules().caller(it)) {
                 Ok(caller) => caller,
                 Err(refusal) => return refused(gateway, None, &path, refusal),
             };
             match v1(gateway, caller, &path, request).await {
                 Ok(body) => json_reply(StatusCode::OK, body),
-                Err(refusal) => refused(gateway, Some(caller), &path, refusal),
+                Err(refusal) => refused(gateway, Some(caller.name()), &path, refusal),
             }
         }
     }
@@ -68,26 +61,31 @@ async fn v1(
         return Ok(Bytes::copy_from_slice(answer.as_bytes()));
     }
     let request = SignRequest::parse(&body).map_err(|_| Refusal::Request)?;
-    let signature = gateway.sign(caller, request).await?;
-    Ok(signature_answer(&signature).into())
+    Ok(gateway.sign(caller, request).await?.to_json().into())
 }
 
-/// RFC 6750 §2.1.
-fn caller<'g>(gateway: &'g Gateway, request: &Request<Incoming>) -> Result<Caller<'g>, Refusal> {
+/// The one bearer credential of a request (RFC 6750 §2.1).
+pub fn bearer(request: &Request<Incoming>) -> Option<&str> {
     let mut values = request.headers().get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(Refusal::Credential);
+        return None;
     };
-    let credential = value
-        .to_str()
-        .ok()
-        .and_then(|it| it.strip_prefix("Bearer "));
-    gateway
-        .rules()
-        .caller(credential.ok_or(Refusal::Credential)?)
+    value.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+pub fn wrong_method(wanted: &Method) -> Reply {
+    let mut reply = json_reply(
+        StatusCode::METHOD_NOT_ALLOWED,
+        r#"{"error":"method_not_allowed"}"#,
+    );
+    let allow = HeaderValue::from_str(wanted.as_str());
+    reply
+        .headers_mut()
+        .extend(allow.ok().map(|allow| (ALLOW, allow)));
+    reply
+}
+
+pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let reading = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
     let read = tokio::time::timeout(BODY_MAX, reading).await;
     let body = read
@@ -112,13 +110,15 @@ fn ready(gateway: &Gateway) -> Reply {
     json_reply(status, body.to_string())
 }
 
-fn refused(gateway: &Gateway, caller: Option<Caller<'_>>, path: &str, refusal: Refusal) -> Reply {
+fn refused(gateway: &Gateway, caller: Option<&str>, path: &str, refusal: Refusal) -> Reply {
     gateway.refused(caller, path, refusal);
+    refusal_reply(refusal, json!({ "error": refusal.slug() }))
+}
+
+pub fn refusal_reply(refusal: Refusal, body: serde_json::Value) -> Reply {
     let status = StatusCode::from_u16(refusal.status());
-    let mut reply = json_reply(
-        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        json!({ "error": refusal.slug() }).to_string(),
-    );
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = json_reply(status, body.to_string());
     if let Some(seconds) = refusal.retry_after_seconds() {
         reply.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
@@ -131,7 +131,7 @@ fn refused(gateway: &Gateway, caller: Option<Caller<'_>>, path: &str, refusal: R
     reply
 }
 
-fn json_reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+pub fn json_reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();

@@ -9,13 +9,11 @@ use super::protocol::{
 use super::token::{Token, Trouble};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{
-    Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ObjectHandle,
-};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use vouchsafe_gateway::ROOT_LABEL;
+use vouchsafe_gateway::{ROOT_LABEL, TOKEN_KEY_PREFIX};
 
 /// What the labels of all of the gateway's objects begin with.
 const PREFIX: &str = "vouchsafe:";
@@ -24,9 +22,9 @@ const RSA_BITS: u64 = 3072;
 /// 65537, big-endian.
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 /// The named curve P-256, 1.2.840.10045.3.1.7, in DER (RFC 5480 §2.1.1.1).
-const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+pub(super) const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// PrintableString `edwards25519` in DER (PKCS#11 v3.0 current mechanisms §2.3.10).
-const ED25519: [u8; 14] = *b"\x13\x0cedwards25519";
+pub(super) const ED25519: [u8; 14] = *b"\x13\x0cedwards25519";
 
 const MECHANISMS: [(&str, MechanismType); 8] = [
     ("CKM_ECDSA", MechanismType::ECDSA),
@@ -91,40 +89,12 @@ impl On<'_> {
         Ok(Reply::Done)
     }
 
-    pub(super) fn import_root(self, generation: u64, root: &[u8]) -> Result<Reply, Trouble> {
-        self.require_free(ROOT_LABEL)?;
-        let mut template = root_template(generation);
-        template.push(Attribute::Value(root.to_vec()));
-        let outcome = self.session.create_object(&template);
-        if let Some(Attribute::Value(root)) = template.last_mut() {
-            zeroize::Zeroize::zeroize(root);
-        }
-        outcome?;
-        Ok(Reply::Done)
-    }
-
-    /// A public object: whoever sees the token may read it, and whoever is logged in may replace it, which
-    /// the gateway notices by its key.
-    pub(super) fn import_certificate(
+    pub(super) fn create_key(
         self,
         label: &str,
-        subject: &[u8],
-        der: &[u8],
+        algorithm: Algorithm,
+        id: &[u8],
     ) -> Result<Reply, Trouble> {
-        self.require_free(label)?;
-        self.session.create_object(&[
-            Attribute::Class(ObjectClass::CERTIFICATE),
-            Attribute::CertificateType(CertificateType::X_509),
-            Attribute::Token(true),
-            Attribute::Private(false),
-            Attribute::Label(label.as_bytes().to_vec()),
-            Attribute::Subject(subject.to_vec()),
-            Attribute::Value(der.to_vec()),
-        ])?;
-        Ok(Reply::Done)
-    }
-
-    pub(super) fn create_key(self, label: &str, algorithm: Algorithm) -> Result<Reply, Trouble> {
         self.require_free(label)?;
         let mut public = vec![
             Attribute::Token(true),
@@ -149,8 +119,10 @@ impl On<'_> {
                 Mechanism::RsaPkcsKeyPairGen
             }
         };
+        let mut private = private_template(label);
+        private.push(Attribute::Id(id.to_vec()));
         self.session
-            .generate_key_pair(&mechanism, &public, &private_template(label))?;
+            .generate_key_pair(&mechanism, &public, &private)?;
         Ok(Reply::Done)
     }
 
@@ -172,6 +144,69 @@ impl On<'_> {
         Ok(Reply::Done)
     }
 
+    pub(super) fn set_id(mut self, label: &str, id: &[u8]) -> Result<Reply, Trouble> {
+        let key = self.handle(ObjectClass::PRIVATE_KEY, label)?;
+        self.session
+            .update_attributes(key, &[Attribute::Id(id.to_vec())])?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn destroy_key(mut self, label: &str) -> Result<Reply, Trouble> {
+        let key = self.handle(ObjectClass::PRIVATE_KEY, label)?;
+        self.session.destroy_object(key)?;
+        self.handles.remove(label);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn states(self) -> Result<Reply, Trouble> {
+        let wanted = [AttributeType::Label, AttributeType::Id];
+        let mut states = Vec::new();
+        for object in self
+            .session
+            .find_objects(&of_class(ObjectClass::PRIVATE_KEY))?
+        {
+            let (mut label, mut id) = (String::new(), Vec::new());
+            for attribute in self.session.get_attributes(object, &wanted)? {
+                match attribute {
+                    Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
+                    Attribute::Id(bytes) => id = bytes,
+                    _ => {}
+                }
+            }
+            if label.starts_with(TOKEN_KEY_PREFIX) {
+                states.push((label, Bytes::from(id)));
+            }
+        }
+        states.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Reply::States(states))
+    }
+
+    /// Labels of public keys that have no private half among `keys`.
+    fn destroyed(&self, keys: &[KeyInfo]) -> Result<Vec<String>, Trouble> {
+        let mut labels = Vec::new();
+        for object in self
+            .session
+            .find_objects(&of_class(ObjectClass::PUBLIC_KEY))?
+        {
+            let attributes = self
+                .session
+                .get_attributes(object, &[AttributeType::Label])?;
+            labels.extend(
+                attributes
+                    .into_iter()
+                    .filter_map(|attribute| match attribute {
+                        Attribute::Label(bytes) => String::from_utf8(bytes).ok(),
+                        _ => None,
+                    }),
+            );
+        }
+        labels.retain(|label| {
+            let halves = || keys.iter().any(|key| key.label == *label);
+            label.starts_with(TOKEN_KEY_PREFIX) && !halves()
+        });
+        Ok(labels)
+    }
+
     pub(super) fn inspect(self, token: &Token) -> Result<Reply, Trouble> {
         let info = token.pkcs11.get_token_info(token.slot)?;
         let offered = token.pkcs11.get_mechanism_list(token.slot)?;
@@ -181,17 +216,19 @@ impl On<'_> {
             (ObjectClass::SECRET_KEY, true),
             (ObjectClass::PRIVATE_KEY, false),
         ] {
-            for object in self.session.find_objects(&[Attribute::Class(class)])? {
+            for object in self.session.find_objects(&of_class(class))? {
                 keys.extend(self.key_info(object, secret)?);
             }
         }
         keys.sort_by(|a, b| a.label.cmp(&b.label));
+        let destroyed = self.destroyed(&keys)?;
         Ok(Reply::Inventory(Inventory {
             model: info.model().trim().to_owned(),
             serial: info.serial_number().trim().to_owned(),
             mechanisms_missing: missing.map(|(name, _)| (*name).to_owned()).collect(),
             keys,
             certificates: self.certificates()?,
+            destroyed,
         }))
     }
 
@@ -323,7 +360,7 @@ impl On<'_> {
         }
     }
 
-    fn require_free(&self, label: &str) -> Result<(), Trouble> {
+    pub(super) fn require_free(&self, label: &str) -> Result<(), Trouble> {
         let template = [Attribute::Label(label.as_bytes().to_vec())];
         match self.session.find_objects(&template)?.is_empty() {
             true => Ok(()),
@@ -332,7 +369,11 @@ impl On<'_> {
     }
 }
 
-fn root_template(generation: u64) -> Vec<Attribute> {
+fn of_class(class: ObjectClass) -> [Attribute; 2] {
+    [Attribute::Class(class), Attribute::Token(true)]
+}
+
+pub(super) fn root_template(generation: u64) -> Vec<Attribute> {
     let mut template = private_template(ROOT_LABEL);
     template.extend([
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -346,7 +387,7 @@ fn root_template(generation: u64) -> Vec<Attribute> {
 }
 
 /// A key that stays in the token and signs only.
-fn private_template(label: &str) -> Vec<Attribute> {
+pub(super) fn private_template(label: &str) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
         Attribute::Private(true),

@@ -33,10 +33,16 @@ pub struct Request {
 pub enum Call {
     /// Makes the root.
     CreateRoot { generation: u64 },
-    /// Makes both halves of a key that signs tokens.
-    CreateKey { label: String, algorithm: Algorithm },
+    /// Makes both halves of a key that signs tokens; `id` is the private half's `CKA_ID`.
+    CreateKey {
+        label: String,
+        algorithm: Algorithm,
+        id: Bytes,
+    },
     /// `HMAC-SHA256(root, message)`.
     Derive { message: Bytes },
+    /// Destroys the private half of a key. The public half stays, so that its label is not used again.
+    DestroyKey { label: String },
     /// The root's generation.
     Generation,
     /// Puts a certificate into the token.
@@ -46,18 +52,29 @@ pub enum Call {
         subject: Bytes,
         der: Bytes,
     },
+    /// Puts a key pair that was made elsewhere into the token.
+    ImportKey {
+        label: String,
+        /// The private half's `CKA_ID`.
+        id: Bytes,
+        key: PrivateKey,
+    },
     /// Puts a root that was made elsewhere into the token.
     ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
     Inspect,
     /// Makes another generation the current one.
     SetGeneration { generation: u64 },
+    /// Sets the `CKA_ID` of a private key.
+    SetId { label: String, id: Bytes },
     /// The signature in the form of JWS.
     Sign {
         label: String,
         algorithm: Algorithm,
         message: Bytes,
     },
+    /// `CKA_ID` of each private key that signs tokens.
+    States,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +96,8 @@ pub enum Reply {
     Done,
     Generation(u64),
     Inventory(Inventory),
+    /// Label and `CKA_ID`, by label.
+    States(Vec<(String, Bytes)>),
 }
 
 /// What the token holds.
@@ -89,6 +108,8 @@ pub struct Inventory {
     /// Of the mechanisms that the gateway uses, those that the token has not.
     pub mechanisms_missing: Vec<String>,
     pub keys: Vec<KeyInfo>,
+    /// Labels of public keys whose private half was destroyed.
+    pub destroyed: Vec<String>,
     pub certificates: Vec<CertificateInfo>,
 }
 
@@ -129,6 +150,27 @@ impl Flags {
     }
 }
 
+/// A private key with its public half; wiped when dropped. Never printed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PrivateKey {
+    /// P-256: the scalar, and the uncompressed point.
+    Ec { scalar: Bytes, point: Vec<u8> },
+    /// Ed25519: the seed of RFC 8032 §5.1.5, and the point.
+    Edwards { seed: Bytes, point: Vec<u8> },
+    /// RFC 8017 §3.2, second form.
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+        private_exponent: Bytes,
+        prime_1: Bytes,
+        prime_2: Bytes,
+        exponent_1: Bytes,
+        exponent_2: Bytes,
+        coefficient: Bytes,
+    },
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PublicKey {
     Ec { point: Vec<u8> },
@@ -149,6 +191,11 @@ pub enum Fault {
     /// The PIN is wrong, expired or locked. It is not tried again.
     PinRefused(String),
     TokenMissing(String),
+    /// Several tokens of one label, by their serial numbers.
+    TokenTwice {
+        label: String,
+        serials: Vec<String>,
+    },
 }
 
 impl std::fmt::Display for Fault {
@@ -160,6 +207,12 @@ impl std::fmt::Display for Fault {
             Self::Module(text) => write!(f, "the module says: {text}"),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
+            Self::TokenTwice { label, serials } => write!(
+                f,
+                "{} tokens have the label `{label}`, with the serial numbers {}",
+                serials.len(),
+                serials.join(", ")
+            ),
         }
     }
 }

@@ -66,7 +66,7 @@ mod guest {
             Error::Misconfigured(text) => json!({ "misconfigured": text }),
             Error::TierUnavailable => json!("tier-unavailable"),
             Error::Refused(text) => json!({ "refused": text }),
-            Error::Unavailable => json!("unavailable"),
+            Error::Unavailable(_) => json!("unavailable"),
             Error::Internal => json!("internal"),
         }
     }
@@ -104,6 +104,7 @@ mod guest {
                     value: claim[1].as_str().unwrap_or_default().to_owned(),
                 })
                 .collect(),
+            presented: None,
         }
     }
 }

@@ -10,9 +10,7 @@ use super::*;
 use crate::refusal::Refusal;
 use crate::rules::tests::{AUDIENCE, credential, rules};
 use crate::rules::{KeyRule, Rules};
-use crate::wire::{
-    GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, seed_answer, signature_answer,
-};
+use crate::wire::{GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer};
 use crate::{EpochKeyring, SigningInput};
 
 /// Gateways at `https://a`, `https://b`, …, all with one HSM.
@@ -95,6 +93,7 @@ impl Gateways {
         let keys = Keys {
             now: self.gateway_now().0,
             generation: keyring.generation(),
+            seconds_left: 7_200,
             groups: groups.collect(),
         };
         keys.to_json()
@@ -125,8 +124,16 @@ impl Gateways {
             SIGN_PATH => {
                 let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
                 let key = self.token_key();
-                let input = SigningInput::check(ask, self.rule(), key.kid(), self.gateway_now().0)?;
-                Ok(signature_answer(&key.sign(input.as_bytes()).unwrap()))
+                let now = self.gateway_now().0;
+                let known = |kid: &str| kid == key.kid();
+                let input = SigningInput::check(ask, self.rule(), known, now)?;
+                let signed = input.signed_by(self.rule(), key.kid());
+                let answer = Signature {
+                    kid: key.kid().into(),
+                    version: self.key_version.get(),
+                    signature: key.sign(signed.as_bytes()).unwrap().to_vec(),
+                };
+                Ok(answer.to_json())
             }
             _ => panic!("{path}"),
         }
@@ -159,7 +166,7 @@ impl Network for Gateways {
         // Others have their turn, as on a real network.
         yield_once().await;
         if self.down.borrow().contains(&host) {
-            return Err(Unreachable);
+            return Err(Unreachable::NotReached);
         }
         let (status, body) = match self.answer(path, sent, body) {
             Ok(body) => (200, body),

@@ -1,0 +1,470 @@
+use super::*;
+
+const START: u64 = 1_800_000_000;
+const LIFETIME: u64 = 900;
+
+fn first() -> KeyVersions {
+    KeyVersions::new([(1, VersionRecord::first(START, LIFETIME))], [])
+}
+
+/// Does `act`, as far as `writes` writes.
+fn done_in_part(versions: &KeyVersions, act: Act, now: u64, writes: usize) -> KeyVersions {
+    let plan = versions.plan(act, now, LIFETIME).unwrap();
+    let mut records = raw(versions);
+    if let Some(version) = plan.create {
+        records.insert(version, VersionRecord::pending(now));
+    }
+    records.extend(plan.writes.into_iter().take(writes));
+    let mut destroyed: BTreeSet<u64> = versions.destroyed().collect();
+    if let Some(version) = plan.destroy {
+        records.remove(&version);
+        destroyed.insert(version);
+    }
+    KeyVersions::new(records, destroyed)
+}
+
+fn raw(versions: &KeyVersions) -> BTreeMap<u64, VersionRecord> {
+    versions
+        .iter()
+        .map(|(version, it)| (version, *it))
+        .collect()
+}
+
+fn done(versions: &KeyVersions, act: Act, now: u64) -> KeyVersions {
+    done_in_part(versions, act, now, usize::MAX)
+}
+
+#[track_caller]
+fn check_states(versions: &KeyVersions, expected: &[(u64, &str)]) {
+    let states: Vec<_> = versions
+        .iter()
+        .map(|(version, it)| (version, it.state.name()))
+        .collect();
+    assert_eq!(states, expected);
+}
+
+#[track_caller]
+fn check_refused(versions: &KeyVersions, act: Act, now: u64, expected: ActFault) {
+    assert_eq!(versions.plan(act, now, LIFETIME), Err(expected));
+}
+
+#[track_caller]
+fn check_done_already(versions: &KeyVersions, act: Act, now: u64) {
+    let plan = versions.plan(act, now, LIFETIME).unwrap();
+    assert!(plan.is_done_already(), "{plan:?}");
+}
+
+const ROLLBACK: Act = Act::Rollback { from: None };
+const RETIRE: Act = Act::Retire {
+    version: None,
+    destroy: false,
+};
+
+fn destroy(version: u64) -> Act {
+    Act::Retire {
+        version: Some(version),
+        destroy: true,
+    }
+}
+
+#[test]
+fn a_rotation_goes_through_every_state_and_each_act_can_be_repeated() {
+    let known = START + 10 + PUBLISHED_SECONDS_MIN;
+    let versions = first();
+    check_done_already(&versions, ROLLBACK, START);
+    check_done_already(&versions, Act::Promote, START);
+
+    let versions = done(&versions, Act::Stage, START + 10);
+    check_states(&versions, &[(1, "active"), (2, "pending")]);
+    check_done_already(&versions, Act::Stage, START + 11);
+    let too_early = |seconds_left| ActFault::TooEarly {
+        version: 2,
+        seconds_left,
+    };
+    let canary = Act::Canary { share: 5 };
+    check_refused(&versions, canary, known - 1, too_early(1));
+
+    let versions = done(&versions, canary, known);
+    check_states(&versions, &[(1, "active"), (2, "canary")]);
+    check_done_already(&versions, canary, known + 1);
+    check_refused(
+        &versions,
+        Act::Stage,
+        known,
+        ActFault::CanaryExists { version: 2 },
+    );
+    assert_eq!(versions.signer(|share| share == 5), Some(2));
+    assert_eq!(versions.signer(|_| false), Some(1));
+    let since = versions.get(2).unwrap().since;
+    let versions = done(&versions, Act::Canary { share: 20 }, known + 50);
+    assert_eq!(versions.canary(), Some((2, 20)));
+    assert_eq!(
+        versions.get(2).unwrap().since,
+        since,
+        "since the first share"
+    );
+
+    let promoted = known + 100;
+    let versions = done(&versions, Act::Promote, promoted);
+    check_states(&versions, &[(1, "retiring"), (2, "active")]);
+    check_done_already(&versions, Act::Promote, promoted + 1);
+    let over = promoted + LIFETIME + WITHDRAWN_SECONDS_MIN;
+    let live = ActFault::TokensLive {
+        version: 1,
+        seconds_left: 1,
+    };
+    check_refused(&versions, RETIRE, over - 1, live);
+    check_refused(&versions, destroy(1), over - 1, live);
+
+    let versions = done(&versions, RETIRE, over);
+    check_states(&versions, &[(1, "retired"), (2, "active")]);
+    check_done_already(&versions, RETIRE, over);
+    assert_eq!(versions.published().collect::<Vec<_>>(), [2]);
+    check_done_already(&versions, ROLLBACK, over);
+
+    let versions = done(&versions, destroy(1), over);
+    check_states(&versions, &[(2, "active")]);
+    check_done_already(&versions, destroy(1), over);
+    assert_eq!(versions.destroyed().collect::<Vec<_>>(), [1]);
+}
+
+fn with_canary() -> (KeyVersions, u64) {
+    let now = START + PUBLISHED_SECONDS_MIN;
+    let versions = done(&first(), Act::Stage, START);
+    (done(&versions, Act::Canary { share: 5 }, now), now)
+}
+
+#[test]
+fn a_canary_goes_back_to_pending_and_can_be_tried_again_at_once() {
+    let (versions, now) = with_canary();
+    let versions = done(&versions, ROLLBACK, now + 1);
+    check_states(&versions, &[(1, "active"), (2, "pending")]);
+    check_done_already(&versions, ROLLBACK, now + 2);
+    let versions = done(&versions, Act::Canary { share: 100 }, now + 2);
+    check_states(&versions, &[(1, "active"), (2, "canary")]);
+}
+
+#[test]
+fn a_promotion_is_undone_while_the_version_before_is_published() {
+    let (versions, now) = with_canary();
+    let promoted = done(&versions, Act::Promote, now);
+    let back = Act::Rollback { from: Some(2) };
+    let versions = done(&promoted, back, now + 1);
+    check_states(&versions, &[(1, "active"), (2, "pending")]);
+    // By another gateway, or by whoever got no answer.
+    check_done_already(&versions, back, now + 2);
+    check_done_already(&versions, ROLLBACK, now + 2);
+    let over = promoted.get(1).unwrap().may_leave_at();
+    let retired = done(&promoted, RETIRE, over);
+    check_refused(&retired, back, over, ActFault::Nothing { act: "rollback" });
+}
+
+/// What a repeated `rollback` must not do: go back further than once.
+#[test]
+fn a_rollback_that_is_asked_twice_goes_back_once() {
+    let (versions, now) = with_canary();
+    let versions = done(&versions, Act::Promote, now);
+    let versions = done(&versions, Act::Stage, now);
+    let now = now + PUBLISHED_SECONDS_MIN;
+    let versions = done(&versions, Act::Canary { share: 1 }, now);
+    let back = Act::Rollback { from: Some(3) };
+    let versions = done(&versions, back, now);
+    check_states(&versions, &[(1, "retiring"), (2, "active"), (3, "pending")]);
+    check_done_already(&versions, back, now);
+}
+
+/// Whoever dies between the two writes leaves a state in which one version signs.
+#[test]
+fn a_crash_between_two_writes_leaves_one_that_signs() {
+    let (versions, now) = with_canary();
+    let torn = done_in_part(&versions, Act::Promote, now, 1);
+    let mut on_token = raw(&versions);
+    on_token.extend(versions.plan(Act::Promote, now, LIFETIME).unwrap().writes[..1].to_vec());
+    assert_eq!(on_token[&1].state, VersionState::Active);
+    assert_eq!(on_token[&2].state, VersionState::Active);
+    check_states(&torn, &[(1, "retiring"), (2, "active")]);
+    let plan = torn.plan(Act::Promote, now, LIFETIME).unwrap();
+    assert_eq!(plan.writes, [(1, *torn.get(1).unwrap())], "it is ended");
+
+    let promoted = done(&versions, Act::Promote, now);
+    let torn = done_in_part(&promoted, Act::Rollback { from: Some(2) }, now + 1, 1);
+    check_states(&torn, &[(1, "active"), (2, "retiring")]);
+    assert_eq!(torn.signer(|_| true), Some(1));
+}
+
+/// A clock that goes back does not make an older version sign.
+#[test]
+fn what_came_last_is_last_whatever_the_clock_says() {
+    let (versions, now) = with_canary();
+    let promoted = done(&versions, Act::Promote, now);
+    let torn = done_in_part(&promoted, Act::Rollback { from: Some(2) }, now - 400, 1);
+    assert_eq!(torn.active(), Some(1));
+}
+
+#[test]
+fn a_pending_version_is_taken_out_and_its_number_is_not_used_again() {
+    let versions = done(&first(), Act::Stage, START);
+    check_refused(
+        &versions,
+        destroy(2),
+        START,
+        ActFault::NotRetired { version: 2 },
+    );
+    let out = Act::Retire {
+        version: Some(2),
+        destroy: false,
+    };
+    let versions = done(&versions, out, START + 1);
+    check_states(&versions, &[(1, "active"), (2, "retiring")]);
+    let over = START + 1 + WITHDRAWN_SECONDS_MIN;
+    let versions = done(&versions, destroy(2), over);
+    check_states(&versions, &[(1, "active")]);
+    let versions = done(&versions, Act::Stage, over);
+    check_states(&versions, &[(1, "active"), (3, "pending")]);
+}
+
+#[test]
+fn what_signs_is_not_retired_and_what_is_not_there_neither() {
+    let (versions, now) = with_canary();
+    for version in [1, 2] {
+        check_refused(
+            &versions,
+            destroy(version),
+            now,
+            ActFault::Signs { version },
+        );
+    }
+    check_refused(&versions, destroy(3), now, ActFault::Unknown { version: 3 });
+    let nothing = ActFault::Nothing { act: "retire" };
+    check_refused(&versions, RETIRE, now, nothing);
+}
+
+#[test]
+fn says_each_version_with_its_state() {
+    let (versions, now) = with_canary();
+    assert_eq!(versions.to_string(), "1 active, 2 canary 5%");
+    let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
+    let after = versions.after(&plan, now);
+    assert_eq!(after, done(&versions, Act::Promote, now));
+    let over = now + LIFETIME + WITHDRAWN_SECONDS_MIN;
+    let after = done(&after, destroy(1), over);
+    assert_eq!(after.to_string(), "1 destroyed, 2 active");
+}
+
+#[test]
+fn a_share_is_1_to_100_percent() {
+    let versions = done(&first(), Act::Stage, START);
+    let now = START + PUBLISHED_SECONDS_MIN;
+    for share in [0, 101, 255] {
+        check_refused(&versions, Act::Canary { share }, now, ActFault::Share);
+    }
+    for share in [1, 100] {
+        done(&versions, Act::Canary { share }, now);
+    }
+}
+
+#[test]
+fn five_versions_are_published_at_most() {
+    let mut versions = first();
+    let mut now = START;
+    for _ in 1..PUBLISHED_MAX {
+        versions = done(&versions, Act::Stage, now);
+        now += PUBLISHED_SECONDS_MIN;
+        versions = done(&versions, Act::Canary { share: 1 }, now);
+        versions = done(&versions, Act::Promote, now);
+    }
+    // Their tokens are over by now, and they could be retired.
+    check_refused(&versions, Act::Stage, now, ActFault::TooMany);
+    let versions = done(&versions, RETIRE, now + LIFETIME + WITHDRAWN_SECONDS_MIN);
+    done(&versions, Act::Stage, now);
+}
+
+#[test]
+fn a_longer_life_is_remembered_before_it_is_given() {
+    let versions = first();
+    assert_eq!(versions.longer_lives(LIFETIME), []);
+    let longer = versions.longer_lives(86_400);
+    assert_eq!(longer[0].1.lifetime_seconds, 86_400);
+    let versions = KeyVersions::new(longer, []);
+    assert_eq!(
+        versions.longer_lives(60),
+        [],
+        "a shorter one changes nothing"
+    );
+}
+
+#[test]
+fn a_record_is_read_as_it_was_written_and_nothing_else_is_one() {
+    for state in VersionState::ALL {
+        let record = VersionRecord {
+            state,
+            share: if state == VersionState::Canary {
+                100
+            } else {
+                0
+            },
+            lifetime_seconds: 86_400,
+            since: START,
+            published: u64::MAX,
+        };
+        let bytes = record.to_bytes();
+        assert_eq!(VersionRecord::parse(&bytes), Some(record));
+        assert_eq!(VersionState::from_name(state.name()), Some(state));
+        assert_eq!(VersionRecord::parse(&bytes[1..]), None);
+        assert_eq!(VersionRecord::parse(&[&bytes[..], &[0]].concat()), None);
+        let share = if state == VersionState::Canary {
+            [0, 101]
+        } else {
+            [1, 255]
+        };
+        for share in share {
+            let mut wrong = bytes;
+            wrong[4] = share;
+            assert_eq!(VersionRecord::parse(&wrong), None, "{state:?} {share}");
+        }
+    }
+    for wrong in [&b""[..], &1_u64.to_be_bytes(), b"vs1x000000000000000000000"] {
+        assert_eq!(VersionRecord::parse(wrong), None);
+    }
+}
+
+/// What the walk remembers of one version, by the true time.
+#[derive(Default)]
+struct Seen {
+    published: u64,
+    signed_last: Option<u64>,
+    retired: bool,
+}
+
+struct Walk {
+    state: u64,
+    now: u64,
+    /// What is written.
+    token: BTreeMap<u64, VersionRecord>,
+    destroyed: BTreeSet<u64>,
+    /// What it says.
+    versions: KeyVersions,
+    seen: BTreeMap<u64, Seen>,
+}
+
+impl Walk {
+    fn random(&mut self, below: u64) -> u64 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) % below
+    }
+
+    fn act(&mut self) -> Act {
+        let version = Some(self.random(8));
+        match self.random(9) {
+            0 | 1 => Act::Stage,
+            2 | 3 => Act::Canary {
+                share: u8::try_from(self.random(103)).unwrap(),
+            },
+            4 | 5 => Act::Promote,
+            6 => Act::Rollback {
+                from: version.filter(|it| it % 2 == 0),
+            },
+            7 => Act::Retire {
+                version: None,
+                destroy: false,
+            },
+            _ => Act::Retire {
+                version,
+                destroy: version.is_some_and(|it| it % 2 == 1),
+            },
+        }
+    }
+
+    fn step(&mut self) {
+        let pause = [0, 1, 60, PUBLISHED_SECONDS_MIN, 2 * LIFETIME];
+        let pause = pause[usize::try_from(self.random(5)).unwrap()];
+        self.now += pause;
+        // Gateways' clocks are within 30 s of the truth.
+        let clock = self.now - 30 + self.random(61);
+        let act = self.act();
+        let Ok(plan) = self.versions.plan(act, clock, LIFETIME) else {
+            return;
+        };
+        let writes = usize::try_from(self.random(4)).unwrap();
+        if let Some(version) = plan.create {
+            assert!(!self.seen.contains_key(&version), "number {version} twice");
+        }
+        if let Some(version) = plan.create {
+            self.token.insert(version, VersionRecord::pending(clock));
+        }
+        let cut = plan.writes.len() > writes;
+        self.token.extend(plan.writes.into_iter().take(writes));
+        if let (Some(version), false) = (plan.destroy, cut) {
+            self.token.remove(&version);
+            self.destroyed.insert(version);
+        }
+        self.versions = KeyVersions::new(self.token.clone(), self.destroyed.clone());
+    }
+
+    fn check(&mut self) {
+        let of = |state| {
+            let versions = self.versions.iter();
+            versions.filter(|(_, it)| it.state == state).count()
+        };
+        assert_eq!(of(VersionState::Active), 1, "one signs");
+        assert!(of(VersionState::Canary) <= 1);
+        assert!(self.versions.published().count() <= PUBLISHED_MAX);
+        let now = self.now;
+        for (version, record) in self.versions.iter() {
+            let seen = self.seen.entry(version).or_insert_with(|| Seen {
+                published: now,
+                ..Seen::default()
+            });
+            assert!(
+                !(seen.retired && record.state != VersionState::Retired),
+                "{version} is back"
+            );
+            match record.state {
+                VersionState::Active | VersionState::Canary => {
+                    let known = now - seen.published >= MAX_AGE_SECONDS + KEYS_FRESH_SECONDS;
+                    assert!(known || version == 1, "{version} signs too early");
+                    seen.signed_last = Some(now);
+                }
+                VersionState::Retired => {
+                    seen.retired = true;
+                    let over = |last| now - last >= LIFETIME + STATES_FRESH_SECONDS;
+                    assert!(
+                        seen.signed_last.is_none_or(over),
+                        "{version} left too early"
+                    );
+                }
+                VersionState::Pending | VersionState::Retiring => {}
+            }
+        }
+        for version in self.versions.destroyed() {
+            let over = |last| now - last >= LIFETIME + STATES_FRESH_SECONDS;
+            let last = self.seen[&version].signed_last;
+            assert!(last.is_none_or(over), "{version} was destroyed too early");
+        }
+    }
+}
+
+/// Random acts at random moments by clocks that differ, each of which may end after any of its writes.
+#[test]
+fn whatever_is_done_no_verifier_meets_a_key_that_it_can_not_know() {
+    let mut retired = 0;
+    for seed in 0..300 {
+        let mut walk = Walk {
+            state: seed,
+            now: START,
+            token: raw(&first()),
+            destroyed: BTreeSet::new(),
+            versions: first(),
+            seen: BTreeMap::new(),
+        };
+        for _ in 0..300 {
+            walk.check();
+            walk.step();
+        }
+        retired += walk.seen.values().filter(|it| it.retired).count();
+    }
+    assert!(retired > 300, "it gets around: {retired}");
+}

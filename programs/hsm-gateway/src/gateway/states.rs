@@ -1,0 +1,221 @@
+//! What this gateway knows of the keys that sign tokens: the versions on the token with their states.
+//!
+//! The token is looked at once per tick, before each admin act and after it, and by a signature that finds
+//! the last look too old. So what another gateway did is followed within a second, and nothing is
+//! signed with what was true long ago.
+
+use super::{Gateway, other_reply};
+use crate::failure::Failure;
+use crate::hsm::HsmError;
+use crate::inventory::{checked_key, hsm_failure, inspect, versions};
+use crate::log::Line;
+use crate::worker::protocol::{Bytes, Call, Fault, Inventory, KeyInfo, Reply};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use vouchsafe_gateway::versions::{KeyVersions, STATES_FRESH_SECONDS, VersionRecord};
+use vouchsafe_gateway::{KeyLabel, KeyRule, Refusal, Rules, TOKEN_KEY_PREFIX};
+use vouchsafe_jose::PublicKey;
+use vouchsafe_signer::PublicJwk;
+
+/// Longest that a signature waits for a look at the token.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
+/// A published version, with its public half.
+pub struct TokenKey {
+    pub name: String,
+    pub version: u64,
+    pub label: String,
+    pub jwk: PublicJwk,
+    pub verifier: PublicKey,
+}
+
+/// All of it, as of one moment.
+pub struct States {
+    found: Arc<Found>,
+    looked_at: Instant,
+}
+
+/// What a look found.
+struct Found {
+    /// By the names of keys.
+    keys: BTreeMap<String, KeyVersions>,
+    /// INVARIANT: every published version.
+    token_keys: Vec<TokenKey>,
+    /// Every label of a key that signs tokens, to see when one was made or destroyed.
+    labels: Vec<String>,
+}
+
+impl States {
+    pub fn of_inventory(
+        rules: &Rules,
+        inventory: &Inventory,
+        looked_at: Instant,
+    ) -> Result<Self, Failure> {
+        let mut keys = BTreeMap::new();
+        let mut token_keys = Vec::new();
+        for rule in rules.keys() {
+            let versions = versions(inventory, rule)?;
+            for version in versions.published() {
+                let (jwk, verifier) = checked_key(inventory, rule, version)?;
+                token_keys.push(TokenKey {
+                    name: rule.name.clone(),
+                    version,
+                    label: rule.label_of(version).to_string(),
+                    jwk,
+                    verifier,
+                });
+            }
+            keys.insert(rule.name.clone(), versions);
+        }
+        let keys_of_tokens = |key: &&KeyInfo| key.label.starts_with(TOKEN_KEY_PREFIX);
+        let labels = inventory.keys.iter().filter(keys_of_tokens);
+        let found = Arc::new(Found {
+            keys,
+            token_keys,
+            labels: labels.map(|key| key.label.clone()).collect(),
+        });
+        Ok(Self { found, looked_at })
+    }
+
+    /// Whether `found` has the same records, so that nothing but the moment changes.
+    fn is_as(&self, found: &[(String, Bytes)]) -> bool {
+        let labels = found.iter().map(|(label, _)| label);
+        labels.eq(&self.found.labels)
+            && found.iter().all(|(label, id)| {
+                let Some(label) = KeyLabel::parse(label) else {
+                    return true;
+                };
+                let Some(versions) = self.found.keys.get(label.name()) else {
+                    return true;
+                };
+                let record = VersionRecord::parse(&id.0);
+                record.is_some() && versions.get(label.version()) == record.as_ref()
+            })
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &KeyVersions)> {
+        let keys = self.found.keys.iter();
+        keys.map(|(name, versions)| (name.as_str(), versions))
+    }
+
+    pub fn versions(&self, rule: &KeyRule) -> Option<&KeyVersions> {
+        self.found.keys.get(&rule.name)
+    }
+
+    /// Published versions of a key, by number.
+    pub fn published(&self, rule: &KeyRule) -> impl Iterator<Item = &TokenKey> {
+        let keys = self.found.token_keys.iter();
+        keys.filter(|key| key.name == rule.name)
+    }
+
+    pub fn token_key(&self, rule: &KeyRule, version: u64) -> Option<&TokenKey> {
+        self.published(rule).find(|key| key.version == version)
+    }
+}
+
+impl Gateway {
+    pub fn states(&self) -> Arc<States> {
+        Arc::clone(&self.states.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The states, no older than a signature may rely on.
+    pub(super) async fn fresh_states(&self) -> Result<Arc<States>, Refusal> {
+        let states = self.states();
+        if states.looked_at.elapsed() < Duration::from_secs(STATES_FRESH_SECONDS) {
+            return Ok(states);
+        }
+        let look = tokio::time::timeout(LOOK_MAX, self.look()).await;
+        look.map_err(|_| Refusal::HsmUnavailable)?
+            .map_err(|_| Refusal::HsmUnavailable)?;
+        Ok(self.states())
+    }
+
+    /// Looks at the token.
+    pub(super) async fn look(&self) -> Result<(), HsmError> {
+        // One look after the other, so that an older one never replaces a newer one.
+        let _turn = self.looking.lock().await;
+        let looked_at = Instant::now();
+        let Reply::States(found) = self.hsm.call_own(Call::States).await? else {
+            return Err(HsmError::NotRunning);
+        };
+        let known = self.states();
+        let next = if known.is_as(&found) {
+            let found = Arc::clone(&known.found);
+            States { found, looked_at }
+        } else {
+            let Reply::Inventory(inventory) = self.hsm.call_own(Call::Inspect).await? else {
+                return Err(HsmError::NotRunning);
+            };
+            let next = States::of_inventory(&self.rules, &inventory, looked_at);
+            next.map_err(|failure| HsmError::Fault(Fault::Module(failure.message)))?
+        };
+        self.tell_changes(&known, &next);
+        let next = Arc::new(next);
+        self.tallies().follow(&next);
+        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        Ok(())
+    }
+
+    fn tell_changes(&self, known: &States, next: &States) {
+        for (name, versions) in &next.found.keys {
+            if known.found.keys.get(name) != Some(versions) {
+                eprintln!("hsm-gateway: versions of `{name}`: {versions}");
+            }
+        }
+    }
+
+    /// Has the token remember that tokens may live longer from now on, before any does.
+    pub(super) async fn remember_lifetimes(&self) -> Result<(), Failure> {
+        let states = self.states();
+        let mut wrote = false;
+        for rule in self.rules.keys() {
+            let longer = states
+                .versions(rule)
+                .map(|it| it.longer_lives(rule.lifetime_seconds_max));
+            for (version, record) in longer.unwrap_or_default() {
+                let line = Line::new("lifetime", self.clock.now().0)
+                    .with("key", rule.name.as_str())
+                    .with("version", version)
+                    .with("lifetime_max", record.lifetime_seconds);
+                self.record(line)
+                    .map_err(|refusal| Failure::refused(refusal.to_string()))?;
+                self.set_record(rule, version, &record)
+                    .await
+                    .map_err(hsm_failure)?;
+                wrote = true;
+            }
+        }
+        if wrote {
+            self.look().await.map_err(hsm_failure)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_record(
+        &self,
+        rule: &KeyRule,
+        version: u64,
+        record: &VersionRecord,
+    ) -> Result<(), HsmError> {
+        let call = Call::SetId {
+            label: rule.label_of(version).to_string(),
+            id: record.to_bytes().to_vec().into(),
+        };
+        match self.hsm.call_own(call).await? {
+            Reply::Done => Ok(()),
+            _ => Err(other_reply()),
+        }
+    }
+
+    /// Opens the view of an inspected token.
+    pub(super) async fn first_states(
+        rules: &Rules,
+        hsm: &Arc<crate::hsm::Hsm>,
+    ) -> Result<(Inventory, States), Failure> {
+        let looked_at = Instant::now();
+        let inventory = inspect(hsm).await.map_err(hsm_failure)?;
+        let states = States::of_inventory(rules, &inventory, looked_at)?;
+        Ok((inventory, states))
+    }
+}

@@ -1,0 +1,74 @@
+//! Routes of the admin listener. All but `/healthz` need an admin's credential; a broker's is unknown here.
+
+use super::Reply;
+use super::routes::{bearer, body, json_reply, refusal_reply, wrong_method};
+use crate::gateway::Gateway;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::json;
+use vouchsafe_gateway::Refusal;
+use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
+
+pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path().to_owned();
+    let wanted = match path.as_str() {
+        "/healthz" | LIST_PATH => Method::GET,
+        ACT_PATH | OUTCOME_PATH | PROBE_PATH | ROTATE_PATH => Method::POST,
+        _ => return json_reply(StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
+    };
+    if request.method() != wanted {
+        return wrong_method(&wanted);
+    }
+    if path == "/healthz" {
+        return json_reply(StatusCode::OK, r#"{"status":"ok"}"#);
+    }
+    // ORDER: the credential before a byte of the body.
+    let presented = bearer(&request).ok_or(Refusal::Credential);
+    let admin = match presented.and_then(|it| gateway.admins().caller(it)) {
+        Ok(admin) => admin.to_owned(),
+        Err(refusal) => return refused(gateway, None, &path, refusal),
+    };
+    match v1(gateway, &admin, &path, request).await {
+        Ok(body) => json_reply(StatusCode::OK, body),
+        Err(refusal) => refused(gateway, Some(&admin), &path, refusal),
+    }
+}
+
+async fn v1(
+    gateway: &Gateway,
+    admin: &str,
+    path: &str,
+    request: Request<Incoming>,
+) -> Result<Bytes, Refusal> {
+    if path == LIST_PATH {
+        return written(&gateway.list());
+    }
+    let body = body(request).await?;
+    match path {
+        ACT_PATH => written(&gateway.act(admin, &read(&body)?).await?),
+        PROBE_PATH => written(&gateway.probe(admin, &read(&body)?).await?),
+        ROTATE_PATH => written(&gateway.rotate(admin, &read(&body)?).await?),
+        _ => {
+            gateway.probe_outcome(admin, &read(&body)?)?;
+            Ok(Bytes::from_static(b"{}"))
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|_| Refusal::Request)
+}
+
+fn written(answer: &impl Serialize) -> Result<Bytes, Refusal> {
+    let json = serde_json::to_vec(answer).map_err(|_| Refusal::HsmUnavailable)?;
+    Ok(json.into())
+}
+
+/// An admin is told why, in words too.
+fn refused(gateway: &Gateway, admin: Option<&str>, path: &str, refusal: Refusal) -> Reply {
+    gateway.refused(admin, path, refusal);
+    let body = json!({ "error": refusal.slug(), "detail": refusal.to_string() });
+    refusal_reply(refusal, body)
+}
