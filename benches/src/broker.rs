@@ -215,6 +215,18 @@ impl Broker {
         Ok(fs::metadata(&self.log)?.len() as usize)
     }
 
+    /// Microseconds that `step` took in each request to `route` that it logged after `from`.
+    pub fn timings_us(&self, route: &str, step: &str, from: usize) -> Outcome<Vec<f64>> {
+        let log = fs::read_to_string(&self.log)?;
+        let lines = log.get(from..).unwrap_or_default().lines();
+        let timing = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let is_it = line["route"] == route && line["status"] == 200;
+            line["us"][step].as_f64().filter(|_| is_it)
+        };
+        Ok(lines.filter_map(timing).collect())
+    }
+
     /// Median microseconds of each step of the exchanges that it logged after `from`.
     pub fn steps_us(&self, from: usize) -> Outcome<Vec<(String, u64)>> {
         let log = fs::read_to_string(&self.log)?;

@@ -52,7 +52,7 @@ struct Options {
     lasting: Duration,
     /// The steps, the closed loop and the floor only: enough to compare two versions.
     brief: bool,
-    /// What bundles cost and nothing else: needs no broker.
+    /// What bundles cost and nothing else.
     policy: bool,
 }
 
@@ -104,15 +104,14 @@ fn run(options: &Options) -> Outcome<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .ok_or("no repository")?;
-    if options.policy {
-        machine();
-        return policy::run(repository);
-    }
     let binary = std::env::var_os("VOUCHSAFE_BIN")
         .map_or_else(|| repository.join("target/debug/vouchsafe"), PathBuf::from);
     let issuer = Issuer::start()?;
     let site = Site::new(repository, binary, &issuer.url)?;
     machine();
+    if options.policy {
+        return policy::run(repository, &site, &issuer);
+    }
     let before = measured(&issuer, &site, options)?;
     show(&before);
     verification::run(&site)?;
@@ -124,7 +123,7 @@ fn run(options: &Options) -> Outcome<()> {
         spin_like(&site, &pool, options)?;
         new_instance(&site, &pool, options)?;
         flood(&site, &issuer, &pool, options)?;
-        policy::run(repository)?;
+        policy::run(repository, &site, &issuer)?;
     }
     let again = measured(&issuer, &site, options)?.whole_us;
     let floor_us = again.min(before.whole_us);

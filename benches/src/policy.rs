@@ -1,77 +1,195 @@
 //! What a trust bundle costs: loading it, the first decision for an audience, and those after it.
 //!
-//! Native, with the crate that the policy component is made of. Each bundle has ten rules per audience, so
-//! what can match stays the same while what exists grows.
+//! Natively, with the crate that the policy component is made of, and in that component in the running broker. Each
+//! bundle has ten rules per audience, so what can match stays the same while what exists grows.
 
-use crate::Outcome;
+use crate::broker::Site;
+use crate::issuer::Issuer;
+use crate::load::{self, Arrivals};
+use crate::{AUDIENCE, BROKER, Outcome};
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, BundleFiles, Effect, Environment, Principal, TokenRequest,
+    Attribute, AttributeValue, BundleFiles, Decider, Effect, Environment, Principal, TokenRequest,
 };
 
 const RULES_PER_AUDIENCE: usize = 10;
 /// Workloads of one group file.
 const WORKLOADS_PER_GROUP: usize = 1000;
 const DECISIONS: u32 = 2000;
+/// Native loads with a seal, of which the median counts.
+const LOADS: usize = 9;
+/// Requests to instances of their own, and to one instance.
+const NEW_INSTANCES: usize = 21;
+const OLD_INSTANCE_REQUESTS: usize = 400;
+/// The `repository_id` of the issuer's tokens.
+const REPOSITORY: usize = 123_456;
+const SIZES: [(usize, usize); 5] = [(10, 0), (100, 0), (1000, 0), (10_000, 0), (1000, 10_000)];
+
+/// Microseconds.
+struct Cost {
+    /// Loading without a seal, and with one.
+    check: f64,
+    load: f64,
+    first: f64,
+    later: f64,
+}
 
 /// Prints a row for each number of rules, and one with entities.
-pub fn run(repository: &Path) -> Outcome<()> {
+pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
     println!(
-        "\n{:>8} {:>9} {:>10} {:>18} {:>20}",
-        "rules", "entities", "load", "first decision", "decision after that"
+        "\n{:>8} {:>9} | {:>10} {:>10} {:>8} {:>8} | {:>10} {:>10} {:>8} {:>8} | {:>6}",
+        "", "", "native", "", "first", "later", "Wasm", "", "first", "later", ""
     );
-    for (rules, entities) in [(10, 0), (100, 0), (1000, 0), (10_000, 0), (1000, 10_000)] {
-        let files = files(repository, rules, entities)?;
-        let environment = Environment {
-            issuer: "https://broker.example".to_owned(),
-            development: false,
-            epoch_seconds: 3600,
-        };
-        let started = Instant::now();
-        let bundle = Bundle::load(&files, &environment)?;
-        let load = started.elapsed();
-        let (first, later) = decisions(&bundle, rules)?;
+    println!(
+        "{:>8} {:>9} | {:>10} {:>10} {:>8} {:>8} | {:>10} {:>10} {:>8} {:>8} | {:>6}",
+        "rules",
+        "entities",
+        "check ms",
+        "load ms",
+        "us",
+        "us",
+        "check ms",
+        "load ms",
+        "us",
+        "us",
+        "ratio"
+    );
+    for (rules, entities) in SIZES {
+        let files = files(repository, &issuer.url, rules, entities)?;
+        let native = native(&files)?;
+        let wasm = wasm(site, issuer, &files)?;
         println!(
-            "{rules:>8} {entities:>9} {:>7.1} ms {:>15.1} us {:>17.1} us",
-            load.as_secs_f64() * 1e3,
-            first.as_secs_f64() * 1e6,
-            later.as_secs_f64() * 1e6,
+            "{rules:>8} {entities:>9} | {} | {} | {:>6.1}",
+            shown(&native),
+            shown(&wasm),
+            wasm.load / native.load
         );
     }
+    println!(
+        "check: load of a bundle that nobody checked; load: one with a seal; ratio: Wasm load / native load.\n\
+         native without files, Wasm with files, and the store's document with seals"
+    );
     Ok(())
 }
 
+fn shown(cost: &Cost) -> String {
+    let Cost {
+        check,
+        load,
+        first,
+        later,
+    } = cost;
+    let (check, load) = (check / 1e3, load / 1e3);
+    format!("{check:>10.1} {load:>10.2} {first:>8.0} {later:>8.0}")
+}
+
+fn native(files: &BundleFiles) -> Outcome<Cost> {
+    let environment = Environment {
+        issuer: BROKER.to_owned(),
+        development: true,
+        epoch_seconds: 3600,
+    };
+    let timed = |seals: Option<&str>| -> Outcome<(f64, Decider)> {
+        let started = Instant::now();
+        let decider = Decider::load(files, &environment, seals)?;
+        Ok((microseconds(started.elapsed()), decider))
+    };
+    let (check, checked) = timed(None)?;
+    let mut loads = Vec::new();
+    for _ in 0..LOADS {
+        loads.push(timed(checked.seals())?.0);
+    }
+    let (_, decider) = timed(checked.seals())?;
+    let (first, later) = decisions(&decider)?;
+    Ok(Cost {
+        check,
+        load: median(loads),
+        first,
+        later,
+    })
+}
+
 /// The first decision for an audience, and the mean of [`DECISIONS`] after it.
-fn decisions(bundle: &Bundle, rules: usize) -> Outcome<(Duration, Duration)> {
-    let last = rules - 1;
-    let principal = principal(last);
+fn decisions(decider: &Decider) -> Outcome<(f64, f64)> {
+    let principal = principal();
     let request = TokenRequest {
-        audience: audience(last / RULES_PER_AUDIENCE),
+        audience: AUDIENCE.to_owned(),
         scopes: vec!["read".to_owned()],
         requested_lifetime_seconds: 300,
         client_ip: None,
         proof_of_possession: false,
     };
-    let decide = || bundle.decide(&principal, &request, 1_798_761_600);
+    let decide = || decider.decide(&principal, &request, 1_798_761_600);
     let started = Instant::now();
     let decision = decide()?;
-    let first = started.elapsed();
+    let first = microseconds(started.elapsed());
     if decision.effect != Effect::Permit {
-        return Err(format!("{rules} rules: {decision:?}").into());
+        return Err(format!("{decision:?}").into());
     }
     let started = Instant::now();
     for _ in 0..DECISIONS {
         decide()?;
     }
-    Ok((first, started.elapsed() / DECISIONS))
+    Ok((
+        first,
+        microseconds(started.elapsed()) / f64::from(DECISIONS),
+    ))
 }
 
-fn audience(number: usize) -> String {
-    format!("https://api-{number}.example")
+/// The same in the component, by the broker's own log.
+fn wasm(site: &Site, issuer: &Issuer, files: &BundleFiles) -> Outcome<Cost> {
+    let name = "bundle";
+    let folder = site.policies(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    for (path, content) in files.iter() {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().ok_or("no folder")?)?;
+        fs::write(path, content)?;
+    }
+    let alone = Arrivals::Closed { connections: 1 };
+    let long = Duration::from_secs(60);
+    let exchanges = |count: usize| issuer.requests(count);
+    let new = site.start(name, &["--max-instance-reuse-count", "1"])?;
+    // The broker asked itself whether it is ready before it listened.
+    let all = new.timings_us("readyz", "load", 0)?;
+    let check = *all.first().ok_or("no bundle was loaded")?;
+    let from = new.log_bytes()?;
+    let readyz = b"GET /readyz HTTP/1.1\r\nhost: broker\r\n\r\n".to_vec();
+    load::run(&new.address, &vec![readyz; NEW_INSTANCES], alone, long)?;
+    let loads = new.timings_us("readyz", "load", from)?;
+    load::run(&new.address, &exchanges(NEW_INSTANCES)?, alone, long)?;
+    let first = new.timings_us("token", "decide", from)?;
+    drop(new);
+    let old = site.start(name, &[])?;
+    load::run(
+        &old.address,
+        &exchanges(OLD_INSTANCE_REQUESTS)?,
+        alone,
+        long,
+    )?;
+    let later = old.timings_us("token", "decide", 0)?;
+    Ok(Cost {
+        check,
+        load: median(loads),
+        first: median(first),
+        later: median(later),
+    })
 }
 
-fn principal(repository: usize) -> Principal {
+fn microseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_unstable_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn principal() -> Principal {
     let text = |name: &str, value: String| Attribute {
         name: name.to_owned(),
         value: AttributeValue::Text(value),
@@ -88,39 +206,56 @@ fn principal(repository: usize) -> Principal {
     attributes.extend([
         text("event_name", "push".to_owned()),
         text("ref", "refs/heads/main".to_owned()),
-        text("repository_id", repository.to_string()),
+        text("repository_id", REPOSITORY.to_string()),
         text("repository_owner_id", "65".to_owned()),
     ]);
     Principal {
         entity_type: "GitHub::Workflow".to_owned(),
-        id: format!("repo:o/r{repository}:ref:refs/heads/main"),
+        id: "repo:octo-org/octo-repo:ref:refs/heads/main".to_owned(),
         issuer_name: "github".to_owned(),
         attributes,
     }
 }
 
-fn files(repository: &Path, rules: usize, entities: usize) -> Outcome<BundleFiles> {
+fn files(
+    repository: &Path,
+    issuer_url: &str,
+    rules: usize,
+    entities: usize,
+) -> Outcome<BundleFiles> {
     let mut files = BundleFiles::default();
     let mut add = |path: String, text: String| {
         files
             .add(&path, text.into_bytes())
             .map_err(|finding| finding.to_string())
     };
-    let schema = std::fs::read_to_string(repository.join("policies/schema.cedarschema"))?;
+    let schema = fs::read_to_string(repository.join("policies/schema.cedarschema"))?;
     add("schema.cedarschema".to_owned(), schema)?;
     add(
         "bundle.toml".to_owned(),
         "name = \"bench\"\nversion = \"1\"\n".to_owned(),
     )?;
-    let issuer =
-        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
-    add("issuers/github.toml".to_owned(), issuer.to_owned())?;
-    for number in 0..rules.div_ceil(RULES_PER_AUDIENCE) {
-        let id = audience(number);
+    let issuer = format!(
+        "issuer = \"{issuer_url}\"\nprovider = \"github\"\ndevelopment = true\nreplay = \"allow\"\n\
+         max_token_age = \"30m\"\n"
+    );
+    add("issuers/github.toml".to_owned(), issuer)?;
+    let audiences = rules.div_ceil(RULES_PER_AUDIENCE);
+    for number in 0..audiences {
+        // What is asked for comes last.
+        let is_last = number == audiences - 1;
+        let id = match is_last {
+            true => AUDIENCE.to_owned(),
+            false => format!("https://api-{number}.example"),
+        };
         let text = format!("id = \"{id}\"\nscopes = [\"read\", \"write\"]\n");
         add(format!("audiences/a{number}.toml"), text)?;
         let rules: String = (0..RULES_PER_AUDIENCE)
-            .map(|at| rule(number * RULES_PER_AUDIENCE + at, &id))
+            .map(|at| {
+                let number = number * RULES_PER_AUDIENCE + at;
+                let is_of_token = is_last && at == RULES_PER_AUDIENCE - 1;
+                rule(number, if is_of_token { REPOSITORY } else { number }, &id)
+            })
             .collect();
         add(format!("rules/r{number}.cedar"), rules)?;
     }
@@ -137,11 +272,11 @@ fn files(repository: &Path, rules: usize, entities: usize) -> Outcome<BundleFile
     Ok(files)
 }
 
-fn rule(number: usize, audience: &str) -> String {
+fn rule(number: usize, repository: usize, audience: &str) -> String {
     format!(
         "@id(\"r{number}\")\npermit (\n  principal is GitHub::Workflow in Issuer::\"github\",\n  \
          action == Action::\"issue\",\n  resource == Audience::\"{audience}\"\n)\nwhen\n{{\n  \
-         principal.repository_id == \"{number}\" &&\n  principal.ref == \"refs/heads/main\" &&\n  \
+         principal.repository_id == \"{repository}\" &&\n  principal.ref == \"refs/heads/main\" &&\n  \
          principal.event_name == \"push\" &&\n  [\"read\"].containsAll(context.scopes)\n}};\n"
     )
 }

@@ -11,7 +11,7 @@ use vouchsafe_tests::jwt::Issued;
 const CLOCK_TRIES_MAX: usize = 100;
 const LIFETIME_SECONDS_MAX: u64 = 900;
 const EXTRA_CLAIMS_MAX: usize = 32;
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "issuer",
     "development",
     "signer_root",
@@ -21,6 +21,7 @@ const VARIABLES: [&str; 9] = [
     "signer_epoch",
     "signer_group",
     "signer_generation",
+    "trusted_proxies",
 ];
 
 /// The guest, built once more if its source changed.
@@ -75,6 +76,7 @@ fn start() -> Broker {
         .variable("signer_lifetime_max", &LIFETIME_SECONDS_MAX.to_string())
         .variable("signer_group", "default")
         .variable("signer_generation", "1")
+        .variable("trusted_proxies", "")
         .start()
 }
 

@@ -353,9 +353,9 @@ fn a_key_is_used_no_more_often_than_its_rule_says() {
     // The third [[key]] is `es256`.
     let mut limited = setup;
     for (from, to) in [
-        ("name = \"es256\"", "version = 1\nname = \"es256\""),
+        ("name = \"es256\"", "# here\nname = \"es256\""),
         (
-            "version = 1\nname = \"es256\"\ngroup = \"default\"\nalgorithm = \"ES256\"\naudiences = [\"https://hsm-es256.example\"]\nlifetime_max = 900\nclaims = [\"ref\", \"repository\"]\nrequests_per_second = 1000\nrequests_per_day = 100000",
+            "# here\nname = \"es256\"\ngroup = \"default\"\nalgorithm = \"ES256\"\naudiences = [\"https://hsm-es256.example\"]\nlifetime_max = 900\nclaims = [\"ref\", \"repository\"]\nrequests_per_second = 1000\nrequests_per_day = 100000",
             "name = \"es256\"\ngroup = \"default\"\nalgorithm = \"ES256\"\naudiences = [\"https://hsm-es256.example\"]\nlifetime_max = 900\nrequests_per_second = 1000\nrequests_per_day = 2",
         ),
     ] {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod claims;
+mod client_ip;
 mod concurrent;
 mod corpora;
 mod crash;
@@ -15,8 +16,11 @@ mod headers;
 mod hostile;
 mod hsm;
 mod hsm_gateway;
+mod hsm_generations;
+mod hsm_keys;
 mod hsm_outages;
 mod hsm_pinning;
+mod hsm_rollout;
 mod hsm_stolen;
 mod issued;
 mod issuers;

@@ -76,7 +76,13 @@ impl Token {
         std::fs::create_dir(&tokens).expect("a folder");
         let text = format!("directories.tokendir = {}\n", tokens.display());
         std::fs::write(token.softhsm_file(), text).expect("a file");
-        token.run(
+        token.initialize_another();
+        token
+    }
+
+    /// Makes a token of the same label, as `softhsm2-util` does without a question.
+    pub fn initialize_another(&self) {
+        self.run(
             "softhsm2-util",
             &[
                 "--init-token",
@@ -89,7 +95,6 @@ impl Token {
                 PIN,
             ],
         );
-        token
     }
 
     /// What `SOFTHSM2_CONF` has to name for this token.
@@ -272,14 +277,19 @@ pub struct GatewaySetup {
     pub token: Token,
     pub folder: Arc<Folder>,
     pub port: u16,
+    /// Of the listener for admins.
+    pub admin_port: u16,
     /// What the broker sends.
     pub credential: String,
     /// What a caller of the group `other` sends.
     pub other_credential: String,
+    /// What an admin sends; in the folder's file `admin`, too.
+    pub admin_credential: String,
     /// Replacements in the file, one after the other.
     changes: Vec<(String, String)>,
     pub arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    knows_softhsm_file: bool,
 }
 
 impl GatewaySetup {
@@ -290,21 +300,25 @@ impl GatewaySetup {
             token: token.clone(),
             folder,
             port: free_port(),
+            admin_port: free_port(),
             credential: String::new(),
             other_credential: String::new(),
+            admin_credential: String::new(),
             changes: Vec::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            knows_softhsm_file: true,
         };
         setup.credential = setup.make_credential("broker");
         setup.other_credential = setup.make_credential("other");
+        setup.admin_credential = setup.make_credential("admin");
         setup
     }
 
     /// The same callers' gateway on another port, with a state of its own.
     pub fn twin(&self) -> Self {
         let twin = Self::new(&self.token);
-        for name in ["broker", "other"] {
+        for name in ["broker", "other", "admin"] {
             for file in [name.to_owned(), format!("{name}.sha256")] {
                 std::fs::copy(self.folder.join(&file), twin.folder.join(&file)).expect("copies");
             }
@@ -312,6 +326,7 @@ impl GatewaySetup {
         Self {
             credential: self.credential.clone(),
             other_credential: self.other_credential.clone(),
+            admin_credential: self.admin_credential.clone(),
             changes: self.changes.clone(),
             arguments: self.arguments.clone(),
             ..twin
@@ -350,6 +365,13 @@ impl GatewaySetup {
         }
     }
 
+    /// As whoever forgot to say where SoftHSM's tokens are.
+    #[must_use]
+    pub fn without_softhsm_file(mut self) -> Self {
+        self.knows_softhsm_file = false;
+        self
+    }
+
     /// Puts the module that writes calls down in front of the real one; gives where to.
     #[must_use]
     pub fn spied_on(mut self) -> (Self, PathBuf) {
@@ -365,6 +387,10 @@ impl GatewaySetup {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
     }
 
     fn file(&self) -> String {
@@ -386,6 +412,7 @@ impl GatewaySetup {
         };
         let mut file = [
             format!("listen = \"127.0.0.1:{}\"\n", self.port),
+            format!("admin_listen = \"127.0.0.1:{}\"\n", self.admin_port),
             "state_dir = \"state\"\ndevelopment = true\n[module]\n".to_owned(),
             format!(
                 "path = \"{}\"\ntoken = \"{TOKEN}\"\npin_file = \"pin\"\n",
@@ -405,6 +432,7 @@ impl GatewaySetup {
                 "[[credential]]\nname = \"other\"\n{}\ngroups = [\"other\"]\n",
                 sha256("other")
             ),
+            format!("[[admin]]\nname = \"ops\"\n{}\n", sha256("admin")),
         ]
         .concat();
         for (from, to) in &self.changes {
@@ -422,6 +450,9 @@ impl GatewaySetup {
             .env("SOFTHSM2_CONF", self.token.softhsm_file())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
+        if !self.knows_softhsm_file {
+            command.env_remove("SOFTHSM2_CONF");
+        }
         command
     }
 
@@ -502,6 +533,22 @@ impl Gateway {
             None => Request::get(path),
         };
         self.send(&request.with("authorization", &format!("Bearer {credential}")))
+    }
+
+    /// As an admin, on the admins' listener.
+    pub fn administer(&self, path: &str, body: Option<&Value>) -> Response {
+        let credential = &self.setup.admin_credential;
+        self.administer_as(credential, path, body)
+    }
+
+    pub fn administer_as(&self, credential: &str, path: &str, body: Option<&Value>) -> Response {
+        let request = match body {
+            Some(body) => Request::post(path, "application/json", body.to_string()),
+            None => Request::get(path),
+        };
+        let request = request.with("authorization", &format!("Bearer {credential}"));
+        let address = format!("127.0.0.1:{}", self.setup.admin_port);
+        http::send(&address, &request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
     }
 
     /// Lines of its log.

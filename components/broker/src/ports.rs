@@ -37,6 +37,7 @@ thread_local! {
 pub struct Wasm {
     started: Instant,
     now: UnixSeconds,
+    loading_us: Cell<Option<u64>>,
 }
 
 impl Wasm {
@@ -47,7 +48,13 @@ impl Wasm {
         Self {
             started: Instant::now(),
             now: now.as_secs(),
+            loading_us: Cell::new(None),
         }
+    }
+
+    /// How long this request took to load the bundle, if it was the first of its instance.
+    pub fn loading_us(&self) -> Option<u64> {
+        self.loading_us.get()
     }
 
     pub async fn public_keys(&self) -> Result<signing::PublicKeySet, Failure> {
@@ -111,7 +118,7 @@ impl Ports for Wasm {
         if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
             return Ok(settings);
         }
-        let settings = Settings::from(signing::settings().await?);
+        let settings = Settings::try_from(signing::settings().await?)?;
         SETTINGS.set(Some(settings.clone()));
         Ok(settings)
     }
@@ -120,6 +127,7 @@ impl Ports for Wasm {
         if let Some(bundle) = BUNDLE.with_borrow(Clone::clone) {
             return Ok(bundle);
         }
+        let from = self.elapsed_us();
         // Seals spare a new instance most of the checks. Without a store all is checked, as it is the
         // first time; whether the store can be used is told by those who need it.
         let kept = self.document(SEALS).await.ok().flatten();
@@ -130,6 +138,8 @@ impl Ports for Wasm {
         }
         let bundle = Bundle::from(loaded);
         BUNDLE.set(Some(bundle.clone()));
+        let took = self.elapsed_us().saturating_sub(from);
+        self.loading_us.set(Some(took));
         Ok(bundle)
     }
 

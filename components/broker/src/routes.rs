@@ -4,6 +4,7 @@ use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
+use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_exchange::ports::{Failure, Ports, Settings};
@@ -38,7 +39,8 @@ pub async fn route(request: Request) -> Reply {
         );
         return logged(route.name(), "method_not_allowed", reply, "");
     }
-    let (reply, slug, detail) = match route.answer(&request).await {
+    let ports = Wasm::new();
+    let (reply, slug, detail) = match route.answer(&ports, &request).await {
         Ok(reply) => (reply, "ok", String::new()),
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
@@ -49,7 +51,18 @@ pub async fn route(request: Request) -> Reply {
             )
         }
     };
-    logged(route.name(), slug, reply, &detail)
+    let loading = ports.loading_us().map(|us| ("load", us));
+    let timings: Vec<_> = loading.into_iter().collect();
+    log(Line {
+        route: route.name(),
+        status: reply.status().as_u16(),
+        slug,
+        detail: &detail,
+        response_bytes: respond::length(&reply),
+        timings: &timings,
+        ..Line::default()
+    });
+    reply
 }
 
 #[derive(Clone, Copy)]
@@ -83,8 +96,7 @@ impl Route {
         }
     }
 
-    async fn answer(self, request: &Request) -> Result<Reply, Failure> {
-        let ports = Wasm::new();
+    async fn answer(self, ports: &Wasm, request: &Request) -> Result<Reply, Failure> {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
@@ -97,16 +109,16 @@ impl Route {
                 "no-store",
                 r#"{"status":"ok"}"#.to_owned(),
             )),
-            Self::Ready => ready(&ports).await,
+            Self::Ready => ready(ports).await,
             Self::Jwks => {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
             Self::AuthorizationServer => {
-                described(&ports, metadata::authorization_server, document).await
+                described(ports, metadata::authorization_server, document).await
             }
             Self::OpenidConfiguration => {
-                described(&ports, metadata::openid_configuration, document).await
+                described(ports, metadata::openid_configuration, document).await
             }
         }
     }
@@ -148,6 +160,7 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
 }
 
 async fn token(request: Request) -> Reply {
+    let hops = hops(&request);
     let body = match read(request).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -158,7 +171,7 @@ async fn token(request: Request) -> Reply {
     // ORDER: the clock is read when the whole request is there: a body that dribbles in for minutes
     // must not be judged, nor keys be dated, by the time of its first byte.
     let ports = Wasm::new();
-    let attempt = exchange(&ports, &body).await;
+    let attempt = exchange(&ports, &body, &hops).await;
     let decision_id = attempt.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (
@@ -189,6 +202,22 @@ async fn token(request: Request) -> Reply {
         timings: &attempt.timings,
     });
     reply
+}
+
+/// The way that the request came. A value that is no text is kept as one that is no address.
+fn hops(request: &Request) -> Hops {
+    let values = |name: &str| -> Vec<String> {
+        let values = request.headers().get_all(name).iter();
+        values
+            .map(|value| value.to_str().unwrap_or("?").to_owned())
+            .collect()
+    };
+    Hops {
+        // Spin appends its own after those that a client sent.
+        peer: values("spin-client-addr").pop().unwrap_or_default(),
+        forwarded: values("forwarded"),
+        x_forwarded_for: values("x-forwarded-for"),
+    }
 }
 
 /// Checks the head, then reads the body up to its cap.

@@ -1,5 +1,6 @@
 //! The exchange as a sequence of ports. The only `async` part besides [`crate::keys`].
 
+use crate::client_address::Hops;
 use crate::issued::{self, IssuedExchange};
 use crate::permitted::{self, DeniedExchange, PermittedExchange};
 use crate::ports::{AuditRecord, Bundle, Decision, Failure, Ports, Recorded, Settings};
@@ -19,10 +20,11 @@ pub struct Attempt {
     pub timings: Vec<(&'static str, u64)>,
 }
 
-/// Exchanges the form in `body` for a token.
-pub async fn exchange<P: Ports>(ports: &P, body: &[u8]) -> Attempt {
+/// Exchanges the form in `body`, which came by `hops`, for a token.
+pub async fn exchange<P: Ports>(ports: &P, body: &[u8], hops: &Hops) -> Attempt {
     let run = Run {
         ports,
+        hops,
         steps: RefCell::new(Steps {
             last_us: ports.elapsed_us(),
             done: Vec::new(),
@@ -44,6 +46,7 @@ pub async fn exchange<P: Ports>(ports: &P, body: &[u8]) -> Attempt {
 
 struct Run<'a, P> {
     ports: &'a P,
+    hops: &'a Hops,
     steps: RefCell<Steps>,
 }
 
@@ -79,7 +82,8 @@ impl<P: Ports> Run<'_, P> {
             Ok(id) => id,
             Err(failure) => return ended(Err(failure), None, None),
         };
-        let permitted = permitted::permit(self.ports, bundle, verified).await;
+        let client_ip = self.hops.client(&settings.trusted_proxies);
+        let permitted = permitted::permit(self.ports, bundle, verified, client_ip).await;
         self.step("decide");
         match permitted {
             Ok(permitted) => self.issued(settings, bundle, permitted, decision_id).await,

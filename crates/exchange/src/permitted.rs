@@ -8,6 +8,7 @@ use crate::limits::LIFETIME_SECONDS_MIN;
 use crate::ports::{Audience, Bundle, Decision, Failure, Ports, Question};
 use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
 use crate::verified::VerifiedExchange;
+use std::net::IpAddr;
 
 /// A verified request that policy permits. Only [`permit`] makes one.
 pub struct PermittedExchange<Record> {
@@ -30,8 +31,9 @@ pub async fn permit<P: Ports>(
     ports: &P,
     bundle: &Bundle,
     verified: VerifiedExchange<P::Record>,
+    client_ip: Option<IpAddr>,
 ) -> Result<PermittedExchange<P::Record>, Box<DeniedExchange<P::Record>>> {
-    let (audience, decision) = match ask(ports, bundle, &verified).await {
+    let (audience, decision) = match ask(ports, bundle, &verified, client_ip).await {
         Ok(answer) => answer,
         Err(failure) => {
             return Err(Box::new(DeniedExchange {
@@ -63,6 +65,7 @@ async fn ask<P: Ports>(
     ports: &P,
     bundle: &Bundle,
     verified: &VerifiedExchange<P::Record>,
+    client_ip: Option<IpAddr>,
 ) -> Result<(Audience, Decision), Failure> {
     let request = &verified.request;
     let audience = ports.audience(bundle, &request.audience).await?;
@@ -76,6 +79,7 @@ async fn ask<P: Ports>(
             .cloned()
             .collect(),
         requested_lifetime_seconds: wanted(verified, &audience).min(audience.max_lifetime_seconds),
+        client_ip,
     };
     let decision = ports
         .decide(bundle, &verified.subject, &question, verified.now)

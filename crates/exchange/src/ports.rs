@@ -2,7 +2,9 @@
 //!
 //! The component implements [`Ports`] over its WIT imports; tests implement it in memory.
 
+use crate::client_address::TrustedProxies;
 use crate::refusal::Refusal;
+use std::net::IpAddr;
 
 /// Seconds since the Unix epoch.
 pub type UnixSeconds = u64;
@@ -31,6 +33,7 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<String>,
+    pub trusted_proxies: TrustedProxies,
     /// The signer's key group.
     pub group: String,
 }
@@ -142,6 +145,8 @@ pub struct Question {
     pub audience: String,
     pub scopes: Vec<String>,
     pub requested_lifetime_seconds: u64,
+    /// As far as trusted proxies can tell.
+    pub client_ip: Option<IpAddr>,
 }
 
 /// What Cedar answered.

@@ -84,6 +84,12 @@ fn a_rotation_goes_through_every_state_and_each_act_can_be_repeated() {
     let canary = Act::Canary { share: 5 };
     check_refused(&versions, canary, known - 1, too_early(1));
 
+    let pending = ActFault::WrongState {
+        version: 2,
+        state: "pending",
+    };
+    check_refused(&versions, Act::Promote, known, pending);
+
     let versions = done(&versions, canary, known);
     check_states(&versions, &[(1, "active"), (2, "canary")]);
     check_done_already(&versions, canary, known + 1);

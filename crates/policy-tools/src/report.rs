@@ -65,13 +65,12 @@ pub fn items(files: &BundleFiles, report: &Report) -> Vec<Item> {
 /// What keeps `files` from being a bundle.
 pub fn of_error(files: &BundleFiles, finding: &Finding<Problem>) -> Item {
     let (code, fix) = (finding.problem.code(), finding.problem.fix());
-    item(files, finding, Severity::Error, code, fix, None)
+    item(files, finding, Severity::Error, code, fix)
 }
 
 pub fn of_warning(files: &BundleFiles, finding: &Finding<Caution>) -> Item {
     let (code, fix) = (finding.problem.code(), finding.problem.fix());
-    let anchor = finding.problem.anchor();
-    item(files, finding, Severity::Warning, code, fix, anchor)
+    item(files, finding, Severity::Warning, code, fix)
 }
 
 fn item<P: Display>(
@@ -80,14 +79,15 @@ fn item<P: Display>(
     severity: Severity,
     code: &'static str,
     fix: Option<String>,
-    anchor: Option<String>,
 ) -> Item {
     Item {
         severity,
         code,
         file: finding.file.clone(),
         in_bundle: true,
-        place: place(files, &finding.file, finding.position, anchor.as_deref()),
+        place: finding
+            .position
+            .and_then(|position| place(files, &finding.file, position, finding.length)),
         message: finding.problem.to_string(),
         fix,
     }

@@ -164,7 +164,7 @@ fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
     file.check_list("scopes", entry, SCOPES_PER_AUDIENCE_MAX);
     for scope in entry.get_ref() {
         if !is_scope_token(scope) {
-            file.refuse(entry.span(), Problem::ScopeInvalid(scope.clone()));
+            file.refuse_within(entry.span(), scope, Problem::ScopeInvalid(scope.clone()));
         }
     }
     entry.get_ref().clone()
@@ -186,7 +186,7 @@ fn claims(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
     for claim in entry.get_ref() {
         file.check_value("claims", claim, entry.span(), CLAIM_NAME_BYTES_MAX);
         if RESERVED_CLAIMS.contains(&claim.as_str()) {
-            file.refuse(entry.span(), Problem::ClaimReserved(claim.clone()));
+            file.refuse_within(entry.span(), claim, Problem::ClaimReserved(claim.clone()));
         }
     }
     entry.get_ref().clone()

@@ -9,15 +9,18 @@ use crate::calendar::parse_unix_seconds;
 use crate::decide::{DecideError, Decision, Effect, Principal, TokenRequest};
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
+use crate::listing::text_of;
+use crate::nearest::nearest;
 use crate::records::Issuer;
 use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
+use crate::toml_places;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use toml::Value;
 use vouchsafe_json::JsonObject;
-use vouchsafe_providers::{Attribute, AttributeValue};
+use vouchsafe_providers::{Attribute, AttributeValue, ClaimType};
 
 /// When a case happens that does not say so: 2027-01-01T00:00:00Z.
 const AT_DEFAULT: u64 = 1_798_761_600;
@@ -178,7 +181,15 @@ fn read_case(
     let Some(issuer) = known.find(|issuer| issuer.name == issuer_name) else {
         file.refuse(
             entries.issuer.span(),
-            Problem::CaseIssuerUnknown(issuer_name),
+            Problem::CaseIssuerUnknown {
+                nearest: nearest(
+                    &issuer_name,
+                    bundle
+                        .issuers_of_all_environments()
+                        .map(|it| it.name.as_str()),
+                ),
+                name: issuer_name,
+            },
         );
         return Err(file.findings);
     };
@@ -186,7 +197,10 @@ fn read_case(
     if let Some(profile) = &entries.profile
         && bundle.profile(profile.get_ref()).is_none()
     {
-        let problem = Problem::CaseProfileUnknown(profile.get_ref().clone());
+        let problem = Problem::CaseProfileUnknown {
+            name: profile.get_ref().clone(),
+            nearest: nearest(profile.get_ref(), bundle.profile_names()),
+        };
         file.refuse(profile.span(), problem);
     }
     let keys = entries.keys.clone().or_else(|| base.keys.clone());
@@ -258,7 +272,7 @@ fn principal_of_claims(
         entity_type: issuer.entity_type(),
         id: entries.id.clone().unwrap_or(base.id),
         issuer_name: issuer.name.clone(),
-        attributes: attributes(file, entries.issuer.span().start, claims),
+        attributes: attributes(file, claims),
     }
 }
 
@@ -317,16 +331,15 @@ fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Finding> {
     }
 }
 
-fn attributes(
-    file: &mut TomlFile<'_>,
-    offset: usize,
-    claims: BTreeMap<String, Value>,
-) -> Vec<Attribute> {
+fn attributes(file: &mut TomlFile<'_>, claims: BTreeMap<String, Value>) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(claims.len());
     for (name, value) in claims {
         match attribute_value(value) {
             Some(value) => attributes.push(Attribute { name, value }),
-            None => file.refuse(offset..offset, Problem::CaseClaimInvalid(name)),
+            None => {
+                let place = file.place(&["claims", &name]);
+                file.refuse(place, Problem::CaseClaimInvalid(name));
+            }
         }
     }
     attributes
@@ -351,4 +364,105 @@ fn attribute_value(value: Value) -> Option<AttributeValue> {
 fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids.sort_unstable();
     ids
+}
+
+/// Why a case can't be decided, at the place in its file, or in that which it starts from.
+pub(crate) fn undecidable(
+    files: &BundleFiles,
+    bundle: &Bundle,
+    case: &Case,
+    error: DecideError,
+) -> Finding {
+    let path = match &error {
+        DecideError::AttributesInvalid { entity_type } => {
+            let misfit = misfit(bundle, entity_type, &case.principal.attributes);
+            if let Some((claim, problem)) = misfit {
+                return at_claim(files, case, &claim, problem);
+            }
+            &["issuer"][..]
+        }
+        DecideError::AudienceUnknown => {
+            let name = case.request.audience.clone();
+            let known = bundle.audiences().map(|audience| audience.id.as_str());
+            let nearest = nearest(&name, known);
+            let problem = Problem::CaseAudienceUnknown { name, nearest };
+            let text = text_of(files, &case.path);
+            let place = toml_places::value(text, &["request", "audience"]);
+            return Finding::found(&case.path, text, place, problem);
+        }
+        DecideError::ClientIpInvalid => &["request", "client_ip"],
+        DecideError::LifetimeInvalid => &["request", "lifetime"],
+        DecideError::TimeInvalid => &["at"],
+        DecideError::EntityTypeMismatch { .. } | DecideError::IssuerUnknown => &["issuer"],
+        DecideError::RequestInvalid | DecideError::RulesInvalid => &["request"],
+    };
+    let text = text_of(files, &case.path);
+    let place = toml_places::value(text, path);
+    Finding::found(&case.path, text, place, Problem::CaseUndecidable(error))
+}
+
+/// At a claim of the case, or of the file that it starts from; at the case's issuer, where it is in neither.
+fn at_claim(files: &BundleFiles, case: &Case, claim: &str, problem: Problem) -> Finding {
+    let base = format!("tests/{}.toml", case.principal.issuer_name);
+    for path in [&case.path, &base] {
+        let text = text_of(files, path);
+        if toml_places::value(text, &["claims", claim]).is_some() {
+            let place = toml_places::key_of(text, &["claims"], claim);
+            return Finding::found(path, text, place, problem);
+        }
+    }
+    let text = text_of(files, &case.path);
+    let place = toml_places::value(text, &["issuer"]);
+    Finding::found(&case.path, text, place, problem)
+}
+
+/// The first claim that does not fit the principal's type.
+fn misfit(
+    bundle: &Bundle,
+    entity_type: &str,
+    attributes: &[Attribute],
+) -> Option<(String, Problem)> {
+    let known = bundle.attributes_of(entity_type)?;
+    let entity_type = entity_type.to_owned();
+    for Attribute { name, value } in attributes {
+        let claim = name.clone();
+        let Some(expected) = known.get(name) else {
+            let nearest = nearest(name, known.keys().map(String::as_str));
+            let problem = Problem::CaseClaimUnknown {
+                claim,
+                entity_type,
+                nearest,
+            };
+            return Some((name.clone(), problem));
+        };
+        let (found, found_type) = type_of(value);
+        if let Some(expected) = expected.claim_type.filter(|it| *it != found_type) {
+            let problem = Problem::CaseClaimMistyped {
+                claim,
+                entity_type,
+                expected: expected.expected(),
+                found,
+            };
+            return Some((name.clone(), problem));
+        }
+    }
+    let given = |name: &String| attributes.iter().any(|attribute| &attribute.name == name);
+    let mut missing = known
+        .iter()
+        .filter(|(name, it)| it.required && !given(name));
+    let (claim, _) = missing.next()?;
+    let problem = Problem::CaseClaimMissing {
+        claim: claim.clone(),
+        entity_type,
+    };
+    Some((claim.clone(), problem))
+}
+
+fn type_of(value: &AttributeValue) -> (&'static str, ClaimType) {
+    match value {
+        AttributeValue::Boolean(_) => ("a boolean", ClaimType::Boolean),
+        AttributeValue::Integer(_) => ("an integer", ClaimType::Integer),
+        AttributeValue::Text(_) => ("a text", ClaimType::Text),
+        AttributeValue::TextSet(_) => ("an array of texts", ClaimType::TextSet),
+    }
 }

@@ -1,5 +1,6 @@
 //! Stable names of problems, and what to do about those whose words do not say it already.
 
+use crate::decide::DecideError;
 use crate::error::Problem;
 
 impl Problem {
@@ -10,9 +11,13 @@ impl Problem {
             Self::AlgorithmUnknown { .. } => "algorithm-unknown",
             Self::BundleTooLarge { .. } => "bundle-too-large",
             Self::CannotRead(_) => "cannot-read",
+            Self::CaseAudienceUnknown { .. } => "case-audience-unknown",
             Self::CaseClaimInvalid(_) => "case-claim-invalid",
-            Self::CaseIssuerUnknown(_) => "case-issuer-unknown",
-            Self::CaseProfileUnknown(_) => "case-profile-unknown",
+            Self::CaseClaimMissing { .. } => "case-claim-missing",
+            Self::CaseClaimMistyped { .. } => "case-claim-mistyped",
+            Self::CaseClaimUnknown { .. } => "case-claim-unknown",
+            Self::CaseIssuerUnknown { .. } => "case-issuer-unknown",
+            Self::CaseProfileUnknown { .. } => "case-profile-unknown",
             Self::CaseRefusalWithoutToken => "case-refusal-without-token",
             Self::CaseTimeInvalid => "case-time-invalid",
             Self::CaseTokenAndClaims => "case-token-and-claims",
@@ -23,7 +28,7 @@ impl Problem {
             Self::CaseUnmet { .. } => "case-unmet",
             Self::Cedar { .. } => "cedar",
             Self::ClaimReserved(_) => "claim-reserved",
-            Self::ClaimUndeclared(_) => "claim-undeclared",
+            Self::ClaimUndeclared { .. } => "claim-undeclared",
             Self::ClaimsNotAllowed(_) => "claims-not-allowed",
             Self::CredentialNameInvalid => "credential-name-invalid",
             Self::DuplicateAudience { .. } => "duplicate-audience",
@@ -40,9 +45,9 @@ impl Problem {
             Self::FileNotUtf8 => "file-not-utf8",
             Self::FileTooLarge { .. } => "file-too-large",
             Self::FilesTooMany { .. } => "files-too-many",
-            Self::GroupAudienceUnknown(_) => "group-audience-unknown",
+            Self::GroupAudienceUnknown { .. } => "group-audience-unknown",
             Self::GroupClaimUnknown { .. } => "group-claim-unknown",
-            Self::GroupIssuerUnknown(_) => "group-issuer-unknown",
+            Self::GroupIssuerUnknown { .. } => "group-issuer-unknown",
             Self::HiddenFile => "hidden-file",
             Self::IssuerIsOurs(_) => "issuer-is-ours",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
@@ -70,7 +75,7 @@ impl Problem {
             Self::SymbolicLink => "symbolic-link",
             Self::TemplateSlotEmpty(_) => "template-slot-empty",
             Self::TemplateSlotUnknown(_) => "template-slot-unknown",
-            Self::TemplateUnknown(_) => "template-unknown",
+            Self::TemplateUnknown { .. } => "template-unknown",
             Self::TenantNotPinned { .. } => "tenant-not-pinned",
             Self::Toml(_) => "toml",
             Self::TooDeep { .. } => "too-deep",
@@ -87,14 +92,27 @@ impl Problem {
 
     /// What to do about it, where the problem's own words do not say it.
     pub fn fix(&self) -> Option<String> {
+        if let Some(nearest) = self.nearest() {
+            return Some(format!("did you mean `{nearest}`?"));
+        }
         let fix = match self {
             Self::AlgorithmNeedsHsm(_) => "take `ES256` or `EdDSA`, or `tier = \"hsm\"`",
-            Self::CaseIssuerUnknown(_) => "name an issuer by its file, without `.toml`",
+            Self::CaseIssuerUnknown { .. } => "name an issuer by its file, without `.toml`",
+            Self::CaseClaimMissing { .. } => {
+                "give it in the case, or in the file that the cases of its issuer start from"
+            }
+            Self::CaseClaimMistyped { .. } | Self::CaseClaimUnknown { .. } => {
+                "write it as the issuer's tokens have it; `schema.cedarschema` and the issuer's file say how"
+            }
+            Self::CaseAudienceUnknown { .. } => {
+                "name an audience by its `id`, or add a file in `audiences/`"
+            }
+            Self::CaseUndecidable(error) => return fix_of_case(error),
             Self::CaseUnmet { .. } => {
                 "correct the rule or the case; `vouchsafe policy explain` says why"
             }
             Self::Cedar { help, .. } => return help.clone(),
-            Self::ClaimUndeclared(_) => "name a claim as the provider's page lists it",
+            Self::ClaimUndeclared { .. } => "name a claim as the provider's page lists it",
             Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
                 "remove one of the files"
             }
@@ -114,4 +132,57 @@ impl Problem {
         };
         Some(fix.to_owned())
     }
+    /// Whether it says that something is not there, which may be in a file that could not be read.
+    pub(crate) fn is_of_something_absent(&self) -> bool {
+        match self {
+            Self::CaseAudienceUnknown { .. }
+            | Self::CaseClaimUnknown { .. }
+            | Self::CaseIssuerUnknown { .. }
+            | Self::CaseProfileUnknown { .. }
+            | Self::CaseUnmet { .. }
+            | Self::ClaimUndeclared { .. }
+            | Self::FileMissing
+            | Self::GroupAudienceUnknown { .. }
+            | Self::GroupIssuerUnknown { .. }
+            | Self::RuleAudienceUnknown { .. }
+            | Self::RuleGroupUnknown { .. }
+            | Self::RuleIssuerUnknown { .. }
+            | Self::RuleProfileUnknown { .. }
+            | Self::TemplateUnknown { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The known name that a misspelt one was likely meant to be.
+    fn nearest(&self) -> Option<&str> {
+        match self {
+            Self::CaseAudienceUnknown { nearest, .. }
+            | Self::CaseClaimUnknown { nearest, .. }
+            | Self::CaseIssuerUnknown { nearest, .. }
+            | Self::CaseProfileUnknown { nearest, .. }
+            | Self::ClaimUndeclared { nearest, .. }
+            | Self::GroupAudienceUnknown { nearest, .. }
+            | Self::GroupClaimUnknown { nearest, .. }
+            | Self::GroupIssuerUnknown { nearest, .. }
+            | Self::RuleAudienceUnknown { nearest, .. }
+            | Self::RuleGroupUnknown { nearest, .. }
+            | Self::RuleIssuerUnknown { nearest, .. }
+            | Self::RuleNameUnknown { nearest, .. }
+            | Self::RuleProfileUnknown { nearest, .. }
+            | Self::TemplateUnknown { nearest, .. }
+            | Self::UnknownProvider { nearest, .. } => nearest.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What to do about a case that can't be decided for what its request says.
+fn fix_of_case(error: &DecideError) -> Option<String> {
+    let fix = match error {
+        DecideError::ClientIpInvalid => "write an address such as `192.0.2.1` or `2001:db8::1`",
+        DecideError::LifetimeInvalid => "shorten the `lifetime`",
+        DecideError::TimeInvalid => "take an earlier `at`",
+        _ => return None,
+    };
+    Some(fix.to_owned())
 }

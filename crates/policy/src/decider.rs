@@ -110,3 +110,139 @@ impl std::fmt::Debug for Decider {
         self.bundle.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Effect;
+
+    const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
+    const NOW: u64 = 1_798_761_600;
+    /// Rules that keep a bundle from loading, for the audience `{}`.
+    const WRONG: [&str; 9] = [
+        "permit (principal is GitHub::Workflow in Issuer::\"github\", action, resource == Audience::\"{}\");",
+        "@id(\"UPPER\") permit (principal is GitHub::Workflow in Issuer::\"github\", action, resource == Audience::\"{}\");",
+        "@id(\"x\") permit (principal is GitHub::Workflow, action, resource == Audience::\"{}\");",
+        "@id(\"x\") permit (principal is GitHub::Workflow in Issuer::\"github\", action, resource == Audience::\"{}\") when { principal.nothing == 1 };",
+        "@id(\"x\") permit (principal is GitHub::Workflow in Issuer::\"github\", action, resource == Audience::\"{}\") when { 1 + };",
+        "@id(\"x\") permit (principal is GitHub::Workflow in Issuer::\"github\", action, resource == Audience::\"{}\") unless { principal in Issuer::\"gone\" };",
+        "@id(\"x\") forbid (principal, action, resource == Audience::\"{}\") when { principal in WorkloadGroup::\"gone\" };",
+        "@id(\"x\") @profile(\"gone\") forbid (principal, action, resource == Audience::\"{}\");",
+        "@id(\"a\") forbid (principal, action, resource == Audience::\"{}\");",
+    ];
+
+    fn environment() -> Environment {
+        Environment {
+            issuer: "https://broker.example".to_owned(),
+            development: false,
+            epoch_seconds: 3600,
+        }
+    }
+
+    fn files(rules: &str) -> BundleFiles {
+        let permit = |id: &str| {
+            format!(
+                "@id(\"{id}\") permit (principal is GitHub::Workflow in Issuer::\"github\", \
+                 action, resource == Audience::\"https://{id}.example\");\n"
+            )
+        };
+        let rules = format!("{}{}{rules}\n", permit("a"), permit("b"));
+        let mut files = BundleFiles::default();
+        for (path, text) in [
+            ("bundle.toml", "name = \"test\"\nversion = \"1\"\n"),
+            ("schema.cedarschema", SCHEMA),
+            (
+                "issuers/github.toml",
+                "issuer = \"https://idp.example\"\nprovider = \"github\"\n",
+            ),
+            ("audiences/a.toml", "id = \"https://a.example\"\n"),
+            ("audiences/b.toml", "id = \"https://b.example\"\n"),
+            ("rules/all.cedar", rules.as_str()),
+        ] {
+            files.add(path, text.into()).expect("within limits");
+        }
+        files
+    }
+
+    fn decide(decider: &Decider, audience: &str) -> Result<Effect, DecideError> {
+        let text = |name: &str| crate::Attribute {
+            name: name.to_owned(),
+            value: crate::AttributeValue::Text("x".to_owned()),
+        };
+        let names = [
+            "actor",
+            "event_name",
+            "ref",
+            "repository",
+            "repository_id",
+            "repository_owner",
+            "repository_owner_id",
+            "run_id",
+            "workflow",
+        ];
+        let principal = Principal {
+            entity_type: "GitHub::Workflow".to_owned(),
+            id: "x".to_owned(),
+            issuer_name: "github".to_owned(),
+            attributes: names.map(text).into(),
+        };
+        let request = TokenRequest {
+            audience: audience.to_owned(),
+            scopes: Vec::new(),
+            requested_lifetime_seconds: 60,
+            client_ip: None,
+            proof_of_possession: false,
+        };
+        let decision = decider.decide(&principal, &request, NOW)?;
+        Ok(decision.effect)
+    }
+
+    /// The bundle of `files` with a seal that nobody who checked it has given.
+    fn forged(files: &BundleFiles) -> Result<Decider, InvalidBundle> {
+        let seal = seal::of(&files.digest(), &environment());
+        Decider::load(files, &environment(), Some(&seal))
+    }
+
+    #[test]
+    fn with_a_forged_seal_a_wrong_rule_still_takes_part_in_no_decision() {
+        for wrong in WRONG {
+            let files = files(&wrong.replace("{}", "https://a.example"));
+            assert!(Bundle::load(&files, &environment()).is_err(), "{wrong}");
+            assert!(
+                Decider::load(&files, &environment(), None).is_err(),
+                "{wrong}"
+            );
+            let decider = forged(&files).expect("what is forged is believed");
+            for _ in 0..2 {
+                let of_a = decide(&decider, "https://a.example");
+                assert_eq!(of_a, Err(DecideError::RulesInvalid), "{wrong}");
+                // A request that the rule can't match goes by rules that are right.
+                let of_b = decide(&decider, "https://b.example");
+                assert_eq!(of_b, Ok(Effect::Permit), "{wrong}");
+            }
+        }
+    }
+
+    #[test]
+    fn with_a_forged_seal_everything_but_rules_is_checked_all_the_same() {
+        for (path, text) in [
+            ("audiences/c.toml", "id = \"https://a.example\"\n"),
+            ("audiences/c.toml", "id = 1\n"),
+            ("rules/more.cedar", "permit"),
+            (
+                "rules/more.cedar",
+                "permit (principal, action, resource); \"open",
+            ),
+            (
+                "issuers/x.toml",
+                "issuer = \"http://idp.example\"\nprovider = \"github\"\n",
+            ),
+            ("other.txt", ""),
+        ] {
+            let mut files = files("");
+            files.add(path, text.into()).expect("within limits");
+            let expected = Bundle::load(&files, &environment()).expect_err("it does not load");
+            assert_eq!(forged(&files).expect_err("it does not load"), expected);
+        }
+    }
+}

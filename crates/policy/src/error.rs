@@ -1,6 +1,7 @@
 //! What can be wrong with a bundle, and where.
 
 use std::fmt;
+use std::ops::Range;
 
 /// A place in a text file; both count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +30,9 @@ impl Position {
 pub struct Finding<P = Problem> {
     pub file: String,
     pub position: Option<Position>,
+    /// Characters from `position` on that it is about, up to the end of the line at most; none where only
+    /// the beginning is known.
+    pub length: Option<usize>,
     pub problem: P,
 }
 
@@ -38,6 +42,7 @@ impl<P> Finding<P> {
         Self {
             file: file.to_owned(),
             position: None,
+            length: None,
             problem,
         }
     }
@@ -47,7 +52,27 @@ impl<P> Finding<P> {
         Self {
             file: file.to_owned(),
             position: Some(Position::of(text, offset)),
+            length: None,
             problem,
+        }
+    }
+
+    /// A problem of the bytes `span` of `text`, which is the content of `file`.
+    pub fn within(file: &str, text: &str, span: Range<usize>, problem: P) -> Self {
+        let about = text.get(span.clone()).unwrap_or_default();
+        let line = about.lines().next().unwrap_or_default();
+        let length = Some(line.chars().count()).filter(|length| *length > 0);
+        Self {
+            length,
+            ..Self::at(file, text, span.start, problem)
+        }
+    }
+
+    /// As [`Finding::within`], or of the file as a whole where the place is not known.
+    pub fn found(file: &str, text: &str, span: Option<Range<usize>>, problem: P) -> Self {
+        match span {
+            Some(span) => Self::within(file, text, span, problem),
+            None => Self::of_file(file, problem),
         }
     }
 }
@@ -99,8 +124,11 @@ pub enum Problem {
     BundleTooLarge { bytes_max: usize },
     #[error("claim `{0}` is not a text, an integer, a boolean or an array of texts")]
     CaseClaimInvalid(String),
-    #[error("issuer `{0}` is not in the bundle")]
-    CaseIssuerUnknown(String),
+    #[error("issuer `{name}` is not in the bundle")]
+    CaseIssuerUnknown {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("`refused` is for cases with a `token`: claims are not verified")]
     CaseRefusalWithoutToken,
     #[error("a case has a `token` or claims, not both")]
@@ -111,12 +139,35 @@ pub enum Problem {
     CaseTokenMalformed,
     #[error("a token needs a clock: say when by `at`")]
     CaseTokenWithoutTime,
+    #[error("claim `{claim}` is missing, which every {entity_type} has")]
+    CaseClaimMissing { claim: String, entity_type: String },
+    #[error("claim `{claim}` is {found}, and of {entity_type} it is {expected}")]
+    CaseClaimMistyped {
+        claim: String,
+        entity_type: String,
+        expected: &'static str,
+        found: &'static str,
+    },
+    #[error("claim `{claim}` is no claim of {entity_type}")]
+    CaseClaimUnknown {
+        claim: String,
+        entity_type: String,
+        nearest: Option<String>,
+    },
+    #[error("audience `{name}` is in no audience file")]
+    CaseAudienceUnknown {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("the case cannot be decided: {0}")]
     CaseUndecidable(crate::DecideError),
     #[error("the case comes out as {found}, not as {expected}")]
     CaseUnmet { expected: String, found: String },
-    #[error("profile `{0}` is not in `bundle.toml`")]
-    CaseProfileUnknown(String),
+    #[error("profile `{name}` is not in `bundle.toml`")]
+    CaseProfileUnknown {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
@@ -127,8 +178,11 @@ pub enum Problem {
         message: String,
         help: Option<String>,
     },
-    #[error("claim `{0}` is not an attribute of any trusted issuer's principal")]
-    ClaimUndeclared(String),
+    #[error("claim `{name}` is not an attribute of any trusted issuer's principal")]
+    ClaimUndeclared {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("claim `{0}` cannot be declared here: it has a meaning of its own")]
     ClaimReserved(String),
     #[error("provider `{0}` has its own claims; `claims` is for provider `oidc`")]
@@ -165,12 +219,22 @@ pub enum Problem {
     FileTooLarge { bytes_max: usize },
     #[error("there are over {files_max} files")]
     FilesTooMany { files_max: usize },
-    #[error("audience `{0}` is in no audience file")]
-    GroupAudienceUnknown(String),
+    #[error("audience `{name}` is in no audience file")]
+    GroupAudienceUnknown {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("claim `{claim}` is not `sub` or a text claim of {entity_type}")]
-    GroupClaimUnknown { claim: String, entity_type: String },
-    #[error("issuer `{0}` has no issuer file")]
-    GroupIssuerUnknown(String),
+    GroupClaimUnknown {
+        claim: String,
+        entity_type: String,
+        nearest: Option<String>,
+    },
+    #[error("issuer `{name}` has no issuer file")]
+    GroupIssuerUnknown {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
@@ -222,15 +286,35 @@ pub enum Problem {
         known: String,
     },
     #[error("rule `{rule}` names audience `{audience}`, which no audience file has")]
-    RuleAudienceUnknown { rule: String, audience: String },
+    RuleAudienceUnknown {
+        rule: String,
+        audience: String,
+        nearest: Option<String>,
+    },
     #[error("rule `{rule}` names group `{group}`, which has no such entries in `entities/`")]
-    RuleGroupUnknown { rule: String, group: String },
+    RuleGroupUnknown {
+        rule: String,
+        group: String,
+        nearest: Option<String>,
+    },
     #[error("rule `{rule}` names issuer `{issuer}`, which no issuer file has")]
-    RuleIssuerUnknown { rule: String, issuer: String },
+    RuleIssuerUnknown {
+        rule: String,
+        issuer: String,
+        nearest: Option<String>,
+    },
     #[error("rule `{rule}` asks whether `{name}`, which no request that it is for can have")]
-    RuleNameUnknown { rule: String, name: String },
+    RuleNameUnknown {
+        rule: String,
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("rule `{rule}` is for profile `{profile}`, which `bundle.toml` does not have")]
-    RuleProfileUnknown { rule: String, profile: String },
+    RuleProfileUnknown {
+        rule: String,
+        profile: String,
+        nearest: Option<String>,
+    },
     #[error("the rule has no `@id(\"…\")`")]
     RuleWithoutId,
     #[error("the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
@@ -259,8 +343,11 @@ pub enum Problem {
     TemplateSlotEmpty(&'static str),
     #[error("the template has no `?{0}` to fill")]
     TemplateSlotUnknown(&'static str),
-    #[error("template `{0}` is in no rule file")]
-    TemplateUnknown(String),
+    #[error("template `{name}` is in no rule file")]
+    TemplateUnknown {
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("folders are at most {depth_max} deep")]
     TooDeep { depth_max: usize },
     #[error("{0}")]
@@ -273,7 +360,11 @@ pub enum Problem {
     #[error("not a file that a bundle has")]
     UnknownFile,
     #[error("`{name}` is not a provider; known are `{known}`")]
-    UnknownProvider { name: String, known: String },
+    UnknownProvider {
+        name: String,
+        known: String,
+        nearest: Option<String>,
+    },
     #[error("`{key}` {reason}")]
     UrlRefused {
         key: &'static str,

@@ -16,6 +16,16 @@ use std::path::Path;
 /// # Errors
 /// Links, hidden and other files that a bundle can't have; the first limit that is reached.
 pub fn read(root: &Path) -> Result<BundleFiles, InvalidBundle> {
+    let (files, findings) = read_readable(root);
+    match findings.is_empty() {
+        true => Ok(files),
+        false => Err(InvalidBundle { findings }),
+    }
+}
+
+/// Reads what can be read below `root`, with everything that is wrong with what lies there, in path order.
+/// With findings it is no bundle: only for saying what else is wrong.
+pub fn read_readable(root: &Path) -> (BundleFiles, Vec<Finding>) {
     let mut reader = Reader::default();
     if let Err(finding) = reader.folder(root, "", 0) {
         reader.findings.push(finding);
@@ -24,11 +34,8 @@ pub fn read(root: &Path) -> Result<BundleFiles, InvalidBundle> {
         files,
         mut findings,
     } = reader;
-    if findings.is_empty() {
-        return Ok(files);
-    }
     findings.sort_by(|one, next| one.file.cmp(&next.file));
-    Err(InvalidBundle { findings })
+    (files, findings)
 }
 
 /// The credential in `root`'s file `name`, without the white space around it. Links are followed: that is

@@ -8,6 +8,7 @@ use crate::decide::uid;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::limits::{AUDIENCES_MAX, GROUP_CLAIMS_MAX, GROUP_WORKLOADS_MAX};
+use crate::nearest::nearest;
 use crate::records::{Audience, Issuer};
 use crate::schema::Attributes;
 use crate::spanned::Spanned;
@@ -98,7 +99,11 @@ pub(crate) fn read(
         file.check_list("audiences", listed, AUDIENCES_MAX);
         let known = |id: &String| audiences.iter().any(|audience| &audience.id == id);
         for id in listed.get_ref().iter().filter(|id| !known(id)) {
-            file.refuse(listed.span(), Problem::GroupAudienceUnknown(id.clone()));
+            let problem = Problem::GroupAudienceUnknown {
+                name: id.clone(),
+                nearest: nearest(id, audiences.iter().map(|it| it.id.as_str())),
+            };
+            file.refuse_within(listed.span(), id, problem);
         }
     }
     let audiences = entries.audiences.map(Spanned::into_inner);
@@ -129,7 +134,10 @@ fn workload(
     match issuers.iter().find(|issuer| &issuer.name == name) {
         None => file.refuse(
             entry.issuer.span(),
-            Problem::GroupIssuerUnknown(name.clone()),
+            Problem::GroupIssuerUnknown {
+                name: name.clone(),
+                nearest: nearest(name, issuers.iter().map(|it| it.name.as_str())),
+            },
         ),
         Some(issuer) => {
             let entity_type = issuer.entity_type();
@@ -142,8 +150,9 @@ fn workload(
                 let problem = Problem::GroupClaimUnknown {
                     claim: claim.clone(),
                     entity_type: entity_type.clone(),
+                    nearest: nearest(claim, known.into_iter().flatten().map(|it| it.0.as_str())),
                 };
-                file.refuse(entry.claims.span(), problem);
+                file.refuse_within(entry.claims.span(), claim, problem);
             }
         }
     }

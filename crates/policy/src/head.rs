@@ -3,6 +3,8 @@
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::limits::ID_BYTES_MAX;
+use crate::nearest::nearest;
+use crate::places;
 use crate::rules::{self, Rule};
 use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
@@ -41,14 +43,11 @@ pub(crate) fn read(files: &BundleFiles) -> Result<Head, Vec<Finding>> {
         TomlFile::parse(FILE, content).map_err(|finding| vec![finding])?;
     for (key, value) in [("name", &head.name), ("version", &head.version)] {
         if value.is_empty() {
-            return Err(vec![Finding::of_file(FILE, Problem::Empty(key))]);
+            file.refuse(file.place(&[key]), Problem::Empty(key));
         }
         if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
             let bytes_max = crate::limits::NAME_BYTES_MAX;
-            return Err(vec![Finding::of_file(
-                FILE,
-                Problem::ValueInvalid { key, bytes_max },
-            )]);
+            file.refuse(file.place(&[key]), Problem::ValueInvalid { key, bytes_max });
         }
     }
     let zones = Zones::read(&mut file, &head.zones);
@@ -81,6 +80,7 @@ pub(crate) fn profile_of<'a>(
 
 /// Checks that every profile that a rule names is there.
 pub(crate) fn check_profiles(
+    files: &BundleFiles,
     rules: &[Rule],
     profiles: &BTreeMap<String, String>,
 ) -> Result<(), Vec<Finding>> {
@@ -90,10 +90,16 @@ pub(crate) fn check_profiles(
         let problem = |profile: &String| Problem::RuleProfileUnknown {
             rule: rule.id.clone(),
             profile: profile.clone(),
+            nearest: nearest(profile, profiles.keys().map(String::as_str)),
+        };
+        let place = || match &rule.link {
+            // The place of a link's profile is not kept.
+            Some(_) => None,
+            None => places::annotation(&rule.policy, "profile"),
         };
         unknown
             .map(problem)
-            .map(|problem| rules::of_rule(rule, problem))
+            .map(|problem| rules::found_in(files, rule, place(), problem))
             .collect::<Vec<_>>()
     };
     let findings: Vec<Finding> = rules.iter().flat_map(unknown).collect();

@@ -4,14 +4,17 @@ use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::keys::{KeysEntry, credential_file, key_source};
 use crate::limits::*;
+use crate::nearest::nearest;
 use crate::records::{Environment, Issuer, RequiredClaim};
 use crate::replay;
 use crate::schema::Attributes;
 use crate::spanned::Spanned;
 use crate::subject;
 use crate::toml_file::TomlFile;
+use crate::toml_places;
 use crate::url;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use vouchsafe_providers::spiffe::trust_domain_of;
 use vouchsafe_providers::{Claim, ClaimType, PROVIDERS, Profile, Provider, Source, oidc};
 
@@ -137,7 +140,14 @@ fn provider(file: &mut TomlFile<'_>, entry: &Spanned<String>) -> &'static Provid
     Provider::named(entry.get_ref()).unwrap_or_else(|| {
         let name = entry.get_ref().clone();
         let known = PROVIDERS.map(|provider| provider.name).join("`, `");
-        file.refuse(entry.span(), Problem::UnknownProvider { name, known });
+        file.refuse(
+            entry.span(),
+            Problem::UnknownProvider {
+                nearest: nearest(&name, PROVIDERS.map(|provider| provider.name)),
+                name,
+                known,
+            },
+        );
         &oidc::PROVIDER
     })
 }
@@ -206,10 +216,11 @@ fn algorithms(
         if !provider.algorithms.contains(&algorithm.as_str()) {
             let algorithm = algorithm.clone();
             let allowed = format!("`{}`", provider.algorithms.join("`, `"));
-            file.refuse(
-                entry.span(),
-                Problem::AlgorithmUnknown { algorithm, allowed },
-            );
+            let problem = Problem::AlgorithmUnknown {
+                algorithm: algorithm.clone(),
+                allowed,
+            };
+            file.refuse_within(entry.span(), &algorithm, problem);
         }
     }
     entry.get_ref().clone()
@@ -241,7 +252,7 @@ fn declared_claims(
     for name in entry.get_ref().keys() {
         file.check_value("claims", name, entry.span(), CLAIM_NAME_BYTES_MAX);
         if is_reserved(name) {
-            file.refuse(entry.span(), Problem::ClaimReserved(name.clone()));
+            file.refuse_within(entry.span(), name, Problem::ClaimReserved(name.clone()));
         }
     }
     let declared = |(name, claim): (&String, &ClaimEntry)| Claim {
@@ -343,8 +354,8 @@ pub(crate) fn check_subjects<'a>(
                 entity_type: entity_type.clone(),
                 known: format!("`sub`, `{}`", texts.join("`, `")),
             };
-            let offset = text.find("require").unwrap_or_default();
-            findings.push(Finding::at(path, text, offset, problem));
+            let place = toml_places::key_of(text, &["require"], &claim.name);
+            findings.push(Finding::found(path, text, place, problem));
         }
         for claim in subject::placeholders(issuer.subject_template.as_deref().unwrap_or_default()) {
             if is_text(claim) {
@@ -355,8 +366,14 @@ pub(crate) fn check_subjects<'a>(
                 entity_type: entity_type.clone(),
                 known: format!("`sub`, `{}`", texts.join("`, `")),
             };
-            let offset = text.find(&format!("{{{claim}}}")).unwrap_or_default();
-            findings.push(Finding::at(path, text, offset, problem));
+            let place = toml_places::value(text, &["subject"]);
+            let within = |place: Range<usize>| {
+                let written = format!("{{{claim}}}");
+                let at = text.get(place.clone()).and_then(|text| text.find(&written));
+                let start = at.map(|at| place.start.saturating_add(at));
+                start.map_or(place, |start| start..start.saturating_add(written.len()))
+            };
+            findings.push(Finding::found(path, text, place.map(within), problem));
         }
     }
     if findings.is_empty() {

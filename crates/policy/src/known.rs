@@ -1,12 +1,15 @@
 //! What rules may name, and the schema that they have to fit.
 
-use crate::error::{Finding, Problem};
+use crate::error::Problem;
 use crate::groups::{AUDIENCES, Group, WORKLOADS};
+use crate::nearest::nearest;
+use crate::places;
 use crate::records::{Audience, Issuer};
-use crate::rules::{Rule, is_issuer, of_rule};
+use crate::rules::{Rule, is_issuer};
 use crate::templates::Link;
 use cedar_policy::{EntityUid, PrincipalConstraint, Schema, Validator};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// The names in a bundle's files beside its rules, and its schema.
 pub(crate) struct Known {
@@ -54,7 +57,7 @@ impl Known {
     /// Ids of principals are unique within their issuer only, so a `permit` must name one. A rule for a
     /// single principal (`principal == …`) names one only while one issuer alone has principals of
     /// that type.
-    pub fn permit_without_issuer(&self, rule: &Rule) -> Option<Finding> {
+    pub fn permit_without_issuer(&self, rule: &Rule) -> Option<Problem> {
         let names_issuer = match rule.policy.principal_constraint() {
             // Each entry of a group names its issuer.
             PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
@@ -66,33 +69,56 @@ impl Known {
             }
             PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
         };
-        (!names_issuer && !rule.is_forbid())
-            .then(|| of_rule(rule, Problem::PermitWithoutIssuer(rule.id.clone())))
+        (!names_issuer && !rule.is_forbid()).then(|| Problem::PermitWithoutIssuer(rule.id.clone()))
     }
 
     /// Issuers and audiences that a rule names anywhere, and the bundle does not have. Such a `permit`
-    /// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole.
-    pub fn unknown_names(&self, rule: &Rule) -> Vec<Finding> {
+    /// lets nobody in, which is a nuisance; such a `forbid` keeps nobody out, which is a hole. Each with
+    /// the bytes of the name in the rule's file, where they are known.
+    pub fn unknown_names(&self, rule: &Rule) -> Vec<(Option<Range<usize>>, Problem)> {
         let mut named: Vec<EntityUid> = rule.policy.entity_literals();
         // Cedar does not count what fills a template.
         named.extend(rule.link.iter().flat_map(Link::entities).cloned());
         named.sort_by_cached_key(ToString::to_string);
         named.dedup();
-        let problem = |uid: EntityUid| {
+        let problem = |uid: &EntityUid| {
             let (id, rule) = (uid.id().unescaped().to_owned(), rule.id.clone());
             match uid.type_name().to_string().as_str() {
-                "Issuer" => (!self.issuers.contains(&id))
-                    .then_some(Problem::RuleIssuerUnknown { rule, issuer: id }),
-                "Audience" => (!self.audiences.contains(&id))
-                    .then_some(Problem::RuleAudienceUnknown { rule, audience: id }),
-                WORKLOADS => (!self.workload_groups.contains(&id))
-                    .then_some(Problem::RuleGroupUnknown { rule, group: id }),
-                AUDIENCES => (!self.audience_groups.contains(&id))
-                    .then_some(Problem::RuleGroupUnknown { rule, group: id }),
+                "Issuer" => unknown(&id, &self.issuers).map(|nearest| Problem::RuleIssuerUnknown {
+                    rule,
+                    issuer: id,
+                    nearest,
+                }),
+                "Audience" => {
+                    unknown(&id, &self.audiences).map(|nearest| Problem::RuleAudienceUnknown {
+                        rule,
+                        audience: id,
+                        nearest,
+                    })
+                }
+                type_name @ (WORKLOADS | AUDIENCES) => {
+                    let groups = match type_name {
+                        WORKLOADS => &self.workload_groups,
+                        _ => &self.audience_groups,
+                    };
+                    unknown(&id, groups).map(|nearest| Problem::RuleGroupUnknown {
+                        rule,
+                        group: id,
+                        nearest,
+                    })
+                }
                 _ => None,
             }
         };
-        let problems = named.into_iter().filter_map(problem);
-        problems.map(|problem| of_rule(rule, problem)).collect()
+        let found = |uid: &EntityUid| {
+            let problem = problem(uid)?;
+            Some((places::entity(rule, |it| it == uid), problem))
+        };
+        named.iter().filter_map(found).collect()
     }
+}
+
+/// What `id` was meant to be, if it is not known.
+fn unknown(id: &str, known: &BTreeSet<String>) -> Option<Option<String>> {
+    (!known.contains(id)).then(|| nearest(id, known.iter().map(String::as_str)))
 }

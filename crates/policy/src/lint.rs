@@ -2,6 +2,7 @@
 
 mod caution;
 mod conditions;
+mod forks;
 mod patterns;
 mod permits;
 mod presence;
@@ -14,9 +15,11 @@ use crate::cases::{self, Case};
 use crate::decide::Effect;
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
+use crate::listing::text_of;
 use crate::profiles::Profiles;
 use crate::records::Environment;
-use crate::rules::{Rule, policy_set};
+use crate::rules::{Rule, found_in, policy_set};
+use crate::toml_places;
 pub use caution::Caution;
 use cedar_policy::{ValidationMode, ValidationWarning, Validator};
 pub(crate) use conditions::operands;
@@ -66,7 +69,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         }
         Err(findings) => (Vec::new(), findings),
     };
-    let (mut warnings, impossible) = validator_warnings(&bundle);
+    let (mut warnings, impossible) = validator_warnings(files, &bundle);
     let mut dead: Vec<&str> = impossible.iter().map(String::as_str).collect();
     for rule in bundle.rules() {
         let mut cautions = permits::cautions(rule, &bundle);
@@ -80,19 +83,17 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
             cautions.push(caution);
         }
         let cautions = cautions.into_iter();
-        warnings.extend(cautions.map(|caution| of_rule(rule, caution)));
+        warnings.extend(cautions.map(|caution| of_rule(files, rule, caution)));
     }
     let rules = bundle.rules().iter();
-    errors.extend(rules.flat_map(|rule| presence::unknown_names(rule, &bundle)));
-    let unused = bundle.unused_templates().iter().map(|template| Finding {
-        file: template.file.clone(),
-        position: template.position,
-        problem: Caution::TemplateUnused(template.id.clone()),
-    });
+    errors.extend(rules.flat_map(|rule| presence::unknown_names(files, rule, &bundle)));
+    let unused = bundle.unused_templates().iter();
+    let unused =
+        unused.map(|template| template.found(files, Caution::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
     warnings.extend(settings::cautions(files, &bundle, &dead));
     if errors.is_empty() {
-        warnings.extend(untested(&bundle, &cases));
+        warnings.extend(untested(files, &bundle, &cases));
     }
     warnings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
     Report {
@@ -100,6 +101,29 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         warnings,
         bundle: Some(bundle),
     }
+}
+
+/// As [`check`], for a folder of which `unread` could not be read: those findings first, then what is wrong
+/// with `files`, the rest of it, but for what only follows from a file that is not among them. Such a report
+/// has no bundle.
+pub fn check_readable(
+    files: &BundleFiles,
+    environment: &Environment,
+    unread: Vec<Finding>,
+) -> Report {
+    let mut report = check(files, environment);
+    report.bundle = None;
+    let defines = |finding: &Finding| !finding.file.starts_with("tests/");
+    if unread.iter().any(defines) {
+        report
+            .errors
+            .retain(|error| !error.problem.is_of_something_absent());
+    }
+    report
+        .warnings
+        .retain(|warning| !warning.problem.is_of_something_absent());
+    report.errors.splice(0..0, unread);
+    report
 }
 
 /// Pinned keys that have expired at `now`, or will within [`PINNED_KEYS_NOTICE_DAYS`]. What does not
@@ -124,7 +148,12 @@ pub fn expiring_keys(files: &BundleFiles, now: u64) -> Vec<Finding<Caution>> {
     files
         .iter()
         .filter(|(path, _)| path.starts_with("issuers/") && path.ends_with(".toml"))
-        .filter_map(|(path, content)| Some(Finding::of_file(path, caution(expiry(content)?)?)))
+        .filter_map(|(path, content)| {
+            let caution = caution(expiry(content)?)?;
+            let text = text_of(files, path);
+            let place = toml_places::value(text, &["keys", "expires"]);
+            Some(Finding::found(path, text, place, caution))
+        })
         .collect()
 }
 
@@ -139,29 +168,38 @@ fn unmet(files: &BundleFiles, environment: &Environment, cases: &[Case]) -> Vec<
         Ok(profiles) => profiles,
         Err(invalid) => return invalid.findings,
     };
-    let mut problem = |case: &Case| {
+    let mut finding = |case: &Case| {
         let bundle = match profiles.bundle(case.profile.as_deref()) {
             Ok(bundle) => bundle,
-            Err(invalid) => return invalid.findings.into_iter().next().map(|it| it.problem),
+            Err(invalid) => return invalid.findings.into_iter().next(),
+        };
+        let text = text_of(files, &case.path);
+        let found = |path: &[&str], problem: Problem| {
+            let place = toml_places::value(text, path);
+            Some(Finding::found(&case.path, text, place, problem))
         };
         match case.decide(bundle) {
             Ok(decision) if case.is_met_by(&decision) => None,
-            Ok(decision) => Some(Problem::CaseUnmet {
-                expected: outcome(case.effect, &case.rules, &case.erring),
-                found: outcome(
-                    decision.effect,
-                    &decision.determining_rules,
-                    &decision.erring_rules,
-                ),
-            }),
-            Err(error) => Some(Problem::CaseUndecidable(error)),
+            Ok(decision) => found(
+                &["rules"],
+                Problem::CaseUnmet {
+                    expected: outcome(case.effect, &case.rules, &case.erring),
+                    found: outcome(
+                        decision.effect,
+                        &decision.determining_rules,
+                        &decision.erring_rules,
+                    ),
+                },
+            ),
+            Err(error) => Some(cases::undecidable(files, bundle, case, error)),
         }
     };
-    let mut finding =
-        |case: &Case| problem(case).map(|problem| Finding::of_file(&case.path, problem));
     // Whether verification refuses a token is not for the rules to say.
     let of_rules = cases.iter().filter(|case| case.refused.is_none());
-    of_rules.filter_map(&mut finding).collect()
+    let mut findings: Vec<Finding> = of_rules.filter_map(&mut finding).collect();
+    // What is wrong in the file that several cases start from is wrong once.
+    findings.dedup();
+    findings
 }
 
 /// A decision in words, such as "deny by `no-forks`".
@@ -180,16 +218,15 @@ pub fn outcome(effect: Effect, rules: &[String], erring: &[String]) -> String {
     words
 }
 
-fn of_rule(rule: &Rule, problem: Caution) -> Finding<Caution> {
-    Finding {
-        file: rule.file.clone(),
-        position: rule.position,
-        problem,
-    }
+fn of_rule(files: &BundleFiles, rule: &Rule, caution: Caution) -> Finding<Caution> {
+    found_in(files, rule, caution.place(rule), caution)
 }
 
 /// What Cedar's validator warns of, and the rules that it knows never to match.
-fn validator_warnings(bundle: &Bundle) -> (Vec<Finding<Caution>>, Vec<String>) {
+fn validator_warnings(
+    files: &BundleFiles,
+    bundle: &Bundle,
+) -> (Vec<Finding<Caution>>, Vec<String>) {
     let Ok(set) = policy_set(bundle.rules()) else {
         return (Vec::new(), Vec::new());
     };
@@ -205,12 +242,17 @@ fn validator_warnings(bundle: &Bundle) -> (Vec<Finding<Caution>>, Vec<String>) {
         }
         let message = warning.to_string();
         let help = warning.help().map(|help| help.to_string());
-        warnings.push(of_rule(rule, Caution::Cedar { message, help }));
+        let label = warning.labels().and_then(|mut labels| labels.next());
+        let place = label
+            .filter(|_| rule.link.is_none() && !impossible.contains(&rule.id))
+            .map(|it| it.offset()..it.offset().saturating_add(it.len()));
+        let caution = Caution::Cedar { message, help };
+        warnings.push(found_in(files, rule, place, caution));
     }
     (warnings, impossible)
 }
 
-fn untested(bundle: &Bundle, cases: &[Case]) -> Vec<Finding<Caution>> {
+fn untested(files: &BundleFiles, bundle: &Bundle, cases: &[Case]) -> Vec<Finding<Caution>> {
     let determining: BTreeSet<&str> = cases
         .iter()
         .flat_map(|case| &case.rules)
@@ -220,7 +262,7 @@ fn untested(bundle: &Bundle, cases: &[Case]) -> Vec<Finding<Caution>> {
         .rules()
         .iter()
         .filter(|rule| !determining.contains(rule.id.as_str()))
-        .map(|rule| of_rule(rule, Caution::RuleWithoutTest(rule.id.clone())));
+        .map(|rule| of_rule(files, rule, Caution::RuleWithoutTest(rule.id.clone())));
     let unknown = cases
         .iter()
         .filter(|case| !bundle.has_rule(&case.rule))

@@ -5,8 +5,10 @@ use crate::files::{BundleFiles, is_plain_name};
 use crate::head;
 use crate::keys;
 use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ISSUERS_MAX};
+use crate::nearest::nearest;
 use crate::records::{Audience, Issuer};
 use crate::schema::{self, Attributes};
+use crate::toml_places;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The bundle's files by what they are.
@@ -90,8 +92,14 @@ fn plain_stem<'a>(
     None
 }
 
+/// The content of a file as text; nothing, where it is none.
+pub(crate) fn text_of<'f>(files: &'f BundleFiles, path: &str) -> &'f str {
+    std::str::from_utf8(files.content(path).unwrap_or_default()).unwrap_or_default()
+}
+
 /// Checks that no two files are of one issuer or one audience.
 pub(crate) fn check_unique(
+    files: &BundleFiles,
     listing: &Listing<'_>,
     issuers: &[Issuer],
     audiences: &[Audience],
@@ -101,20 +109,24 @@ pub(crate) fn check_unique(
     for ((path, _), issuer) in listing.issuers.iter().zip(issuers) {
         if let Some(other) = seen.insert(&issuer.issuer, path) {
             let (issuer, other) = (issuer.issuer.clone(), other.to_owned());
-            findings.push(Finding::of_file(
-                path,
+            let (text, problem) = (
+                text_of(files, path),
                 Problem::DuplicateIssuer { issuer, other },
-            ));
+            );
+            let place = toml_places::value(text, &["issuer"]);
+            findings.push(Finding::found(path, text, place, problem));
         }
     }
     seen.clear();
     for (path, audience) in listing.audiences.iter().zip(audiences) {
         if let Some(other) = seen.insert(&audience.id, path) {
             let (id, other) = (audience.id.clone(), other.to_owned());
-            findings.push(Finding::of_file(
-                path,
+            let (text, problem) = (
+                text_of(files, path),
                 Problem::DuplicateAudience { id, other },
-            ));
+            );
+            let place = toml_places::value(text, &["id"]);
+            findings.push(Finding::found(path, text, place, problem));
         }
     }
 }
@@ -122,6 +134,7 @@ pub(crate) fn check_unique(
 /// A claim that an audience copies must be an attribute of some trusted issuer's principals, else
 /// it is misspelt.
 pub(crate) fn check_copied_claims(
+    files: &BundleFiles,
     listing: &Listing<'_>,
     audiences: &[Audience],
     attributes: &Attributes,
@@ -140,10 +153,13 @@ pub(crate) fn check_copied_claims(
             .iter()
             .filter(|claim| !known.contains(claim.as_str()))
         {
-            findings.push(Finding::of_file(
-                path,
-                Problem::ClaimUndeclared(claim.clone()),
-            ));
+            let problem = Problem::ClaimUndeclared {
+                name: claim.clone(),
+                nearest: nearest(claim, known.iter().copied()),
+            };
+            let text = text_of(files, path);
+            let place = toml_places::key_of(text, &["claims"], claim);
+            findings.push(Finding::found(path, text, place, problem));
         }
     }
     if findings.is_empty() {

@@ -14,6 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+/// Rules that are parsed as one text: many, because each text costs a lexer, and not all, because what Cedar
+/// builds on the way would no longer be near.
+const TOGETHER_MAX: usize = 128;
+
 /// Every rule of a bundle as text, and those of them that were parsed so far.
 pub(crate) struct Texts {
     /// Paths and contents.
@@ -103,7 +107,10 @@ impl Texts {
             .iter()
             .map(|at| place_of(at).and_then(|(file, place)| self.text(*file, &place.rule)))
             .collect();
-        let policies = parse_together(&texts?)?;
+        let texts = texts?;
+        let parts = texts.chunks(TOGETHER_MAX).map(parse_together);
+        let policies: Vec<Vec<Policy>> = parts.collect::<Option<_>>()?;
+        let policies = policies.into_iter().flatten();
         let rule = |(at, policy): (&usize, Policy)| {
             let (file, place) = place_of(at)?;
             let id = policy.annotation("id").filter(|id| is_plain_name(id))?;

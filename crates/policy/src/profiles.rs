@@ -38,7 +38,7 @@ impl<'a> Profiles<'a> {
                 .get(&None)
                 .and_then(|bundle| bundle.profile(name));
             let Some(issuer) = known.map(str::to_owned) else {
-                let problem = Problem::CaseProfileUnknown(name.to_owned());
+                let problem = unknown(name);
                 return Err(Finding::of_file(head::FILE, problem).into());
             };
             let environment = Environment {
@@ -49,7 +49,7 @@ impl<'a> Profiles<'a> {
             self.loaded.insert(key.clone(), bundle);
         }
         let missing = || {
-            let problem = Problem::CaseProfileUnknown(profile.unwrap_or_default().to_owned());
+            let problem = unknown(profile.unwrap_or_default());
             Finding::of_file(head::FILE, problem).into()
         };
         self.loaded.get(&key).ok_or_else(missing)
@@ -58,5 +58,12 @@ impl<'a> Profiles<'a> {
     /// Every profile that was loaded, that of the environment first.
     pub fn into_bundles(self) -> BTreeMap<Option<String>, Bundle> {
         self.loaded
+    }
+}
+
+fn unknown(profile: &str) -> Problem {
+    Problem::CaseProfileUnknown {
+        name: profile.to_owned(),
+        nearest: None,
     }
 }

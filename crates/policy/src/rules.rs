@@ -4,14 +4,18 @@ use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
 use crate::known::Known;
 use crate::limits::RULES_MAX;
+use crate::listing::text_of;
+use crate::places;
 use crate::schema::located;
 use crate::templates::{self, Link, NamedTemplate};
 use crate::toml_file::utf8;
 use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, ValidationMode, Validator,
+    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, ValidationError,
+    ValidationMode, ValidationResult, Validator,
 };
 use miette::Diagnostic;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// One rule. Its Cedar policy id is its `@id`, so that Cedar's diagnostics name it.
 #[derive(Debug, Clone)]
@@ -113,13 +117,16 @@ pub(crate) fn read(
         };
         findings.push(Finding::of_file("rules", problem));
     }
-    findings.extend(duplicates(&rules, &templates));
+    findings.extend(duplicates(files, &rules, &templates));
     findings.extend(
         rules
             .iter()
-            .filter_map(|rule| known.permit_without_issuer(rule)),
+            .filter_map(|rule| without_issuer(files, rule, known)),
     );
-    findings.extend(rules.iter().flat_map(|rule| known.unknown_names(rule)));
+    for rule in &rules {
+        let unknown = known.unknown_names(rule).into_iter();
+        findings.extend(unknown.map(|(place, problem)| found_in(files, rule, place, problem)));
+    }
     if findings.is_empty() {
         findings = validation_errors(files, &rules, &templates, &known.validator);
     }
@@ -148,7 +155,13 @@ fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Finding>> {
     let mut templates = Vec::new();
     for template in parsed.templates() {
         let offset = template.as_ref().loc().map_or(0, |place| place.start());
-        match plain_id(path, text, offset, template.annotation("id")) {
+        let place = places::annotation_of_template(template, "id");
+        match plain_id(
+            path,
+            text,
+            place.unwrap_or(offset..offset),
+            template.annotation("id"),
+        ) {
             Ok(id) => templates.push(NamedTemplate {
                 template: template.new_id(PolicyId::new(&id)),
                 file: path.to_owned(),
@@ -176,7 +189,8 @@ fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Finding>> {
 
 fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
     let offset = policy.as_ref().loc().map_or(0, |place| place.start());
-    let id = plain_id(path, text, offset, policy.annotation("id"))?;
+    let place = places::annotation(policy, "id").unwrap_or(offset..offset);
+    let id = plain_id(path, text, place, policy.annotation("id"))?;
     Ok(Rule {
         file: path.to_owned(),
         position: Some(Position::of(text, offset)),
@@ -187,8 +201,13 @@ fn named(path: &str, text: &str, policy: &Policy) -> Result<Rule, Finding> {
     })
 }
 
-fn plain_id(path: &str, text: &str, offset: usize, id: Option<&str>) -> Result<String, Finding> {
-    let refuse = |problem| Err(Finding::at(path, text, offset, problem));
+fn plain_id(
+    path: &str,
+    text: &str,
+    place: Range<usize>,
+    id: Option<&str>,
+) -> Result<String, Finding> {
+    let refuse = |problem| Err(Finding::within(path, text, place, problem));
     match id {
         None => refuse(Problem::RuleWithoutId),
         Some(id) if !is_plain_name(id) => refuse(Problem::RuleIdInvalid(id.to_owned())),
@@ -197,13 +216,15 @@ fn plain_id(path: &str, text: &str, offset: usize, id: Option<&str>) -> Result<S
 }
 
 /// Rules and templates share their names, so that a link can't be taken for what it fills.
-fn duplicates(rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
+fn duplicates(files: &BundleFiles, rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
     let mut first: BTreeMap<&str, &Rule> = BTreeMap::new();
     let mut findings = Vec::new();
     for rule in rules {
         match first.get(rule.id.as_str()) {
-            Some(earlier) => findings.push(of_rule(
+            Some(earlier) => findings.push(found_in(
+                files,
                 rule,
+                None,
                 Problem::DuplicateRule {
                     id: rule.id.clone(),
                     other: earlier.file.clone(),
@@ -219,22 +240,45 @@ fn duplicates(rules: &[Rule], templates: &[NamedTemplate]) -> Vec<Finding> {
     for template in templates {
         if let Some(other) = seen.insert(&template.id, &template.file) {
             let (id, other) = (template.id.clone(), other.to_owned());
-            findings.push(Finding {
-                file: template.file.clone(),
-                position: template.position,
-                problem: Problem::DuplicateRule { id, other },
-            });
+            findings.push(template.found(files, Problem::DuplicateRule { id, other }));
         }
     }
     findings
 }
 
-pub(crate) fn of_rule(rule: &Rule, problem: Problem) -> Finding {
-    Finding {
-        file: rule.file.clone(),
-        position: rule.position,
-        problem,
+/// A finding at `place` of the file of `rule`, or at the rule's name where there is no such place.
+pub(crate) fn found_in<P>(
+    files: &BundleFiles,
+    rule: &Rule,
+    place: Option<Range<usize>>,
+    problem: P,
+) -> Finding<P> {
+    let name = || match &rule.link {
+        Some(_) => None,
+        None => places::annotation(&rule.policy, "id"),
+    };
+    match place.or_else(name) {
+        Some(place) => Finding::within(&rule.file, text_of(files, &rule.file), place, problem),
+        None => Finding {
+            file: rule.file.clone(),
+            position: rule.position,
+            length: None,
+            problem,
+        },
     }
+}
+
+/// A `permit` that names no issuer, at its principal.
+fn without_issuer(files: &BundleFiles, rule: &Rule, known: &Known) -> Option<Finding> {
+    let problem = known.permit_without_issuer(rule)?;
+    let place = match &rule.link {
+        Some(link) => link.place(|_| true),
+        None => {
+            let start = rule.policy.as_ref().loc().map(|place| place.start());
+            start.and_then(|start| places::principal(text_of(files, &rule.file), start))
+        }
+    };
+    Some(found_in(files, rule, place, problem))
 }
 
 pub(crate) fn is_issuer(uid: &EntityUid) -> bool {
@@ -266,6 +310,7 @@ fn validation_errors(
     let result = validator.validate(&set, ValidationMode::Strict);
     let mut findings: Vec<Finding> = result
         .validation_errors()
+        .filter(|error| !follows(error, &result, files, rules))
         .map(|error| {
             let id: &str = error.policy_id().as_ref();
             let rule = rules.iter().find(|rule| rule.id == id);
@@ -273,7 +318,7 @@ fn validation_errors(
             if let Some(rule) = rule.filter(|rule| rule.file.ends_with(".toml")) {
                 let help = error.help().map(|help| help.to_string());
                 let message = error.to_string();
-                return of_rule(rule, Problem::Cedar { message, help });
+                return found_in(files, rule, None, Problem::Cedar { message, help });
             }
             let template = templates.iter().find(|template| template.id == id);
             let file = rule.map(|rule| &rule.file);
@@ -285,4 +330,37 @@ fn validation_errors(
         .collect();
     findings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
     findings
+}
+
+/// Whether an error only follows from another of the same rule: once a claim is not known, Cedar no longer
+/// takes into account which claims the rule has asked for before it reads them.
+fn follows(
+    error: &ValidationError,
+    result: &ValidationResult,
+    files: &BundleFiles,
+    rules: &[Rule],
+) -> bool {
+    let ValidationError::UnsafeOptionalAttributeAccess(_) = error else {
+        return false;
+    };
+    let unknown = result.validation_errors().any(|other| {
+        matches!(other, ValidationError::UnsafeAttributeAccess(_))
+            && other.policy_id() == error.policy_id()
+    });
+    let id: &str = error.policy_id().as_ref();
+    let rule = rules
+        .iter()
+        .find(|rule| rule.id == id && rule.link.is_none());
+    let label = error.labels().and_then(|mut labels| labels.next());
+    let (true, Some(rule), Some(label)) = (unknown, rule, label) else {
+        return false;
+    };
+    let end = label.offset().saturating_add(label.len());
+    let read = text_of(files, &rule.file).get(label.offset()..end);
+    let asked = read.and_then(|read| read.split_once('.'));
+    asked.is_some_and(|(object, claim)| {
+        let word = |character: char| !(character.is_alphanumeric() || character == '_');
+        let claim = claim.split(word).next().unwrap_or_default();
+        places::says(rule, &format!("{object} has {claim}"))
+    })
 }

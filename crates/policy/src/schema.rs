@@ -189,7 +189,10 @@ pub(crate) fn located(
     let help = diagnostic.help().map(|help| help.to_string());
     let problem = Problem::Cedar { message, help };
     match diagnostic.labels().and_then(|mut labels| labels.next()) {
-        Some(label) => Finding::at(file, text, label.offset(), problem),
+        Some(label) => {
+            let end = label.offset().saturating_add(label.len());
+            Finding::within(file, text, label.offset()..end, problem)
+        }
         None => Finding::of_file(file, problem),
     }
 }

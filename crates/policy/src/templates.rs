@@ -3,11 +3,15 @@
 
 use crate::error::{Finding, Position, Problem};
 use crate::files::{BundleFiles, is_plain_name};
+use crate::listing::text_of;
+use crate::nearest::nearest;
+use crate::places;
 use crate::rules::Rule;
 use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId, Template};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 /// A template with its place.
 #[derive(Debug, Clone)]
@@ -16,6 +20,14 @@ pub(crate) struct NamedTemplate {
     pub file: String,
     pub position: Option<Position>,
     pub template: Template,
+}
+
+impl NamedTemplate {
+    /// A finding about the template as a whole, at its name.
+    pub fn found<P>(&self, files: &BundleFiles, problem: P) -> Finding<P> {
+        let place = places::annotation_of_template(&self.template, "id");
+        Finding::found(&self.file, text_of(files, &self.file), place, problem)
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -86,11 +98,14 @@ fn linked(
     let Some(named) = templates.iter().find(|it| &it.id == wanted) else {
         file.refuse(
             entry.template.span(),
-            Problem::TemplateUnknown(wanted.clone()),
+            Problem::TemplateUnknown {
+                name: wanted.clone(),
+                nearest: nearest(wanted, templates.iter().map(|it| it.id.as_str())),
+            },
         );
         return None;
     };
-    let mut values = HashMap::new();
+    let (mut values, mut places) = (HashMap::new(), Vec::new());
     let parts = [
         ("principal", SlotId::principal(), &entry.principal),
         ("resource", SlotId::resource(), &entry.resource),
@@ -113,6 +128,7 @@ fn linked(
                     file.refuse(text.span(), problem);
                     return None;
                 };
+                places.push((uid.clone(), text.span()));
                 values.insert(slot, uid);
             }
         }
@@ -120,6 +136,7 @@ fn linked(
     let link = Link {
         template: named.template.clone(),
         values,
+        places,
     };
     match link.policy(id) {
         Ok(policy) => Some((policy, link)),
@@ -136,12 +153,21 @@ fn linked(
 pub(crate) struct Link {
     template: Template,
     values: HashMap<SlotId, EntityUid>,
+    /// Where in the link file each value is.
+    places: Vec<(EntityUid, Range<usize>)>,
 }
 
 impl Link {
     /// What fills the template.
     pub fn entities(&self) -> impl Iterator<Item = &EntityUid> {
         self.values.values()
+    }
+
+    /// The bytes of a value in the link file.
+    pub fn place(&self, is_it: impl Fn(&EntityUid) -> bool) -> Option<Range<usize>> {
+        let mut places = self.places.iter();
+        let (_, place) = places.find(|(uid, _)| is_it(uid))?;
+        Some(place.clone())
     }
 
     /// Adds the filled template to `set` as the policy `id`.

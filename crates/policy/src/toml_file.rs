@@ -3,6 +3,7 @@
 use crate::duration::parse_seconds;
 use crate::error::{Finding, Problem};
 use crate::spanned::Spanned;
+use crate::toml_places;
 use serde::de::DeserializeOwned;
 use std::ops::{Range, RangeInclusive};
 
@@ -28,7 +29,7 @@ impl<'a> TomlFile<'a> {
         let parsed = toml::from_str(text).map_err(|error| {
             let problem = Problem::Toml(error.message().to_owned());
             match error.span() {
-                Some(span) => Finding::at(path, text, span.start, problem),
+                Some(span) => Finding::within(path, text, span, problem),
                 None => Finding::of_file(path, problem),
             }
         })?;
@@ -44,7 +45,18 @@ impl<'a> TomlFile<'a> {
 
     pub fn refuse(&mut self, span: Range<usize>, problem: Problem) {
         self.findings
-            .push(Finding::at(self.path, self.text, span.start, problem));
+            .push(Finding::within(self.path, self.text, span, problem));
+    }
+
+    /// As [`TomlFile::refuse`], of the text or key `wanted` within `span`.
+    pub fn refuse_within(&mut self, span: Range<usize>, wanted: &str, problem: Problem) {
+        let place = toml_places::text_within(self.text, &span, wanted);
+        self.refuse(place.unwrap_or(span), problem);
+    }
+
+    /// The place of the value behind `path`, or the beginning.
+    pub fn place(&self, path: &[&str]) -> Range<usize> {
+        toml_places::value(self.text, path).unwrap_or_default()
     }
 
     /// Gives `value` if nothing was found.
@@ -94,10 +106,17 @@ impl<'a> TomlFile<'a> {
         bytes_max: usize,
     ) {
         if value.is_empty() {
-            self.refuse(span, Problem::Empty(key));
+            self.refuse_within(span, value, Problem::Empty(key));
         } else if value.len() > bytes_max || value.chars().any(char::is_control) {
-            self.refuse(span, Problem::ValueInvalid { key, bytes_max });
+            self.refuse_within(span, value, Problem::ValueInvalid { key, bytes_max });
         }
+    }
+
+    /// Refuses the second of two equal texts within `span`.
+    fn refuse_again(&mut self, span: Range<usize>, double: &str) {
+        let first = toml_places::text_within(self.text, &span, double);
+        let rest = first.map_or(span.start, |first| first.end)..span.end;
+        self.refuse_within(rest, double, Problem::DuplicateEntry(double.to_owned()));
     }
 
     /// Checks a list for its length and for entries that are there twice.
@@ -115,7 +134,7 @@ impl<'a> TomlFile<'a> {
             .map(|(one, _)| (*one).clone())
             .collect();
         for double in doubles {
-            self.refuse(list.span(), Problem::DuplicateEntry(double));
+            self.refuse_again(list.span(), &double);
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Variables {
     pub signer_hsm_algorithms: String,
     pub signer_lifetime_max: String,
     pub signer_root: Zeroizing<String>,
+    pub trusted_proxies: String,
 }
 
 impl fmt::Debug for Variables {
@@ -54,6 +55,7 @@ impl Variables {
             Variable::SignerHsmAlgorithms => &mut self.signer_hsm_algorithms,
             Variable::SignerLifetimeMax => &mut self.signer_lifetime_max,
             Variable::SignerRoot => &mut self.signer_root,
+            Variable::TrustedProxies => &mut self.trusted_proxies,
         }
     }
 }
@@ -76,6 +78,7 @@ pub struct Config {
     pub(crate) lifetime_seconds_max: u64,
     pub(crate) epoch_seconds: u64,
     pub(crate) group: String,
+    pub(crate) trusted_proxies: String,
 }
 
 impl fmt::Debug for Config {
@@ -114,6 +117,7 @@ impl Config {
             lifetime_seconds_max,
             epoch_seconds,
             group,
+            trusted_proxies: variables.trusted_proxies.clone(),
         })
     }
 
@@ -135,6 +139,12 @@ impl Config {
     #[must_use]
     pub fn group(&self) -> &str {
         &self.group
+    }
+
+    /// The variable of this name, which nothing here reads.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> &str {
+        &self.trusted_proxies
     }
 
     /// Algorithms of epoch keys.

@@ -48,11 +48,12 @@ pub enum Variable {
     SignerHsmAlgorithms,
     SignerLifetimeMax,
     SignerRoot,
+    TrustedProxies,
 }
 
 impl Variable {
     /// Those of the software signer, in the order in which they are read.
-    pub const LOCAL: [Self; 9] = [
+    pub const LOCAL: [Self; 10] = [
         Self::Development,
         Self::Issuer,
         Self::SignerAlgorithms,
@@ -62,10 +63,11 @@ impl Variable {
         Self::SignerGroup,
         Self::SignerLifetimeMax,
         Self::SignerRoot,
+        Self::TrustedProxies,
     ];
 
     /// Those of the signer that has a gateway behind it.
-    pub const GATEWAY: [Self; 10] = [
+    pub const GATEWAY: [Self; 11] = [
         Self::Development,
         Self::GatewayToken,
         Self::GatewayUrls,
@@ -76,6 +78,7 @@ impl Variable {
         Self::SignerGroup,
         Self::SignerHsmAlgorithms,
         Self::SignerLifetimeMax,
+        Self::TrustedProxies,
     ];
 
     /// Its name in `spin.toml`.
@@ -93,6 +96,7 @@ impl Variable {
             Self::SignerHsmAlgorithms => "signer_hsm_algorithms",
             Self::SignerLifetimeMax => "signer_lifetime_max",
             Self::SignerRoot => "signer_root",
+            Self::TrustedProxies => "trusted_proxies",
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<&'static str>,
+    /// As configured: it means nothing to the signer.
+    pub trusted_proxies: String,
     pub group: String,
 }
 
@@ -69,6 +71,7 @@ impl Signer {
                 .iter()
                 .map(|algorithm| algorithm.name())
                 .collect(),
+            trusted_proxies: self.config.trusted_proxies.clone(),
             group: self.config.group.clone(),
         }
     }

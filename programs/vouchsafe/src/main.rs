@@ -26,6 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     DevIssuer(commands::dev_issuer::Args),
+    Keys(commands::keys::Args),
     Policy(commands::policy::Args),
     Probe(commands::probe::Args),
     #[cfg(feature = "host")]
@@ -37,6 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::DevIssuer(args) => commands::dev_issuer::run(args),
+        Command::Keys(args) => commands::keys::run(args),
         Command::Policy(args) => commands::policy::run(args),
         Command::Probe(args) => commands::probe::run(args),
         #[cfg(feature = "host")]

@@ -101,8 +101,8 @@ impl From<&Question> for decisions::TokenRequest {
             audience: question.audience.clone(),
             scopes: question.scopes.clone(),
             requested_lifetime_seconds: question.requested_lifetime_seconds,
-            // No trusted proxies and no proof of possession yet: absent and false, never guessed.
-            client_ip: None,
+            client_ip: question.client_ip.map(|address| address.to_string()),
+            // There is no proof of possession yet: false, never guessed.
             proof_of_possession: false,
         }
     }

@@ -1,24 +1,35 @@
 //! `vouchsafe:signer`.
 
 use crate::bindings::signing;
-use vouchsafe_exchange::ports::{Settings, SignedToken, SigningRequest, Tier};
+use vouchsafe_exchange::client_address::TrustedProxies;
+use vouchsafe_exchange::ports::{Failure, Settings, SignedToken, SigningRequest, Tier};
+use vouchsafe_exchange::refusal::{Part, Refusal};
 
-impl From<signing::SignerSettings> for Settings {
-    fn from(settings: signing::SignerSettings) -> Self {
+impl TryFrom<signing::SignerSettings> for Settings {
+    type Error = Failure;
+
+    /// Networks that can't be read are a fault of the configuration, like those that the signer finds.
+    fn try_from(settings: signing::SignerSettings) -> Result<Self, Failure> {
         let signing::SignerSettings {
             issuer,
             development,
             epoch_seconds,
             algorithms,
+            trusted_proxies,
             group,
         } = settings;
-        Self {
+        let trusted_proxies = TrustedProxies::parse(&trusted_proxies).map_err(|error| Failure {
+            refusal: Refusal::Unavailable(Part::Signer),
+            detail: format!("`trusted_proxies`: {error}"),
+        })?;
+        Ok(Self {
             issuer,
             development,
             epoch_seconds,
             algorithms,
+            trusted_proxies,
             group,
-        }
+        })
     }
 }
 

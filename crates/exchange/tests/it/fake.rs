@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use vouchsafe_exchange::client_address::TrustedProxies;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault, TokenFault};
 
@@ -160,6 +161,7 @@ impl Ports for Fake {
             development: false,
             epoch_seconds: 3600,
             algorithms,
+            trusted_proxies: TrustedProxies::parse("10.0.0.0/8").expect("a network"),
             group: "default".into(),
         })
     }

@@ -5,6 +5,7 @@ mod key_sets;
 mod wire;
 
 use fake::*;
+use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
@@ -14,7 +15,11 @@ const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&s
     &subject_token_type=urn:ietf:params:oauth:token-type:jwt&audience=https://api.example";
 
 fn attempt(fake: &Fake, more: &str) -> Attempt {
-    run(exchange(fake, format!("{FORM}{more}").as_bytes()))
+    run(exchange(
+        fake,
+        format!("{FORM}{more}").as_bytes(),
+        &Hops::default(),
+    ))
 }
 
 /// Runs one exchange with `more` parameters and compares how it ended.
@@ -230,7 +235,7 @@ fn consumes_once_per_issuer_or_once_per_audience() {
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
     assert_eq!(
-        run(exchange(&fake, elsewhere.as_bytes()))
+        run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
             .outcome
             .err()
             .map(|f| f.refusal),
@@ -246,7 +251,11 @@ fn consumes_once_per_issuer_or_once_per_audience() {
     check(&fake, "", Ok(()));
     check(&fake, "", Err(SPENT));
     fake.audience.replace(Some(single(other)));
-    assert!(run(exchange(&fake, elsewhere.as_bytes())).outcome.is_ok());
+    assert!(
+        run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+            .outcome
+            .is_ok()
+    );
 }
 
 #[test]
@@ -292,8 +301,14 @@ fn asks_the_audiences_count_before_the_issuers() {
     };
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
-    assert!(run(exchange(&fake, elsewhere.as_bytes())).outcome.is_ok());
-    let spent = run(exchange(&fake, elsewhere.as_bytes())).outcome.err();
+    assert!(
+        run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+            .outcome
+            .is_ok()
+    );
+    let spent = run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+        .outcome
+        .err();
     assert_eq!(spent.map(|failure| failure.refusal), Some(SPENT));
 }
 

@@ -3,6 +3,7 @@
 use crate::fake::*;
 use crate::{FORM, attempt};
 use std::collections::HashSet;
+use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::{WireError, success};
@@ -205,7 +206,7 @@ fn renders_a_success_with_what_rfc_8693_requires() {
     );
     let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
     let body = success(
-        &run(exchange(&fake, form.as_bytes()))
+        &run(exchange(&fake, form.as_bytes(), &Hops::default()))
             .outcome
             .map_err(|f| f.refusal)
             .unwrap(),

@@ -274,6 +274,111 @@ fn another_version_of_a_key_is_found_at_once() {
     );
 }
 
+fn sign_for(
+    signer: &GatewaySigner,
+    gateways: &Gateways,
+    principal: &str,
+) -> Result<SignedToken, Error> {
+    let mut request = request(Tier::Hsm, gateways.now.get());
+    request.presented = Some(vouchsafe_signer::PresentedIdentity {
+        issuer: "https://issuer.example".into(),
+        principal: principal.into(),
+    });
+    run(signer.sign(&request, gateways))
+}
+
+/// The gateway chooses the version, by whom the token is for; the token names the one that signed.
+#[test]
+fn a_canary_signs_for_its_share_in_one_request() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    gateways.canary.set(Some(2));
+    let published = run(signer.public_keys(&gateways)).unwrap().document;
+    gateways.take_asked();
+    for (principal, version) in [("in-share", "2"), ("another", "1")] {
+        let token = sign_for(&signer, &gateways, principal)
+            .map_err(drop)
+            .unwrap();
+        assert_eq!(
+            (token.key_version.as_str(), token.generation),
+            (version, None)
+        );
+        assert!(published.contains(&token.kid));
+        let header = token.jwt.split('.').next().unwrap();
+        use base64::Engine as _;
+        let header = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(header)
+            .unwrap();
+        assert!(String::from_utf8(header).unwrap().contains(&token.kid));
+    }
+    assert_eq!(
+        gateways.take_asked(),
+        ["a /v1/sign-token", "a /v1/sign-token"]
+    );
+}
+
+/// A version that the signer has not heard of is in no JWK Set of its: it asks before it lets go.
+#[test]
+fn a_version_that_is_not_published_here_is_asked_for_before_its_token_leaves() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+    gateways.canary.set(Some(2));
+    gateways.take_asked();
+    let token = sign_for(&signer, &gateways, "in-share")
+        .map_err(drop)
+        .unwrap();
+    assert_eq!(gateways.take_asked(), ["a /v1/sign-token", "a /v1/keys"]);
+    assert!(
+        run(signer.public_keys(&gateways))
+            .unwrap()
+            .document
+            .contains(&token.kid)
+    );
+}
+
+#[test]
+fn delegated_tokens_say_their_generation_and_the_backend_counts_down() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    assert_eq!(signer.backend(UnixSeconds(NOON)), None);
+    let token = sign(&signer, &gateways, Tier::Delegated)
+        .map_err(drop)
+        .unwrap();
+    assert_eq!(token.generation, Some(1));
+    for (passed, seconds_left) in [(0, 7_200), (60, 7_140), (7_201, 0)] {
+        let backend = Backend {
+            generation: 1,
+            seconds_left,
+        };
+        assert_eq!(signer.backend(UnixSeconds(NOON + passed)), Some(backend));
+    }
+}
+
+/// A broker that issues nothing follows as fast as one that does.
+#[test]
+fn published_keys_are_no_older_than_three_seconds() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let before = run(signer.public_keys(&gateways)).unwrap();
+    gateways.generation.set(2);
+    gateways.now.set(NOON + GENERATION_FRESH_SECONDS - 1);
+    assert_eq!(run(signer.public_keys(&gateways)), Ok(before.clone()));
+    gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
+    assert_ne!(run(signer.public_keys(&gateways)), Ok(before));
+}
+
+#[test]
+fn an_outage_says_which_gateway_and_why_and_ends_with_an_answer() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    *gateways.down.borrow_mut() = vec!['a', 'b'];
+    assert_eq!(
+        sign(&signer, &gateways, Tier::Hsm).map(drop),
+        Err(Error::Unavailable)
+    );
+    let why = "gateway https://a: it can't be reached; gateway https://b: it can't be reached";
+    assert_eq!(signer.outage().as_deref(), Some(why));
+    gateways.down.borrow_mut().clear();
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+    assert_eq!(signer.outage(), None);
+}
+
 #[test]
 fn a_raised_generation_is_followed_within_seconds_and_a_lower_one_refused() {
     let (signer, gateways) = (signer(), Gateways::new());

@@ -188,6 +188,10 @@ impl KeyVersions {
         let first = || self.staged().filter(|_| self.active().is_none());
         let Some(version) = canary.or_else(first) else {
             let act = Act::Promote.name();
+            if let Some(version) = self.staged() {
+                let state = State::Pending.name();
+                return Err(ActFault::WrongState { version, state });
+            }
             // Done already, or nothing was ever staged: the active version tells.
             return self
                 .active()

@@ -3,22 +3,16 @@
 use crate::report::Place;
 use vouchsafe_policy::{BundleFiles, Position};
 
-/// The place of a finding in `file`: at `position`, or where `anchor` comes first from there on, within
-/// the same rule. None where nothing is known but the file.
+/// The place of a finding in `file`: `length` characters from `position` on, or the word that is there.
 pub(super) fn place(
     files: &BundleFiles,
     file: &str,
-    position: Option<Position>,
-    anchor: Option<&str>,
+    position: Position,
+    length: Option<usize>,
 ) -> Option<Place> {
     let text = std::str::from_utf8(files.content(file)?).ok()?;
-    let start = position.map_or(Some(0), |position| offset(text, position))?;
-    let found = anchor.and_then(|anchor| find(text, start, anchor));
-    let (position, length) = match (found, position) {
-        (Some((at, length)), _) => (Position::of(text, at), length),
-        (None, Some(position)) => (position, token_length(text.get(start..)?)),
-        (None, None) => return None,
-    };
+    let start = offset(text, position)?;
+    let length = length.or_else(|| text.get(start..).map(token_length))?;
     let line = text.lines().nth(position.line.saturating_sub(1));
     let line = line.unwrap_or_default().to_owned();
     // Nothing is pointed at beyond the line's end but what follows it.
@@ -31,18 +25,6 @@ pub(super) fn place(
         length: length.min(left).max(1),
         line,
     })
-}
-
-/// Byte offset and characters of `anchor`, before the next rule begins.
-fn find(text: &str, start: usize, anchor: &str) -> Option<(usize, usize)> {
-    let rest = text.get(start..)?;
-    let after_id = rest.find("@id(").map_or(0, |at| at.saturating_add(1));
-    let end = rest
-        .get(after_id..)
-        .and_then(|rest| rest.find("\n@id("))
-        .map_or(rest.len(), |at| at.saturating_add(after_id));
-    let at = rest.get(..end)?.find(anchor)?;
-    Some((start.saturating_add(at), anchor.chars().count()))
 }
 
 fn offset(text: &str, position: Position) -> Option<usize> {

@@ -41,7 +41,7 @@ fn text_shows_the_line_with_carets_and_what_to_do() {
         "warning[scopes-reversed]: rules/api.cedar:6:44: rule `api` has `context.scopes.containsAll(…)`, \
          which grants any further scope too\n\
          \x20 6 | ) when { principal.repository_id == \"1\" && context.scopes.containsAll([\"read\"]) }\n\
-         \x20   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
+         \x20   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
          \x20 fix: write `[…].containsAll(context.scopes)`\n"
     );
     assert!(
@@ -119,7 +119,7 @@ fn sarif_names_kinds_once_and_places_each() {
             "locations": [{ "physicalLocation": {
                 "artifactLocation": { "uri": "policies/rules/api.cedar" },
                 "region": {
-                    "startLine": 6, "startColumn": 44, "endColumn": 70,
+                    "startLine": 6, "startColumn": 44, "endColumn": 80,
                     "snippet": { "text": ") when { principal.repository_id == \"1\" && \
                         context.scopes.containsAll([\"read\"]) }" },
                 },

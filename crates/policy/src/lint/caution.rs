@@ -1,4 +1,8 @@
-//! What `policy check` warns of: what is wrong, what to do about it, and what text it is about.
+//! What `policy check` warns of: what is wrong, what to do about it, and what of a rule it is about.
+
+use crate::places;
+use crate::rules::{Rule, is_issuer};
+use std::ops::Range;
 
 /// Something that loads, but is hardly meant. `Display` says what is wrong; [`Caution::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,8 +29,18 @@ pub enum Caution {
     },
     #[error("rule `{rule}` trusts `{claim}`, which whoever asked for the token chose")]
     ChosenByCaller { rule: String, claim: &'static str },
+    #[error(
+        "rule `{0}` trusts a branch by its name alone: the merge request of a fork, started by a member, runs as \
+         this project under the name of the fork's branch"
+    )]
+    BranchOfStrangers(String),
     #[error("rule `{rule}` takes `{event}` runs, which can build the code of strangers")]
-    EventOfStrangers { rule: String, event: String },
+    EventOfStrangers {
+        rule: String,
+        /// The claim that tells what started a run.
+        claim: &'static str,
+        event: String,
+    },
     #[error(
         "rule `{0}` trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
          branch's `ref`, whatever code it builds"
@@ -100,7 +114,11 @@ pub enum Caution {
     #[error("template `{0}` is filled nowhere")]
     TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
-    WorkflowAtAnyRef { rule: String, claim: String },
+    WorkflowAtAnyRef {
+        rule: String,
+        claim: String,
+        pattern: String,
+    },
 }
 
 impl Caution {
@@ -110,6 +128,7 @@ impl Caution {
             Self::AnyTenant { .. } => "any-tenant",
             Self::AttemptUnchecked { .. } => "attempt-unchecked",
             Self::AudienceUnreachable(_) => "audience-unreachable",
+            Self::BranchOfStrangers(_) => "branch-of-strangers",
             Self::Cedar { .. } => "cedar-warning",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
             Self::EventOfStrangers { .. } => "event-of-strangers",
@@ -147,9 +166,13 @@ impl Caution {
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
             Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
-            Self::EventOfStrangers { .. } => {
-                "take runs of reviewed code only, such as `push`".to_owned()
+            Self::BranchOfStrangers(_) => {
+                "compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source` too"
+                    .to_owned()
             }
+            Self::EventOfStrangers { claim, .. } => format!(
+                "take runs of reviewed code only, such as `{claim} == \"push\"`, or forbid the others"
+            ),
             Self::EventUnchecked(_) | Self::EventsUnbounded(_) => {
                 "compare `event_name`, or forbid the event".to_owned()
             }
@@ -194,39 +217,51 @@ impl Caution {
         Some(fix)
     }
 
-    /// The text that it is about, to be looked for from the finding's place on.
-    pub fn anchor(&self) -> Option<String> {
+    /// Whether it says that something is not there, which may be in a file that could not be read.
+    pub(super) fn is_of_something_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::AudienceUnreachable(_)
+                | Self::EventUnchecked(_)
+                | Self::EventsUnbounded(_)
+                | Self::RuleOfCaseUnknown(_)
+                | Self::RuleWithoutTest(_)
+                | Self::TemplateUnused(_)
+        )
+    }
+
+    /// What of its rule it is about; the rule as a whole, where there is nothing.
+    pub(super) fn place(&self, rule: &Rule) -> Option<Range<usize>> {
+        let expression = |wanted: String| places::expression(rule, |text| text == wanted);
+        let begins = |wanted: String| places::expression(rule, |text| text.starts_with(&wanted));
         match self {
-            Self::AudienceUnreachable(audience) => Some(format!("\"{audience}\"")),
+            Self::AnyTenant { .. } | Self::EventsUnbounded(_) => {
+                places::entity(rule, |uid| is_issuer(uid))
+            }
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
-                Some(format!("principal.{claim}"))
+                expression(format!("principal.{claim}"))
             }
-            Self::EventOfStrangers { event, .. } => Some(format!("\"{event}\"")),
-            Self::EventUnchecked(_) => Some("principal.ref".to_owned()),
-            Self::GroupAnyTenant { issuer, .. } => Some(format!("\"{issuer}\"")),
-            Self::GroupNameWithoutId { name, .. } => Some((*name).to_owned()),
-            Self::LifetimeLong(_) => Some("max_lifetime".to_owned()),
-            Self::LikeCrossesSeparator { claim, .. } | Self::WorkflowAtAnyRef { claim, .. } => {
-                Some(format!("principal.{claim} like"))
+            Self::EventOfStrangers { claim, event, .. } => {
+                let first = event.split('`').next().unwrap_or_default();
+                expression(format!("{first:?}"))
+                    .or_else(|| expression(format!("principal.{claim}")))
+                    .or_else(|| expression("principal.ref".to_owned()))
             }
-            Self::NameWithoutId { name, .. } => Some(format!("principal.{name}")),
-            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => {
-                Some("expires".to_owned())
+            Self::BranchOfStrangers(_) | Self::EventUnchecked(_) => {
+                expression("principal.ref".to_owned())
             }
-            Self::ReplayAllowed(_) => Some("replay".to_owned()),
-            Self::SubjectAmbiguous(_) => Some("subject".to_owned()),
-            Self::ScopeUnknown { scope, .. } => Some(format!("\"{scope}\"")),
-            Self::ScopesReversed(_) => Some("context.scopes.containsAll".to_owned()),
-            Self::AnyTenant { .. }
-            | Self::Cedar { .. }
-            | Self::EventsUnbounded(_)
-            | Self::PermitUnconditional(_)
-            | Self::RuleNeverMatches { .. }
-            | Self::RuleOfCaseUnknown(_)
-            | Self::RuleOverruled { .. }
-            | Self::RuleWithoutTest(_)
-            | Self::ScopesUnbounded(_)
-            | Self::TemplateUnused(_) => None,
+            Self::LikeCrossesSeparator { claim, pattern, .. } => {
+                let written = format!("principal.{claim} like {pattern:?}");
+                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
+            }
+            Self::NameWithoutId { name, .. } => expression(format!("principal.{name}")),
+            Self::ScopeUnknown { scope, .. } => expression(format!("{scope:?}")),
+            Self::ScopesReversed(_) => begins("context.scopes.containsAll(".to_owned()),
+            Self::WorkflowAtAnyRef { claim, pattern, .. } => {
+                let written = format!("principal.{claim} like {pattern:?}");
+                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
+            }
+            _ => None,
         }
     }
 }

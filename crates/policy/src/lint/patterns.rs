@@ -22,6 +22,7 @@ pub(super) fn workflows_at_any_ref(rule: &Rule, expression: &Value) -> Vec<Cauti
         found.push(Caution::WorkflowAtAnyRef {
             rule: rule.id.clone(),
             claim: claim.to_owned(),
+            pattern: shown(pattern),
         });
     }
     let inner = parts(expression);

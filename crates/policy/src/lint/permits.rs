@@ -1,13 +1,13 @@
 //! What a single `permit` says that is hardly meant.
 
 use super::caution::Caution;
-use super::conditions::{Conditions, compared, sole_member};
+use super::conditions::Conditions;
+use super::forks;
 use super::patterns;
 use crate::bundle::Bundle;
 use crate::records::Issuer;
 use crate::rules::{Rule, is_issuer};
 use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use vouchsafe_providers::PROVIDERS;
 
@@ -31,8 +31,12 @@ pub(super) fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     cautions.extend(chosen_by_caller(rule, &read));
     cautions.extend(attempts(rule, bundle, &read));
     cautions.extend(events(rule, bundle, &read));
+    if let Some(issuer) = issuer_of(rule, bundle) {
+        let provider = issuer.provider.name;
+        cautions.extend(forks::cautions(rule, bundle, provider, &read));
+        cautions.extend(forks::branch_by_name(rule, provider, &read));
+    }
     for body in &conditions.when {
-        cautions.extend(events_of_strangers(rule, body));
         cautions.extend(patterns::workflows_at_any_ref(rule, body));
     }
     let mut guarded = BTreeSet::new();
@@ -111,41 +115,6 @@ fn events(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Option<Caution
         true => Some(Caution::EventUnchecked(rule)),
         false => has_events.then_some(Caution::EventsUnbounded(rule)),
     }
-}
-
-/// Events whose runs build what somebody proposes, under the name of who is asked to take it.
-const EVENTS_OF_STRANGERS: [(&str, &str); 3] = [
-    ("principal.event_name", "pull_request_target"),
-    ("principal.pipeline_source", "external_pull_request_event"),
-    ("principal.pipeline_source", "merge_request_event"),
-];
-
-/// Such events that `expression` takes.
-fn events_of_strangers(rule: &Rule, expression: &Value) -> Vec<Caution> {
-    if let Some((operator, sides)) = sole_member(expression) {
-        match operator {
-            "&&" | "||" => {
-                let sides = ["left", "right"].map(|side| sides.get(side).unwrap_or(&Value::Null));
-                return sides
-                    .into_iter()
-                    .flat_map(|side| events_of_strangers(rule, side))
-                    .collect();
-            }
-            "==" | "contains" => {}
-            _ => return Vec::new(),
-        }
-    }
-    let Some((attribute, texts)) = compared(expression) else {
-        return Vec::new();
-    };
-    EVENTS_OF_STRANGERS
-        .iter()
-        .filter(|(claim, event)| *claim == attribute && texts.contains(event))
-        .map(|(_, event)| Caution::EventOfStrangers {
-            rule: rule.id.clone(),
-            event: (*event).to_owned(),
-        })
-        .collect()
 }
 
 /// The issuer that a rule's scope names, by itself or by the only issuer of its principals' type.

@@ -4,7 +4,10 @@
 use super::conditions::Conditions;
 use crate::bundle::Bundle;
 use crate::error::{Finding, Problem};
-use crate::rules::{Rule, is_issuer, of_rule};
+use crate::files::BundleFiles;
+use crate::nearest::nearest;
+use crate::places;
+use crate::rules::{Rule, found_in, is_issuer};
 use cedar_policy::PrincipalConstraint;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,7 +23,7 @@ const CONTEXT: [&str; 6] = [
 ];
 
 /// An error for each name that `rule` asks for and that no request which fits its scope can have.
-pub(super) fn unknown_names(rule: &Rule, bundle: &Bundle) -> Vec<Finding> {
+pub(super) fn unknown_names(files: &BundleFiles, rule: &Rule, bundle: &Bundle) -> Vec<Finding> {
     let est = rule.policy.to_json().unwrap_or_default();
     let conditions = Conditions::of(&est);
     let mut asked = BTreeSet::new();
@@ -40,11 +43,25 @@ pub(super) fn unknown_names(rule: &Rule, bundle: &Bundle) -> Vec<Finding> {
     let unknown = asked
         .into_iter()
         .filter(|(variable, name)| !known(variable, name));
-    let problem = |(variable, name): (&str, &str)| Problem::RuleNameUnknown {
-        rule: rule.id.clone(),
-        name: format!("{variable} has {name}"),
+    let finding = |(variable, name): (&str, &str)| {
+        let written = format!("{variable} has {name}");
+        let place = places::expression(rule, |text| text == written);
+        let names: Vec<&str> = match variable {
+            "principal" => types
+                .iter()
+                .filter_map(|entity_type| bundle.attributes_of(entity_type))
+                .flat_map(|attributes| attributes.keys().map(String::as_str))
+                .collect(),
+            _ => CONTEXT.to_vec(),
+        };
+        let problem = Problem::RuleNameUnknown {
+            rule: rule.id.clone(),
+            nearest: nearest(name, names),
+            name: written,
+        };
+        found_in(files, rule, place, problem)
     };
-    unknown.map(|asked| of_rule(rule, problem(asked))).collect()
+    unknown.map(finding).collect()
 }
 
 /// Adds variable and name of every `variable has name` in `expression`.

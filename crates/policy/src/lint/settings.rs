@@ -7,8 +7,10 @@ use crate::bundle::Bundle;
 use crate::error::Finding;
 use crate::files::BundleFiles;
 use crate::groups::{Group, Workload};
+use crate::listing::text_of;
 use crate::records::{Issuer, ReplayMode};
 use crate::subject;
+use crate::toml_places;
 use vouchsafe_providers::Replay;
 
 const HOUR_SECONDS: u64 = 3600;
@@ -20,18 +22,28 @@ pub(super) fn cautions(
     dead: &[&str],
 ) -> Vec<Finding<Caution>> {
     let mut findings = Vec::new();
+    let found = |file: &str, path: &[&str], caution: Caution| {
+        let text = text_of(files, file);
+        Finding::found(file, text, toml_places::value(text, path), caution)
+    };
     for issuer in bundle.issuers_of_all_environments() {
         let path = format!("issuers/{}.toml", issuer.name);
-        let cautions = of_issuer(issuer)
-            .into_iter()
-            .chain(ambiguous_subject(issuer));
-        findings.extend(cautions.map(|caution| Finding::of_file(&path, caution)));
+        let replay = of_issuer(issuer).map(|caution| found(&path, &["replay"], caution));
+        let subject = ambiguous_subject(issuer).map(|caution| found(&path, &["subject"], caution));
+        findings.extend(replay.into_iter().chain(subject));
     }
     for group in bundle.groups() {
         let path = format!("entities/{}.toml", group.name);
-        let cautions = group.workloads.iter();
-        let cautions = cautions.flat_map(|workload| of_workload(group, workload, bundle));
-        findings.extend(cautions.map(|caution| Finding::of_file(&path, caution)));
+        for (at, workload) in group.workloads.iter().enumerate() {
+            let at = at.to_string();
+            for (key, caution) in of_workload(group, workload, bundle) {
+                let place = match key {
+                    "issuer" => vec!["workloads", &at, "issuer"],
+                    claim => vec!["workloads", &at, "claims", claim],
+                };
+                findings.push(found(&path, &place, caution));
+            }
+        }
     }
     let unreachable = reach::unreachable_audiences(bundle, dead);
     // Both are in path order.
@@ -40,19 +52,26 @@ pub(super) fn cautions(
         .map(|(path, _)| path)
         .filter(|path| path.starts_with("audiences/"));
     for (path, audience) in paths.zip(bundle.audiences()) {
-        let mut add = |caution| findings.push(Finding::of_file(path, caution));
+        let mut add = |key, caution| findings.push(found(path, &[key], caution));
         if unreachable.contains(&audience.id) {
-            add(Caution::AudienceUnreachable(audience.id.clone()));
+            add("id", Caution::AudienceUnreachable(audience.id.clone()));
         }
         if audience.max_lifetime_seconds > HOUR_SECONDS {
-            add(Caution::LifetimeLong(audience.max_lifetime_seconds));
+            add(
+                "max_lifetime",
+                Caution::LifetimeLong(audience.max_lifetime_seconds),
+            );
         }
     }
     findings
 }
 
-/// An entry that somebody else's workload can come to fit.
-fn of_workload(group: &Group, workload: &Workload, bundle: &Bundle) -> Vec<Caution> {
+/// An entry that somebody else's workload can come to fit, by the key or the claim that lets them.
+fn of_workload(
+    group: &Group,
+    workload: &Workload,
+    bundle: &Bundle,
+) -> Vec<(&'static str, Caution)> {
     let mut issuers = bundle.issuers_of_all_environments();
     let Some(issuer) = issuers.find(|issuer| issuer.name == workload.issuer) else {
         return Vec::new();
@@ -65,14 +84,12 @@ fn of_workload(group: &Group, workload: &Workload, bundle: &Bundle) -> Vec<Cauti
         issuer: issuer.name.clone(),
         claims,
     });
+    let untold = untold.map(|caution| ("issuer", caution));
     let names = issuer.provider.names_with_ids.iter();
     let without = names.filter(|(name, ids)| has(name) && !ids.iter().any(|id| has(id)));
     let without = without.filter_map(|(name, ids)| {
-        Some(Caution::GroupNameWithoutId {
-            group: group.name.clone(),
-            name,
-            id: ids.first()?,
-        })
+        let (group, id) = (group.name.clone(), ids.first()?);
+        Some((*name, Caution::GroupNameWithoutId { group, name, id }))
     });
     untold.into_iter().chain(without).collect()
 }

@@ -148,16 +148,16 @@ fn refuses_issuer_files_that_say_something_wrong() {
         );
     };
     wrong("audiences = []", "13: `audiences` is empty");
-    wrong("audiences = [\"\"]", "13: `audiences` is empty");
-    wrong("audiences = [\"a\", \"a\"]", "13: `a` is listed twice");
+    wrong("audiences = [\"\"]", "14: `audiences` is empty");
+    wrong("audiences = [\"a\", \"a\"]", "19: `a` is listed twice");
     wrong("algorithms = []", "14: `algorithms` is empty");
     wrong(
         "algorithms = [\"HS256\"]",
-        "14: `HS256` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
+        "15: `HS256` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
     );
     wrong(
         "algorithms = [\"none\"]",
-        "14: `none` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
+        "15: `none` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
     );
     wrong(
         "subject = \"a{b\"",
@@ -224,7 +224,7 @@ fn refuses_issuers_that_nobody_may_trust() {
         path,
         &other("https://idp.example"),
         &[
-            "issuers/other.toml: issuer `https://idp.example` is already defined in \
+            "issuers/other.toml:1:10: issuer `https://idp.example` is already defined in \
            `issuers/github.toml`",
         ],
     );
@@ -386,19 +386,19 @@ fn refuses_audience_files_that_say_something_wrong() {
     );
     wrong(
         "scopes = [\"a b\"]",
-        "2:10: scope `a b` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
+        "2:11: scope `a b` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
     );
     wrong(
         "scopes = [\"\"]",
-        "2:10: scope `` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
+        "2:11: scope `` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
     );
     wrong(
         "scopes = [\"a\", \"b\", \"a\"]",
-        "2:10: `a` is listed twice",
+        "2:21: `a` is listed twice",
     );
     wrong(
         "claims = [\"repo\"]",
-        " claim `repo` is not an attribute of any trusted issuer's principal",
+        "2:11: claim `repo` is not an attribute of any trusted issuer's principal",
     );
     for claim in [
         "sub",
@@ -412,14 +412,14 @@ fn refuses_audience_files_that_say_something_wrong() {
     ] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
-            &format!("2:10: claim `{claim}` cannot be declared here: it has a meaning of its own"),
+            &format!("2:11: claim `{claim}` cannot be declared here: it has a meaning of its own"),
         );
     }
     check(
         "audiences/two.toml",
         API,
         &[
-            "audiences/two.toml: audience `https://api.example` is already defined in \
+            "audiences/two.toml:1:6: audience `https://api.example` is already defined in \
          `audiences/api.toml`",
         ],
     );
@@ -459,7 +459,7 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "bundle.toml",
         "name = \"\"\nversion = \"1\"\n",
-        &["bundle.toml: `name` is empty"],
+        &["bundle.toml:1:8: `name` is empty"],
     );
     check(
         "bundle.toml",
@@ -560,7 +560,11 @@ fn wants_every_permit_to_name_an_issuer() {
     };
     let refused = Some(vec![Finding {
         file: "rules/api.cedar".to_owned(),
-        position: Some(vouchsafe_policy::Position { line: 1, column: 1 }),
+        position: Some(vouchsafe_policy::Position {
+            line: 1,
+            column: 18,
+        }),
+        length: Some("principal".len()),
         problem: Problem::PermitWithoutIssuer("a".to_owned()),
     }]);
     assert_eq!(wants("principal", "permit", &[]), refused);
@@ -658,7 +662,7 @@ fn gives_each_oidc_issuer_a_type_of_its_own() {
         "issuers/one.toml",
         &reserved,
         &[
-            "issuers/one.toml:3:10: claim `exp` cannot be declared here: it has a meaning of its own",
+            "issuers/one.toml:3:12: claim `exp` cannot be declared here: it has a meaning of its own",
         ],
     );
 }
@@ -958,7 +962,9 @@ fn wants_the_tenant_of_an_issuer_that_serves_several() {
 #[test]
 fn checks_what_an_issuer_file_requires() {
     let of = |value: &str| issuer(&format!("require = {value}"));
-    let at = |what: &str| Err(vec![format!("issuers/github.toml:3:11: {what}")]);
+    let within =
+        |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
+    let at = |what: &str| within(11, what);
     assert_eq!(
         of("{ repository_id = \"1\" }").expect("it loads").require,
         [vouchsafe_policy::RequiredClaim {
@@ -968,7 +974,10 @@ fn checks_what_an_issuer_file_requires() {
     );
     assert_eq!(of("{}"), at("`require` is empty"));
     assert_eq!(of("{ repository_id = [] }"), at("`require` is empty"));
-    assert_eq!(of("{ repository_id = \"\" }"), at("`require` is empty"));
+    assert_eq!(
+        of("{ repository_id = \"\" }"),
+        within(29, "`require` is empty")
+    );
     let unknown = of("{ repositry_id = \"1\" }")
         .expect_err("it is misspelt")
         .join("");
@@ -1059,7 +1068,7 @@ fn trusts_a_spiffe_trust_domain_by_its_bundle_alone() {
             "spiffe",
             &format!("{keys}\nalgorithms = [\"EdDSA\"]")
         )),
-        "issuers/other.toml:4:14: `EdDSA` is not one of `ES256`, `ES384`, `RS256`"
+        "issuers/other.toml:4:15: `EdDSA` is not one of `ES256`, `ES384`, `RS256`"
     );
 }
 

@@ -72,7 +72,7 @@ fn warns_of_an_audience_that_nobody_can_get() {
 #[test]
 fn warns_of_conditions_that_contradict_each_other() {
     let code = "rule-never-matches";
-    let at = "rules/api.cedar:1:1: rule `api` can never match: ";
+    let at = "rules/api.cedar: rule `api` can never match: ";
     let end = ": correct the condition, or remove the rule";
     assert_eq!(
         of_condition(code, "principal.ref == \"a\" && principal.ref == \"b\""),
@@ -118,7 +118,7 @@ fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
     assert_eq!(
         of("3"),
         [
-            "rules/api.cedar:1:1: rule `api` can never match: `principal.repository_id` is never one of \
+            "rules/api.cedar: rule `api` can never match: `principal.repository_id` is never one of \
              `1`, `2` and one of `3` at once: correct the condition, or remove the rule"
         ]
     );
@@ -139,7 +139,7 @@ fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
     assert_eq!(
         typed("GitHub::Workflow in Issuer::\"two\""),
         [
-            "rules/two.cedar:1:1: rule `two` can never match: principals of issuer `two` are `Oidc::Two`, \
+            "rules/two.cedar: rule `two` can never match: principals of issuer `two` are `Oidc::Two`, \
              not `GitHub::Workflow`: correct the condition, or remove the rule"
         ]
     );
@@ -160,7 +160,7 @@ fn warns_of_a_permit_that_is_always_overruled() {
         )
     };
     let overruled = [
-        "rules/api.cedar:1:1: rule `api` is always overruled by `never`, which forbids all \
+        "rules/api.cedar: rule `api` is always overruled by `never`, which forbids all \
         that it permits: narrow the `forbid`, or remove the rule",
     ];
     for forbid in [
@@ -193,7 +193,7 @@ fn warns_of_patterns_that_cross_a_separator() {
     };
     let warning = |claim: &str, pattern: &str| {
         format!(
-            "rules/api.cedar:1:1: rule `api` takes `{claim}` like `{pattern}`, whose `*` also matches \
+            "rules/api.cedar: rule `api` takes `{claim}` like `{pattern}`, whose `*` also matches \
              `/`, `:` and `@`: compare with `==`, or let `*` be the end of the pattern, after a separator"
         )
     };
@@ -223,31 +223,175 @@ fn warns_of_patterns_that_cross_a_separator() {
 #[test]
 fn warns_of_events_of_strangers() {
     let code = "event-of-strangers";
-    let warning = [
-        "rules/api.cedar:1:1: rule `api` takes `pull_request_target` runs, which can build the \
-        code of strangers: take runs of reviewed code only, such as `push`",
-    ];
-    for condition in [
-        "principal.event_name == \"pull_request_target\"",
-        "[\"push\", \"pull_request_target\"].contains(principal.event_name)",
-        "(principal.event_name == \"push\" || principal.event_name == \"pull_request_target\")",
+    let warning = |events: &str| {
+        [format!(
+            "rules/api.cedar: rule `api` takes `{events}` runs, which can build the code of strangers: take runs \
+             of reviewed code only, such as `event_name == \"push\"`, or forbid the others"
+        )]
+    };
+    let others = "issue_comment`, `pull_request`, `workflow_run";
+    for (condition, events) in [
+        (
+            "principal.event_name == \"pull_request_target\"",
+            "pull_request_target",
+        ),
+        (
+            "[\"push\", \"pull_request_target\"].contains(principal.event_name)",
+            "pull_request_target",
+        ),
+        (
+            "(principal.event_name == \"push\" || principal.event_name == \"pull_request_target\")",
+            "pull_request_target",
+        ),
+        ("principal.event_name == \"workflow_run\"", "workflow_run"),
+        (
+            "principal.event_name like \"pull_request*\"",
+            "pull_request`, `pull_request_target",
+        ),
+        ("principal.event_name != \"pull_request_target\"", others),
+        ("!(principal.event_name == \"pull_request_target\")", others),
+        (
+            "(if principal.ref == \"a\" then principal.event_name == \"push\" else true)",
+            "issue_comment`, \
+          `pull_request`, `pull_request_target`, `workflow_run",
+        ),
+        // By the `ref` that only such runs have.
+        ("principal.ref like \"refs/pull/*\"", "pull_request"),
+        ("principal.ref like \"refs/*\"", "pull_request"),
+        ("principal.ref != \"refs/heads/dev\"", "pull_request"),
     ] {
-        assert_eq!(of_condition(code, condition), warning, "{condition}");
+        assert_eq!(
+            of_condition(code, condition),
+            warning(events),
+            "{condition}"
+        );
     }
     for condition in [
         "principal.event_name == \"push\"",
-        "principal.event_name != \"pull_request_target\"",
-        "!(principal.event_name == \"pull_request_target\")",
+        "[\"push\", \"release\"].contains(principal.event_name)",
+        "principal.ref == \"refs/heads/main\"",
+        "principal.ref like \"refs/heads/*\"",
+        "principal.event_name == \"push\" && principal.ref like \"refs/*\"",
+        "principal.ref like \"refs/*\" && !(principal.ref like \"refs/pull/*\")",
+        "principal.repository_id == \"1\"",
     ] {
         assert_eq!(of_condition(code, condition), [""; 0], "{condition}");
     }
 }
 
 #[test]
+fn takes_events_that_are_forbidden_to_everybody_for_kept_out() {
+    let code = "event-of-strangers";
+    let of = |forbid: &str| {
+        let rule = PERMIT.replace(
+            "when { ",
+            "when { principal.event_name like \"pull_request*\" && ",
+        );
+        let forbid = format!("@id(\"no\") forbid {forbid};");
+        warned(
+            code,
+            &[
+                ("rules/api.cedar", Some(&rule)),
+                ("rules/no.cedar", Some(&forbid)),
+            ],
+        )
+    };
+    let event = "principal.event_name like \"pull_request*\"";
+    let scope = "(principal is GitHub::Workflow, action, resource)";
+    assert_eq!(of(&format!("{scope} when {{ {event} }}")), [""; 0]);
+    let allowed = format!("{scope} unless {{ [\"push\"].contains(principal.event_name) }}");
+    assert_eq!(of(&allowed), [""; 0]);
+    for narrow in [
+        format!("{scope} when {{ {event} && principal.ref == \"a\" }}"),
+        format!("(principal == GitHub::Workflow::\"a\", action, resource) when {{ {event} }}"),
+        format!(
+            "(principal, action, resource == Audience::\"https://api.example\") when {{ principal is \
+             GitHub::Workflow && {event} }}"
+        ),
+    ] {
+        assert_eq!(of(&narrow).len(), 1, "{narrow}");
+    }
+}
+
+/// As `of_condition`, of jobs of GitLab.
+fn of_gitlab(code: &str, condition: &str) -> Vec<String> {
+    let schema = SCHEMA
+        .replace("namespace GitHub", "namespace GitLab")
+        .replace("entity Workflow", "entity Job")
+        .replace("GitHub::Workflow", "GitLab::Job")
+        .replace(
+            "repository_id: String,",
+            "project_id: String, pipeline_source: String,",
+        )
+        .replace("ref_protected?: Bool", "ref_protected?: String");
+    let issuer = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
+    let rule = PERMIT
+        .replace(
+            "GitHub::Workflow in Issuer::\"github\"",
+            "GitLab::Job in Issuer::\"gitlab\"",
+        )
+        .replace("when { ", &format!("when {{ {condition} && "));
+    let changes = [
+        ("schema.cedarschema", Some(schema.as_str())),
+        ("issuers/github.toml", None),
+        ("issuers/gitlab.toml", Some(issuer)),
+        ("rules/api.cedar", Some(rule.as_str())),
+    ];
+    let report = lint::check(&files(&changes), &environment());
+    assert!(report.bundle.is_some(), "{report}");
+    let of_code = report
+        .warnings
+        .iter()
+        .filter(|it| it.problem.code() == code);
+    of_code.map(said).collect()
+}
+
+#[test]
+fn warns_of_merge_requests_of_forks() {
+    let code = "event-of-strangers";
+    let takes = |events: &str| {
+        [format!(
+            "rules/api.cedar: rule `api` takes `{events}` runs, which can build the code of strangers: take runs \
+             of reviewed code only, such as `pipeline_source == \"push\"`, or forbid the others"
+        )]
+    };
+    let merge = "principal.pipeline_source == \"merge_request_event\"";
+    assert_eq!(of_gitlab(code, merge), takes("merge_request_event"));
+    let any = "principal has ref_protected && principal.ref_protected == \"false\"";
+    assert_eq!(
+        of_gitlab(code, any),
+        takes("external_pull_request_event`, `merge_request_event")
+    );
+    let protected = "principal has ref_protected && principal.ref_protected == \"true\"";
+    for fine in ["principal.pipeline_source == \"push\"", protected] {
+        assert_eq!(of_gitlab(code, fine), [""; 0], "{fine}");
+    }
+    let code = "branch-of-strangers";
+    let branch = "principal.project_id == \"1\" && principal.ref == \"main\"";
+    assert_eq!(
+        of_gitlab(code, branch),
+        [
+            "rules/api.cedar: rule `api` trusts a branch by its name alone: the merge request of a fork, started by \
+             a member, runs as this project under the name of the fork's branch: compare `ref_protected == \
+             \"true\"`, `ref_path` or `pipeline_source` too"
+        ]
+    );
+    for fine in [
+        format!("{branch} && {protected}"),
+        format!("{branch} && principal.pipeline_source == \"push\""),
+        "principal.project_id == \"1\"".to_owned(),
+    ] {
+        assert_eq!(of_gitlab(code, &fine), [""; 0], "{fine}");
+    }
+    // GitHub says `ref` in full, and has events.
+    assert_eq!(of_condition(code, "principal.ref == \"a\""), [""; 0]);
+}
+
+#[test]
 fn warns_of_a_rule_for_every_event() {
     let code = "events-unbounded";
     let warning = [
-        "rules/api.cedar:1:1: rule `api` takes every event, `pull_request_target` too, whose \
+        "rules/api.cedar: rule `api` takes every event, `pull_request_target` too, whose \
         runs can build the code of strangers: compare `event_name`, or forbid the event",
     ];
     assert_eq!(
@@ -346,7 +490,7 @@ fn warns_of_a_permit_without_any_condition() {
     assert_eq!(
         warned(code, &[("rules/api.cedar", Some(&bare))]),
         [
-            "rules/api.cedar:1:1: rule `api` permits without any condition: add a `when` that says which \
+            "rules/api.cedar: rule `api` permits without any condition: add a `when` that says which \
              workloads it means"
         ]
     );
@@ -368,7 +512,7 @@ fn warns_of_scopes_that_the_audience_does_not_offer() {
     assert_eq!(
         of("wirte"),
         [
-            "rules/api.cedar:1:1: rule `api` lists scope `wirte`, which audience `https://api.example` does \
+            "rules/api.cedar: rule `api` lists scope `wirte`, which audience `https://api.example` does \
              not offer: correct the scope, or add it to the audience's file"
         ]
     );

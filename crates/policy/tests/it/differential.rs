@@ -9,7 +9,7 @@ use cedar_policy::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, Decision, Effect, Principal, TokenRequest,
+    Attribute, AttributeValue, Bundle, Decider, Decision, Effect, Principal, TokenRequest,
 };
 
 const BUNDLES: u64 = 25;
@@ -103,6 +103,13 @@ fn rules(random: &mut Random) -> Vec<String> {
 }
 
 fn bundle(rules: &[String]) -> Bundle {
+    in_files(rules, |changes| {
+        load(changes).unwrap_or_else(|invalid| panic!("{invalid}"))
+    })
+}
+
+/// What `load` makes of the bundle with `rules`.
+fn in_files<T>(rules: &[String], load: impl Fn(&[(&str, Option<&str>)]) -> T) -> T {
     let ghes = GITHUB.replace("idp", "ghes");
     let audiences = AUDIENCES.map(|id| format!("id = \"{id}\"\nscopes = [\"read\", \"write\"]\n"));
     let changes = [
@@ -113,7 +120,7 @@ fn bundle(rules: &[String]) -> Bundle {
         ("audiences/c.toml", Some(audiences[2].as_str())),
         ("rules/api.cedar", Some(&rules.concat())),
     ];
-    load(&changes).unwrap_or_else(|invalid| panic!("{invalid}"))
+    load(&changes)
 }
 
 fn request_of(random: &mut Random) -> (Principal, TokenRequest) {
@@ -313,4 +320,43 @@ fn a_rule_that_errs_never_permits() {
             }
         }
     }
+}
+
+#[test]
+fn a_component_decides_as_tools_do_with_a_seal_and_without() {
+    let (mut permitted, mut denied, mut spared) = (0, 0, 0);
+    for seed in 3000..3000 + BUNDLES {
+        let mut random = Random(seed);
+        let rules = rules(&mut random);
+        let bundle = bundle(&rules);
+        let decider = |seals: Option<&str>| {
+            in_files(&rules, |changes| {
+                Decider::load(&files(changes), &environment(), seals).expect("it loads")
+            })
+        };
+        let first = decider(None);
+        let sealed = decider(first.seals());
+        assert_eq!(sealed.work().parsed, 0, "seed {seed}");
+        for _ in 0..REQUESTS_PER_BUNDLE {
+            let (principal, request) = request_of(&mut random);
+            let of_tools = bundle.decide(&principal, &request, NOW);
+            for decider in [&first, &sealed] {
+                assert_eq!(
+                    decider.decide(&principal, &request, NOW),
+                    of_tools,
+                    "seed {seed}"
+                );
+            }
+            match of_tools.expect("it is decided").effect {
+                Effect::Permit => permitted += 1,
+                Effect::Deny => denied += 1,
+            }
+        }
+        let work = sealed.work();
+        spared += work.rules - work.parsed;
+    }
+    assert!(
+        permitted > 50 && denied > 50 && spared > 0,
+        "{permitted} {denied} {spared}"
+    );
 }

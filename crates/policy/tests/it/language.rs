@@ -208,7 +208,7 @@ fn refuses_groups_of_what_is_not_there() {
     assert_eq!(
         group("audiences = [\"https://b.example\"]\n"),
         at(
-            "1:13",
+            "1:14",
             "audience `https://b.example` is in no audience file"
         )
     );
@@ -219,14 +219,14 @@ fn refuses_groups_of_what_is_not_there() {
     assert_eq!(
         group("[[workloads]]\nissuer = \"github\"\nclaims = { reff = \"a\" }\n"),
         at(
-            "3:10",
+            "3:12",
             "claim `reff` is not `sub` or a text claim of GitHub::Workflow"
         )
     );
     assert_eq!(
         group("[[workloads]]\nissuer = \"github\"\nclaims = { run = \"1\" }\n"),
         at(
-            "3:10",
+            "3:12",
             "claim `run` is not `sub` or a text claim of GitHub::Workflow"
         )
     );
@@ -244,8 +244,8 @@ fn refuses_groups_of_what_is_not_there() {
             ("entities/a.toml", Some("audiences = []\n")),
         ]),
         [
-            "rules/api.cedar:1:1: rule `api` names group `b`, which has no such entries in `entities/`",
-            "rules/api.cedar:1:1: rule `api` names group `a`, which has no such entries in `entities/`",
+            "rules/api.cedar:5:15: rule `api` names group `b`, which has no such entries in `entities/`",
+            "rules/api.cedar:3:36: rule `api` names group `a`, which has no such entries in `entities/`",
         ]
     );
 }
@@ -324,7 +324,7 @@ fn refuses_links_that_do_not_fit_their_template() {
     assert_eq!(
         templated(&LINK.replace("Issuer::\"github\"", "Issuer::\"gitub\"")),
         at(
-            "2:6",
+            "4:13",
             "rule `main-reads` names issuer `gitub`, which no issuer file has"
         )
     );
@@ -356,7 +356,7 @@ fn a_template_is_validated_where_it_is_written_and_warned_of_where_it_is_not_use
     assert_eq!(
         unused.map(crate::lints::said),
         Some(
-            "rules/more.cedar:1:1: template `reader` is filled nowhere: fill it by a `[[link]]` with \
+            "rules/more.cedar: template `reader` is filled nowhere: fill it by a `[[link]]` with \
              `template = \"reader\"`, or remove it"
                 .to_owned()
         )
@@ -420,7 +420,7 @@ fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
     let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
     assert_eq!(
         in_force(&misspelt, "https://broker.example"),
-        Err("rules/api.cedar:7:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
+        Err("rules/api.cedar:8:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
     );
 }
 
@@ -436,7 +436,7 @@ fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
         assert_eq!(
             findings,
             [
-                "rules/links.toml:2:6: rule `main-reads` names audience `https://api.exmaple`, which no audience file has"
+                "rules/links.toml:5:12: rule `main-reads` names audience `https://api.exmaple`, which no audience file has"
             ]
         );
     }

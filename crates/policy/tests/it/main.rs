@@ -4,6 +4,7 @@ mod bundles;
 mod cautions;
 mod corpora;
 mod credentials;
+mod deciders;
 mod decisions;
 mod default_bundle;
 mod differential;

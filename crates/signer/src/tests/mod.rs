@@ -35,6 +35,7 @@ pub(crate) fn variables() -> Variables {
         signer_group: "default".into(),
         signer_lifetime_max: "3540".into(),
         signer_root: root(),
+        trusted_proxies: "10.0.0.0/8".into(),
         ..Variables::default()
     }
 }

@@ -181,7 +181,7 @@ fn an_unconfirmed_write_is_never_believed() {
         assert_eq!(
             done(store.record(record, NOW, &mut unlimited())),
             if sweeps_fail {
-                Ok(())
+                Ok(Recorded::Written)
             } else {
                 Err(full.clone())
             }

@@ -594,14 +594,21 @@ fn records_share_a_statement_too() {
     calls.store.database().release(Ok(()));
     assert_eq!(
         [poll(0), poll(1), poll(2)],
-        [Poll::Ready(Ok(())), Poll::Pending, Poll::Pending]
+        [
+            Poll::Ready(Ok(Recorded::Written)),
+            Poll::Pending,
+            Poll::Pending
+        ]
     );
     calls.store.database().release(Ok(()));
     assert_eq!(
         [poll(1), poll(2)],
-        [Poll::Ready(Ok(())), Poll::Ready(Ok(()))]
+        [
+            Poll::Ready(Ok(Recorded::Written)),
+            Poll::Ready(Ok(Recorded::Written))
+        ]
     );
-    assert_eq!(*calls.store.database().inserts.borrow(), [17, 34]);
+    assert_eq!(*calls.store.database().inserts.borrow(), [19, 38]);
     assert_eq!(
         file.connect()
             .column("SELECT decision_id FROM audit ORDER BY seq"),

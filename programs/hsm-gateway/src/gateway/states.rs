@@ -9,12 +9,12 @@ use crate::failure::Failure;
 use crate::hsm::HsmError;
 use crate::inventory::{checked_key, hsm_failure, inspect, versions};
 use crate::log::Line;
-use crate::worker::protocol::{Bytes, Call, Fault, Inventory, KeyInfo, Reply};
+use crate::worker::protocol::{Bytes, Call, Fault, Inventory, Reply};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use vouchsafe_gateway::versions::{KeyVersions, STATES_FRESH_SECONDS, VersionRecord};
-use vouchsafe_gateway::{KeyLabel, KeyRule, Refusal, Rules, TOKEN_KEY_PREFIX};
+use vouchsafe_gateway::{KeyRule, Refusal, Rules, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;
 use vouchsafe_signer::PublicJwk;
 
@@ -42,8 +42,8 @@ struct Found {
     keys: BTreeMap<String, KeyVersions>,
     /// INVARIANT: every published version.
     token_keys: Vec<TokenKey>,
-    /// Every label of a key that signs tokens, to see when one was made or destroyed.
-    labels: Vec<String>,
+    /// Label and `CKA_ID` of every private key, as they were found: whatever changes in them counts.
+    ids: Vec<(String, Bytes)>,
 }
 
 impl States {
@@ -68,30 +68,16 @@ impl States {
             }
             keys.insert(rule.name.clone(), versions);
         }
-        let keys_of_tokens = |key: &&KeyInfo| key.label.starts_with(TOKEN_KEY_PREFIX);
-        let labels = inventory.keys.iter().filter(keys_of_tokens);
+        let private = inventory.keys.iter().filter(|key| !key.secret);
         let found = Arc::new(Found {
             keys,
             token_keys,
-            labels: labels.map(|key| key.label.clone()).collect(),
+            ids: private
+                .filter(|key| key.label.starts_with(TOKEN_KEY_PREFIX))
+                .map(|key| (key.label.clone(), key.id.clone()))
+                .collect(),
         });
         Ok(Self { found, looked_at })
-    }
-
-    /// Whether `found` has the same records, so that nothing but the moment changes.
-    fn is_as(&self, found: &[(String, Bytes)]) -> bool {
-        let labels = found.iter().map(|(label, _)| label);
-        labels.eq(&self.found.labels)
-            && found.iter().all(|(label, id)| {
-                let Some(label) = KeyLabel::parse(label) else {
-                    return true;
-                };
-                let Some(versions) = self.found.keys.get(label.name()) else {
-                    return true;
-                };
-                let record = VersionRecord::parse(&id.0);
-                record.is_some() && versions.get(label.version()) == record.as_ref()
-            })
     }
 
     pub fn keys(&self) -> impl Iterator<Item = (&str, &KeyVersions)> {
@@ -140,7 +126,7 @@ impl Gateway {
             return Err(HsmError::NotRunning);
         };
         let known = self.states();
-        let next = if known.is_as(&found) {
+        let next = if known.found.ids == found {
             let found = Arc::clone(&known.found);
             States { found, looked_at }
         } else {

@@ -22,7 +22,7 @@ pub fn mint(http: &Http, issuer: &str, options: MintOptions) -> Result<String, F
     if let Some(seconds) = options.expires_in {
         body["expires_in"] = seconds.into();
     }
-    let reply = http.post_json(&url, &body)?;
+    let reply = http.post_json(&url, None, &body)?;
     let answer: Value = reply.json().unwrap_or_default();
     match answer["token"].as_str() {
         Some(token) if reply.is_success() => Ok(token.to_owned()),

@@ -3,6 +3,7 @@
 use crate::commands::Failure;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use ureq::tls::TlsConfig;
 
 /// No answer that a client reads is longer.
 pub const REPLY_BYTES_MAX: u64 = 64 * 1024;
@@ -16,6 +17,7 @@ pub struct Http {
     near: ureq::Agent,
     /// For all others, through the environment's proxy where there is one.
     far: ureq::Agent,
+    reply_bytes_max: u64,
 }
 
 /// An answer, whatever its status.
@@ -43,8 +45,14 @@ impl Http {
     }
 
     pub fn with_timeout(whole: Duration) -> Self {
+        Self::with(whole, REPLY_BYTES_MAX, TlsConfig::default())
+    }
+
+    /// A client whose servers are trusted by `tls`, and whose answers may be longer.
+    pub fn with(whole: Duration, reply_bytes_max: u64, tls: TlsConfig) -> Self {
         let config = || {
             ureq::Agent::config_builder()
+                .tls_config(tls.clone())
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -54,6 +62,7 @@ impl Http {
         Self {
             near: config().proxy(None).build().new_agent(),
             far: config().build().new_agent(),
+            reply_bytes_max,
         }
     }
 
@@ -73,7 +82,7 @@ impl Http {
         if let Some(token) = bearer {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        read(url, request.call())
+        self.read(url, request.call())
     }
 
     pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Failure> {
@@ -81,40 +90,49 @@ impl Http {
             .agent(url)
             .post(url)
             .header("accept", "application/json");
-        read(url, request.send_form(form.iter().copied()))
+        self.read(url, request.send_form(form.iter().copied()))
     }
 
-    pub fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<Reply, Failure> {
-        let request = self
+    pub fn post_json(
+        &self,
+        url: &str,
+        bearer: Option<&str>,
+        body: &serde_json::Value,
+    ) -> Result<Reply, Failure> {
+        let mut request = self
             .agent(url)
             .post(url)
             .header("content-type", "application/json");
-        read(url, request.send(body.to_string()))
+        if let Some(token) = bearer {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.read(url, request.send(body.to_string()))
     }
-}
 
-fn read(
-    url: &str,
-    outcome: Result<http::Response<ureq::Body>, ureq::Error>,
-) -> Result<Reply, Failure> {
-    let failed = |error: ureq::Error| unreachable(url, &error);
-    let mut response = outcome.map_err(failed)?;
-    let retry_after = response
-        .headers()
-        .get("retry-after")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(REPLY_BYTES_MAX)
-        .read_to_vec()
-        .map_err(failed)?;
-    Ok(Reply {
-        status: response.status().as_u16(),
-        retry_after,
-        body,
-    })
+    fn read(
+        &self,
+        url: &str,
+        outcome: Result<http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Reply, Failure> {
+        let failed = |error: ureq::Error| unreachable(url, &error);
+        let mut response = outcome.map_err(failed)?;
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(self.reply_bytes_max)
+            .read_to_vec()
+            .map_err(failed)?;
+        Ok(Reply {
+            status: response.status().as_u16(),
+            retry_after,
+            body,
+        })
+    }
 }
 
 /// The query may hold what is not for logs, so the message stops before it.
@@ -123,7 +141,7 @@ fn unreachable(url: &str, error: &ureq::Error) -> Failure {
     let failure = Failure::unreachable(format!("no answer from {place}: {error}"));
     match error {
         ureq::Error::BodyExceedsLimit(_) => {
-            failure.hint("the answer is over 64 KiB: is this the right server?")
+            failure.hint("the answer is too long: is this the right server?")
         }
         ureq::Error::BadUri(_) => Failure::usage(format!("{place} is not a URL")),
         _ if is_loopback(url) => {

@@ -5,7 +5,8 @@
 pub mod broker;
 pub mod dev_issuer;
 pub mod exchange;
-mod http;
+pub mod gateway;
+pub mod http;
 pub mod jwt;
 pub mod subject;
 

@@ -2,6 +2,7 @@
 
 pub mod dev_issuer;
 mod failure;
+pub mod keys;
 pub mod policy;
 pub mod probe;
 #[cfg(feature = "host")]

@@ -81,13 +81,18 @@ impl EnvironmentArgs {
 
 /// The files in `dir`, or what is wrong with them.
 fn read_folder(dir: &Path) -> Result<Result<BundleFiles, InvalidBundle>, Failure> {
-    if !dir.is_dir() {
-        return Err(
-            Failure::usage(format!("`{}` is not a folder", dir.display()))
-                .hint("give the folder that holds `bundle.toml`"),
-        );
-    }
+    must_be_folder(dir)?;
     Ok(folder::read(dir))
+}
+
+fn must_be_folder(dir: &Path) -> Result<(), Failure> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{}` is not a folder", dir.display()))
+            .hint("give the folder that holds `bundle.toml`"),
+    )
 }
 
 /// The bundle in `dir`, which must load.

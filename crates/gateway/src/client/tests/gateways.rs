@@ -21,6 +21,8 @@ pub(super) struct Gateways {
     pub(super) skew: Cell<u64>,
     pub(super) generation: Cell<u64>,
     pub(super) key_version: Cell<u64>,
+    /// A version that signs for the workload `in-share`.
+    pub(super) canary: Cell<Option<u64>>,
     /// Hosts that do not answer.
     pub(super) down: RefCell<Vec<char>>,
     /// What was asked, as `a /v1/keys`.
@@ -35,6 +37,7 @@ impl Gateways {
             skew: Cell::new(0),
             generation: Cell::new(1),
             key_version: Cell::new(1),
+            canary: Cell::new(None),
             down: RefCell::default(),
             asked: RefCell::default(),
         }
@@ -61,8 +64,8 @@ impl Gateways {
     }
 
     /// The HSM's key that signs tokens: any key will do.
-    fn token_key(&self) -> EpochKey {
-        let seed = Seed::from_bytes([u8::try_from(self.key_version.get()).unwrap(); 32]);
+    fn token_key(version: u64) -> EpochKey {
+        let seed = Seed::from_bytes([u8::try_from(version).unwrap(); 32]);
         EpochKey::from_seed(
             &seed,
             Algorithm::Es256,
@@ -74,21 +77,24 @@ impl Gateways {
     fn keys(&self) -> String {
         let caller = credential();
         let caller = self.rules.caller(&caller).unwrap();
-        let (keyring, token_key) = (self.keyring(), self.token_key());
+        let keyring = self.keyring();
+        let versions = || std::iter::once(self.key_version.get()).chain(self.canary.get());
         let groups = caller.groups().map(|group| GroupKeys {
             name: group.name.clone(),
             issuer: group.issuer.clone(),
             epoch_seconds: group.epoch_seconds,
             epoch_keys: keyring.published(group),
-            token_keys: vec![PublicTokenKey {
-                name: "deploy".into(),
-                version: self.key_version.get(),
-                signs: true,
-                algorithm: "ES256".into(),
-                audiences: vec![AUDIENCE.into()],
-                kid: token_key.kid().into(),
-                jwk: token_key.public_jwk(),
-            }],
+            token_keys: versions()
+                .map(|version| PublicTokenKey {
+                    name: "deploy".into(),
+                    version,
+                    signs: version == self.key_version.get(),
+                    algorithm: "ES256".into(),
+                    audiences: vec![AUDIENCE.into()],
+                    kid: Self::token_key(version).kid().into(),
+                    jwk: Self::token_key(version).public_jwk(),
+                })
+                .collect(),
         });
         let keys = Keys {
             now: self.gateway_now().0,
@@ -123,14 +129,19 @@ impl Gateways {
             }
             SIGN_PATH => {
                 let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
-                let key = self.token_key();
+                let active = self.key_version.get();
                 let now = self.gateway_now().0;
-                let known = |kid: &str| kid == key.kid();
+                let known = |kid: &str| kid == Self::token_key(active).kid();
                 let input = SigningInput::check(ask, self.rule(), known, now)?;
+                let in_share = input
+                    .workload()
+                    .is_some_and(|it| it.principal == "in-share");
+                let version = self.canary.get().filter(|_| in_share).unwrap_or(active);
+                let key = Self::token_key(version);
                 let signed = input.signed_by(self.rule(), key.kid());
                 let answer = Signature {
                     kid: key.kid().into(),
-                    version: self.key_version.get(),
+                    version,
                     signature: key.sign(signed.as_bytes()).unwrap().to_vec(),
                 };
                 Ok(answer.to_json())

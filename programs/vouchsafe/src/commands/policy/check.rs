@@ -1,13 +1,13 @@
 //! `vouchsafe policy check`: everything that is wrong with a bundle, with file and line.
 
 use super::output::{count, now};
-use super::{EnvironmentArgs, hosts, read_folder};
+use super::{EnvironmentArgs, hosts, must_be_folder};
 use crate::commands::Failure;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use vouchsafe_policy::{Bundle, BundleFiles, lint};
+use vouchsafe_policy::{Bundle, folder, lint};
 use vouchsafe_policy_tools::report::{self, Item, Severity};
 
 /// Say everything that is wrong with a trust bundle, with file and line.
@@ -58,20 +58,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// What to print, and whether nothing fails the bundle.
 pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
-    let (files, report) = match read_folder(&args.dir)? {
-        Ok(files) => {
-            let mut report = lint::check(&files, &environment);
-            report.warnings.extend(lint::expiring_keys(&files, now()));
-            (files, report)
-        }
-        Err(invalid) => {
-            let report = lint::Report {
-                errors: invalid.findings,
-                ..lint::Report::default()
-            };
-            (BundleFiles::default(), report)
-        }
+    must_be_folder(&args.dir)?;
+    let (files, unread) = folder::read_readable(&args.dir);
+    let mut report = match unread.is_empty() {
+        true => lint::check(&files, &environment),
+        false => lint::check_readable(&files, &environment, unread),
     };
+    report.warnings.extend(lint::expiring_keys(&files, now()));
     let mut items = report::items(&files, &report);
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
         items.extend(hosts::compare(

@@ -1,0 +1,199 @@
+//! The address that a request came from, as far as proxies that the operator trusts can tell.
+//!
+//! Headers are believed of trusted proxies only, and only for the hop that a proxy saw by itself: from the
+//! nearest outwards, the first address that is no trusted proxy's is the client's. Whatever is in doubt
+//! gives no address: a `permit` that asks for one then grants nothing, and a `forbid` that reads one denies.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+
+/// Most hops that are walked.
+pub const HOPS_MAX: usize = 32;
+/// Most networks that `trusted_proxies` can list.
+pub const TRUSTED_PROXIES_MAX: usize = 64;
+
+/// The networks of the proxies whose headers are believed; none believes nobody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// A text that is no list of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the trusted proxies are not addresses or networks such as `10.0.0.0/8`")]
+pub struct NetworksInvalid;
+
+impl TrustedProxies {
+    /// Reads addresses and networks in CIDR notation (RFC 4632 §3.1), parted by commas or spaces.
+    ///
+    /// # Errors
+    /// An entry is neither, has bits set below its prefix, or there are over [`TRUSTED_PROXIES_MAX`].
+    pub fn parse(text: &str) -> Result<Self, NetworksInvalid> {
+        let entries = text.split([',', ' ']).filter(|entry| !entry.is_empty());
+        let networks: Vec<IpNet> = entries.map(network).collect::<Result<_, _>>()?;
+        match networks.len() {
+            0..=TRUSTED_PROXIES_MAX => Ok(Self(networks)),
+            _ => Err(NetworksInvalid),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn network(entry: &str) -> Result<IpNet, NetworksInvalid> {
+    if let Ok(address) = entry.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let network: IpNet = entry.parse().map_err(|_| NetworksInvalid)?;
+    // `10.0.0.1/8` is a slip; it can't be told which of the two was meant. A mapped network would never
+    // match, since addresses are compared as what they are mapped from.
+    let mapped = network.addr().to_canonical() != network.addr();
+    match network.trunc() == network && !mapped {
+        true => Ok(network),
+        false => Err(NetworksInvalid),
+    }
+}
+
+/// What a request says of the way that it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hops {
+    /// The peer as the host saw it, address and port: the last `spin-client-addr`. A client can send that
+    /// header too, and the host's own comes after it.
+    pub peer: String,
+    /// Every value of `forwarded` (RFC 7239), in order.
+    pub forwarded: Vec<String>,
+    /// Every value of `x-forwarded-for`, in order.
+    pub x_forwarded_for: Vec<String>,
+}
+
+impl Hops {
+    /// The client's address: the nearest hop that is no trusted proxy. None where no proxy is trusted,
+    /// where all hops are trusted, and wherever a hop on the way can't be read.
+    #[must_use]
+    pub fn client(&self, trusted: &TrustedProxies) -> Option<IpAddr> {
+        if trusted.is_empty() {
+            return None;
+        }
+        let peer: SocketAddr = self.peer.parse().ok()?;
+        let peer = peer.ip().to_canonical();
+        if peer.is_unspecified() {
+            return None;
+        }
+        if !trusted.contain(peer) {
+            return Some(peer);
+        }
+        let mut walked = 0_usize;
+        for hop in self.nodes()?.iter().rev() {
+            walked = walked.saturating_add(1);
+            let address = address(hop).filter(|_| walked <= HOPS_MAX)?;
+            if !trusted.contain(address) {
+                return Some(address);
+            }
+        }
+        None
+    }
+
+    /// The hops as the proxies wrote them, nearest last. A proxy writes one of the two headers and passes
+    /// the other on as the client sent it, so that with both there nobody knows which to believe.
+    fn nodes(&self) -> Option<Vec<String>> {
+        match (self.forwarded.as_slice(), self.x_forwarded_for.as_slice()) {
+            ([], values) => {
+                let hops = values.iter().flat_map(|value| value.split(','));
+                Some(hops.map(|hop| hop.trim().to_owned()).collect())
+            }
+            (values, []) => {
+                let mut nodes = Vec::new();
+                for value in values {
+                    nodes.extend(forwarded_for(value)?);
+                }
+                Some(nodes)
+            }
+            (_, _) => None,
+        }
+    }
+}
+
+/// The node of each element of a `forwarded` value (RFC 7239 §4); an element without `for` is a hop that
+/// nobody knows. None where the value is malformed.
+fn forwarded_for(value: &str) -> Option<Vec<String>> {
+    let mut nodes = Vec::new();
+    for element in split_unquoted(value, ',')? {
+        let mut node = None;
+        for pair in split_unquoted(element, ';')? {
+            let (name, text) = pair.split_once('=')?;
+            if name.trim().eq_ignore_ascii_case("for") && node.replace(unquoted(text)?).is_some() {
+                return None;
+            }
+        }
+        nodes.push(node.unwrap_or_default());
+    }
+    Some(nodes)
+}
+
+/// Splits at `separator` outside of quoted strings (RFC 9110 §5.6.4). None where a quoted string does not
+/// end, or does not begin and end where a value does: else what a client sent could swallow what a proxy
+/// appended.
+fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
+    let (mut parts, mut start) = (Vec::new(), 0_usize);
+    let (mut quoted, mut escaped, mut closed) = (false, false, false);
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        if quoted {
+            let ends = character == '"' && !escaped;
+            escaped = character == '\\' && !escaped;
+            (quoted, closed) = (!ends, ends);
+        } else if character == '"' {
+            if before != '=' {
+                return None;
+            }
+            quoted = true;
+        } else if matches!(character, ',' | ';') {
+            closed = false;
+            if character == separator {
+                parts.push(text.get(start..at)?);
+                start = at.saturating_add(1);
+            }
+        } else if closed && !matches!(character, ' ' | '\t') {
+            return None;
+        }
+        before = character;
+    }
+    parts.push(text.get(start..)?);
+    (!quoted).then_some(parts)
+}
+
+/// The value without its quotes. No address needs an escape, so there is none.
+fn unquoted(text: &str) -> Option<String> {
+    let text = text.trim();
+    match text.strip_prefix('"') {
+        Some(rest) => {
+            let inner = rest.strip_suffix('"')?;
+            (!inner.contains(['"', '\\'])).then(|| inner.to_owned())
+        }
+        None => Some(text.to_owned()),
+    }
+}
+
+/// The address of a hop, without its port: `192.0.2.1`, `192.0.2.1:5`, `2001:db8::1`, `[2001:db8::1]`,
+/// `[2001:db8::1]:5`. An IPv4 address that is mapped to IPv6 is the IPv4 address.
+fn address(hop: &str) -> Option<IpAddr> {
+    let bare = hop
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|inner| inner.contains(':'));
+    let address = bare
+        .unwrap_or(hop)
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip()))?
+        .to_canonical();
+    (!address.is_unspecified()).then_some(address)
+}
+
+#[cfg(test)]
+mod tests;

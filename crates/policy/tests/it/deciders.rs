@@ -1,0 +1,210 @@
+//! A bundle as the policy component has it: with its seal or without, it decides as the bundle that tools have.
+
+use crate::support::*;
+use vouchsafe_policy::{BundleFiles, Decider, Effect, Environment, Work, folder};
+
+const RULES_PER_AUDIENCE: usize = 10;
+
+/// So many rules for each of so many audiences, and one for whatever is asked for.
+fn files_with(audiences: usize) -> BundleFiles {
+    let mut files = files(&[]);
+    let mut add =
+        |path: String, text: String| files.add(&path, text.into()).expect("within limits");
+    for audience in 0..audiences {
+        let id = id_of(audience);
+        let scopes = "scopes = [\"read\"]";
+        add(
+            format!("audiences/a{audience}.toml"),
+            format!("id = \"{id}\"\n{scopes}\n"),
+        );
+        let rule = |at: usize| {
+            PERMIT
+                .replace("https://api.example", &id)
+                .replace("@id(\"api\")", &format!("@id(\"a{audience}-{at}\")"))
+        };
+        let rules = (0..RULES_PER_AUDIENCE).map(rule).collect();
+        add(format!("rules/a{audience}.cedar"), rules);
+    }
+    let forbid =
+        "@id(\"forbid\") forbid (principal, action, resource) when { context.scopes.isEmpty() };";
+    add("rules/all.cedar".to_owned(), forbid.to_owned());
+    files
+}
+
+fn id_of(audience: usize) -> String {
+    format!("https://api-{audience}.example")
+}
+
+/// The decider of `files` without a seal, and that with the seal which the first one gives.
+fn both(files: &BundleFiles, environment: &Environment) -> [Decider; 2] {
+    let first = Decider::load(files, environment, None).expect("it loads");
+    let second = Decider::load(files, environment, first.seals()).expect("it loads");
+    [first, second]
+}
+
+fn decides(decider: &Decider, audience: &str, effect: Effect) {
+    let mut request = request();
+    request.audience = audience.to_owned();
+    let decision = decider.decide(&principal(), &request, NOW);
+    assert_eq!(decision.expect("it is decided").effect, effect);
+}
+
+#[test]
+fn what_is_parsed_for_a_decision_grows_with_what_can_match_and_not_with_what_exists() {
+    for audiences in [1, 10, 100] {
+        // One of `support` and the `forbid`.
+        let rules = audiences * RULES_PER_AUDIENCE + 2;
+        let [first, decider] = both(&files_with(audiences), &environment());
+        assert_eq!(
+            first.work(),
+            Work {
+                rules,
+                parsed: rules
+            }
+        );
+        assert_eq!(decider.work(), Work { rules, parsed: 0 });
+        assert_eq!(decider.seals(), None, "nothing new is to be kept");
+        // Those of the audience and the `forbid`, whatever else there is.
+        for _ in 0..2 {
+            decides(&decider, &id_of(audiences - 1), Effect::Permit);
+            let parsed = RULES_PER_AUDIENCE + 1;
+            assert_eq!(decider.work(), Work { rules, parsed });
+        }
+        decides(&decider, "https://api.example", Effect::Permit);
+        let parsed = RULES_PER_AUDIENCE + 2;
+        assert_eq!(decider.work(), Work { rules, parsed });
+    }
+}
+
+#[test]
+fn rules_of_other_issuers_are_not_parsed() {
+    let other = GITHUB.replace("idp", "other");
+    let of_other = PERMIT
+        .replace("\"github\"", "\"other\"")
+        .replace("@id(\"api\")", "@id(\"other\")");
+    let files = files(&[
+        ("issuers/other.toml", Some(&other)),
+        ("rules/other.cedar", Some(&of_other)),
+    ]);
+    let [_, decider] = both(&files, &environment());
+    decides(&decider, "https://api.example", Effect::Permit);
+    assert_eq!(
+        decider.work(),
+        Work {
+            rules: 2,
+            parsed: 1
+        }
+    );
+}
+
+#[test]
+fn a_seal_is_of_one_bundle_and_one_environment() {
+    let [first, _] = both(&files_with(1), &environment());
+    let seals = first.seals();
+    assert!(seals.is_some());
+    let parsed = |files: &BundleFiles, environment: &Environment, seals| {
+        let decider = Decider::load(files, environment, seals).expect("it loads");
+        decider.work().parsed
+    };
+    assert_eq!(parsed(&files_with(1), &environment(), seals), 0);
+    assert_eq!(parsed(&files_with(2), &environment(), seals), 22);
+    let mut other = environment();
+    other.epoch_seconds += 1;
+    assert_eq!(parsed(&files_with(1), &other, seals), 12);
+    for forged in [
+        None,
+        Some(""),
+        Some("\n\n"),
+        Some("0000000000000000000000000000000000000000000000000000000000000000"),
+        Some("no seal"),
+    ] {
+        assert_eq!(
+            parsed(&files_with(1), &environment(), forged),
+            12,
+            "{forged:?}"
+        );
+    }
+    // Seals are kept beside each other.
+    let both = Decider::load(&files_with(2), &environment(), seals).expect("it loads");
+    assert_eq!(parsed(&files_with(1), &environment(), both.seals()), 0);
+    assert_eq!(parsed(&files_with(2), &environment(), both.seals()), 0);
+}
+
+#[test]
+fn a_bundle_that_does_not_load_gets_no_seal_and_the_words_that_tools_have_for_it() {
+    let [good, _] = both(&files(&[]), &environment());
+    let rule =
+        PERMIT.replace("repository_id", "repositry_id") + "permit (principal, action, resource);";
+    let broken = files(&[(
+        "rules/api.cedar",
+        Some(&rule.replace("[\"read\"]", "principal.nothing && [\"read\"]")),
+    )]);
+    let of_tools =
+        vouchsafe_policy::Bundle::load(&broken, &environment()).expect_err("it does not load");
+    for seals in [None, good.seals()] {
+        let invalid = Decider::load(&broken, &environment(), seals).expect_err("it does not load");
+        assert_eq!(invalid, of_tools);
+    }
+}
+
+#[test]
+fn templates_are_loaded_as_tools_load_them() {
+    let template = PERMIT
+        .replace("Issuer::\"github\"", "?principal")
+        .replace("@id(\"api\")", "@id(\"template\")");
+    let link =
+        "[[link]]\nid = \"api\"\ntemplate = \"template\"\nprincipal = 'Issuer::\"github\"'\n";
+    let files = files(&[
+        ("rules/api.cedar", Some(&template)),
+        ("rules/api.toml", Some(link)),
+    ]);
+    for decider in both(&files, &environment()) {
+        assert_eq!(decider.seals(), None);
+        assert_eq!(
+            decider.work(),
+            Work {
+                rules: 1,
+                parsed: 1
+            }
+        );
+        decides(&decider, "https://api.example", Effect::Permit);
+    }
+}
+
+#[test]
+fn a_rule_of_another_profile_is_not_in_force() {
+    let head = "name = \"test\"\nversion = \"1\"\n[profiles]\nhere = \"https://broker.example\"\n\
+                there = \"https://elsewhere.example\"\n";
+    for (profile, effect) in [("here", Effect::Permit), ("there", Effect::Deny)] {
+        let rule = format!("@profile(\"{profile}\") {PERMIT}");
+        let files = files(&[
+            ("bundle.toml", Some(head)),
+            ("rules/api.cedar", Some(&rule)),
+        ]);
+        for decider in both(&files, &environment()) {
+            decides(&decider, "https://api.example", effect);
+        }
+    }
+}
+
+#[test]
+fn the_default_bundle_and_the_examples_are_loaded_once() {
+    for folder in ["policies", "examples/policies"] {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let files = folder::read(&root.join(folder)).expect("it is read");
+        let [first, decider] = both(&files, &environment());
+        assert_eq!(first.work().parsed, first.work().rules);
+        let parsed = match folder {
+            "policies" => 0,
+            // It has templates.
+            _ => first.work().rules,
+        };
+        assert_eq!(
+            decider.work(),
+            Work {
+                parsed,
+                ..first.work()
+            }
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! `vouchsafe keys list`.
+
+use super::{Format, relative};
+use crate::client::gateway::{Gateway, GatewayArgs};
+use crate::commands::Failure;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use vouchsafe_gateway::Figures;
+use vouchsafe_gateway::admin::{GroupListing, KeyListing, Listing, VersionListing};
+
+/// List the keys of gateways, and what is overdue.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 listed, 1 refused, or with --deny-warnings something is overdue, 2 wrong use, 3 a gateway
+can't be reached.
+
+Examples:
+  vouchsafe keys list --gateway https://gateway.internal:8481 --admin-token-file admin-token
+  vouchsafe keys list --format json --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
+pub struct Args {
+    #[command(flatten)]
+    gateways: GatewayArgs,
+    /// Exit with 1 if something is overdue.
+    #[arg(long)]
+    deny_warnings: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut warned = false;
+    for gateway in args.gateways.open()? {
+        let listing = gateway.list()?;
+        warned |= listing.keys.iter().any(|key| !key.warnings.is_empty());
+        match args.format {
+            Format::Json => println!("{}", json!({ "gateway": gateway.url, "keys": listing })),
+            Format::Text => print(&gateway, &listing),
+        }
+    }
+    Ok(if warned && args.deny_warnings {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print(gateway: &Gateway, listing: &Listing) {
+    println!(
+        "{}: generation {}, standby {}, hsm {}, seeds for {} s",
+        gateway.url, listing.generation, listing.standby, listing.hsm, listing.seconds_left
+    );
+    for group in &listing.groups {
+        print_group(group, listing);
+    }
+    for key in &listing.keys {
+        print_key(key, listing.now);
+    }
+}
+
+/// Epochs of tier `delegated`, one line each.
+fn print_group(group: &GroupListing, listing: &Listing) {
+    println!(
+        "\n{}  delegated  {}  epochs of {} s",
+        group.name, group.issuer, group.epoch_seconds
+    );
+    let mut lines: BTreeMap<(u64, u64), Vec<&str>> = BTreeMap::new();
+    for epoch in &group.epochs {
+        let place = (epoch.generation, epoch.start);
+        lines.entry(place).or_default().push(&epoch.algorithm);
+    }
+    println!(
+        "  {:<20} {:<14} {:<14} LEAVES THE JWKS",
+        "GENERATION", "EPOCH", "ALGORITHMS"
+    );
+    for ((generation, start), algorithms) in lines {
+        let which = match generation == listing.generation {
+            true => format!("{generation} current"),
+            false => format!("{generation} standby"),
+        };
+        let end = start.saturating_add(group.epoch_seconds);
+        let epoch = match listing.now {
+            now if now < start => relative(now, start),
+            now if now < end => "now".to_owned(),
+            _ => "over".to_owned(),
+        };
+        let leaves = relative(listing.now, end.saturating_add(group.epoch_seconds));
+        println!(
+            "  {which:<20} {epoch:<14} {:<14} {leaves}",
+            algorithms.join(" ")
+        );
+    }
+}
+
+fn print_key(key: &KeyListing, now: u64) {
+    println!(
+        "\n{}  hsm  {}  group {}",
+        key.name, key.algorithm, key.group
+    );
+    println!(
+        "  {:<8} {:<12} {:<14} {:<14} {:<14} {:<16} OUTCOMES",
+        "VERSION", "STATE", "SINCE", "FIRST USE", "LAST USE", "LEAVES THE JWKS"
+    );
+    for version in &key.versions {
+        print_version(version, now);
+    }
+    if let Some(verdict) = &key.verdict {
+        println!("  the canary: {verdict}");
+    }
+    for warning in &key.warnings {
+        println!("  warning: {warning}");
+    }
+}
+
+fn print_version(version: &VersionListing, now: u64) {
+    let when = |moment: Option<u64>| moment.map_or("-".to_owned(), |it| relative(now, it));
+    let state = match version.share {
+        Some(share) => format!("{} {share}%", version.state),
+        None => version.state.clone(),
+    };
+    let leaves = match (version.state.as_str(), version.leaves_at) {
+        ("retired" | "destroyed", _) => "left".to_owned(),
+        (_, Some(moment)) if moment <= now => "when retired".to_owned(),
+        (_, moment) => when(moment),
+    };
+    let mut line = format!(
+        "  {:<8} {state:<12} {:<14} {:<14} {:<14} {leaves:<16} {}",
+        version.version,
+        when(version.since),
+        when(version.first_use),
+        when(version.last_use),
+        outcomes(version.figures.into()),
+    );
+    if let Some(moment) = version.may_sign_at.filter(|it| *it > now) {
+        line.push_str(&format!("  may sign {}", relative(now, moment)));
+    }
+    println!("{}", line.trim_end());
+}
+
+/// Such as `120, 2 failed`.
+pub fn outcomes(figures: Figures) -> String {
+    match (figures.outcomes(), figures.failures()) {
+        (0, _) => "-".to_owned(),
+        (outcomes, 0) => outcomes.to_string(),
+        (outcomes, failures) => format!("{outcomes}, {failures} failed"),
+    }
+}

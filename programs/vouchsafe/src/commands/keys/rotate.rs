@@ -1,0 +1,222 @@
+//! `vouchsafe keys rotate --emergency`: every epoch key is replaced, and each broker is watched until it
+//! has followed.
+
+use super::Format;
+use super::act::first_of;
+use super::probes::Verifiers;
+use crate::client::Http;
+use crate::client::gateway::{Gateway, GatewayArgs};
+use crate::commands::Failure;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use vouchsafe_gateway::admin::Listing;
+
+/// How often a broker is asked for its keys.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Answers in a row that have to be right, since several instances may give them.
+const RIGHT_ANSWERS: u32 = 5;
+
+/// Replace every epoch key at once, after a seed or a credential leaked.
+///
+/// The standby generation, whose keys verifiers have already, becomes the current one. Tokens of the one
+/// before fail as soon as a verifier fetches the keys again. There is no way back. Each broker is watched
+/// until it publishes the new generation and none of the old.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 rotated, and every broker has followed in time, 1 refused, or a broker has not followed in
+time, 2 wrong use, 3 a gateway can't be reached, and nothing was rotated.
+
+Examples:
+  vouchsafe keys rotate --emergency --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
+pub struct Args {
+    /// Yes, every token of tier `delegated` that was issued so far may fail.
+    #[arg(long)]
+    emergency: bool,
+    /// A broker to watch, or one host of it, by its URL; may be repeated.
+    #[arg(long = "broker", value_name = "URL", required = true)]
+    brokers: Vec<String>,
+    /// Within how many seconds each broker has to follow.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    timeout: u64,
+    #[command(flatten)]
+    gateways: GatewayArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if !args.emergency {
+        return Err(Failure::usage("epoch keys replace themselves every epoch")
+            .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
+    }
+    let gateways = args.gateways.open()?;
+    let http = Http::with_timeout(Duration::from_secs(2));
+    // ORDER: whatever can fail by a wrong argument fails before anything is rotated.
+    let brokers = Verifiers::new(http, &args.brokers)?;
+    brokers.jwks()?;
+    let before = first_of(&gateways, Gateway::list)?;
+    let from = before.generation;
+    let start = Instant::now();
+    let rotated = rotate(&gateways, from)?;
+    let kids = Kids::of(&before);
+    let timeout = Duration::from_secs(args.timeout);
+    let watch = |uri: &String| kids.followed(&brokers, uri, start, timeout);
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let watching: Vec<_> = brokers
+            .uris()
+            .iter()
+            .map(|uri| scope.spawn(move || watch(uri)))
+            .collect();
+        let joined = watching.into_iter().map(|it| it.join().unwrap_or(None));
+        joined.collect()
+    });
+    for (broker, seconds) in args.brokers.iter().zip(&outcomes) {
+        tell(broker, *seconds, args);
+    }
+    if args.format == Format::Json {
+        println!("{}", json!({ "generation": rotated, "before": from }));
+    }
+    if outcomes.iter().any(Option::is_none) {
+        return Err(Failure::refused(format!(
+            "generation {rotated} is current, and not every broker has followed within {} s",
+            args.timeout
+        ))
+        .hint("a broker that reaches no gateway goes on with the old generation to the end of its epoch: its log says why"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The generation that is current now at every gateway.
+///
+/// The first gateway that can be reached rotates; for others of the same token it is done already, and
+/// those of another token are asked too.
+fn rotate(gateways: &[Gateway], from: u64) -> Result<u64, Failure> {
+    let mut rotated = None;
+    let mut unreached = None;
+    for gateway in gateways {
+        match gateway.rotate(from) {
+            Ok(answer) => {
+                let how = if answer.changed { "rotated" } else { "follows" };
+                eprintln!("{}: {how}, generation {}", gateway.url, answer.generation);
+                rotated = Some(answer.generation);
+            }
+            Err(failure) if failure.code == 3 => {
+                eprintln!("warning: {}", failure.message);
+                unreached = Some(failure);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    match (rotated, unreached) {
+        (Some(generation), _) => Ok(generation),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => Err(Failure::usage("there is no --gateway")),
+    }
+}
+
+/// Keys of the generation that is over, and of the one that was the standby.
+struct Kids {
+    old: BTreeSet<String>,
+    new: BTreeSet<String>,
+}
+
+impl Kids {
+    fn of(before: &Listing) -> Self {
+        let of = |generation: u64| {
+            let epochs = before.groups.iter().flat_map(|group| &group.epochs);
+            let epochs = epochs.filter(|epoch| epoch.generation == generation);
+            epochs.map(|epoch| epoch.kid.clone()).collect()
+        };
+        Self {
+            old: of(before.generation),
+            new: of(before.standby),
+        }
+    }
+
+    /// Seconds from `start` until the broker's keys are the new ones alone; none if that took too long.
+    fn followed(
+        &self,
+        brokers: &Verifiers,
+        uri: &str,
+        start: Instant,
+        timeout: Duration,
+    ) -> Option<f64> {
+        let (mut right, mut since) = (0, None);
+        // A broker that follows in the last moment has the time to show it.
+        let patience = timeout + LOOK_PAUSE * (RIGHT_ANSWERS + 1);
+        while start.elapsed() < patience {
+            let asked = start.elapsed();
+            let set = brokers.fetch(uri);
+            if set.is_ok_and(|set| self.are_new_alone(&set)) {
+                since = since.or(Some(asked));
+                right += 1;
+                if right >= RIGHT_ANSWERS {
+                    return since
+                        .filter(|since| *since <= timeout)
+                        .map(|since| since.as_secs_f64());
+                }
+            } else {
+                (right, since) = (0, None);
+            }
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        None
+    }
+
+    fn are_new_alone(&self, jwks: &Value) -> bool {
+        let kids: BTreeSet<&str> = jwks["keys"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|key| key["kid"].as_str())
+            .collect();
+        let has = |kid: &String| kids.contains(kid.as_str());
+        !self.old.iter().any(has) && self.new.iter().any(has)
+    }
+}
+
+fn tell(broker: &str, seconds: Option<f64>, args: &Args) {
+    match (args.format, seconds) {
+        (Format::Json, seconds) => {
+            println!("{}", json!({ "broker": broker, "seconds": seconds }));
+        }
+        (Format::Text, Some(seconds)) => {
+            println!("{broker}: followed after {seconds:.1} s")
+        }
+        (Format::Text, None) => {
+            println!("{broker}: NOT FOLLOWED within {} s", args.timeout);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_has_followed_when_it_has_new_keys_and_no_old_one() {
+        let set = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+        let kids = Kids {
+            old: set(&["a", "b"]),
+            new: set(&["c", "d"]),
+        };
+        for (found, expected) in [
+            (vec!["c", "d", "e"], true),
+            (vec!["c"], true),
+            (vec!["a", "c"], false),
+            (vec!["e"], false),
+            (vec![], false),
+        ] {
+            let keys: Vec<_> = found.iter().map(|kid| json!({ "kid": kid })).collect();
+            assert_eq!(
+                kids.are_new_alone(&json!({ "keys": keys })),
+                expected,
+                "{found:?}"
+            );
+        }
+        assert!(!kids.are_new_alone(&Value::Null));
+    }
+}

@@ -1,0 +1,183 @@
+//! Generations: the one command of an emergency, what the store remembers, and what an operator is told.
+
+use crate::bench::files;
+use crate::hsm::{HsmBench, events};
+use crate::hsm_keys::keys;
+use serde_json::json;
+use vouchsafe_tests::broker::{Broker, Setup};
+use vouchsafe_tests::bundle::{API, BROKER, HSM_ES256};
+use vouchsafe_tests::exchange::Form;
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::jwt;
+use vouchsafe_tests::now;
+
+/// The one command of an emergency: it measures that every broker has followed within 5 s.
+#[test]
+fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    let quiet = HsmBench::start(&[&setup]);
+    let (old, before) = (bench.issue(API), bench.broker.jwks());
+    quiet.broker.jwks();
+    let urls = [&bench, &quiet].map(|it| format!("http://{}", it.broker.address));
+    let arguments = ["rotate", "--broker", &urls[0], "--broker", &urls[1]];
+    keys(&[&setup], &arguments).is(2, "epoch keys replace themselves every epoch");
+    let rotated = keys(&[&setup], &[&arguments[..], &["--emergency"]].concat());
+    println!("{}", rotated.text);
+    rotated.is(0, "rotated, generation 2");
+    for url in &urls {
+        rotated.is(0, &format!("{url}: followed after "));
+    }
+    let new = bench.issue(API);
+    assert!(
+        new.verifies(&before),
+        "verifiers have known its key all along"
+    );
+    assert!(!old.verifies(&bench.broker.jwks()));
+    let acts = events(&gateway, "admin");
+    assert_eq!(
+        (&acts[0]["act"], &acts[0]["before"], &acts[0]["after"]),
+        (&"rotate".into(), &1.into(), &2.into())
+    );
+    // Who asks for the same rotation again gets no other one.
+    let again = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));
+    assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
+    let ahead = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 3 })));
+    assert_eq!(ahead.json()["error"], "seed.generation");
+    // A broker that reaches no gateway does not follow, and is told.
+    let alone = keys(
+        &[&setup],
+        &[
+            "rotate",
+            "--emergency",
+            "--timeout",
+            "1",
+            "--broker",
+            &bad_broker(&setup),
+        ],
+    );
+    alone.is(1, "NOT FOLLOWED within 1 s");
+    assert_eq!(gateway.get("/readyz").json()["generation"], 3);
+}
+
+/// A broker of another gateway: it has nothing to follow.
+fn bad_broker(setup: &GatewaySetup) -> String {
+    use std::sync::OnceLock;
+    static OTHER: OnceLock<(Gateway, HsmBench)> = OnceLock::new();
+    let (_, bench) = OTHER.get_or_init(|| {
+        assert!(setup.port > 0);
+        let other = GatewaySetup::new(&Token::new()).with_keys();
+        let gateway = other.start();
+        let bench = HsmBench::start(&[&other]);
+        (gateway, bench)
+    });
+    format!("http://{}", bench.broker.address)
+}
+
+/// An HSM from before an emergency comes back, behind a gateway that knows of none: the store does.
+#[test]
+fn the_store_remembers_the_highest_generation() {
+    let token = Token::new();
+    let setup = GatewaySetup::new(&token).with_keys();
+    let (code, text) = setup.run(&["rotate", "--emergency"]);
+    assert_eq!(code, 0, "{text}");
+    let gateway = setup.start();
+    let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+    let older = GatewaySetup::new(&Token::new()).with_keys();
+    let origins = [issuer.origin(), setup.url(), older.url()];
+    let first = Setup::of("spin.hsm.toml", &files(&issuer), &origins)
+        .variable("gateway_urls", &setup.url())
+        .variable("gateway_token", &setup.credential)
+        .variable("signer_hsm_algorithms", "ES256");
+    let exchange = |broker: &Broker, audience: &str| {
+        let claims = jwt::claims(&issuer.url("main"), BROKER, now());
+        let form = Form::of(&jwt::mint("RS256", &claims)).set("audience", audience);
+        broker.send(&form.request())
+    };
+    let running = first.start();
+    let response = exchange(&running, API);
+    assert_eq!(response.status, 200, "{}", response.text());
+    let ready = running.get("/readyz").json();
+    assert_eq!(ready["signer"]["generation"], 2, "{ready}");
+    let seconds = ready["signer"]["seconds_left"]
+        .as_u64()
+        .expect("a countdown");
+    assert!((1..=2_400).contains(&seconds), "{ready}");
+    running.kill();
+    drop(gateway);
+
+    let _older = older.start();
+    // The same database, which two brokers have one after the other.
+    let second = first
+        .clone()
+        .variable("gateway_urls", &older.url())
+        .variable("gateway_token", &older.credential);
+    let running = second.start();
+    let response = exchange(&running, API);
+    assert_eq!(response.status, 503, "{}", response.text());
+    assert_eq!(response.json()["error"], "temporarily_unavailable");
+    assert_eq!(running.line("token")["slug"], "signer.superseded");
+    let response = exchange(&running, HSM_ES256);
+    assert_eq!(
+        response.status,
+        200,
+        "tier hsm has no generations: {}",
+        response.text()
+    );
+    running.kill();
+    let database = rusqlite::Connection::open(second.database()).expect("the database");
+    let seen: (String, i64) = database
+        .query_row("SELECT name, highest FROM generations", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("a row");
+    assert_eq!(seen, (format!("{BROKER} default"), 2));
+    let refused: i64 = database
+        .query_row(
+            "SELECT count(*) FROM audit WHERE slug = 'signer.superseded'",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a count");
+    assert_eq!(refused, 1, "it is on record");
+}
+
+/// An operator who forgot the manifest is told so, and a stranger is not.
+#[test]
+fn the_log_says_why_a_gateway_gives_no_answer() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+    let broker = Setup::of("spin.hsm.toml", &files(&issuer), &[issuer.origin()])
+        .variable("gateway_urls", &setup.url())
+        .variable("gateway_token", &setup.credential);
+    let Err(reason) = broker.try_start() else {
+        panic!("it serves")
+    };
+    let why = format!(
+        "gateway {}: it is not in the manifest's `allowed_outbound_hosts`",
+        setup.url()
+    );
+    assert!(reason.contains(&why), "{reason}");
+    assert!(!reason.contains(&setup.credential));
+    let bench = HsmBench::start(&[&setup]);
+    bench.issue(HSM_ES256);
+    gateway.kill();
+    let form = Form::of(&bench.token()).set("audience", HSM_ES256);
+    let response = bench.broker.send(&form.request());
+    assert_eq!(response.status, 503);
+    assert!(
+        !response.text().contains(&setup.url()),
+        "{}",
+        response.text()
+    );
+    let mut lines = std::iter::repeat_with(|| bench.broker.line("token"));
+    let line = lines.find(|line| line["slug"] == "signer.unavailable");
+    let detail = line.expect("a line")["detail"].to_string();
+    assert!(
+        detail.contains(&format!("gateway {}: it can't be reached", setup.url())),
+        "{detail}"
+    );
+}
