@@ -2,6 +2,7 @@
 
 use crate::hsm_stolen::{claims, sign};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use vouchsafe_tests::bundle::{BROKER, EPOCH_SECONDS};
 use vouchsafe_tests::hsm::{self, Gateway, GatewaySetup, Token};
 use vouchsafe_tests::jwt::from_base64url;
@@ -48,11 +49,21 @@ pub fn ask_at(gateway: &Gateway, path: &str, body: impl Fn(u64) -> Value) -> (u1
 #[test]
 fn derives_the_published_test_vectors_inside_of_the_hsm() {
     let token = Token::new();
+    let keys = GatewaySetup::new(&token).with_keys();
+    let delete = [
+        "--delete-object",
+        "--type",
+        "secrkey",
+        "--label",
+        "vouchsafe:root",
+    ];
+    let deleted = token.pkcs11_tool(&delete);
+    assert!(deleted.status.success(), "{deleted:?}");
     let root: Vec<u8> = (0..32).collect();
     token.import_root(&root, 1);
     let page = vouchsafe_tests::broker::repository().join("docs/epoch-keys.md");
     let page = std::fs::read_to_string(page).expect("the page");
-    let mut gateway = GatewaySetup::new(&token)
+    let gateway = keys
         .change(BROKER, "https://broker.example")
         .change(
             &format!("epoch_seconds = {EPOCH_SECONDS}"),
@@ -60,28 +71,12 @@ fn derives_the_published_test_vectors_inside_of_the_hsm() {
         )
         .argument("--danger-now")
         .argument("1800000000");
-    // The keys of tier `hsm` are not on this token.
-    for (name, group) in [
-        ("rs256", "default"),
-        ("eddsa", "default"),
-        ("es256", "default"),
-        ("theirs", "other"),
-    ] {
-        gateway = gateway.change(
-            &format!("[[key]]\nname = \"{name}\"\ngroup = \"{group}\"\n"),
-            &format!("[[key]]\nname = \"{name}-gone\"\ngroup = \"{group}\"\n"),
-        );
-    }
     let (code, text) = gateway.run(&["status"]);
     assert_eq!(code, 0, "{text}");
     assert!(
         text.contains("generation 1  stays in the token, came from outside"),
         "{text}"
     );
-    for name in ["rs256-gone", "eddsa-gone", "es256-gone", "theirs-gone"] {
-        let (code, text) = gateway.run(&["add-key", name]);
-        assert_eq!(code, 0, "{text}");
-    }
     let gateway = gateway.start();
     for algorithm in ["ES256", "EdDSA"] {
         let body = json!({ "group": "default", "generation": 1, "algorithm": algorithm, "epoch_start": 1_800_000_000_u64 });
@@ -114,7 +109,7 @@ fn no_key_can_be_taken_out_of_the_token() {
         .split("Key Object")
         .filter(|object| object.contains("Access:     sensitive"))
         .collect();
-    assert_eq!(private.len(), 5, "a root and four keys: {list}");
+    assert_eq!(private.len(), 6, "two roots and four keys: {list}");
     for object in private {
         assert!(
             object.contains("sensitive, always sensitive, never extractable, local"),
@@ -163,10 +158,20 @@ fn the_gateway_itself_never_asks_for_a_key() {
         "C_DeriveKey",
         "C_CopyObject",
         "C_GetObjectSize",
-        "CKA_VALUE ",
         "CKA_PRIVATE_EXPONENT",
     ] {
         assert!(!calls.contains(never), "{never}");
+    }
+    // A value is asked of the root's certificate alone, which is public.
+    let asks = calls.split("C_GetAttributeValue\n").skip(1);
+    let asks = asks.map(|ask| ask.split("\n\n").next().unwrap_or_default());
+    let values: Vec<_> = asks.filter(|ask| ask.contains("CKA_VALUE ")).collect();
+    assert!(!values.is_empty(), "the spy saw nothing");
+    for ask in values {
+        assert!(
+            ask.contains("CKA_LABEL") && !ask.contains("CKA_SIGN"),
+            "{ask}"
+        );
     }
 }
 
@@ -183,7 +188,9 @@ fn commands_say_what_is_there_and_what_is_missing() {
     let setup = setup.with_keys();
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("ok    vouchsafe:token:rs256:v1"), "{text}");
+    for label in ["root-signing", "token:rs256:v1"] {
+        assert!(text.contains(&format!("ok    vouchsafe:{label}")), "{text}");
+    }
     let (code, text) = setup.run(&["init"]);
     assert_eq!(code, 1, "{text}");
     assert!(
@@ -194,7 +201,7 @@ fn commands_say_what_is_there_and_what_is_missing() {
     assert_eq!(code, 0, "{text}");
     let status: Value = serde_json::from_str(&text).expect("JSON");
     let keys = status["keys"].as_array().expect("keys");
-    assert_eq!(keys.len(), 5, "{status}");
+    assert_eq!(keys.len(), 6, "{status}");
     let states = keys.iter().filter(|key| key["state"] == "active").count();
     assert_eq!(states, 4, "every first version: {status}");
     for key in keys {
@@ -263,71 +270,170 @@ fn an_older_generation_does_not_come_back() {
     }
 }
 
-/// Two of three shares rebuild a lost token: verifiers and brokers notice nothing of epoch keys.
+struct Shares {
+    folder: String,
+}
+
+impl Shares {
+    fn of(setup: &GatewaySetup) -> Self {
+        let folder = setup.folder.join("shares");
+        std::fs::create_dir(&folder).expect("a folder");
+        let folder = folder.display().to_string();
+        let init = ["init", "--with-backup", "2-of-3", "--shares", &folder];
+        let (code, text) = setup.run(&init);
+        assert_eq!(code, 0, "{text}");
+        Self { folder }
+    }
+
+    fn path(&self, number: u8) -> String {
+        format!("{}/share-{number}-of-3", self.folder)
+    }
+}
+
+/// Public keys by `kid`, of tier `hsm` and of epochs that are not over.
+fn kids(gateway: &Gateway, kind: &str) -> BTreeSet<String> {
+    let keys = gateway.ask("/v1/keys", None).json();
+    let keys = keys["groups"][0][kind].as_array().expect("keys").clone();
+    let current = epoch_at(now());
+    let is_common = |key: &&Value| {
+        let start = key["epoch_start"].as_u64();
+        start.is_none_or(|start| start >= current)
+    };
+    let keys = keys.iter().filter(is_common);
+    keys.map(|key| key["jwk"]["kid"].to_string()).collect()
+}
+
+/// Two of three shares rebuild a lost token: verifiers and brokers notice nothing.
 #[test]
-fn a_backup_in_shares_restores_the_same_epoch_keys() {
-    let kids = |gateway: &Gateway| -> Vec<Value> {
-        let keys = gateway.ask("/v1/keys", None).json();
-        let keys = keys["groups"][0]["epoch_keys"]
-            .as_array()
-            .expect("keys")
-            .clone();
-        let current = epoch_at(now());
-        let is_common = |key: &&Value| key["epoch_start"].as_u64() >= Some(current);
-        keys.iter()
-            .filter(is_common)
-            .map(|key| key["jwk"]["kid"].clone())
-            .collect()
-    };
+fn a_backup_in_shares_restores_every_key_and_the_root_certificate() {
     let lost = GatewaySetup::new(&Token::new());
-    let shares = lost.folder.join("shares");
-    std::fs::create_dir(&shares).expect("a folder");
-    let folder = shares.display().to_string();
-    let share = |number: u8| {
-        shares
-            .join(format!("share-{number}-of-3"))
-            .display()
-            .to_string()
-    };
-    let (code, text) = lost.run(&["init", "--with-backup", "1-of-3", "--shares", &folder]);
-    assert_eq!(code, 2, "{text}");
-    let (code, text) = lost.run(&["init", "--with-backup", "2-of-3", "--shares", &folder]);
-    assert_eq!(code, 0, "{text}");
-    let before = kids(&lost.start());
+    let one = ["init", "--with-backup", "1-of-3", "--shares", "."];
+    assert_eq!(
+        lost.run(&one).0,
+        2,
+        "one share would be the keys themselves"
+    );
+    let shares = Shares::of(&lost);
+    let gateway = lost.start();
+    let before = (kids(&gateway, "epoch_keys"), kids(&gateway, "token_keys"));
+    assert_eq!(before.1.len(), 3, "RS256, EdDSA and ES256");
+    let (code, root) = lost.run(&["root-certificate"]);
+    assert_eq!(code, 0, "{root}");
+    gateway.kill();
 
     let found = lost.with_token(&Token::new());
-    let (code, text) = found.run(&["restore", &share(1), &share(3)]);
+    let (first, third) = (shares.path(1), shares.path(3));
+    let restore = ["restore", "--generation", "1", &first, &third];
+    let (code, text) = found.run(&["restore", &first, &third]);
     assert_eq!(code, 2, "the generation is for the operator to say: {text}");
-    for (given, expected) in [
-        (vec![share(1)], "1 shares are too few: these are 2-of-3"),
-        (vec![share(1), share(1)], "share 2 is there twice"),
-    ] {
-        let given: Vec<_> = given.iter().map(String::as_str).collect();
-        let (code, text) = found.run(&[&["restore", "--generation", "1"], &given[..]].concat());
-        assert!(code == 1 && text.contains(expected), "{text}");
-    }
-    std::fs::write(found.folder.join("state/generation"), "2\n").expect("a file");
-    let (code, text) = found.run(&["restore", "--generation", "1", &share(1), &share(3)]);
+    let seen = |text: &str| std::fs::write(found.folder.join("state/generation"), text);
+    seen("2\n").expect("a file");
+    let (code, text) = found.run(&restore);
     assert!(
         code == 1 && text.contains("and 2 was seen before"),
         "{text}"
     );
-    std::fs::write(found.folder.join("state/generation"), "1\n").expect("a file");
-    let (code, text) = found.run(&["restore", "--generation", "1", &share(1), &share(3)]);
+    seen("1\n").expect("a file");
+    let (code, text) = found.run(&restore);
     assert_eq!(code, 0, "{text}");
-    let (code, text) = found.run(&["status"]);
+    assert_eq!(found.run(&restore).0, 1, "the token has keys now");
+    let (code, text) = found.run(&["doctor"]);
+    assert_eq!(code, 0, "{text}");
+    let (_, text) = found.run(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    for key in status["keys"].as_array().expect("keys") {
+        let stays = (&key["sensitive"], &key["extractable"], &key["sign_only"]);
+        assert_eq!(stays, (&true.into(), &false.into(), &true.into()), "{key}");
+        assert_eq!(
+            key["never_extractable"], false,
+            "it came from outside: {key}"
+        );
+    }
+    found.token.try_to_take_keys_out();
+    assert_eq!(found.run(&["root-certificate"]), (0, root));
+    let gateway = found.start();
+    assert_eq!(kids(&gateway, "token_keys"), before.1);
+    let common = kids(&gateway, "epoch_keys");
+    // An epoch that began meanwhile costs the oldest of the four.
+    assert!(common.intersection(&before.0).count() >= 8, "{before:?}");
+    for key in ["rs256", "eddsa", "es256"] {
+        let answer = sign(&gateway, key, &claims(now()));
+        assert!(answer.0 == 200 || key != "es256", "{key}: {answer:?}");
+    }
+}
+
+#[test]
+fn shares_that_give_no_backup_are_named_and_change_nothing() {
+    let setup = GatewaySetup::new(&Token::new());
+    let shares = Shares::of(&setup);
+    let other = GatewaySetup::new(&Token::new());
+    let others = Shares::of(&other);
+    let damaged = format!("{}/damaged", shares.folder);
+    let text = std::fs::read_to_string(shares.path(2)).expect("a share");
+    let (start, end) = text.trim().split_at(text.len() - 20);
+    let last = if end.starts_with('A') { "B" } else { "A" };
+    let text = format!("{start}{last}{}", &end[1..]);
+    std::fs::write(&damaged, text).expect("a file");
+    let old = format!("{}/old", shares.folder);
+    std::fs::write(&old, "vouchsafe-root-share-v1 2-of-3 00 AA\n").expect("a file");
+    let empty = setup.with_token(&Token::new());
+    for (second, expected) in [
+        (None, "1 share is too few: these are 2-of-3"),
+        (Some(shares.path(1)), "share 2 is there twice"),
+        (Some(others.path(2)), "share 2 is of another backup"),
+        (Some(damaged), "share 2 is damaged"),
+        (Some(old), "share 2 is of the first format"),
+    ] {
+        let first = shares.path(1);
+        let mut arguments = vec!["restore", "--generation", "1", &first];
+        arguments.extend(second.as_deref());
+        let (code, text) = empty.run(&arguments);
+        assert!(code == 1 && text.contains(expected), "{expected}: {text}");
+    }
+    let (code, text) = empty.run(&["status"]);
     assert!(
-        code == 0 && text.contains("stays in the token, came from outside"),
+        code == 0 && text.contains("no keys of the gateway"),
         "{text}"
     );
-    assert_eq!(
-        found
-            .run(&["restore", "--generation", "1", &share(1), &share(3)])
-            .0,
-        1
+    // A key that was replaced since is not to sign again.
+    let (first, third) = (shares.path(1), shares.path(3));
+    let restore = |name: &str| {
+        let without = ["restore", "--generation", "1", "--without", name];
+        empty.run(&[&without[..], &[&first, &third]].concat())
+    };
+    let (code, text) = restore("nobody");
+    assert!(
+        code == 2 && text.contains("the backup has no `nobody`"),
+        "{text}"
     );
-    let after = kids(&found.start());
-    let common = before.iter().filter(|kid| after.contains(kid)).count();
-    // An epoch that began meanwhile costs the oldest of the four.
-    assert!(common >= 8, "{before:?} {after:?}");
+    let (code, text) = restore("rs256");
+    assert!(code == 0 && text.contains("`rs256` has no key"), "{text}");
+    assert!(!text.contains("put in vouchsafe:token:rs256"), "{text}");
+}
+
+/// What a newcomer meets.
+#[test]
+fn hints_at_what_is_missing_around_the_token() {
+    let setup = GatewaySetup::new(&Token::new());
+    let (code, text) = setup.run(&["status", "--config", "nowhere.toml"]);
+    assert!(
+        code == 2 && text.contains("nowhere.toml") && text.contains("hint: `--config FILE`"),
+        "{text}"
+    );
+    let (code, text) = setup.clone().without_softhsm_file().run(&["doctor"]);
+    assert!(
+        code == 1
+            && text.contains("no slot has an initialized token")
+            && text.contains("SOFTHSM2_CONF"),
+        "{text}"
+    );
+    setup.token.initialize_another();
+    let (code, text) = setup.run(&["doctor"]);
+    assert!(
+        code == 1
+            && text
+                .contains("error: 2 tokens have the label `vouchsafe`, with the serial numbers ")
+            && text.contains("hint: give each a label of its own"),
+        "{text}"
+    );
 }

@@ -20,6 +20,7 @@ mod hsm_gateway;
 mod hsm_generations;
 mod hsm_keys;
 mod hsm_outages;
+mod hsm_pinning;
 mod hsm_rollout;
 mod hsm_stolen;
 mod issued;

@@ -4,13 +4,14 @@
 //! Held are the seeds of the current and the next epoch, and of the previous one until its window
 //! closes. Of the other published epochs only the public key is kept, and of the **standby
 //! generation**, the one behind the current, all public keys and no seed: verifiers know them before an
-//! emergency makes that generation the current one. So the HSM is asked three times per epoch and
-//! algorithm, however many tokens are issued.
+//! emergency makes that generation the current one. A key is published once the root has certified it. So
+//! the HSM is asked five times per epoch and algorithm, however many tokens are issued: three times for
+//! seeds, twice for certificates.
 
 use std::collections::BTreeMap;
 
 use vouchsafe_signer::{
-    Algorithm, Epoch, EpochKey, Error, SEED_BYTES, Scope, Seed, UnixSeconds, label,
+    Algorithm, Epoch, EpochKey, Error, PublicJwk, SEED_BYTES, Scope, Seed, UnixSeconds, label,
 };
 
 use crate::refusal::Refusal;
@@ -36,9 +37,39 @@ struct Place {
     algorithm: Algorithm,
 }
 
+/// A key that the root has not certified yet, and what its certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uncertified {
+    place: Place,
+    pub issuer: String,
+    pub jwk: PublicJwk,
+}
+
+impl Uncertified {
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.place.group
+    }
+
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.place.generation
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.place.epoch
+    }
+
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.place.algorithm
+    }
+}
+
 struct Entry {
-    kid: String,
-    jwk: String,
+    /// INVARIANT: published only with its certificate.
+    jwk: PublicJwk,
     seed: Option<Seed>,
 }
 
@@ -172,18 +203,50 @@ impl EpochKeyring {
         let place = derivation.place;
         let seed = Seed::from_bytes(seed);
         let key = EpochKey::from_seed(&seed, place.algorithm, place.epoch)?;
-        let known = self.entries.get(&place);
-        if known.is_some_and(|known| known.kid != key.kid()) {
+        let known = self.entries.get(&place).map(|entry| &entry.jwk);
+        if known.is_some_and(|known| known.kid() != key.kid()) {
             return Err(Error::Internal);
         }
         let current = Epoch::containing(now, place.epoch.length_seconds())?;
+        // A key whose seed is derived once more keeps its certificate.
         let entry = Entry {
-            kid: key.kid().to_owned(),
-            jwk: key.public_jwk(),
+            jwk: known.unwrap_or(key.jwk()).clone(),
             seed: self.is_held(&place, current, now).then_some(seed),
         };
         self.entries.insert(place, entry);
         Ok(())
+    }
+
+    /// What the root has to certify, the current generation first, then the oldest epoch.
+    #[must_use]
+    pub fn uncertified(&self) -> Vec<Uncertified> {
+        let issuer = |place: &Place| {
+            let group = self.groups.iter().find(|group| group.name == place.group);
+            group.map(|group| group.issuer.clone())
+        };
+        let entries = self.entries.iter();
+        let mut uncertified: Vec<_> = entries
+            .filter(|(_, entry)| !entry.jwk.has_certificate())
+            .filter_map(|(place, entry)| {
+                Some(Uncertified {
+                    place: place.clone(),
+                    issuer: issuer(place)?,
+                    jwk: entry.jwk.clone(),
+                })
+            })
+            .collect();
+        uncertified.sort_by_key(|it| (it.place.generation, it.place.epoch));
+        uncertified
+    }
+
+    /// Takes the root's certificate of a key, in DER, which publishes the key.
+    pub fn certify(&mut self, uncertified: Uncertified, certificate: &[u8]) {
+        // It may be gone by now, or another.
+        if let Some(entry) = self.entries.get_mut(&uncertified.place)
+            && entry.jwk == uncertified.jwk
+        {
+            entry.jwk = uncertified.jwk.with_certificate(certificate);
+        }
     }
 
     /// Forgets the keys that are no longer published, and wipes the seeds whose window has closed.
@@ -235,19 +298,19 @@ impl EpochKeyring {
             .ok_or(Refusal::HsmUnavailable)
     }
 
-    /// The public keys of `group`: the current generation's, then the standby's, oldest epoch first, then
+    /// The certified public keys of `group`: the current generation's, then the standby's, oldest epoch first, then
     /// by algorithm.
     #[must_use]
     pub fn published(&self, group: &Group) -> Vec<PublicEpochKey> {
         self.entries
             .iter()
-            .filter(|(place, _)| place.group == group.name)
+            .filter(|(place, entry)| place.group == group.name && entry.jwk.has_certificate())
             .map(|(place, entry)| PublicEpochKey {
                 generation: place.generation,
                 epoch_start: place.epoch.start(),
                 algorithm: place.algorithm.name().to_owned(),
-                kid: entry.kid.clone(),
-                jwk: entry.jwk.clone(),
+                kid: entry.jwk.kid().to_owned(),
+                jwk: entry.jwk.to_json(),
             })
             .collect()
     }
@@ -272,6 +335,7 @@ impl EpochKeyring {
         until
     }
 
+    /// Whether a signer can use the key: what is not published is not signed with.
     fn has_seed(&self, group: &Group, algorithm: Algorithm, epoch: Epoch) -> bool {
         let place = Place {
             group: group.name.clone(),
@@ -281,7 +345,7 @@ impl EpochKeyring {
         };
         self.entries
             .get(&place)
-            .is_some_and(|entry| entry.seed.is_some())
+            .is_some_and(|entry| entry.seed.is_some() && entry.jwk.has_certificate())
     }
 
     /// Whether the seed of `place` is kept while `current` lasts.

@@ -5,6 +5,12 @@ use std::fmt;
 /// The secret that every seed is derived from. Its `CKA_ID` is the generation, a u64, big-endian.
 pub const ROOT_LABEL: &str = "vouchsafe:root";
 
+/// Both halves of the key that certifies epoch keys.
+pub const ROOT_SIGNING_LABEL: &str = "vouchsafe:root-signing";
+
+/// The certificate of that key, which verifiers pin.
+pub const ROOT_CERTIFICATE_LABEL: &str = "vouchsafe:root-certificate";
+
 /// What the labels of keys that sign tokens begin with.
 pub const TOKEN_KEY_PREFIX: &str = "vouchsafe:token:";
 

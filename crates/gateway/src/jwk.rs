@@ -1,8 +1,9 @@
 //! Public keys as they come from the wire: rebuilt from their members, so that neither a `kid` nor a
-//! member beyond those is believed.
+//! member beyond those is believed. A certificate must be one of the very key.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use vouchsafe_jose::certificate_is_of_key;
 use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_signer::PublicJwk;
 
@@ -36,6 +37,16 @@ pub(crate) fn parse(jwk: &JsonObject) -> Result<PublicJwk, JwkError> {
             PublicJwk::rsa(&n, &e)
         }
         _ => return Err(JwkError),
+    };
+    let parsed = match jwk.get("x5c") {
+        None => parsed,
+        Some(chain) => match chain.as_array() {
+            Some([Json::Text(certificate)]) if certificate_is_of_key(jwk) => {
+                let der = STANDARD.decode(certificate).map_err(|_| JwkError)?;
+                parsed.with_certificate(&der)
+            }
+            Some(_) | None => return Err(JwkError),
+        },
     };
     // Exactly what we would write: no further member, no private one, no other `kid`.
     let ours = JsonObject::parse(parsed.to_json().as_bytes()).map_err(|_| JwkError)?;

@@ -30,9 +30,11 @@ pub mod versions;
 pub mod wire;
 
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
-pub use epoch_keys::{Derivation, EpochKeyring, WINDOW_MARGIN_SECONDS};
+pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
-pub use inventory::{KeyLabel, ROOT_LABEL, TOKEN_KEY_PREFIX};
+pub use inventory::{
+    KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,
+};
 pub use jwk::JwkError;
 pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use vouchsafe_json::{Json, JsonObject};
 
+use crate::base64url;
 use crate::key::KeyRejection;
 
 const BIT_STRING: u8 = 0x03;
@@ -71,6 +72,26 @@ pub(crate) fn require_own(jwk: &JsonObject, info: &[u8]) -> Result<(), KeyReject
     } else {
         Err(KeyRejection::Certificate)
     }
+}
+
+/// Whether a JWK of P-256 or Ed25519 has an `x5c` whose first certificate is of its key. Whether the key is
+/// a good one is not looked at: [`crate::PublicKey::from_jwk`] does.
+#[must_use]
+pub fn certificate_is_of_key(jwk: &JsonObject) -> bool {
+    let bytes = |name| {
+        let text = jwk.get(name).and_then(Json::as_text);
+        text.and_then(base64url::decode)
+    };
+    let info = match (
+        jwk.get("crv").and_then(Json::as_text),
+        bytes("x"),
+        bytes("y"),
+    ) {
+        (Some("P-256"), Some(x), Some(y)) => ec(Curve::P256, &[&[0x04][..], &x, &y].concat()),
+        (Some("Ed25519"), Some(x), None) => ed25519(&x),
+        _ => return false,
+    };
+    jwk.contains("x5c") && require_own(jwk, &info).is_ok()
 }
 
 fn public_key_info(algorithm: &[u8], key: &[u8]) -> Vec<u8> {

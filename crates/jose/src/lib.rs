@@ -18,6 +18,7 @@ mod montgomery;
 mod rsa;
 
 pub use algorithm::Algorithm;
+pub use certificate::certificate_is_of_key;
 pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
 pub use key::{KeyRejection, KeyUse, PublicKey, SignatureInvalid};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};

@@ -81,6 +81,15 @@ impl Epoch {
         }
     }
 
+    /// The moment at which its key comes into the JWK Set: the start of the epoch before the previous one.
+    #[must_use]
+    pub fn publication(self) -> UnixSeconds {
+        UnixSeconds(
+            self.start
+                .saturating_sub(self.length_seconds.saturating_mul(2)),
+        )
+    }
+
     /// The moment at which its key leaves the JWK Set: the start of the epoch after the next.
     #[must_use]
     pub fn withdrawal(self) -> UnixSeconds {

@@ -1,16 +1,27 @@
 //! Public keys as JWK (RFC 7517, RFC 7518 §6.2 and §6.3, RFC 8037 §2) and their thumbprints (RFC 7638).
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 use crate::key::Algorithm;
 
-/// A public key; its members need no JSON escaping, since all of them are base64url or constants.
+/// A public key; its members need no JSON escaping, since all of them are base64, base64url or constants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicJwk {
     members: Members,
     kid: String,
+    /// Of this key, in DER, as base64.
+    certificate: Option<String>,
+}
+
+/// The public key of an epoch, for whoever certifies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CurvePoint {
+    /// RFC 8032 §5.1.5.
+    Ed25519([u8; 32]),
+    /// Coordinates.
+    P256 { x: [u8; 32], y: [u8; 32] },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +62,40 @@ impl PublicJwk {
     /// (RFC 7638 §3).
     fn with_thumbprint(members: Members) -> Self {
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(members.required().as_bytes()));
-        Self { members, kid }
+        Self {
+            members,
+            kid,
+            certificate: None,
+        }
+    }
+
+    /// The same key with a certificate of it, in DER: `x5c` (RFC 7517 §4.7). That it is one of this key
+    /// is the caller's to know.
+    #[must_use]
+    pub fn with_certificate(self, der: &[u8]) -> Self {
+        Self {
+            certificate: Some(STANDARD.encode(der)),
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub fn has_certificate(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    /// The point of a key on a curve; none for RSA.
+    #[must_use]
+    pub fn curve_point(&self) -> Option<CurvePoint> {
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok();
+        match &self.members {
+            Members::Ed25519 { x } => bytes(x).map(CurvePoint::Ed25519),
+            Members::P256 { x, y } => Some(CurvePoint::P256 {
+                x: bytes(x)?,
+                y: bytes(y)?,
+            }),
+            Members::Rsa { .. } => None,
+        }
     }
 
     #[must_use]
@@ -74,7 +118,10 @@ impl PublicJwk {
     pub fn to_json(&self) -> String {
         let alg = self.algorithm();
         let kid = &self.kid;
-        let tail = format!(r#""kid":"{kid}","use":"sig","alg":"{alg}"}}"#);
+        let certificate = self.certificate.as_ref();
+        let chain = certificate.map(|it| format!(r#","x5c":["{it}"]"#));
+        let chain = chain.unwrap_or_default();
+        let tail = format!(r#""kid":"{kid}","use":"sig","alg":"{alg}"{chain}}}"#);
         match &self.members {
             Members::Ed25519 { x } => format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}",{tail}"#),
             Members::P256 { x, y } => {

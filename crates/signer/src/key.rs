@@ -86,6 +86,11 @@ impl EpochKey {
         self.jwk.kid()
     }
 
+    #[must_use]
+    pub fn jwk(&self) -> &PublicJwk {
+        &self.jwk
+    }
+
     /// The public key as a member of a JWK Set, in JSON.
     #[must_use]
     pub fn public_jwk(&self) -> String {

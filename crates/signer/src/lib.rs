@@ -32,7 +32,7 @@ pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
-pub use jwk::PublicJwk;
+pub use jwk::{CurvePoint, PublicJwk};
 pub use key::{Algorithm, EpochKey};
 pub use request::{
     ExtraClaim, PresentedIdentity, SignedToken, Tier, TokenRequest, TokenType, UnixSeconds,

@@ -124,7 +124,9 @@ pub struct Config {
 impl Config {
     /// Reads the file; other files that it names are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_small(path)?;
+        let text = read_small(path).map_err(|failure| {
+            failure.hint("`--config FILE` names it; docs/hsm.md has one to begin with")
+        })?;
         let file: File = toml::from_str(&text).map_err(|error| {
             let position = error.span().map(|span| position(&text, span.start));
             // Only the message: the rest of an error of this crate quotes the file's lines.

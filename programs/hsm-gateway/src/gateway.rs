@@ -13,6 +13,7 @@ use crate::hsm::{Hsm, HsmError};
 use crate::inventory::{generation, hsm_failure, make_private, remember_generation};
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
+use crate::root::Root;
 use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
 use states::States;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub struct Gateway {
     admins: Admins,
     clock: Clock,
     hsm: Arc<Hsm>,
+    root: Root,
     rollout: RolloutSecret,
     states: Mutex<Arc<States>>,
     /// One look at the token at a time.
@@ -73,6 +75,7 @@ impl Gateway {
         let (inventory, states) = Self::first_states(&config.rules, &hsm).await?;
         let generation = generation(&inventory)?;
         remember_generation(&config.state_dir, generation)?;
+        let root = Root::of(&inventory)?;
         let rollout = rollout_secret(&hsm).await.map_err(hsm_failure)?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
@@ -81,6 +84,7 @@ impl Gateway {
             admins: config.admins,
             clock,
             hsm,
+            root,
             rollout,
             states: Mutex::new(Arc::new(states)),
             looking: tokio::sync::Mutex::default(),
@@ -172,7 +176,7 @@ impl Gateway {
                 learnt.map_err(differs)?;
             }
         }
-        Ok(())
+        self.certify().await
     }
 
     async fn derive(
@@ -189,6 +193,17 @@ impl Gateway {
             seeds.push((derivation, seed));
         }
         Ok(seeds)
+    }
+
+    /// Has the root certify the keys that have come, which publishes them.
+    async fn certify(&self) -> Result<(), HsmError> {
+        // ORDER: listed before the first is asked for, so that no lock is held meanwhile.
+        let uncertified = self.keyring().uncertified();
+        for key in uncertified {
+            let certificate = self.root.certify(&self.hsm, &key).await?;
+            self.keyring().certify(key, &certificate);
+        }
+        Ok(())
     }
 
     pub fn rules(&self) -> &Rules {

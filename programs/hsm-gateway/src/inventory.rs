@@ -86,23 +86,30 @@ pub fn checked_key(
     version: u64,
 ) -> Result<(PublicJwk, PublicKey), Failure> {
     let label = rule.label_of(version).to_string();
+    let hint = "`hsm-gateway status` shows what is there";
+    checked_pair(inventory, &label, rule.algorithm.name(), hint)
+}
+
+/// The public half of the key of this label. `hint` says how it is made.
+pub fn checked_pair(
+    inventory: &Inventory,
+    label: &str,
+    algorithm: &str,
+    hint: &str,
+) -> Result<(PublicJwk, PublicKey), Failure> {
     let key = inventory
         .keys
         .iter()
         .find(|key| key.label == label && !key.secret);
-    let key = key.ok_or_else(|| Failure::refused(format!("the token has no `{label}`")))?;
+    let key =
+        key.ok_or_else(|| Failure::refused(format!("the token has no `{label}`")).hint(hint))?;
     if !key.flags.are_safe() {
-        return Err(unsafe_key(&label));
+        return Err(unsafe_key(label));
     }
     let jwk = key.public.as_ref().and_then(public_key::jwk);
     let jwk = jwk
-        .filter(|jwk| jwk.algorithm() == rule.algorithm.name())
-        .ok_or_else(|| {
-            Failure::refused(format!(
-                "`{label}` has no public key for {}",
-                rule.algorithm.name()
-            ))
-        })?;
+        .filter(|jwk| jwk.algorithm() == algorithm)
+        .ok_or_else(|| Failure::refused(format!("`{label}` has no public key for {algorithm}")))?;
     let verifier = JsonObject::parse(jwk.to_json().as_bytes())
         .ok()
         .and_then(|object| PublicKey::from_jwk(&object, KeyUse::Signature).ok())
@@ -156,6 +163,17 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
 }
 
+fn token_missing_hint() -> &'static str {
+    match std::env::var_os("SOFTHSM2_CONF") {
+        Some(_) => {
+            "`token` is the label that the token was initialized with; `pkcs11-tool --list-slots` shows it"
+        }
+        None => {
+            "`token` is the label that the token was initialized with; SoftHSM looks for its tokens where the file says that SOFTHSM2_CONF names, which is not set"
+        }
+    }
+}
+
 /// An HSM that can't be used, for whoever reads the command line.
 pub fn hsm_failure(error: HsmError) -> Failure {
     let failure = Failure::refused(error.to_string());
@@ -165,9 +183,9 @@ pub fn hsm_failure(error: HsmError) -> Failure {
             ..failure
                 .hint("correct the PIN, then remove `pin-refused` in `state_dir`: a PIN is tried once, so that the token is not locked")
         },
-        HsmError::Fault(Fault::TokenMissing(_)) => {
-            failure.hint("`token` is the label that the token was initialized with")
-        }
+        HsmError::Fault(Fault::TokenMissing(_)) => failure.hint(token_missing_hint()),
+        HsmError::Fault(Fault::TokenTwice { .. }) => failure
+            .hint("give each a label of its own; which of them is meant is not guessed. `softhsm2-util --init-token` makes one more with each call, `--delete-token --serial` removes one"),
         HsmError::Fault(_) | HsmError::NotRunning | HsmError::Overloaded => failure,
     }
 }

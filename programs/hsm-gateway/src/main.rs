@@ -4,6 +4,7 @@
 //! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
 //! files and the network.
 
+mod backup;
 mod clock;
 mod commands;
 mod config;
@@ -14,6 +15,7 @@ mod inventory;
 mod log;
 mod metrics;
 mod public_key;
+mod root;
 mod server;
 mod shares;
 mod worker;
@@ -41,6 +43,7 @@ enum Command {
     Doctor(commands::doctor::Args),
     Init(commands::init::Args),
     Restore(commands::restore::Args),
+    RootCertificate(commands::root_certificate::Args),
     Rotate(commands::rotate::Args),
     Serve(commands::serve::Args),
     Status(commands::status::Args),
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Init(args) => commands::init::run(args),
         Command::Restore(args) => commands::restore::run(args),
+        Command::RootCertificate(args) => commands::root_certificate::run(args),
         Command::Rotate(args) => commands::rotate::run(args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Status(args) => commands::status::run(args),

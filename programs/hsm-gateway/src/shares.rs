@@ -1,8 +1,9 @@
-//! A root in shares of paper or files, K of N of which give it back (Shamir's secret sharing).
+//! A backup in shares of paper or files, K of N of which give it back (Shamir's secret sharing).
 //!
-//! A share is one line: `vouchsafe-root-share-v1 2-of-3 <check> <share>`. The check value is the first 8
-//! bytes of `SHA-256("vouchsafe root check" ‖ root)`: it tells a wrong or damaged share from a right one,
-//! which the scheme itself can't, and says nothing of 32 random bytes.
+//! A share is one line: `vouchsafe-backup-share-v2 2-of-3 <backup> <check> <share>`. `<backup>` is the first 8
+//! bytes of `SHA-256("vouchsafe backup" ‖ secret)`, which tells shares of one backup from those of another, and
+//! what they give from what was split, which the scheme itself can't. `<check>` is the same of the line's other
+//! words: it names the share that is damaged. Neither says anything of a secret with 32 random bytes in it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,12 +12,14 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use vouchsafe_signer::SEED_BYTES;
 use zeroize::Zeroizing;
 
-const SCHEME: &str = "vouchsafe-root-share-v1";
-pub const ROOT_BYTES: usize = SEED_BYTES;
+const SCHEME: &str = "vouchsafe-backup-share-v2";
+/// What shares of a root alone began with.
+const SCHEME_OF_ROOTS: &str = "vouchsafe-root-share-v1";
 pub const SHARES_MAX: u8 = 16;
+/// Longest line: that of a backup with some forty RSA keys.
+pub const SHARE_BYTES_MAX: u64 = 256 * 1024;
 
 /// How many of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,31 +56,32 @@ impl fmt::Display for Threshold {
     }
 }
 
-/// Splits `root` into lines, of which `threshold` says how many give it back.
-pub fn split(root: &[u8; ROOT_BYTES], threshold: Threshold) -> Vec<Zeroizing<String>> {
-    let check = check_of(root);
-    let dealer = Sharks(threshold.needed).dealer(root);
+/// Splits `secret` into lines, of which `threshold` says how many give it back.
+pub fn split(secret: &[u8], threshold: Threshold) -> Vec<Zeroizing<String>> {
+    let backup = first_8("vouchsafe backup", &[secret]);
+    let dealer = Sharks(threshold.needed).dealer(secret);
     dealer
         .take(usize::from(threshold.made))
         .map(|share| {
             let bytes = Zeroizing::new(Vec::from(&share));
             let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*bytes));
-            Zeroizing::new(format!("{SCHEME} {threshold} {check} {}", *text))
+            let check = check_of(threshold, &backup, &text);
+            Zeroizing::new(format!("{SCHEME} {threshold} {backup} {check} {}", *text))
         })
         .collect()
 }
 
-/// Gives the root back.
-pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<[u8; ROOT_BYTES]>, String> {
+/// Gives the secret back.
+pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<Vec<u8>>, String> {
     let mut shares = Vec::new();
     let mut set: Option<(Threshold, String)> = None;
     let mut places = BTreeSet::new();
     for (number, line) in (1..).zip(lines) {
-        let (threshold, check, bytes) =
-            parse(line).ok_or_else(|| format!("share {number} is not one of a root"))?;
-        let known = set.get_or_insert_with(|| (threshold, check.clone()));
-        if *known != (threshold, check) {
-            return Err(format!("share {number} is of another root"));
+        let (threshold, backup, bytes) =
+            parse(line).map_err(|why| format!("share {number} {why}"))?;
+        let known = set.get_or_insert_with(|| (threshold, backup.clone()));
+        if *known != (threshold, backup) {
+            return Err(format!("share {number} is of another backup"));
         }
         if !places.insert(bytes.first().copied()) {
             return Err(format!("share {number} is there twice"));
@@ -85,46 +89,55 @@ pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<[u8; ROOT_BYTES]
         let share = Share::try_from(bytes.as_slice());
         shares.push(share.map_err(|_| format!("share {number} is damaged"))?);
     }
-    let (threshold, check) = set.ok_or("there is no share")?;
+    let (threshold, backup) = set.ok_or("there is no share")?;
     if shares.len() < usize::from(threshold.needed) {
-        return Err(format!(
-            "{} shares are too few: these are {threshold}",
-            shares.len()
-        ));
+        let (given, s) = (
+            shares.len(),
+            if shares.len() == 1 { " is" } else { "s are" },
+        );
+        return Err(format!("{given} share{s} too few: these are {threshold}"));
     }
     let sharks = Sharks(threshold.needed);
-    let root = sharks.recover(&shares).map(Zeroizing::new);
-    let root = root.map_err(|error| error.to_owned())?;
-    let root: [u8; ROOT_BYTES] = root
-        .as_slice()
-        .try_into()
-        .map_err(|_| "no root of 32 bytes")?;
-    let root = Zeroizing::new(root);
-    if check_of(&root) == check {
-        Ok(root)
+    let secret = sharks.recover(&shares).map(Zeroizing::new);
+    let secret = secret.map_err(|error| error.to_owned())?;
+    if first_8("vouchsafe backup", &[&secret]) == backup {
+        Ok(secret)
     } else {
-        Err("a share is damaged: what they give is not the root".to_owned())
+        Err("the shares do not give what was split".to_owned())
     }
 }
 
-fn parse(line: &str) -> Option<(Threshold, String, Zeroizing<Vec<u8>>)> {
-    let mut words = line.split_ascii_whitespace();
-    if words.next()? != SCHEME {
-        return None;
+type Parsed = (Threshold, String, Zeroizing<Vec<u8>>);
+
+fn parse(line: &str) -> Result<Parsed, &'static str> {
+    let words: Vec<_> = line.split_ascii_whitespace().collect();
+    let (threshold, backup, check, text) = match words.as_slice() {
+        [SCHEME, threshold, backup, check, text] => (threshold, *backup, *check, *text),
+        [SCHEME_OF_ROOTS, ..] => {
+            return Err("is of the first format, which has no signing keys, and can't be used");
+        }
+        [SCHEME, ..] => return Err("is damaged"),
+        _ => return Err("is not one of a backup"),
+    };
+    let threshold: Threshold = threshold.parse().map_err(|_| "is damaged")?;
+    if check_of(threshold, backup, text) != check {
+        return Err("is damaged");
     }
-    let threshold = words.next()?.parse().ok()?;
-    let check = words.next()?.to_owned();
-    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(words.next()?).ok()?);
-    let whole = words.next().is_none() && bytes.len() == ROOT_BYTES + 1;
-    whole.then_some((threshold, check, bytes))
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| "is damaged")?;
+    Ok((threshold, backup.to_owned(), Zeroizing::new(bytes)))
 }
 
-fn check_of(root: &[u8; ROOT_BYTES]) -> String {
-    let digest = Sha256::new()
-        .chain_update("vouchsafe root check")
-        .chain_update(root)
-        .finalize();
-    crate::gateway::hex(digest.get(..8).unwrap_or_default())
+fn check_of(threshold: Threshold, backup: &str, text: &str) -> String {
+    let line = format!("{threshold} {backup} ");
+    first_8("vouchsafe share", &[line.as_bytes(), text.as_bytes()])
+}
+
+fn first_8(label: &str, parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new().chain_update(label);
+    for part in parts {
+        digest.update(part);
+    }
+    crate::gateway::hex(digest.finalize().get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -136,65 +149,72 @@ mod tests {
     }
 
     #[test]
-    fn any_k_of_n_shares_give_the_root_back_and_fewer_do_not() {
-        let root = [7; ROOT_BYTES];
-        let shares = split(&root, threshold("3-of-5"));
-        assert_eq!(shares.len(), 5);
-        for a in 0..5 {
-            for b in (0..5).filter(|b| *b != a) {
-                let two = [shares[a].clone(), shares[b].clone()];
-                assert_eq!(
-                    combine(&two),
-                    Err("2 shares are too few: these are 3-of-5".to_owned())
-                );
-                for c in (0..5).filter(|c| *c != a && *c != b) {
-                    let three = [&two[..], &[shares[c].clone()]].concat();
-                    assert!(combine(&three).is_ok_and(|it| *it == root));
+    fn any_k_of_n_shares_give_the_secret_back_and_fewer_do_not() {
+        for secret in [vec![7; 32], (0..=255).cycle().take(5_000).collect()] {
+            let shares = split(&secret, threshold("3-of-5"));
+            assert_eq!(shares.len(), 5);
+            for a in 0..5 {
+                for b in (0..5).filter(|b| *b != a) {
+                    let two = [shares[a].clone(), shares[b].clone()];
+                    assert_eq!(
+                        combine(&two),
+                        Err("2 shares are too few: these are 3-of-5".to_owned())
+                    );
+                    for c in (0..5).filter(|c| *c != a && *c != b) {
+                        let three = [&two[..], &[shares[c].clone()]].concat();
+                        assert!(combine(&three).is_ok_and(|it| *it == secret));
+                    }
                 }
             }
+            assert!(
+                combine(&shares).is_ok_and(|it| *it == secret),
+                "more do too"
+            );
         }
-        assert!(combine(&shares).is_ok_and(|it| *it == root), "more do too");
     }
 
     #[test]
-    fn a_wrong_share_is_told_from_a_right_one() {
+    fn a_wrong_share_is_told_from_a_right_one_and_named() {
         let (first, second) = (
             split(&[7; 32], threshold("2-of-3")),
             split(&[8; 32], threshold("2-of-3")),
         );
-        let check = |lines: Vec<Zeroizing<String>>, expected: &str| {
+        let check = |lines: &[&str], expected: &str| {
+            let lines: Vec<_> = lines
+                .iter()
+                .map(|it| Zeroizing::new((*it).to_owned()))
+                .collect();
             assert_eq!(combine(&lines).map(drop), Err(expected.to_owned()));
         };
-        check(vec![], "there is no share");
+        check(&[], "there is no share");
+        check(&[&first[0]], "1 share is too few: these are 2-of-3");
+        check(&[&first[0], &second[1]], "share 2 is of another backup");
+        check(&[&first[0], &first[0]], "share 2 is there twice");
+        check(&[&first[0], "x"], "share 2 is not one of a backup");
         check(
-            vec![first[0].clone(), second[1].clone()],
-            "share 2 is of another root",
+            &[&first[0], "vouchsafe-root-share-v1 2-of-3 00 AA"],
+            "share 2 is of the first format, which has no signing keys, and can't be used",
         );
+        check(&[&first[0], SCHEME], "share 2 is damaged");
+        // Every character of a line behind its name, one at a time.
+        for place in SCHEME.len() + 1..first[1].len() {
+            let mut line = first[1].to_string();
+            let other = if line[place..].starts_with('1') {
+                "0"
+            } else {
+                "1"
+            };
+            line.replace_range(place..=place, other);
+            if line.split_ascii_whitespace().nth(1) == Some("2-of-3") {
+                check(&[&first[0], &line], "share 2 is damaged");
+            } else {
+                let lines = [first[0].clone(), Zeroizing::new(line)];
+                assert!(combine(&lines).is_err(), "{place}");
+            }
+        }
         check(
-            vec![first[0].clone(), first[0].clone()],
-            "share 2 is there twice",
-        );
-        check(
-            vec![first[0].clone(), "x".to_owned().into()],
-            "share 2 is not one of a root",
-        );
-        let other = first[1]
-            .split_ascii_whitespace()
-            .last()
-            .expect("a share")
-            .to_owned();
-        let damaged = match other.ends_with('A') {
-            true => other.replacen(other.chars().nth(9).expect("long"), "_", 1),
-            false => format!(
-                "{}{}",
-                &other[..10],
-                other[10..].replacen(|c| c != 'A', "A", 1)
-            ),
-        };
-        let damaged = first[1].replace(&other, &damaged);
-        check(
-            vec![first[0].clone(), damaged.into()],
-            "a share is damaged: what they give is not the root",
+            &[&first[0], &first[1][..first[1].len() - 1]],
+            "share 2 is damaged",
         );
     }
 

@@ -32,6 +32,7 @@ enum Command {
     #[cfg(feature = "host")]
     Serve(commands::serve::Args),
     Token(commands::token::Args),
+    Verify(commands::verify::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "host")]
         Command::Serve(args) => commands::serve::run(args),
         Command::Token(args) => commands::token::run(args),
+        Command::Verify(args) => commands::verify::run(args),
     };
     outcome.unwrap_or_else(|failure| failure.report())
 }

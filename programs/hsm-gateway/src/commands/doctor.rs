@@ -6,18 +6,20 @@ use crate::failure::Failure;
 use crate::gateway::algorithm;
 use crate::hsm::Hsm;
 use crate::inventory::{checked_key, generation, hsm_failure, inspect, versions};
-use crate::worker::protocol::{Call, Inventory, Reply};
+use crate::root::Root;
+use crate::worker::protocol::{Algorithm, Call, Inventory, Reply};
 use std::process::ExitCode;
 use std::sync::Arc;
-use vouchsafe_gateway::{KeyAlgorithm, KeyRule, ROOT_LABEL};
+use vouchsafe_gateway::{KeyAlgorithm, KeyRule, ROOT_LABEL, ROOT_SIGNING_LABEL};
+use vouchsafe_jose::PublicKey;
 
 /// What is signed to see that it verifies. It is no signing input of a token.
 const PROBE: &[u8] = b"hsm-gateway doctor";
 
 /// Use every key once, and say what is wrong
 ///
-/// Derives with the root twice and compares, signs with every [[key]] and verifies, and names the
-/// mechanisms that the token has not.
+/// Derives with the root twice and compares, signs with the root signing key and every [[key]] and
+/// verifies, and names the mechanisms that the token has not.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway doctor --config gateway.toml\n\nExit codes: 0 all is well, 1 something is wrong, 2 the command line or the file is wrong, or the PIN was refused."
@@ -58,6 +60,11 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
         Err(failure) => Err(failure.message),
     };
     findings.push((ROOT_LABEL.to_owned(), root));
+    let signing = match Root::of(&inventory) {
+        Ok(root) => verified(&hsm, ROOT_SIGNING_LABEL, Algorithm::Es256, root.verifier()).await,
+        Err(failure) => Err(failure.message),
+    };
+    findings.push((ROOT_SIGNING_LABEL.to_owned(), signing));
     for rule in config.rules.keys() {
         let versions = match versions(&inventory, rule) {
             Ok(versions) => versions,
@@ -76,7 +83,12 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
 
 /// Mechanisms that are needed, by what the file says.
 fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
-    let mut needed = vec!["CKM_GENERIC_SECRET_KEY_GEN", "CKM_SHA256_HMAC"];
+    let mut needed = vec![
+        "CKM_EC_KEY_PAIR_GEN",
+        "CKM_ECDSA",
+        "CKM_GENERIC_SECRET_KEY_GEN",
+        "CKM_SHA256_HMAC",
+    ];
     for rule in config.rules.keys() {
         needed.extend(match rule.algorithm {
             KeyAlgorithm::EdDsa => ["CKM_EC_EDWARDS_KEY_PAIR_GEN", "CKM_EDDSA"],
@@ -127,9 +139,19 @@ async fn signs(
     version: u64,
 ) -> Result<(), String> {
     let (_, verifier) = checked_key(inventory, rule, version).map_err(|failure| failure.message)?;
+    let label = rule.label_of(version).to_string();
+    verified(hsm, &label, algorithm(rule.algorithm), &verifier).await
+}
+
+async fn verified(
+    hsm: &Arc<Hsm>,
+    label: &str,
+    algorithm: Algorithm,
+    verifier: &PublicKey,
+) -> Result<(), String> {
     let call = Call::Sign {
-        label: rule.label_of(version).to_string(),
-        algorithm: algorithm(rule.algorithm),
+        label: label.to_owned(),
+        algorithm,
         message: PROBE.to_vec().into(),
     };
     let signature = bytes(hsm, call).await?;

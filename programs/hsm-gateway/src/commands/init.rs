@@ -1,23 +1,27 @@
 //! `hsm-gateway init`.
 
-use super::{ConfigFile, create_keys, open, require_empty, runtime};
+use super::restore::{import, read_share};
+use super::{ConfigFile, create_keys, now, open, require_empty, runtime};
+use crate::backup::Backup;
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::inventory::hsm_failure;
-use crate::shares::{self, ROOT_BYTES, Threshold};
+use crate::root;
+use crate::shares::{self, Threshold};
 use crate::worker::protocol::Call;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_gateway::ROOT_LABEL;
-use zeroize::Zeroizing;
 
 /// Make the keys of an empty token
 ///
-/// Makes the root secret and the first version of each [[key]]: sensitive, not extractable, for signing
-/// only. They are made inside of the token and have no backup: a lost token is then a lost root, and every
-/// verifier must get the keys of a new one. With `--with-backup` the root is made here, in memory, split
-/// into shares and put into the token; the keys of tier `hsm` have no backup either way.
+/// Makes the root secret, the root signing key with its certificate, and the first version of each [[key]]:
+/// sensitive, not extractable, for signing only. They are made inside of the token and have no backup: a
+/// lost token is then a lost root, and every verifier must get the keys of a new one. With `--with-backup`
+/// all of them are made here, in memory, split into shares and put into the token.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway init --config gateway.toml\n  hsm-gateway init --with-backup 2-of-3 --shares /mnt/ceremony\n\nExit codes: 0 made, 1 the token has keys of the gateway or can't make them, 2 the command line or the file is wrong, or the PIN was refused."
@@ -28,7 +32,7 @@ pub struct Args {
     /// The generation of epoch keys to begin with: above every one that was ever used with this issuer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     generation: u64,
-    /// Split the root into N shares, K of which restore it
+    /// Split the keys into N shares, K of which restore them
     #[arg(long, value_name = "K-of-N", requires = "shares")]
     with_backup: Option<Threshold>,
     /// Where the shares go, a file each; give them to different people, and leave none here
@@ -42,59 +46,57 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let hsm = open(&config).await?;
         require_empty(&hsm).await?;
-        let (call, note) = match (args.with_backup, &args.shares) {
+        match (args.with_backup, &args.shares) {
             (Some(threshold), Some(folder)) => {
-                let root = backed_up_root(threshold, folder)?;
-                let root = root.to_vec().into();
-                (
-                    Call::ImportRoot { generation, root },
-                    "the keys of tier `hsm` have no backup",
-                )
+                let backup = backed_up(&config, threshold, folder)?;
+                import(&hsm, &config, &backup, generation).await?;
+                eprintln!(
+                    "note: give the shares away, then `hsm-gateway root-certificate` to verifiers; a version that is staged later is in no backup"
+                );
             }
-            _ => (
-                Call::CreateRoot { generation },
-                "these keys have no backup, and can't get one",
-            ),
-        };
-        hsm.call(call).await.map_err(hsm_failure)?;
-        println!("made {ROOT_LABEL}, generation {generation}");
-        create_keys(&hsm, &config).await?;
-        eprintln!("note: {note}");
+            _ => {
+                let call = Call::CreateRoot { generation };
+                hsm.call(call).await.map_err(hsm_failure)?;
+                println!("made {ROOT_LABEL}, generation {generation}");
+                root::create(&hsm, Clock::new(None).now()).await?;
+                create_keys(&hsm, &config).await?;
+                eprintln!("note: these keys have no backup, and can't get one");
+            }
+        }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// A new root, whose shares are on disk and were read back.
+/// New keys, whose shares are on disk and were read back.
 ///
-/// ORDER: shares before the token has the root, so that no root without its backup is ever in use.
-fn backed_up_root(
-    threshold: Threshold,
-    folder: &Path,
-) -> Result<Zeroizing<[u8; ROOT_BYTES]>, Failure> {
-    let mut root = Zeroizing::new([0; ROOT_BYTES]);
-    getrandom::fill(root.as_mut_slice())
-        .map_err(|error| Failure::refused(format!("no randomness: {error}")))?;
+/// ORDER: shares before the token has a key, so that no key without its backup is ever in use.
+fn backed_up(config: &Config, threshold: Threshold, folder: &Path) -> Result<Backup, Failure> {
+    let backup = Backup::new(config.rules.keys(), now()?)?;
+    let secret = backup.to_bytes()?;
     let mut read_back = Vec::new();
-    for (number, line) in (1..).zip(shares::split(&root, threshold)) {
+    for (number, line) in (1..).zip(shares::split(&secret, threshold)) {
         let path = folder.join(format!("share-{number}-of-{}", threshold.made()));
-        let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o400)
-            .open(&path)
-            .map_err(fail)?;
-        file.write_all(line.as_bytes()).map_err(fail)?;
-        file.write_all(b"\n").map_err(fail)?;
-        file.sync_all().map_err(fail)?;
-        let text = std::fs::read_to_string(&path).map_err(fail)?;
-        read_back.push(Zeroizing::new(text));
+        write_share(&path, &line)?;
+        read_back.push(read_share(&path)?);
         println!("wrote {}", path.display());
     }
     let combined = shares::combine(&read_back).map_err(Failure::refused)?;
-    if combined == root {
-        Ok(root)
+    if combined == secret {
+        Ok(backup)
     } else {
-        Err(Failure::refused("the shares do not give the root back"))
+        Err(Failure::refused("the shares do not give the keys back"))
     }
+}
+
+fn write_share(path: &Path, line: &str) -> Result<(), Failure> {
+    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path)
+        .map_err(fail)?;
+    file.write_all(line.as_bytes()).map_err(fail)?;
+    file.write_all(b"\n").map_err(fail)?;
+    file.sync_all().map_err(fail)
 }

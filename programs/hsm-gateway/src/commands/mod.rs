@@ -5,6 +5,7 @@ pub mod credential;
 pub mod doctor;
 pub mod init;
 pub mod restore;
+pub mod root_certificate;
 pub mod rotate;
 pub mod serve;
 pub mod status;

@@ -2,12 +2,16 @@
 
 use super::{ConfigFile, Format, open, runtime};
 use crate::failure::Failure;
+use crate::gateway::hex;
 use crate::inventory::{hsm_failure, inspect};
 use crate::public_key;
+use crate::root::Root;
 use crate::worker::protocol::{Inventory, KeyInfo};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use std::process::ExitCode;
 use vouchsafe_gateway::versions::VersionRecord;
+use vouchsafe_gateway::{ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
 /// List the keys on the token
 #[derive(clap::Args)]
@@ -85,6 +89,9 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
         "mechanisms_missing": inventory.mechanisms_missing,
         "keys": keys,
         "destroyed": inventory.destroyed,
+        "root_certificate_sha256": Root::of(inventory)
+            .ok()
+            .map(|root| hex(&Sha256::digest(root.der()))),
     })
 }
 
@@ -101,10 +108,24 @@ fn print_text(inventory: &Inventory) {
             None => format!(
                 "{} {}",
                 kid(key).unwrap_or_default(),
-                state(key).unwrap_or("NO STATE")
+                match key.label == ROOT_SIGNING_LABEL {
+                    true => "certifies epoch keys",
+                    false => state(key).unwrap_or("NO STATE"),
+                }
             ),
         };
         println!("  {}  {}  {what}  {safety}", key.label, algorithm(key));
+    }
+    match Root::of(inventory) {
+        Ok(root) => println!(
+            "  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}",
+            hex(&Sha256::digest(root.der()))
+        ),
+        Err(_) if inventory.keys.is_empty() => {}
+        Err(failure) => println!(
+            "  {ROOT_CERTIFICATE_LABEL}  NOT USABLE: {}",
+            failure.message
+        ),
     }
     for label in &inventory.destroyed {
         println!("  {label}  destroyed");

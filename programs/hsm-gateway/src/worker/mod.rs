@@ -3,6 +3,7 @@
 //! Its socket to the gateway is its standard input; what a module prints goes nowhere near it. When the
 //! gateway is gone, so is the worker.
 
+mod imports;
 mod objects;
 pub mod protocol;
 mod token;
@@ -100,6 +101,8 @@ impl Call {
             Self::CreateKey { .. }
                 | Self::CreateRoot { .. }
                 | Self::DestroyKey { .. }
+                | Self::ImportCertificate { .. }
+                | Self::ImportKey { .. }
                 | Self::ImportRoot { .. }
                 | Self::SetGeneration { .. }
                 | Self::SetId { .. }

@@ -3,7 +3,9 @@
 //! SoftHSM 2.6 has neither HKDF nor SP 800-108, so seeds are `CKM_SHA256_HMAC` by `C_Sign`; raw `CKM_ECDSA`
 //! is what every module has, so the hash is made here.
 
-use super::protocol::{Algorithm, Bytes, Fault, Flags, Inventory, KeyInfo, PublicKey, Reply};
+use super::protocol::{
+    Algorithm, Bytes, CertificateInfo, Fault, Flags, Inventory, KeyInfo, PublicKey, Reply,
+};
 use super::token::{Token, Trouble};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -20,9 +22,9 @@ const RSA_BITS: u64 = 3072;
 /// 65537, big-endian.
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 /// The named curve P-256, 1.2.840.10045.3.1.7, in DER (RFC 5480 §2.1.1.1).
-const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+pub(super) const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// PrintableString `edwards25519` in DER (PKCS#11 v3.0 current mechanisms §2.3.10).
-const ED25519: [u8; 14] = *b"\x13\x0cedwards25519";
+pub(super) const ED25519: [u8; 14] = *b"\x13\x0cedwards25519";
 
 const MECHANISMS: [(&str, MechanismType); 8] = [
     ("CKM_ECDSA", MechanismType::ECDSA),
@@ -84,18 +86,6 @@ impl On<'_> {
         template.push(Attribute::ValueLen(ROOT_BYTES.into()));
         self.session
             .generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
-        Ok(Reply::Done)
-    }
-
-    pub(super) fn import_root(self, generation: u64, root: &[u8]) -> Result<Reply, Trouble> {
-        self.require_free(ROOT_LABEL)?;
-        let mut template = root_template(generation);
-        template.push(Attribute::Value(root.to_vec()));
-        let outcome = self.session.create_object(&template);
-        if let Some(Attribute::Value(root)) = template.last_mut() {
-            zeroize::Zeroize::zeroize(root);
-        }
-        outcome?;
         Ok(Reply::Done)
     }
 
@@ -237,8 +227,33 @@ impl On<'_> {
             serial: info.serial_number().trim().to_owned(),
             mechanisms_missing: missing.map(|(name, _)| (*name).to_owned()).collect(),
             keys,
+            certificates: self.certificates()?,
             destroyed,
         }))
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateInfo>, Trouble> {
+        let mut certificates = Vec::new();
+        let template = [
+            Attribute::Class(ObjectClass::CERTIFICATE),
+            Attribute::Token(true),
+        ];
+        let wanted = [AttributeType::Label, AttributeType::Value];
+        for object in self.session.find_objects(&template)? {
+            let (mut label, mut der) = (String::new(), Vec::new());
+            for attribute in self.session.get_attributes(object, &wanted)? {
+                match attribute {
+                    Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
+                    Attribute::Value(bytes) => der = bytes,
+                    _ => {}
+                }
+            }
+            if label.starts_with(PREFIX) {
+                let der = Bytes::from(der);
+                certificates.push(CertificateInfo { label, der });
+            }
+        }
+        Ok(certificates)
     }
 
     /// None for what is not the gateway's.
@@ -356,7 +371,7 @@ impl On<'_> {
         }
     }
 
-    fn require_free(&self, label: &str) -> Result<(), Trouble> {
+    pub(super) fn require_free(&self, label: &str) -> Result<(), Trouble> {
         let template = [Attribute::Label(label.as_bytes().to_vec())];
         match self.session.find_objects(&template)?.is_empty() {
             true => Ok(()),
@@ -369,7 +384,7 @@ fn of_class(class: ObjectClass) -> [Attribute; 2] {
     [Attribute::Class(class), Attribute::Token(true)]
 }
 
-fn root_template(generation: u64) -> Vec<Attribute> {
+pub(super) fn root_template(generation: u64) -> Vec<Attribute> {
     let mut template = private_template(ROOT_LABEL);
     template.extend([
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -383,7 +398,7 @@ fn root_template(generation: u64) -> Vec<Attribute> {
 }
 
 /// A key that stays in the token and signs only.
-fn private_template(label: &str) -> Vec<Attribute> {
+pub(super) fn private_template(label: &str) -> Vec<Attribute> {
     vec![
         Attribute::Token(true),
         Attribute::Private(true),

@@ -45,6 +45,20 @@ pub enum Call {
     DestroyKey { label: String },
     /// The root's generation.
     Generation,
+    /// Puts a certificate into the token.
+    ImportCertificate {
+        label: String,
+        /// Its subject's `Name`, in DER.
+        subject: Bytes,
+        der: Bytes,
+    },
+    /// Puts a key pair that was made elsewhere into the token.
+    ImportKey {
+        label: String,
+        /// The private half's `CKA_ID`.
+        id: Bytes,
+        key: PrivateKey,
+    },
     /// Puts a root that was made elsewhere into the token.
     ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
@@ -96,6 +110,14 @@ pub struct Inventory {
     pub keys: Vec<KeyInfo>,
     /// Labels of public keys whose private half was destroyed.
     pub destroyed: Vec<String>,
+    pub certificates: Vec<CertificateInfo>,
+}
+
+/// One certificate of the gateway's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateInfo {
+    pub label: String,
+    pub der: Bytes,
 }
 
 /// One secret or private key of the gateway's.
@@ -128,6 +150,27 @@ impl Flags {
     }
 }
 
+/// A private key with its public half; wiped when dropped. Never printed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PrivateKey {
+    /// P-256: the scalar, and the uncompressed point.
+    Ec { scalar: Bytes, point: Vec<u8> },
+    /// Ed25519: the seed of RFC 8032 §5.1.5, and the point.
+    Edwards { seed: Bytes, point: Vec<u8> },
+    /// RFC 8017 §3.2, second form.
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+        private_exponent: Bytes,
+        prime_1: Bytes,
+        prime_2: Bytes,
+        exponent_1: Bytes,
+        exponent_2: Bytes,
+        coefficient: Bytes,
+    },
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PublicKey {
     Ec { point: Vec<u8> },
@@ -148,6 +191,11 @@ pub enum Fault {
     /// The PIN is wrong, expired or locked. It is not tried again.
     PinRefused(String),
     TokenMissing(String),
+    /// Several tokens of one label, by their serial numbers.
+    TokenTwice {
+        label: String,
+        serials: Vec<String>,
+    },
 }
 
 impl std::fmt::Display for Fault {
@@ -159,6 +207,12 @@ impl std::fmt::Display for Fault {
             Self::Module(text) => write!(f, "the module says: {text}"),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
+            Self::TokenTwice { label, serials } => write!(
+                f,
+                "{} tokens have the label `{label}`, with the serial numbers {}",
+                serials.len(),
+                serials.join(", ")
+            ),
         }
     }
 }

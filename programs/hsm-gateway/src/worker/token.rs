@@ -83,13 +83,16 @@ fn slot_of(pkcs11: &Pkcs11, label: &str) -> Result<Slot, Fault> {
     for slot in pkcs11.get_slots_with_token().map_err(said)? {
         let info = pkcs11.get_token_info(slot).map_err(said)?;
         if info.token_initialized() && info.label() == label {
-            found.push(slot);
+            found.push((slot, info.serial_number().trim().to_owned()));
         }
     }
     match found.as_slice() {
-        [slot] => Ok(*slot),
+        [(slot, _)] => Ok(*slot),
         [] => Err(Fault::TokenMissing(label.to_owned())),
-        _ => Err(Fault::KeyTwice(format!("token {label}"))),
+        _ => Err(Fault::TokenTwice {
+            label: label.to_owned(),
+            serials: found.into_iter().map(|(_, serial)| serial).collect(),
+        }),
     }
 }
 
@@ -226,6 +229,12 @@ impl SessionKeeper {
             Call::Derive { message } => on.derive(&message.0),
             Call::DestroyKey { label } => on.destroy_key(label),
             Call::Generation => on.generation(),
+            Call::ImportCertificate {
+                label,
+                subject,
+                der,
+            } => on.import_certificate(label, &subject.0, &der.0),
+            Call::ImportKey { label, id, key } => on.import_key(label, &id.0, key),
             Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
             Call::SetGeneration { generation } => on.set_generation(*generation),

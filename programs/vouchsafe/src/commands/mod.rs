@@ -8,5 +8,6 @@ pub mod probe;
 #[cfg(feature = "host")]
 pub mod serve;
 pub mod token;
+pub mod verify;
 
 pub use failure::Failure;
