@@ -239,6 +239,10 @@ impl Setup {
     }
 }
 
+/// How lines begin by which the host says, before it serves, what the manifest lacks for the bundle: suites
+/// leave hosts out on purpose.
+const AT_START: [&str; 2] = ["warning: ", "hint: "];
+
 /// Standard error of a broker, line by line as it comes.
 struct Log {
     lines: Mutex<Receiver<String>>,
@@ -252,7 +256,8 @@ impl Log {
         let keep = Arc::clone(&strange);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) {
+                let of_the_manifest = AT_START.iter().any(|start| line.starts_with(start));
+                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) && !of_the_manifest {
                     keep.lock().expect("unpoisoned").push(line.clone());
                 }
                 if sender.send(line).is_err() {

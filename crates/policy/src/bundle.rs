@@ -4,20 +4,20 @@ use crate::decide::{IssuingAction, uid};
 use crate::decider::Work;
 use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::BundleFiles;
-use crate::groups::{self, Group, Groups};
-use crate::head::{self, Head, check_profiles, profile_of};
+use crate::frame::{Frame, internal};
+use crate::groups::{Group, Groups};
+use crate::head::{check_profiles, profile_of};
 use crate::known::Known;
 use crate::limits::RULES_MAX;
-use crate::listing::{self, Listing, check_copied_claims, check_unique};
+use crate::listing::Listing;
 use crate::on_demand::Texts;
 use crate::records::{Audience, Environment, Issuer};
 use crate::rules::{self, Rule, Rules};
-use crate::schema::{self, Additions, AttributeType, Attributes, BundleSchema};
+use crate::schema::{self, Additions, AttributeType, Attributes};
 use crate::slices::{Scope, Slices, can_match, covers_all};
 use crate::templates::NamedTemplate;
 use crate::toml_file::utf8;
 use crate::zones::Zones;
-use crate::{audience, issuer};
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ impl Bundle {
         let frame = Frame::read(files, environment)?;
         let Listing { rules, links, .. } = &frame.listing;
         rules::read(files, rules, links, &frame.known)
-            .and_then(|rules| frame.bundle(files, files.digest(), rules))
+            .and_then(|rules| Self::of(frame, files, files.digest(), rules))
             .map_err(|findings| InvalidBundle { findings })
     }
 
@@ -91,10 +91,65 @@ impl Bundle {
             texts.all(&frame.known)?;
         }
         let none = Rules::default();
-        let mut bundle = frame.bundle(files, digest.to_owned(), none).ok()?;
+        let mut bundle = Self::of(frame, files, digest.to_owned(), none).ok()?;
         bundle.slices = Slices::new(texts.index());
         bundle.texts = Some(texts);
         Some(bundle)
+    }
+
+    /// The bundle of `frame` and `rules`.
+    fn of(
+        frame: Frame<'_>,
+        files: &BundleFiles,
+        digest: String,
+        rules: Rules,
+    ) -> Result<Self, Vec<Finding>> {
+        let Rules {
+            mut rules,
+            unused_templates,
+        } = rules;
+        let Frame {
+            environment,
+            head,
+            issuers,
+            audiences,
+            groups,
+            ..
+        } = frame;
+        check_profiles(files, &rules, &head.profiles)?;
+        let profile = profile_of(&head.profiles, &environment.issuer).map(str::to_owned);
+        let others = rules.iter().filter(|rule| !rule.is_for(profile.as_deref()));
+        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
+        rules.retain(|rule| rule.is_for(profile.as_deref()));
+        let slices = Slices::of(&rules);
+        let ids = audiences.iter().map(|audience| audience.id.clone());
+        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
+        let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
+        let audiences: Option<_> = audiences
+            .into_iter()
+            .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
+            .collect();
+        Ok(Self {
+            name: head.name,
+            version: head.version,
+            digest,
+            issuers: issuers.ok_or_else(internal)?,
+            development: environment.development,
+            audiences: audiences.ok_or_else(internal)?,
+            rules,
+            texts: None,
+            known: frame.known,
+            attributes: frame.attributes,
+            action: frame.action,
+            slices,
+            audience_places,
+            zones: head.zones,
+            profiles: head.profiles,
+            profile,
+            rules_of_other_profiles,
+            groups: Groups::new(groups).ok_or_else(internal)?,
+            unused_templates,
+        })
     }
 
     /// Lower-case hex SHA-256 that names the bundle.
@@ -318,131 +373,6 @@ impl std::fmt::Debug for Bundle {
     }
 }
 
-/// What a bundle is beside its rules, checked.
-struct Frame<'f> {
-    environment: &'f Environment,
-    listing: Listing<'f>,
-    head: Head,
-    issuers: Vec<Issuer>,
-    audiences: Vec<Audience>,
-    groups: Vec<Group>,
-    attributes: Attributes,
-    action: IssuingAction,
-    known: Known,
-}
-
-impl<'f> Frame<'f> {
-    fn read(files: &'f BundleFiles, environment: &'f Environment) -> Result<Self, InvalidBundle> {
-        let mut findings = Vec::new();
-        let listing = listing::list(files, &mut findings);
-        let head = head::read(files).map_err(|more| findings.extend(more)).ok();
-        let issuers: Vec<Issuer> =
-            collect(&mut findings, listing.issuers.iter(), |(path, name)| {
-                issuer::read(path, name, files, environment)
-            });
-        let audiences: Vec<Audience> = collect(&mut findings, listing.audiences.iter(), |path| {
-            audience::read(path, files, environment)
-        });
-        // Which file an issuer or audience came from is known by position only if all were read.
-        if findings.is_empty() {
-            check_unique(files, &listing, &issuers, &audiences, &mut findings);
-        }
-        let (Some(head), true) = (head, findings.is_empty()) else {
-            return Err(InvalidBundle { findings });
-        };
-        Self::assemble(files, environment, listing, head, issuers, audiences)
-            .map_err(|findings| InvalidBundle { findings })
-    }
-
-    fn assemble(
-        files: &BundleFiles,
-        environment: &'f Environment,
-        listing: Listing<'f>,
-        head: Head,
-        issuers: Vec<Issuer>,
-        audiences: Vec<Audience>,
-    ) -> Result<Self, Vec<Finding>> {
-        let action = IssuingAction::new().ok_or_else(internal)?;
-        let BundleSchema { schema, attributes } =
-            read_schema(files, &listing, &head, &issuers, &action)?;
-        check_copied_claims(files, &listing, &audiences, &attributes, &issuers)?;
-        let paths = listing.issuers.iter().map(|(path, _)| *path);
-        issuer::check_subjects(files, paths.zip(&issuers), &attributes)?;
-        let groups = read_groups(files, &listing, &issuers, &audiences, &attributes)?;
-        let known = Known::new(&issuers, &audiences, &groups, schema);
-        Ok(Self {
-            environment,
-            listing,
-            head,
-            issuers,
-            audiences,
-            groups,
-            attributes,
-            action,
-            known,
-        })
-    }
-
-    /// The bundle with `rules`.
-    fn bundle(
-        self,
-        files: &BundleFiles,
-        digest: String,
-        rules: Rules,
-    ) -> Result<Bundle, Vec<Finding>> {
-        let Rules {
-            mut rules,
-            unused_templates,
-        } = rules;
-        let Self {
-            environment,
-            head,
-            issuers,
-            audiences,
-            groups,
-            ..
-        } = self;
-        check_profiles(files, &rules, &head.profiles)?;
-        let profile = profile_of(&head.profiles, &environment.issuer).map(str::to_owned);
-        let others = rules.iter().filter(|rule| !rule.is_for(profile.as_deref()));
-        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
-        rules.retain(|rule| rule.is_for(profile.as_deref()));
-        let slices = Slices::of(&rules);
-        let ids = audiences.iter().map(|audience| audience.id.clone());
-        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
-        let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
-        let audiences: Option<_> = audiences
-            .into_iter()
-            .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
-            .collect();
-        Ok(Bundle {
-            name: head.name,
-            version: head.version,
-            digest,
-            issuers: issuers.ok_or_else(internal)?,
-            development: environment.development,
-            audiences: audiences.ok_or_else(internal)?,
-            rules,
-            texts: None,
-            known: self.known,
-            attributes: self.attributes,
-            action: self.action,
-            slices,
-            audience_places,
-            zones: head.zones,
-            profiles: head.profiles,
-            profile,
-            rules_of_other_profiles,
-            groups: Groups::new(groups).ok_or_else(internal)?,
-            unused_templates,
-        })
-    }
-}
-
-fn internal() -> Vec<Finding> {
-    vec![Finding::of_file(schema::FILE, Problem::EntityTypeInvalid)]
-}
-
 fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
     let type_text = issuer.entity_type();
     let type_name = type_text.parse().ok()?;
@@ -455,54 +385,4 @@ fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
             uid,
         },
     ))
-}
-
-fn read_schema(
-    files: &BundleFiles,
-    listing: &Listing<'_>,
-    head: &Head,
-    issuers: &[Issuer],
-    action: &IssuingAction,
-) -> Result<BundleSchema, Vec<Finding>> {
-    let content = files
-        .content(schema::FILE)
-        .ok_or_else(|| vec![Finding::of_file(schema::FILE, Problem::FileMissing)])?;
-    let text = utf8(schema::FILE, content).map_err(|finding| vec![finding])?;
-    let additions = Additions {
-        zones: &head.zones,
-        groups: !listing.entities.is_empty(),
-    };
-    schema::read(text, issuers, action, &additions)
-}
-
-fn read_groups(
-    files: &BundleFiles,
-    listing: &Listing<'_>,
-    issuers: &[Issuer],
-    audiences: &[Audience],
-    attributes: &Attributes,
-) -> Result<Vec<Group>, Vec<Finding>> {
-    let mut findings = Vec::new();
-    let groups = collect(&mut findings, listing.entities.iter(), |(path, name)| {
-        groups::read(path, name, files, issuers, audiences, attributes)
-    });
-    match findings.is_empty() {
-        true => Ok(groups),
-        false => Err(findings),
-    }
-}
-
-fn collect<I, T>(
-    findings: &mut Vec<Finding>,
-    items: impl Iterator<Item = I>,
-    read: impl Fn(I) -> Result<T, Vec<Finding>>,
-) -> Vec<T> {
-    let mut values = Vec::new();
-    for item in items {
-        match read(item) {
-            Ok(value) => values.push(value),
-            Err(more) => findings.extend(more),
-        }
-    }
-    values
 }

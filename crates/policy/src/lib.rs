@@ -27,6 +27,7 @@ mod error;
 pub mod explain;
 mod files;
 pub mod folder;
+mod frame;
 mod groups;
 mod head;
 mod issuer;

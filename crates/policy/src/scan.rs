@@ -67,11 +67,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// The next token with its place, or that there is none; nothing where it is not plain.
-    #[expect(
-        clippy::option_option,
-        reason = "the outer is doubt, the inner the end"
-    )]
+    /// The next token with its place, or, within, that there is none left; nothing where it is not plain.
     fn next(&mut self) -> Option<Option<(Range<usize>, Token)>> {
         loop {
             self.skip(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
@@ -200,7 +196,10 @@ fn without_annotations(mut tokens: &[Token]) -> Option<&[Token]> {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Option<Vec<(&str, Option<&str>, Option<&str>)>> {
+    /// A rule with its issuer and its audience.
+    type Found<'t> = (&'t str, Option<&'t str>, Option<&'t str>);
+
+    fn found(text: &str) -> Option<Vec<Found<'_>>> {
         let of = |range: &Option<Range<usize>>| range.clone().map(|range| &text[range]);
         let place = |place: &Place| {
             (

@@ -146,12 +146,9 @@ impl Config {
                     .to_owned(),
             ));
         }
-        match (&file.tls, file.development) {
-            (None, false) => {
-                return Err(wrong("there is no [tls]".to_owned())
-                    .hint("plain http is for development on loopback: `development = true`"));
-            }
-            _ => {}
+        if file.tls.is_none() && !file.development {
+            return Err(wrong("there is no [tls]".to_owned())
+                .hint("plain http is for development on loopback: `development = true`"));
         }
         for (name, address) in [
             ("listen", Some(file.listen)),

@@ -28,9 +28,11 @@ fn makes_exactly_this_schema() {
             "index consumed_keep_until",
             "table documents",
             "index documents_keep_until",
+            "table generations",
             "table leases",
             "table meta",
             "table pointers",
+            "trigger remember_generation",
         ]
     );
     let columns = "SELECT group_concat(m.name || '.' || c.name || ' ' || c.type, ', ') \
