@@ -198,6 +198,17 @@ impl Site {
         start.elapsed()
     }
 
+    /// Waits until both gateways have their HSM. SoftHSM 2.6.1 writes its token's file anew at each login, and
+    /// not at once: a worker that is killed meanwhile leaves an empty file, and no token.
+    fn all_up(&self) {
+        for place in [0, 1] {
+            eventually("both HSMs up", || {
+                let up = self.with(place, |it| it.get("/readyz").json()["hsm"] == "up");
+                up.then_some(())
+            });
+        }
+    }
+
     /// Takes copies of the JWK Set, and asks gateways whose keys those are.
     fn watch(&self) {
         while !self.stop.load(Relaxed) {
@@ -389,6 +400,7 @@ fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
         .iter()
         .chain(&[("restored from shares", restored as fn(&Site))])
     {
+        site.all_up();
         let start = Instant::now();
         fail(site);
         let back = site.recovered();
