@@ -199,7 +199,7 @@ impl Site {
     }
 
     /// Waits until both gateways have their HSM. SoftHSM 2.6.1 writes its token's file anew at each login, and
-    /// not at once: a worker that is killed meanwhile leaves an empty file, and no token.
+    /// not at once: in long runs that file is found empty in the end (docs/hsm-modules.md).
     fn all_up(&self) {
         for place in [0, 1] {
             eventually("both HSMs up", || {
