@@ -20,7 +20,8 @@ const TICKS_PER_SECOND: u64 = 100;
 pub struct Site {
     pub folder: PathBuf,
     repository: PathBuf,
-    binary: PathBuf,
+    /// `vouchsafe`; `hsm-gateway` is beside it.
+    pub binary: PathBuf,
 }
 
 impl Site {
@@ -51,12 +52,16 @@ impl Site {
             );
             fs::write(policies.join("issuers/dev.toml"), issuer)?;
         }
-        let manifest = fs::read_to_string(repository.join("spin.toml"))?;
-        fs::write(
-            site.folder.join("spin.toml"),
-            rewritten(&manifest, repository, issuer_url),
-        )?;
+        site.manifest("spin.toml", issuer_url)?;
         Ok(site)
+    }
+
+    /// The manifest of this name, allowed to reach `origins`.
+    pub fn manifest(&self, name: &str, origins: &str) -> Outcome<PathBuf> {
+        let manifest = fs::read_to_string(self.repository.join(name))?;
+        let path = self.folder.join(name);
+        fs::write(&path, rewritten(&manifest, &self.repository, origins))?;
+        Ok(path)
     }
 
     /// The bundle in which the issuer's tokens may be used more than once, or once.
@@ -90,6 +95,28 @@ impl Site {
 
     /// Starts a broker with a database of its own and waits until it is ready.
     pub fn start(&self, replay: &str, arguments: &[&str]) -> Outcome<Broker> {
+        let variables = [format!("signer_root={ROOT}")];
+        let manifest = self.folder.join("spin.toml");
+        self.start_with(&manifest, replay, &variables, arguments)
+    }
+
+    /// The same with another signer.
+    pub fn start_with_gateway(
+        &self,
+        manifest: &Path,
+        bundle: &str,
+        variables: &[String],
+    ) -> Outcome<Broker> {
+        self.start_with(manifest, bundle, variables, &[])
+    }
+
+    fn start_with(
+        &self,
+        manifest: &Path,
+        bundle: &str,
+        variables: &[String],
+        arguments: &[&str],
+    ) -> Outcome<Broker> {
         let state = self.folder.join("state");
         if state.exists() {
             fs::remove_dir_all(&state)?;
@@ -97,9 +124,9 @@ impl Site {
         let mut command = Command::new(&self.binary);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
-            .arg(self.folder.join("spin.toml"))
+            .arg(manifest)
             .arg("--policies")
-            .arg(self.policies(replay))
+            .arg(self.policies(bundle))
             .arg("--state-dir")
             .arg(state)
             .arg("--cache-dir")
@@ -108,7 +135,9 @@ impl Site {
             command.args(["--variable", variable]);
         }
         command.args(["--variable", &format!("issuer={BROKER}")]);
-        command.args(["--variable", &format!("signer_root={ROOT}")]);
+        for variable in variables {
+            command.args(["--variable", variable]);
+        }
         command.args(arguments);
         self.started(command)
     }
@@ -151,12 +180,12 @@ impl Drop for Site {
     }
 }
 
-/// The manifest with absolute sources, allowed to reach the bench's issuer.
-fn rewritten(manifest: &str, repository: &Path, issuer_url: &str) -> String {
+/// The manifest with absolute sources, allowed to reach `origins`.
+fn rewritten(manifest: &str, repository: &Path, origins: &str) -> String {
     let line = |line: &str| match line.split_once(" = ") {
         Some(("allowed_outbound_hosts", _)) => {
             format!(
-                "allowed_outbound_hosts = [\"{issuer_url}\", \"https://token.actions.githubusercontent.com\"]\n"
+                "allowed_outbound_hosts = [\"{origins}\", \"https://token.actions.githubusercontent.com\"]\n"
             )
         }
         Some(("source", file)) => format!(
@@ -168,10 +197,14 @@ fn rewritten(manifest: &str, repository: &Path, issuer_url: &str) -> String {
     manifest.lines().map(line).collect()
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
+/// Copies the files of a folder, and none of the folders in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            continue;
+        }
         fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())

@@ -6,6 +6,7 @@
 
 mod broker;
 mod floor;
+mod hsm;
 mod issuer;
 mod load;
 mod policy;
@@ -42,7 +43,7 @@ const FLOOD_CONNECTIONS: usize = 4;
 const FLOOD_HONEST_PER_SECOND: f64 = 200.0;
 /// The rate of the open loop as a share of the closed loop's.
 const OPEN_LOOP_SHARE: f64 = 0.5;
-const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief | --policy]";
+const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief | --policy | --hsm]";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
@@ -54,9 +55,14 @@ struct Options {
     brief: bool,
     /// What bundles cost and nothing else.
     policy: bool,
+    /// Both tiers with an HSM behind them, and nothing else.
+    hsm: bool,
 }
 
 fn main() -> ExitCode {
+    if let Some(seconds) = std::env::args().skip_while(|it| it != hsm::CEILING).nth(1) {
+        return ended(hsm::print_ceiling(&seconds));
+    }
     let options = match options() {
         Ok(options) => options,
         Err(error) => {
@@ -64,7 +70,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&options) {
+    ended(run(&options))
+}
+
+fn ended(outcome: Outcome<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -78,12 +88,14 @@ fn options() -> Outcome<Options> {
         lasting: Duration::from_secs(SECONDS_DEFAULT),
         brief: false,
         policy: false,
+        hsm: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--brief" => options.brief = true,
             "--policy" => options.policy = true,
+            "--hsm" => options.hsm = true,
             "--seconds" => {
                 let seconds: u64 = arguments
                     .next()
@@ -109,6 +121,10 @@ fn run(options: &Options) -> Outcome<()> {
     let issuer = Issuer::start()?;
     let site = Site::new(repository, binary, &issuer.url)?;
     machine();
+    if options.hsm {
+        let pool = pool(&issuer, options)?;
+        return hsm::run(&site, &issuer, &pool, options);
+    }
     if options.policy {
         return policy::run(repository, &site, &issuer);
     }
@@ -123,6 +139,7 @@ fn run(options: &Options) -> Outcome<()> {
         spin_like(&site, &pool, options)?;
         new_instance(&site, &pool, options)?;
         flood(&site, &issuer, &pool, options)?;
+        hsm::run(&site, &issuer, &pool, options)?;
         policy::run(repository, &site, &issuer)?;
     }
     let again = measured(&issuer, &site, options)?.whole_us;

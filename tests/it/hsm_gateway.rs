@@ -202,6 +202,8 @@ fn commands_say_what_is_there_and_what_is_missing() {
     let status: Value = serde_json::from_str(&text).expect("JSON");
     let keys = status["keys"].as_array().expect("keys");
     assert_eq!(keys.len(), 6, "{status}");
+    let states = keys.iter().filter(|key| key["state"] == "active").count();
+    assert_eq!(states, 4, "every first version: {status}");
     for key in keys {
         assert_eq!(
             (

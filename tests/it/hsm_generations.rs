@@ -6,11 +6,17 @@ use crate::hsm_keys::keys;
 use serde_json::json;
 use vouchsafe_tests::broker::{Broker, Setup};
 use vouchsafe_tests::bundle::{API, BROKER, HSM_ES256};
-use vouchsafe_tests::exchange::Form;
+use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
 use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
 use vouchsafe_tests::issuer::{Issuer, Script};
 use vouchsafe_tests::jwt;
 use vouchsafe_tests::now;
+
+const SUPERSEDED: Want = unavailable("signer.superseded");
+
+pub fn wants() -> Vec<Want> {
+    vec![SUPERSEDED]
+}
 
 /// The one command of an emergency: it measures that every broker has followed within 5 s.
 #[test]
@@ -115,10 +121,9 @@ fn the_store_remembers_the_highest_generation() {
         .variable("gateway_urls", &older.url())
         .variable("gateway_token", &older.credential);
     let running = second.start();
-    let response = exchange(&running, API);
-    assert_eq!(response.status, 503, "{}", response.text());
-    assert_eq!(response.json()["error"], "temporarily_unavailable");
-    assert_eq!(running.line("token")["slug"], "signer.superseded");
+    let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+    let form = Form::of(&token).set("audience", API);
+    check(&running, &form.request(), &token, SUPERSEDED).expect("a refusal");
     let response = exchange(&running, HSM_ES256);
     assert_eq!(
         response.status,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use vouchsafe_tests::broker::profile_folder;
 use vouchsafe_tests::bundle::{BROKER, HSM_ES256};
 use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, certificates, eventually};
 use vouchsafe_tests::jwt::{self, Issued};
 use vouchsafe_tests::now;
 
@@ -466,4 +466,40 @@ fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
         "warning: version 2 is pending for 366 days: try it, or retire it",
     );
     drop(at);
+}
+
+/// As in production: TLS by a private authority, and a certificate on either side.
+#[test]
+fn an_admin_comes_over_mutual_tls() {
+    let pem = |name: &str| certificates().join(name).display().to_string();
+    let tls = format!(
+        "[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nclient_roots = \"{}\"\n[module]\n",
+        pem("server.pem"),
+        pem("server.key"),
+        pem("ca.pem")
+    );
+    let setup = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .change("development = true\n[module]\n", &tls);
+    let _gateway = setup.start();
+    let url = format!("https://localhost:{}", setup.admin_port);
+    let list = |more: &[&str]| {
+        let output = Command::new(profile_folder().join("vouchsafe"))
+            .args(["keys", "list", "--gateway", &url, "--admin-token-file"])
+            .arg(setup.folder.join("admin"))
+            .args(more)
+            .output()
+            .expect("vouchsafe runs");
+        let text = [output.stdout, output.stderr].concat();
+        Ended {
+            code: output.status.code().expect("an exit code"),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        }
+    };
+    let (ca, certificate, key) = (pem("ca.pem"), pem("client.pem"), pem("client.key"));
+    let shown = ["--client-certificate", &certificate, "--client-key", &key];
+    list(&[&["--ca", &ca], &shown[..]].concat()).is(0, "es256  hsm  ES256");
+    list(&["--ca", &ca]).is(3, "no answer from");
+    list(&shown).is(3, "no answer from");
+    list(&["--ca", &key]).is(2, "it holds no certificate");
 }

@@ -3,7 +3,7 @@
 use crate::bench::files;
 use crate::hsm::{HsmBench, SIGNER};
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vouchsafe_tests::broker::Setup;
 use vouchsafe_tests::bundle::{API, BROKER, EPOCH_SECONDS, HSM, HSM_ES256};
 use vouchsafe_tests::exchange::{Form, Want};
@@ -60,6 +60,22 @@ fn a_hung_worker_is_killed_after_its_deadline() {
     assert!(recovered(&bench, HSM_ES256).verifies(&jwks));
 }
 
+/// A token that the key `es256` may sign now.
+fn es256_request(gateway: &Gateway) -> serde_json::Value {
+    let kid =
+        gateway.ask("/v1/keys", None).json()["groups"][0]["token_keys"][2]["jwk"]["kid"].clone();
+    let now = vouchsafe_tests::now();
+    let header = json!({ "alg": "ES256", "kid": kid, "typ": "JWT" });
+    let claims = json!({
+        "iss": BROKER, "sub": "a", "aud": HSM_ES256, "exp": now + 60, "iat": now, "nbf": now - 5, "jti": "a",
+        "client_id": "a",
+    });
+    let input = [header, claims]
+        .map(|part| jwt::base64url(part.to_string()))
+        .join(".");
+    json!({ "key": "es256", "signing_input": input })
+}
+
 /// With one session that hangs and one place in the queue, the rest is told at once.
 #[test]
 fn a_full_queue_sheds_load_with_retry_after() {
@@ -68,24 +84,9 @@ fn a_full_queue_sheds_load_with_retry_after() {
         "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
     );
     let gateway = setup.start();
-    let kid =
-        gateway.ask("/v1/keys", None).json()["groups"][0]["token_keys"][2]["jwk"]["kid"].clone();
+    let request = es256_request(&gateway);
     gateway.signal_worker("-STOP");
-    let ask = || {
-        let now = vouchsafe_tests::now();
-        let header = json!({ "alg": "ES256", "kid": kid, "typ": "JWT" });
-        let claims = json!({
-            "iss": vouchsafe_tests::bundle::BROKER, "sub": "a", "aud": HSM_ES256, "exp": now + 60, "iat": now,
-            "nbf": now - 5, "jti": "a", "client_id": "a",
-        });
-        let input = [header, claims]
-            .map(|part| vouchsafe_tests::jwt::base64url(part.to_string()))
-            .join(".");
-        gateway.ask(
-            "/v1/sign-token",
-            Some(&json!({ "key": "es256", "signing_input": input })),
-        )
-    };
+    let ask = || gateway.ask("/v1/sign-token", Some(&request));
     let answers: Vec<_> = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
         // One call is in the worker, one waits for it; the others need not.
@@ -106,6 +107,31 @@ fn a_full_queue_sheds_load_with_retry_after() {
             (503, Some("1"))
         );
     }
+}
+
+/// Callers that ask and leave take a session for as long as the module works for them, and no more.
+#[test]
+fn those_who_ask_and_leave_do_not_fill_the_worker() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().change(
+        "pin_file",
+        "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
+    );
+    let gateway = setup.start();
+    let request = es256_request(&gateway);
+    let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
+    let (worker, before) = (gateway.signal_worker("-STOP"), operations());
+    for _ in 0..20 {
+        gateway.ask_and_leave("/v1/sign-token", &request);
+    }
+    // Whether all of them were read by now makes no difference to what is expected.
+    std::thread::sleep(Duration::from_millis(500));
+    let begun = operations() - before;
+    assert!(begun <= 2, "{begun} operations on one session");
+    vouchsafe_tests::hsm::signal(worker, "-CONT");
+    eventually("a signature", || {
+        let answer = gateway.ask("/v1/sign-token", Some(&request));
+        (answer.status == 200).then_some(())
+    });
 }
 
 #[test]
@@ -180,6 +206,67 @@ fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
     std::fs::remove_file(note).expect("the note");
     let _again = gateway.setup.start();
     recovered(&bench, HSM);
+}
+
+/// A faulty signature can give its key away: none leaves.
+#[test]
+fn a_signature_that_does_not_verify_is_withheld() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let request = es256_request(&gateway);
+    let spoil = gateway.setup.folder.join("spoil");
+    std::fs::write(&spoil, "").expect("a file");
+    let answer = gateway.ask("/v1/sign-token", Some(&request));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (503, r#"{"error":"hsm.unavailable"}"#)
+    );
+    assert!(!spoil.exists(), "the module did give a faulty one");
+    let answer = gateway.ask("/v1/sign-token", Some(&request));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let signed = gateway.log().into_iter();
+    assert_eq!(
+        signed.filter(|line| line["event"] == "signature").count(),
+        1
+    );
+}
+
+/// As `logrotate` does it.
+#[test]
+fn the_log_goes_on_in_a_new_file_after_sighup() {
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let (log, moved) = ["gateway.log", "gateway.log.1"]
+        .map(|name| gateway.setup.folder.join("state").join(name))
+        .into();
+    let sign = || {
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    sign();
+    std::fs::rename(&log, &moved).expect("moves");
+    sign();
+    gateway.signal("-HUP");
+    eventually("a new file", || log.exists().then_some(()));
+    sign();
+    let lines = |path| {
+        std::fs::read_to_string(path)
+            .expect("a log")
+            .lines()
+            .count()
+    };
+    assert_eq!(
+        (lines(&moved), lines(&log)),
+        (3, 1),
+        "the start and two, then one"
+    );
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(&log)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 /// A broker that was never there before needs a gateway.

@@ -1,6 +1,6 @@
 //! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
 
-use crate::{claims, framing, headers, hsm, issuers, providers, requests, states};
+use crate::{claims, framing, headers, hsm, hsm_generations, issuers, providers, requests, states};
 use std::collections::BTreeSet;
 use vouchsafe_tests::broker::repository;
 
@@ -37,6 +37,7 @@ fn every_slug_is_reached_by_a_case_or_listed_with_a_reason() {
     let wants = tokens
         .chain(requests)
         .chain(hsm::wants())
+        .chain(hsm_generations::wants())
         .chain(issuers::wants())
         .chain(providers::wants())
         .chain(states::wants());

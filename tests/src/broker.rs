@@ -239,6 +239,10 @@ impl Setup {
     }
 }
 
+/// How lines begin by which the host says, before it serves, what the manifest lacks for the bundle: suites
+/// leave hosts out on purpose.
+const AT_START: [&str; 2] = ["warning: ", "hint: "];
+
 /// Standard error of a broker, line by line as it comes.
 struct Log {
     lines: Mutex<Receiver<String>>,
@@ -252,7 +256,8 @@ impl Log {
         let keep = Arc::clone(&strange);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) {
+                let of_the_manifest = AT_START.iter().any(|start| line.starts_with(start));
+                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) && !of_the_manifest {
                     keep.lock().expect("unpoisoned").push(line.clone());
                 }
                 if sender.send(line).is_err() {
@@ -282,6 +287,10 @@ impl Log {
     fn rest(&self) -> Vec<String> {
         self.lines.lock().expect("unpoisoned").iter().collect()
     }
+
+    fn so_far(&self) -> Vec<String> {
+        self.lines.lock().expect("unpoisoned").try_iter().collect()
+    }
 }
 
 /// A running broker; killed when dropped.
@@ -310,6 +319,13 @@ impl Broker {
     /// The next log line of `route`.
     pub fn line(&self, route: &str) -> Value {
         self.log.line(route)
+    }
+
+    /// The log lines of `route` that came and that nobody has taken.
+    pub fn lines_so_far(&self, route: &str) -> Vec<Value> {
+        let lines = self.log.so_far().into_iter();
+        let lines = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        lines.filter(|line| line["route"] == route).collect()
     }
 
     /// Sends SIGKILL, and waits for the end.

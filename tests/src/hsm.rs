@@ -1,26 +1,25 @@
 //! An HSM in software (SoftHSM), the real `hsm-gateway` in front of it, and independent looks at both.
 
+mod running;
+
 use crate::broker::{Folder, profile_folder, repository};
 use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
-use crate::http::{self, Request, Response};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
-use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+
+pub use running::{Gateway, eventually, signal};
 
 pub const PIN: &str = "1234";
 pub const TOKEN: &str = "vouchsafe";
-/// Longest that something may take which happens by itself.
-const BY_ITSELF_MAX: Duration = Duration::from_secs(60);
 
 /// Where distributions put SoftHSM; `VOUCHSAFE_PKCS11_MODULE` names another place.
 const MODULES: [&str; 3] = [
@@ -122,6 +121,11 @@ impl Token {
 
     /// `pkcs11-tool`, logged in.
     pub fn pkcs11_tool(&self, arguments: &[&str]) -> Output {
+        self.pkcs11_tool_with(PIN, arguments)
+    }
+
+    /// The same with another PIN.
+    pub fn pkcs11_tool_with(&self, pin: &str, arguments: &[&str]) -> Output {
         let module = module().display().to_string();
         let login = [
             "--module",
@@ -130,7 +134,7 @@ impl Token {
             TOKEN,
             "--login",
             "--pin",
-            PIN,
+            pin,
         ];
         self.output("pkcs11-tool", &[&login[..], arguments].concat())
     }
@@ -277,6 +281,7 @@ pub struct GatewaySetup {
     pub token: Token,
     pub folder: Arc<Folder>,
     pub port: u16,
+    pub metrics_port: u16,
     /// Of the listener for admins.
     pub admin_port: u16,
     /// What the broker sends.
@@ -300,6 +305,7 @@ impl GatewaySetup {
             token: token.clone(),
             folder,
             port: free_port(),
+            metrics_port: free_port(),
             admin_port: free_port(),
             credential: String::new(),
             other_credential: String::new(),
@@ -374,15 +380,34 @@ impl GatewaySetup {
 
     /// Puts the module that writes calls down in front of the real one; gives where to.
     #[must_use]
-    pub fn spied_on(mut self) -> (Self, PathBuf) {
+    pub fn spied_on(self) -> (Self, PathBuf) {
         let calls = self.folder.join("calls");
-        self.environment = vec![
-            ("PKCS11SPY".to_owned(), module().display().to_string()),
-            ("PKCS11SPY_OUTPUT".to_owned(), calls.display().to_string()),
+        let variables = [
+            ("PKCS11SPY", module().display().to_string()),
+            ("PKCS11SPY_OUTPUT", calls.display().to_string()),
         ];
+        (self.through(&spy(), &variables), calls)
+    }
+
+    /// Puts the module that misbehaves on demand in front of the real one (`tests/pkcs11-shim`).
+    #[must_use]
+    pub fn shimmed(self) -> Self {
+        let variables = [
+            ("PKCS11_SHIM_MODULE", module().display().to_string()),
+            ("PKCS11_SHIM_FOLDER", self.folder.display().to_string()),
+        ];
+        let shim = profile_folder().join("libvouchsafe_pkcs11_shim.so");
+        assert!(shim.is_file(), "{} is not built", shim.display());
+        self.through(&shim, &variables)
+    }
+
+    /// Loads `wrapper` in place of the real module.
+    fn through(mut self, wrapper: &Path, variables: &[(&str, String)]) -> Self {
+        let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+        self.environment = variables.iter().map(owned).collect();
         let from = format!("path = \"{}\"", module().display());
-        let to = format!("path = \"{}\"", spy().display());
-        (self.change(&from, &to), calls)
+        let to = format!("path = \"{}\"", wrapper.display());
+        self.change(&from, &to)
     }
 
     pub fn url(&self) -> String {
@@ -412,6 +437,7 @@ impl GatewaySetup {
         };
         let mut file = [
             format!("listen = \"127.0.0.1:{}\"\n", self.port),
+            format!("metrics_listen = \"127.0.0.1:{}\"\n", self.metrics_port),
             format!("admin_listen = \"127.0.0.1:{}\"\n", self.admin_port),
             "state_dir = \"state\"\ndevelopment = true\n[module]\n".to_owned(),
             format!(
@@ -504,119 +530,6 @@ impl GatewaySetup {
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
-}
-
-/// A running gateway; killed when dropped.
-pub struct Gateway {
-    pub setup: GatewaySetup,
-    child: Mutex<Child>,
-}
-
-impl Gateway {
-    pub fn send(&self, request: &Request) -> Response {
-        let address = format!("127.0.0.1:{}", self.setup.port);
-        http::send(&address, request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
-    }
-
-    pub fn get(&self, path: &str) -> Response {
-        self.send(&Request::get(path))
-    }
-
-    /// As the broker, or whoever has its credential.
-    pub fn ask(&self, path: &str, body: Option<&Value>) -> Response {
-        self.ask_as(&self.setup.credential, path, body)
-    }
-
-    pub fn ask_as(&self, credential: &str, path: &str, body: Option<&Value>) -> Response {
-        let request = match body {
-            Some(body) => Request::post(path, "application/json", body.to_string()),
-            None => Request::get(path),
-        };
-        self.send(&request.with("authorization", &format!("Bearer {credential}")))
-    }
-
-    /// As an admin, on the admins' listener.
-    pub fn administer(&self, path: &str, body: Option<&Value>) -> Response {
-        let credential = &self.setup.admin_credential;
-        self.administer_as(credential, path, body)
-    }
-
-    pub fn administer_as(&self, credential: &str, path: &str, body: Option<&Value>) -> Response {
-        let request = match body {
-            Some(body) => Request::post(path, "application/json", body.to_string()),
-            None => Request::get(path),
-        };
-        let request = request.with("authorization", &format!("Bearer {credential}"));
-        let address = format!("127.0.0.1:{}", self.setup.admin_port);
-        http::send(&address, &request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
-    }
-
-    /// Lines of its log.
-    pub fn log(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.setup.folder.join("state/gateway.log"));
-        let lines = text.expect("a log");
-        let line = |line: &str| serde_json::from_str(line).expect("JSON");
-        lines.lines().map(line).collect()
-    }
-
-    /// Process id of the worker that has the module, which may be none for a while.
-    pub fn worker(&self) -> Option<u32> {
-        let id = self.child.lock().expect("unpoisoned").id();
-        let children = format!("/proc/{id}/task");
-        let tasks = std::fs::read_dir(Path::new(&children)).expect("Linux");
-        let lists = tasks
-            .flatten()
-            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-        let all: String = lists.collect();
-        all.split_ascii_whitespace().next()?.parse().ok()
-    }
-
-    /// The next worker after `previous`.
-    pub fn next_worker(&self, previous: u32) -> u32 {
-        eventually("another worker", || {
-            self.worker().filter(|worker| *worker != previous)
-        })
-    }
-
-    /// Sends a signal to the worker, which is this test's own process's grandchild.
-    pub fn signal_worker(&self, signal: &str) -> u32 {
-        let worker = self.worker().expect("a worker");
-        let status = Command::new("kill")
-            .args([signal, &worker.to_string()])
-            .status()
-            .expect("kill");
-        assert!(status.success(), "kill {signal} {worker}");
-        worker
-    }
-
-    /// Sends SIGKILL, and waits for the end.
-    pub fn kill(&self) {
-        let mut child = self.child.lock().expect("unpoisoned");
-        child.kill().expect("kills");
-        child.wait().expect("ends");
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        if let Ok(child) = self.child.get_mut() {
-            // It may have ended by itself.
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
-}
-
-/// Waits for what happens by itself.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < BY_ITSELF_MAX, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// PEM files of a private authority, of `localhost` and of a client.

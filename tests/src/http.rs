@@ -111,6 +111,12 @@ pub fn send(address: &str, request: &Request) -> Result<Response> {
     send_raw(address, &request.bytes(address), request.method == "HEAD")
 }
 
+/// Sends `request` and closes the connection without waiting for an answer.
+pub fn send_and_leave(address: &str, request: &Request) -> Result<()> {
+    let mut stream = TcpStream::connect(address).context("connect")?;
+    stream.write_all(&request.bytes(address)).context("write")
+}
+
 /// Sends `bytes` as they are.
 pub fn send_raw(address: &str, bytes: &[u8], head_only: bool) -> Result<Response> {
     let mut stream = TcpStream::connect(address).context("connect")?;

@@ -28,7 +28,7 @@ use crate::CLOCK_SKEW_SECONDS_MAX;
 use crate::client::keys::KnownKeys;
 use crate::rollout::Workload;
 use crate::wire::{KEYS_PATH, Keys, SIGN_PATH, SignRequest, Signature};
-use calls::accepted;
+use calls::{Concern, Verdict, accepted};
 pub use config::{GATEWAYS_MAX, GatewayConfig};
 
 /// For how long an answer to `GET /v1/keys` is not asked for again.
@@ -108,12 +108,14 @@ type HeldKey = (Rc<EpochKey>, u64);
 #[derive(Default)]
 struct State {
     keys: Option<Rc<KnownKeys>>,
+    /// The highest that any gateway had. INVARIANT: it never falls, whatever else is forgotten.
+    generation_seen: u64,
     /// INVARIANT: only epochs that are published, so at most four per algorithm.
     epoch_keys: BTreeMap<(Epoch, Algorithm), HeldKey>,
     /// Whether some call fetches keys or a seed. One at a time: they are rare.
     fetching: bool,
-    /// Until when each gateway is tried last, by its place in the list.
-    failing_until: BTreeMap<usize, u64>,
+    /// Until when each gateway is tried last, by its place in the list and what it failed at.
+    failing_until: BTreeMap<(usize, Concern), u64>,
     /// Why the last call got no answer, where it got none.
     outage: Option<String>,
 }
@@ -314,34 +316,36 @@ impl GatewaySigner {
         self.state.borrow().keys.clone()
     }
 
+    /// The keys of the first gateway that is not behind what is known, and whose clock is ours.
     async fn fetch_keys(&self, network: &impl Network) -> Result<Rc<KnownKeys>, Error> {
-        let answer = self.call(KEYS_PATH, None, network).await?;
-        let body = accepted(answer)?;
-        let keys = Keys::parse(&body).map_err(|_| Error::Unavailable)?;
-        let now = network.now();
-        let skewed = keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX;
+        let mut fetched = None;
+        let generation_seen = self.state.borrow().generation_seen;
+        let judge = |answer: &Answer| {
+            if answer.status != 200 {
+                return Verdict::Taken;
+            }
+            let Ok(keys) = Keys::parse(&answer.body) else {
+                return Verdict::Behind;
+            };
+            if keys.now.abs_diff(network.now().0) > CLOCK_SKEW_SECONDS_MAX {
+                return Verdict::Skewed;
+            }
+            // A generation that was seen once never comes back (design: refuse less).
+            if keys.generation < generation_seen {
+                return Verdict::Behind;
+            }
+            fetched = Some(keys);
+            Verdict::Taken
+        };
+        let answer = self.call_until(KEYS_PATH, None, network, judge).await;
+        accepted(answer?)?;
+        let keys = fetched.ok_or(Error::Unavailable)?;
+        let keys = KnownKeys::accept(keys, &self.config.signer, network.now())?;
         let mut state = self.state.borrow_mut();
-        if skewed {
-            // One of the two clocks is wrong: what is known can't be used either.
-            (state.keys, state.epoch_keys) = (None, BTreeMap::new());
-            return Err(Error::Unavailable);
-        }
-        let keys = KnownKeys::accept(keys, &self.config.signer, now)?;
-        // A generation that was seen once never comes back (design: refuse less).
-        if state
-            .keys
-            .as_ref()
-            .is_some_and(|known| keys.generation() < known.generation())
-        {
-            return Err(Error::Unavailable);
-        }
-        if state
-            .keys
-            .as_ref()
-            .is_some_and(|known| keys.generation() > known.generation())
-        {
+        if keys.generation() > generation_seen {
             // INVARIANT: nothing is signed with a key of a generation that is over.
             state.epoch_keys.clear();
+            state.generation_seen = keys.generation();
         }
         let keys = Rc::new(keys);
         state.keys = Some(Rc::clone(&keys));

@@ -172,10 +172,28 @@ impl EpochKeyring {
         })
     }
 
-    /// Takes the HSM's answer.
+    /// What the HSM has to derive so that `generation` can become the current one with all its seeds.
     ///
     /// # Errors
     /// [`Error::Internal`], which no input causes.
+    pub fn seeds_of(&self, generation: u64, now: UnixSeconds) -> Result<Vec<Derivation>, Error> {
+        let next = Self::new(self.groups.clone(), generation);
+        let mut wanted = Vec::new();
+        for derivation in next.missing(now)? {
+            let place = &derivation.place;
+            let current = Epoch::containing(now, place.epoch.length_seconds())?;
+            if next.is_held(place, current, now) {
+                wanted.push(derivation);
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Takes the HSM's answer.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the HSM gave another key before. INVARIANT: what is published for a place
+    /// does not change, since verifiers keep it.
     pub fn learn(
         &mut self,
         derivation: Derivation,
@@ -185,10 +203,12 @@ impl EpochKeyring {
         let place = derivation.place;
         let seed = Seed::from_bytes(seed);
         let key = EpochKey::from_seed(&seed, place.algorithm, place.epoch)?;
+        let known = self.entries.get(&place).map(|entry| &entry.jwk);
+        if known.is_some_and(|known| known.kid() != key.kid()) {
+            return Err(Error::Internal);
+        }
         let current = Epoch::containing(now, place.epoch.length_seconds())?;
         // A key whose seed is derived once more keeps its certificate.
-        let known = self.entries.get(&place).map(|entry| &entry.jwk);
-        let known = known.filter(|jwk| jwk.kid() == key.kid());
         let entry = Entry {
             jwk: known.unwrap_or(key.jwk()).clone(),
             seed: self.is_held(&place, current, now).then_some(seed),

@@ -289,3 +289,44 @@ fn a_key_is_published_and_handed_out_for_once_it_is_certified_and_certified_once
     }
     assert_eq!(keyring.uncertified().len(), 2 * 2);
 }
+
+/// An emergency: with its seeds at hand, no request waits for the HSM.
+#[test]
+fn a_generation_can_become_current_with_all_its_seeds() {
+    let mut keyring = keyring();
+    serve(&mut keyring, START + 1800);
+    let now = UnixSeconds(START + 1800);
+    let wanted = keyring.seeds_of(2, now).unwrap();
+    assert_eq!(wanted.len(), 4, "two epochs, two algorithms");
+    keyring.raise_to(2);
+    for derivation in wanted {
+        let seed = hmac_sha256(&root(), &derivation.label);
+        keyring.learn(derivation, seed, now).unwrap();
+    }
+    assert_eq!(keyring.seeds_until(now), Some(START + 2 * HOUR));
+    let published = keyring.published(&groups()[0]);
+    let current = published.iter().filter(|key| key.generation == 2);
+    assert_eq!(current.count(), 8, "and no published key was lost");
+}
+
+/// A fault of the HSM, or another token in its place: verifiers have the key that was published.
+#[test]
+fn a_published_key_is_replaced_by_no_other() {
+    let mut keyring = keyring();
+    serve(&mut keyring, START);
+    let now = UnixSeconds(START + HOUR);
+    keyring.turn_to(now);
+    for derivation in keyring.missing(now).unwrap() {
+        let place = &derivation.place;
+        // Its public key is published, and its seed is asked for a second time.
+        let is_known = place.generation == 1 && place.epoch.start() == START + 2 * HOUR;
+        let expected = if is_known {
+            Err(Error::Internal)
+        } else {
+            Ok(())
+        };
+        let outcome = keyring.learn(derivation.clone(), [9; 32], now);
+        assert_eq!(outcome, expected, "{derivation:?}");
+    }
+    assert_eq!(keyring.seeds_until(now), Some(START + 2 * HOUR));
+}

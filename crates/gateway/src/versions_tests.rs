@@ -252,7 +252,7 @@ fn says_each_version_with_its_state() {
     let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
     let after = versions.after(&plan, now);
     assert_eq!(after, done(&versions, Act::Promote, now));
-    let over = now + LIFETIME + WITHDRAWN_SECONDS_MIN;
+    let over = after.get(1).unwrap().may_leave_at();
     let after = done(&after, destroy(1), over);
     assert_eq!(after.to_string(), "1 destroyed, 2 active");
 }

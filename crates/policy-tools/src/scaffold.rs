@@ -52,8 +52,18 @@ pub struct NewIssuer {
     pub require: Vec<(String, String)>,
     /// Of an `oidc` issuer: text claims that its tokens have.
     pub claims: Vec<String>,
+    pub keys: NewKeys,
+}
+
+/// Where a new issuer's keys come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum NewKeys {
+    #[default]
+    Discovery,
     /// For SPIFFE and others without discovery.
-    pub jwks_uri: Option<String>,
+    JwksUri(String),
+    /// A JWK Set that is put beside the issuer's file, and the date until which it is trusted.
+    Pinned { document: String, expires: String },
 }
 
 /// # Errors
@@ -72,8 +82,20 @@ pub fn issuer(
     };
     let mut text = format!("issuer = {}\n", toml_text(&new.url));
     text.push_str(&format!("provider = {}\n", toml_text(provider.name)));
-    if let Some(uri) = &new.jwks_uri {
-        text.push_str(&format!("keys = {{ jwks_uri = {} }}\n", toml_text(uri)));
+    let mut made = NewFiles::new();
+    match &new.keys {
+        NewKeys::Discovery => {}
+        NewKeys::JwksUri(uri) => {
+            text.push_str(&format!("keys = {{ jwks_uri = {} }}\n", toml_text(uri)));
+        }
+        NewKeys::Pinned { document, expires } => {
+            let file = format!("{}.json", new.name);
+            let (name, expires) = (toml_text(&file), toml_text(expires));
+            text.push_str(&format!(
+                "keys = {{ pinned = {name}, expires = {expires} }}\n"
+            ));
+            made.insert(format!("issuers/{file}"), document.clone());
+        }
     }
     if !new.require.is_empty() {
         let pairs = new.require.iter();
@@ -88,9 +110,8 @@ pub fn issuer(
     for claim in &new.claims {
         text.push_str(&format!("{} = {{ type = \"text\" }}\n", toml_text(claim)));
     }
-    let made = NewFiles::from([(format!("issuers/{}.toml", new.name), text)]);
+    made.insert(format!("issuers/{}.toml", new.name), text);
     let bundle = load_with(files, environment, &made)?;
-    let mut made = made;
     if let Some(issuer) = named(&bundle, &new.name) {
         let path = format!("tests/{}.toml", new.name);
         if files.content(&path).is_none() {

@@ -407,7 +407,7 @@ fn at_claim(files: &BundleFiles, case: &Case, claim: &str, problem: Problem) -> 
     for path in [&case.path, &base] {
         let text = text_of(files, path);
         if toml_places::value(text, &["claims", claim]).is_some() {
-            let place = toml_places::key_of(text, &["claims"], claim);
+            let place = toml_places::key_of(text, "claims", claim);
             return Finding::found(path, text, place, problem);
         }
     }

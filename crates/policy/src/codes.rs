@@ -134,23 +134,23 @@ impl Problem {
     }
     /// Whether it says that something is not there, which may be in a file that could not be read.
     pub(crate) fn is_of_something_absent(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::CaseAudienceUnknown { .. }
-            | Self::CaseClaimUnknown { .. }
-            | Self::CaseIssuerUnknown { .. }
-            | Self::CaseProfileUnknown { .. }
-            | Self::CaseUnmet { .. }
-            | Self::ClaimUndeclared { .. }
-            | Self::FileMissing
-            | Self::GroupAudienceUnknown { .. }
-            | Self::GroupIssuerUnknown { .. }
-            | Self::RuleAudienceUnknown { .. }
-            | Self::RuleGroupUnknown { .. }
-            | Self::RuleIssuerUnknown { .. }
-            | Self::RuleProfileUnknown { .. }
-            | Self::TemplateUnknown { .. } => true,
-            _ => false,
-        }
+                | Self::CaseClaimUnknown { .. }
+                | Self::CaseIssuerUnknown { .. }
+                | Self::CaseProfileUnknown { .. }
+                | Self::CaseUnmet { .. }
+                | Self::ClaimUndeclared { .. }
+                | Self::FileMissing
+                | Self::GroupAudienceUnknown { .. }
+                | Self::GroupIssuerUnknown { .. }
+                | Self::RuleAudienceUnknown { .. }
+                | Self::RuleGroupUnknown { .. }
+                | Self::RuleIssuerUnknown { .. }
+                | Self::RuleProfileUnknown { .. }
+                | Self::TemplateUnknown { .. }
+        )
     }
 
     /// The known name that a misspelt one was likely meant to be.

@@ -4,7 +4,7 @@
 //! what an expression means.
 
 use crate::bundle::Bundle;
-use crate::decide::{DecideError, Decision, Prepared, Principal, TokenRequest};
+use crate::decide::{DecideError, Decision, Effect, Prepared, Principal, TokenRequest};
 use crate::error::Position;
 use crate::lint::operands;
 use crate::rules::Rule;
@@ -33,11 +33,14 @@ pub struct RuleExplanation {
 }
 
 impl Explanation {
-    /// The rules whose scope matches, nearest to taking part first, and the others in path order.
+    /// The rules whose scope matches, nearest to taking part first, and the others in path order. Where
+    /// nothing but a `permit` is wanting, a `forbid` that does not match is no reason, and comes last.
     pub fn by_distance(&self) -> (Vec<&RuleExplanation>, Vec<&RuleExplanation>) {
         let rules = self.rules.iter();
         let (mut near, far): (Vec<_>, Vec<_>) = rules.partition(|rule| rule.scope_matches());
-        near.sort_by_key(|rule| rule.distance());
+        let unpermitted =
+            self.decision.effect == Effect::Deny && self.decision.determining_rules.is_empty();
+        near.sort_by_key(|rule| (unpermitted && rule.forbid, rule.distance()));
         (near, far)
     }
 }

@@ -354,7 +354,7 @@ pub(crate) fn check_subjects<'a>(
                 entity_type: entity_type.clone(),
                 known: format!("`sub`, `{}`", texts.join("`, `")),
             };
-            let place = toml_places::key_of(text, &["require"], &claim.name);
+            let place = toml_places::key_of(text, "require", &claim.name);
             findings.push(Finding::found(path, text, place, problem));
         }
         for claim in subject::placeholders(issuer.subject_template.as_deref().unwrap_or_default()) {

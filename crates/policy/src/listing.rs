@@ -158,7 +158,7 @@ pub(crate) fn check_copied_claims(
                 nearest: nearest(claim, known.iter().copied()),
             };
             let text = text_of(files, path);
-            let place = toml_places::key_of(text, &["claims"], claim);
+            let place = toml_places::key_of(text, "claims", claim);
             findings.push(Finding::found(path, text, place, problem));
         }
     }

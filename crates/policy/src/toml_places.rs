@@ -20,9 +20,19 @@ pub(crate) fn value(text: &str, path: &[&str]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// The bytes of a key in the table behind `path`.
-pub(crate) fn key_of(text: &str, path: &[&str], key: &str) -> Option<Range<usize>> {
-    text_within(text, &value(text, path)?, key)
+/// The bytes of a key of the table, or of a text of the array, behind the top-level key `name`.
+pub(crate) fn key_of(text: &str, name: &str, key: &str) -> Option<Range<usize>> {
+    let table = DeTable::parse(text).ok()?;
+    let value = table.get_ref().get(name)?;
+    match value.get_ref() {
+        // Under a header of its own a table's bytes are those of the header.
+        DeValue::Table(table) => {
+            let mut keys = table.iter().map(|(key, _)| key);
+            let found = keys.find(|known| known.get_ref().as_ref() == key)?;
+            Some(found.span())
+        }
+        _ => text_within(text, &value.span(), key),
+    }
 }
 
 /// The bytes of the first text or key within `span` that says `wanted`.

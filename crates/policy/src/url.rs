@@ -20,6 +20,9 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
     let Ok(uri) = url.parse::<Uri>() else {
         return Some("is not a URL");
     };
+    if let Some(refusal) = refusal_of_path(url) {
+        return Some(refusal);
+    }
     let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
         return Some("is not an absolute URL");
     };
@@ -32,6 +35,27 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
     }
     if loopback || literal_address(host).is_some() {
         return Some("must have a host name, not an address or loopback");
+    }
+    None
+}
+
+/// What would be another path once somebody on the way to the issuer tidies it up (RFC 3986 §6.2.2).
+fn refusal_of_path(url: &str) -> Option<&'static str> {
+    let (_, rest) = url.split_once("://")?;
+    let (_, path) = rest.split_once('/')?;
+    let (parts, last) = path
+        .rsplit_once('/')
+        .map_or((None, path), |(parts, last)| (Some(parts), last));
+    let dots = |part: &str| part == "." || part == "..";
+    let untidy = |part: &str| part.is_empty() || dots(part);
+    let encoded = path.to_ascii_lowercase();
+    let hidden = ["%2e", "%2f", "%5c", "%25"]
+        .iter()
+        .any(|it| encoded.contains(it));
+    if hidden || dots(last) || parts.is_some_and(|parts| parts.split('/').any(untidy)) {
+        return Some(
+            "must have a path without empty parts, `.` and `..`, and none of them encoded",
+        );
     }
     None
 }
@@ -60,6 +84,8 @@ mod tests {
             Some("must be https; http is for loopback in files marked `development = true`");
         let ascii = Some("must be plain ASCII without a query, a fragment or a user name");
         let address = Some("must have a host name, not an address or loopback");
+        let untidy =
+            Some("must have a path without empty parts, `.` and `..`, and none of them encoded");
         let cases = [
             ("https://idp.example", false, None),
             ("https://idp.example:8443/realms/one/", false, None),
@@ -79,6 +105,16 @@ mod tests {
             ("https://idp.example\\a", false, ascii),
             ("https://idp.example/ a", false, ascii),
             ("https://idp.exämple", false, ascii),
+            ("https://idp.example/a/", false, None),
+            ("https://idp.example/my%20realm", false, None),
+            ("https://idp.example/a//b", false, untidy),
+            ("https://idp.example//", false, untidy),
+            ("https://idp.example/..", false, untidy),
+            ("https://idp.example/a/./b", false, untidy),
+            ("https://idp.example/a%2F..%2Fb", false, untidy),
+            ("https://idp.example/a%252e", false, untidy),
+            ("https://idp.example/<a>", false, Some("is not a URL")),
+            ("https://idp.example/..a/b..", false, None),
             ("", false, Some("is not a URL")),
             ("/realms/one", false, Some("is not an absolute URL")),
             ("file:///etc/keys", false, Some("is not a URL")),

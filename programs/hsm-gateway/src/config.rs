@@ -22,6 +22,8 @@ struct File {
     admin_listen: Option<SocketAddr>,
     metrics_listen: Option<SocketAddr>,
     state_dir: PathBuf,
+    #[serde(default = "default_log_sync")]
+    log_sync: bool,
     #[serde(default)]
     development: bool,
     tls: Option<TlsFiles>,
@@ -59,6 +61,10 @@ struct ModuleFile {
     queue: usize,
     #[serde(default = "default_deadline_ms")]
     deadline_ms: u64,
+}
+
+fn default_log_sync() -> bool {
+    true
 }
 
 fn default_sessions() -> usize {
@@ -106,6 +112,8 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     pub metrics_listen: Option<SocketAddr>,
     pub state_dir: PathBuf,
+    /// Whether a line of the log is on the disk before what it tells of leaves.
+    pub log_sync: bool,
     pub development: bool,
     pub tls: Option<TlsFiles>,
     pub module: Module,
@@ -140,12 +148,9 @@ impl Config {
                     .to_owned(),
             ));
         }
-        match (&file.tls, file.development) {
-            (None, false) => {
-                return Err(wrong("there is no [tls]".to_owned())
-                    .hint("plain http is for development on loopback: `development = true`"));
-            }
-            _ => {}
+        if file.tls.is_none() && !file.development {
+            return Err(wrong("there is no [tls]".to_owned())
+                .hint("plain http is for development on loopback: `development = true`"));
         }
         for (name, address) in [
             ("listen", Some(file.listen)),
@@ -167,6 +172,7 @@ impl Config {
             admin_listen: file.admin_listen,
             metrics_listen: file.metrics_listen,
             state_dir: base.join(&file.state_dir),
+            log_sync: file.log_sync,
             development: file.development,
             tls,
             module: module(file.module, base).map_err(wrong)?,
@@ -277,6 +283,7 @@ groups = ["default"]
     fn reads_a_small_file() {
         let config = read(GOOD).expect("reads");
         assert_eq!((config.module.sessions, config.module.queue), (4, 64));
+        assert!(config.log_sync);
         assert!(!format!("{config:?}").contains(&*config.module.pin));
     }
 

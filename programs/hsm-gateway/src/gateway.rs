@@ -23,9 +23,10 @@ use std::time::Duration;
 use tallies::Tallies;
 use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
-    Admins, Caller, EpochKeyring, KeyAlgorithm, Rates, Refusal, RolloutSecret, Rules, wire,
+    Admins, Caller, Derivation, EpochKeyring, KeyAlgorithm, Rates, Refusal, RolloutSecret, Rules,
+    wire,
 };
-use vouchsafe_signer::Seed;
+use vouchsafe_signer::{SEED_BYTES, Seed};
 use zeroize::Zeroizing;
 
 /// How often is looked whether an epoch began, or an emergency raised the generation.
@@ -66,7 +67,7 @@ impl Gateway {
         make_private(&config.state_dir)?;
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
-        let log = Log::open(&path)
+        let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
@@ -100,6 +101,7 @@ impl Gateway {
         gateway
             .log
             .write(line)
+            .await
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
         gateway.remember_lifetimes().await?;
         gateway.turn_to_now().await.map_err(hsm_failure)?;
@@ -129,8 +131,19 @@ impl Gateway {
     /// Takes the token's generation over, if it is higher: within a second of its change.
     async fn follow_generation(&self) -> Result<(), HsmError> {
         let generation = self.generation_of_token().await?;
-        if !self.keyring().raise_to(generation) {
+        if generation <= self.keyring().generation() {
             return Ok(());
+        }
+        // ORDER: its seeds first, so that none is missing when it is current; and without them if the
+        // HSM does not give them, since an emergency does not wait.
+        let wanted = self.keyring().seeds_of(generation, self.clock.now());
+        let seeds = self.derive(wanted.unwrap_or_default()).await;
+        {
+            let (mut keyring, now) = (self.keyring(), self.clock.now());
+            keyring.raise_to(generation);
+            for (derivation, seed) in seeds.unwrap_or_default() {
+                keyring.learn(derivation, seed, now).map_err(differs)?;
+            }
         }
         eprintln!("hsm-gateway: generation {generation} is current");
         // What can't be written down is told; the generation is followed all the same.
@@ -138,7 +151,7 @@ impl Gateway {
             eprintln!("hsm-gateway: {}", failure.message);
         }
         let line = Line::new("generation", self.clock.now().0).with("generation", generation);
-        self.record(line).map_err(|_| HsmError::NotRunning)
+        self.record(line).await.map_err(|_| HsmError::NotRunning)
     }
 
     async fn generation_of_token(&self) -> Result<u64, HsmError> {
@@ -156,17 +169,30 @@ impl Gateway {
             keyring.missing(now).map_err(internal)?
         };
         for derivation in missing {
+            // One by one: what is derived is of use before the rest is.
+            for (derivation, seed) in self.derive(vec![derivation]).await? {
+                let now = self.clock.now();
+                let learnt = self.keyring().learn(derivation, seed, now);
+                learnt.map_err(differs)?;
+            }
+        }
+        self.certify().await
+    }
+
+    async fn derive(
+        &self,
+        wanted: Vec<Derivation>,
+    ) -> Result<Vec<(Derivation, [u8; SEED_BYTES])>, HsmError> {
+        let mut seeds = Vec::new();
+        for derivation in wanted {
             let message = derivation.label.clone().into();
             let Reply::Bytes(seed) = self.hsm.call_own(Call::Derive { message }).await? else {
                 return Err(HsmError::NotRunning);
             };
             let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
-            let now = self.clock.now();
-            self.keyring()
-                .learn(derivation, seed, now)
-                .map_err(internal)?;
+            seeds.push((derivation, seed));
         }
-        self.certify().await
+        Ok(seeds)
     }
 
     /// Has the root certify the keys that have come, which publishes them.
@@ -201,7 +227,7 @@ impl Gateway {
     }
 
     /// `POST /v1/epoch-seed`: the answer's body.
-    pub fn seed(
+    pub async fn seed(
         &self,
         caller: Caller<'_>,
         request: &SeedRequest,
@@ -226,13 +252,13 @@ impl Gateway {
             .with("generation", request.generation)
             .with("epoch_start", request.epoch_start);
         // ORDER: on record before it leaves.
-        self.record(line)?;
+        self.record(line).await?;
         self.metrics.seeds.fetch_add(1, Relaxed);
         Ok(answer)
     }
 
     /// Counts a refusal and, where the caller is known, writes it down.
-    pub fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal) {
+    pub async fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal) {
         self.metrics.refused(refusal.slug());
         let Some(caller) = caller else {
             return;
@@ -242,13 +268,13 @@ impl Gateway {
             .with("caller", caller)
             .with("what", what)
             .with("slug", refusal.slug());
-        if let Err(error) = self.log.refused(line, now) {
+        if let Err(error) = self.log.refused(line, now).await {
             eprintln!("hsm-gateway: the log can't be written: {error}");
         }
     }
 
-    fn record(&self, line: Line) -> Result<(), Refusal> {
-        self.log.write(line).map_err(|error| {
+    async fn record(&self, line: Line) -> Result<(), Refusal> {
+        self.log.write(line).await.map_err(|error| {
             eprintln!("hsm-gateway: the log can't be written: {error}");
             Refusal::LogUnavailable
         })?;
@@ -260,9 +286,24 @@ impl Gateway {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Opens the log by its name again, after its file was moved away.
+    pub async fn reopen_log(&self) {
+        if let Err(error) = self.log.reopen().await {
+            eprintln!(
+                "hsm-gateway: the log can't be opened anew, and goes on where it was: {error}"
+            );
+        }
+    }
+
     fn keyring(&self) -> MutexGuard<'_, EpochKeyring> {
         self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The keyring takes no second key for a place.
+fn differs(_: vouchsafe_signer::Error) -> HsmError {
+    let text = "it derives another key than before, which verifiers would not know";
+    HsmError::Fault(Fault::Module(text.to_owned()))
 }
 
 fn internal_length(_: std::array::TryFromSliceError) -> HsmError {

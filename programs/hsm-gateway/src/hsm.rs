@@ -5,6 +5,7 @@
 //! even by the next gateway.
 
 use crate::config::Module;
+use crate::inventory::replace;
 use crate::metrics::Metrics;
 use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Open, Reply, Request, Response};
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -29,6 +30,8 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// The same for the gateway itself.
 const OWN_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Most killed workers that have not ended, as they do when they hang in the kernel.
+const ENDING_MAX: u64 = 8;
 /// Longest that making one key may take: an RSA key of 3072 bits takes seconds in a slow HSM.
 pub const CREATE_MAX: Duration = Duration::from_secs(120);
 /// Failures of the module in a row after which its worker is started anew.
@@ -58,7 +61,9 @@ type Waiting = oneshot::Sender<Result<Reply, Fault>>;
 
 /// A worker that has opened its token.
 struct Worker {
-    process: Child,
+    process: Option<Child>,
+    /// How many killed processes have not ended yet.
+    ending: Arc<AtomicU64>,
     calls: mpsc::UnboundedSender<(Call, Waiting)>,
     /// Counts workers, so that a late verdict on one does not hit the next.
     number: u64,
@@ -66,9 +71,21 @@ struct Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It may have ended by itself. After SIGKILL the wait is short.
-        drop(self.process.kill());
-        drop(self.process.wait());
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
+        // It may have ended by itself.
+        drop(process.kill());
+        // Not waited for here: one that hangs in the kernel ends when that lets it, and nobody else is to
+        // hang with it.
+        self.ending.fetch_add(1, Relaxed);
+        let ending = Arc::clone(&self.ending);
+        let wait = move || {
+            drop(process.wait());
+            ending.fetch_sub(1, Relaxed);
+        };
+        // Without a thread its entry stays in the process table, and in the count.
+        drop(std::thread::Builder::new().spawn(wait));
     }
 }
 
@@ -77,8 +94,8 @@ pub struct Hsm {
     module: Module,
     state_dir: PathBuf,
     metrics: Arc<Metrics>,
-    running: Semaphore,
-    queue: Semaphore,
+    running: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     worker: Mutex<Option<Worker>>,
     /// Told when a worker is to be replaced.
     lost: Notify,
@@ -86,6 +103,9 @@ pub struct Hsm {
     announces: bool,
     failures: AtomicU64,
     numbers: AtomicU64,
+    ending: Arc<AtomicU64>,
+    /// Why the PIN was refused, also where that could not be written down.
+    pin_refused: Mutex<Option<String>>,
 }
 
 impl Hsm {
@@ -97,8 +117,8 @@ impl Hsm {
         announces: bool,
     ) -> Result<Arc<Self>, HsmError> {
         let hsm = Arc::new(Self {
-            running: Semaphore::new(module.sessions),
-            queue: Semaphore::new(module.sessions.saturating_add(module.queue)),
+            running: Arc::new(Semaphore::new(module.sessions)),
+            queue: Arc::new(Semaphore::new(module.sessions.saturating_add(module.queue))),
             module,
             state_dir: state_dir.to_path_buf(),
             metrics,
@@ -107,6 +127,8 @@ impl Hsm {
             announces,
             failures: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
+            ending: Arc::default(),
+            pin_refused: Mutex::default(),
         });
         hsm.start_worker().await?;
         tokio::spawn(Arc::clone(&hsm).keep_running());
@@ -120,19 +142,21 @@ impl Hsm {
 
     /// Asks the worker for a caller, who may be told that there is too much to do.
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        let _place = self.queue.try_acquire().map_err(|_| HsmError::Overloaded)?;
-        self.call_within(WAIT_MAX, self.module.deadline, call).await
+        let place = Arc::clone(&self.queue).try_acquire_owned();
+        let place = place.map_err(|_| HsmError::Overloaded)?;
+        self.call_within(WAIT_MAX, self.module.deadline, call, Some(place))
+            .await
     }
 
     /// Asks for what may take its time: making a key.
     pub async fn call_slow(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        self.call_within(OWN_WAIT_MAX, CREATE_MAX, call).await
+        self.call_within(OWN_WAIT_MAX, CREATE_MAX, call, None).await
     }
 
     /// Asks the worker for the gateway itself: in turn like everybody, and never turned away, so that
     /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
     pub async fn call_own(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        self.call_within(OWN_WAIT_MAX, self.module.deadline, call)
+        self.call_within(OWN_WAIT_MAX, self.module.deadline, call, None)
             .await
     }
 
@@ -141,11 +165,25 @@ impl Hsm {
         wait_max: Duration,
         deadline: Duration,
         call: Call,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, HsmError> {
-        let _session = timeout(wait_max, self.running.acquire())
+        let session = timeout(wait_max, Arc::clone(&self.running).acquire_owned())
             .await
             .map_err(|_| HsmError::Overloaded)?
             .map_err(|_| HsmError::NotRunning)?;
+        // INVARIANT: a session is taken for as long as the module works, also where its caller has gone.
+        // Else those who ask and leave would fill the worker, until it seems to hang.
+        let hsm = Arc::clone(self);
+        let asked = tokio::spawn(async move {
+            let answer = hsm.ask(call, deadline).await;
+            drop((session, place));
+            answer
+        });
+        asked.await.unwrap_or(Err(HsmError::NotRunning))
+    }
+
+    /// One operation of the worker's.
+    async fn ask(&self, call: Call, deadline: Duration) -> Result<Reply, HsmError> {
         let (sender, answer) = oneshot::channel();
         let number = {
             let worker = self.worker();
@@ -220,11 +258,17 @@ impl Hsm {
             return Err(HsmError::Fault(Fault::PinRefused(text)));
         }
         let failed = |error: std::io::Error| HsmError::Fault(Fault::Module(error.to_string()));
+        if self.ending.load(Relaxed) >= ENDING_MAX {
+            let text = format!("{ENDING_MAX} workers that were killed have not ended");
+            return Err(failed(std::io::Error::other(text)));
+        }
         let (process, mut socket) = self.spawn().map_err(failed)?;
         let number = self.numbers.fetch_add(1, Relaxed).saturating_add(1);
         let (calls, receiver) = mpsc::unbounded_channel();
+        let process_id = process.id();
         let worker = Worker {
-            process,
+            process: Some(process),
+            ending: Arc::clone(&self.ending),
             calls,
             number,
         };
@@ -241,8 +285,7 @@ impl Hsm {
             Err(error) => return Err(failed(error)),
         }
         if self.announces {
-            let process = worker.process.id();
-            eprintln!("hsm-gateway: worker {number} is process {process}");
+            eprintln!("hsm-gateway: worker {number} is process {process_id}");
         }
         self.metrics.worker_starts.fetch_add(1, Relaxed);
         self.failures.store(0, Relaxed);
@@ -289,18 +332,33 @@ impl Hsm {
 
     fn refused_pin(&self) -> Option<String> {
         let file = self.refused_pin_file();
-        file.exists().then(|| {
-            format!(
-                "it did so before, and is not asked again while {} is there",
+        let said = |it: &dyn std::fmt::Display| {
+            format!("it did so before, and is not asked again while {it} is there")
+        };
+        let refused = self.pin_refused();
+        match file.try_exists() {
+            Ok(false) => refused.clone(),
+            Ok(true) => Some(said(&file.display())),
+            // What can't be looked at may be there.
+            Err(error) => Some(format!(
+                "{}, and {}: {error}",
+                said(&"a note of it"),
                 file.display()
-            )
-        })
+            )),
+        }
+    }
+
+    fn pin_refused(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.pin_refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_refused_pin(&self, text: &str) {
-        let text =
+        *self.pin_refused() = Some(text.to_owned());
+        let note =
             format!("The token refused the PIN: {text}\nCorrect the PIN, then remove this file.\n");
-        if let Err(error) = std::fs::write(self.refused_pin_file(), text) {
+        if let Err(error) = replace(&self.refused_pin_file(), &note) {
             eprintln!(
                 "hsm-gateway: {}: {error}",
                 self.refused_pin_file().display()

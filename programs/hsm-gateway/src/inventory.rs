@@ -136,11 +136,21 @@ pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Fail
         .hint("an older token must not come back: its keys may have been revoked"));
     }
     if generation > seen {
-        let beside = state_dir.join("generation.new");
-        std::fs::write(&beside, format!("{generation}\n")).map_err(fail)?;
-        std::fs::rename(&beside, &path).map_err(fail)?;
+        replace(&path, &format!("{generation}\n")).map_err(fail)?;
     }
     Ok(())
+}
+
+/// Writes a small file whole or not at all, also where the machine dies meanwhile.
+pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let beside = path.with_extension("new");
+    let mut file = std::fs::File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    let folder = path.parent().filter(|it| *it != Path::new(""));
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Makes the folder, open to its owner alone.

@@ -1,22 +1,42 @@
 //! The gateway's own log: each seed that left, each signature, each refusal, one JSON line each, appended.
 //!
-//! A line is written before what it tells of leaves. It survives the gateway's death, not the machine's:
-//! ship it elsewhere. Nothing in it is secret: of what was signed it has the SHA-256.
+//! A line is on the disk before what it tells of leaves, unless `log_sync` is off: one thread writes, and
+//! lines that wait at the same time share one `fdatasync`. Nothing in a line is secret: of what was
+//! signed it has the SHA-256.
 
+use crate::metrics::Metrics;
 use serde_json::{Map, Value};
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// Refusals per second that are written down; the rest is counted only, so that a stolen credential
 /// can't fill the disk.
 const REFUSALS_PER_SECOND_MAX: u64 = 50;
+/// Most lines that share a write.
+const LINES_PER_WRITE_MAX: usize = 256;
+/// Longest that a line may take to the disk. One that takes longer may get there all the same.
+const WRITE_MAX: Duration = Duration::from_secs(2);
 
+/// Where lines are handed to the thread that writes.
 pub struct Log {
-    file: Mutex<File>,
+    orders: Sender<Order>,
     refusals: Mutex<(u64, u64)>,
+}
+
+type Done = oneshot::Sender<std::io::Result<()>>;
+
+enum Order {
+    Write(String, Done),
+    /// The file may have been moved away: open it by its name again.
+    Reopen(Done),
 }
 
 /// One line, member by member.
@@ -39,28 +59,49 @@ impl Line {
 
 impl Log {
     /// Opens `path` for appending, readable by its owner alone.
-    pub fn open(path: &Path) -> std::io::Result<Self> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+    pub fn open(path: &Path, sync: bool, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let (file, torn) = open(path)?;
+        let mut writer = Writer {
+            file,
+            torn,
+            sync,
+            metrics,
+        };
+        let (orders, receiver) = channel();
+        let path = path.to_path_buf();
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || serve(&mut writer, &path, &receiver))?;
         Ok(Self {
-            file: Mutex::new(file),
+            orders,
             refusals: Mutex::new((0, 0)),
         })
     }
 
-    /// Appends `line`, whole or with an error.
-    pub fn write(&self, line: Line) -> std::io::Result<()> {
+    /// Appends `line`: it is on the disk, or there is an error.
+    pub async fn write(&self, line: Line) -> std::io::Result<()> {
         let mut text = Value::Object(line.0).to_string();
         text.push('\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(text.as_bytes())
+        self.order(|done| Order::Write(text, done)).await
+    }
+
+    /// Goes on in a new file if the old one was moved away.
+    pub async fn reopen(&self) -> std::io::Result<()> {
+        self.order(Order::Reopen).await
+    }
+
+    async fn order(&self, order: impl FnOnce(Done) -> Order) -> std::io::Result<()> {
+        let gone = || std::io::Error::other("the thread that writes has ended");
+        let (done, outcome) = oneshot::channel();
+        self.orders.send(order(done)).map_err(|_| gone())?;
+        match timeout(WRITE_MAX, outcome).await {
+            Ok(outcome) => outcome.map_err(|_| gone())?,
+            Err(_) => Err(ErrorKind::TimedOut.into()),
+        }
     }
 
     /// Appends a refusal, unless there were too many in this second.
-    pub fn refused(&self, line: Line, now: u64) -> std::io::Result<()> {
+    pub async fn refused(&self, line: Line, now: u64) -> std::io::Result<()> {
         {
             let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
             let (second, count) = *refusals;
@@ -70,34 +111,119 @@ impl Log {
                 return Ok(());
             }
         }
-        self.write(line)
+        self.write(line).await
+    }
+}
+
+/// The file, and whether its last line has no end: the machine died while it was written.
+fn open(path: &Path) -> std::io::Result<(File, bool)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let torn = match file.seek(SeekFrom::End(-1)) {
+        Ok(_) => {
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            last != *b"\n"
+        }
+        // Nothing is in it.
+        Err(_) => false,
+    };
+    // A file that was just made is lost with the machine until its folder is on the disk too.
+    let folder = path.parent().filter(|it| *it != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok((file, torn))
+}
+
+/// What the thread writes to.
+trait Disk: Write {
+    fn sync(&self) -> std::io::Result<()>;
+}
+
+impl Disk for File {
+    fn sync(&self) -> std::io::Result<()> {
+        self.sync_data()
+    }
+}
+
+struct Writer<D> {
+    file: D,
+    /// Whether the last line has no end, and the next has to begin with one.
+    torn: bool,
+    sync: bool,
+    metrics: Arc<Metrics>,
+}
+
+impl<D: Disk> Writer<D> {
+    fn append(&mut self, lines: &[(String, Done)]) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        if self.torn {
+            bytes.push(b'\n');
+        }
+        for (line, _) in lines {
+            bytes.extend_from_slice(line.as_bytes());
+        }
+        let mut left = bytes.as_slice();
+        while !left.is_empty() {
+            match self.file.write(left) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let (written, rest) = left.split_at_checked(count).unwrap_or((left, &[]));
+                    self.torn = written.last() != Some(&b'\n');
+                    left = rest;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.sync {
+            self.metrics.log_syncs.fetch_add(1, Relaxed);
+            self.file.sync()?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes what is ordered until nobody can order any more.
+fn serve(writer: &mut Writer<File>, path: &Path, orders: &Receiver<Order>) {
+    let mut next = orders.recv().ok();
+    while let Some(order) = next.take() {
+        match order {
+            Order::Reopen(done) => {
+                let outcome = open(path).map(|(file, torn)| {
+                    (writer.file, writer.torn) = (file, torn);
+                });
+                // Whoever asked may not wait.
+                drop(done.send(outcome));
+            }
+            Order::Write(line, done) => {
+                let mut lines = vec![(line, done)];
+                while lines.len() < LINES_PER_WRITE_MAX && next.is_none() {
+                    match orders.try_recv() {
+                        Ok(Order::Write(line, done)) => lines.push((line, done)),
+                        Ok(reopen @ Order::Reopen(_)) => next = Some(reopen),
+                        Err(_) => break,
+                    }
+                }
+                let outcome = writer.append(&lines);
+                for (_, done) in lines {
+                    let outcome = outcome.as_ref().map(drop);
+                    let outcome =
+                        outcome.map_err(|it| std::io::Error::new(it.kind(), it.to_string()));
+                    // Who asked may have gone; the line stays.
+                    drop(done.send(outcome));
+                }
+            }
+        }
+        if next.is_none() {
+            next = orders.recv().ok();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn appends_and_bounds_refusals() {
-        let path = std::env::temp_dir().join(format!("gateway-log-{}", std::process::id()));
-        drop(std::fs::remove_file(&path));
-        for start in ["first", "second"] {
-            let log = Log::open(&path).expect("opens");
-            log.write(Line::new(start, 7)).expect("writes");
-            for _ in 0..=REFUSALS_PER_SECOND_MAX {
-                log.refused(Line::new("refusal", 8).with("slug", "a\"\n"), 8)
-                    .expect("writes");
-            }
-        }
-        let text = std::fs::read_to_string(&path).expect("reads");
-        std::fs::remove_file(&path).expect("removes");
-        assert_eq!(
-            text.lines().count(),
-            2 + 2 * usize::try_from(REFUSALS_PER_SECOND_MAX).expect("small")
-        );
-        for line in text.lines() {
-            assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
-        }
-    }
-}
+#[path = "log_tests.rs"]
+mod tests;

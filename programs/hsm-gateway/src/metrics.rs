@@ -12,6 +12,7 @@ pub struct Metrics {
     pub seeds: AtomicU64,
     pub signatures: AtomicU64,
     pub log_lines: AtomicU64,
+    pub log_syncs: AtomicU64,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -31,6 +32,7 @@ impl Metrics {
             ("hsm_gateway_seeds_total", &self.seeds),
             ("hsm_gateway_signatures_total", &self.signatures),
             ("hsm_gateway_log_lines_total", &self.log_lines),
+            ("hsm_gateway_log_syncs_total", &self.log_syncs),
         ];
         for (name, counter) in counters {
             let _ = writeln!(

@@ -1,11 +1,46 @@
 //! One question to whichever gateway answers.
 
+use std::collections::BTreeMap;
+
 use vouchsafe_signer::{Error, Fault, Variable};
 
 use super::{Answer, GatewaySigner, Network};
+use crate::wire::SIGN_PATH;
 
 /// For how long a gateway that failed is tried last.
 pub(super) const FAILING_SECONDS: u64 = 5;
+/// The same for one whose clock is wrong: by then the keys are fetched again, which shows its clock.
+pub(super) const SKEWED_SECONDS: u64 = super::KEYS_FRESH_SECONDS;
+
+/// What a gateway failed at. One whose HSM hangs or is busy has keys and seeds all the same: that is no
+/// reason to go on with what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Concern {
+    /// Its clock is not ours.
+    Clock,
+    Keys,
+    Signing,
+}
+
+impl Concern {
+    fn of(path: &str) -> Self {
+        if path == SIGN_PATH {
+            Self::Signing
+        } else {
+            Self::Keys
+        }
+    }
+}
+
+/// What is to be thought of a gateway's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Taken,
+    /// It is behind; another gateway may not be.
+    Behind,
+    /// Its clock is not ours; another gateway's may be.
+    Skewed,
+}
 
 impl GatewaySigner {
     /// Asks one gateway after the other, until one answers with anything but an outage.
@@ -15,10 +50,32 @@ impl GatewaySigner {
         body: Option<String>,
         network: &impl Network,
     ) -> Result<Answer, Error> {
-        let now = network.now().0;
+        let judge = |answer: &Answer| match answer.status {
+            403 if says(answer, CLOCK_SLUGS) => Verdict::Skewed,
+            _ => Verdict::Taken,
+        };
+        self.call_until(path, body, network, judge).await
+    }
+
+    /// The same until an answer is taken. Where none is because of clocks, all that is known is forgotten: one
+    /// of two clocks is wrong, maybe ours.
+    pub(super) async fn call_until(
+        &self,
+        path: &str,
+        body: Option<String>,
+        network: &impl Network,
+        mut judge: impl FnMut(&Answer) -> Verdict,
+    ) -> Result<Answer, Error> {
+        let (now, concern) = (network.now().0, Concern::of(path));
         let mut places: Vec<_> = (0..self.config.urls.len()).collect();
         // Stable: among those that work, and among those that don't, the order is the list's.
-        places.sort_by_key(|place| self.failed_lately(*place, now));
+        // One that gave no keys is not worth a try with a signature.
+        places.sort_by_key(|place| {
+            [concern, Concern::Keys, Concern::Clock]
+                .iter()
+                .any(|it| self.failed_lately(*place, *it, now))
+        });
+        let mut skewed = false;
         let mut causes = Vec::new();
         for place in places {
             let Some(url) = self.config.urls.get(place) else {
@@ -31,32 +88,69 @@ impl GatewaySigner {
                     body.clone(),
                 )
                 .await;
-            let mut state = self.state.borrow_mut();
-            match sent {
-                Ok(answer) if answer.status < 500 => {
-                    state.failing_until.remove(&place);
+            let answer = match sent {
+                Ok(answer) if answer.status < 500 => answer,
+                outcome => {
+                    causes.push(match outcome {
+                        Ok(answer) => format!("gateway {url}: status {}", answer.status),
+                        Err(cause) => format!("gateway {url}: {cause}"),
+                    });
+                    self.note_failure(place, concern, now.saturating_add(FAILING_SECONDS));
+                    continue;
+                }
+            };
+            match judge(&answer) {
+                Verdict::Taken => {
+                    let mut state = self.state.borrow_mut();
+                    state.failing_until.remove(&(place, concern));
+                    if concern == Concern::Keys {
+                        state.failing_until.remove(&(place, Concern::Clock));
+                    }
                     state.outage = None;
                     return Ok(answer);
                 }
-                Ok(answer) => causes.push(format!("gateway {url}: status {}", answer.status)),
-                Err(cause) => causes.push(format!("gateway {url}: {cause}")),
+                Verdict::Behind => causes.push(format!("gateway {url}: its generation is over")),
+                Verdict::Skewed => {
+                    skewed = true;
+                    causes.push(format!("gateway {url}: its clock is not ours"));
+                    let until = now.saturating_add(SKEWED_SECONDS);
+                    self.note_failure(place, Concern::Clock, until);
+                }
             }
-            let until = now.saturating_add(FAILING_SECONDS);
-            state.failing_until.insert(place, until);
         }
-        self.state.borrow_mut().outage = Some(causes.join("; "));
+        let mut state = self.state.borrow_mut();
+        if skewed {
+            (state.keys, state.epoch_keys) = (None, BTreeMap::new());
+        }
+        state.outage = Some(causes.join("; "));
         Err(Error::Unavailable)
     }
 
-    fn failed_lately(&self, place: usize, now: u64) -> bool {
-        let state = self.state.borrow();
-        let until = state.failing_until.get(&place);
-        until.is_some_and(|until| now < *until)
+    fn note_failure(&self, place: usize, concern: Concern, until: u64) {
+        let mut state = self.state.borrow_mut();
+        state.failing_until.insert((place, concern), until);
     }
 
-    pub(super) fn all_failed_lately(&self, now: u64) -> bool {
-        (0..self.config.urls.len()).all(|place| self.failed_lately(place, now))
+    fn failed_lately(&self, place: usize, concern: Concern, now: u64) -> bool {
+        let state = self.state.borrow();
+        let until = state.failing_until.get(&(place, concern));
+        // A clock that went back must not make a failure last.
+        until.is_some_and(|until| now < *until && *until <= now.saturating_add(SKEWED_SECONDS))
     }
+
+    /// Whether no gateway gave keys or seeds when it was last asked, a moment ago.
+    pub(super) fn all_failed_lately(&self, now: u64) -> bool {
+        (0..self.config.urls.len()).all(|place| self.failed_lately(place, Concern::Keys, now))
+    }
+}
+
+/// Refusals that only clocks which differ bring about: the signer has held the same times against its own.
+const CLOCK_SLUGS: [&str; 2] = ["seed.window", "token.times"];
+
+fn says(answer: &Answer, slugs: [&str; 2]) -> bool {
+    slugs
+        .iter()
+        .any(|slug| answer.body == format!(r#"{{"error":"{slug}"}}"#).as_bytes())
 }
 
 /// The body of a 200, or what went wrong.

@@ -49,8 +49,9 @@ impl KnownKeys {
         self.age_seconds(now) < KEYS_FRESH_SECONDS && self.cover(now)
     }
 
+    /// A clock that went back makes keys as old as one that went forward: both are asked again.
     pub(super) fn age_seconds(&self, now: UnixSeconds) -> u64 {
-        now.0.saturating_sub(self.fetched_at.0)
+        now.0.abs_diff(self.fetched_at.0)
     }
 
     /// Whether each algorithm's key of the current epoch is here.

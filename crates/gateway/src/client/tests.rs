@@ -1,6 +1,7 @@
 //! The signer against gateways that are this crate's own other side, with a software HSM.
 
 mod gateways;
+mod several;
 
 use std::future::poll_fn;
 use std::pin::pin;

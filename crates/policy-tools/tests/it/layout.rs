@@ -156,3 +156,23 @@ fn svg_is_well_formed_and_escapes_what_it_shows() {
         assert_eq!(opened, svg.matches(&format!("</{name}>")).count(), "{name}");
     }
 }
+
+/// What a reader copies from a page must pass `policy fmt --check`.
+#[test]
+fn rules_in_the_documentation_are_as_the_formatter_writes_them() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let providers = std::fs::read_dir(root.join("docs/providers")).expect("pages");
+    let pages = providers.map(|page| page.expect("a page").path());
+    let pages = pages.chain(["README.md", "docs/policy.md"].map(|page| root.join(page)));
+    let mut rules = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        let blocks = text.split("```cedar\n").skip(1);
+        let blocks = blocks.filter_map(|rest| rest.split_once("```").map(|(block, _)| block));
+        for block in blocks.filter(|block| block.contains("@id(")) {
+            rules += 1;
+            assert_eq!(formatted(block).as_deref(), Ok(block), "{}", page.display());
+        }
+    }
+    assert!(rules > 12, "{rules}");
+}

@@ -23,7 +23,10 @@ fn reversed() -> Vec<Item> {
         "[\"read\"].containsAll(context.scopes)",
         "context.scopes.containsAll([\"read\"])",
     );
-    items(&[("rules/api.cedar", Some(&rules))])
+    // The rule's `unless` lets runs of forks through, which is not what is shown here.
+    let mut items = items(&[("rules/api.cedar", Some(&rules))]);
+    items.retain(|item| item.code == "scopes-reversed");
+    items
 }
 
 #[test]

@@ -4,7 +4,8 @@ use crate::support::*;
 use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_tools::run;
 use vouchsafe_policy_tools::scaffold::{
-    MadeRule, NewAudience, NewFiles, NewIssuer, NewRule, ScaffoldError, audience, issuer, rule,
+    MadeRule, NewAudience, NewFiles, NewIssuer, NewKeys, NewRule, ScaffoldError, audience, issuer,
+    rule,
 };
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -167,7 +168,7 @@ fn an_issuer_comes_with_claims_to_start_cases_from() {
         provider: "oidc".to_owned(),
         claims: vec!["email".to_owned()],
         require: pairs(&[("email", "a@b.example")]),
-        jwks_uri: None,
+        keys: NewKeys::Discovery,
     };
     let made = issuer(&files, &environment(), &new).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(

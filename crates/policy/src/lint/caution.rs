@@ -235,9 +235,7 @@ impl Caution {
         let expression = |wanted: String| places::expression(rule, |text| text == wanted);
         let begins = |wanted: String| places::expression(rule, |text| text.starts_with(&wanted));
         match self {
-            Self::AnyTenant { .. } | Self::EventsUnbounded(_) => {
-                places::entity(rule, |uid| is_issuer(uid))
-            }
+            Self::AnyTenant { .. } | Self::EventsUnbounded(_) => places::entity(rule, is_issuer),
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
                 expression(format!("principal.{claim}"))
             }

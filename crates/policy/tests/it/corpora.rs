@@ -1,4 +1,5 @@
-//! What other trust registries test about workflow files, asked of rules that say the same.
+//! What other trust registries test about workflow files, issuers and subjects, asked of bundles that say the
+//! same.
 //!
 //! `VOUCHSAFE_CORPORA`, or `../shared/corpora` beside the repository; without it the test passes and says
 //! that it ran none.
@@ -9,11 +10,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use vouchsafe_policy::{Bundle, Effect};
 
-fn corpus(name: &str) -> Option<Value> {
+fn corpora() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("VOUCHSAFE_CORPORA")
-        .map_or_else(|| repository.join("../shared/corpora"), PathBuf::from);
-    let text = std::fs::read_to_string(folder.join(name)).ok()?;
+    std::env::var_os("VOUCHSAFE_CORPORA")
+        .map_or_else(|| repository.join("../shared/corpora"), PathBuf::from)
+}
+
+fn corpus(name: &str) -> Option<Value> {
+    let text = std::fs::read_to_string(corpora().join(name)).ok()?;
     Some(serde_json::from_str(&text).expect("the corpus is JSON"))
 }
 
@@ -94,4 +98,146 @@ fn rules_name_workflow_files_as_pypi_reads_them() {
         })
         .collect();
     compare(&refs);
+}
+
+/// The texts of a test of octo-sts with whether its owners take them.
+fn octo_sts(test: &str) -> Option<Vec<(String, bool)>> {
+    let corpus = corpus("policy/octo_sts/oidcvalidate.json")?;
+    let cases = corpus["tests"][test].as_array().expect("cases").iter();
+    let read = |case: &Value| {
+        let text = case["input"].as_str().expect("a text").to_owned();
+        (text, case["valid"] == true)
+    };
+    Some(cases.map(read).collect())
+}
+
+/// A TOML text.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// Tildes are names like any other here: what an issuer is called is compared byte for byte, and never a
+/// file's name.
+#[test]
+fn issuers_are_taken_and_refused_as_octo_sts_does_but_for_tildes() {
+    let Some(cases) = octo_sts("IsValidIssuer") else {
+        println!("no corpus of octo-sts is at hand");
+        return;
+    };
+    for (issuer, valid) in cases {
+        let loopback = ["://localhost", "://127.", "://[::1]"]
+            .iter()
+            .any(|host| issuer.contains(host));
+        let file = format!(
+            "issuer = {}\nprovider = \"github\"\ndevelopment = {loopback}\n",
+            quoted(&issuer)
+        );
+        // Theirs ends a segment at 150 characters, ours a URL at 1 KiB.
+        let long = issuer.len() > 150 && issuer.len() <= 1024;
+        let expected = valid || issuer.contains('~') || long;
+        let loaded = load(&[("issuers/github.toml", Some(&file))]);
+        assert_eq!(loaded.is_ok(), expected, "{issuer}: {loaded:?}");
+    }
+}
+
+/// A rule for a subject takes that subject, whatever is in it, and no other that they test.
+#[test]
+fn subjects_are_compared_exactly_whatever_octo_sts_says_of_their_characters() {
+    let Some(cases) = octo_sts("IsValidSubject") else {
+        println!("no corpus of octo-sts is at hand");
+        return;
+    };
+    for (subject, _) in &cases {
+        let escaped: String = subject
+            .chars()
+            .map(|it| it.escape_unicode().to_string())
+            .collect();
+        let rule = PERMIT.replace(
+            "is GitHub::Workflow in Issuer::\"github\"",
+            &format!("== GitHub::Workflow::\"{escaped}\""),
+        );
+        let bundle = with_rules(&rule);
+        for (id, _) in &cases {
+            let mut principal = principal();
+            principal.id.clone_from(id);
+            let decision = bundle.decide(&principal, &request(), NOW).expect("decided");
+            assert_eq!(
+                decision.effect == Effect::Permit,
+                id == subject,
+                "{subject:?}: {id:?}"
+            );
+        }
+    }
+}
+
+/// Theirs are names of repositories; an audience here is any text without control characters, since only
+/// the bundle says it.
+#[test]
+fn audiences_that_octo_sts_takes_are_taken_and_none_that_is_empty_or_breaks_a_line() {
+    let Some(cases) = octo_sts("IsValidAudience") else {
+        println!("no corpus of octo-sts is at hand");
+        return;
+    };
+    for (audience, valid) in cases {
+        let file = format!("id = {}\nscopes = [\"read\"]\n", quoted(&audience));
+        let rule = PERMIT.replace("\"https://api.example\"", &quoted(&audience));
+        let changes = [
+            ("audiences/api.toml", Some(file.as_str())),
+            ("rules/api.cedar", Some(rule.as_str())),
+        ];
+        let expected = valid || (!audience.is_empty() && !audience.contains(char::is_control));
+        assert_eq!(load(&changes).is_ok(), expected, "{audience:?}");
+    }
+}
+
+/// Each of their policies as a rule: its subject gets the token, and nobody else.
+#[test]
+fn rules_say_what_the_policies_of_octo_sts_say() {
+    let folder = corpora().join("policy/octo_sts/pkg/octosts/testdata");
+    let Ok(organizations) = std::fs::read_dir(folder) else {
+        println!("no corpus of octo-sts is at hand");
+        return;
+    };
+    let mut policies = 0;
+    for organization in organizations.flatten() {
+        let repositories = std::fs::read_dir(organization.path()).expect("a folder");
+        for repository in repositories.flatten() {
+            let path = repository.path().join("foo.sts.yaml");
+            let Ok(text) = std::fs::read_to_string(&path) else {
+                continue;
+            };
+            let value = |key: &str| {
+                let mut lines = text.lines();
+                let line = lines.find_map(|line| line.strip_prefix(key));
+                line.unwrap_or_default()
+                    .trim_start_matches(':')
+                    .trim()
+                    .to_owned()
+            };
+            let issuer = format!("issuer = \"{}\"\nprovider = \"github\"\n", value("issuer"));
+            let rule = PERMIT.replace(
+                "is GitHub::Workflow in Issuer::\"github\"",
+                &format!("== GitHub::Workflow::\"{}\"", value("subject")),
+            );
+            let changes = [
+                ("issuers/github.toml", Some(issuer.as_str())),
+                ("rules/api.cedar", Some(rule.as_str())),
+            ];
+            let bundle = load(&changes).unwrap_or_else(|invalid| panic!("{invalid}"));
+            for (subject, permitted) in
+                [("foo", true), ("foo2", false), ("", false), ("Foo", false)]
+            {
+                let mut principal = principal();
+                principal.id = subject.to_owned();
+                let decision = bundle.decide(&principal, &request(), NOW).expect("decided");
+                assert_eq!(
+                    decision.effect == Effect::Permit,
+                    permitted,
+                    "{path:?}: {subject}"
+                );
+            }
+            policies += 1;
+        }
+    }
+    assert!(policies > 3, "{policies}");
 }

@@ -12,4 +12,5 @@ mod explanations;
 mod folders;
 mod language;
 mod lints;
+mod places;
 mod support;

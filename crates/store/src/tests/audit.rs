@@ -205,3 +205,32 @@ fn many_connections_append_without_loss() {
     });
     assert_eq!(file.connect().count("audit"), 64);
 }
+
+/// A database as it was before generations were remembered.
+#[test]
+fn adds_the_memory_of_generations_to_an_older_database() {
+    let file = File::new();
+    append(&file.open(), record("before")).unwrap();
+    let old = file.connect();
+    for statement in [
+        "DROP TRIGGER remember_generation",
+        "DROP TABLE generations",
+        "ALTER TABLE audit DROP COLUMN generation",
+        "ALTER TABLE audit DROP COLUMN generation_of",
+        "UPDATE meta SET value = 2 WHERE name = 'tables'",
+    ] {
+        old.query(statement, vec![]).unwrap();
+    }
+    drop(old);
+    let store = file.open();
+    append(&store, of_generation("after", "one", 2)).unwrap();
+    let lower = of_generation("lower", "one", 1);
+    assert_eq!(
+        done(store.record(lower, NOW, &mut unlimited())),
+        Ok(Recorded::Superseded)
+    );
+    let kept = file
+        .connect()
+        .column("SELECT decision_id FROM audit ORDER BY seq");
+    assert_eq!(kept, ["before", "after"]);
+}

@@ -28,9 +28,11 @@ fn makes_exactly_this_schema() {
             "index consumed_keep_until",
             "table documents",
             "index documents_keep_until",
+            "table generations",
             "table leases",
             "table meta",
             "table pointers",
+            "trigger remember_generation",
         ]
     );
     let columns = "SELECT group_concat(m.name || '.' || c.name || ' ' || c.type, ', ') \
@@ -41,6 +43,7 @@ fn makes_exactly_this_schema() {
         [
             "consumed.key TEXT, consumed.keep_until INTEGER, consumed.uses_left INTEGER",
             "documents.name TEXT, documents.body TEXT, documents.keep_until INTEGER",
+            "generations.name TEXT, generations.highest INTEGER",
             "leases.name TEXT, leases.expires_at_ms INTEGER",
             "meta.name TEXT, meta.value INTEGER",
             "pointers.name TEXT, pointers.value TEXT, pointers.revision INTEGER",

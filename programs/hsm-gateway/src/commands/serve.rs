@@ -18,7 +18,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// Run the gateway
 ///
 /// Prints one line, `listening on https://ADDRESS`, once the keys of the current epoch are there.
-/// SIGTERM and SIGINT let requests in flight finish. Don't restart it on exit code 2: a refused PIN is
+/// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away. Don't restart it on exit code 2: a refused PIN is
 /// among the causes.
 #[derive(clap::Args)]
 #[command(
@@ -53,7 +53,15 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let gateway = Gateway::open(config, Clock::new(args.danger_now)).await?;
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
     let stop = stop_signal()?;
+    let mut moved = signal(SignalKind::hangup())
+        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
     tokio::spawn(Arc::clone(&gateway).keep_turning());
+    let logging = Arc::clone(&gateway);
+    tokio::spawn(async move {
+        while moved.recv().await.is_some() {
+            logging.reopen_log().await;
+        }
+    });
     if let Some(listener) = metrics_listener {
         eprintln!(
             "hsm-gateway: metrics at http://{}/metrics",

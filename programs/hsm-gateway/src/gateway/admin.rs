@@ -41,9 +41,9 @@ impl Gateway {
                     .with("after", after.as_str())
             };
             // ORDER: on record before it is done.
-            self.record(line())?;
+            self.record(line()).await?;
             if let Err(refusal) = self.carry_out(rule, &plan).await {
-                self.record(line().with("failed", refusal.slug()))?;
+                self.record(line().with("failed", refusal.slug())).await?;
                 return Err(refusal);
             }
             self.look_now().await?;
@@ -155,7 +155,7 @@ impl Gateway {
             .with("key", rule.name.as_str())
             .with("version", key.version)
             .with("kid", key.jwk.kid());
-        self.record(line)?;
+        self.record(line).await?;
         let signature = self.signed(rule, key, input.as_bytes()).await?;
         Ok(ProbeAnswer {
             probe: format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)),
@@ -163,7 +163,7 @@ impl Gateway {
     }
 
     /// `POST /v1/admin/probe-outcome`: what became of a probe at a verifier.
-    pub fn probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
+    pub async fn probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
         let rule = self.rule(&outcome.key)?;
         let states = self.states();
         let key = states.token_key(rule, outcome.version);
@@ -173,7 +173,7 @@ impl Gateway {
                 .with("caller", admin)
                 .with("key", rule.name.as_str())
                 .with("version", outcome.version);
-            self.record(line)?;
+            self.record(line).await?;
         }
         self.tallies()
             .count(&rule.name, outcome.version, |it| match outcome.verified {
@@ -204,7 +204,7 @@ impl Gateway {
                 .with("before", current)
                 .with("after", next);
             // ORDER: on record before it is done.
-            self.record(line)?;
+            self.record(line).await?;
             let set = Call::SetGeneration { generation: next };
             let set = self.hsm.call_own(set).await;
             set.map_err(|error| hsm_refusal(&error))?;

@@ -41,7 +41,7 @@ impl Gateway {
             .with("kid", key.jwk.kid())
             .with("decision_id", input.jti())
             .with("sha256", hex(&Sha256::digest(text.as_bytes())));
-        self.record(line)?;
+        self.record(line).await?;
         self.metrics.signatures.fetch_add(1, Relaxed);
         let mut tallies = self.tallies();
         tallies.count(&key.name, key.version, |it| it.signed += 1);

@@ -165,6 +165,7 @@ impl Gateway {
                     .with("version", version)
                     .with("lifetime_max", record.lifetime_seconds);
                 self.record(line)
+                    .await
                     .map_err(|refusal| Failure::refused(refusal.to_string()))?;
                 self.set_record(rule, version, &record)
                     .await

@@ -28,11 +28,11 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
     let presented = bearer(&request).ok_or(Refusal::Credential);
     let admin = match presented.and_then(|it| gateway.admins().caller(it)) {
         Ok(admin) => admin.to_owned(),
-        Err(refusal) => return refused(gateway, None, &path, refusal),
+        Err(refusal) => return refused(gateway, None, &path, refusal).await,
     };
     match v1(gateway, &admin, &path, request).await {
         Ok(body) => json_reply(StatusCode::OK, body),
-        Err(refusal) => refused(gateway, Some(&admin), &path, refusal),
+        Err(refusal) => refused(gateway, Some(&admin), &path, refusal).await,
     }
 }
 
@@ -51,7 +51,7 @@ async fn v1(
         PROBE_PATH => written(&gateway.probe(admin, &read(&body)?).await?),
         ROTATE_PATH => written(&gateway.rotate(admin, &read(&body)?).await?),
         _ => {
-            gateway.probe_outcome(admin, &read(&body)?)?;
+            gateway.probe_outcome(admin, &read(&body)?).await?;
             Ok(Bytes::from_static(b"{}"))
         }
     }
@@ -67,8 +67,8 @@ fn written(answer: &impl Serialize) -> Result<Bytes, Refusal> {
 }
 
 /// An admin is told why, in words too.
-fn refused(gateway: &Gateway, admin: Option<&str>, path: &str, refusal: Refusal) -> Reply {
-    gateway.refused(admin, path, refusal);
+async fn refused(gateway: &Gateway, admin: Option<&str>, path: &str, refusal: Refusal) -> Reply {
+    gateway.refused(admin, path, refusal).await;
     let body = json!({ "error": refusal.slug(), "detail": refusal.to_string() });
     refusal_reply(refusal, body)
 }

@@ -35,11 +35,11 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
             let presented = bearer(&request).ok_or(Refusal::Credential);
             let caller = match presented.and_then(|it| gateway.rules().caller(it)) {
                 Ok(caller) => caller,
-                Err(refusal) => return refused(gateway, None, &path, refusal),
+                Err(refusal) => return refused(gateway, None, &path, refusal).await,
             };
             match v1(gateway, caller, &path, request).await {
                 Ok(body) => json_reply(StatusCode::OK, body),
-                Err(refusal) => refused(gateway, Some(caller.name()), &path, refusal),
+                Err(refusal) => refused(gateway, Some(caller.name()), &path, refusal).await,
             }
         }
     }
@@ -57,7 +57,7 @@ async fn v1(
     let body = body(request).await?;
     if path == SEED_PATH {
         let request = SeedRequest::parse(&body).map_err(|_| Refusal::Request)?;
-        let answer = gateway.seed(caller, &request)?;
+        let answer = gateway.seed(caller, &request).await?;
         return Ok(Bytes::copy_from_slice(answer.as_bytes()));
     }
     let request = SignRequest::parse(&body).map_err(|_| Refusal::Request)?;
@@ -110,8 +110,8 @@ fn ready(gateway: &Gateway) -> Reply {
     json_reply(status, body.to_string())
 }
 
-fn refused(gateway: &Gateway, caller: Option<&str>, path: &str, refusal: Refusal) -> Reply {
-    gateway.refused(caller, path, refusal);
+async fn refused(gateway: &Gateway, caller: Option<&str>, path: &str, refusal: Refusal) -> Reply {
+    gateway.refused(caller, path, refusal).await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
 }
 

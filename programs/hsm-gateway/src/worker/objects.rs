@@ -10,7 +10,7 @@ use super::token::{Token, Trouble};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki::session::{Session, SessionState};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use vouchsafe_gateway::{ROOT_LABEL, TOKEN_KEY_PREFIX};
@@ -341,10 +341,21 @@ impl On<'_> {
         if let Some(handle) = self.handles.get(label) {
             return Ok(*handle);
         }
-        let found = self.find(class, label)?;
-        let handle = found.ok_or_else(|| Fault::KeyMissing(label.to_owned()))?;
+        let Some(handle) = self.find(class, label)? else {
+            let missing = Fault::KeyMissing(label.to_owned());
+            // Who is logged out sees no private object, and no error either.
+            return Err(match self.is_logged_in()? {
+                true => missing.into(),
+                false => Trouble::Lost(missing),
+            });
+        };
         self.handles.insert(label.to_owned(), handle);
         Ok(handle)
+    }
+
+    fn is_logged_in(&self) -> Result<bool, Trouble> {
+        let state = self.session.get_session_info()?.session_state();
+        Ok(matches!(state, SessionState::RwUser | SessionState::RoUser))
     }
 
     fn find(&self, class: ObjectClass, label: &str) -> Result<Option<ObjectHandle>, Trouble> {

@@ -39,6 +39,11 @@ fn loses_sessions() {
     session.logout().expect("logs out");
     assert!(seed(&mut first) == before, "logged in again");
     assert!(seed(&mut second) == before, "in every session");
+    // One that has found no key yet sees none, and logs in all the same.
+    let mut third = keeper(&token);
+    let session = third.session.as_ref().expect("a session");
+    session.logout().expect("logs out");
+    assert!(seed(&mut third) == before, "logged in again");
     // A session that was closed behind its keeper's back.
     first
         .session

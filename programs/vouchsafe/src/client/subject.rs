@@ -117,6 +117,19 @@ fn from_file(file: &Path) -> Result<String, Failure> {
             file.display()
         ))
     })?;
+    if text.trim().is_empty() {
+        let (from, hint) = match file == Path::new("-") {
+            true => (
+                "standard input".to_owned(),
+                "the command before the pipe wrote nothing: run it alone to see why",
+            ),
+            false => (
+                format!("`{}`", file.display()),
+                "is it the file that the platform writes its token to?",
+            ),
+        };
+        return Err(Failure::usage(format!("there is no subject token in {from}")).hint(hint));
+    }
     Ok(text)
 }
 

@@ -6,7 +6,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod graph;
-mod hosts;
+pub(crate) mod hosts;
 mod new;
 mod output;
 mod schema;

@@ -30,6 +30,7 @@ mod sqlite;
 mod state;
 mod tls;
 mod variables;
+mod warnings;
 
 use crate::commands::Failure;
 use app::App;
@@ -114,6 +115,10 @@ fn load(options: &Options) -> Result<App, Failure> {
     let manifest = read_manifest(&options.manifest)?;
     let base = options.manifest.parent().unwrap_or(Path::new(""));
     let resolved = resolve(&manifest, options)?;
+    let policies = options.policies.as_deref();
+    for warning in warnings::warnings(&options.manifest, &manifest, policies, &resolved) {
+        eprintln!("{warning}");
+    }
     let state_dir = options
         .state_dir
         .clone()

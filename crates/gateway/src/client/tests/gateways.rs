@@ -25,6 +25,12 @@ pub(super) struct Gateways {
     pub(super) canary: Cell<Option<u64>>,
     /// Hosts that do not answer.
     pub(super) down: RefCell<Vec<char>>,
+    /// Hosts whose clocks are ahead by an hour, and none of the others.
+    pub(super) ahead: RefCell<Vec<char>>,
+    /// Hosts that have not heard of the current generation.
+    pub(super) behind: RefCell<Vec<char>>,
+    /// What answers 503, as `a /v1/keys`.
+    pub(super) broken: RefCell<Vec<&'static str>>,
     /// What was asked, as `a /v1/keys`.
     pub(super) asked: RefCell<Vec<String>>,
 }
@@ -39,15 +45,19 @@ impl Gateways {
             key_version: Cell::new(1),
             canary: Cell::new(None),
             down: RefCell::default(),
+            ahead: RefCell::default(),
+            behind: RefCell::default(),
+            broken: RefCell::default(),
             asked: RefCell::default(),
         }
     }
 
-    fn keyring(&self) -> EpochKeyring {
-        let now = self.gateway_now();
+    fn keyring(&self, host: char) -> EpochKeyring {
+        let now = self.gateway_now(host);
+        let behind = u64::from(self.behind.borrow().contains(&host));
         let mut keyring = EpochKeyring::new(
             self.rules.groups().cloned().collect(),
-            self.generation.get(),
+            self.generation.get() - behind,
         );
         for derivation in keyring.missing(now).unwrap() {
             let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
@@ -63,8 +73,9 @@ impl Gateways {
         keyring
     }
 
-    fn gateway_now(&self) -> UnixSeconds {
-        UnixSeconds(self.now.get() + self.skew.get())
+    fn gateway_now(&self, host: char) -> UnixSeconds {
+        let ahead = self.ahead.borrow().contains(&host);
+        UnixSeconds(self.now.get() + self.skew.get() + u64::from(ahead) * HOUR)
     }
 
     /// The HSM's key that signs tokens: any key will do.
@@ -78,10 +89,10 @@ impl Gateways {
         .unwrap()
     }
 
-    fn keys(&self) -> String {
+    fn keys(&self, host: char) -> String {
         let caller = credential();
         let caller = self.rules.caller(&caller).unwrap();
-        let keyring = self.keyring();
+        let keyring = self.keyring(host);
         let versions = || std::iter::once(self.key_version.get()).chain(self.canary.get());
         let groups = caller.groups().map(|group| GroupKeys {
             name: group.name.clone(),
@@ -101,7 +112,7 @@ impl Gateways {
                 .collect(),
         });
         let keys = Keys {
-            now: self.gateway_now().0,
+            now: self.gateway_now(host).0,
             generation: keyring.generation(),
             seconds_left: 7_200,
             groups: groups.collect(),
@@ -113,15 +124,21 @@ impl Gateways {
         self.rules.keys().next().unwrap()
     }
 
-    fn answer(&self, path: &str, sent: &str, body: Option<String>) -> Result<String, Refusal> {
+    fn answer(
+        &self,
+        host: char,
+        path: &str,
+        sent: &str,
+        body: Option<String>,
+    ) -> Result<String, Refusal> {
         let caller = self.rules.caller(sent)?;
         let body = body.unwrap_or_default();
         match path {
-            KEYS_PATH => Ok(self.keys()),
+            KEYS_PATH => Ok(self.keys(host)),
             SEED_PATH => {
                 let ask = SeedRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
-                let (group, now) = (caller.group(&ask.group)?, self.gateway_now());
-                let keyring = self.keyring();
+                let (group, now) = (caller.group(&ask.group)?, self.gateway_now(host));
+                let keyring = self.keyring(host);
                 let seed = keyring.hand_out(
                     group,
                     ask.generation,
@@ -134,7 +151,7 @@ impl Gateways {
             SIGN_PATH => {
                 let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
                 let active = self.key_version.get();
-                let now = self.gateway_now().0;
+                let now = self.gateway_now(host).0;
                 let known = |kid: &str| kid == Self::token_key(active).kid();
                 let input = SigningInput::check(ask, self.rule(), known, now)?;
                 let in_share = input
@@ -177,15 +194,24 @@ impl Network for Gateways {
             .next()
             .unwrap();
         let path = &url["https://a".len()..];
-        self.asked.borrow_mut().push(format!("{host} {path}"));
+        let asked = format!("{host} {path}");
+        let broken = self.broken.borrow().contains(&asked.as_str());
+        self.asked.borrow_mut().push(asked);
         // Others have their turn, as on a real network.
         yield_once().await;
         if self.down.borrow().contains(&host) {
             return Err(Unreachable::NotReached);
         }
-        let (status, body) = match self.answer(path, sent, body) {
+        let outcome = match broken {
+            true => Err(Refusal::HsmUnavailable),
+            false => self.answer(host, path, sent, body),
+        };
+        let (status, body) = match outcome {
             Ok(body) => (200, body),
-            Err(refusal) => (refusal.status(), String::new()),
+            Err(refusal) => {
+                let body = format!(r#"{{"error":"{}"}}"#, refusal.slug());
+                (refusal.status(), body)
+            }
         };
         Ok(Answer {
             status,

@@ -175,7 +175,7 @@ impl Watch<'_> {
         let period = Duration::from_secs(self.args.watch_seconds);
         let interval = Duration::from_secs(self.args.interval_seconds);
         let canary = self.canary()?;
-        let (start, mut last_failure) = (Instant::now(), None);
+        let start = Instant::now();
         loop {
             match self.look() {
                 Ok(Look::Gone { active }) => {
@@ -201,14 +201,13 @@ impl Watch<'_> {
                 }
                 Err(failure) => {
                     eprintln!("warning: {}", failure.message);
-                    last_failure = Some(failure);
+                    if start.elapsed() >= period * 2 {
+                        return Err(Failure::unreachable(format!(
+                            "nothing can be said of version {canary}, which stays a canary: {}",
+                            failure.message
+                        )));
+                    }
                 }
-            }
-            if let (Some(failure), true) = (&last_failure, start.elapsed() >= period * 2) {
-                return Err(Failure::unreachable(format!(
-                    "nothing can be said of version {canary}, which stays a canary: {}",
-                    failure.message
-                )));
             }
             std::thread::sleep(interval);
         }

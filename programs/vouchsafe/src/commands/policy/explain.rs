@@ -279,7 +279,20 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
             .filter(|issuer| !args.environment.development && issuer.development);
         match left_out.any(|issuer| issuer.issuer == asked || issuer.name == asked) {
             true => failure.hint("it is marked `development = true`: add `--development`"),
-            false => failure,
+            false => {
+                let known: Vec<String> = bundle
+                    .issuers()
+                    .map(|issuer| format!("`{}` ({})", issuer.name, issuer.issuer))
+                    .collect();
+                let others = match bundle.issuers_of_all_environments().count() > known.len() {
+                    true => "; `--development` adds those for development",
+                    false => "",
+                };
+                match known.as_slice() {
+                    [] => failure.hint(format!("it trusts no issuer{others}")),
+                    known => failure.hint(format!("it trusts {}{others}", known.join(", "))),
+                }
+            }
         }
     })
 }

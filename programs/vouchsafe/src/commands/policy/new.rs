@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_policy::BundleFiles;
 use vouchsafe_policy_tools::scaffold::{
-    self, NewAudience, NewFiles, NewIssuer, NewRule, ScaffoldError,
+    self, NewAudience, NewFiles, NewIssuer, NewKeys, NewRule, ScaffoldError,
 };
 
 /// Add an issuer, an audience or a rule to a trust bundle; a rule comes with its cases.
@@ -92,6 +92,17 @@ struct IssuerArgs {
     /// Where the keys are, for issuers without discovery.
     #[arg(long, value_name = "URL")]
     jwks_uri: Option<String>,
+    /// A file with the keys, a JWK Set, which is copied into the bundle; for issuers that can't be reached.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "expires",
+        conflicts_with = "jwks_uri"
+    )]
+    pinned: Option<PathBuf>,
+    /// When pinned keys end, such as 2027-01-01.
+    #[arg(long, value_name = "DATE", requires = "pinned")]
+    expires: Option<String>,
 }
 
 /// Add a rule that permits, with a case for what it is for and one for each condition.
@@ -201,7 +212,7 @@ fn made(
                 url: asker.text("the exact `iss` of its tokens", "--url", args.url.as_ref())?,
                 require: pairs(&args.require)?,
                 claims: args.claims.clone(),
-                jwks_uri: args.jwks_uri.clone(),
+                keys: keys(args, asker)?,
             };
             scaffold::issuer(files, &environment, &new)
         }
@@ -236,6 +247,33 @@ fn made(
         other => Failure::refused(other.to_string()),
     })?;
     Ok((made, notes))
+}
+
+/// Where the issuer's keys come from: what the flags say, or what a person answers.
+fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
+    let pinned = |path: &Path, expires: String| {
+        let document = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("cannot read `{}`: {error}", path.display()))
+        })?;
+        Ok(NewKeys::Pinned { document, expires })
+    };
+    if let (Some(path), Some(expires)) = (&args.pinned, &args.expires) {
+        return pinned(path, expires.clone());
+    }
+    if let Some(uri) = &args.jwks_uri {
+        return Ok(NewKeys::JwksUri(uri.clone()));
+    }
+    let what =
+        "where its keys are: nothing for discovery, the URL of a JWK Set, or a file with one";
+    match asker.optional(what)? {
+        None => Ok(NewKeys::Discovery),
+        Some(url) if url.contains("://") => Ok(NewKeys::JwksUri(url)),
+        Some(path) => {
+            let expires =
+                asker.text("when these keys end, such as 2027-01-01", "--expires", None)?;
+            pinned(Path::new(&path), expires)
+        }
+    }
 }
 
 /// A denial that is none, because another rule is wider.

@@ -29,6 +29,14 @@ impl Asker<'_> {
         }
     }
 
+    /// An answer, if somebody is there and gives one.
+    pub fn optional(&mut self, what: &str) -> Result<Option<String>, Failure> {
+        if !self.terminal {
+            return Ok(None);
+        }
+        Ok(Some(self.answer(what)?).filter(|answer| !answer.is_empty()))
+    }
+
     /// The flag's values, or answers until an empty one; none at all is fine.
     pub fn list(&mut self, what: &str, given: &[String]) -> Result<Vec<String>, Failure> {
         if !given.is_empty() || !self.terminal {

@@ -1,0 +1,158 @@
+use super::*;
+use std::path::PathBuf;
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+fn path(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("gateway-log-{name}-{}", std::process::id()));
+    drop(std::fs::remove_file(&path));
+    path
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("reads");
+    let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+    text.lines().map(line).collect()
+}
+
+fn open_log(path: &Path) -> Log {
+    Log::open(path, true, Arc::default()).expect("opens")
+}
+
+#[test]
+fn appends_and_bounds_refusals() {
+    let path = path("bounds");
+    for start in ["first", "second"] {
+        let log = open_log(&path);
+        run(log.write(Line::new(start, 7))).expect("writes");
+        for _ in 0..=REFUSALS_PER_SECOND_MAX {
+            let line = Line::new("refusal", 8).with("slug", "a\"\n");
+            run(log.refused(line, 8)).expect("writes");
+        }
+    }
+    let per_start = 1 + usize::try_from(REFUSALS_PER_SECOND_MAX).expect("small");
+    assert_eq!(lines(&path).len(), 2 * per_start);
+    std::fs::remove_file(&path).expect("removes");
+}
+
+#[test]
+fn lines_that_wait_share_a_sync_and_none_is_lost() {
+    const LINES: u64 = 1000;
+    let (path, metrics) = (path("group"), Arc::<Metrics>::default());
+    let log = Log::open(&path, true, Arc::clone(&metrics)).expect("opens");
+    run(async {
+        let (mut sent, log) = (tokio::task::JoinSet::new(), Arc::new(log));
+        for number in 0..LINES {
+            let log = Arc::clone(&log);
+            sent.spawn(async move { log.write(Line::new("seed", number)).await });
+        }
+        while let Some(outcome) = sent.join_next().await {
+            outcome.expect("ends").expect("writes");
+        }
+    });
+    let mut times: Vec<_> = lines(&path).iter().map(|it| it["time"].as_u64()).collect();
+    times.sort_unstable();
+    assert!(times.into_iter().eq((0..LINES).map(Some)));
+    let syncs = metrics.log_syncs.load(Relaxed);
+    assert!((1..LINES).contains(&syncs), "{syncs} syncs");
+    std::fs::remove_file(&path).expect("removes");
+}
+
+/// As `logrotate` does it: the file is moved away, then SIGHUP.
+#[test]
+fn goes_on_in_a_new_file_once_it_is_told_that_the_old_one_was_moved() {
+    let (path, moved) = (path("moved"), path("moved.1"));
+    let log = open_log(&path);
+    run(log.write(Line::new("first", 1))).expect("writes");
+    std::fs::rename(&path, &moved).expect("moves");
+    run(log.write(Line::new("second", 2))).expect("writes");
+    run(log.reopen()).expect("opens");
+    run(log.write(Line::new("third", 3))).expect("writes");
+    let events = |path: &Path| -> Vec<_> {
+        let lines = lines(path).into_iter();
+        lines.map(|line| line["event"].clone()).collect()
+    };
+    assert_eq!(events(&moved), ["first", "second"]);
+    assert_eq!(events(&path), ["third"]);
+    // A file that can't be opened is no reason to lose the one that is open.
+    std::fs::remove_file(&path).expect("removes");
+    std::fs::create_dir(&path).expect("a folder in its place");
+    run(log.reopen()).expect_err("a folder");
+    run(log.write(Line::new("fourth", 4))).expect("writes");
+    std::fs::remove_dir(&path).expect("removes");
+    std::fs::remove_file(&moved).expect("removes");
+}
+
+#[test]
+fn a_line_without_an_end_costs_no_other_line() {
+    let path = path("torn");
+    std::fs::write(&path, "{\"event\":\"whole\"}\n{\"event\":\"ha").expect("a file");
+    let log = open_log(&path);
+    for second in [1, 2] {
+        run(log.write(Line::new("next", second))).expect("writes");
+    }
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let good = text
+        .lines()
+        .filter(|line| serde_json::from_str::<Value>(line).is_ok());
+    assert_eq!((good.count(), text.lines().count()), (3, 4), "{text}");
+    std::fs::remove_file(&path).expect("removes");
+}
+
+/// A disk with room for so many bytes.
+struct Full {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = bytes.len().min(self.room);
+        if count == 0 {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.room -= count;
+        self.bytes.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Full {
+    fn sync(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_an_error_and_later_lines_are_whole() {
+    for room in 0..12 {
+        let bytes = Vec::new();
+        let mut writer = Writer {
+            file: Full { bytes, room },
+            torn: false,
+            sync: true,
+            metrics: Arc::default(),
+        };
+        let line = |text: &str| vec![(text.to_owned(), oneshot::channel().0)];
+        writer
+            .append(&line("{\"lost\":true}\n"))
+            .expect_err("no room");
+        writer.file.room = 100;
+        writer.append(&line("{\"kept\":1}\n")).expect("room");
+        writer.append(&line("{\"kept\":2}\n")).expect("room");
+        let text = String::from_utf8(writer.file.bytes).expect("text");
+        let mut lines = text.lines().rev();
+        assert_eq!(lines.next(), Some("{\"kept\":2}"));
+        assert_eq!(lines.next(), Some("{\"kept\":1}"), "{text:?}");
+        assert_eq!(lines.count(), usize::from(room > 0), "{text:?}");
+    }
+}

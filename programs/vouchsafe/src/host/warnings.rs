@@ -1,0 +1,120 @@
+//! What the manifest lacks for the bundle: the broker starts all the same, and refuses whoever comes from such an
+//! issuer, which nobody should learn from its callers.
+
+use crate::commands::policy::hosts;
+use std::path::Path;
+use vouchsafe_manifest::{Manifest, Resolved};
+use vouchsafe_policy::{Bundle, Environment, folder};
+
+/// One text per warning, with its hint. A bundle that can't be read or is wrong is for the broker to refuse.
+pub fn warnings(
+    path: &Path,
+    manifest: &Manifest,
+    policies: Option<&Path>,
+    resolved: &Resolved,
+) -> Vec<String> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let source = |destination: &str| {
+        let mut mounts = manifest.files().iter();
+        let mount = mounts.find(|mount| mount.destination == destination)?;
+        Some(base.join(&mount.source))
+    };
+    let policies = policies.map(Path::to_owned).or_else(|| source("/policies"));
+    let files = policies.and_then(|policies| folder::read(&policies).ok());
+    let variable = |name: &str| resolved.application_variables.get(name).cloned();
+    let development = variable("development").as_deref() == Some("true");
+    let environment = Environment {
+        issuer: variable("issuer").unwrap_or_default(),
+        development,
+        // How long an epoch is has nothing to do with hosts.
+        epoch_seconds: u64::MAX,
+    };
+    let Some(bundle) = files.and_then(|files| Bundle::load(&files, &environment).ok()) else {
+        return Vec::new();
+    };
+    let items = hosts::compare(path, &bundle, development).unwrap_or_default();
+    let missing = |code: &str| matches!(code, "host-missing" | "credentials-missing");
+    let items = items.iter().filter(|item| missing(item.code));
+    let mut warnings: Vec<String> = items
+        .map(|item| {
+            let fix = item.fix.as_deref().unwrap_or_default();
+            format!("warning: {}: {}\nhint: {fix}", item.file, item.message)
+        })
+        .collect();
+    if let Some(folder) = source(hosts::CREDENTIALS) {
+        warnings.extend(bundle.issuers().filter_map(|issuer| {
+            let file = folder.join(issuer.credential_file.as_ref()?);
+            let (name, shown) = (&issuer.name, file.display());
+            (!file.exists()).then(|| {
+                format!(
+                    "warning: issuer `{name}` reads `bearer_file` from `{shown}`, which is not there\n\
+                     hint: until it is, no keys of this issuer can be fetched"
+                )
+            })
+        }));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warnings;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+    use vouchsafe_manifest::Manifest;
+
+    /// Warnings of the repository's application with this bundle, its manifest's `from` being `to`.
+    fn of(policies: &str, from: &str, to: &str) -> Vec<String> {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let text = std::fs::read_to_string(repository.join("spin.toml")).expect("the manifest");
+        assert!(text.contains(from), "{text}");
+        let folder = std::env::temp_dir().join(format!(
+            "vouchsafe-warnings-{}-{}",
+            std::process::id(),
+            to.len()
+        ));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("spin.toml");
+        std::fs::write(&path, text.replace(from, to)).expect("a manifest");
+        let manifest = Manifest::parse(&text.replace(from, to)).expect("a manifest");
+        let given = [("issuer", "https://broker.example"), ("signer_root", "x")];
+        let given: BTreeMap<String, String> = given
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let resolved = manifest.resolve(&given).expect("resolved");
+        let found = warnings(
+            &path,
+            &manifest,
+            Some(&repository.join(policies)),
+            &resolved,
+        );
+        std::fs::remove_dir_all(&folder).expect("removed");
+        found
+    }
+
+    #[test]
+    fn says_nothing_where_nothing_is_missing() {
+        assert_eq!(of("policies", "/policies\"", "/policies\""), [""; 0]);
+    }
+
+    #[test]
+    fn names_the_issuer_whose_host_is_missing() {
+        let found = of(
+            "policies",
+            "https://token.actions.githubusercontent.com",
+            "https://other.example",
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = "issuer `github` needs `https://token.actions.githubusercontent.com:443` in \
+                        `allowed_outbound_hosts`\nhint: add it";
+        assert!(found[0].ends_with(expected), "{found:?}");
+    }
+
+    #[test]
+    fn leaves_a_bundle_that_is_not_there_to_the_broker() {
+        assert_eq!(
+            of("no-such-folder", "https://token.actions", "https://x"),
+            [""; 0]
+        );
+    }
+}

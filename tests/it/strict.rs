@@ -1,0 +1,276 @@
+//! What every honest verifier would say of a token, whenever it fetched the JWK Set.
+//!
+//! A verifier may keep a copy for `max-age` and asks for nothing meanwhile. So a token has to verify with
+//! each copy that somebody may hold while it lives: with those that were fetched up to 300 s before it was
+//! issued, and with those that were fetched up to its end. Nothing waits for a copy to age: all moments at
+//! which a verifier may have fetched are looked at, in place of one.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use vouchsafe_tests::jwt::Issued;
+
+/// `max-age` of the JWK Set.
+const MAX_AGE_SECONDS: u64 = 300;
+/// What I3 leaves between the end of a token and that of its key.
+const WITHDRAWAL_MARGIN_SECONDS: u64 = 60;
+
+/// A JWK Set as it was served at `at`.
+struct Copy {
+    at: u64,
+    /// The same as in the copy before, as they mostly are, are not kept twice.
+    keys: Arc<BTreeMap<String, Value>>,
+}
+
+struct Held {
+    token: Issued,
+    /// When it was asked for.
+    at: u64,
+}
+
+/// What the gateway says of an epoch key.
+#[derive(Clone, Copy)]
+struct Place {
+    generation: u64,
+    epoch_start: u64,
+    epoch_seconds: u64,
+}
+
+/// All that was issued and published, in Unix seconds of the run's own clock.
+#[derive(Default)]
+pub struct Verifiers {
+    copies: Vec<Copy>,
+    held: Vec<Held>,
+    places: BTreeMap<String, Place>,
+    token_keys: BTreeSet<String>,
+    /// Keys that were withdrawn without notice, and when.
+    ended: BTreeMap<String, u64>,
+    /// Keys that were put to use without notice, and when.
+    begun: BTreeMap<String, u64>,
+    lost_at: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub tokens: usize,
+    pub copies: usize,
+    pub distinct_copies: usize,
+    /// Pairs of a token and a copy that verified.
+    pub verified: usize,
+    /// Pairs that failed because the token's key had been revoked.
+    pub revoked: usize,
+    pub kids: usize,
+    pub failures: Vec<String>,
+}
+
+impl Verifiers {
+    /// A copy that some verifier fetched.
+    pub fn fetched(&mut self, at: u64, jwks: &Value) {
+        let keys = jwks["keys"].as_array().expect("a JWK Set");
+        let keys = keys
+            .iter()
+            .map(|key| (key["kid"].as_str().expect("a kid").to_owned(), key.clone()));
+        let keys: BTreeMap<_, _> = keys.collect();
+        let before = self.copies.last().map(|copy| &copy.keys);
+        let keys = match before.filter(|before| ***before == keys) {
+            Some(before) => Arc::clone(before),
+            None => Arc::new(keys),
+        };
+        self.copies.push(Copy { at, keys });
+    }
+
+    /// The gateway's answer to `GET /v1/keys`.
+    pub fn learn(&mut self, keys: &Value) {
+        for group in keys["groups"].as_array().expect("groups") {
+            for key in group["epoch_keys"].as_array().expect("keys") {
+                let number = |value: &Value| value.as_u64().expect("a number");
+                let place = Place {
+                    generation: number(&key["generation"]),
+                    epoch_start: number(&key["epoch_start"]),
+                    epoch_seconds: number(&group["epoch_seconds"]),
+                };
+                self.places.insert(kid(key), place);
+            }
+            for key in group["token_keys"].as_array().expect("keys") {
+                if let (true, Some(at)) = (self.token_keys.insert(kid(key)), self.lost_at) {
+                    self.begun.insert(kid(key), at);
+                }
+            }
+        }
+    }
+
+    pub fn issued(&mut self, token: Issued, at: u64) {
+        self.held.push(Held { token, at });
+    }
+
+    /// Generations below `generation` are revoked from now on.
+    pub fn revoked(&mut self, generation: u64, now: u64) {
+        let old = self
+            .places
+            .iter()
+            .filter(|(_, place)| place.generation < generation);
+        for (kid, _) in old {
+            self.ended.entry(kid.clone()).or_insert(now);
+        }
+    }
+
+    /// The keys of tier `hsm` are lost with their token.
+    pub fn lost(&mut self, now: u64) {
+        self.lost_at = Some(now);
+        for kid in &self.token_keys {
+            self.ended.entry(kid.clone()).or_insert(now);
+        }
+    }
+
+    /// The generation whose key signed `token`; none of tier `hsm`.
+    pub fn generation(&self, token: &Issued) -> Option<u64> {
+        self.places.get(&token.kid()).map(|place| place.generation)
+    }
+
+    /// Holds every token against every copy that a verifier may have while it lives.
+    pub fn judge(&self) -> Verdict {
+        let mut verdict = Verdict {
+            tokens: self.held.len(),
+            copies: self.copies.len(),
+            ..Verdict::default()
+        };
+        let sets: BTreeSet<_> = self
+            .copies
+            .iter()
+            .map(|copy| copy.keys.keys().collect::<Vec<_>>())
+            .collect();
+        verdict.distinct_copies = sets.len();
+        let mut kids = BTreeSet::new();
+        for held in &self.held {
+            kids.insert(held.token.kid());
+            self.judge_one(held, &mut verdict);
+        }
+        verdict.kids = kids.len();
+        verdict
+    }
+
+    fn judge_one(&self, held: &Held, verdict: &mut Verdict) {
+        let (token, kid, expires) = (&held.token, held.token.kid(), held.token.number("exp"));
+        let mut fail = |why: String| {
+            let aud = &token.claims["aud"];
+            verdict
+                .failures
+                .push(format!("{aud} at {}, kid {kid}: {why}", held.at));
+        };
+        match self.places.get(&kid) {
+            Some(place) => {
+                let withdrawn = place.epoch_start + 2 * place.epoch_seconds;
+                if expires + WITHDRAWAL_MARGIN_SECONDS > withdrawn {
+                    fail(format!(
+                        "it lives until {expires}, its key until {withdrawn}"
+                    ));
+                }
+            }
+            None if self.token_keys.contains(&kid) => {}
+            None => fail("no gateway has said of this key".to_owned()),
+        }
+        // The signature is looked at once; after that, whether a copy has the same key.
+        let mut good: Option<&Value> = None;
+        for copy in &self.copies {
+            let in_use = copy.at < expires && copy.at + MAX_AGE_SECONDS > held.at;
+            if !in_use {
+                continue;
+            }
+            let found = copy.keys.get(&kid);
+            let verifies = match (found, good) {
+                (None, _) => false,
+                (Some(key), Some(good)) => key == good,
+                (Some(key), None) => {
+                    let holds = token.verifies(&serde_json::json!({ "keys": [key] }));
+                    good = holds.then_some(key);
+                    holds
+                }
+            };
+            let ended = self.ended.get(&kid).is_some_and(|at| copy.at >= *at);
+            let unknown = self.begun.get(&kid).is_some_and(|at| copy.at <= *at);
+            match (verifies, ended || unknown) {
+                (true, _) => verdict.verified += 1,
+                (false, true) => verdict.revoked += 1,
+                (false, false) => {
+                    fail(format!("it fails with the copy of {}", copy.at));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn kid(key: &Value) -> String {
+    key["jwk"]["kid"]
+        .as_str()
+        .or(key["kid"].as_str())
+        .expect("a kid")
+        .to_owned()
+}
+
+/// The judge itself: each way in which a verifier would notice.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use vouchsafe_tests::jwt;
+    use vouchsafe_tests::keys::Key;
+
+    const START: u64 = 1_800_000_000;
+
+    /// One token, issued at `START` + 10 with the key `ES256` of the epoch that starts at `START`.
+    fn judged(expires: u64, act: impl FnOnce(&mut Verifiers, &Value)) -> Verdict {
+        let claims = json!({ "aud": "a", "exp": START + expires });
+        let token = Issued::parse(&jwt::mint("ES256", &claims));
+        let jwks = json!({ "keys": [Key::issuer("ES256").jwk("ES256")] });
+        let mut verifiers = Verifiers::default();
+        verifiers.learn(
+            &json!({ "groups": [{ "epoch_seconds": 300, "token_keys": [], "epoch_keys": [
+            { "generation": 1, "epoch_start": START, "jwk": { "kid": "ES256" } }
+        ] }] }),
+        );
+        verifiers.issued(token, START + 10);
+        act(&mut verifiers, &jwks);
+        verifiers.judge()
+    }
+
+    #[track_caller]
+    fn check(verdict: &Verdict, verified: usize, revoked: usize, failures: usize) {
+        let found = (verdict.verified, verdict.revoked, verdict.failures.len());
+        assert_eq!(found, (verified, revoked, failures), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_token_is_held_against_every_copy_that_may_be_in_use() {
+        let empty = json!({ "keys": [] });
+        // 300 s before it was issued, and the second in which it ends: no longer, and never.
+        for (at, failures) in [(10 - 300, 0), (11 - 300, 1), (99, 1), (100, 0)] {
+            let verdict = judged(100, |it, _| it.fetched(START.strict_add_signed(at), &empty));
+            check(&verdict, 0, 0, failures);
+        }
+        check(&judged(100, |it, jwks| it.fetched(START, jwks)), 1, 0, 0);
+        let mut other = json!({ "keys": [Key::stranger("ES256").jwk("ES256")] });
+        check(&judged(100, |it, _| it.fetched(START, &other)), 0, 0, 1);
+        other["keys"][0]["kid"] = json!("unknown");
+        check(&judged(100, |it, _| it.fetched(START, &other)), 0, 0, 1);
+    }
+
+    #[test]
+    fn a_token_that_outlives_its_key_is_found() {
+        check(&judged(540, |it, jwks| it.fetched(START, jwks)), 1, 0, 0);
+        check(&judged(541, |it, jwks| it.fetched(START, jwks)), 1, 0, 1);
+    }
+
+    #[test]
+    fn a_revoked_key_may_be_missing_after_its_revocation_only() {
+        let empty = json!({ "keys": [] });
+        let revoked = |at: u64| {
+            judged(100, |it, _| {
+                it.revoked(2, START + 50);
+                it.fetched(START + at, &empty);
+            })
+        };
+        check(&revoked(49), 0, 0, 1);
+        check(&revoked(50), 0, 1, 0);
+    }
+}

@@ -1,0 +1,165 @@
+//! A PKCS#11 module around a real one, for tests of what goes on when a module misbehaves.
+//!
+//! Every call goes to the module that `PKCS11_SHIM_MODULE` names. Before a call that begins a signature,
+//! and before one that reads attributes, the shim looks for a file in the folder `PKCS11_SHIM_FOLDER`; it
+//! removes what it finds, does what the name says, and goes on:
+//!
+//! - `close-all`: closes all sessions of the process, as a network HSM does that lost its client;
+//! - `log-out`: logs the process out;
+//! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
+//! - `spoil`: lets the module sign, and changes one bit of what it gives.
+
+#![allow(non_snake_case)]
+
+use cryptoki_sys::{
+    CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
+    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_OK,
+    Pkcs11,
+};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+struct Shim {
+    /// Keeps the real module loaded.
+    _module: Pkcs11,
+    real: CK_FUNCTION_LIST,
+    ours: CK_FUNCTION_LIST,
+    folder: PathBuf,
+}
+
+// SAFETY: what it points to is the loaded module's, which any thread may call.
+unsafe impl Send for Shim {}
+// SAFETY: as above; nothing of it changes.
+unsafe impl Sync for Shim {}
+
+static SHIM: OnceLock<Option<Shim>> = OnceLock::new();
+
+fn load() -> Option<Shim> {
+    let module = std::env::var_os("PKCS11_SHIM_MODULE")?;
+    let folder = PathBuf::from(std::env::var_os("PKCS11_SHIM_FOLDER")?);
+    // SAFETY: the path is a PKCS#11 module by the caller's word.
+    let module = unsafe { Pkcs11::new(module) }.ok()?;
+    let get = *module.C_GetFunctionList.as_ref().ok()?;
+    let mut list = std::ptr::null_mut();
+    // SAFETY: `list` is where the answer goes (PKCS#11 v2.40 §5.4).
+    if unsafe { get(&mut list) } != CKR_OK || list.is_null() {
+        return None;
+    }
+    // SAFETY: a list of functions that lives as long as the module.
+    let real = unsafe { *list };
+    let ours = CK_FUNCTION_LIST {
+        C_GetFunctionList: Some(C_GetFunctionList),
+        C_GetAttributeValue: Some(get_attribute_value),
+        C_SignInit: Some(sign_init),
+        C_Sign: Some(sign),
+        ..real
+    };
+    Some(Shim {
+        _module: module,
+        real,
+        ours,
+        folder,
+    })
+}
+
+fn shim() -> Option<&'static Shim> {
+    SHIM.get_or_init(load).as_ref()
+}
+
+impl Shim {
+    /// Whether `name` was asked for; once for each time that it was.
+    fn takes(&self, name: &str) -> bool {
+        std::fs::remove_file(self.folder.join(name)).is_ok()
+    }
+
+    /// Does what was asked for; an error is the answer in place of the module's.
+    fn misbehave(&self, session: CK_SESSION_HANDLE) -> CK_RV {
+        if self.takes("close-all") {
+            let mut info = CK_SESSION_INFO::default();
+            if let (Some(look), Some(close)) =
+                (self.real.C_GetSessionInfo, self.real.C_CloseAllSessions)
+            {
+                // SAFETY: the caller's session, and a place for the answer.
+                unsafe {
+                    look(session, &mut info);
+                    close(info.slotID);
+                }
+            }
+        }
+        if self.takes("log-out")
+            && let Some(log_out) = self.real.C_Logout
+        {
+            // SAFETY: the caller's session.
+            unsafe { log_out(session) };
+        }
+        if self.takes("device-error") {
+            return CKR_DEVICE_ERROR;
+        }
+        CKR_OK
+    }
+}
+
+/// # Safety
+/// As PKCS#11 v2.40 §5.4 says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
+    match shim() {
+        Some(shim) if !list.is_null() => {
+            // SAFETY: not null, and the caller's. Nobody writes to the list by it.
+            unsafe { *list = std::ptr::from_ref(&shim.ours).cast_mut() };
+            CKR_OK
+        }
+        _ => CKR_GENERAL_ERROR,
+    }
+}
+
+unsafe extern "C" fn get_attribute_value(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+) -> CK_RV {
+    let Some((shim, get)) = shim().and_then(|it| Some((it, it.real.C_GetAttributeValue?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    match shim.misbehave(session) {
+        // SAFETY: the caller's own arguments.
+        CKR_OK => unsafe { get(session, object, template, count) },
+        error => error,
+    }
+}
+
+unsafe extern "C" fn sign_init(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    key: CK_OBJECT_HANDLE,
+) -> CK_RV {
+    let Some((shim, init)) = shim().and_then(|it| Some((it, it.real.C_SignInit?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    match shim.misbehave(session) {
+        // SAFETY: the caller's own arguments.
+        CKR_OK => unsafe { init(session, mechanism, key) },
+        error => error,
+    }
+}
+
+unsafe extern "C" fn sign(
+    session: CK_SESSION_HANDLE,
+    data: *mut CK_BYTE,
+    data_length: CK_ULONG,
+    signature: *mut CK_BYTE,
+    signature_length: *mut CK_ULONG,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_Sign?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    // SAFETY: the caller's own arguments.
+    let answer = unsafe { real(session, data, data_length, signature, signature_length) };
+    // Without a place for it, only the length was asked for.
+    if answer == CKR_OK && !signature.is_null() && shim.takes("spoil") {
+        // SAFETY: a signature was written there, of at least one byte.
+        unsafe { *signature ^= 1 };
+    }
+    answer
+}
