@@ -263,6 +263,33 @@ fn the_last_generation_has_no_standby() {
     assert_eq!(serve(&mut keyring, START), 8);
 }
 
+/// What is published has its certificate, and keeps it when its seed is derived once more.
+#[test]
+fn a_key_is_published_and_handed_out_for_once_it_is_certified_and_certified_once() {
+    let (mut keyring, now) = (keyring(), UnixSeconds(START));
+    for derivation in keyring.missing(now).unwrap() {
+        let seed = hmac_sha256(&root(), &derivation.label);
+        keyring.learn(derivation, seed, now).unwrap();
+    }
+    let group = &groups()[0];
+    assert_eq!(keyring.published(group), vec![]);
+    assert_eq!(keyring.seeds_until(now), None, "nobody could use it");
+    let uncertified = keyring.uncertified();
+    assert_eq!(uncertified.len(), 2 * 4 * 2);
+    assert!(uncertified[0].generation() == 1 && uncertified[0].group() == "default");
+    serve(&mut keyring, START);
+    assert_eq!(keyring.published(group).len(), 2 * 4 * 2);
+    assert!(keyring.seeds_until(now).is_some());
+    // An epoch on: two generations get one epoch more, in two algorithms.
+    let later = UnixSeconds(START + HOUR);
+    keyring.turn_to(later);
+    for derivation in keyring.missing(later).unwrap() {
+        let seed = hmac_sha256(&root(), &derivation.label);
+        keyring.learn(derivation, seed, later).unwrap();
+    }
+    assert_eq!(keyring.uncertified().len(), 2 * 2);
+}
+
 /// An emergency: with its seeds at hand, no request waits for the HSM.
 #[test]
 fn a_generation_can_become_current_with_all_its_seeds() {

@@ -58,8 +58,42 @@ pub(crate) fn parse(jwk: &JsonObject) -> Result<PublicJwk, JwkError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use vouchsafe_signer::CurvePoint;
+
+    /// No certificate, but with the key's `SubjectPublicKeyInfo` in it, which is what is looked for.
+    pub(crate) fn certificate(jwk: &PublicJwk) -> Vec<u8> {
+        let p256 = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
+        let ed25519 = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+        let info = match jwk.curve_point().unwrap() {
+            CurvePoint::P256 { x, y } => [&p256[..], &x, &y].concat(),
+            CurvePoint::Ed25519(x) => [&ed25519[..], &x].concat(),
+        };
+        [b"before", &info[..], b"behind"].concat()
+    }
+
+    #[test]
+    fn takes_a_certificate_of_the_very_key_alone() {
+        let (key, other) = (
+            PublicJwk::p256(&[1; 32], &[2; 32]),
+            PublicJwk::ed25519(&[3; 32]),
+        );
+        for (key, other) in [(&key, &other), (&other, &key)] {
+            let good = key.clone().with_certificate(&certificate(key)).to_json();
+            check(&good, true);
+            check(
+                &key.clone().with_certificate(&certificate(other)).to_json(),
+                false,
+            );
+            check(&key.clone().with_certificate(b"").to_json(), false);
+            check(&good.replace(r#""x5c":["#, r#""x5c":["AA==","#), false);
+            check(&good.replace(r#""x5c":["#, r#""x5c":[1,"#), false);
+            check(&good.replace(r#""x5c":"#, r#""x5t":"#), false);
+        }
+        let rsa = PublicJwk::rsa(&[4; 384], &[1, 0, 1]);
+        check(&rsa.with_certificate(b"of RSA").to_json(), false);
+    }
 
     fn check(jwk: &str, expected: bool) {
         let object = JsonObject::parse(jwk.as_bytes()).unwrap();

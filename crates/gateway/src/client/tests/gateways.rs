@@ -66,6 +66,10 @@ impl Gateways {
                 .learn(derivation, mac.finalize().into_bytes().into(), now)
                 .unwrap();
         }
+        for key in keyring.uncertified() {
+            let certificate = crate::jwk::tests::certificate(&key.jwk);
+            keyring.certify(key, &certificate);
+        }
         keyring
     }
 
