@@ -43,11 +43,8 @@ pub struct Verifiers {
     held: Vec<Held>,
     places: BTreeMap<String, Place>,
     token_keys: BTreeSet<String>,
-    /// Keys that were withdrawn without notice, and when.
+    /// Keys of revoked generations, and since when.
     ended: BTreeMap<String, u64>,
-    /// Keys that were put to use without notice, and when.
-    begun: BTreeMap<String, u64>,
-    lost_at: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -95,9 +92,7 @@ impl Verifiers {
                 self.places.insert(kid(key), place);
             }
             for key in group["token_keys"].as_array().expect("keys") {
-                if let (true, Some(at)) = (self.token_keys.insert(kid(key)), self.lost_at) {
-                    self.begun.insert(kid(key), at);
-                }
+                self.token_keys.insert(kid(key));
             }
         }
     }
@@ -113,14 +108,6 @@ impl Verifiers {
             .iter()
             .filter(|(_, place)| place.generation < generation);
         for (kid, _) in old {
-            self.ended.entry(kid.clone()).or_insert(now);
-        }
-    }
-
-    /// The keys of tier `hsm` are lost with their token.
-    pub fn lost(&mut self, now: u64) {
-        self.lost_at = Some(now);
-        for kid in &self.token_keys {
             self.ended.entry(kid.clone()).or_insert(now);
         }
     }
@@ -190,8 +177,7 @@ impl Verifiers {
                 }
             };
             let ended = self.ended.get(&kid).is_some_and(|at| copy.at >= *at);
-            let unknown = self.begun.get(&kid).is_some_and(|at| copy.at <= *at);
-            match (verifies, ended || unknown) {
+            match (verifies, ended) {
                 (true, _) => verdict.verified += 1,
                 (false, true) => verdict.revoked += 1,
                 (false, false) => {
