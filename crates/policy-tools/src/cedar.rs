@@ -5,7 +5,8 @@
 
 use crate::suite::Suite;
 use serde_json::{Value, json};
-use vouchsafe_policy::{BundleFiles, Effect, InvalidBundle, Rule};
+use std::collections::BTreeMap;
+use vouchsafe_policy::{Bundle, BundleFiles, Effect, InvalidBundle, Rule};
 
 /// Three files for `cedar run-tests`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,36 +21,55 @@ pub struct CedarSuite {
     pub left_out: Vec<String>,
 }
 
-/// The cases of `suite`, whose bundle was made from `files`.
+/// The cases of `suite`, whose bundle was made from `files`, but for those that name another profile.
 ///
 /// # Errors
 /// The schema can't be read again.
 pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, InvalidBundle> {
-    let schema = suite.bundle.schema_document(files)?;
+    export_of(suite, &suite.bundle, files)
+}
+
+/// The cases of each profile that some case names, with the rules that are in force there: stock tools know
+/// one set of policies at a time.
+///
+/// # Errors
+/// The schema can't be read again.
+pub fn export_profiles(
+    suite: &Suite,
+    files: &BundleFiles,
+) -> Result<BTreeMap<String, CedarSuite>, InvalidBundle> {
+    let profiles = suite.others.iter();
+    let named = profiles.filter_map(|(name, bundle)| Some((name.clone()?, bundle)));
+    named
+        .map(|(name, bundle)| Ok((name, export_of(suite, bundle, files)?)))
+        .collect()
+}
+
+fn export_of(
+    suite: &Suite,
+    bundle: &Bundle,
+    files: &BundleFiles,
+) -> Result<CedarSuite, InvalidBundle> {
+    let schema = bundle.schema_document(files)?;
     let mut tests = Vec::new();
     let mut left_out = Vec::new();
-    for case in suite.results.iter().map(|result| &result.case) {
+    let cases = suite.results.iter().map(|result| &result.case);
+    for case in cases.filter(|case| std::ptr::eq(suite.bundle_of(case), bundle)) {
         let erring_forbid =
             |rule: &Rule| rule.is_forbid() && case.erring.iter().any(|id| id == &rule.id);
-        let differs = suite.bundle.rules().iter().any(erring_forbid);
-        let request = suite
-            .bundle
+        let differs = bundle.rules().iter().any(erring_forbid);
+        let request = bundle
             .decide(&case.principal, &case.request, case.now)
             .ok()
             .and_then(|decision| serde_json::from_str(&decision.cedar_request).ok());
         match request {
-            Some(request) if !differs && case.refused.is_none() && case.profile.is_none() => {
+            Some(request) if !differs && case.refused.is_none() => {
                 tests.push(test(case, &request));
             }
             _ => left_out.push(case.path.clone()),
         }
     }
-    let policies: Vec<String> = suite
-        .bundle
-        .rules()
-        .iter()
-        .filter_map(written_out)
-        .collect();
+    let policies: Vec<String> = bundle.rules().iter().filter_map(written_out).collect();
     Ok(CedarSuite {
         tests: Value::Array(tests),
         policies: format!("{}\n", policies.join("\n\n")),

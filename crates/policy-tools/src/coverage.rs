@@ -1,8 +1,9 @@
 //! Which conditions of which rules the cases never saw true, or never false.
 
 use crate::suite::Suite;
-use vouchsafe_policy::Position;
+use vouchsafe_policy::cases::Case;
 use vouchsafe_policy::explain::{Condition, Explainer, Kind, RuleExplanation, Verdict};
+use vouchsafe_policy::{Bundle, Position};
 
 /// What the cases made of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +47,28 @@ impl ConditionCoverage {
     }
 }
 
-/// The coverage of every rule in path order. Cases that can't be decided, those whose token is refused, and
-/// those of another profile say nothing of any rule.
+/// The coverage of every rule in path order, those behind that only other profiles have. Cases that can't be
+/// decided and those whose token is refused say nothing of any rule.
 pub fn coverage(suite: &Suite) -> Vec<RuleCoverage> {
-    let explainer = Explainer::new(&suite.bundle);
+    let mut covered: Vec<RuleCoverage> = Vec::new();
+    for bundle in std::iter::once(&suite.bundle).chain(suite.others.values()) {
+        let cases = suite.results.iter().map(|result| &result.case);
+        let cases = cases.filter(|case| std::ptr::eq(suite.bundle_of(case), bundle));
+        for rule in of_profile(bundle, cases) {
+            match covered.iter_mut().find(|known| known.id == rule.id) {
+                Some(known) => known.add(rule),
+                None => covered.push(rule),
+            }
+        }
+    }
+    covered
+}
+
+/// What `cases` make of the rules that are in force in `bundle`.
+fn of_profile<'a>(bundle: &Bundle, cases: impl Iterator<Item = &'a Case>) -> Vec<RuleCoverage> {
+    let explainer = Explainer::new(bundle);
     let mut rules: Vec<RuleCoverage> = explainer.rules().map(of_rule).collect();
-    let asked = suite.results.iter().map(|result| &result.case);
-    let asked = asked.filter(|case| case.refused.is_none() && case.profile.is_none());
-    for case in asked {
+    for case in cases.filter(|case| case.refused.is_none()) {
         let Ok(explanation) = explainer.explain(&case.principal, &case.request, case.now) else {
             continue;
         };
@@ -66,6 +81,17 @@ pub fn coverage(suite: &Suite) -> Vec<RuleCoverage> {
         }
     }
     rules
+}
+
+impl RuleCoverage {
+    /// Adds what the cases of another profile made of the same rule.
+    fn add(&mut self, other: Self) {
+        self.asked = self.asked.saturating_add(other.asked);
+        for (one, more) in self.conditions.iter_mut().zip(other.conditions) {
+            one.times_true = one.times_true.saturating_add(more.times_true);
+            one.times_false = one.times_false.saturating_add(more.times_false);
+        }
+    }
 }
 
 fn of_rule(rule: RuleExplanation) -> RuleCoverage {

@@ -9,6 +9,7 @@ mod rules;
 mod settings;
 
 use crate::recorded::RecordedRequest;
+use std::collections::BTreeMap;
 use vouchsafe_policy::cases::{self, Case};
 use vouchsafe_policy::lint::outcome;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, InvalidBundle};
@@ -95,6 +96,7 @@ impl Difference {
 /// A bundle with its files, loaded as in development so that every issuer counts.
 pub struct Side<'a> {
     files: &'a BundleFiles,
+    environment: Environment,
     pub bundle: Bundle,
 }
 
@@ -107,7 +109,30 @@ impl<'a> Side<'a> {
             ..environment.clone()
         };
         let bundle = Bundle::load(files, &environment)?;
-        Ok(Self { files, bundle })
+        Ok(Self {
+            files,
+            environment,
+            bundle,
+        })
+    }
+
+    /// The bundle as the broker at `issuer` has it.
+    fn at(&self, issuer: &str) -> Result<Bundle, InvalidBundle> {
+        let environment = Environment {
+            issuer: issuer.to_owned(),
+            ..self.environment.clone()
+        };
+        Bundle::load(self.files, &environment)
+    }
+
+    /// The names and brokers of the profiles, but for the one that is in force anyway.
+    fn profiles(&self) -> impl Iterator<Item = (String, String)> {
+        let names = self.bundle.profile_names();
+        let known = names.filter_map(|name| {
+            let issuer = self.bundle.profile(name)?;
+            Some((name.to_owned(), issuer.to_owned()))
+        });
+        known.filter(|(_, issuer)| *issuer != self.environment.issuer)
     }
 
     fn cases(&self) -> Result<Vec<Case>, InvalidBundle> {
@@ -125,32 +150,49 @@ pub fn diff(
     new: &Side<'_>,
     recorded: &[(String, RecordedRequest)],
 ) -> Result<Difference, InvalidBundle> {
-    let mut asked: Vec<(Subject, String, RecordedRequest)> = Vec::new();
-    for case in old.cases()?.into_iter().chain(new.cases()?) {
-        // Whether verification refuses a token is not for the rules to say.
-        let request = RecordedRequest {
-            principal: case.principal,
-            request: case.request,
-            now: case.now,
-        };
-        let known = asked
-            .iter()
-            .any(|(_, path, other)| path == &case.path && other == &request);
-        if case.refused.is_none() && case.profile.is_none() && !known {
-            asked.push((Subject::Case, case.path, request));
+    // Brokers that a profile of either bundle is for, with both bundles as they have them.
+    let mut brokers: BTreeMap<String, Broker> = BTreeMap::new();
+    for (name, issuer) in old.profiles().chain(new.profiles()) {
+        if !brokers.contains_key(&issuer) {
+            let (old, new) = (old.at(&issuer)?, new.at(&issuer)?);
+            brokers.insert(issuer, Broker { name, old, new });
         }
     }
-    let of_record = |(id, request): &(String, RecordedRequest)| {
-        (Subject::Recorded, id.clone(), request.clone())
-    };
-    asked.extend(recorded.iter().map(of_record));
-    let mut changes: Vec<Change> = asked
-        .iter()
-        .filter_map(|(subject, name, request)| decided(old, new, *subject, name, request))
-        .collect();
-    changes.extend(rules::pairs(&old.bundle, &new.bundle));
-    changes.extend(rules::rules(&old.bundle, &new.bundle));
-    changes.extend(groups::groups(&old.bundle, &new.bundle));
+    let usual = (&old.bundle, &new.bundle);
+    let mut asked: Vec<Asked<'_>> = Vec::new();
+    for side in [old, new] {
+        for case in side.cases()? {
+            let issuer = case.profile.as_deref();
+            let issuer = issuer.and_then(|name| side.bundle.profile(name));
+            let broker = issuer.and_then(|issuer| brokers.get(issuer));
+            let bundles = broker.map_or(usual, |broker| (&broker.old, &broker.new));
+            // Whether verification refuses a token is not for the rules to say.
+            let of_case = Asked {
+                subject: Subject::Case,
+                bundles,
+                name: case.path,
+                request: RecordedRequest {
+                    principal: case.principal,
+                    request: case.request,
+                    now: case.now,
+                },
+            };
+            if case.refused.is_none() && !asked.iter().any(|it| it.is_same(&of_case)) {
+                asked.push(of_case);
+            }
+        }
+    }
+    asked.extend(recorded.iter().map(|(id, request)| Asked {
+        subject: Subject::Recorded,
+        bundles: usual,
+        name: id.clone(),
+        request: request.clone(),
+    }));
+    let mut changes: Vec<Change> = asked.iter().filter_map(decided).collect();
+    changes.extend(of_rules(&old.bundle, &new.bundle));
+    for broker in brokers.values() {
+        changes.extend(broker.changes_beyond(usual));
+    }
     changes.extend(groups::zones(&old.bundle, &new.bundle));
     let (of_settings, takeovers) = settings::settings(&old.bundle, &new.bundle);
     changes.extend(of_settings);
@@ -164,15 +206,53 @@ pub fn diff(
     })
 }
 
-fn decided(
-    old: &Side<'_>,
-    new: &Side<'_>,
+/// What rules that are in force say, and what they name.
+fn of_rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
+    let mut changes = rules::pairs(old, new);
+    changes.extend(rules::rules(old, new));
+    changes.extend(groups::groups(old, new));
+    changes
+}
+
+/// Both bundles as the broker of a profile has them.
+struct Broker {
+    name: String,
+    old: Bundle,
+    new: Bundle,
+}
+
+impl Broker {
+    /// What changes for this broker and not in the same way for the usual one.
+    fn changes_beyond(&self, usual: (&Bundle, &Bundle)) -> Vec<Change> {
+        let known = of_rules(usual.0, usual.1);
+        let mut changes = of_rules(&self.old, &self.new);
+        changes.retain(|change| !known.contains(change));
+        for change in &mut changes {
+            change.name = format!("{} in profile {}", change.name, self.name);
+        }
+        changes
+    }
+}
+
+/// A request that both bundles decide.
+struct Asked<'b> {
     subject: Subject,
-    name: &str,
-    request: &RecordedRequest,
-) -> Option<Change> {
-    let (was_granted, was) = granted(&old.bundle, request);
-    let (is_granted, is) = granted(&new.bundle, request);
+    bundles: (&'b Bundle, &'b Bundle),
+    name: String,
+    request: RecordedRequest,
+}
+
+impl Asked<'_> {
+    fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.request == other.request
+            && std::ptr::eq(self.bundles.0, other.bundles.0)
+    }
+}
+
+fn decided(asked: &Asked<'_>) -> Option<Change> {
+    let (was_granted, was) = granted(asked.bundles.0, &asked.request);
+    let (is_granted, is) = granted(asked.bundles.1, &asked.request);
     let direction = match (was_granted, is_granted) {
         (false, true) => Direction::Widening,
         (true, false) => Direction::Narrowing,
@@ -180,8 +260,8 @@ fn decided(
     };
     Some(Change {
         direction,
-        subject,
-        name: name.to_owned(),
+        subject: asked.subject,
+        name: asked.name.clone(),
         old: was,
         new: is,
     })

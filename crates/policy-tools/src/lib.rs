@@ -17,7 +17,7 @@ pub mod scaffold;
 mod suite;
 mod token;
 
-pub use cedar::{CedarSuite, export};
+pub use cedar::{CedarSuite, export, export_profiles};
 pub use change::{Change, DECISIONS_MAX, smallest_change};
 pub use coverage::{ConditionCoverage, RuleCoverage, coverage};
 pub use format::{FormatError, formatted};

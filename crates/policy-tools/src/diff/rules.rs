@@ -33,7 +33,8 @@ pub(super) fn pairs(old: &Bundle, new: &Bundle) -> Vec<Change> {
         .collect()
 }
 
-/// Rules that only one bundle has, or that say something else.
+/// Rules that only one bundle has, or that say something else. A rule that goes where another of the same
+/// meaning comes is no change.
 pub(super) fn rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let by_id = |bundle: &Bundle| -> BTreeMap<String, Rule> {
         let rules = bundle.rules().iter();
@@ -41,8 +42,16 @@ pub(super) fn rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
     };
     let (old, new) = (by_id(old), by_id(new));
     let ids: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    // A rule whose twin is on the other side, whatever its `@id`, grants and forbids nothing that was not.
+    let has_twin = |rule: Option<&Rule>, others: &BTreeMap<String, Rule>| {
+        rule.is_none_or(|rule| {
+            let shape_of_rule = shape(rule);
+            others.values().any(|other| shape(other) == shape_of_rule)
+        })
+    };
     let change = |id: &String| {
         let (direction, was, is) = match (old.get(id), new.get(id)) {
+            (was, is) if has_twin(was, &new) && has_twin(is, &old) => return None,
             (None, None) => return None,
             (None, Some(rule)) => (grants(rule, true), "absent".to_owned(), effect(rule)),
             (Some(rule), None) => (grants(rule, false), effect(rule), "absent".to_owned()),

@@ -279,3 +279,91 @@ fn a_zone_that_moves_counts_both_ways() {
     assert_eq!(said(old, new), ["Either Zone office"]);
     assert_eq!(said(old, old), [""; 0]);
 }
+
+#[test]
+fn a_rule_of_the_same_meaning_under_another_id_is_no_change() {
+    let renamed = RULES
+        .replace("@id(\"api\")", "@id(\"api-read\")")
+        .replace("@id(\"never\")", "@id(\"closed\")");
+    let in_other_words = renamed.replace(
+        "principal.repository_id == \"1\" && [\"read\"].containsAll(context.scopes)",
+        "[\"read\"].containsAll(context.scopes) && principal.repository_id == \"1\"",
+    );
+    let swapped = RULES
+        .replace("@id(\"api\")", "@id(\"x\")")
+        .replace("@id(\"never\")", "@id(\"api\")")
+        .replace("@id(\"x\")", "@id(\"never\")");
+    for other in [&renamed, &in_other_words, &swapped] {
+        assert_ne!(other, RULES);
+        let new: Changes<'_> = &[("rules/api.cedar", Some(other))];
+        assert_eq!(said(&[], new), [""; 0], "{other}");
+        assert_eq!(said(new, &[]), [""; 0], "{other}");
+    }
+    // One that is renamed and says something else is both.
+    let wider = renamed.replace("principal.repository_id == \"1\" && ", "");
+    assert_eq!(
+        said(&[], &[("rules/api.cedar", Some(&wider))]),
+        ["Widening Rule api-read", "Narrowing Rule api"]
+    );
+}
+
+#[test]
+fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
+    let head =
+        "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
+    let rules = format!(
+        "{RULES}\n@id(\"more\")\n@profile(\"staging\")\npermit (principal is GitHub::Workflow in \
+         Issuer::\"github\", action, resource) when {{ context.scopes == [\"write\"] }};\n"
+    );
+    let staged = ALLOWED
+        .replace("\"read\"", "\"write\"")
+        .replace("[\"api\"]", "[\"more\"]\nprofile = \"staging\"");
+    let old: Changes<'_> = &[("bundle.toml", Some(head))];
+    let new: Changes<'_> = &[
+        ("bundle.toml", Some(head)),
+        ("rules/api.cedar", Some(&rules)),
+        ("tests/more/allow/a.toml", Some(&staged)),
+    ];
+    assert_eq!(
+        said(old, new),
+        [
+            "Widening Case tests/more/allow/a.toml",
+            "Widening Rule more in profile staging"
+        ]
+    );
+    assert_eq!(
+        said(new, old),
+        [
+            "Narrowing Case tests/more/allow/a.toml",
+            "Narrowing Rule more in profile staging"
+        ]
+    );
+    // A change for all brokers is said once.
+    let both = RULES.replace(" && [\"read\"].containsAll(context.scopes)", "");
+    assert_eq!(
+        said(
+            old,
+            &[
+                ("bundle.toml", Some(head)),
+                ("rules/api.cedar", Some(&both))
+            ]
+        ),
+        ["Widening Rule api"]
+    );
+    // A rule that moves to another profile is gone for one broker and new for another.
+    let two = format!("{head}live = \"https://live.example\"\n");
+    let moved = rules.replace("@profile(\"staging\")", "@profile(\"live\")");
+    let side = |rules| {
+        [
+            ("bundle.toml", Some(two.as_str())),
+            ("rules/api.cedar", Some(rules)),
+        ]
+    };
+    assert_eq!(
+        said(&side(&rules), &side(&moved)),
+        [
+            "Widening Rule more in profile live",
+            "Narrowing Rule more in profile staging"
+        ]
+    );
+}

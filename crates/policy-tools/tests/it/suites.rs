@@ -3,7 +3,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::time::Duration;
-use vouchsafe_policy_tools::{Suite, Verdict, coverage, export, junit, run};
+use vouchsafe_policy_tools::{Suite, Verdict, coverage, export, export_profiles, junit, run};
 
 const ALLOW: &str = "tests/api/allow/main reads.toml";
 
@@ -339,6 +339,20 @@ fn a_case_is_decided_in_the_profile_that_it_names() {
     ]);
     assert!(suite.passed(), "{:?}", suite.failures().collect::<Vec<_>>());
     assert_eq!(suite.results.len(), 4);
+    // Coverage has the rule that only the other profile has, and sums what both made of the others.
+    let covered = coverage(&suite);
+    let of = |id: &str| {
+        covered
+            .iter()
+            .find(|rule| rule.id == id)
+            .expect("it is there")
+    };
+    let times = |id: &str, at: usize| {
+        let condition = &of(id).conditions[at];
+        (of(id).asked, condition.times_true, condition.times_false)
+    };
+    assert_eq!(times("more", 0), (1, 1, 0));
+    assert_eq!(times("api", 1), (4, 2, 2));
     let unknown = staged.replace("\"staging\"", "\"stagnig\"");
     let files = files(&[
         ("bundle.toml", Some(head)),
@@ -365,8 +379,24 @@ fn the_example_bundle_comes_out_alike_in_cedar_itself() {
     assert_eq!(set.policies().count(), suite.bundle.rules().len());
     let tests = exported.tests.as_array().expect("an array");
     assert!(tests.len() > 50, "{}", tests.len());
+    check_alike(tests, &set, &schema);
+    assert_eq!(exported.left_out, [""; 0]);
+    // Cases that name a profile are with the rules that are in force there.
+    let profiles = export_profiles(&suite, &files).expect("they are exported");
+    let counts = profiles.iter().map(|(name, exported)| {
+        assert_eq!(exported.left_out, [""; 0]);
+        let tests = exported.tests.as_array().expect("an array");
+        let (set, schema) = cedar_of(exported);
+        check_alike(tests, &set, &schema);
+        (name.as_str(), tests.len())
+    });
+    let counts: Vec<_> = counts.collect();
+    assert_eq!(counts, [("production", 1), ("staging", 4)]);
+}
+
+fn check_alike(tests: &[Value], set: &cedar_policy::PolicySet, schema: &cedar_policy::Schema) {
     for test in tests {
-        let (decision, reasons, errors) = decide(test, &set, &schema);
+        let (decision, reasons, errors) = decide(test, set, schema);
         assert_eq!(json!(decision), test["decision"], "{test}");
         assert_eq!(json!(reasons), test["reason"], "{test}");
         assert_eq!(json!(errors), test["num_errors"], "{test}");

@@ -459,7 +459,7 @@ fn warns_of_subjects_that_two_workloads_could_share() {
 
 #[test]
 fn warns_of_lifetimes_over_an_hour() {
-    let end = "is over an hour: shorten it: a job can ask again, and what is stolen lives as long";
+    let fix = "shorten it: a job can ask again, and what is stolen lives as long";
     let audience = |life: &str| {
         let audience = format!("{API}max_lifetime = \"{life}\"\n");
         let files = files(&[("audiences/api.toml", Some(&audience))]);
@@ -478,7 +478,7 @@ fn warns_of_lifetimes_over_an_hour() {
     assert_eq!(
         audience("61m"),
         [format!(
-            "audiences/api.toml: `max_lifetime` of 3660 s {end}"
+            "audiences/api.toml: `max_lifetime` of 3660 s is over an hour: {fix}"
         )]
     );
 }

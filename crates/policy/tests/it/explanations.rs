@@ -57,6 +57,53 @@ fn names_each_condition_that_fails() {
     );
 }
 
+/// Where nothing permits, what nearly did comes first; a `forbid` that decides or may is in its place by distance.
+#[test]
+fn nearest_rules_come_first_and_forbids_that_do_not_matter_last() {
+    let order = |closed: &str, near: &str| {
+        let permit = |id: &str, condition: &str| {
+            PERMIT.replace("\"api\"", &format!("\"{id}\"")).replace(
+                "when { [\"read\"].containsAll(context.scopes) }",
+                &format!("when {{ {condition} }}"),
+            )
+        };
+        let forbid = format!(
+            "@id(\"a-closed\") forbid (principal is GitHub::Workflow, action, resource) \
+             when {{ principal.ref == \"{closed}\" }};\n"
+        );
+        let far = permit(
+            "b-far",
+            "principal.repository_id == \"9\" && principal.ref == \"x\"",
+        );
+        let near = permit(
+            "c-near",
+            &format!("principal.repository_id == \"123456\" && principal.ref == \"{near}\""),
+        );
+        let bundle = with_rules(&format!("{forbid}{far}{near}"));
+        let explanation = bundle
+            .explain(&principal(), &request(), NOW)
+            .expect("decided");
+        let (near, far) = explanation.by_distance();
+        assert_eq!(far.len(), 0);
+        let ids: Vec<String> = near.iter().map(|rule| rule.id.clone()).collect();
+        (explanation.decision.effect, ids.join(" "))
+    };
+    let (main, other) = ("refs/heads/main", "refs/heads/other");
+    let said = |effect, order: &str| (effect, order.to_owned());
+    assert_eq!(
+        order(other, other),
+        said(Effect::Deny, "c-near b-far a-closed")
+    );
+    assert_eq!(
+        order(main, main),
+        said(Effect::Deny, "a-closed c-near b-far")
+    );
+    assert_eq!(
+        order(other, main),
+        said(Effect::Permit, "c-near a-closed b-far")
+    );
+}
+
 #[test]
 fn takes_an_unless_apart_at_its_alternatives() {
     let found = conditions(

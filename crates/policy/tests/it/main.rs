@@ -12,5 +12,6 @@ mod explanations;
 mod folders;
 mod language;
 mod lints;
+mod messages;
 mod places;
 mod support;
