@@ -10,6 +10,7 @@ mod settings;
 
 use crate::recorded::RecordedRequest;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use vouchsafe_policy::cases::{self, Case};
 use vouchsafe_policy::lint::outcome;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, InvalidBundle};
@@ -153,9 +154,9 @@ pub fn diff(
     // Brokers that a profile of either bundle is for, with both bundles as they have them.
     let mut brokers: BTreeMap<String, Broker> = BTreeMap::new();
     for (name, issuer) in old.profiles().chain(new.profiles()) {
-        if !brokers.contains_key(&issuer) {
-            let (old, new) = (old.at(&issuer)?, new.at(&issuer)?);
-            brokers.insert(issuer, Broker { name, old, new });
+        if let Entry::Vacant(place) = brokers.entry(issuer) {
+            let (old, new) = (old.at(place.key())?, new.at(place.key())?);
+            place.insert(Broker { name, old, new });
         }
     }
     let usual = (&old.bundle, &new.bundle);

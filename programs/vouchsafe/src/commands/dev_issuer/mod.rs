@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     port_file: Option<PathBuf>,
     /// The bearer token that GET /token asks for; without it, any or none will do.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     request_token: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,

@@ -79,7 +79,7 @@ struct SubjectArgs {
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
     /// The id of a past decision, which is decided again by this bundle.
-    #[arg(long, value_name = "ID", requires = "state_dir", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip"])]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, requires = "state_dir", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip"])]
     decision: Option<String>,
 }
 

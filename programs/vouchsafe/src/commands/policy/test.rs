@@ -11,7 +11,7 @@ use vouchsafe_policy::explain::Kind;
 use vouchsafe_policy::{BundleFiles, InvalidBundle};
 use vouchsafe_policy_tools::{
     CaseResult, CedarSuite, ConditionCoverage, RuleCoverage, Suite, Verdict, coverage, export,
-    junit, run as run_suite,
+    export_profiles, junit, run as run_suite,
 };
 
 /// Run every case of a trust bundle: the decision, and exactly which rules determine it.
@@ -232,18 +232,39 @@ fn coverage_json(rule: &RuleCoverage) -> Value {
     })
 }
 
-/// Writes the three files, and gives what is to be said about them.
+/// Writes the three files of the usual cases, and in a folder per profile those of cases that name one; gives
+/// what is to be said about them.
 fn write_cedar(
     folder: &std::path::Path,
     suite: &Suite,
     files: &BundleFiles,
 ) -> Result<Vec<String>, Failure> {
+    let refused = |invalid: InvalidBundle| Failure::refused(invalid.to_string());
+    let mut notes = write_suite(folder, export(suite, files).map_err(refused)?)?;
+    // The name of a profile is any text of `bundle.toml`, and must not lead out of the folder.
+    for (profile, suite) in export_profiles(suite, files).map_err(refused)? {
+        match is_folder_name(&profile) {
+            true => notes.extend(write_suite(&folder.join(profile), suite)?),
+            false => notes.push(format!(
+                "note: profile {profile:?} is not exported: its name is not one of a folder\n"
+            )),
+        }
+    }
+    Ok(notes)
+}
+
+fn is_folder_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && name.bytes().all(plain)
+}
+
+fn write_suite(folder: &std::path::Path, suite: CedarSuite) -> Result<Vec<String>, Failure> {
     let CedarSuite {
         tests,
         policies,
         schema,
         left_out,
-    } = export(suite, files).map_err(|invalid| Failure::refused(invalid.to_string()))?;
+    } = suite;
     std::fs::create_dir_all(folder).map_err(|error| {
         Failure::usage(format!(
             "cannot make folder `{}`: {error}",

@@ -150,6 +150,28 @@ fn an_exported_file_does_as_well_as_a_database() {
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
+/// A decision id is base64url: one in 64 begins with `-`.
+#[test]
+fn a_decision_whose_id_begins_with_a_hyphen_is_found() {
+    let dir = state("hyphen");
+    let row = serde_json::json!({
+        "decision_id": "-w3q2-7w", "decided_at_ms": 1, "outcome": "issued", "slug": "ok",
+        "bundle_digest": "other", "determining_rules": "[]", "cedar_request": cedar_request(),
+    });
+    let file = dir.join("decisions.jsonl");
+    fs::write(&file, format!("{row}\n")).expect("it writes");
+    let (text, issued) = explain_decision(&file, "-w3q2-7w", &[]).expect("it runs");
+    let note = "note: decision -w3q2-7w was issued (ok), determined by no rule\n";
+    assert!(text.starts_with(note), "{text}");
+    assert!(issued);
+    let expected = format!("no decision `-w` is recorded in `{}`", file.display());
+    assert_eq!(
+        said(explain_decision(&file, "-w", &[])),
+        (expected, None, 1)
+    );
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
 #[test]
 fn says_what_smallest_change_would_be_permitted() {
     let of = |claims: &str, args: &[&str]| {
