@@ -110,6 +110,54 @@ mod tests {
         assert!(found[0].ends_with(expected), "{found:?}");
     }
 
+    /// A bundle in `folder` whose only issuer reads a credential, as a file of the default bundle's beside it.
+    fn bundle_with_credential(folder: &Path) {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        std::fs::create_dir_all(folder.join("issuers")).expect("a folder");
+        for name in ["bundle.toml", "schema.cedarschema"] {
+            std::fs::copy(repository.join("policies").join(name), folder.join(name))
+                .expect("copied");
+        }
+        let issuer = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n\
+                      [keys]\ndiscovery = true\nbearer_file = \"github-token\"\n";
+        std::fs::write(folder.join("issuers/github.toml"), issuer).expect("an issuer");
+    }
+
+    #[test]
+    fn names_credentials_that_are_not_mounted_or_not_there() {
+        let folder =
+            std::env::temp_dir().join(format!("vouchsafe-credentials-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let bundle = folder.join("policies");
+        bundle_with_credential(&bundle);
+        let bundle = bundle.display().to_string();
+        let credentials = folder.join("credentials");
+        std::fs::create_dir_all(&credentials).expect("a folder");
+        let mount = |source: &str| {
+            format!(
+                "files = [{{ source = \"policies\", destination = \"/policies\" }}, \
+                 {{ source = \"{source}\", destination = \"/credentials\" }}]"
+            )
+        };
+        let none = "files = [{ source = \"policies\", destination = \"/policies\" }]";
+        let unmounted = of(&bundle, none, none);
+        assert_eq!(unmounted.len(), 1, "{unmounted:?}");
+        assert!(unmounted[0].contains("/credentials"), "{unmounted:?}");
+        let mounted = mount(&credentials.display().to_string());
+        let file = credentials.join("github-token");
+        assert_eq!(
+            of(&bundle, none, &mounted),
+            [format!(
+                "warning: issuer `github` reads `bearer_file` from `{}`, which is not there\n\
+                 hint: until it is, no keys of this issuer can be fetched",
+                file.display()
+            )]
+        );
+        std::fs::write(&file, "secret").expect("written");
+        assert_eq!(of(&bundle, none, &mounted), [""; 0]);
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+
     #[test]
     fn leaves_a_bundle_that_is_not_there_to_the_broker() {
         assert_eq!(

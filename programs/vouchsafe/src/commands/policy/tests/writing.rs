@@ -105,6 +105,59 @@ fn new_writes_a_rule_with_cases_by_flags_alone() {
 }
 
 #[test]
+fn new_copies_pinned_keys_beside_the_issuer_until_a_date() {
+    let dir = scratch("new-pinned");
+    let (shown, keys) = (dir.display().to_string(), dir.with_extension("jwks"));
+    let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","alg":"EdDSA","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    fs::write(&keys, set).expect("it writes");
+    let keys_shown = keys.display().to_string();
+    let issuer = |name: &str, end: &[&str]| {
+        let url = format!("https://{name}.example");
+        let fixed = [
+            "issuer",
+            name,
+            "--dir",
+            &shown,
+            "--provider",
+            "oidc",
+            "--url",
+            &url,
+            "--pinned",
+            &keys_shown,
+        ];
+        run_new(&[&fixed[..], end].concat(), None)
+    };
+    issuer("sealed", &["--expires", "2027-06-01"]).expect("it is written");
+    let text = fs::read_to_string(dir.join("issuers/sealed.toml")).expect("it reads");
+    assert!(text.contains("pinned = "), "{text}");
+    assert!(text.contains("expires = \"2027-06-01\""), "{text}");
+    let copied = fs::read_dir(dir.join("issuers"))
+        .expect("it reads")
+        .filter_map(|entry| fs::read_to_string(entry.expect("it reads").path()).ok())
+        .filter(|text| text.trim() == set)
+        .count();
+    assert_eq!(copied, 1);
+    let (_, _, code) = said(issuer("never", &["--expires", "soon"]));
+    assert_ne!(code, 0);
+    assert!(!dir.join("issuers/never.toml").exists());
+    let without = NewCommand::try_parse_from([
+        "new",
+        "issuer",
+        "never",
+        "--provider",
+        "oidc",
+        "--url",
+        "https://never.example",
+        "--pinned",
+        &keys_shown,
+    ]);
+    let error = without.map(|_| ()).expect_err("no date").to_string();
+    assert!(error.contains("--expires <DATE>"), "{error}");
+    fs::remove_dir_all(dir).expect("it can be removed");
+    fs::remove_file(keys).expect("it can be removed");
+}
+
+#[test]
 fn new_names_cases_that_a_rule_disturbs() {
     let dir = scratch("new-disturbs");
     let shown = dir.display().to_string();
