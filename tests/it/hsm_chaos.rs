@@ -255,6 +255,8 @@ impl Site {
     }
 }
 
+const EMERGENCY: &str = "an emergency rotation";
+
 type Failure = (&'static str, fn(&Site));
 
 /// What fails in each round, in this order.
@@ -309,7 +311,7 @@ const FAILURES: [Failure; 13] = [
         site.restart(0, 0);
     }),
     ("both clocks 60 s off", clocks_off),
-    ("an emergency rotation", emergency),
+    (EMERGENCY, emergency),
 ];
 
 fn suffer(site: &Site, fault: &str) {
@@ -404,7 +406,12 @@ fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
     {
         site.all_up();
         let start = Instant::now();
+        let generation = site.generation.load(Relaxed);
         fail(site);
+        // Emergencies come too soon after each other to be in every round.
+        if *name == EMERGENCY && site.generation.load(Relaxed) == generation {
+            continue;
+        }
         let back = site.recovered();
         println!(
             "{name}: {} ms, {} ms of them to recover",
