@@ -3,7 +3,6 @@
 //! An edge from a kind to an audience is a `permit` whose scope matches; its conditions are not looked at.
 
 use crate::junit::escaped;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use vouchsafe_policy::{Bundle, Tier};
 
@@ -100,35 +99,47 @@ impl Graph {
         text
     }
 
-    /// A drawing with one column each for issuers, kinds, audiences and tiers.
+    /// A drawing with one column each for issuers, kinds, rules, audiences and tiers. Each pair of kind and
+    /// audience has a row of its own, beside its kind, so that no text lies on another or on a line.
     pub fn svg(&self) -> String {
-        let rows = self
-            .issuers
-            .len()
-            .max(self.audiences.len())
-            .max(self.tiers.len());
-        let mut drawing = Drawing::new(rows);
+        let mut drawing = Drawing::default();
+        let mut row = 0_usize;
         for (at, (name, url, kind)) in self.issuers.iter().enumerate() {
-            drawing.cell(0, at, &format!("issuer {name}"), url);
-            drawing.cell(1, at, kind, &format!("in Issuer::\"{name}\""));
-            drawing.line((0, at), (1, at), "");
+            drawing.cell(0, row, &format!("issuer {name}"), url);
+            drawing.cell(1, row, kind, &format!("in Issuer::\"{name}\""));
+            drawing.line((0, row), (1, row));
+            let first = row;
+            for (_, audience, rules) in self.edges.iter().filter(|(issuer, _, _)| *issuer == at) {
+                let (one, others) = summary(rules);
+                drawing.cell_titled(2, row, (&one, &others), &rules.join(", "));
+                drawing.line((1, first), (2, row));
+                drawing.line((2, row), (3, *audience));
+                row = row.saturating_add(1);
+            }
+            row = row.max(first.saturating_add(1));
         }
         for (at, (id, tier)) in self.audiences.iter().enumerate() {
-            let by = self.edges.iter().filter(|(_, audience, _)| *audience == at);
-            let reached = match by.count() {
-                0 => "nobody",
-                _ => "audience",
+            let reached = match self.edges.iter().any(|(_, audience, _)| *audience == at) {
+                false => "nobody",
+                true => "audience",
             };
-            drawing.cell(2, at, id, reached);
-            drawing.line((2, at), (3, self.tier_of(tier)), "");
+            drawing.cell(3, at, id, reached);
+            drawing.line((3, at), (4, self.tier_of(tier)));
         }
         for (at, tier) in self.tiers.iter().enumerate() {
-            drawing.cell(3, at, tier, "signs");
-        }
-        for (issuer, audience, rules) in &self.edges {
-            drawing.line((1, *issuer), (2, *audience), &rules.join(", "));
+            drawing.cell(4, at, tier, "signs");
         }
         drawing.finish()
+    }
+}
+
+/// What a cell shows of `rules` in its two lines.
+fn summary(rules: &[String]) -> (String, String) {
+    match rules {
+        [] => (String::new(), String::new()),
+        [one] => (one.clone(), "permits".to_owned()),
+        [one, other] => (one.clone(), other.clone()),
+        [one, others @ ..] => (one.clone(), format!("and {} more rules", others.len())),
     }
 }
 
@@ -139,37 +150,22 @@ fn quoted(text: &str) -> String {
 
 const CELL_WIDTH: usize = 260;
 const CELL_HEIGHT: usize = 44;
-const COLUMN_WIDTH: usize = 400;
-const ROW_HEIGHT: usize = 72;
+const COLUMN_WIDTH: usize = 360;
+const COLUMNS: usize = 5;
+const ROW_HEIGHT: usize = 64;
 const MARGIN: usize = 20;
 /// Longest text of a cell; the whole is in its title.
 const TEXT_CHARACTERS_MAX: usize = 36;
 
 /// Cells in a grid and lines between them.
+#[derive(Default)]
 struct Drawing {
     lines: String,
     cells: String,
-    width: usize,
-    height: usize,
-    /// Rules that are already written between two columns, so that labels do not lie on each other.
-    labels: BTreeMap<usize, usize>,
+    rows: usize,
 }
 
 impl Drawing {
-    fn new(rows: usize) -> Self {
-        let margins = 2 * MARGIN;
-        Self {
-            lines: String::new(),
-            cells: String::new(),
-            width: (3 * COLUMN_WIDTH + CELL_WIDTH).saturating_add(margins),
-            height: rows
-                .max(1)
-                .saturating_mul(ROW_HEIGHT)
-                .saturating_add(margins),
-            labels: BTreeMap::new(),
-        }
-    }
-
     /// The upper left corner of a cell.
     fn corner(column: usize, row: usize) -> (usize, usize) {
         let x = column.saturating_mul(COLUMN_WIDTH).saturating_add(MARGIN);
@@ -177,22 +173,29 @@ impl Drawing {
         (x, y)
     }
 
-    fn cell(&mut self, column: usize, row: usize, title: &str, below: &str) {
+    fn cell(&mut self, column: usize, row: usize, upper: &str, lower: &str) {
+        self.cell_titled(column, row, (upper, lower), &format!("{upper} {lower}"));
+    }
+
+    /// A cell of two lines of text, with a title that has all of it.
+    fn cell_titled(&mut self, column: usize, row: usize, texts: (&str, &str), title: &str) {
+        self.rows = self.rows.max(row.saturating_add(1));
         let (x, y) = Self::corner(column, row);
         let middle = x.saturating_add(CELL_WIDTH / 2);
         let (upper, lower) = (y.saturating_add(18), y.saturating_add(35));
+        // Writing to a String cannot fail.
         let _ = writeln!(
             self.cells,
             "<g><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{CELL_WIDTH}\" height=\"{CELL_HEIGHT}\" \
              rx=\"6\"/><text x=\"{middle}\" y=\"{upper}\">{}</text><text x=\"{middle}\" y=\"{lower}\" \
              class=\"s\">{}</text></g>",
-            escaped(&format!("{title} {below}")),
-            escaped(&shortened(title)),
-            escaped(&shortened(below)),
+            escaped(title),
+            escaped(&shortened(texts.0)),
+            escaped(&shortened(texts.1)),
         );
     }
 
-    fn line(&mut self, from: (usize, usize), to: (usize, usize), label: &str) {
+    fn line(&mut self, from: (usize, usize), to: (usize, usize)) {
         let ((x1, y1), (x2, y2)) = (Self::corner(from.0, from.1), Self::corner(to.0, to.1));
         let (x1, y1) = (
             x1.saturating_add(CELL_WIDTH),
@@ -201,42 +204,23 @@ impl Drawing {
         let y2 = y2.saturating_add(CELL_HEIGHT / 2);
         let bend = COLUMN_WIDTH.saturating_sub(CELL_WIDTH) / 2;
         let (c1, c2) = (x1.saturating_add(bend), x2.saturating_sub(bend));
-        let title = match label {
-            "" => String::new(),
-            label => format!("<title>{}</title>", escaped(label)),
-        };
         let _ = writeln!(
             self.lines,
-            "<path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\">{title}</path>"
+            "<path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\"/>"
         );
-        if !label.is_empty() {
-            // Near the end that the line shares with the fewest others.
-            let used = self.labels.entry(from.1).or_default();
-            let y = y1.saturating_add(used.saturating_mul(12)).saturating_sub(4);
-            *used = used.saturating_add(1);
-            let x = x1.saturating_add(6);
-            let _ = writeln!(
-                self.lines,
-                "<text x=\"{x}\" y=\"{y}\" class=\"l\">{}</text>",
-                escaped(&shortened(label))
-            );
-        }
     }
 
     fn finish(self) -> String {
-        let Self {
-            lines,
-            cells,
-            width,
-            height,
-            ..
-        } = self;
+        let Self { lines, cells, rows } = self;
+        let width = (COLUMNS - 1) * COLUMN_WIDTH + CELL_WIDTH + 2 * MARGIN;
+        let height = rows.max(1).saturating_mul(ROW_HEIGHT);
+        let height = height.saturating_add(MARGIN);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" role=\"img\" aria-label=\"who can get what\">\n<style>\
              rect{{fill:#fff;stroke:#555}}path{{fill:none;stroke:#888}}\
              text{{font:13px sans-serif;text-anchor:middle;fill:#111}}\
-             .s{{font-size:11px;fill:#666}}.l{{font-size:10px;fill:#444;text-anchor:start}}</style>\n\
+             .s{{font-size:11px;fill:#666}}</style>\n\
              <rect width=\"{width}\" height=\"{height}\" style=\"stroke:none\"/>\n{lines}{cells}</svg>\n"
         )
     }

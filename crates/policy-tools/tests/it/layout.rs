@@ -157,6 +157,34 @@ fn svg_is_well_formed_and_escapes_what_it_shows() {
     }
 }
 
+/// Places of cells: those of one column have rows of their own, and lines run between columns.
+#[test]
+fn svg_gives_every_pair_a_place_of_its_own_and_names_all_its_rules() {
+    let rule = |id: &str| {
+        format!("@id(\"{id}\")\npermit (principal in Issuer::\"github\", action, resource);\n")
+    };
+    let many = ["b", "c"].map(rule).concat();
+    let other = "id = \"https://other.example\"\n";
+    let svg = graph(&[
+        ("audiences/other.toml", Some(other)),
+        ("rules/many.cedar", Some(&many)),
+    ])
+    .svg();
+    for title in ["api, b, c", "b, c"] {
+        assert!(svg.contains(&format!("<title>{title}</title>")), "{svg}");
+    }
+    assert!(svg.contains(">and 2 more rules</text>"), "{svg}");
+    let cells = svg.lines().filter(|line| line.starts_with("<g>"));
+    let places = cells.map(|cell| {
+        cell.split("<rect ")
+            .nth(1)
+            .and_then(|it| it.split(" width").next())
+    });
+    let places: Vec<_> = places.collect();
+    let distinct: std::collections::BTreeSet<_> = places.iter().collect();
+    assert_eq!((places.len(), distinct.len()), (7, 7), "{svg}");
+}
+
 /// What a reader copies from a page must pass `policy fmt --check`.
 #[test]
 fn rules_in_the_documentation_are_as_the_formatter_writes_them() {
