@@ -58,7 +58,7 @@ impl fmt::Display for Threshold {
 
 /// Splits `secret` into lines, of which `threshold` says how many give it back.
 pub fn split(secret: &[u8], threshold: Threshold) -> Vec<Zeroizing<String>> {
-    let backup = first_8("vouchsafe backup", &[secret]);
+    let backup = digest_of("vouchsafe backup", &[secret]);
     let dealer = Sharks(threshold.needed).dealer(secret);
     dealer
         .take(usize::from(threshold.made))
@@ -83,7 +83,12 @@ pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<Vec<u8>>, String
         if *known != (threshold, backup) {
             return Err(format!("share {number} is of another backup"));
         }
-        if !places.insert(bytes.first().copied()) {
+        let place = bytes.first().copied().unwrap_or_default();
+        // At place 0 lies the secret itself: a share that says so would alone decide what comes out.
+        if !(1..=threshold.made).contains(&place) {
+            return Err(format!("share {number} is not one of {}", threshold.made));
+        }
+        if !places.insert(place) {
             return Err(format!("share {number} is there twice"));
         }
         let share = Share::try_from(bytes.as_slice());
@@ -100,7 +105,7 @@ pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<Vec<u8>>, String
     let sharks = Sharks(threshold.needed);
     let secret = sharks.recover(&shares).map(Zeroizing::new);
     let secret = secret.map_err(|error| error.to_owned())?;
-    if first_8("vouchsafe backup", &[&secret]) == backup {
+    if digest_of("vouchsafe backup", &[&secret]) == backup {
         Ok(secret)
     } else {
         Err("the shares do not give what was split".to_owned())
@@ -129,15 +134,16 @@ fn parse(line: &str) -> Result<Parsed, &'static str> {
 
 fn check_of(threshold: Threshold, backup: &str, text: &str) -> String {
     let line = format!("{threshold} {backup} ");
-    first_8("vouchsafe share", &[line.as_bytes(), text.as_bytes()])
+    let digest = digest_of("vouchsafe share", &[line.as_bytes(), text.as_bytes()]);
+    digest.chars().take(16).collect()
 }
 
-fn first_8(label: &str, parts: &[&[u8]]) -> String {
+fn digest_of(label: &str, parts: &[&[u8]]) -> String {
     let mut digest = Sha256::new().chain_update(label);
     for part in parts {
         digest.update(part);
     }
-    crate::gateway::hex(digest.finalize().get(..8).unwrap_or_default())
+    crate::gateway::hex(&digest.finalize())
 }
 
 #[cfg(test)]
@@ -146,6 +152,30 @@ mod tests {
 
     fn threshold(text: &str) -> Threshold {
         text.parse().expect(text)
+    }
+
+    /// Who holds one share must not be able to say what is restored.
+    #[test]
+    fn a_share_of_a_place_that_was_not_dealt_is_refused() {
+        let threshold = threshold("2-of-3");
+        let shares = split(&[7; 32], threshold);
+        let words: Vec<_> = shares[0].split(' ').collect();
+        let forged = |place: u8| {
+            let text = URL_SAFE_NO_PAD.encode([&[place][..], &[9; 32]].concat());
+            let check = check_of(threshold, words[2], &text);
+            Zeroizing::new(format!("{SCHEME} {threshold} {} {check} {text}", words[2]))
+        };
+        for place in [0, 4, 255] {
+            assert_eq!(
+                combine(&[shares[0].clone(), forged(place)]),
+                Err("share 2 is not one of 3".to_owned()),
+                "{place}"
+            );
+        }
+        assert_eq!(
+            combine(&[shares[0].clone(), forged(3)]),
+            Err("the shares do not give what was split".to_owned())
+        );
     }
 
     #[test]

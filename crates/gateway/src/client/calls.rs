@@ -77,6 +77,7 @@ impl GatewaySigner {
         });
         let mut skewed = false;
         let mut causes = Vec::new();
+        let mut refused = None;
         for place in places {
             let Some(url) = self.config.urls.get(place) else {
                 continue;
@@ -99,6 +100,12 @@ impl GatewaySigner {
                     continue;
                 }
             };
+            if is_of_the_gateway_alone(answer.status, concern) {
+                causes.push(format!("gateway {url}: status {}", answer.status));
+                // What it says is told if no other one has a better answer.
+                refused.get_or_insert(answer);
+                continue;
+            }
             match judge(&answer) {
                 Verdict::Taken => {
                     let mut state = self.state.borrow_mut();
@@ -123,7 +130,7 @@ impl GatewaySigner {
             (state.keys, state.epoch_keys) = (None, BTreeMap::new());
         }
         state.outage = Some(causes.join("; "));
-        Err(Error::Unavailable)
+        refused.filter(|_| !skewed).ok_or(Error::Unavailable)
     }
 
     fn note_failure(&self, place: usize, concern: Concern, until: u64) {
@@ -146,6 +153,12 @@ impl GatewaySigner {
 
 /// Refusals that only clocks which differ bring about: the signer has held the same times against its own.
 const CLOCK_SLUGS: [&str; 2] = ["seed.window", "token.times"];
+
+/// Whether another gateway may say something else: this one may not know the credential yet, or have
+/// something in front of it that answers in its place. What a gateway says of one request is not of this kind.
+fn is_of_the_gateway_alone(status: u16, concern: Concern) -> bool {
+    matches!(status, 401 | 404) || concern == Concern::Keys && status == 429
+}
 
 fn says(answer: &Answer, slugs: [&str; 2]) -> bool {
     slugs

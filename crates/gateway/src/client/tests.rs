@@ -476,6 +476,34 @@ fn an_audience_that_no_hsm_key_has_is_refused() {
     assert_eq!(outcome.map(drop), Err(Error::Refused(Ceiling::Gateway)));
 }
 
+/// A credential that one gateway does not know yet, or what a load balancer says in its place.
+#[test]
+fn a_gateway_that_has_nothing_to_say_is_passed_over_and_its_401_told_if_no_other_has() {
+    for status in [401, 404, 429, 503] {
+        let (signer, gateways) = (signer(), Gateways::new());
+        gateways.strange.borrow_mut().push(('a', status));
+        // A 429 to a signature is what a gateway says of its key.
+        let tiers = [Tier::Delegated, Tier::Hsm].into_iter();
+        for tier in tiers.filter(|tier| status != 429 || *tier == Tier::Delegated) {
+            let outcome = sign(&signer, &gateways, tier).map(drop);
+            assert_eq!(outcome, Ok(()), "{status} {tier:?}");
+        }
+        gateways.strange.borrow_mut().push(('b', 404));
+        let (signer, expected) = (
+            self::signer(),
+            match status {
+                401 => Error::Misconfigured {
+                    variable: Variable::GatewayToken,
+                    fault: Fault::NotAccepted,
+                },
+                _ => Error::Unavailable,
+            },
+        );
+        let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
+        assert_eq!(outcome, Err(expected), "{status}");
+    }
+}
+
 #[test]
 fn names_the_variable_that_the_gateway_does_not_share() {
     type Change = fn(&mut Variables);
