@@ -108,12 +108,7 @@ impl GatewaySigner {
             }
             match judge(&answer) {
                 Verdict::Taken => {
-                    let mut state = self.state.borrow_mut();
-                    state.failing_until.remove(&(place, concern));
-                    if concern == Concern::Keys {
-                        state.failing_until.remove(&(place, Concern::Clock));
-                    }
-                    state.outage = None;
+                    self.note_success(place, concern);
                     return Ok(answer);
                 }
                 Verdict::Behind => causes.push(format!("gateway {url}: its generation is over")),
@@ -131,6 +126,15 @@ impl GatewaySigner {
         }
         state.outage = Some(causes.join("; "));
         refused.filter(|_| !skewed).ok_or(Error::Unavailable)
+    }
+
+    fn note_success(&self, place: usize, concern: Concern) {
+        let mut state = self.state.borrow_mut();
+        state.failing_until.remove(&(place, concern));
+        if concern == Concern::Keys {
+            state.failing_until.remove(&(place, Concern::Clock));
+        }
+        state.outage = None;
     }
 
     fn note_failure(&self, place: usize, concern: Concern, until: u64) {
