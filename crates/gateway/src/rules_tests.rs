@@ -201,6 +201,32 @@ fn needs_groups_and_credentials_and_not_too_many_of_them() {
     assert_eq!(parse(&crowded).map(drop), Err(RuleError::TooMany("key")));
 }
 
+/// A signer that can't read the answer, and a verifier that can't read the JWK Set, would be told by nobody.
+#[test]
+fn what_is_published_is_as_much_as_its_readers_take() {
+    for (keys, audience_bytes, expected) in [
+        (16, 8, None),
+        (17, 8, Some(("group", "name"))),
+        (16, 300, None),
+        (16, 1_000, Some(("credential", "groups"))),
+    ] {
+        let mut file = file();
+        let audience = "a".repeat(audience_bytes);
+        let key = |number: usize| {
+            let mut key = file["keys"][0].clone();
+            key["name"] = format!("key-{number}").into();
+            key["audiences"] = json!([format!("{number}{audience}"), audience]);
+            key
+        };
+        file["keys"] = (0..keys).map(key).collect();
+        let found = match parse(&file).map(drop) {
+            Err(RuleError::Field { entry, field, .. }) => Some((entry, field)),
+            other => other.map(|()| None).unwrap(),
+        };
+        assert_eq!(found, expected, "{keys} {audience_bytes}");
+    }
+}
+
 #[test]
 fn a_credential_reaches_its_own_groups_and_keys_alone() {
     let rules = rules("");

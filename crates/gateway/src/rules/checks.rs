@@ -7,9 +7,10 @@ use vouchsafe_signer::{
     EXTRA_CLAIM_NAME_BYTES_MAX, EXTRA_CLAIMS_MAX, REGISTERED_CLAIMS,
 };
 
+use super::size::KEYS_PER_GROUP_MAX;
 use super::{
-    AdminFile, Admins, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile, KeyAlgorithm,
-    KeyFile, KeyRule, RuleError, Rules,
+    AdminFile, Admins, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
+    KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
 };
 use crate::credential::CredentialDigest;
 
@@ -123,6 +124,31 @@ impl Rules {
             digest,
             groups,
         })
+    }
+}
+
+impl Rules {
+    /// What is published and answered is as much as its readers take.
+    pub(super) fn check_sizes(&self) -> Result<(), RuleError> {
+        for group in &self.groups {
+            if self.keys_of(&group.name).count() > KEYS_PER_GROUP_MAX {
+                return Err(fault_of("group", &group.name)(
+                    "name",
+                    "has more than 16 [[key]]s",
+                ));
+            }
+        }
+        for credential in &self.credentials {
+            let rules = self;
+            if !Self::answer_fits(Caller { rules, credential }) {
+                let fail = fault_of("credential", &credential.name);
+                return Err(fail(
+                    "groups",
+                    "have more keys and audiences than fit into one answer of 256 KiB",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
