@@ -57,7 +57,7 @@ pub fn keys(gateways: &[&GatewaySetup], arguments: &[&str]) -> Ended {
 }
 
 /// State of each version of the key, such as `1 active, 2 canary 5%`.
-fn states(gateway: &Gateway) -> String {
+pub fn states(gateway: &Gateway) -> String {
     let listing = gateway.administer("/v1/admin/keys", None).json();
     let keys = listing["keys"].as_array().expect("keys");
     let key = keys.iter().find(|key| key["name"] == KEY).expect("the key");

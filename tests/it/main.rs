@@ -15,6 +15,7 @@ mod framing;
 mod headers;
 mod hostile;
 mod hsm;
+mod hsm_admins;
 mod hsm_chaos;
 mod hsm_gateway;
 mod hsm_generations;

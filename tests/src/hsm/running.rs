@@ -79,6 +79,15 @@ impl Gateway {
         http::send(&address, &request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
     }
 
+    /// As an admin who closes the connection before there is an answer.
+    pub fn administer_and_leave(&self, path: &str, body: &Value) {
+        let bearer = format!("Bearer {}", self.setup.admin_credential);
+        let request = Request::post(path, "application/json", body.to_string())
+            .with("authorization", &bearer);
+        let address = format!("127.0.0.1:{}", self.setup.admin_port);
+        http::send_and_leave(&address, &request).expect("sends");
+    }
+
     /// Lines of its log.
     pub fn log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.setup.folder.join("state/gateway.log"));

@@ -8,10 +8,11 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::json;
+use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
 use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
 
-pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
+pub async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let wanted = match path.as_str() {
         "/healthz" | LIST_PATH => Method::GET,
@@ -30,28 +31,37 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
         Ok(admin) => admin.to_owned(),
         Err(refusal) => return refused(gateway, None, &path, refusal).await,
     };
-    match v1(gateway, &admin, &path, request).await {
-        Ok(body) => json_reply(StatusCode::OK, body),
-        Err(refusal) => refused(gateway, Some(&admin), &path, refusal).await,
+    if path == LIST_PATH {
+        return match written(&gateway.list()) {
+            Ok(body) => json_reply(StatusCode::OK, body),
+            Err(refusal) => refused(gateway, Some(&admin), &path, refusal).await,
+        };
     }
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refused(gateway, Some(&admin), &path, refusal).await,
+    };
+    // What an admin began goes on to its end, and onto the log, though the admin has left.
+    let gateway = Arc::clone(gateway);
+    let done = tokio::spawn(async move {
+        match v1(&gateway, &admin, &path, &body).await {
+            Ok(body) => json_reply(StatusCode::OK, body),
+            Err(refusal) => refused(&gateway, Some(&admin), &path, refusal).await,
+        }
+    });
+    done.await.unwrap_or_else(|_| {
+        let refusal = Refusal::HsmUnavailable;
+        refusal_reply(refusal, json!({ "error": refusal.slug() }))
+    })
 }
 
-async fn v1(
-    gateway: &Gateway,
-    admin: &str,
-    path: &str,
-    request: Request<Incoming>,
-) -> Result<Bytes, Refusal> {
-    if path == LIST_PATH {
-        return written(&gateway.list());
-    }
-    let body = body(request).await?;
+async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<Bytes, Refusal> {
     match path {
-        ACT_PATH => written(&gateway.act(admin, &read(&body)?).await?),
-        PROBE_PATH => written(&gateway.probe(admin, &read(&body)?).await?),
-        ROTATE_PATH => written(&gateway.rotate(admin, &read(&body)?).await?),
+        ACT_PATH => written(&gateway.act(admin, &read(body)?).await?),
+        PROBE_PATH => written(&gateway.probe(admin, &read(body)?).await?),
+        ROTATE_PATH => written(&gateway.rotate(admin, &read(body)?).await?),
         _ => {
-            gateway.probe_outcome(admin, &read(&body)?).await?;
+            gateway.probe_outcome(admin, &read(body)?).await?;
             Ok(Bytes::from_static(b"{}"))
         }
     }
