@@ -7,7 +7,7 @@ use serde_json::json;
 use vouchsafe_tests::broker::{Broker, Setup};
 use vouchsafe_tests::bundle::{API, BROKER, HSM_ES256};
 use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
 use vouchsafe_tests::issuer::{Issuer, Script};
 use vouchsafe_tests::jwt;
 use vouchsafe_tests::now;
@@ -52,6 +52,17 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
     assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
     let ahead = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 3 })));
     assert_eq!(ahead.json()["error"], "seed.generation");
+    // Nor does the command when it is repeated, and a broker or gateway that is away stops nothing.
+    let dead = "http://127.0.0.1:9";
+    let repeated = ["--emergency", "--from", "1", "--timeout", "1"];
+    let with_dead = ["--broker", dead, "--gateway", dead];
+    let repeated = keys(&[&setup], &[&arguments[..], &repeated, &with_dead].concat());
+    repeated.is(1, "follows, generation 2");
+    for url in &urls {
+        repeated.is(1, &format!("{url}: followed after "));
+    }
+    repeated.is(1, &format!("{dead}: NOT FOLLOWED within 1 s"));
+    repeated.is(1, "say `--from 1`");
     // A broker that reaches no gateway does not follow, and is told.
     let alone = keys(
         &[&setup],
@@ -120,7 +131,30 @@ fn the_store_remembers_the_highest_generation() {
         .clone()
         .variable("gateway_urls", &older.url())
         .variable("gateway_token", &older.credential);
+    let Err(reason) = second.try_start() else {
+        panic!("it serves")
+    };
+    assert!(reason.contains(r#""slug":"signer.superseded""#), "{reason}");
+    let database = rusqlite::Connection::open(second.database()).expect("the database");
+    let seen: (String, i64) = database
+        .query_row("SELECT name, highest FROM generations", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("a row");
+    assert_eq!(seen, (format!("{BROKER} default"), 2));
+
+    // What an operator does who knows that the higher one was a mistake; and another broker, after all.
+    let remember = |generation: u64| {
+        let update = "UPDATE generations SET highest = ?1";
+        let rows = database.execute(update, [generation]).expect("written");
+        assert_eq!(rows, 1);
+    };
+    remember(1);
     let running = second.start();
+    let response = exchange(&running, API);
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(running.get("/.well-known/jwks.json").status, 200);
+    remember(2);
     let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
     let form = Form::of(&token).set("audience", API);
     check(&running, &form.request(), &token, SUPERSEDED).expect("a refusal");
@@ -131,14 +165,11 @@ fn the_store_remembers_the_highest_generation() {
         "tier hsm has no generations: {}",
         response.text()
     );
+    // Nor does it show keys that are over, or say that it is ready.
+    for path in ["/.well-known/jwks.json", "/readyz"] {
+        eventually("503", || (running.get(path).status == 503).then_some(()));
+    }
     running.kill();
-    let database = rusqlite::Connection::open(second.database()).expect("the database");
-    let seen: (String, i64) = database
-        .query_row("SELECT name, highest FROM generations", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .expect("a row");
-    assert_eq!(seen, (format!("{BROKER} default"), 2));
     let refused: i64 = database
         .query_row(
             "SELECT count(*) FROM audit WHERE slug = 'signer.superseded'",
