@@ -14,7 +14,7 @@ use vouchsafe_tests::now;
 
 /// For how long a version is published before it signs: 300 s for a verifier's copy, 60 s for a broker's,
 /// 5 s for a gateway's, 60 s for clocks.
-const PUBLISHED_SECONDS: u64 = 425;
+pub const PUBLISHED_SECONDS: u64 = 425;
 /// `lifetime_max` of the test keys, and 300 s.
 const WITHDRAWN_SECONDS: u64 = 900 + 300;
 pub const KEY: &str = "es256";
@@ -57,7 +57,7 @@ pub fn keys(gateways: &[&GatewaySetup], arguments: &[&str]) -> Ended {
 }
 
 /// State of each version of the key, such as `1 active, 2 canary 5%`.
-fn states(gateway: &Gateway) -> String {
+pub fn states(gateway: &Gateway) -> String {
     let listing = gateway.administer("/v1/admin/keys", None).json();
     let keys = listing["keys"].as_array().expect("keys");
     let key = keys.iter().find(|key| key["name"] == KEY).expect("the key");

@@ -4,6 +4,7 @@
 //! gateway is gone, so is the worker.
 
 mod imports;
+mod inspect;
 mod objects;
 pub mod protocol;
 mod token;
@@ -100,6 +101,7 @@ impl Call {
             self,
             Self::CreateKey { .. }
                 | Self::CreateRoot { .. }
+                | Self::DestroyDoubled { .. }
                 | Self::DestroyKey { .. }
                 | Self::ImportCertificate { .. }
                 | Self::ImportKey { .. }

@@ -227,7 +227,8 @@ impl SessionKeeper {
             } => on.create_key(label, *algorithm, &id.0),
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
-            Call::DestroyKey { label } => on.destroy_key(label),
+            Call::DestroyDoubled { label } => on.destroy_doubled(label),
+            Call::DestroyKey { label, from } => on.destroy_key(label, &from.0),
             Call::Generation => on.generation(),
             Call::ImportCertificate {
                 label,
@@ -237,8 +238,8 @@ impl SessionKeeper {
             Call::ImportKey { label, id, key } => on.import_key(label, &id.0, key),
             Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
-            Call::SetGeneration { generation } => on.set_generation(*generation),
-            Call::SetId { label, id } => on.set_id(label, &id.0),
+            Call::SetGeneration { from, to } => on.set_generation(&from.0, &to.0),
+            Call::SetId { label, from, to } => on.set_id(label, &from.0, &to.0),
             Call::Sign {
                 label,
                 algorithm,

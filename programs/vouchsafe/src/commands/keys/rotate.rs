@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use vouchsafe_gateway::admin::Listing;
+use vouchsafe_gateway::admin::{Listing, RotateRequest};
 
 /// How often a broker is asked for its keys.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +22,8 @@ const RIGHT_ANSWERS: u32 = 5;
 ///
 /// The standby generation, whose keys verifiers have already, becomes the current one. Tokens of the one
 /// before fail as soon as a verifier fetches the keys again. There is no way back. Each broker is watched
-/// until it publishes the new generation and none of the old.
+/// until it publishes the new generation and none of the old. Refused for seven minutes after the last time,
+/// since verifiers may not know the next generation before.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 rotated, and every broker has followed in time, 1 refused, or a broker has not followed in
@@ -34,6 +35,9 @@ pub struct Args {
     /// Yes, every token of tier `delegated` that was issued so far may fail.
     #[arg(long)]
     emergency: bool,
+    /// Also where verifiers may not know the next generation's keys yet: then they refuse new tokens for minutes.
+    #[arg(long)]
+    although_unpublished: bool,
     /// A broker to watch, or one host of it, by its URL; may be repeated.
     #[arg(long = "broker", value_name = "URL", required = true)]
     brokers: Vec<String>,
@@ -60,7 +64,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let before = first_of(&gateways, Gateway::list)?;
     let from = before.generation;
     let start = Instant::now();
-    let rotated = rotate(&gateways, from)?;
+    let request = RotateRequest {
+        from,
+        although_unpublished: args.although_unpublished,
+    };
+    let rotated = rotate(&gateways, &request)?;
     let kids = Kids::of(&before);
     let timeout = Duration::from_secs(args.timeout);
     let watch = |uri: &String| kids.followed(&brokers, uri, start, timeout);
@@ -93,11 +101,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 ///
 /// The first gateway that can be reached rotates; for others of the same token it is done already, and
 /// those of another token are asked too.
-fn rotate(gateways: &[Gateway], from: u64) -> Result<u64, Failure> {
+fn rotate(gateways: &[Gateway], request: &RotateRequest) -> Result<u64, Failure> {
     let mut rotated = None;
     let mut unreached = None;
     for gateway in gateways {
-        match gateway.rotate(from) {
+        match gateway.rotate(request) {
             Ok(answer) => {
                 let how = if answer.changed { "rotated" } else { "follows" };
                 eprintln!("{}: {how}, generation {}", gateway.url, answer.generation);
