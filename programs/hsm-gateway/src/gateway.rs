@@ -76,6 +76,8 @@ impl Gateway {
         let generation = generation(&inventory)?.number;
         remember_generation(&config.state_dir, generation)?;
         let root = Root::of(&inventory)?;
+        let mut tallies = Tallies::open(&config.state_dir);
+        tallies.follow(&states);
         let rollout = rollout_secret(&hsm).await.map_err(hsm_failure)?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
@@ -89,7 +91,7 @@ impl Gateway {
             states: Mutex::new(Arc::new(states)),
             looking: tokio::sync::Mutex::default(),
             acting: tokio::sync::Mutex::default(),
-            tallies: Mutex::new(Tallies::open(&config.state_dir)),
+            tallies: Mutex::new(tallies),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,

@@ -4,6 +4,7 @@
 //! an operation, not of its waiting. A PIN that was refused is written down and never tried again, not
 //! even by the next gateway.
 
+mod afresh;
 mod conversation;
 
 use crate::config::Module;

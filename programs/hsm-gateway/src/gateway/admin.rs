@@ -151,8 +151,28 @@ impl Gateway {
         let Reply::Done = self.hsm.call_slow(call).await? else {
             return Err(other_reply());
         };
+        self.require_alone(&rule.label_of(version).to_string())
+            .await?;
         let record = VersionRecord::pending(self.clock.now().0);
         self.set_record(rule, version, &made, &record).await
+    }
+
+    /// Takes back what was made under `label`, if another gateway made the same: the worker that made it may
+    /// not see that, one that starts now does.
+    async fn require_alone(&self, label: &str) -> Result<(), HsmError> {
+        let inventory = self.hsm.inspect_afresh().await?;
+        if !inventory.doubled.iter().any(|it| it == label) {
+            return Ok(());
+        }
+        let label = label.to_owned();
+        let call = Call::DestroyMade {
+            label: label.clone(),
+        };
+        let undone = self.hsm.call_own(call).await;
+        self.hsm
+            .renew("it may not see what another gateway has made");
+        undone?;
+        Err(HsmError::Fault(Fault::MadeTwice(label)))
     }
 
     /// `POST /v1/admin/probe`.

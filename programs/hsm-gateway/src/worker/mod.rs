@@ -103,6 +103,7 @@ impl Call {
                 | Self::CreateRoot { .. }
                 | Self::DestroyDoubled { .. }
                 | Self::DestroyKey { .. }
+                | Self::DestroyMade { .. }
                 | Self::ImportCertificate { .. }
                 | Self::ImportKey { .. }
                 | Self::ImportRoot { .. }

@@ -11,6 +11,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, SessionState};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use vouchsafe_gateway::{Generation, ROOT_LABEL};
 
 const ROOT_BYTES: u64 = 32;
@@ -26,6 +27,7 @@ pub(super) const ED25519: [u8; 14] = *b"\x13\x0cedwards25519";
 pub(super) struct On<'s> {
     pub(super) session: &'s Session,
     pub(super) handles: &'s mut BTreeMap<String, ObjectHandle>,
+    pub(super) made: &'s Mutex<BTreeMap<String, [ObjectHandle; 2]>>,
 }
 
 impl On<'_> {
@@ -101,7 +103,23 @@ impl On<'_> {
         let (public, private) = self
             .session
             .generate_key_pair(&mechanism, &public, &private)?;
-        self.require_alone(label, &[private, public])
+        let made = [private, public];
+        self.require_alone(label, &made)?;
+        self.made().insert(label.to_owned(), made);
+        Ok(Reply::Done)
+    }
+
+    fn made(&self) -> MutexGuard<'_, BTreeMap<String, [ObjectHandle; 2]>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn destroy_made(self, label: &str) -> Result<Reply, Trouble> {
+        let made = self.made().remove(label);
+        for object in made.into_iter().flatten() {
+            self.session.destroy_object(object)?;
+        }
+        self.handles.remove(label);
+        Ok(Reply::Done)
     }
 
     /// The root's `CKA_ID`.

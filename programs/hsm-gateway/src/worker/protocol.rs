@@ -43,6 +43,8 @@ pub enum Call {
     Derive { message: Bytes },
     /// Destroys each private half of a key that is there twice. The public halves stay.
     DestroyDoubled { label: String },
+    /// Destroys what this worker has made of a label, if it has: by handles, never by a search.
+    DestroyMade { label: String },
     /// Destroys the private half of a key whose `CKA_ID` is `from`. The public half stays, so that its
     /// label is not used again.
     DestroyKey { label: String, from: Bytes },
