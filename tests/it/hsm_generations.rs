@@ -2,8 +2,8 @@
 
 use crate::bench::files;
 use crate::hsm::{HsmBench, events};
-use crate::hsm_keys::keys;
-use serde_json::json;
+use crate::hsm_keys::{PUBLISHED_SECONDS, keys};
+use serde_json::{Value, json};
 use vouchsafe_tests::broker::{Broker, Setup};
 use vouchsafe_tests::bundle::{API, BROKER, HSM_ES256};
 use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
@@ -69,6 +69,7 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
         &[
             "rotate",
             "--emergency",
+            "--although-unpublished",
             "--timeout",
             "1",
             "--broker",
@@ -77,6 +78,66 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
     );
     alone.is(1, "NOT FOLLOWED within 1 s");
     assert_eq!(gateway.get("/readyz").json()["generation"], 3);
+}
+
+/// Verifiers that have fetched nothing since the first one know the keys of the second: by the gateway's
+/// clock, whichever gateway it is, and from both commands.
+#[test]
+fn a_second_emergency_waits_until_verifiers_know_its_generation() {
+    const TOO_EARLY: &str = "verifiers may not know the standby generation yet: ";
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    let broker = format!("http://{}", bench.broker.address);
+    let emergency = ["rotate", "--emergency", "--broker", &broker];
+    keys(&[&setup], &emergency).is(0, "rotated, generation 2");
+    let refused = keys(&[&setup], &emergency);
+    refused.is(1, TOO_EARLY);
+    refused.is(1, "--although-unpublished");
+    let (code, text) = setup.run(&["rotate", "--emergency"]);
+    assert!(code == 1 && text.contains(TOO_EARLY), "{text}");
+    assert!(text.contains("--although-unpublished"), "{text}");
+    let refusals = events(&gateway, "refusal");
+    let refusal = refusals.last().expect("a line");
+    assert_eq!(
+        (&refusal["caller"], &refusal["slug"]),
+        (&"ops".into(), &"generation.standby_unknown".into())
+    );
+    gateway.kill();
+
+    // The token remembers when: a gateway that starts later knows it, too.
+    let (_, status) = setup.run(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    let root = status["keys"].as_array().expect("keys").iter();
+    let root = root.clone().find(|key| key["label"] == "vouchsafe:root");
+    let since = root.expect("the root")["generation_since"].as_u64();
+    let since = since.expect("a moment");
+    let at = |moment: u64| {
+        let setup = setup.clone().argument("--danger-now");
+        setup.argument(moment.to_string()).start()
+    };
+    let body = json!({ "from": 2 });
+    let gateway = at(since + PUBLISHED_SECONDS - 120);
+    let early = gateway.administer("/v1/admin/rotate", Some(&body));
+    assert_eq!(early.status, 409, "{}", early.text());
+    assert_eq!(early.json()["error"], "generation.standby_unknown");
+    let wait: u64 = early
+        .header("retry-after")
+        .expect("seconds")
+        .parse()
+        .expect("a number");
+    assert!((1..=120).contains(&wait), "{wait}");
+    gateway.kill();
+    let gateway = at(since + PUBLISHED_SECONDS);
+    let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
+    assert_eq!(rotated.json(), json!({ "generation": 3, "changed": true }));
+    // Whoever would rather have an outage than the leaked keys.
+    let body = json!({ "from": 3, "although_unpublished": true });
+    let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
+    assert_eq!(rotated.json(), json!({ "generation": 4, "changed": true }));
+    let acts = events(&gateway, "admin");
+    let noted: Vec<_> = acts.iter().map(|it| &it["although_unpublished"]).collect();
+    assert_eq!(noted, [false, false, true]);
 }
 
 /// A broker of another gateway: it has nothing to follow.

@@ -14,7 +14,7 @@ use vouchsafe_tests::now;
 
 /// For how long a version is published before it signs: 300 s for a verifier's copy, 60 s for a broker's,
 /// 5 s for a gateway's, 60 s for clocks.
-const PUBLISHED_SECONDS: u64 = 425;
+pub const PUBLISHED_SECONDS: u64 = 425;
 /// `lifetime_max` of the test keys, and 300 s.
 const WITHDRAWN_SECONDS: u64 = 900 + 300;
 pub const KEY: &str = "es256";

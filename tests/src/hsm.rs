@@ -1,5 +1,6 @@
 //! An HSM in software (SoftHSM), the real `hsm-gateway` in front of it, and independent looks at both.
 
+mod held;
 mod running;
 
 use crate::broker::{Folder, profile_folder, repository};

@@ -16,6 +16,7 @@ pub mod admin;
 pub mod client;
 mod credential;
 mod epoch_keys;
+mod generation;
 mod health;
 mod inventory;
 mod jwk;
@@ -31,6 +32,7 @@ pub mod wire;
 
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
+pub use generation::Generation;
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
 pub use inventory::{
     KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,

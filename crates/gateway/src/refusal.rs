@@ -9,7 +9,7 @@ pub enum Refusal {
     CanaryWorse,
     #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
     CanaryUnproven { wanting: u64 },
-    #[error("another act changed the same key at the same time")]
+    #[error("another gateway changed the same at the same time")]
     Conflict,
     #[error("the credential is missing or unknown")]
     Credential,
@@ -39,6 +39,8 @@ pub enum Refusal {
     SeedGeneration,
     #[error("the epoch's window does not contain the gateway's clock")]
     SeedWindow,
+    #[error("verifiers may not know the standby generation yet: {seconds_left} s are left")]
+    StandbyUnknown { seconds_left: u64 },
     #[error("the token may not be signed: {0}")]
     Token(TokenFault),
     #[error("{0}")]
@@ -67,6 +69,7 @@ impl Refusal {
             Self::SeedEpoch => "seed.epoch",
             Self::SeedGeneration => "seed.generation",
             Self::SeedWindow => "seed.window",
+            Self::StandbyUnknown { .. } => "generation.standby_unknown",
             Self::Token(fault) => fault.slug(),
         }
     }
@@ -89,6 +92,7 @@ impl Refusal {
             | Self::Conflict
             | Self::KeyVersion
             | Self::SeedGeneration
+            | Self::StandbyUnknown { .. }
             | Self::Version(_) => 409,
             Self::Rate { .. } => 429,
             Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
@@ -102,6 +106,7 @@ impl Refusal {
             Self::Rate {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
+            Self::StandbyUnknown { seconds_left } => Some(seconds_left),
             Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => Some(1),
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{generation, hsm_failure, make_private, remember_generation};
+use crate::inventory::{generation, hsm_failure, make_private, no_generation, remember_generation};
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
@@ -23,8 +23,8 @@ use std::time::Duration;
 use tallies::Tallies;
 use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
-    Admins, Caller, Derivation, EpochKeyring, KeyAlgorithm, Rates, Refusal, RolloutSecret, Rules,
-    wire,
+    Admins, Caller, Derivation, EpochKeyring, Generation, KeyAlgorithm, Rates, Refusal,
+    RolloutSecret, Rules, wire,
 };
 use vouchsafe_signer::{SEED_BYTES, Seed};
 use zeroize::Zeroizing;
@@ -73,9 +73,11 @@ impl Gateway {
             .await
             .map_err(hsm_failure)?;
         let (inventory, states) = Self::first_states(&config.rules, &hsm).await?;
-        let generation = generation(&inventory)?;
+        let generation = generation(&inventory)?.number;
         remember_generation(&config.state_dir, generation)?;
         let root = Root::of(&inventory)?;
+        let mut tallies = Tallies::open(&config.state_dir);
+        tallies.follow(&states);
         let rollout = rollout_secret(&hsm).await.map_err(hsm_failure)?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
@@ -89,7 +91,7 @@ impl Gateway {
             states: Mutex::new(Arc::new(states)),
             looking: tokio::sync::Mutex::default(),
             acting: tokio::sync::Mutex::default(),
-            tallies: Mutex::new(Tallies::open(&config.state_dir)),
+            tallies: Mutex::new(tallies),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
@@ -103,6 +105,7 @@ impl Gateway {
             .write(line)
             .await
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+        gateway.tell_doubled(&States::none()).await;
         gateway.remember_lifetimes().await?;
         gateway.turn_to_now().await.map_err(hsm_failure)?;
         Ok(gateway)
@@ -114,6 +117,12 @@ impl Gateway {
         loop {
             tokio::time::sleep(TICK).await;
             let followed = self.follow_generation().await.and(self.look().await);
+            // An act looks by itself, and remembers what it needs.
+            if let Ok(_turn) = self.acting.try_lock()
+                && let Err(failure) = self.remember_lifetimes().await
+            {
+                eprintln!("hsm-gateway: {}", failure.message);
+            }
             if let Err(error) = self.tallies().save() {
                 eprintln!("hsm-gateway: uses are not written down: {error}");
             }
@@ -130,7 +139,7 @@ impl Gateway {
 
     /// Takes the token's generation over, if it is higher: within a second of its change.
     async fn follow_generation(&self) -> Result<(), HsmError> {
-        let generation = self.generation_of_token().await?;
+        let generation = self.generation_of_token().await?.number;
         if generation <= self.keyring().generation() {
             return Ok(());
         }
@@ -154,11 +163,12 @@ impl Gateway {
         self.record(line).await.map_err(|_| HsmError::NotRunning)
     }
 
-    async fn generation_of_token(&self) -> Result<u64, HsmError> {
-        match self.hsm.call_own(Call::Generation).await? {
-            Reply::Generation(generation) => Ok(generation),
-            _ => Err(other_reply()),
-        }
+    async fn generation_of_token(&self) -> Result<Generation, HsmError> {
+        let Reply::Bytes(id) = self.hsm.call_own(Call::Generation).await? else {
+            return Err(other_reply());
+        };
+        let missing = || HsmError::Fault(Fault::Module(no_generation().message));
+        Generation::parse(&id.0).ok_or_else(missing)
     }
 
     async fn turn_to_now(&self) -> Result<(), HsmError> {

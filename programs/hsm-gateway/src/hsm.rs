@@ -4,22 +4,24 @@
 //! an operation, not of its waiting. A PIN that was refused is written down and never tried again, not
 //! even by the next gateway.
 
+mod afresh;
+mod conversation;
+
 use crate::config::Module;
 use crate::inventory::replace;
 use crate::metrics::Metrics;
-use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Open, Reply, Request, Response};
-use std::collections::BTreeMap;
+use crate::worker::protocol::{self, Call, Fault, Open, Reply};
+use conversation::{Waiting, converse, read_response};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 /// Longest that a worker may take to load its module and log in.
 const OPEN_MAX: Duration = Duration::from_secs(20);
@@ -56,8 +58,6 @@ impl std::fmt::Display for HsmError {
         }
     }
 }
-
-type Waiting = oneshot::Sender<Result<Reply, Fault>>;
 
 /// A worker that has opened its token.
 struct Worker {
@@ -365,53 +365,4 @@ impl Hsm {
             );
         }
     }
-}
-
-/// Carries calls and answers until the worker's end closes.
-async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedReceiver<(Call, Waiting)>) {
-    let (mut answers, mut requests) = socket.into_split();
-    let waiting = Arc::new(Mutex::new(BTreeMap::<u64, Waiting>::new()));
-    let theirs = Arc::clone(&waiting);
-    let write = async move {
-        let mut id = 0_u64;
-        while let Some((call, answer)) = calls.recv().await {
-            id = id.saturating_add(1);
-            theirs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(id, answer);
-            let Ok(frame) = protocol::frame(&Request { id, call }) else {
-                return;
-            };
-            if requests.write_all(&frame).await.is_err() {
-                return;
-            }
-        }
-    };
-    let read = async move {
-        while let Ok(response) = read_response(&mut answers).await {
-            let answer = waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&response.id);
-            if let Some(answer) = answer {
-                // Whoever asked may have gone.
-                drop(answer.send(response.outcome));
-            }
-        }
-    };
-    tokio::select! {
-        () = read => {}
-        () = write => {}
-    }
-}
-
-async fn read_response(
-    socket: &mut (impl tokio::io::AsyncRead + Unpin),
-) -> std::io::Result<Response> {
-    let mut length = [0; LENGTH_BYTES];
-    socket.read_exact(&mut length).await?;
-    let mut json = Zeroizing::new(vec![0; protocol::frame_bytes(length)?]);
-    socket.read_exact(&mut json).await?;
-    Ok(serde_json::from_slice(&json)?)
 }

@@ -7,7 +7,7 @@ use crate::worker::protocol::{Call, Fault, Inventory, Reply};
 use std::path::Path;
 use std::sync::Arc;
 use vouchsafe_gateway::versions::{KeyVersions, VersionRecord};
-use vouchsafe_gateway::{KeyLabel, KeyRule, ROOT_LABEL};
+use vouchsafe_gateway::{Generation, KeyLabel, KeyRule, ROOT_LABEL};
 use vouchsafe_jose::{KeyUse, PublicKey};
 use vouchsafe_json::JsonObject;
 use vouchsafe_signer::PublicJwk;
@@ -15,14 +15,12 @@ use vouchsafe_signer::PublicJwk;
 pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
     match hsm.call(Call::Inspect).await? {
         Reply::Inventory(inventory) => Ok(inventory),
-        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) | Reply::States(_) => {
-            Err(HsmError::NotRunning)
-        }
+        Reply::Bytes(_) | Reply::Done | Reply::States(_) => Err(HsmError::NotRunning),
     }
 }
 
 /// The root's generation, if the root is one that stays where it is.
-pub fn generation(inventory: &Inventory) -> Result<u64, Failure> {
+pub fn generation(inventory: &Inventory) -> Result<Generation, Failure> {
     let mut roots = inventory.keys.iter().filter(|key| key.label == ROOT_LABEL);
     let root = match (roots.next(), roots.next()) {
         (Some(root), None) => root,
@@ -30,20 +28,23 @@ pub fn generation(inventory: &Inventory) -> Result<u64, Failure> {
             return Err(Failure::refused(format!("the token has no `{ROOT_LABEL}`"))
                 .hint("`hsm-gateway init` makes the keys of an empty token"));
         }
-        (Some(_), Some(_)) => {
-            return Err(Failure::refused(format!(
-                "the token has `{ROOT_LABEL}` twice"
-            )));
-        }
+        (Some(_), Some(_)) => return Err(twice(ROOT_LABEL)),
     };
     if !root.secret || !root.flags.are_safe() {
         return Err(unsafe_key(ROOT_LABEL));
     }
-    let id = root.id.0.as_slice().try_into().map(u64::from_be_bytes);
-    id.ok().filter(|generation| *generation > 0).ok_or_else(|| {
-        Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is no generation"))
-            .hint("it is a number from 1, in 8 bytes, big-endian")
-    })
+    Generation::parse(&root.id.0).ok_or_else(no_generation)
+}
+
+pub fn no_generation() -> Failure {
+    Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is no generation"))
+        .hint("it is a number from 1, in 8 bytes, big-endian")
+}
+
+/// What is there twice, and can't be told apart.
+pub fn twice(label: &str) -> Failure {
+    Failure::refused(format!("the token has `{label}` twice"))
+        .hint("which of the two is meant is not guessed: remove the one that does not belong there with the HSM's own tools, such as `pkcs11-tool`")
 }
 
 fn unsafe_key(label: &str) -> Failure {
@@ -58,18 +59,24 @@ pub fn versions(inventory: &Inventory, rule: &KeyRule) -> Result<KeyVersions, Fa
         (label.name() == rule.name).then_some(label.version())
     };
     let mut records = Vec::new();
+    let mut doubled = Vec::new();
     for key in inventory.keys.iter().filter(|key| !key.secret) {
         let Some(version) = number(&key.label) else {
             continue;
         };
-        let record = VersionRecord::parse(&key.id.0).ok_or_else(|| {
+        let record = VersionRecord::parse(&key.id.0);
+        if inventory.doubled.contains(&key.label) {
+            doubled.push((version, record.map_or(0, |it| it.since)));
+            continue;
+        }
+        let record = record.ok_or_else(|| {
             Failure::refused(format!("the CKA_ID of `{}` says no state", key.label))
                 .hint("a key of another program, or one that something else has changed")
         })?;
         records.push((version, record));
     }
     let destroyed = inventory.destroyed.iter().filter_map(|label| number(label));
-    let versions = KeyVersions::new(records, destroyed);
+    let versions = KeyVersions::new(records, destroyed).with_doubled(doubled);
     if versions.is_empty() {
         return Err(
             Failure::refused(format!("the token has no `{}`", rule.label_of(1)))
@@ -97,6 +104,9 @@ pub fn checked_pair(
     algorithm: &str,
     hint: &str,
 ) -> Result<(PublicJwk, PublicKey), Failure> {
+    if inventory.doubled.iter().any(|it| it == label) {
+        return Err(twice(label));
+    }
     let key = inventory
         .keys
         .iter()
@@ -186,6 +196,10 @@ pub fn hsm_failure(error: HsmError) -> Failure {
         HsmError::Fault(Fault::TokenMissing(_)) => failure.hint(token_missing_hint()),
         HsmError::Fault(Fault::TokenTwice { .. }) => failure
             .hint("give each a label of its own; which of them is meant is not guessed. `softhsm2-util --init-token` makes one more with each call, `--delete-token --serial` removes one"),
+        HsmError::Fault(Fault::Changed(_) | Fault::MadeTwice(_)) => {
+            failure.hint("look with `hsm-gateway status`, then try again, one at a time")
+        }
+        HsmError::Fault(Fault::KeyTwice(label)) => twice(&label),
         HsmError::Fault(_) | HsmError::NotRunning | HsmError::Overloaded => failure,
     }
 }

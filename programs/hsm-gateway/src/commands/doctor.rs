@@ -1,6 +1,6 @@
 //! `hsm-gateway doctor`.
 
-use super::{ConfigFile, open, runtime};
+use super::{ConfigFile, doubled_hint, open, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::gateway::algorithm;
@@ -73,6 +73,10 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
                 continue;
             }
         };
+        for version in versions.doubled() {
+            let label = rule.label_of(version).to_string();
+            findings.push((label, Err(doubled_hint(&rule.name, version))));
+        }
         for version in versions.published() {
             let label = rule.label_of(version).to_string();
             findings.push((label, signs(&hsm, &inventory, rule, version).await));
@@ -113,7 +117,7 @@ fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
 async fn bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
     match hsm.call(call).await {
         Ok(Reply::Bytes(bytes)) => Ok(bytes.0.to_vec()),
-        Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_) | Reply::States(_)) => {
+        Ok(Reply::Done | Reply::Inventory(_) | Reply::States(_)) => {
             Err("the worker answered something else".into())
         }
         Err(error) => Err(error.to_string()),

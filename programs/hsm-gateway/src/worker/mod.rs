@@ -4,6 +4,7 @@
 //! gateway is gone, so is the worker.
 
 mod imports;
+mod inspect;
 mod objects;
 pub mod protocol;
 mod token;
@@ -100,7 +101,9 @@ impl Call {
             self,
             Self::CreateKey { .. }
                 | Self::CreateRoot { .. }
+                | Self::DestroyDoubled { .. }
                 | Self::DestroyKey { .. }
+                | Self::DestroyMade { .. }
                 | Self::ImportCertificate { .. }
                 | Self::ImportKey { .. }
                 | Self::ImportRoot { .. }

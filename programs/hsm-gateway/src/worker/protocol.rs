@@ -41,9 +41,14 @@ pub enum Call {
     },
     /// `HMAC-SHA256(root, message)`.
     Derive { message: Bytes },
-    /// Destroys the private half of a key. The public half stays, so that its label is not used again.
-    DestroyKey { label: String },
-    /// The root's generation.
+    /// Destroys each private half of a key that is there twice. The public halves stay.
+    DestroyDoubled { label: String },
+    /// Destroys what this worker has made of a label, if it has: by handles, never by a search.
+    DestroyMade { label: String },
+    /// Destroys the private half of a key whose `CKA_ID` is `from`. The public half stays, so that its
+    /// label is not used again.
+    DestroyKey { label: String, from: Bytes },
+    /// The root's `CKA_ID`, which has the generation.
     Generation,
     /// Puts a certificate into the token.
     ImportCertificate {
@@ -63,10 +68,14 @@ pub enum Call {
     ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
     Inspect,
-    /// Makes another generation the current one.
-    SetGeneration { generation: u64 },
-    /// Sets the `CKA_ID` of a private key.
-    SetId { label: String, id: Bytes },
+    /// Sets the root's `CKA_ID`, if it is `from`.
+    SetGeneration { from: Bytes, to: Bytes },
+    /// Sets the `CKA_ID` of a private key, if it is `from`.
+    SetId {
+        label: String,
+        from: Bytes,
+        to: Bytes,
+    },
     /// The signature in the form of JWS.
     Sign {
         label: String,
@@ -94,7 +103,6 @@ pub struct Response {
 pub enum Reply {
     Bytes(Bytes),
     Done,
-    Generation(u64),
     Inventory(Inventory),
     /// Label and `CKA_ID`, by label.
     States(Vec<(String, Bytes)>),
@@ -110,6 +118,8 @@ pub struct Inventory {
     pub keys: Vec<KeyInfo>,
     /// Labels of public keys whose private half was destroyed.
     pub destroyed: Vec<String>,
+    /// Labels of keys that are there twice, or whose public half is.
+    pub doubled: Vec<String>,
     pub certificates: Vec<CertificateInfo>,
 }
 
@@ -181,11 +191,15 @@ pub enum PublicKey {
 /// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
+    /// What was to be changed is not as it was before.
+    Changed(String),
     /// Something of this label is there already.
     KeyExists(String),
     KeyMissing(String),
     /// Two keys of one label: which of them is meant can't be known.
     KeyTwice(String),
+    /// Somebody else made something of this label at the same time; what was made here is destroyed.
+    MadeTwice(String),
     /// What the module said; never with a PIN or data.
     Module(String),
     /// The PIN is wrong, expired or locked. It is not tried again.
@@ -201,9 +215,11 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Changed(label) => write!(f, "`{label}` was changed meanwhile"),
             Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
+            Self::MadeTwice(label) => write!(f, "`{label}` was made by another at the same time"),
             Self::Module(text) => write!(f, "the module says: {text}"),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),

@@ -21,6 +21,8 @@ pub struct Token {
     pin: AuthPin,
     /// Why the PIN was refused. INVARIANT: once it was, it is never tried again.
     refused: Mutex<Option<Fault>>,
+    /// Both halves of the pairs that were made here, by their labels.
+    pub(super) made: Mutex<BTreeMap<String, [ObjectHandle; 2]>>,
 }
 
 impl Token {
@@ -35,6 +37,7 @@ impl Token {
             slot,
             pin: AuthPin::from(pin.as_str()),
             refused: Mutex::new(None),
+            made: Mutex::default(),
         })
     }
 
@@ -218,6 +221,7 @@ impl SessionKeeper {
         let on = On {
             session,
             handles: &mut self.handles,
+            made: &self.token.made,
         };
         match call {
             Call::CreateKey {
@@ -227,7 +231,9 @@ impl SessionKeeper {
             } => on.create_key(label, *algorithm, &id.0),
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
-            Call::DestroyKey { label } => on.destroy_key(label),
+            Call::DestroyDoubled { label } => on.destroy_doubled(label),
+            Call::DestroyMade { label } => on.destroy_made(label),
+            Call::DestroyKey { label, from } => on.destroy_key(label, &from.0),
             Call::Generation => on.generation(),
             Call::ImportCertificate {
                 label,
@@ -237,8 +243,8 @@ impl SessionKeeper {
             Call::ImportKey { label, id, key } => on.import_key(label, &id.0, key),
             Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
-            Call::SetGeneration { generation } => on.set_generation(*generation),
-            Call::SetId { label, id } => on.set_id(label, &id.0),
+            Call::SetGeneration { from, to } => on.set_generation(&from.0, &to.0),
+            Call::SetId { label, from, to } => on.set_id(label, &from.0, &to.0),
             Call::Sign {
                 label,
                 algorithm,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use vouchsafe_gateway::admin::Listing;
+use vouchsafe_gateway::admin::{Listing, RotateRequest};
 
 /// How often a broker is asked for its keys.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -21,7 +21,8 @@ const RIGHT_ANSWERS: u32 = 5;
 ///
 /// The standby generation, whose keys verifiers have already, becomes the current one. Tokens of the one
 /// before fail as soon as a verifier fetches the keys again. There is no way back. Each broker is watched
-/// until it publishes the new generation and none of the old.
+/// until it publishes the new generation and none of the old. Refused for seven minutes after the last time,
+/// since verifiers may not know the next generation before.
 #[derive(clap::Args)]
 #[command(after_help = "\
 What can't be reached stops nothing: every gateway that can be rotates, and a broker that can't be has not
@@ -38,6 +39,9 @@ pub struct Args {
     /// Yes, every token of tier `delegated` that was issued so far may fail.
     #[arg(long)]
     emergency: bool,
+    /// Also where verifiers may not know the next generation's keys yet: then they refuse new tokens for minutes.
+    #[arg(long)]
+    although_unpublished: bool,
     /// A broker to watch, or one host of it, by its URL; may be repeated.
     #[arg(long = "broker", value_name = "URL", required = true)]
     brokers: Vec<String>,
@@ -67,7 +71,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let before = highest(&gateways)?;
     let from = args.from.unwrap_or(before.generation);
     let start = Instant::now();
-    let (rotated, behind) = rotate(&gateways, from)?;
+    let request = RotateRequest {
+        from,
+        although_unpublished: args.although_unpublished,
+    };
+    let (rotated, behind) = rotate(&gateways, &request)?;
     let kids = Kids::of(&before, from);
     let timeout = Duration::from_secs(args.timeout);
     let watch = |uri: &String| kids.followed(&brokers, uri, start, timeout);
@@ -122,11 +130,14 @@ fn highest(gateways: &[Gateway]) -> Result<Listing, Failure> {
 ///
 /// The first gateway that can be reached rotates; for others of the same token it is done already, and
 /// those of another token are asked too.
-fn rotate(gateways: &[Gateway], from: u64) -> Result<(u64, Option<Failure>), Failure> {
+fn rotate(
+    gateways: &[Gateway],
+    request: &RotateRequest,
+) -> Result<(u64, Option<Failure>), Failure> {
     let mut rotated = None;
     let mut behind = None;
     for gateway in gateways {
-        match rotated_at(gateway, from) {
+        match rotated_at(gateway, request) {
             Ok((generation, how)) => {
                 eprintln!("{}: {how}, generation {generation}", gateway.url);
                 rotated = rotated.max(Some(generation));
@@ -145,8 +156,12 @@ fn rotate(gateways: &[Gateway], from: u64) -> Result<(u64, Option<Failure>), Fai
 }
 
 /// A gateway that gave no answer may have rotated all the same: it is asked.
-fn rotated_at(gateway: &Gateway, from: u64) -> Result<(u64, &'static str), Failure> {
-    match gateway.rotate(from) {
+fn rotated_at(
+    gateway: &Gateway,
+    request: &RotateRequest,
+) -> Result<(u64, &'static str), Failure> {
+    let from = request.from;
+    match gateway.rotate(request) {
         Ok(answer) if answer.changed => Ok((answer.generation, "rotated")),
         Ok(answer) => Ok((answer.generation, "follows")),
         Err(failure) if failure.code != 3 => Err(failure),
