@@ -208,6 +208,56 @@ fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
     recovered(&bench, HSM);
 }
 
+fn logins(setup: &GatewaySetup) -> usize {
+    let logins = std::fs::read_to_string(setup.folder.join("logins"));
+    logins.expect("logins").lines().count()
+}
+
+/// Modules answer a wrong PIN with all kinds of errors, and the token counts: two tries, by all that start.
+#[test]
+fn logins_that_fail_without_a_reason_end_after_two() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let setup = gateway.setup.clone();
+    assert_eq!(logins(&setup), 1);
+    let fails = setup.folder.join("login-fails");
+    let note = setup.folder.join("state/pin-refused");
+    std::fs::write(&fails, "").expect("a file");
+    gateway.signal_worker("-KILL");
+    eventually("a note of the failed logins", || {
+        note.is_file().then_some(())
+    });
+    let text = std::fs::read_to_string(&note).expect("a note");
+    assert!(text.contains("FunctionFailed"), "{text}");
+    assert_eq!(logins(&setup), 3);
+    gateway.kill();
+    assert_eq!(setup.run(&["serve"]).0, 2, "nobody has looked yet");
+    assert_eq!(logins(&setup), 3);
+    // Each start tries once, and the second is the last.
+    std::fs::remove_file(&note).expect("the note");
+    for (code, tried) in [(1, 4), (2, 5), (2, 5)] {
+        let (found, text) = setup.run(&["serve"]);
+        assert_eq!((found, logins(&setup)), (code, tried), "{text}");
+        assert!(text.contains("hint: "), "{text}");
+    }
+}
+
+/// The HSM was out for a moment: one failed login needs nobody.
+#[test]
+fn one_failed_login_is_tried_again() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().shimmed();
+    let fails = setup.folder.join("login-fails");
+    for _ in 0..3 {
+        std::fs::write(&fails, "").expect("a file");
+        let (code, text) = setup.run(&["serve"]);
+        assert_eq!(code, 1, "{text}");
+        std::fs::remove_file(&fails).expect("the file");
+        drop(setup.start());
+    }
+}
+
 /// A faulty signature can give its key away: none leaves.
 #[test]
 fn a_signature_that_does_not_verify_is_withheld() {

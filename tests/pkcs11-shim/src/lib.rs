@@ -8,14 +8,18 @@
 //! - `log-out`: logs the process out;
 //! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
 //! - `spoil`: lets the module sign, and changes one bit of what it gives.
+//!
+//! Each login leaves a line in the folder's file `logins`. For as long as there is a file `login-fails`, it
+//! is answered with `CKR_FUNCTION_FAILED` and does not reach the module.
 
 #![allow(non_snake_case)]
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_OK,
-    Pkcs11,
+    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKR_DEVICE_ERROR,
+    CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
 };
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -50,6 +54,7 @@ fn load() -> Option<Shim> {
     let ours = CK_FUNCTION_LIST {
         C_GetFunctionList: Some(C_GetFunctionList),
         C_GetAttributeValue: Some(get_attribute_value),
+        C_Login: Some(login),
         C_SignInit: Some(sign_init),
         C_Sign: Some(sign),
         ..real
@@ -70,6 +75,17 @@ impl Shim {
     /// Whether `name` was asked for; once for each time that it was.
     fn takes(&self, name: &str) -> bool {
         std::fs::remove_file(self.folder.join(name)).is_ok()
+    }
+
+    /// Writes down that somebody logs in; whether that is to fail.
+    fn fails_login(&self) -> bool {
+        let mut logins = std::fs::OpenOptions::new();
+        let logins = logins.create(true).append(true);
+        if let Ok(mut file) = logins.open(self.folder.join("logins")) {
+            // Whoever counts sees that a line is missing.
+            drop(file.write_all(b"login\n"));
+        }
+        self.folder.join("login-fails").exists()
     }
 
     /// Does what was asked for; an error is the answer in place of the module's.
@@ -127,6 +143,22 @@ unsafe extern "C" fn get_attribute_value(
         CKR_OK => unsafe { get(session, object, template, count) },
         error => error,
     }
+}
+
+unsafe extern "C" fn login(
+    session: CK_SESSION_HANDLE,
+    user: CK_USER_TYPE,
+    pin: *mut CK_UTF8CHAR,
+    pin_length: CK_ULONG,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_Login?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    if shim.fails_login() {
+        return CKR_FUNCTION_FAILED;
+    }
+    // SAFETY: the caller's own arguments.
+    unsafe { real(session, user, pin, pin_length) }
 }
 
 unsafe extern "C" fn sign_init(

@@ -186,6 +186,8 @@ pub enum Fault {
     KeyMissing(String),
     /// Two keys of one label: which of them is meant can't be known.
     KeyTwice(String),
+    /// The login failed with what may be a wrong PIN. Two of them in a row are taken for one.
+    LoginFailed(String),
     /// What the module said; never with a PIN or data.
     Module(String),
     /// The PIN is wrong, expired or locked. It is not tried again.
@@ -204,6 +206,7 @@ impl std::fmt::Display for Fault {
             Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
+            Self::LoginFailed(text) => write!(f, "the login failed: {text}"),
             Self::Module(text) => write!(f, "the module says: {text}"),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),

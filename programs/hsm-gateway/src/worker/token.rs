@@ -19,7 +19,8 @@ pub struct Token {
     pub(super) pkcs11: Pkcs11,
     pub(super) slot: Slot,
     pin: AuthPin,
-    /// Why the PIN was refused. INVARIANT: once it was, it is never tried again.
+    /// Why a login failed. INVARIANT: once one did with which the token may have counted a wrong PIN, this
+    /// process tries no other.
     refused: Mutex<Option<Fault>>,
 }
 
@@ -51,7 +52,7 @@ impl Token {
             return Ok(session);
         }
         match self.login(&session) {
-            Err(fault @ Fault::PinRefused(_)) => {
+            Err(fault @ (Fault::LoginFailed(_) | Fault::PinRefused(_))) => {
                 *refused = Some(fault.clone());
                 Err(fault)
             }
@@ -72,6 +73,14 @@ impl Token {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(Error::Pkcs11(error, _)) if is_of_pin(error) => {
                 Err(Fault::PinRefused(name_of(error)))
+            }
+            Err(Error::Pkcs11(error, _)) if !is_before_the_pin(error) => {
+                // What the token counts says more than such an error.
+                let counts = self.pkcs11.get_token_info(self.slot);
+                if counts.is_ok_and(|it| it.user_pin_count_low() || it.user_pin_locked()) {
+                    return Err(Fault::PinRefused(name_of(error)));
+                }
+                Err(Fault::LoginFailed(name_of(error)))
             }
             Err(error) => Err(said(error)),
         }
@@ -105,6 +114,23 @@ fn is_of_pin(error: RvError) -> bool {
             | RvError::PinLenRange
             | RvError::PinLocked
             | RvError::UserPinNotInitialized
+    )
+}
+
+/// Errors of a login in which no PIN came to be compared: the token was not there, or had no room.
+/// Modules answer a wrong PIN with all kinds of others.
+fn is_before_the_pin(error: RvError) -> bool {
+    matches!(
+        error,
+        RvError::CryptokiNotInitialized
+            | RvError::DeviceError
+            | RvError::DeviceMemory
+            | RvError::DeviceRemoved
+            | RvError::HostMemory
+            | RvError::SessionClosed
+            | RvError::SessionHandleInvalid
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
     )
 }
 

@@ -86,4 +86,13 @@ fn knows_a_refused_pin_and_a_lost_session_from_other_errors() {
     ] {
         assert!(!lost(error) && !is_of_pin(error), "{error:?}");
     }
+    // A login that ends so may have been a wrong PIN.
+    for error in [
+        RvError::ArgumentsBad,
+        RvError::FunctionFailed,
+        RvError::GeneralError,
+        RvError::VendorDefined(0x8000_0001),
+    ] {
+        assert!(!is_before_the_pin(error), "{error:?}");
+    }
 }
