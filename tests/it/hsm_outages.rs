@@ -396,3 +396,80 @@ fn an_epoch_ends_without_a_token_that_fails() {
     }
     panic!("each start took longer than its epoch");
 }
+
+/// Whoever steers the gateway's NTP gets no seed of another time, and a clock that comes back costs none.
+#[test]
+fn a_clock_that_was_set_lets_nothing_leave_until_it_is_back_or_believed() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let file = setup.folder.join("clock");
+    let setup = setup
+        .argument("--danger-clock")
+        .argument(file.display().to_string());
+    let gateway = setup.start();
+    let set_by = |seconds: i64| std::fs::write(&file, seconds.to_string()).expect("a file");
+    // For the epoch that the wall clock shows.
+    let seed = |seconds: i64| {
+        let now = vouchsafe_tests::now().saturating_add_signed(seconds);
+        let body = json!({
+            "group": "default", "generation": 1, "algorithm": "ES256",
+            "epoch_start": now / EPOCH_SECONDS * EPOCH_SECONDS,
+        });
+        let answer = gateway.ask("/v1/epoch-seed", Some(&body));
+        (
+            answer.status,
+            answer.json()["error"].as_str().map(str::to_owned),
+        )
+    };
+    let refused = (503, Some("clock.set".to_owned()));
+    let epoch = EPOCH_SECONDS as i64;
+    assert_eq!(seed(0), (200, None));
+    let derived = gateway.metric("hsm_gateway_hsm_operations_total");
+    for step in [epoch, -epoch, 400 * 24 * 3600] {
+        set_by(step);
+        assert_eq!(
+            (seed(step), seed(0)),
+            (refused.clone(), refused.clone()),
+            "{step}"
+        );
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.json()["error"], "clock.set");
+        let ready = gateway.get("/readyz");
+        let body = ready.json();
+        assert_eq!((ready.status, &body["clock"]), (503, &"set".into()));
+        assert_eq!(body["clock_set_by_seconds"], step);
+        assert!(
+            body["wanting"].as_str().expect("words").contains("SIGUSR1"),
+            "{body}"
+        );
+        assert!(
+            body["seconds_left"].as_u64() > Some(0),
+            "seeds are held on: {body}"
+        );
+        let metric = gateway.metric("hsm_gateway_clock_set_by_seconds");
+        assert_eq!(metric, step.unsigned_abs());
+        eventually("a line in the log", || {
+            let lines = gateway.log().into_iter();
+            let mut clock = lines.filter(|line| line["event"] == "clock");
+            clock.find(|line| line["set_by_seconds"] == step)
+        });
+        set_by(0);
+        assert_eq!(seed(0), (200, None), "a glitch of {step} s");
+        assert_eq!(gateway.get("/readyz").status, 200);
+        eventually("a line in the log", || {
+            let log = gateway.log();
+            let last = log.iter().rfind(|line| line["event"] == "clock")?;
+            last["set_by_seconds"].is_null().then_some(())
+        });
+    }
+    assert!(gateway.metric("hsm_gateway_hsm_operations_total") > derived);
+    // An honest step: somebody has looked.
+    let honest = 2 * epoch;
+    set_by(honest);
+    assert_eq!(seed(honest), refused);
+    gateway.signal("-USR1");
+    eventually("the seed of the time that is believed", || {
+        (seed(honest) == (200, None)).then_some(())
+    });
+    assert_ne!(seed(0).0, 200, "and none of the one before");
+    assert_eq!(gateway.get("/readyz").json()["clock"], "believed");
+}

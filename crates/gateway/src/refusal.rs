@@ -9,6 +9,9 @@ pub enum Refusal {
     CanaryWorse,
     #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
     CanaryUnproven { wanting: u64 },
+    /// Its clock was set, and nobody has said yet that it is right.
+    #[error("the gateway's clock was set")]
+    ClockSet,
     #[error("another act changed the same key at the same time")]
     Conflict,
     #[error("the credential is missing or unknown")]
@@ -52,6 +55,7 @@ impl Refusal {
         match self {
             Self::CanaryUnproven { .. } => "canary.unproven",
             Self::CanaryWorse => "canary.worse",
+            Self::ClockSet => "clock.set",
             Self::Conflict => "version.conflict",
             Self::Version(fault) => fault.slug(),
             Self::Credential => "credential.unknown",
@@ -91,7 +95,7 @@ impl Refusal {
             | Self::SeedGeneration
             | Self::Version(_) => 409,
             Self::Rate { .. } => 429,
-            Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
         }
     }
 
@@ -102,7 +106,9 @@ impl Refusal {
             Self::Rate {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
-            Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => Some(1),
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => {
+                Some(1)
+            }
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
             | Self::Conflict

@@ -5,6 +5,7 @@ mod list;
 mod sign;
 mod states;
 mod tallies;
+mod watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -45,6 +46,8 @@ pub struct Gateway {
     /// One admin act at a time.
     acting: tokio::sync::Mutex<()>,
     tallies: Mutex<Tallies>,
+    /// By how many seconds the clock was set, as it was told last.
+    told_step: Mutex<Option<i64>>,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
@@ -59,6 +62,22 @@ pub struct Readiness {
     /// Unix seconds until which delegated tokens can be signed without the HSM.
     pub seeds_until: Option<u64>,
     pub seconds_left: u64,
+    /// By how much the clock was set, while it is not believed.
+    pub step_seconds: Option<i64>,
+}
+
+impl Readiness {
+    /// Why delegated tokens can't be signed now, and what to do; none where they can.
+    pub fn wanting(&self) -> Option<&'static str> {
+        if self.step_seconds.is_some() {
+            return Some(
+                "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
+            );
+        }
+        self.seeds_until
+            .is_none()
+            .then_some("no epoch keys: they come when the HSM is up")
+    }
 }
 
 impl Gateway {
@@ -90,12 +109,13 @@ impl Gateway {
             looking: tokio::sync::Mutex::default(),
             acting: tokio::sync::Mutex::default(),
             tallies: Mutex::new(Tallies::open(&config.state_dir)),
+            told_step: Mutex::default(),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
             metrics,
         });
-        let line = Line::new("start", clock.now().0)
+        let line = Line::new("start", gateway.clock.now().0)
             .with("generation", generation)
             .with("serial", inventory.serial);
         gateway
@@ -215,7 +235,8 @@ impl Gateway {
     }
 
     pub fn readiness(&self) -> Readiness {
-        let now = self.clock.now();
+        let moment = self.clock.look();
+        let now = moment.now;
         let keyring = self.keyring();
         let seeds_until = keyring.seeds_until(now);
         Readiness {
@@ -223,6 +244,7 @@ impl Gateway {
             hsm_is_up: self.hsm.is_up(),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
+            step_seconds: moment.step_seconds,
         }
     }
 
@@ -232,7 +254,7 @@ impl Gateway {
         caller: Caller<'_>,
         request: &SeedRequest,
     ) -> Result<Zeroizing<String>, Refusal> {
-        let now = self.clock.now();
+        let now = self.believed()?.now;
         let answer = {
             let group = caller.group(&request.group)?;
             let keyring = self.keyring();

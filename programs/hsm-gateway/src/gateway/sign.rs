@@ -18,7 +18,8 @@ impl Gateway {
         caller: Caller<'_>,
         request: SignRequest,
     ) -> Result<Signature, Refusal> {
-        let now = self.clock.now().0;
+        let moment = self.believed()?;
+        let now = moment.now.0;
         let rule = caller.key(&request.key)?;
         let states = self.fresh_states().await?;
         let versions = states.versions(rule).ok_or(Refusal::Key)?;

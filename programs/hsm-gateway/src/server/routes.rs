@@ -96,17 +96,22 @@ pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
 
 fn ready(gateway: &Gateway) -> Reply {
     let readiness = gateway.readiness();
-    let (status, word) = match readiness.seeds_until {
-        Some(_) => (StatusCode::OK, "ready"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    let (status, word) = match readiness.wanting() {
+        None => (StatusCode::OK, "ready"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    let body = json!({
+    let mut body = json!({
         "status": word,
         "generation": readiness.generation,
         "hsm": if readiness.hsm_is_up { "up" } else { "down" },
         "seeds_until": readiness.seeds_until,
         "seconds_left": readiness.seconds_left,
+        "clock": if readiness.step_seconds.is_some() { "set" } else { "believed" },
+        "clock_set_by_seconds": readiness.step_seconds.unwrap_or(0),
     });
+    if let (Some(wanting), Some(members)) = (readiness.wanting(), body.as_object_mut()) {
+        members.insert("wanting".to_owned(), wanting.into());
+    }
     json_reply(status, body.to_string())
 }
 
