@@ -29,7 +29,7 @@ impl Gateway {
         self.rates
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .count(rule, now)?;
+            .count(rule, moment.steady)?;
         let version = self.version_for(versions, &input);
         let key = version.and_then(|version| states.token_key(rule, version));
         let key = key.ok_or(Refusal::KeyVersion)?;
