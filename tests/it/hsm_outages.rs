@@ -319,6 +319,34 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
+#[test]
+fn signatures_go_on_while_uses_can_not_be_written_down() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    for name in ["uses.new", "uses.json.new"] {
+        // Whoever opens it to write waits for a reader.
+        let pipe = setup.folder.join("state").join(name);
+        let made = std::process::Command::new("mkfifo").arg(pipe).status();
+        assert!(made.expect("mkfifo").success());
+    }
+    let gateway = setup.start();
+    let sign = || {
+        gateway
+            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
+            .status
+    };
+    assert_eq!(sign(), 200);
+    // Two questions to the HSM each time that is looked whether something is to be written down.
+    let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
+    let before = operations();
+    eventually("three looks", || (operations() >= before + 6).then_some(()));
+    assert_eq!(sign(), 200);
+    assert!(
+        !setup.folder.join("state/uses.json").exists(),
+        "the pipe was written to"
+    );
+}
+
 /// A broker that was never there before needs a gateway.
 #[test]
 fn a_fresh_broker_without_gateways_is_not_ready() {

@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
+use tokio::task::JoinHandle;
 use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
     Admins, Caller, Derivation, EpochKeyring, KeyAlgorithm, Rates, Refusal, RolloutSecret, Rules,
@@ -131,12 +132,11 @@ impl Gateway {
     /// Derives each epoch's keys as it comes, for as long as the process lives.
     pub async fn keep_turning(self: Arc<Self>) {
         let mut told = false;
+        let mut saving = None;
         loop {
             tokio::time::sleep(TICK).await;
             let followed = self.follow_generation().await.and(self.look().await);
-            if let Err(error) = self.tallies().save() {
-                eprintln!("hsm-gateway: uses are not written down: {error}");
-            }
+            self.save_uses(&mut saving);
             match self.turn_to_now().await.and(followed) {
                 Ok(()) => told = false,
                 Err(error) if !told => {
@@ -146,6 +146,23 @@ impl Gateway {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Has uses written down beside all else, one time after the other.
+    fn save_uses(self: &Arc<Self>, saving: &mut Option<JoinHandle<()>>) {
+        if saving.as_ref().is_some_and(|it| !it.is_finished()) {
+            return;
+        }
+        let Some(save) = self.tallies().to_save() else {
+            return;
+        };
+        let gateway = Arc::clone(self);
+        *saving = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = save.write() {
+                eprintln!("hsm-gateway: uses are not written down: {error}");
+                gateway.tallies().not_saved();
+            }
+        }));
     }
 
     /// Takes the token's generation over, if it is higher: within a second of its change.

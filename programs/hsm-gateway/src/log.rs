@@ -140,9 +140,7 @@ fn gone() -> std::io::Error {
     std::io::Error::other("the thread that writes has ended")
 }
 
-async fn within_write_max(
-    outcome: oneshot::Receiver<std::io::Result<()>>,
-) -> std::io::Result<()> {
+async fn within_write_max(outcome: oneshot::Receiver<std::io::Result<()>>) -> std::io::Result<()> {
     match timeout(WRITE_MAX, outcome).await {
         Ok(outcome) => outcome.map_err(|_| gone())?,
         Err(_) => Err(ErrorKind::TimedOut.into()),

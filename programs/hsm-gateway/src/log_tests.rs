@@ -157,13 +157,17 @@ fn a_disk_that_is_full_is_an_error_and_later_lines_are_whole() {
     }
 }
 
-/// A disk that hangs until the sender of its channel is gone.
-struct Hung(std::sync::mpsc::Receiver<()>);
+/// A disk that says that it hangs, and does until the sender of its channel is gone.
+struct Hung {
+    began: std::sync::mpsc::Sender<()>,
+    ends: std::sync::mpsc::Receiver<()>,
+}
 
 impl Write for Hung {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        // An error says that it hangs no more.
-        drop(self.0.recv());
+        // Nobody may listen, and an error says that it hangs no more.
+        drop(self.began.send(()));
+        drop(self.ends.recv());
         Ok(bytes.len())
     }
 
@@ -181,9 +185,11 @@ impl Disk for Hung {
 /// Those who wait give up after a while, and their lines are there still: what comes then is turned away.
 #[test]
 fn lines_that_wait_for_a_disk_that_hangs_are_bounded() {
-    let (hangs, disk) = std::sync::mpsc::channel();
+    const MORE: usize = 10;
+    let ((began, has_begun), (end, ends)) =
+        (std::sync::mpsc::channel(), std::sync::mpsc::channel());
     let writer = Writer {
-        file: Hung(disk),
+        file: Hung { began, ends },
         torn: false,
         sync: true,
         metrics: Arc::default(),
@@ -192,22 +198,24 @@ fn lines_that_wait_for_a_disk_that_hangs_are_bounded() {
     let log = Arc::new(Log::of_writer(writer, nowhere).expect("starts"));
     run(async {
         let mut sent = tokio::task::JoinSet::new();
-        // With those in the write that hangs.
-        let fit = LINES_MAX + LINES_PER_WRITE_MAX;
-        for _ in 0..=fit {
+        let mut send = || {
             let log = Arc::clone(&log);
             sent.spawn(async move { log.write(Line::new("seed", 1)).await });
-        }
+        };
+        send();
+        tokio::task::yield_now().await;
+        has_begun.recv().expect("it hangs with the first");
+        (0..LINES_MAX + MORE).for_each(|_| send());
         let mut turned_away = 0;
         while let Some(outcome) = sent.join_next().await {
             let error = outcome.expect("ends").expect_err("it hangs");
             turned_away += usize::from(error.kind() == ErrorKind::WouldBlock);
         }
-        assert!((1..=LINES_PER_WRITE_MAX + 1).contains(&turned_away), "{turned_away}");
+        assert_eq!(turned_away, MORE);
         let error = log.write(Line::new("seed", 1)).await;
         let error = error.expect_err("those before it were not forgotten");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        drop(hangs);
+        drop(end);
         while let Err(error) = log.write(Line::new("seed", 1)).await {
             assert_eq!(error.kind(), ErrorKind::WouldBlock, "until there is room");
         }
