@@ -179,7 +179,7 @@ impl Gateway {
             let (mut keyring, now) = (self.keyring(), self.clock.now());
             keyring.raise_to(generation);
             for (derivation, seed) in seeds.unwrap_or_default() {
-                keyring.learn(derivation, seed, now).map_err(differs)?;
+                keyring.learn(derivation, *seed, now).map_err(differs)?;
             }
         }
         eprintln!("hsm-gateway: generation {generation} is current");
@@ -209,7 +209,7 @@ impl Gateway {
             // One by one: what is derived is of use before the rest is.
             for (derivation, seed) in self.derive(vec![derivation]).await? {
                 let now = self.clock.now();
-                let learnt = self.keyring().learn(derivation, seed, now);
+                let learnt = self.keyring().learn(derivation, *seed, now);
                 learnt.map_err(differs)?;
             }
         }
@@ -219,15 +219,15 @@ impl Gateway {
     async fn derive(
         &self,
         wanted: Vec<Derivation>,
-    ) -> Result<Vec<(Derivation, [u8; SEED_BYTES])>, HsmError> {
+    ) -> Result<Vec<(Derivation, Zeroizing<[u8; SEED_BYTES]>)>, HsmError> {
         let mut seeds = Vec::new();
         for derivation in wanted {
             let message = derivation.label.clone().into();
             let Reply::Bytes(seed) = self.hsm.call_own(Call::Derive { message }).await? else {
                 return Err(HsmError::NotRunning);
             };
-            let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
-            seeds.push((derivation, seed));
+            let seed: &[u8; SEED_BYTES] = seed.0.as_slice().try_into().map_err(internal_length)?;
+            seeds.push((derivation, Zeroizing::new(*seed)));
         }
         Ok(seeds)
     }

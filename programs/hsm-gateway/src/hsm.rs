@@ -313,15 +313,13 @@ impl Hsm {
     }
 
     async fn open(&self, socket: &mut UnixStream) -> std::io::Result<Result<Reply, Fault>> {
-        let mut open = Open {
+        let open = Open {
             module: self.module.path.display().to_string(),
             token: self.module.token.clone(),
-            pin: self.module.pin.to_string(),
+            pin: self.module.pin.as_bytes().to_vec().into(),
             sessions: self.module.sessions,
         };
-        let frame = protocol::frame(&open);
-        zeroize::Zeroize::zeroize(&mut open.pin);
-        socket.write_all(&frame?).await?;
+        socket.write_all(&protocol::frame(&open)?).await?;
         Ok(read_response(socket).await?.outcome)
     }
 

@@ -58,7 +58,8 @@ async fn v1(
     if path == SEED_PATH {
         let request = SeedRequest::parse(&body).map_err(|_| Refusal::Request)?;
         let answer = gateway.seed(caller, &request).await?;
-        return Ok(Bytes::copy_from_slice(answer.as_bytes()));
+        // Wiped when it was sent.
+        return Ok(Bytes::from_owner(answer));
     }
     let request = SignRequest::parse(&body).map_err(|_| Refusal::Request)?;
     Ok(gateway.sign(caller, request).await?.to_json().into())

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use token::{SessionKeeper, Token};
-use zeroize::Zeroizing;
 
 /// Runs until the gateway closes the socket.
 pub fn run() -> Result<ExitCode, Failure> {
@@ -48,7 +47,8 @@ pub fn run() -> Result<ExitCode, Failure> {
 
 /// ORDER: the first session logs in before there is a second, so that a wrong PIN is tried once.
 fn open_sessions(open: Open, sessions: usize) -> Result<Vec<SessionKeeper>, Fault> {
-    let pin = Zeroizing::new(open.pin);
+    let pin = std::str::from_utf8(&open.pin.0);
+    let pin = pin.map_err(|_| Fault::PinRefused("it is no UTF-8".to_owned()))?;
     let token = Arc::new(Token::open(&open.module, &open.token, pin)?);
     (0..sessions)
         .map(|_| SessionKeeper::open(Arc::clone(&token)))

@@ -12,7 +12,6 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use zeroize::Zeroizing;
 
 /// An opened token.
 pub struct Token {
@@ -25,7 +24,7 @@ pub struct Token {
 }
 
 impl Token {
-    pub fn open(module: &str, label: &str, pin: Zeroizing<String>) -> Result<Self, Fault> {
+    pub fn open(module: &str, label: &str, pin: &str) -> Result<Self, Fault> {
         let pkcs11 = Pkcs11::new(module).map_err(said)?;
         pkcs11
             .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
@@ -34,7 +33,7 @@ impl Token {
         Ok(Self {
             pkcs11,
             slot,
-            pin: AuthPin::from(pin.as_str()),
+            pin: AuthPin::from(pin),
             refused: Mutex::new(None),
         })
     }

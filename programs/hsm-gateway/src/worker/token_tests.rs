@@ -7,9 +7,8 @@ fn keeper(token: &Arc<Token>) -> SessionKeeper {
 }
 
 fn open() -> Arc<Token> {
-    let pin = Zeroizing::new(hsm::PIN.to_owned());
     let module = hsm::module().display().to_string();
-    Arc::new(Token::open(&module, hsm::TOKEN, pin).expect("the token"))
+    Arc::new(Token::open(&module, hsm::TOKEN, hsm::PIN).expect("the token"))
 }
 
 /// Not a test: the one below runs it in a process of its own, with a token.
