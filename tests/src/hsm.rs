@@ -371,6 +371,13 @@ impl GatewaySetup {
         }
     }
 
+    /// With a variable in the environment of its commands.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// As whoever forgot to say where SoftHSM's tokens are.
     #[must_use]
     pub fn without_softhsm_file(mut self) -> Self {

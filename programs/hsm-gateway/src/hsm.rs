@@ -304,11 +304,16 @@ impl Hsm {
     fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let process = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .spawn()?;
+            .stdout(Stdio::null());
+        // It gets the PIN by its socket, and the module what it needs to log in alone.
+        if let Some(name) = &self.module.pin_variable {
+            command.env_remove(name);
+        }
+        let process = command.spawn()?;
         Ok((process, UnixStream::from_std(ours)?))
     }
 
