@@ -41,6 +41,36 @@ fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
     assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
 }
 
+/// Service managers send their signal to all processes of a service, terminals to all of a group.
+#[test]
+fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let worker = gateway.worker().expect("a worker");
+    let text = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("Linux");
+    // After the name: state, parent, process group.
+    let (_, rest) = text.rsplit_once(')').expect("a name");
+    let group = rest.split_ascii_whitespace().nth(2);
+    assert_eq!(
+        group,
+        Some(worker.to_string().as_str()),
+        "a group of its own"
+    );
+    for signal in ["-TERM", "-INT"] {
+        gateway.signal_worker(signal);
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.status, 200, "{signal}: {}", answer.text());
+    }
+    assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
+    // The gateway itself stops, and takes its worker along.
+    gateway.signal("-TERM");
+    eventually("the worker's end", || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
+        // Whoever has ended and is not waited for yet is `Z`.
+        let ended = stat.map_or(true, |it| it.contains(") Z "));
+        ended.then_some(())
+    });
+}
+
 #[test]
 fn a_hung_worker_is_killed_after_its_deadline() {
     let setup = GatewaySetup::new(&Token::new())

@@ -9,6 +9,7 @@ use crate::pin::Logins;
 use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Open, Reply, Request, Response};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -308,7 +309,9 @@ impl Hsm {
         command
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            // What a terminal sends to all of a group is for the gateway.
+            .process_group(0);
         // It gets the PIN by its socket, and the module what it needs to log in alone.
         if let Some(name) = &self.module.pin_variable {
             command.env_remove(name);
