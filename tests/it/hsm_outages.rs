@@ -41,6 +41,30 @@ fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
     assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
 }
 
+/// An upgrade puts another program in the place of the one that runs.
+#[test]
+fn a_worker_is_replaced_after_the_program_was() {
+    let (setup, program) = GatewaySetup::new(&Token::new()).with_keys().own_program();
+    let gateway = setup.start();
+    let sign = || {
+        gateway
+            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
+            .status
+    };
+    std::fs::remove_file(&program).expect("the program");
+    for replacement in [None, Some("#!/bin/sh\nexit 1\n")] {
+        if let Some(text) = replacement {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::write(&program, text).expect("a file");
+            let all = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&program, all).expect("a program");
+        }
+        let worker = gateway.signal_worker("-KILL");
+        gateway.next_worker(worker);
+        eventually("a signature", || (sign() == 200).then_some(()));
+    }
+}
+
 /// Service managers send their signal to all processes of a service, terminals to all of a group.
 #[test]
 fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {

@@ -10,7 +10,7 @@ use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Open, Reply, Requ
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -305,8 +305,9 @@ impl Hsm {
     fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_program()?);
         command
+            .arg0("hsm-gateway")
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -334,6 +335,16 @@ impl Hsm {
     fn worker(&self) -> std::sync::MutexGuard<'_, Option<Worker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The program that runs, also after its file was replaced: a worker of another version may speak another
+/// protocol, and the name of a file that was deleted is no program.
+fn own_program() -> std::io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_path_buf());
+    }
+    std::env::current_exe()
 }
 
 /// Carries calls and answers until the worker's end closes.
