@@ -373,6 +373,36 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Nothing leaves that is not on record, so a gateway that can't write is of no use.
+#[test]
+fn a_gateway_whose_log_can_not_be_written_is_not_ready_until_it_can() {
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let log = gateway.setup.folder.join("state/gateway.log");
+    let ready = || {
+        let answer = gateway.get("/readyz");
+        (answer.status, answer.json()["log"].clone())
+    };
+    let sign = || gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+    assert_eq!((sign().status, ready()), (200, (200, "ok".into())));
+    // A disk without room.
+    std::fs::remove_file(&log).expect("the log");
+    std::os::unix::fs::symlink("/dev/full", &log).expect("a link");
+    gateway.signal("-HUP");
+    eventually("a refusal", || {
+        let answer = sign();
+        (answer.json()["error"] == "log.unavailable").then_some(())
+    });
+    assert_eq!(ready(), (503, "failing".into()));
+    assert_eq!(gateway.metric("hsm_gateway_log_fails"), 1);
+    std::fs::remove_file(&log).expect("the link");
+    gateway.signal("-HUP");
+    eventually("ready again, and nobody asked", || {
+        (ready().0 == 200).then_some(())
+    });
+    assert_eq!(ready(), (200, "ok".into()));
+    assert_eq!(sign().status, 200);
+}
+
 /// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
 #[test]
 fn signatures_go_on_while_uses_can_not_be_written_down() {

@@ -65,6 +65,8 @@ pub struct Readiness {
     pub seconds_left: u64,
     /// By how much the clock was set, while it is not believed.
     pub step_seconds: Option<i64>,
+    /// Nothing leaves that is not on record.
+    pub log_fails: bool,
 }
 
 impl Readiness {
@@ -74,6 +76,9 @@ impl Readiness {
             return Some(
                 "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
             );
+        }
+        if self.log_fails {
+            return Some("the log can't be written: make room for it, or see why its disk is slow");
         }
         self.seeds_until
             .is_none()
@@ -262,6 +267,7 @@ impl Gateway {
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
             step_seconds: moment.step_seconds,
+            log_fails: self.log.fails(),
         }
     }
 

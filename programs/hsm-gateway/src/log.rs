@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,7 @@ const WRITE_MAX: Duration = Duration::from_secs(2);
 pub struct Log {
     orders: SyncSender<Order>,
     refusals: Mutex<(u64, u64)>,
+    fails: Arc<AtomicBool>,
 }
 
 type Done = oneshot::Sender<std::io::Result<()>>;
@@ -81,12 +82,15 @@ impl Log {
         open: impl Fn() -> std::io::Result<(D, bool)> + Send + 'static,
     ) -> std::io::Result<Self> {
         let (orders, receiver) = sync_channel(LINES_MAX);
+        let fails = Arc::new(AtomicBool::new(false));
+        let writer_fails = Arc::clone(&fails);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || serve(&mut writer, &open, &receiver))?;
+            .spawn(move || serve(&mut writer, &open, &receiver, &writer_fails))?;
         Ok(Self {
             orders,
             refusals: Mutex::new((0, 0)),
+            fails,
         })
     }
 
@@ -94,6 +98,14 @@ impl Log {
     pub async fn write(&self, line: Line) -> std::io::Result<()> {
         let mut text = Value::Object(line.0).to_string();
         text.push('\n');
+        let outcome = self.order(text).await;
+        if outcome.is_err() {
+            self.fails.store(true, Relaxed);
+        }
+        outcome
+    }
+
+    async fn order(&self, text: String) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
         match self.orders.try_send(Order::Write(text, done)) {
             Ok(()) => {}
@@ -104,6 +116,11 @@ impl Log {
             Err(TrySendError::Disconnected(_)) => return Err(gone()),
         }
         within_write_max(outcome).await
+    }
+
+    /// Whether a line could not be written, and none was since.
+    pub fn fails(&self) -> bool {
+        self.fails.load(Relaxed)
     }
 
     /// Goes on in a new file if the old one was moved away.
@@ -224,6 +241,7 @@ fn serve<D: Disk>(
     writer: &mut Writer<D>,
     open: &dyn Fn() -> std::io::Result<(D, bool)>,
     orders: &Receiver<Order>,
+    fails: &AtomicBool,
 ) {
     let mut next = orders.recv().ok();
     while let Some(order) = next.take() {
@@ -245,6 +263,7 @@ fn serve<D: Disk>(
                     }
                 }
                 let outcome = writer.append(&lines);
+                fails.store(outcome.is_err(), Relaxed);
                 for (_, done) in lines {
                     let outcome = outcome.as_ref().map(drop);
                     let outcome =

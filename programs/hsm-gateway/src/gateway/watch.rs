@@ -1,4 +1,4 @@
-//! The gateway's clock: whether it is believed, and who is told where not.
+//! The gateway's clock and log: whether they can be relied on, and who is told where not.
 
 use super::Gateway;
 use crate::log::Line;
@@ -19,11 +19,23 @@ impl Gateway {
         }
     }
 
-    /// Tells of a clock that was set, for as long as the process lives.
+    /// Tells of a clock that was set, and tries a log that failed, for as long as the process lives.
     pub async fn keep_watch(&self) {
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
             self.tell_step().await;
+            self.try_log().await;
+        }
+    }
+
+    /// Nobody asks a gateway that is not ready: so whether its log can be written again is tried here.
+    async fn try_log(&self) {
+        if self.log.fails() {
+            let line = Line::new("log", self.clock.now().0);
+            let tried = self.record(line).await;
+            if tried.is_ok() {
+                eprintln!("hsm-gateway: the log can be written again");
+            }
         }
     }
 

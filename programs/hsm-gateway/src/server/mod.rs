@@ -176,6 +176,7 @@ fn metrics_reply(gateway: &Gateway, path: &str) -> Reply {
                 ("hsm_gateway_clock_set_by_seconds", step),
                 ("hsm_gateway_generation", readiness.generation),
                 ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
+                ("hsm_gateway_log_fails", u64::from(readiness.log_fails)),
                 ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
             ];
             (StatusCode::OK, gateway.metrics.render(&gauges))

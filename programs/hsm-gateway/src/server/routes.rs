@@ -107,6 +107,7 @@ fn ready(gateway: &Gateway) -> Reply {
         "hsm": if readiness.hsm_is_up { "up" } else { "down" },
         "seeds_until": readiness.seeds_until,
         "seconds_left": readiness.seconds_left,
+        "log": if readiness.log_fails { "failing" } else { "ok" },
         "clock": if readiness.step_seconds.is_some() { "set" } else { "believed" },
         "clock_set_by_seconds": readiness.step_seconds.unwrap_or(0),
     });
