@@ -312,6 +312,25 @@ fn one_failed_login_is_tried_again() {
     }
 }
 
+/// A token too long for the module's EdDSA, say: another worker would not sign it either.
+#[test]
+fn what_one_key_can_not_do_ends_no_worker() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let request = es256_request(&gateway);
+    let fault = gateway.setup.folder.join("data-length");
+    for _ in 0..6 {
+        std::fs::write(&fault, "").expect("a file");
+        let answer = gateway.ask("/v1/sign-token", Some(&request));
+        // The gateway's own derivations, of a new epoch, may have met it.
+        assert!(answer.status == 503 || !fault.exists(), "{}", answer.text());
+    }
+    assert_eq!(gateway.ask("/v1/sign-token", Some(&request)).status, 200);
+    assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
+}
+
 /// A faulty signature can give its key away: none leaves.
 #[test]
 fn a_signature_that_does_not_verify_is_withheld() {

@@ -7,6 +7,7 @@
 //! - `close-all`: closes all sessions of the process, as a network HSM does that lost its client;
 //! - `log-out`: logs the process out;
 //! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
+//! - `data-length`: answers what begins a signature with `CKR_DATA_LEN_RANGE` in place of the module;
 //! - `spoil`: lets the module sign, and changes one bit of what it gives.
 //!
 //! Each login leaves a line in the folder's file `logins`. For as long as there is a file `login-fails`, it
@@ -16,8 +17,8 @@
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKR_DEVICE_ERROR,
-    CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
+    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKR_DATA_LEN_RANGE,
+    CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
 };
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -169,6 +170,9 @@ unsafe extern "C" fn sign_init(
     let Some((shim, init)) = shim().and_then(|it| Some((it, it.real.C_SignInit?))) else {
         return CKR_GENERAL_ERROR;
     };
+    if shim.takes("data-length") {
+        return CKR_DATA_LEN_RANGE;
+    }
     match shim.misbehave(session) {
         // SAFETY: the caller's own arguments.
         CKR_OK => unsafe { init(session, mechanism, key) },

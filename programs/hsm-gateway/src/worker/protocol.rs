@@ -191,6 +191,8 @@ pub enum Fault {
     LoginFailed(String),
     /// What the module said; never with a PIN or data.
     Module(String),
+    /// What the module said of this one call or its key. It works for others.
+    NotPossible(String),
     /// The PIN is wrong, expired or locked. It is not tried again.
     PinRefused(String),
     TokenMissing(String),
@@ -208,7 +210,7 @@ impl std::fmt::Display for Fault {
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
             Self::LoginFailed(text) => write!(f, "the login failed: {text}"),
-            Self::Module(text) => write!(f, "the module says: {text}"),
+            Self::Module(text) | Self::NotPossible(text) => write!(f, "the module says: {text}"),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
             Self::TokenTwice { label, serials } => write!(

@@ -154,16 +154,46 @@ fn is_lost(error: &Error) -> bool {
     }
 }
 
+/// Whether an error is of the call's data, its mechanism or its key: another worker would say the same.
+fn is_of_the_call(error: RvError) -> bool {
+    use RvError as E;
+    matches!(
+        error,
+        E::ArgumentsBad
+            | E::AttributeTypeInvalid
+            | E::AttributeValueInvalid
+            | E::CurveNotSupported
+            | E::DataInvalid
+            | E::DataLenRange
+            | E::DomainParamsInvalid
+            | E::FunctionNotSupported
+            | E::KeyFunctionNotPermitted
+            | E::KeySizeRange
+            | E::KeyTypeInconsistent
+            | E::MechanismInvalid
+            | E::MechanismParamInvalid
+            | E::TemplateIncomplete
+            | E::TemplateInconsistent
+    )
+}
+
 fn name_of(error: RvError) -> String {
     format!("{error:?}")
 }
 
 /// The error's name; its long description is the standard's, and helps nobody.
 fn said(error: Error) -> Fault {
-    Fault::Module(match error {
-        Error::Pkcs11(error, function) => format!("{} in {function:?}", name_of(error)),
-        other => other.to_string(),
-    })
+    match error {
+        Error::Pkcs11(error, function) => {
+            let text = format!("{} in {function:?}", name_of(error));
+            if is_of_the_call(error) {
+                Fault::NotPossible(text)
+            } else {
+                Fault::Module(text)
+            }
+        }
+        other => Fault::Module(other.to_string()),
+    }
 }
 
 /// What an operation met.

@@ -84,6 +84,8 @@ fn knows_a_refused_pin_and_a_lost_session_from_other_errors() {
         RvError::DataLenRange,
     ] {
         assert!(!lost(error) && !is_of_pin(error), "{error:?}");
+        let is_of_the_module = error == RvError::FunctionFailed;
+        assert_eq!(is_of_the_call(error), !is_of_the_module, "{error:?}");
     }
     // A login that ends so may have been a wrong PIN.
     for error in [
