@@ -254,6 +254,27 @@ fn a_refused_pin_is_never_tried_twice() {
     assert_eq!(logins(), 2);
 }
 
+/// The module is a vendor's, and what it does with its environment its own affair.
+#[test]
+fn a_pin_in_the_environment_does_not_reach_the_worker() {
+    const NAME: &str = "VOUCHSAFE_TEST_PIN";
+    let setup = setup()
+        .change("pin_file = \"pin\"", &format!("pin_variable = \"{NAME}\""))
+        .environment(NAME, hsm::PIN);
+    let gateway = setup.start();
+    let worker = gateway.worker().expect("a worker");
+    let environment = std::fs::read(format!("/proc/{worker}/environ")).expect("Linux");
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("SOFTHSM2_CONF="), "{environment}");
+    assert!(!environment.contains(NAME), "{environment}");
+    // The next one logs in with it too.
+    gateway.signal_worker("-KILL");
+    gateway.next_worker(worker);
+    hsm::eventually("a signature", || {
+        (sign(&gateway, "es256", &claims(now())).0 == 200).then_some(())
+    });
+}
+
 #[test]
 fn an_older_generation_does_not_come_back() {
     let setup = setup();

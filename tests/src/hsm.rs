@@ -296,6 +296,8 @@ pub struct GatewaySetup {
     pub arguments: Vec<String>,
     environment: Vec<(String, String)>,
     knows_softhsm_file: bool,
+    /// The gateway's program.
+    program: PathBuf,
 }
 
 impl GatewaySetup {
@@ -315,6 +317,7 @@ impl GatewaySetup {
             arguments: Vec::new(),
             environment: Vec::new(),
             knows_softhsm_file: true,
+            program: binary(),
         };
         setup.credential = setup.make_credential("broker");
         setup.other_credential = setup.make_credential("other");
@@ -370,6 +373,22 @@ impl GatewaySetup {
             token: token.clone(),
             ..self.clone()
         }
+    }
+
+    /// With a variable in the environment of its commands.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a copy of the program, which may be changed; gives where it is.
+    #[must_use]
+    pub fn own_program(mut self) -> (Self, PathBuf) {
+        let program = self.folder.join("hsm-gateway");
+        std::fs::copy(&self.program, &program).expect("copies");
+        self.program.clone_from(&program);
+        (self, program)
     }
 
     /// As whoever forgot to say where SoftHSM's tokens are.
@@ -470,7 +489,7 @@ impl GatewaySetup {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command
             .args(arguments)
             .current_dir(&**self.folder)

@@ -9,7 +9,7 @@
 //! [`client::GatewaySigner`].
 //!
 //! Invariants: a credential reaches its own key groups only; a seed leaves only while its epoch's window,
-//! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock; nothing is signed that was not
+//! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock, and while that was not set; nothing is signed that was not
 //! understood to the last member; no seed, credential or signing input is printed.
 
 pub mod admin;
@@ -26,6 +26,7 @@ mod rates;
 mod refusal;
 mod rollout;
 mod rules;
+mod steady;
 mod token;
 pub mod versions;
 pub mod wire;
@@ -47,6 +48,7 @@ pub use rules::{
     AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
     RuleError, Rules,
 };
+pub use steady::{CLOCK_STEP_SECONDS_MAX, Moment, Reading, SteadyClock, SteadySeconds};
 pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput};
 
 /// Furthest that a signer's clock may be from its gateway's before it signs no more.

@@ -9,6 +9,9 @@ pub enum Refusal {
     CanaryWorse,
     #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
     CanaryUnproven { wanting: u64 },
+    /// Its clock was set, and nobody has said yet that it is right.
+    #[error("the gateway's clock was set")]
+    ClockSet,
     #[error("another gateway changed the same at the same time")]
     Conflict,
     #[error("the credential is missing or unknown")]
@@ -54,6 +57,7 @@ impl Refusal {
         match self {
             Self::CanaryUnproven { .. } => "canary.unproven",
             Self::CanaryWorse => "canary.worse",
+            Self::ClockSet => "clock.set",
             Self::Conflict => "version.conflict",
             Self::Version(fault) => fault.slug(),
             Self::Credential => "credential.unknown",
@@ -95,7 +99,7 @@ impl Refusal {
             | Self::StandbyUnknown { .. }
             | Self::Version(_) => 409,
             Self::Rate { .. } => 429,
-            Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
         }
     }
 
@@ -107,7 +111,9 @@ impl Refusal {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
             Self::StandbyUnknown { seconds_left } => Some(seconds_left),
-            Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => Some(1),
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => {
+                Some(1)
+            }
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
             | Self::Conflict

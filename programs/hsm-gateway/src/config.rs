@@ -85,6 +85,8 @@ pub struct Module {
     pub path: PathBuf,
     pub token: String,
     pub pin: Zeroizing<String>,
+    /// Where in the environment the PIN is, if it is there.
+    pub pin_variable: Option<String>,
     /// Operations at once.
     pub sessions: usize,
     /// Requests that wait for one of them.
@@ -192,13 +194,13 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
     if !DEADLINE_MS.contains(&file.deadline_ms) {
         return Err("`deadline_ms` is not 50 to 60000".to_owned());
     }
-    let pin = match (file.pin_file, file.pin_variable) {
+    let pin = match (file.pin_file, &file.pin_variable) {
         (Some(path), None) => {
             let path = base.join(path);
             Zeroizing::new(read_small(&path).map_err(|failure| failure.message)?)
         }
         (None, Some(name)) => Zeroizing::new(
-            std::env::var(&name).map_err(|_| format!("the environment has no {name}"))?,
+            std::env::var(name).map_err(|_| format!("the environment has no {name}"))?,
         ),
         _ => return Err("[module] wants one of `pin_file` and `pin_variable`".to_owned()),
     };
@@ -211,6 +213,7 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
         path: base.join(file.path),
         token: file.token,
         pin,
+        pin_variable: file.pin_variable,
         sessions: file.sessions,
         queue: file.queue,
         deadline: Duration::from_millis(file.deadline_ms),

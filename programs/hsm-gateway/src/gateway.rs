@@ -5,6 +5,7 @@ mod list;
 mod sign;
 mod states;
 mod tallies;
+mod watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
+use tokio::task::JoinHandle;
 use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
     Admins, Caller, Derivation, EpochKeyring, Generation, KeyAlgorithm, Rates, Refusal,
@@ -45,6 +47,8 @@ pub struct Gateway {
     /// One admin act at a time.
     acting: tokio::sync::Mutex<()>,
     tallies: Mutex<Tallies>,
+    /// By how many seconds the clock was set, as it was told last.
+    told_step: Mutex<Option<i64>>,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
@@ -59,6 +63,27 @@ pub struct Readiness {
     /// Unix seconds until which delegated tokens can be signed without the HSM.
     pub seeds_until: Option<u64>,
     pub seconds_left: u64,
+    /// By how much the clock was set, while it is not believed.
+    pub step_seconds: Option<i64>,
+    /// Nothing leaves that is not on record.
+    pub log_fails: bool,
+}
+
+impl Readiness {
+    /// Why delegated tokens can't be signed now, and what to do; none where they can.
+    pub fn wanting(&self) -> Option<&'static str> {
+        if self.step_seconds.is_some() {
+            return Some(
+                "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
+            );
+        }
+        if self.log_fails {
+            return Some("the log can't be written: make room for it, or see why its disk is slow");
+        }
+        self.seeds_until
+            .is_none()
+            .then_some("no epoch keys: they come when the HSM is up")
+    }
 }
 
 impl Gateway {
@@ -92,12 +117,13 @@ impl Gateway {
             looking: tokio::sync::Mutex::default(),
             acting: tokio::sync::Mutex::default(),
             tallies: Mutex::new(tallies),
+            told_step: Mutex::default(),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
             metrics,
         });
-        let line = Line::new("start", clock.now().0)
+        let line = Line::new("start", gateway.clock.now().0)
             .with("generation", generation)
             .with("serial", inventory.serial);
         gateway
@@ -114,6 +140,7 @@ impl Gateway {
     /// Derives each epoch's keys as it comes, for as long as the process lives.
     pub async fn keep_turning(self: Arc<Self>) {
         let mut told = false;
+        let mut saving = None;
         loop {
             tokio::time::sleep(TICK).await;
             let followed = self.follow_generation().await.and(self.look().await);
@@ -123,9 +150,7 @@ impl Gateway {
             {
                 eprintln!("hsm-gateway: {}", failure.message);
             }
-            if let Err(error) = self.tallies().save() {
-                eprintln!("hsm-gateway: uses are not written down: {error}");
-            }
+            self.save_uses(&mut saving);
             match self.turn_to_now().await.and(followed) {
                 Ok(()) => told = false,
                 Err(error) if !told => {
@@ -135,6 +160,23 @@ impl Gateway {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Has uses written down beside all else, one time after the other.
+    fn save_uses(self: &Arc<Self>, saving: &mut Option<JoinHandle<()>>) {
+        if saving.as_ref().is_some_and(|it| !it.is_finished()) {
+            return;
+        }
+        let Some(save) = self.tallies().to_save() else {
+            return;
+        };
+        let gateway = Arc::clone(self);
+        *saving = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = save.write() {
+                eprintln!("hsm-gateway: uses are not written down: {error}");
+                gateway.tallies().not_saved();
+            }
+        }));
     }
 
     /// Takes the token's generation over, if it is higher: within a second of its change.
@@ -151,7 +193,7 @@ impl Gateway {
             let (mut keyring, now) = (self.keyring(), self.clock.now());
             keyring.raise_to(generation);
             for (derivation, seed) in seeds.unwrap_or_default() {
-                keyring.learn(derivation, seed, now).map_err(differs)?;
+                keyring.learn(derivation, *seed, now).map_err(differs)?;
             }
         }
         eprintln!("hsm-gateway: generation {generation} is current");
@@ -182,7 +224,7 @@ impl Gateway {
             // One by one: what is derived is of use before the rest is.
             for (derivation, seed) in self.derive(vec![derivation]).await? {
                 let now = self.clock.now();
-                let learnt = self.keyring().learn(derivation, seed, now);
+                let learnt = self.keyring().learn(derivation, *seed, now);
                 learnt.map_err(differs)?;
             }
         }
@@ -192,15 +234,15 @@ impl Gateway {
     async fn derive(
         &self,
         wanted: Vec<Derivation>,
-    ) -> Result<Vec<(Derivation, [u8; SEED_BYTES])>, HsmError> {
+    ) -> Result<Vec<(Derivation, Zeroizing<[u8; SEED_BYTES]>)>, HsmError> {
         let mut seeds = Vec::new();
         for derivation in wanted {
             let message = derivation.label.clone().into();
             let Reply::Bytes(seed) = self.hsm.call_own(Call::Derive { message }).await? else {
                 return Err(HsmError::NotRunning);
             };
-            let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
-            seeds.push((derivation, seed));
+            let seed: &[u8; SEED_BYTES] = seed.0.as_slice().try_into().map_err(internal_length)?;
+            seeds.push((derivation, Zeroizing::new(*seed)));
         }
         Ok(seeds)
     }
@@ -225,7 +267,8 @@ impl Gateway {
     }
 
     pub fn readiness(&self) -> Readiness {
-        let now = self.clock.now();
+        let moment = self.clock.look();
+        let now = moment.now;
         let keyring = self.keyring();
         let seeds_until = keyring.seeds_until(now);
         Readiness {
@@ -233,6 +276,8 @@ impl Gateway {
             hsm_is_up: self.hsm.is_up(),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
+            step_seconds: moment.step_seconds,
+            log_fails: self.log.fails(),
         }
     }
 
@@ -242,7 +287,7 @@ impl Gateway {
         caller: Caller<'_>,
         request: &SeedRequest,
     ) -> Result<Zeroizing<String>, Refusal> {
-        let now = self.clock.now();
+        let now = self.believed()?.now;
         let answer = {
             let group = caller.group(&request.group)?;
             let keyring = self.keyring();

@@ -193,6 +193,8 @@ pub fn hsm_failure(error: HsmError) -> Failure {
             ..failure
                 .hint("correct the PIN, then remove `pin-refused` in `state_dir`: a PIN is tried once, so that the token is not locked")
         },
+        HsmError::Fault(Fault::LoginFailed(_)) => failure
+            .hint("look at the HSM and at the PIN before you try again: this is no answer to a wrong PIN by the standard, but some modules give it, so the next such login is the last"),
         HsmError::Fault(Fault::TokenMissing(_)) => failure.hint(token_missing_hint()),
         HsmError::Fault(Fault::TokenTwice { .. }) => failure
             .hint("give each a label of its own; which of them is meant is not guessed. `softhsm2-util --init-token` makes one more with each call, `--delete-token --serial` removes one"),

@@ -7,6 +7,7 @@
 //! - `close-all`: closes all sessions of the process, as a network HSM does that lost its client;
 //! - `log-out`: logs the process out;
 //! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
+//! - `data-length`: answers what begins a signature with `CKR_DATA_LEN_RANGE` in place of the module;
 //! - `spoil`: lets the module sign, and changes one bit of what it gives.
 //!
 //! Calls that make and change keys are held where a file says so: `hold-PLACE`, with a number in it, holds
@@ -14,14 +15,19 @@
 //! goes on when that is removed. The places are `before-` and `after-` the functions `C_GenerateKeyPair` and
 //! `C_SetAttributeValue`, and `before-find`: a search for a private key by its label, as it comes before a key is
 //! used or changed.
+//!
+//! Each login leaves a line in the folder's file `logins`. For as long as there is a file `login-fails`, it
+//! is answered with `CKR_FUNCTION_FAILED` and does not reach the module.
 
 #![allow(non_snake_case)]
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_CLASS, CK_OBJECT_HANDLE,
-    CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CKA_CLASS, CKA_LABEL, CKO_PRIVATE_KEY,
-    CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
+    CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKA_CLASS,
+    CKA_LABEL, CKO_PRIVATE_KEY, CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED,
+    CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
 };
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -64,6 +70,7 @@ fn load() -> Option<Shim> {
         C_GenerateKeyPair: Some(generate_key_pair),
         C_GetFunctionList: Some(C_GetFunctionList),
         C_GetAttributeValue: Some(get_attribute_value),
+        C_Login: Some(login),
         C_SetAttributeValue: Some(set_attribute_value),
         C_SignInit: Some(sign_init),
         C_Sign: Some(sign),
@@ -111,6 +118,17 @@ impl Shim {
         while held.exists() {
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Writes down that somebody logs in; whether that is to fail.
+    fn fails_login(&self) -> bool {
+        let mut logins = std::fs::OpenOptions::new();
+        let logins = logins.create(true).append(true);
+        if let Ok(mut file) = logins.open(self.folder.join("logins")) {
+            // Whoever counts sees that a line is missing.
+            drop(file.write_all(b"login\n"));
+        }
+        self.folder.join("login-fails").exists()
     }
 
     /// Does what was asked for; an error is the answer in place of the module's.
@@ -170,6 +188,22 @@ unsafe extern "C" fn get_attribute_value(
     }
 }
 
+unsafe extern "C" fn login(
+    session: CK_SESSION_HANDLE,
+    user: CK_USER_TYPE,
+    pin: *mut CK_UTF8CHAR,
+    pin_length: CK_ULONG,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_Login?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    if shim.fails_login() {
+        return CKR_FUNCTION_FAILED;
+    }
+    // SAFETY: the caller's own arguments.
+    unsafe { real(session, user, pin, pin_length) }
+}
+
 unsafe extern "C" fn sign_init(
     session: CK_SESSION_HANDLE,
     mechanism: *mut CK_MECHANISM,
@@ -178,6 +212,9 @@ unsafe extern "C" fn sign_init(
     let Some((shim, init)) = shim().and_then(|it| Some((it, it.real.C_SignInit?))) else {
         return CKR_GENERAL_ERROR;
     };
+    if shim.takes("data-length") {
+        return CKR_DATA_LEN_RANGE;
+    }
     match shim.misbehave(session) {
         // SAFETY: the caller's own arguments.
         CKR_OK => unsafe { init(session, mechanism, key) },

@@ -3,7 +3,7 @@
 use super::restore::{import, read_share};
 use super::{ConfigFile, create_keys, now, open, require_empty, runtime};
 use crate::backup::Backup;
-use crate::clock::Clock;
+use crate::clock::{Clock, Danger};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::inventory::hsm_failure;
@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
                 let call = Call::CreateRoot { generation };
                 hsm.call(call).await.map_err(hsm_failure)?;
                 println!("made {ROOT_LABEL}, generation {generation}");
-                root::create(&hsm, Clock::new(None).now()).await?;
+                root::create(&hsm, Clock::new(Danger::default()).now()).await?;
                 create_keys(&hsm, &config).await?;
                 eprintln!("note: these keys have no backup, and can't get one");
             }

@@ -1,16 +1,17 @@
 //! `hsm-gateway serve`.
 
 use super::{ConfigFile, runtime};
-use crate::clock::Clock;
+use crate::clock::{Clock, Danger};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::server::{self, Side};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Longest that background threads are waited for at the end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
@@ -18,8 +19,8 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// Run the gateway
 ///
 /// Prints one line, `listening on https://ADDRESS`, once the keys of the current epoch are there.
-/// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away. Don't restart it on exit code 2: a refused PIN is
-/// among the causes.
+/// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away; SIGUSR1
+/// says that a clock that was set is right now. Don't restart it on exit code 2: a refused PIN is among the causes.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, 1 the token can't be used or the address is taken, 2 the command line or the file is wrong, or the PIN was refused."
@@ -30,6 +31,9 @@ pub struct Args {
     /// Start the clock at this time, in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
+    /// Set the clock by the seconds in this file, whenever it is looked at; development mode only
+    #[arg(long, value_name = "FILE")]
+    danger_clock: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -41,27 +45,26 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 async fn serve(args: Args) -> Result<(), Failure> {
     let config = args.config.read()?;
-    if args.danger_now.is_some() && !config.development {
+    let danger = Danger {
+        now: args.danger_now,
+        clock: args.danger_clock,
+    };
+    if (danger.now.is_some() || danger.clock.is_some()) && !config.development {
         return Err(Failure::usage(
-            "--danger-now moves the clock of every check, and needs `development = true`",
+            "--danger-now and --danger-clock move the clock of every check, and need `development = true`",
         ));
     }
     let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
     let listener = bind(config.listen).await?;
     let metrics_listener = bind_if(config.metrics_listen).await?;
     let admin_listener = bind_if(config.admin_listen).await?;
-    let gateway = Gateway::open(config, Clock::new(args.danger_now)).await?;
+    let gateway = Gateway::open(config, Clock::new(danger)).await?;
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
     let stop = stop_signal()?;
-    let mut moved = signal(SignalKind::hangup())
-        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
+    follow_signals(&gateway)?;
     tokio::spawn(Arc::clone(&gateway).keep_turning());
-    let logging = Arc::clone(&gateway);
-    tokio::spawn(async move {
-        while moved.recv().await.is_some() {
-            logging.reopen_log().await;
-        }
-    });
+    let watching = Arc::clone(&gateway);
+    tokio::spawn(async move { watching.keep_watch().await });
     if let Some(listener) = metrics_listener {
         eprintln!(
             "hsm-gateway: metrics at http://{}/metrics",
@@ -121,8 +124,30 @@ fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
         .map_err(|error| Failure::refused(error.to_string()))
 }
 
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")))
+}
+
+/// What an operator tells a gateway that goes on.
+fn follow_signals(gateway: &Arc<Gateway>) -> Result<(), Failure> {
+    let mut moved = listen(SignalKind::hangup())?;
+    let mut believed = listen(SignalKind::user_defined1())?;
+    let logging = Arc::clone(gateway);
+    tokio::spawn(async move {
+        while moved.recv().await.is_some() {
+            logging.reopen_log().await;
+        }
+    });
+    let watching = Arc::clone(gateway);
+    tokio::spawn(async move {
+        while believed.recv().await.is_some() {
+            watching.believe_clock().await;
+        }
+    });
+    Ok(())
+}
+
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")));
     let (mut terminate, mut interrupt) = (
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,

@@ -18,7 +18,8 @@ pub const LENGTH_BYTES: usize = 4;
 pub struct Open {
     pub module: String,
     pub token: String,
-    pub pin: String,
+    /// As bytes, which need no escapes in JSON, and so leave no copies where they are taken out of it.
+    pub pin: Bytes,
     pub sessions: usize,
 }
 
@@ -198,10 +199,14 @@ pub enum Fault {
     KeyMissing(String),
     /// Two keys of one label: which of them is meant can't be known.
     KeyTwice(String),
+    /// The login failed with what may be a wrong PIN. Two of them in a row are taken for one.
+    LoginFailed(String),
     /// Somebody else made something of this label at the same time; what was made here is destroyed.
     MadeTwice(String),
     /// What the module said; never with a PIN or data.
     Module(String),
+    /// What the module said of this one call or its key. It works for others.
+    NotPossible(String),
     /// The PIN is wrong, expired or locked. It is not tried again.
     PinRefused(String),
     TokenMissing(String),
@@ -219,8 +224,9 @@ impl std::fmt::Display for Fault {
             Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
+            Self::LoginFailed(text) => write!(f, "the login failed: {text}"),
             Self::MadeTwice(label) => write!(f, "`{label}` was made by another at the same time"),
-            Self::Module(text) => write!(f, "the module says: {text}"),
+            Self::Module(text) | Self::NotPossible(text) => write!(f, "the module says: {text}"),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
             Self::TokenTwice { label, serials } => write!(
@@ -266,11 +272,29 @@ impl<'de> Deserialize<'de> for Bytes {
 
 /// A frame with `message` in it.
 pub fn frame(message: &impl Serialize) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let json = Zeroizing::new(serde_json::to_vec(message)?);
-    let length = u32::try_from(json.len()).map_err(std::io::Error::other)?;
-    Ok(Zeroizing::new(
-        [&length.to_be_bytes(), json.as_slice()].concat(),
-    ))
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, message)?;
+    let length = u32::try_from(count.0).map_err(std::io::Error::other)?;
+    // INVARIANT: the buffer has its whole length from the start. One that grows leaves what was in it
+    // behind, and that is a PIN, a root or a private key.
+    let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH_BYTES.saturating_add(count.0)));
+    frame.extend_from_slice(&length.to_be_bytes());
+    serde_json::to_writer(&mut *frame, message)?;
+    Ok(frame)
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How long the frame is whose length this is.
@@ -314,6 +338,18 @@ mod tests {
                 && matches!(request.call, Call::Derive { message } if *message.0 == [0, 255, 7])
         );
         assert!(read::<Request>(&mut stream).expect("reads").is_none());
+    }
+
+    /// A buffer that grew has room left over.
+    #[test]
+    fn a_frame_is_written_where_it_stays() {
+        for length in [0, 1, 7, 100, 1000, 10_000] {
+            let message: Bytes = vec![7; length].into();
+            let frame = frame(&message).expect("a frame");
+            let text = STANDARD.encode(&*message.0);
+            assert_eq!(frame.len(), LENGTH_BYTES + text.len() + 2);
+            assert_eq!(frame.capacity(), frame.len());
+        }
     }
 
     #[test]
