@@ -13,6 +13,7 @@ mod clock;
 mod commands;
 mod config;
 mod failure;
+mod files;
 mod gateway;
 mod hsm;
 mod inventory;

@@ -5,6 +5,7 @@ use crate::backup::{Backup, root_key};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::Hsm;
+use crate::files::read_small;
 use crate::inventory::{hsm_failure, remember_generation};
 use crate::root::import_certificate;
 use crate::shares::{self, SHARE_BYTES_MAX};
@@ -156,11 +157,5 @@ fn key_rules<'a>(
 
 /// Reads a share's file.
 pub fn read_share(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > SHARE_BYTES_MAX {
-        return Err(fail(&"too long for a share"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| fail(&error))?;
-    Ok(Zeroizing::new(text))
+    read_small(path, SHARE_BYTES_MAX)
 }

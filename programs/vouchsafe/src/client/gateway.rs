@@ -2,6 +2,7 @@
 
 use super::Http;
 use super::broker::shown;
+use super::file::read_text;
 use super::http::{is_loopback, origin};
 use crate::commands::Failure;
 use serde::Serialize;
@@ -43,7 +44,7 @@ pub struct GatewayArgs {
 
 impl GatewayArgs {
     pub fn open(&self) -> Result<Vec<Gateway>, Failure> {
-        let credential = read(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
+        let credential = read_text(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
         let credential = credential.trim_end_matches(['\r', '\n']).to_owned();
         let http = Http::with(WHOLE_TIMEOUT, REPLY_BYTES_MAX, self.tls()?);
         let open = |url: &String| Gateway::new(url, &credential, &http);
@@ -56,7 +57,7 @@ impl GatewayArgs {
             tls = tls.root_certs(RootCerts::new_with_certs(&certificates(path)?));
         }
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
-            let text = read(key, REPLY_BYTES_MAX)?;
+            let text = read_text(key, REPLY_BYTES_MAX)?;
             let private = PrivateKey::from_pem(text.as_bytes())
                 .map_err(|error| Failure::usage(format!("{}: {error}", key.display())))?;
             let chain = certificates(certificate)?;
@@ -66,17 +67,8 @@ impl GatewayArgs {
     }
 }
 
-fn read(path: &Path, bytes_max: u64) -> Result<String, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > bytes_max {
-        return Err(fail(&format!("{size} bytes is more than {bytes_max}")));
-    }
-    std::fs::read_to_string(path).map_err(|error| fail(&error))
-}
-
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
-    let text = read(path, REPLY_BYTES_MAX)?;
+    let text = read_text(path, REPLY_BYTES_MAX)?;
     let items = parse_pem(text.as_bytes()).filter_map(Result::ok);
     let found: Vec<_> = items
         .filter_map(|item| match item {
