@@ -40,3 +40,21 @@ fn a_gateway_goes_on_where_nobody_reads_what_it_says() {
     });
     assert_eq!(gateway.get("/readyz").status, 200);
 }
+
+/// Exit code 2 is never followed by another start: what may pass has another one.
+#[test]
+fn a_state_folder_that_fails_is_worth_another_start() {
+    let setup = setup();
+    let (code, text) = setup.clone().change("\"state\"", "\"pin\"").run(&["serve"]);
+    assert!(code == 1 && text.contains("pin: "), "{code}: {text}");
+    for name in ["generation", "gateway.log"] {
+        let path = setup.folder.join("state").join(name);
+        drop(std::fs::remove_file(&path));
+        std::fs::create_dir(&path).expect("a folder in its place");
+        let (code, text) = setup.run(&["serve"]);
+        assert!(code == 1 && text.contains(name), "{code}: {text}");
+        std::fs::remove_dir(&path).expect("removes");
+    }
+    std::fs::write(setup.folder.join("state/generation"), "x").expect("a file");
+    assert_eq!(setup.run(&["serve"]).0, 2, "this one stays wrong");
+}

@@ -68,7 +68,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::state(&path, &error))?;
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
             .map_err(hsm_failure)?;

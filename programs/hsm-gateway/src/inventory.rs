@@ -120,7 +120,7 @@ pub fn checked_pair(
 /// Refuses a generation below the highest that this gateway has seen, and remembers this one.
 pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
     let path = state_dir.join("generation");
-    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let fail = |error: std::io::Error| Failure::state(&path, &error);
     let seen = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().map_err(|_| {
             Failure::usage(format!("{} holds no number", path.display()))
@@ -160,7 +160,7 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
+        .map_err(|error| Failure::state(folder, &error))
 }
 
 fn token_missing_hint() -> &'static str {

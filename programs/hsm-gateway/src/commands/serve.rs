@@ -22,7 +22,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// among the causes.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, 1 the token can't be used or the address is taken, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or with --check all is well, 1 the token or `state_dir` can't be used, or an address is taken, 2 the command line or the file is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
