@@ -1,7 +1,9 @@
 //! What an operator meets: the gateway's commands in a pipe, their exit codes, and its log.
 
 use crate::hsm_gateway::setup;
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use std::fs::File;
 use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually, unheard};
 
@@ -57,4 +59,44 @@ fn a_state_folder_that_fails_is_worth_another_start() {
     }
     std::fs::write(setup.folder.join("state/generation"), "x").expect("a file");
     assert_eq!(setup.run(&["serve"]).0, 2, "this one stays wrong");
+}
+
+/// As `openssl x509 -noout -fingerprint -sha256` prints it.
+fn fingerprint(pem: &str) -> String {
+    let base64: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
+    let der = STANDARD.decode(base64).expect("PEM");
+    let digest = ring::digest::digest(&ring::digest::SHA256, &der);
+    let pairs: Vec<_> = digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    pairs.join(":")
+}
+
+#[test]
+fn status_lists_mechanisms_and_the_fingerprint_that_openssl_prints() {
+    let setup = setup();
+    let (_, text) = setup.run(&["status"]);
+    let line = text.lines().find(|line| line.starts_with("  mechanisms  "));
+    let line = line.unwrap_or_else(|| panic!("{text}"));
+    for mechanism in [
+        "CKM_SHA256_HMAC",
+        "CKM_ECDSA",
+        "CKM_EDDSA",
+        "CKM_SHA256_RSA_PKCS",
+    ] {
+        assert!(line.contains(mechanism), "{line}");
+    }
+    let (code, pem) = setup.run(&["root-certificate"]);
+    assert_eq!(code, 0, "{pem}");
+    assert!(
+        text.contains(&format!("SHA-256 {}\n", fingerprint(&pem))),
+        "{text}"
+    );
+    let (_, text) = setup.run(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&text).expect("JSON");
+    let mechanisms = status["mechanisms"].as_array().expect("mechanisms");
+    assert!(mechanisms.contains(&json!("CKM_ECDSA")), "{status}");
+    assert_eq!(status["mechanisms_missing"], json!([]));
 }

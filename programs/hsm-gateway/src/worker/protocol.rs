@@ -105,7 +105,9 @@ pub enum Reply {
 pub struct Inventory {
     pub model: String,
     pub serial: String,
-    /// Of the mechanisms that the gateway uses, those that the token has not.
+    /// Of the mechanisms that the gateway uses, those that the token has.
+    pub mechanisms: Vec<String>,
+    /// Those that it has not.
     pub mechanisms_missing: Vec<String>,
     pub keys: Vec<KeyInfo>,
     /// Labels of public keys whose private half was destroyed.
