@@ -1,10 +1,12 @@
 //! What an operator meets: the gateway's commands in a pipe, their exit codes, and its log.
 
 use crate::hsm_gateway::setup;
+use crate::hsm_keys::keys;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::fs::File;
+use std::io::Write as _;
 use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually, unheard};
 
 /// `hsm-gateway status | head -1`, where `head` was faster.
@@ -99,4 +101,52 @@ fn status_lists_mechanisms_and_the_fingerprint_that_openssl_prints() {
     let mechanisms = status["mechanisms"].as_array().expect("mechanisms");
     assert!(mechanisms.contains(&json!("CKM_ECDSA")), "{status}");
     assert_eq!(status["mechanisms_missing"], json!([]));
+}
+
+/// Keys that came from a backup need nothing that makes keys.
+#[test]
+fn a_token_that_can_make_no_keys_is_well_if_it_has_them() {
+    let token = Token::new();
+    let file = File::options().append(true).open(token.softhsm_file());
+    let without = "slots.mechanisms = -CKM_GENERIC_SECRET_KEY_GEN,CKM_EC_KEY_PAIR_GEN,\
+                   CKM_EC_EDWARDS_KEY_PAIR_GEN,CKM_RSA_PKCS_KEY_PAIR_GEN\n";
+    file.expect("a file")
+        .write_all(without.as_bytes())
+        .expect("writes");
+    let setup = GatewaySetup::new(&token);
+    let init = ["init", "--with-backup", "2-of-3", "--shares", "."];
+    let (code, text) = setup.run(&init);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = setup.run(&["doctor"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: the token has it not"),
+        "{text}"
+    );
+    assert!(text.contains("ok    CKM_SHA256_RSA_PKCS\n"), "{text}");
+    drop(setup.start());
+}
+
+#[test]
+fn doctor_uses_keys_that_the_file_does_not_name() {
+    let setup = setup();
+    let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
+    let (code, text) = more.run(&["doctor", "--format", "json"]);
+    assert_eq!(code, 1, "{text}");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(found["well"], false, "{found}");
+    let result = |what: &str| {
+        let findings = found["findings"].as_array().expect("findings");
+        let finding = findings.iter().find(|it| it["what"] == what);
+        finding.unwrap_or_else(|| panic!("no {what} in {found}"))["result"].clone()
+    };
+    for (what, expected) in [
+        ("CKM_ECDSA", "ok"),
+        ("vouchsafe:root", "ok"),
+        ("vouchsafe:token:es256:v1", "ok"),
+        ("vouchsafe:token:rs256:v1", "note"),
+        ("more", "wrong"),
+    ] {
+        assert_eq!(result(what), expected, "{what}");
+    }
 }
