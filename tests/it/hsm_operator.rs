@@ -1,13 +1,15 @@
 //! What an operator meets: the gateway's commands in a pipe, their exit codes, and its log.
 
-use crate::hsm_gateway::setup;
+use crate::hsm_gateway::{epoch_at, seed_request, setup};
 use crate::hsm_keys::keys;
+use crate::hsm_stolen::{claims, sign};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write as _;
 use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually, unheard};
+use vouchsafe_tests::now;
 
 /// `hsm-gateway status | head -1`, where `head` was faster.
 #[test]
@@ -61,6 +63,56 @@ fn a_state_folder_that_fails_is_worth_another_start() {
     }
     std::fs::write(setup.folder.join("state/generation"), "x").expect("a file");
     assert_eq!(setup.run(&["serve"]).0, 2, "this one stays wrong");
+}
+
+/// Lines of the log of one kind.
+fn lines(setup: &GatewaySetup, event: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(setup.folder.join("state/gateway.log")).expect("a log");
+    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+    let lines = text.lines().map(parse);
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+#[test]
+fn a_refusal_in_the_log_says_what_it_was_about() {
+    let gateway = setup().start();
+    let old = epoch_at(now()) - 100 * 3600;
+    assert_eq!(
+        gateway
+            .ask("/v1/epoch-seed", Some(&seed_request(old)))
+            .status,
+        403
+    );
+    let mut wrong = claims(now());
+    wrong["aud"] = "https://nowhere.example".into();
+    let decision = wrong["jti"].clone();
+    assert_eq!(sign(&gateway, "es256", &wrong).0, 403);
+    let act = json!({ "key": "es256", "act": "canary", "share": 5 });
+    assert_eq!(gateway.administer("/v1/admin/act", Some(&act)).status, 409);
+    let refusals = lines(&gateway.setup, "refusal");
+    let [seed, token, act] = refusals.as_slice() else {
+        panic!("three refusals, not {refusals:?}")
+    };
+    assert_eq!(seed["slug"], "seed.window");
+    assert_eq!(
+        (
+            &seed["group"],
+            &seed["algorithm"],
+            &seed["generation"],
+            &seed["epoch_start"]
+        ),
+        (&json!("default"), &json!("ES256"), &json!(1), &json!(old))
+    );
+    assert_eq!(token["slug"], "token.audience");
+    assert_eq!(
+        (&token["key"], &token["decision_id"]),
+        (&json!("es256"), &decision)
+    );
+    assert_eq!(act["slug"], "version.nothing");
+    assert_eq!(
+        (&act["key"], &act["act"]),
+        (&json!("es256"), &json!("canary"))
+    );
 }
 
 /// As `openssl x509 -noout -fingerprint -sha256` prints it.

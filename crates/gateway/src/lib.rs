@@ -45,7 +45,7 @@ pub use rules::{
     AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
     RuleError, Rules,
 };
-pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput};
+pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput, claimed_decision_id};
 
 /// Furthest that a signer's clock may be from its gateway's before it signs no more.
 pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;

@@ -14,6 +14,7 @@ use crate::inventory::{generation, hsm_failure, make_private, remember_generatio
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
+use crate::server::About;
 use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
 use states::States;
 use std::path::PathBuf;
@@ -258,7 +259,7 @@ impl Gateway {
     }
 
     /// Counts a refusal and, where the caller is known, writes it down.
-    pub async fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal) {
+    pub async fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal, about: About) {
         self.metrics.refused(refusal.slug());
         let Some(caller) = caller else {
             return;
@@ -268,6 +269,8 @@ impl Gateway {
             .with("caller", caller)
             .with("what", what)
             .with("slug", refusal.slug());
+        let tell = |line: Line, (name, value)| line.with(name, value);
+        let line = about.into_iter().fold(line, tell);
         if let Err(error) = self.log.refused(line, now).await {
             eprintln!("hsm-gateway: the log can't be written: {error}");
         }

@@ -1,6 +1,7 @@
 //! Routes of the admin listener. All but `/healthz` need an admin's credential; a broker's is unknown here.
 
 use super::Reply;
+use super::about::{Refused, about};
 use super::routes::{bearer, body, json_reply, refusal_reply, wrong_method};
 use crate::gateway::Gateway;
 use bytes::Bytes;
@@ -28,11 +29,11 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
     let presented = bearer(&request).ok_or(Refusal::Credential);
     let admin = match presented.and_then(|it| gateway.admins().caller(it)) {
         Ok(admin) => admin.to_owned(),
-        Err(refusal) => return refused(gateway, None, &path, refusal).await,
+        Err(refusal) => return refused(gateway, None, &path, refusal.into()).await,
     };
     match v1(gateway, &admin, &path, request).await {
         Ok(body) => json_reply(StatusCode::OK, body),
-        Err(refusal) => refused(gateway, Some(&admin), &path, refusal).await,
+        Err(why) => refused(gateway, Some(&admin), &path, why).await,
     }
 }
 
@@ -41,17 +42,31 @@ async fn v1(
     admin: &str,
     path: &str,
     request: Request<Incoming>,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, Refused> {
     if path == LIST_PATH {
-        return written(&gateway.list());
+        return Ok(written(&gateway.list())?);
     }
     let body = body(request).await?;
+    answer_to(gateway, admin, path, &body)
+        .await
+        .map_err(|refusal| Refused {
+            refusal,
+            about: about(&body),
+        })
+}
+
+async fn answer_to(
+    gateway: &Gateway,
+    admin: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Bytes, Refusal> {
     match path {
-        ACT_PATH => written(&gateway.act(admin, &read(&body)?).await?),
-        PROBE_PATH => written(&gateway.probe(admin, &read(&body)?).await?),
-        ROTATE_PATH => written(&gateway.rotate(admin, &read(&body)?).await?),
+        ACT_PATH => written(&gateway.act(admin, &read(body)?).await?),
+        PROBE_PATH => written(&gateway.probe(admin, &read(body)?).await?),
+        ROTATE_PATH => written(&gateway.rotate(admin, &read(body)?).await?),
         _ => {
-            gateway.probe_outcome(admin, &read(&body)?).await?;
+            gateway.probe_outcome(admin, &read(body)?).await?;
             Ok(Bytes::from_static(b"{}"))
         }
     }
@@ -67,8 +82,13 @@ fn written(answer: &impl Serialize) -> Result<Bytes, Refusal> {
 }
 
 /// An admin is told why, in words too.
-async fn refused(gateway: &Gateway, admin: Option<&str>, path: &str, refusal: Refusal) -> Reply {
-    gateway.refused(admin, path, refusal).await;
+async fn refused(
+    gateway: &Gateway,
+    admin: Option<&str>,
+    path: &str,
+    Refused { refusal, about }: Refused,
+) -> Reply {
+    gateway.refused(admin, path, refusal, about).await;
     let body = json!({ "error": refusal.slug(), "detail": refusal.to_string() });
     refusal_reply(refusal, body)
 }
