@@ -74,6 +74,57 @@ fn lines(setup: &GatewaySetup, event: &str) -> Vec<Value> {
 }
 
 #[test]
+fn what_commands_change_is_on_record_before_it_is_done() {
+    let setup = setup();
+    let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
+    assert_eq!(more.run(&["add-key", "more"]).0, 0);
+    assert_eq!(setup.run(&["rotate", "--emergency"]).0, 0);
+    let commands = lines(&setup, "command");
+    let acts: Vec<_> = commands.iter().map(|line| &line["act"]).collect();
+    assert_eq!(acts, ["init", "add-key", "rotate"]);
+    assert!(
+        commands.iter().all(|line| line["uid"].is_u64()),
+        "{commands:?}"
+    );
+    let [init, add_key, rotate] = commands.as_slice() else {
+        unreachable!()
+    };
+    assert_eq!(init["keys"], json!(["rs256", "eddsa", "es256", "theirs"]));
+    assert_eq!(
+        (&add_key["key"], &add_key["state"]),
+        (&json!("more"), &json!("pending"))
+    );
+    assert_eq!(
+        (&rotate["before"], &rotate["after"]),
+        (&json!(1), &json!(2))
+    );
+    // What can't be written down is not done.
+    let log = setup.folder.join("state/gateway.log");
+    std::fs::rename(&log, setup.folder.join("moved")).expect("moves");
+    std::fs::create_dir(&log).expect("a folder in its place");
+    let other = setup.clone().change("name = \"rs256\"", "name = \"other\"");
+    let (code, text) = other.run(&["add-key", "other"]);
+    assert!(code == 1 && text.contains("gateway.log"), "{code}: {text}");
+    let (_, text) = setup.run(&["status"]);
+    assert!(!text.contains("token:other:"), "{text}");
+}
+
+#[test]
+fn an_act_that_fails_is_on_record_as_failed() {
+    let (setup, folder) = (GatewaySetup::new(&Token::new()), "nowhere/at/all");
+    let init = ["init", "--with-backup", "2-of-3", "--shares", folder];
+    assert_eq!(setup.run(&init).0, 2);
+    let commands = lines(&setup, "command");
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    assert_eq!(
+        (&commands[0]["failed"], &commands[0]["backup"]),
+        (&Value::Null, &json!("2-of-3"))
+    );
+    let why = commands[1]["failed"].as_str().expect("why");
+    assert!(why.contains(folder), "{why}");
+}
+
+#[test]
 fn a_refusal_in_the_log_says_what_it_was_about() {
     let gateway = setup().start();
     let old = epoch_at(now()) - 100 * 3600;

@@ -1,8 +1,10 @@
 //! `hsm-gateway rotate`.
 
+use super::record::recorded;
 use super::{ConfigFile, open, runtime};
 use crate::failure::Failure;
 use crate::inventory::{generation, hsm_failure, inspect};
+use crate::log::Line;
 use crate::worker::protocol::Call;
 use std::process::ExitCode;
 
@@ -37,8 +39,16 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let generation = before
             .checked_add(1)
             .ok_or_else(|| Failure::refused("there is no generation behind this one"))?;
-        let set = hsm.call(Call::SetGeneration { generation }).await;
-        set.map_err(hsm_failure)?;
+        let about = |line: Line| {
+            line.with("act", "rotate")
+                .with("before", before)
+                .with("after", generation)
+        };
+        recorded(&config, about, async {
+            let set = hsm.call(Call::SetGeneration { generation }).await;
+            set.map_err(hsm_failure)
+        })
+        .await?;
         println!("generation {generation} is current, {before} is over");
         Ok(ExitCode::SUCCESS)
     })
