@@ -65,6 +65,36 @@ fn a_state_folder_that_fails_is_worth_another_start() {
     assert_eq!(setup.run(&["serve"]).0, 2, "this one stays wrong");
 }
 
+#[test]
+fn a_file_can_be_checked_beside_a_running_gateway() {
+    let (setup, calls) = setup().spied_on();
+    let gateway = setup.start();
+    let asked = || std::fs::read_to_string(&calls).expect("calls");
+    let check = |setup: &GatewaySetup| setup.run(&["serve", "--check"]);
+    let logins = |calls: &str| calls.matches("C_Login\n").count();
+    let (code, text) = check(&setup);
+    assert!(code == 0 && text.contains("keys 4"), "{code}: {text}");
+    assert_eq!(logins(&asked()), 1, "the gateway's own");
+    for (from, to, expected) in [
+        ("ES256\"", "ES257\"", "`algorithms`"),
+        ("\"pin\"", "\"no-pin\"", "no-pin"),
+        (
+            "development = true",
+            "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"",
+            "k.pem",
+        ),
+        ("pkcs11-spy.so", "no-module.so", "there is no such module"),
+    ] {
+        let (code, text) = check(&setup.clone().change(from, to));
+        assert!(code == 2 && text.contains(expected), "{to}: {code}: {text}");
+    }
+    assert_eq!(gateway.get("/readyz").status, 200);
+    drop(gateway);
+    std::fs::write(setup.folder.join("state/pin-refused"), "").expect("a note");
+    let (code, text) = check(&setup);
+    assert!(code == 2 && text.contains("pin-refused"), "{code}: {text}");
+}
+
 /// Lines of the log of one kind.
 fn lines(setup: &GatewaySetup, event: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(setup.folder.join("state/gateway.log")).expect("a log");
