@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write as _;
-use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually, unheard};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually, unheard};
 use vouchsafe_tests::now;
 
 /// `hsm-gateway status | head -1`, where `head` was faster.
@@ -282,4 +282,25 @@ fn doctor_uses_keys_that_the_file_does_not_name() {
     ] {
         assert_eq!(result(what), expected, "{what}");
     }
+}
+
+#[test]
+fn keys_of_gateways_behind_one_that_is_down_are_listed() {
+    let (down, up) = (GatewaySetup::new(&Token::new()), setup());
+    let gateway: Gateway = up.start();
+    std::fs::copy(up.folder.join("admin"), down.folder.join("admin")).expect("copies");
+    let listed = keys(&[&down, &gateway.setup], &["list"]);
+    listed.is(3, &format!("{}: generation 1", up.admin_url()));
+    listed.is(3, &format!("error: {}", down.admin_url()));
+    let listed = keys(&[&down, &gateway.setup], &["list", "--format", "json"]);
+    let lines: Vec<Value> = listed
+        .text
+        .lines()
+        .filter_map(|it| serde_json::from_str(it).ok())
+        .collect();
+    assert_eq!(lines.len(), 2, "{}", listed.text);
+    assert!(
+        lines[0]["error"].is_string() && lines[1]["keys"].is_object(),
+        "{lines:?}"
+    );
 }

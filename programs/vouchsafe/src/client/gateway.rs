@@ -211,18 +211,23 @@ fn hint(slug: &str) -> Option<&'static str> {
             "--admin-token-file has to hold the secret of an [[admin]], not of a [[credential]]"
         }
         "key.forbidden" => "`vouchsafe keys list` shows the gateway's keys",
+        "seed.generation" => {
+            "the gateways are of tokens with different generations, which `vouchsafe keys list` shows: rotate those of one generation at a time"
+        }
         "version.canary_exists" => "`vouchsafe keys promote` or `vouchsafe keys rollback`",
         "version.conflict" => "look with `vouchsafe keys list`, and let one person act at a time",
         "version.nothing" => {
             "`vouchsafe keys stage` makes a new version; `vouchsafe keys list` shows what there is"
         }
         "version.not_retired" => "retire it first, and again once its tokens are over",
+        "version.share" => "`1%` to `100%`: how many of the workloads the canary signs for",
         "version.signs" => "promote another one, or roll it back",
         "version.too_early" => {
             "verifiers may keep the keys that they have for minutes; wait, then ask again"
         }
         "version.tokens_live" => "wait, then ask again",
         "version.wrong_state" => "`vouchsafe keys canary` tries it on a share first",
+        "version.unknown" => "`vouchsafe keys list` shows the versions that there are",
         "version.too_many" => "`vouchsafe keys retire` takes out what is over",
         _ => return None,
     })
