@@ -153,7 +153,7 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Makes the folder, open to its owner alone.
+/// Makes the folder, open to its owner alone; one that is there stays as it is.
 pub fn make_private(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()

@@ -188,7 +188,7 @@ pub enum Fault {
     KeyMissing(String),
     /// Two keys of one label: which of them is meant can't be known.
     KeyTwice(String),
-    /// What the module said; never with a PIN or data.
+    /// The module failed, or what is around it: in its words or in ours, never with a PIN or data.
     Module(String),
     /// The PIN is wrong, expired or locked. It is not tried again.
     PinRefused(String),
@@ -206,7 +206,7 @@ impl std::fmt::Display for Fault {
             Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
-            Self::Module(text) => write!(f, "the module says: {text}"),
+            Self::Module(text) => f.write_str(text),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
             Self::TokenTwice { label, serials } => write!(

@@ -136,7 +136,9 @@ fn name_of(error: RvError) -> String {
 /// The error's name; its long description is the standard's, and helps nobody.
 fn said(error: Error) -> Fault {
     Fault::Module(match error {
-        Error::Pkcs11(error, function) => format!("{} in {function:?}", name_of(error)),
+        Error::Pkcs11(error, function) => {
+            format!("the module says: {} in {function:?}", name_of(error))
+        }
         other => other.to_string(),
     })
 }
