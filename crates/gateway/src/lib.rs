@@ -17,8 +17,8 @@ pub mod client;
 mod credential;
 mod epoch_keys;
 mod health;
-mod inventory;
 mod jwk;
+mod labels;
 mod overdue;
 mod probe;
 mod rates;
@@ -32,10 +32,10 @@ pub mod wire;
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
-pub use inventory::{
+pub use jwk::JwkError;
+pub use labels::{
     KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,
 };
-pub use jwk::JwkError;
 pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};

@@ -344,7 +344,3 @@ pub fn algorithm(algorithm: KeyAlgorithm) -> Algorithm {
         KeyAlgorithm::Rs256 => Algorithm::Rs256,
     }
 }
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

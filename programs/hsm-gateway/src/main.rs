@@ -15,6 +15,7 @@ mod config;
 mod failure;
 mod files;
 mod gateway;
+mod hex;
 mod hsm;
 mod inventory;
 mod log;

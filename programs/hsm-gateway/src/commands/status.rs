@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Format, open, runtime};
 use crate::failure::Failure;
-use crate::gateway::hex;
+use crate::hex::{fingerprint, hex};
 use crate::inventory::{hsm_failure, inspect};
 use crate::public_key;
 use crate::root::Root;
@@ -96,13 +96,6 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
     })
 }
 
-/// As `openssl x509 -fingerprint -sha256` prints it.
-fn fingerprint(der: &[u8]) -> String {
-    let bytes = Sha256::digest(der);
-    let pairs: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-    pairs.join(":")
-}
-
 fn print_text(inventory: &Inventory) {
     println!("token {} {}", inventory.model, inventory.serial);
     println!("  mechanisms  {}", inventory.mechanisms.join(" "));
@@ -132,7 +125,7 @@ fn print_text(inventory: &Inventory) {
     match Root::of(inventory) {
         Ok(root) => println!(
             "  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}",
-            fingerprint(root.der())
+            fingerprint(&Sha256::digest(root.der()))
         ),
         Err(_) if inventory.keys.is_empty() => {}
         Err(failure) => println!(
