@@ -303,6 +303,12 @@ mod tests {
     }
 
     #[test]
+    fn our_own_words_are_not_told_as_the_modules() {
+        let text = "8 workers that were killed have not ended";
+        assert_eq!(Fault::Module(text.to_owned()).to_string(), text);
+    }
+
+    #[test]
     fn a_frame_is_bounded() {
         let bytes = |length: usize| u32::try_from(length).expect("short").to_be_bytes();
         assert!(frame_bytes(bytes(FRAME_BYTES_MAX)).is_ok());

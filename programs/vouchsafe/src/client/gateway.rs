@@ -257,6 +257,30 @@ mod tests {
     }
 
     #[test]
+    fn every_refusal_of_an_act_says_what_to_do() {
+        for slug in [
+            "canary.unproven",
+            "canary.worse",
+            "credential.unknown",
+            "key.forbidden",
+            "seed.generation",
+            "version.canary_exists",
+            "version.conflict",
+            "version.not_retired",
+            "version.nothing",
+            "version.share",
+            "version.signs",
+            "version.tokens_live",
+            "version.too_early",
+            "version.too_many",
+            "version.unknown",
+            "version.wrong_state",
+        ] {
+            assert!(hint(slug).is_some(), "{slug}");
+        }
+    }
+
+    #[test]
     fn a_refusal_has_the_gateways_words_and_what_to_do() {
         let gateway = Gateway::new("https://g.internal", "c", &Http::new()).unwrap();
         let answer =
