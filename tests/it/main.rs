@@ -20,6 +20,7 @@ mod hsm_chaos;
 mod hsm_gateway;
 mod hsm_generations;
 mod hsm_keys;
+mod hsm_operator;
 mod hsm_outages;
 mod hsm_pinning;
 mod hsm_races;

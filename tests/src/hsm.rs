@@ -5,6 +5,7 @@ mod running;
 
 use crate::broker::{Folder, profile_folder, repository};
 use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
+use crate::http::{self, Request};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -511,12 +512,41 @@ impl GatewaySetup {
         (code, String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// The same with its standard output at `stdout`: its exit code, and what it printed as errors.
+    pub fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> (i32, String) {
+        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        let mut command = self.command(arguments);
+        let output = command.stdout(stdout).output().expect("starts");
+        let code = output.status.code().expect("an exit code");
+        (code, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Makes the token's keys.
     #[must_use]
     pub fn with_keys(self) -> Self {
         let (code, text) = self.run(&["init"]);
         assert_eq!(code, 0, "{text}");
         self
+    }
+
+    /// Starts a gateway whose output nobody reads, and waits until it answers.
+    pub fn start_unheard(&self) -> Gateway {
+        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        let child = self
+            .command(&["serve"])
+            .stdout(unheard())
+            .stderr(unheard())
+            .spawn()
+            .expect("the gateway starts");
+        let gateway = Gateway {
+            setup: self.clone(),
+            child: Mutex::new(child),
+        };
+        let address = format!("127.0.0.1:{}", self.port);
+        eventually("an answer", || {
+            http::send(&address, &Request::get("/healthz")).ok()
+        });
+        gateway
     }
 
     /// Starts a gateway and waits until it accepts connections.
@@ -545,6 +575,13 @@ impl GatewaySetup {
             child: Mutex::new(child),
         }
     }
+}
+
+/// A pipe whose reader has left, as `head` does.
+pub fn unheard() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer
 }
 
 fn free_port() -> u16 {

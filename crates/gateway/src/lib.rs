@@ -18,8 +18,8 @@ mod credential;
 mod epoch_keys;
 mod generation;
 mod health;
-mod inventory;
 mod jwk;
+mod labels;
 mod overdue;
 mod probe;
 mod rates;
@@ -35,10 +35,10 @@ pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use generation::Generation;
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
-pub use inventory::{
+pub use jwk::JwkError;
+pub use labels::{
     KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,
 };
-pub use jwk::JwkError;
 pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};
@@ -49,7 +49,7 @@ pub use rules::{
     RuleError, Rules,
 };
 pub use steady::{CLOCK_STEP_SECONDS_MAX, Moment, Reading, SteadyClock, SteadySeconds};
-pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput};
+pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput, claimed_decision_id};
 
 /// Furthest that a signer's clock may be from its gateway's before it signs no more.
 pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;

@@ -10,7 +10,7 @@ use subtle::{Choice, ConditionallySelectable as _};
 use vouchsafe_signer::Algorithm;
 
 use crate::credential::CredentialDigest;
-use crate::inventory::KeyLabel;
+use crate::labels::KeyLabel;
 use crate::refusal::Refusal;
 
 /// Most key groups, keys and credentials, each.

@@ -127,6 +127,18 @@ impl SigningInput {
     }
 }
 
+/// The decision id that a signing input claims, for the record of a refusal: nothing of it was checked.
+#[must_use]
+pub fn claimed_decision_id(signing_input: &str) -> Option<String> {
+    if signing_input.len() > SIGNING_INPUT_BYTES_MAX {
+        return None;
+    }
+    let (_, payload) = signing_input.split_once('.')?;
+    let payload = object(payload).ok()?;
+    let jti = payload.get("jti").and_then(Json::as_text)?;
+    (jti.len() <= JTI_BYTES_MAX).then(|| jti.to_owned())
+}
+
 fn object(part: &str) -> Result<JsonObject, TokenFault> {
     let json = URL_SAFE_NO_PAD
         .decode(part)

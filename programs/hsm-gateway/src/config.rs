@@ -1,6 +1,7 @@
 //! The one file: where to listen, which token, and the rules.
 
 use crate::failure::Failure;
+use crate::files::read_small;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ pub struct Config {
 impl Config {
     /// Reads the file; other files that it names are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_small(path).map_err(|failure| {
+        let text = read_small(path, FILE_BYTES_MAX).map_err(|failure| {
             failure.hint("`--config FILE` names it; docs/hsm.md has one to begin with")
         })?;
         let file: File = toml::from_str(&text).map_err(|error| {
@@ -197,7 +198,7 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
     let pin = match (file.pin_file, &file.pin_variable) {
         (Some(path), None) => {
             let path = base.join(path);
-            Zeroizing::new(read_small(&path).map_err(|failure| failure.message)?)
+            read_small(&path, FILE_BYTES_MAX).map_err(|failure| failure.message)?
         }
         (None, Some(name)) => Zeroizing::new(
             std::env::var(name).map_err(|_| format!("the environment has no {name}"))?,
@@ -218,15 +219,6 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
         queue: file.queue,
         deadline: Duration::from_millis(file.deadline_ms),
     })
-}
-
-fn read_small(path: &Path) -> Result<String, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(fail(&format!("{size} bytes is more than {FILE_BYTES_MAX}")));
-    }
-    std::fs::read_to_string(path).map_err(|error| fail(&error))
 }
 
 /// `:line:column` of a byte in `text`, both from 1.

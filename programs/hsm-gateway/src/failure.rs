@@ -1,9 +1,10 @@
 //! The one way in which a command fails: `error:`, then `hint:` where there is one.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// A failure with its exit code: 1 the thing asked for was refused or failed, 2 the command line, a file
-/// or the environment is wrong (clap uses 2 too).
+/// or the environment is wrong (clap uses 2 too), and stays so until somebody mends it.
 #[derive(Debug)]
 pub struct Failure {
     pub message: String,
@@ -27,6 +28,11 @@ impl Failure {
             code: 2,
             ..Self::refused(message)
         }
+    }
+
+    /// A file of `state_dir` can't be read or written: now, and maybe not a moment later.
+    pub fn state(path: &Path, error: &std::io::Error) -> Self {
+        Self::refused(format!("{}: {error}", path.display()))
     }
 
     /// Adds the line that says what to do about it.

@@ -15,6 +15,7 @@ use crate::inventory::{generation, hsm_failure, make_private, no_generation, rem
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
+use crate::server::About;
 use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
 use states::States;
 use std::path::PathBuf;
@@ -93,7 +94,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            .map_err(|error| Failure::state(&path, &error))?;
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
             .map_err(hsm_failure)?;
@@ -313,7 +314,7 @@ impl Gateway {
     }
 
     /// Counts a refusal and, where the caller is known, writes it down.
-    pub async fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal) {
+    pub async fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal, about: About) {
         self.metrics.refused(refusal.slug());
         let Some(caller) = caller else {
             return;
@@ -323,6 +324,8 @@ impl Gateway {
             .with("caller", caller)
             .with("what", what)
             .with("slug", refusal.slug());
+        let tell = |line: Line, (name, value)| line.with(name, value);
+        let line = about.into_iter().fold(line, tell);
         if let Err(error) = self.log.refused(line, now).await {
             eprintln!("hsm-gateway: the log can't be written: {error}");
         }
@@ -395,8 +398,4 @@ pub fn algorithm(algorithm: KeyAlgorithm) -> Algorithm {
         KeyAlgorithm::Es256 => Algorithm::Es256,
         KeyAlgorithm::Rs256 => Algorithm::Rs256,
     }
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -130,7 +130,7 @@ pub fn checked_pair(
 /// Refuses a generation below the highest that this gateway has seen, and remembers this one.
 pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
     let path = state_dir.join("generation");
-    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let fail = |error: std::io::Error| Failure::state(&path, &error);
     let seen = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().map_err(|_| {
             Failure::usage(format!("{} holds no number", path.display()))
@@ -163,14 +163,14 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Makes the folder, open to its owner alone.
+/// Makes the folder, open to its owner alone; one that is there stays as it is.
 pub fn make_private(folder: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
-        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))
+        .map_err(|error| Failure::state(folder, &error))
 }
 
 fn token_missing_hint() -> &'static str {

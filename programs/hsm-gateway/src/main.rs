@@ -4,12 +4,18 @@
 //! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
 //! files and the network.
 
+// ORDER: first, so that all others have its macros.
+#[macro_use]
+mod print;
+
 mod backup;
 mod clock;
 mod commands;
 mod config;
 mod failure;
+mod files;
 mod gateway;
+mod hex;
 mod hsm;
 mod inventory;
 mod log;
@@ -66,7 +72,7 @@ fn main() -> ExitCode {
         Command::Status(args) => commands::status::run(args),
         Command::Worker => worker::run(),
     };
-    outcome.unwrap_or_else(|failure| failure.report())
+    print::finish(outcome.unwrap_or_else(|failure| failure.report()))
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ fn digest_of(label: &str, parts: &[&[u8]]) -> String {
     for part in parts {
         digest.update(part);
     }
-    crate::gateway::hex(&digest.finalize())
+    crate::hex::hex(&digest.finalize())
 }
 
 #[cfg(test)]

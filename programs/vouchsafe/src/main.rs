@@ -2,6 +2,10 @@
 //!
 //! Each subcommand lives in `commands/<name>.rs`; the host behind `serve` in `host/`.
 
+// ORDER: first, so that all others have its macros.
+#[macro_use]
+mod print;
+
 mod client;
 mod commands;
 #[cfg(feature = "host")]
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
         Command::Token(args) => commands::token::run(args),
         Command::Verify(args) => commands::verify::run(args),
     };
-    outcome.unwrap_or_else(|failure| failure.report())
+    print::finish(outcome.unwrap_or_else(|failure| failure.report()))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! `hsm-gateway add-key`.
 
+use super::record::recorded;
 use super::{ConfigFile, create_key, now, open, runtime};
 use crate::failure::Failure;
 use crate::inventory::{hsm_failure, inspect};
+use crate::log::Line;
 use std::process::ExitCode;
 use vouchsafe_gateway::KeyLabel;
 use vouchsafe_gateway::versions::VersionRecord;
@@ -46,7 +48,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             true => VersionRecord::first(now()?, rule.lifetime_seconds_max),
             false => VersionRecord::pending(now()?),
         };
-        create_key(&hsm, rule, record).await?;
+        let about = |line: Line| {
+            line.with("act", "add-key")
+                .with("key", rule.name.as_str())
+                .with("version", 1)
+                .with("state", record.state.name())
+        };
+        recorded(&config, about, create_key(&hsm, rule, record)).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

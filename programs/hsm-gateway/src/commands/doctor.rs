@@ -1,55 +1,92 @@
 //! `hsm-gateway doctor`.
 
-use super::{ConfigFile, doubled_hint, open, runtime};
+use super::{ConfigFile, Format, doubled_hint, open, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::gateway::algorithm;
 use crate::hsm::Hsm;
-use crate::inventory::{checked_key, generation, hsm_failure, inspect, versions};
+use crate::inventory::{checked_pair, generation, hsm_failure, inspect, versions};
+use crate::public_key;
 use crate::root::Root;
-use crate::worker::protocol::{Algorithm, Call, Inventory, Reply};
+use crate::worker::protocol::{Algorithm, Call, Inventory, KeyInfo, Reply};
+use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
-use vouchsafe_gateway::{KeyAlgorithm, KeyRule, ROOT_LABEL, ROOT_SIGNING_LABEL};
+use vouchsafe_gateway::{KeyAlgorithm, KeyLabel, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;
+
+const NOT_MADE: &str = "the token has it not: keys that need it can only be brought from a backup, by `init --with-backup` or `restore`";
 
 /// What is signed to see that it verifies. It is no signing input of a token.
 const PROBE: &[u8] = b"hsm-gateway doctor";
 
 /// Use every key once, and say what is wrong
 ///
-/// Derives with the root twice and compares, signs with the root signing key and every [[key]] and
-/// verifies, and names the mechanisms that the token has not.
+/// Derives with the root twice and compares, signs with the root signing key and with every version on the
+/// token, of whatever state, and verifies, and names the mechanisms that the token has not. A line begins
+/// with `ok`, with `note` or with `WRONG`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway doctor --config gateway.toml\n\nExit codes: 0 all is well, 1 something is wrong, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway doctor --format json\n\nExit codes: 0 nothing is wrong, 1 something is wrong, 2 the command line or the file is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
     let findings = runtime()?.block_on(examine(&config))?;
-    let mut well = true;
-    for (what, outcome) in findings {
-        match outcome {
-            Ok(()) => println!("ok    {what}"),
-            Err(why) => {
-                well = false;
-                println!("WRONG {what}: {why}");
-            }
-        }
+    let well = !findings.iter().any(|(_, it)| matches!(it, Found::Wrong(_)));
+    match args.format {
+        Format::Json => println!("{}", json_of(well, &findings)),
+        Format::Text => findings.iter().for_each(print_text),
     }
-    Ok(if well {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    Ok(match well {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     })
 }
 
-type Finding = (String, Result<(), String>);
+/// What was looked at, and what was found.
+type Finding = (String, Found);
+
+enum Found {
+    Well,
+    /// Nothing is wrong, and somebody may want to know.
+    Note(String),
+    Wrong(String),
+}
+
+impl From<Result<(), String>> for Found {
+    fn from(outcome: Result<(), String>) -> Self {
+        outcome.map_or_else(Self::Wrong, |()| Self::Well)
+    }
+}
+
+fn print_text((what, found): &Finding) {
+    match found {
+        Found::Well => println!("ok    {what}"),
+        Found::Note(why) => println!("note  {what}: {why}"),
+        Found::Wrong(why) => println!("WRONG {what}: {why}"),
+    }
+}
+
+fn json_of(well: bool, findings: &[Finding]) -> serde_json::Value {
+    let findings = findings.iter().map(|(what, found)| {
+        let (result, why) = match found {
+            Found::Well => ("ok", None),
+            Found::Note(why) => ("note", Some(why)),
+            Found::Wrong(why) => ("wrong", Some(why)),
+        };
+        json!({ "what": what, "result": result, "why": why })
+    });
+    json!({ "well": well, "findings": findings.collect::<Vec<_>>() })
+}
 
 async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     let hsm = open(config).await?;
@@ -59,59 +96,59 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
         Ok(_) => derives_alike(&hsm).await,
         Err(failure) => Err(failure.message),
     };
-    findings.push((ROOT_LABEL.to_owned(), root));
+    findings.push((ROOT_LABEL.to_owned(), root.into()));
     let signing = match Root::of(&inventory) {
         Ok(root) => verified(&hsm, ROOT_SIGNING_LABEL, Algorithm::Es256, root.verifier()).await,
         Err(failure) => Err(failure.message),
     };
-    findings.push((ROOT_SIGNING_LABEL.to_owned(), signing));
+    findings.push((ROOT_SIGNING_LABEL.to_owned(), signing.into()));
     for rule in config.rules.keys() {
-        let versions = match versions(&inventory, rule) {
-            Ok(versions) => versions,
-            Err(failure) => {
-                findings.push((rule.name.clone(), Err(failure.message)));
-                continue;
+        match versions(&inventory, rule) {
+            Ok(versions) => {
+                for version in versions.doubled() {
+                    let label = rule.label_of(version).to_string();
+                    findings.push((label, Found::Wrong(doubled_hint(&rule.name, version))));
+                }
             }
-        };
-        for version in versions.doubled() {
-            let label = rule.label_of(version).to_string();
-            findings.push((label, Err(doubled_hint(&rule.name, version))));
+            Err(failure) => findings.push((rule.name.clone(), Found::Wrong(failure.message))),
         }
-        for version in versions.published() {
-            let label = rule.label_of(version).to_string();
-            findings.push((label, signs(&hsm, &inventory, rule, version).await));
+    }
+    for key in &inventory.keys {
+        let is_told = findings.iter().any(|(label, _)| *label == key.label);
+        if key.label.starts_with(TOKEN_KEY_PREFIX) && !key.secret && !is_told {
+            let found = signs(&hsm, config, &inventory, key).await;
+            findings.push((key.label.clone(), found));
         }
     }
     Ok(findings)
 }
 
-/// Mechanisms that are needed, by what the file says.
+/// Mechanisms that are needed, by what the file says: to use keys always, to make them on some tokens only.
 fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
-    let mut needed = vec![
-        "CKM_EC_KEY_PAIR_GEN",
-        "CKM_ECDSA",
-        "CKM_GENERIC_SECRET_KEY_GEN",
-        "CKM_SHA256_HMAC",
-    ];
+    let mut uses = BTreeSet::from(["CKM_ECDSA", "CKM_SHA256_HMAC"]);
+    let mut makes = BTreeSet::from(["CKM_EC_KEY_PAIR_GEN", "CKM_GENERIC_SECRET_KEY_GEN"]);
     for rule in config.rules.keys() {
-        needed.extend(match rule.algorithm {
-            KeyAlgorithm::EdDsa => ["CKM_EC_EDWARDS_KEY_PAIR_GEN", "CKM_EDDSA"],
-            KeyAlgorithm::Es256 => ["CKM_EC_KEY_PAIR_GEN", "CKM_ECDSA"],
-            KeyAlgorithm::Rs256 => ["CKM_RSA_PKCS_KEY_PAIR_GEN", "CKM_SHA256_RSA_PKCS"],
-        });
-    }
-    needed.sort_unstable();
-    needed.dedup();
-    let finding = |name: &str| {
-        let missing = inventory.mechanisms_missing.iter().any(|it| it == name);
-        let outcome = if missing {
-            Err("the token has it not".to_owned())
-        } else {
-            Ok(())
+        let (maker, user) = match rule.algorithm {
+            KeyAlgorithm::EdDsa => ("CKM_EC_EDWARDS_KEY_PAIR_GEN", "CKM_EDDSA"),
+            KeyAlgorithm::Es256 => ("CKM_EC_KEY_PAIR_GEN", "CKM_ECDSA"),
+            KeyAlgorithm::Rs256 => ("CKM_RSA_PKCS_KEY_PAIR_GEN", "CKM_SHA256_RSA_PKCS"),
         };
-        (name.to_owned(), outcome)
-    };
-    needed.into_iter().map(finding).collect()
+        makes.insert(maker);
+        uses.insert(user);
+    }
+    let has = |name: &&str| !inventory.mechanisms_missing.iter().any(|it| it == name);
+    let used = uses.into_iter().map(|name| match has(&name) {
+        true => (name.to_owned(), Found::Well),
+        false => (
+            name.to_owned(),
+            Found::Wrong("the token has it not".to_owned()),
+        ),
+    });
+    let made = makes.into_iter().map(|name| match has(&name) {
+        true => (name.to_owned(), Found::Well),
+        false => (name.to_owned(), Found::Note(NOT_MADE.to_owned())),
+    });
+    used.chain(made).collect()
 }
 
 async fn bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
@@ -136,15 +173,31 @@ async fn derives_alike(hsm: &Arc<Hsm>) -> Result<(), String> {
     }
 }
 
-async fn signs(
-    hsm: &Arc<Hsm>,
-    inventory: &Inventory,
-    rule: &KeyRule,
-    version: u64,
-) -> Result<(), String> {
-    let (_, verifier) = checked_key(inventory, rule, version).map_err(|failure| failure.message)?;
-    let label = rule.label_of(version).to_string();
-    verified(hsm, &label, algorithm(rule.algorithm), &verifier).await
+/// Signs with a version, by the algorithm that the file has for it, or else by the key's own.
+async fn signs(hsm: &Arc<Hsm>, config: &Config, inventory: &Inventory, key: &KeyInfo) -> Found {
+    let label = KeyLabel::parse(&key.label);
+    let is_of = |name: &str| label.as_ref().is_some_and(|label| label.name() == name);
+    let rule = config.rules.keys().find(|rule| is_of(&rule.name));
+    let wanted = match rule {
+        Some(rule) => Some(rule.algorithm),
+        None => own_algorithm(key),
+    };
+    let Some(wanted) = wanted else {
+        return Found::Wrong("it has no public key of a known algorithm".to_owned());
+    };
+    let outcome = match checked_pair(inventory, &key.label, wanted.name(), "") {
+        Ok((_, verifier)) => verified(hsm, &key.label, algorithm(wanted), &verifier).await,
+        Err(failure) => Err(failure.message),
+    };
+    match (outcome, rule) {
+        (Ok(()), None) => Found::Note("it works, and the file has no [[key]] of its name".into()),
+        (outcome, _) => outcome.into(),
+    }
+}
+
+fn own_algorithm(key: &KeyInfo) -> Option<KeyAlgorithm> {
+    let jwk = key.public.as_ref().and_then(public_key::jwk)?;
+    KeyAlgorithm::from_name(jwk.algorithm())
 }
 
 async fn verified(

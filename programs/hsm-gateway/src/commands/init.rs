@@ -1,12 +1,15 @@
 //! `hsm-gateway init`.
 
+use super::record::recorded;
 use super::restore::{import, read_share};
 use super::{ConfigFile, create_keys, now, open, require_empty, runtime};
 use crate::backup::Backup;
 use crate::clock::{Clock, Danger};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::hsm::Hsm;
 use crate::inventory::hsm_failure;
+use crate::log::Line;
 use crate::root;
 use crate::shares::{self, Threshold};
 use crate::worker::protocol::Call;
@@ -14,6 +17,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use vouchsafe_gateway::ROOT_LABEL;
 
 /// Make the keys of an empty token
@@ -42,29 +46,41 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let generation = args.generation;
     runtime()?.block_on(async {
         let hsm = open(&config).await?;
         require_empty(&hsm).await?;
-        match (args.with_backup, &args.shares) {
-            (Some(threshold), Some(folder)) => {
-                let backup = backed_up(&config, threshold, folder)?;
-                import(&hsm, &config, &backup, generation).await?;
-                eprintln!(
-                    "note: give the shares away, then `hsm-gateway root-certificate` to verifiers; a version that is staged later is in no backup"
-                );
-            }
-            _ => {
-                let call = Call::CreateRoot { generation };
-                hsm.call(call).await.map_err(hsm_failure)?;
-                println!("made {ROOT_LABEL}, generation {generation}");
-                root::create(&hsm, Clock::new(Danger::default()).now()).await?;
-                create_keys(&hsm, &config).await?;
-                eprintln!("note: these keys have no backup, and can't get one");
-            }
-        }
+        let keys: Vec<_> = config.rules.keys().map(|it| it.name.as_str()).collect();
+        let about = |line: Line| {
+            line.with("act", "init")
+                .with("generation", args.generation)
+                .with("keys", keys.clone())
+                .with("backup", args.with_backup.map(|it| it.to_string()))
+        };
+        recorded(&config, about, make(&hsm, &config, &args)).await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn make(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Failure> {
+    let generation = args.generation;
+    match (args.with_backup, &args.shares) {
+        (Some(threshold), Some(folder)) => {
+            let backup = backed_up(config, threshold, folder)?;
+            import(hsm, config, &backup, generation).await?;
+            eprintln!(
+                "note: give the shares away, then `hsm-gateway root-certificate` to verifiers; a version that is staged later is in no backup"
+            );
+        }
+        _ => {
+            let call = Call::CreateRoot { generation };
+            hsm.call(call).await.map_err(hsm_failure)?;
+            println!("made {ROOT_LABEL}, generation {generation}");
+            root::create(hsm, Clock::new(Danger::default()).now()).await?;
+            create_keys(hsm, config).await?;
+            eprintln!("note: these keys have no backup, and can't get one");
+        }
+    }
+    Ok(())
 }
 
 /// New keys, whose shares are on disk and were read back.

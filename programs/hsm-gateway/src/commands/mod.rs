@@ -4,6 +4,7 @@ pub mod add_key;
 pub mod credential;
 pub mod doctor;
 pub mod init;
+mod record;
 pub mod restore;
 pub mod root_certificate;
 pub mod rotate;

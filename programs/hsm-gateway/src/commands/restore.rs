@@ -1,11 +1,14 @@
 //! `hsm-gateway restore`.
 
+use super::record::recorded;
 use super::{ConfigFile, now, open, require_empty, runtime};
 use crate::backup::{Backup, root_key};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::files::read_small;
 use crate::hsm::Hsm;
 use crate::inventory::{hsm_failure, remember_generation};
+use crate::log::Line;
 use crate::root::import_certificate;
 use crate::shares::{self, SHARE_BYTES_MAX};
 use crate::worker::protocol::{Call, PrivateKey};
@@ -59,7 +62,14 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         // ORDER: all that can be known to be wrong, before the token gets its first key.
         key_rules(&config, &backup)?;
         remember_generation(&config.state_dir, args.generation)?;
-        import(&hsm, &config, &backup, args.generation).await?;
+        let keys: Vec<_> = backup.keys.iter().map(|it| it.name.as_str()).collect();
+        let about = |line: Line| {
+            line.with("act", "restore")
+                .with("generation", args.generation)
+                .with("keys", keys.clone())
+        };
+        let import = import(&hsm, &config, &backup, args.generation);
+        recorded(&config, about, import).await?;
         for rule in config.rules.keys() {
             if !backup.keys.iter().any(|key| key.name == rule.name) {
                 let name = &rule.name;
@@ -156,11 +166,5 @@ fn key_rules<'a>(
 
 /// Reads a share's file.
 pub fn read_share(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > SHARE_BYTES_MAX {
-        return Err(fail(&"too long for a share"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| fail(&error))?;
-    Ok(Zeroizing::new(text))
+    read_small(path, SHARE_BYTES_MAX)
 }

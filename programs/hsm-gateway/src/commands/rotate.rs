@@ -1,8 +1,10 @@
 //! `hsm-gateway rotate`.
 
+use super::record::recorded;
 use super::{ConfigFile, now, open, runtime};
 use crate::failure::Failure;
 use crate::inventory::{generation, hsm_failure, inspect};
+use crate::log::Line;
 use crate::worker::protocol::Call;
 use std::process::ExitCode;
 use vouchsafe_gateway::Refusal;
@@ -50,11 +52,20 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let next = before
             .next(now)
             .ok_or_else(|| Failure::refused("there is no generation behind this one"))?;
-        let call = Call::SetGeneration {
-            from: before.to_bytes().into(),
-            to: next.to_bytes().into(),
+        let about = |line: Line| {
+            line.with("act", "rotate")
+                .with("before", before.number)
+                .with("after", next.number)
+                .with("although_unpublished", args.although_unpublished)
         };
-        hsm.call(call).await.map_err(hsm_failure)?;
+        recorded(&config, about, async {
+            let set = hsm.call(Call::SetGeneration {
+                from: before.to_bytes().into(),
+                to: next.to_bytes().into(),
+            });
+            set.await.map_err(hsm_failure)
+        })
+        .await?;
         println!(
             "generation {} is current, {} is over",
             next.number, before.number

@@ -2,9 +2,13 @@
 
 use super::{ConfigFile, runtime};
 use crate::clock::{Clock, Danger};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
+use crate::hsm::HsmError;
+use crate::inventory::hsm_failure;
 use crate::server::{self, Side};
+use crate::worker::protocol::Fault;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,16 +22,21 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 /// Run the gateway
 ///
-/// Prints one line, `listening on https://ADDRESS`, once the keys of the current epoch are there.
+/// Prints one line, `listening on https://ADDRESS`, once all epoch keys are there that brokers publish; what
+/// else there is to say goes to standard error.
 /// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away; SIGUSR1
 /// says that a clock that was set is right now. Don't restart it on exit code 2: a refused PIN is among the causes.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, 1 the token can't be used or the address is taken, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or with --check all is well, 1 the token or `state_dir` can't be used, or an address is taken, 2 the command line or the file is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
+    /// Read the file and all files that it names, say what is wrong, and end: for before a restart, which
+    /// loses the seeds in memory. The HSM is not asked; `doctor` does that
+    #[arg(long)]
+    check: bool,
     /// Start the clock at this time, in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
@@ -55,6 +64,9 @@ async fn serve(args: Args) -> Result<(), Failure> {
         ));
     }
     let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
+    if args.check {
+        return check(&config);
+    }
     let listener = bind(config.listen).await?;
     let metrics_listener = bind_if(config.metrics_listen).await?;
     let admin_listener = bind_if(config.admin_listen).await?;
@@ -102,6 +114,25 @@ async fn serve(args: Args) -> Result<(), Failure> {
     if let Some(side) = admin {
         drop(side.await);
     }
+    Ok(())
+}
+
+/// What a start would stumble over behind the file, and TLS: as far as it shows without the HSM.
+fn check(config: &Config) -> Result<(), Failure> {
+    let module = &config.module.path;
+    if !module.is_file() {
+        let module = module.display();
+        return Err(Failure::usage(format!("{module}: there is no such module")));
+    }
+    let note = config.state_dir.join("pin-refused");
+    // What can't be looked at may be there.
+    if note.try_exists().unwrap_or(true) {
+        let note = note.display();
+        let text = format!("it did so before, and is not asked again while {note} is there");
+        return Err(hsm_failure(HsmError::Fault(Fault::PinRefused(text))));
+    }
+    let (groups, keys) = (config.rules.groups().count(), config.rules.keys().count());
+    println!("nothing is wrong that shows without the HSM: key groups {groups}, keys {keys}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{ConfigFile, Format, doubled_hint, open, runtime};
 use crate::failure::Failure;
-use crate::gateway::hex;
+use crate::hex::{fingerprint, hex};
 use crate::inventory::{hsm_failure, inspect};
 use crate::public_key;
 use crate::root::Root;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use vouchsafe_gateway::versions::VersionRecord;
 use vouchsafe_gateway::{Generation, KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
-/// List the keys on the token
+/// List the token's mechanisms and keys, with versions and states
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway status --config gateway.toml\n  hsm-gateway status --format json\n\nExit codes: 0 listed, 1 the token can't be read, 2 the command line or the file is wrong, or the PIN was refused."
@@ -86,6 +86,7 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
     json!({
         "model": inventory.model,
         "serial": inventory.serial,
+        "mechanisms": inventory.mechanisms,
         "mechanisms_missing": inventory.mechanisms_missing,
         "keys": keys,
         "destroyed": inventory.destroyed,
@@ -98,6 +99,11 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
 
 fn print_text(inventory: &Inventory) {
     println!("token {} {}", inventory.model, inventory.serial);
+    println!("  mechanisms  {}", inventory.mechanisms.join(" "));
+    if !inventory.mechanisms_missing.is_empty() {
+        let missing = inventory.mechanisms_missing.join(" ");
+        println!("  mechanisms that it has not  {missing}");
+    }
     for key in &inventory.keys {
         let safety = match (key.flags.are_safe(), key.flags.never_extractable) {
             (true, true) => "stays in the token",
@@ -120,7 +126,7 @@ fn print_text(inventory: &Inventory) {
     match Root::of(inventory) {
         Ok(root) => println!(
             "  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}",
-            hex(&Sha256::digest(root.der()))
+            fingerprint(&Sha256::digest(root.der()))
         ),
         Err(_) if inventory.keys.is_empty() => {}
         Err(failure) => println!(

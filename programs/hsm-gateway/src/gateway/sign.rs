@@ -1,7 +1,8 @@
 //! Signatures with keys of tier `hsm`.
 
 use super::states::TokenKey;
-use super::{Gateway, algorithm, hex, hsm_refusal};
+use super::{Gateway, algorithm, hsm_refusal};
+use crate::hex::hex;
 use crate::log::Line;
 use crate::worker::protocol::{Call, Reply};
 use sha2::{Digest as _, Sha256};

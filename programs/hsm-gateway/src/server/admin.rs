@@ -1,6 +1,7 @@
 //! Routes of the admin listener. All but `/healthz` need an admin's credential; a broker's is unknown here.
 
 use super::Reply;
+use super::about::{Refused, about};
 use super::routes::{bearer, body, json_reply, refusal_reply, wrong_method};
 use crate::gateway::Gateway;
 use bytes::Bytes;
@@ -29,24 +30,27 @@ pub async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Reply
     let presented = bearer(&request).ok_or(Refusal::Credential);
     let admin = match presented.and_then(|it| gateway.admins().caller(it)) {
         Ok(admin) => admin.to_owned(),
-        Err(refusal) => return refused(gateway, None, &path, refusal).await,
+        Err(refusal) => return refused(gateway, None, &path, refusal.into()).await,
     };
     if path == LIST_PATH {
         return match written(&gateway.list()) {
             Ok(body) => json_reply(StatusCode::OK, body),
-            Err(refusal) => refused(gateway, Some(&admin), &path, refusal).await,
+            Err(refusal) => refused(gateway, Some(&admin), &path, refusal.into()).await,
         };
     }
     let body = match body(request).await {
         Ok(body) => body,
-        Err(refusal) => return refused(gateway, Some(&admin), &path, refusal).await,
+        Err(refusal) => return refused(gateway, Some(&admin), &path, refusal.into()).await,
     };
     // What an admin began goes on to its end, and onto the log, though the admin has left.
     let gateway = Arc::clone(gateway);
     let done = tokio::spawn(async move {
         match v1(&gateway, &admin, &path, &body).await {
             Ok(body) => json_reply(StatusCode::OK, body),
-            Err(refusal) => refused(&gateway, Some(&admin), &path, refusal).await,
+            Err(refusal) => {
+                let about = about(&body);
+                refused(&gateway, Some(&admin), &path, Refused { refusal, about }).await
+            }
         }
     });
     done.await.unwrap_or_else(|_| {
@@ -77,8 +81,13 @@ fn written(answer: &impl Serialize) -> Result<Bytes, Refusal> {
 }
 
 /// An admin is told why, in words too.
-async fn refused(gateway: &Gateway, admin: Option<&str>, path: &str, refusal: Refusal) -> Reply {
-    gateway.refused(admin, path, refusal).await;
+async fn refused(
+    gateway: &Gateway,
+    admin: Option<&str>,
+    path: &str,
+    Refused { refusal, about }: Refused,
+) -> Reply {
+    gateway.refused(admin, path, refusal, about).await;
     let body = json!({ "error": refusal.slug(), "detail": refusal.to_string() });
     refusal_reply(refusal, body)
 }

@@ -1,10 +1,12 @@
 //! HTTPS, or plain http in development: connections, their limits, and the end.
 
+mod about;
 mod admin;
 mod routes;
 mod tls;
 
 use crate::gateway::Gateway;
+pub use about::About;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::Full;

@@ -1,6 +1,7 @@
 //! Routes. Everything below `/v1/` needs a credential; `/healthz` and `/readyz` tell nothing secret.
 
 use super::Reply;
+use super::about::{Refused, about};
 use crate::gateway::Gateway;
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
@@ -35,11 +36,11 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
             let presented = bearer(&request).ok_or(Refusal::Credential);
             let caller = match presented.and_then(|it| gateway.rules().caller(it)) {
                 Ok(caller) => caller,
-                Err(refusal) => return refused(gateway, None, &path, refusal).await,
+                Err(refusal) => return refused(gateway, None, &path, refusal.into()).await,
             };
             match v1(gateway, caller, &path, request).await {
                 Ok(body) => json_reply(StatusCode::OK, body),
-                Err(refusal) => refused(gateway, Some(caller.name()), &path, refusal).await,
+                Err(why) => refused(gateway, Some(caller.name()), &path, why).await,
             }
         }
     }
@@ -50,18 +51,30 @@ async fn v1(
     caller: Caller<'_>,
     path: &str,
     request: Request<Incoming>,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, Refused> {
     if path == KEYS_PATH {
         return Ok(gateway.keys(caller).to_json().into());
     }
     let body = body(request).await?;
-    if path == SEED_PATH {
-        let request = SeedRequest::parse(&body).map_err(|_| Refusal::Request)?;
-        let answer = gateway.seed(caller, &request).await?;
-        // Wiped when it was sent.
-        return Ok(Bytes::from_owner(answer));
-    }
-    let request = SignRequest::parse(&body).map_err(|_| Refusal::Request)?;
+    let answer = match path {
+        SEED_PATH => seed(gateway, caller, &body).await,
+        _ => sign(gateway, caller, &body).await,
+    };
+    answer.map_err(|refusal| Refused {
+        refusal,
+        about: about(&body),
+    })
+}
+
+async fn seed(gateway: &Gateway, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
+    let request = SeedRequest::parse(body).map_err(|_| Refusal::Request)?;
+    let answer = gateway.seed(caller, &request).await?;
+    // Wiped when it was sent.
+    Ok(Bytes::from_owner(answer))
+}
+
+async fn sign(gateway: &Gateway, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
+    let request = SignRequest::parse(body).map_err(|_| Refusal::Request)?;
     Ok(gateway.sign(caller, request).await?.to_json().into())
 }
 
@@ -117,8 +130,13 @@ fn ready(gateway: &Gateway) -> Reply {
     json_reply(status, body.to_string())
 }
 
-async fn refused(gateway: &Gateway, caller: Option<&str>, path: &str, refusal: Refusal) -> Reply {
-    gateway.refused(caller, path, refusal).await;
+async fn refused(
+    gateway: &Gateway,
+    caller: Option<&str>,
+    path: &str,
+    Refused { refusal, about }: Refused,
+) -> Reply {
+    gateway.refused(caller, path, refusal, about).await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
 }
 

@@ -50,7 +50,10 @@ impl On<'_> {
     pub(super) fn inspect(self, token: &Token) -> Result<Reply, Trouble> {
         let info = token.pkcs11.get_token_info(token.slot)?;
         let offered = token.pkcs11.get_mechanism_list(token.slot)?;
-        let missing = MECHANISMS.iter().filter(|(_, it)| !offered.contains(it));
+        let (there, missing): (Vec<_>, Vec<_>) = MECHANISMS
+            .iter()
+            .partition(|(_, mechanism)| offered.contains(mechanism));
+        let names = |them: Vec<&(&str, _)>| them.iter().map(|it| it.0.to_owned()).collect();
         let mut keys = Vec::new();
         for (class, secret) in [
             (ObjectClass::SECRET_KEY, true),
@@ -74,7 +77,8 @@ impl On<'_> {
         Ok(Reply::Inventory(Inventory {
             model: info.model().trim().to_owned(),
             serial: info.serial_number().trim().to_owned(),
-            mechanisms_missing: missing.map(|(name, _)| (*name).to_owned()).collect(),
+            mechanisms: names(there),
+            mechanisms_missing: names(missing),
             destroyed: destroyed.cloned().collect(),
             doubled: doubled(&keys, &halves),
             keys,

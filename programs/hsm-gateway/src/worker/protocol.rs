@@ -114,7 +114,9 @@ pub enum Reply {
 pub struct Inventory {
     pub model: String,
     pub serial: String,
-    /// Of the mechanisms that the gateway uses, those that the token has not.
+    /// Of the mechanisms that the gateway uses, those that the token has.
+    pub mechanisms: Vec<String>,
+    /// Those that it has not.
     pub mechanisms_missing: Vec<String>,
     pub keys: Vec<KeyInfo>,
     /// Labels of public keys whose private half was destroyed.
@@ -203,7 +205,7 @@ pub enum Fault {
     LoginFailed(String),
     /// Somebody else made something of this label at the same time; what was made here is destroyed.
     MadeTwice(String),
-    /// What the module said; never with a PIN or data.
+    /// The module failed, or what is around it: in its words or in ours, never with a PIN or data.
     Module(String),
     /// What the module said of this one call or its key. It works for others.
     NotPossible(String),
@@ -226,7 +228,7 @@ impl std::fmt::Display for Fault {
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
             Self::LoginFailed(text) => write!(f, "the login failed: {text}"),
             Self::MadeTwice(label) => write!(f, "`{label}` was made by another at the same time"),
-            Self::Module(text) | Self::NotPossible(text) => write!(f, "the module says: {text}"),
+            Self::Module(text) | Self::NotPossible(text) => f.write_str(text),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
             Self::TokenTwice { label, serials } => write!(
@@ -350,6 +352,12 @@ mod tests {
             assert_eq!(frame.len(), LENGTH_BYTES + text.len() + 2);
             assert_eq!(frame.capacity(), frame.len());
         }
+    }
+
+    #[test]
+    fn our_own_words_are_not_told_as_the_modules() {
+        let text = "8 workers that were killed have not ended";
+        assert_eq!(Fault::Module(text.to_owned()).to_string(), text);
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn name_of(error: RvError) -> String {
 fn said(error: Error) -> Fault {
     match error {
         Error::Pkcs11(error, function) => {
-            let text = format!("{} in {function:?}", name_of(error));
+            let text = format!("the module says: {} in {function:?}", name_of(error));
             if is_of_the_call(error) {
                 Fault::NotPossible(text)
             } else {

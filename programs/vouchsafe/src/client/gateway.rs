@@ -2,6 +2,7 @@
 
 use super::Http;
 use super::broker::shown;
+use super::file::read_text;
 use super::http::{is_loopback, origin};
 use crate::commands::Failure;
 use serde::Serialize;
@@ -43,7 +44,7 @@ pub struct GatewayArgs {
 
 impl GatewayArgs {
     pub fn open(&self) -> Result<Vec<Gateway>, Failure> {
-        let credential = read(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
+        let credential = read_text(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
         let credential = credential.trim_end_matches(['\r', '\n']).to_owned();
         let http = Http::with(WHOLE_TIMEOUT, REPLY_BYTES_MAX, self.tls()?);
         let open = |url: &String| Gateway::new(url, &credential, &http);
@@ -56,7 +57,7 @@ impl GatewayArgs {
             tls = tls.root_certs(RootCerts::new_with_certs(&certificates(path)?));
         }
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
-            let text = read(key, REPLY_BYTES_MAX)?;
+            let text = read_text(key, REPLY_BYTES_MAX)?;
             let private = PrivateKey::from_pem(text.as_bytes())
                 .map_err(|error| Failure::usage(format!("{}: {error}", key.display())))?;
             let chain = certificates(certificate)?;
@@ -66,17 +67,8 @@ impl GatewayArgs {
     }
 }
 
-fn read(path: &Path, bytes_max: u64) -> Result<String, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > bytes_max {
-        return Err(fail(&format!("{size} bytes is more than {bytes_max}")));
-    }
-    std::fs::read_to_string(path).map_err(|error| fail(&error))
-}
-
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
-    let text = read(path, REPLY_BYTES_MAX)?;
+    let text = read_text(path, REPLY_BYTES_MAX)?;
     let items = parse_pem(text.as_bytes()).filter_map(Result::ok);
     let found: Vec<_> = items
         .filter_map(|item| match item {
@@ -222,6 +214,9 @@ fn hint(slug: &str) -> Option<&'static str> {
             "wait, or have new tokens fail until verifiers fetch the keys again: `--although-unpublished`"
         }
         "key.forbidden" => "`vouchsafe keys list` shows the gateway's keys",
+        "seed.generation" => {
+            "the gateways are of tokens with different generations, which `vouchsafe keys list` shows: rotate those of one generation at a time"
+        }
         "version.canary_exists" => "`vouchsafe keys promote` or `vouchsafe keys rollback`",
         "version.conflict" => {
             "look with `vouchsafe keys list`, then try again; let one person act at a time"
@@ -233,12 +228,14 @@ fn hint(slug: &str) -> Option<&'static str> {
             "`vouchsafe keys stage` makes a new version; `vouchsafe keys list` shows what there is"
         }
         "version.not_retired" => "retire it first, and again once its tokens are over",
+        "version.share" => "`1%` to `100%`: how many of the workloads the canary signs for",
         "version.signs" => "promote another one, or roll it back",
         "version.too_early" => {
             "verifiers may keep the keys that they have for minutes; wait, then ask again"
         }
         "version.tokens_live" => "wait, then ask again",
         "version.wrong_state" => "`vouchsafe keys canary` tries it on a share first",
+        "version.unknown" => "`vouchsafe keys list` shows the versions that there are",
         "version.too_many" => "`vouchsafe keys retire` takes out what is over",
         _ => return None,
     })
@@ -264,6 +261,30 @@ mod tests {
             "ftp://g",
         ] {
             assert_eq!(open(url).unwrap_err().code, 2, "{url}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_an_act_says_what_to_do() {
+        for slug in [
+            "canary.unproven",
+            "canary.worse",
+            "credential.unknown",
+            "key.forbidden",
+            "seed.generation",
+            "version.canary_exists",
+            "version.conflict",
+            "version.not_retired",
+            "version.nothing",
+            "version.share",
+            "version.signs",
+            "version.tokens_live",
+            "version.too_early",
+            "version.too_many",
+            "version.unknown",
+            "version.wrong_state",
+        ] {
+            assert!(hint(slug).is_some(), "{slug}");
         }
     }
 

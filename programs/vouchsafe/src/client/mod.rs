@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod dev_issuer;
 pub mod exchange;
+pub mod file;
 pub mod gateway;
 pub mod http;
 pub mod jwt;

@@ -13,7 +13,7 @@ use vouchsafe_gateway::admin::{GroupListing, KeyListing, Listing, VersionListing
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 listed, 1 refused, or with --deny-warnings something is overdue, 2 wrong use, 3 a gateway
-can't be reached.
+can't be reached; the others are listed all the same. Of several failures the first decides.
 
 Examples:
   vouchsafe keys list --gateway https://gateway.internal:8481 --admin-token-file admin-token
@@ -31,19 +31,35 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut warned = false;
+    let mut failed = None;
     for gateway in args.gateways.open()? {
-        let listing = gateway.list()?;
-        warned |= listing.keys.iter().any(|key| !key.warnings.is_empty());
-        match args.format {
-            Format::Json => println!("{}", json!({ "gateway": gateway.url, "keys": listing })),
-            Format::Text => print(&gateway, &listing),
+        match gateway.list() {
+            Ok(listing) => {
+                warned |= listing.keys.iter().any(|key| !key.warnings.is_empty());
+                tell(&gateway, &listing, args.format);
+            }
+            // The others are listed all the same.
+            Err(failure) => {
+                if args.format == Format::Json {
+                    let error = &failure.message;
+                    println!("{}", json!({ "gateway": gateway.url, "error": error }));
+                }
+                failed = failed.or(Some(failure.report()));
+            }
         }
     }
-    Ok(if warned && args.deny_warnings {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    Ok(match failed {
+        Some(code) => code,
+        None if warned && args.deny_warnings => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
     })
+}
+
+fn tell(gateway: &Gateway, listing: &Listing, format: Format) {
+    match format {
+        Format::Json => println!("{}", json!({ "gateway": gateway.url, "keys": listing })),
+        Format::Text => print(gateway, listing),
+    }
 }
 
 fn print(gateway: &Gateway, listing: &Listing) {

@@ -13,8 +13,9 @@ use std::process::ExitCode;
 
 /// See and change the keys of HSM gateways.
 ///
-/// Acts can be repeated: what is done already is left alone. Gateways of one token agree within a second;
-/// several `--gateway` are for several tokens, or where one may be down.
+/// Acts can be repeated: what is done already is left alone (`rollback` with its `--version`). Gateways of one
+/// token agree within a second, where its PKCS#11 module shows one what another changed; several `--gateway`
+/// are for several tokens, or where one may be down.
 #[derive(clap::Args)]
 #[command(
     subcommand_required = true,

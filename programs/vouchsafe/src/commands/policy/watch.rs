@@ -12,12 +12,15 @@ const INTERVAL: Duration = Duration::from_millis(300);
 /// What tells whether a file changed.
 pub(super) type Marks = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
-/// Runs `work` now and after each change below `dir`; ends with the process only.
+/// Runs `work` now and after each change below `dir`; ends with the process, or when nobody reads what it prints.
 pub fn forever(dir: &Path, mut work: impl FnMut()) -> Result<ExitCode, Failure> {
     loop {
         // Marked before the run, so that what changes during it is seen after it.
         let seen = marks(dir);
         work();
+        if crate::print::is_lost() {
+            return Ok(ExitCode::SUCCESS);
+        }
         eprintln!("watching `{}`; Ctrl-C ends", dir.display());
         while marks(dir) == seen {
             std::thread::sleep(INTERVAL);

@@ -3,6 +3,7 @@
 mod check;
 
 use super::Failure;
+use crate::client::file::read;
 use crate::client::{Broker, Http};
 use check::{Accepted, Expected, Refused, check};
 use serde_json::json;
@@ -159,30 +160,18 @@ fn keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
             }
             Ok((broker.issuer, reply.body))
         }
-        (None, Some(path), Some(issuer)) => Ok((issuer.clone(), read(path)?)),
+        (None, Some(path), Some(issuer)) => Ok((issuer.clone(), read(path, FILE_BYTES_MAX)?)),
         // clap has seen to it.
         _ => Err(Failure::usage("there is neither --broker nor --jwks")),
     }
 }
 
 fn pinned_root(path: &Path) -> Result<PinnedRoot, Failure> {
-    let pem = read(path)?;
+    let pem = read(path, FILE_BYTES_MAX)?;
     PinnedRoot::from_pem(&pem).map_err(|error| {
         Failure::usage(format!("{}: {error}", path.display()))
             .hint("`hsm-gateway root-certificate` prints it")
     })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| fail(&error))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(fail(&"too long"));
-    }
-    Ok(bytes)
 }
 
 fn token(argument: &str) -> Result<String, Failure> {

@@ -1,0 +1,22 @@
+//! Bytes in hexadecimal digits.
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As `openssl x509 -fingerprint` prints a digest.
+pub fn fingerprint(digest: &[u8]) -> String {
+    let pairs: Vec<_> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    pairs.join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_has_two_digits() {
+        assert_eq!(hex(&[0, 0xab, 7]), "00ab07");
+        assert_eq!(fingerprint(&[0, 0xab, 7]), "00:AB:07");
+    }
+}
