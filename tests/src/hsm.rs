@@ -4,6 +4,7 @@ mod running;
 
 use crate::broker::{Folder, profile_folder, repository};
 use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
+use crate::ports::port;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -11,7 +12,6 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -304,9 +304,9 @@ impl GatewaySetup {
         let mut setup = Self {
             token: token.clone(),
             folder,
-            port: free_port(),
-            metrics_port: free_port(),
-            admin_port: free_port(),
+            port: port(),
+            metrics_port: port(),
+            admin_port: port(),
             credential: String::new(),
             other_credential: String::new(),
             admin_credential: String::new(),
@@ -525,11 +525,6 @@ impl GatewaySetup {
             child: Mutex::new(child),
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// PEM files of a private authority, of `localhost` and of a client.
