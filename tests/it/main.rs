@@ -23,6 +23,7 @@ mod hsm_outages;
 mod hsm_pinning;
 mod hsm_rollout;
 mod hsm_stolen;
+mod hsm_verify;
 mod issued;
 mod issuers;
 mod key_states;

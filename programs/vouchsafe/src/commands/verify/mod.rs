@@ -6,6 +6,7 @@ use super::Failure;
 use crate::client::{Broker, Http};
 use check::{Accepted, Expected, Refused, check};
 use serde_json::json;
+use std::fmt::Display;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -81,7 +82,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         root: root.as_ref(),
         now,
     };
-    match check(token.trim(), &jwks, &expected) {
+    match check(&token, &jwks, &expected) {
         Ok(accepted) => {
             match args.format {
                 Format::Json => println!("{}", json_of(&accepted)),
@@ -174,10 +175,17 @@ fn pinned_root(path: &Path) -> Result<PinnedRoot, Failure> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
+    let name = path.display();
+    let file = std::fs::File::open(path);
+    let file = file.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    read_from(file, &name)
+}
+
+/// All of it, or nothing: what is cut off might be good without its rest.
+fn read_from(source: impl std::io::Read, name: &dyn Display) -> Result<Vec<u8>, Failure> {
+    let fail = |why: &dyn Display| Failure::usage(format!("{name}: {why}"));
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    let read = source.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| fail(&error))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(fail(&"too long"));
@@ -186,15 +194,22 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn token(argument: &str) -> Result<String, Failure> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
+    let text = match argument {
+        "-" => from_stdin()?,
+        _ => argument.to_owned(),
+    };
+    match text.trim() {
+        "" => Err(Failure::usage("there is no token")
+            .hint("the command before the pipe wrote nothing: run it alone to see why")),
+        token => Ok(token.to_owned()),
     }
+}
+
+fn from_stdin() -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         eprintln!("vouchsafe: reading the token from the terminal; end it with Ctrl-D");
     }
-    let mut text = String::new();
-    let read = stdin.take(FILE_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| Failure::usage(format!("standard input: {error}")))?;
-    Ok(text)
+    let bytes = read_from(stdin, &"standard input")?;
+    String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: it is no text"))
 }
