@@ -14,9 +14,9 @@ use vouchsafe_tests::now;
 
 /// For how long a version is published before it signs: 300 s for a verifier's copy, 60 s for a broker's,
 /// 5 s for a gateway's, 60 s for clocks.
-const PUBLISHED_SECONDS: u64 = 425;
+pub const PUBLISHED_SECONDS: u64 = 425;
 /// `lifetime_max` of the test keys, and 300 s.
-const WITHDRAWN_SECONDS: u64 = 900 + 300;
+pub const WITHDRAWN_SECONDS: u64 = 900 + 300;
 pub const KEY: &str = "es256";
 
 /// What a command ended with, and all that it printed.
@@ -120,7 +120,11 @@ impl At {
 }
 
 pub fn issue(bench: &HsmBench, claims: &Value) -> Issued {
-    let form = Form::of(&jwt::mint("RS256", claims)).set("audience", HSM_ES256);
+    issue_for(bench, HSM_ES256, claims)
+}
+
+pub fn issue_for(bench: &HsmBench, audience: &str, claims: &Value) -> Issued {
+    let form = Form::of(&jwt::mint("RS256", claims)).set("audience", audience);
     let response = bench.broker.send(&form.request());
     assert_eq!(response.status, 200, "{}", response.text());
     Issued::parse(response.json()["access_token"].as_str().expect("a token"))

@@ -16,6 +16,7 @@ mod headers;
 mod hostile;
 mod hsm;
 mod hsm_chaos;
+mod hsm_extraction;
 mod hsm_gateway;
 mod hsm_generations;
 mod hsm_keys;
