@@ -253,7 +253,10 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
 
 /// A gateway in front of a token that has a staged version for long enough.
 pub fn staged() -> (GatewaySetup, At) {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    staged_with(GatewaySetup::new(&Token::new()).with_keys())
+}
+
+pub fn staged_with(setup: GatewaySetup) -> (GatewaySetup, At) {
     let start = now() + 10;
     let at = At::new(&setup, start);
     keys(&[&setup], &["stage", KEY]).is(0, "2 pending");

@@ -25,6 +25,7 @@ mod hsm_pinning;
 mod hsm_rollout;
 mod hsm_stolen;
 mod hsm_verify;
+mod hsm_watch;
 mod issued;
 mod issuers;
 mod key_states;
