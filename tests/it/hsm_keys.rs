@@ -260,8 +260,9 @@ pub fn staged_with(setup: GatewaySetup) -> (GatewaySetup, At) {
     let start = now() + 10;
     let at = At::new(&setup, start);
     keys(&[&setup], &["stage", KEY]).is(0, "2 pending");
+    let staged = at.now();
     drop(at);
-    let at = At::new(&setup, start + PUBLISHED_SECONDS + 10);
+    let at = At::new(&setup, staged + PUBLISHED_SECONDS + 10);
     (setup, at)
 }
 
