@@ -65,14 +65,31 @@ pub struct Token {
 
 impl Token {
     pub fn new() -> Self {
+        let token = Self::bare();
+        std::fs::create_dir(token.folder.join("tokens")).expect("a folder");
+        token.initialize_another();
+        token
+    }
+
+    /// Another one with the same objects, which nobody may use meanwhile.
+    pub fn copy_of(other: &Self) -> Self {
+        let token = Self::bare();
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(other.folder.join("tokens"))
+            .arg(&**token.folder)
+            .status();
+        assert!(copied.expect("cp").success(), "copies the token");
+        token
+    }
+
+    fn bare() -> Self {
         let token = Self {
             folder: Folder::new(),
         };
         let tokens = token.folder.join("tokens");
-        std::fs::create_dir(&tokens).expect("a folder");
         let text = format!("directories.tokendir = {}\n", tokens.display());
         std::fs::write(token.softhsm_file(), text).expect("a file");
-        token.initialize_another();
         token
     }
 
