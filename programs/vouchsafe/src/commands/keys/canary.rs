@@ -83,6 +83,8 @@ fn share(text: &str) -> Result<u8, String> {
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
+    // ORDER: whatever can fail by a wrong argument fails before a version is tried that nobody would watch.
+    let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
     check_same(&gateways, &args.key)?;
     let request = ActRequest {
         share: Some(args.share),
@@ -92,7 +94,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !args.watch {
         return Ok(code);
     }
-    let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
     let watch = Watch {
         args,
         gateways: &gateways,
