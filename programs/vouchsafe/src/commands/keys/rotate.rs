@@ -156,10 +156,7 @@ fn rotate(
 }
 
 /// A gateway that gave no answer may have rotated all the same: it is asked.
-fn rotated_at(
-    gateway: &Gateway,
-    request: &RotateRequest,
-) -> Result<(u64, &'static str), Failure> {
+fn rotated_at(gateway: &Gateway, request: &RotateRequest) -> Result<(u64, &'static str), Failure> {
     let from = request.from;
     match gateway.rotate(request) {
         Ok(answer) if answer.changed => Ok((answer.generation, "rotated")),
