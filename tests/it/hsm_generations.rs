@@ -205,7 +205,7 @@ fn the_store_remembers_the_highest_generation() {
     assert_eq!(seen, (format!("{BROKER} default"), 2));
 
     // What an operator does who knows that the higher one was a mistake; and another broker, after all.
-    let remember = |generation: u64| {
+    let remember = |generation: i64| {
         let update = "UPDATE generations SET highest = ?1";
         let rows = database.execute(update, [generation]).expect("written");
         assert_eq!(rows, 1);

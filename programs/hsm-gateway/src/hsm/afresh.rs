@@ -4,6 +4,7 @@ use super::conversation::read_response;
 use super::{Hsm, HsmError, OPEN_MAX, Worker};
 use crate::worker::protocol::{self, Call, Fault, Inventory, Reply, Request};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -12,14 +13,18 @@ impl Hsm {
     /// What a worker sees that was started just now, for one look. Some modules show a process that makes an
     /// object nothing of what others made shortly before it.
     pub async fn inspect_afresh(&self) -> Result<Inventory, HsmError> {
+        if let Some(text) = self.logins.refused() {
+            return Err(HsmError::Fault(Fault::PinRefused(text)));
+        }
         let failed = |error: std::io::Error| HsmError::Fault(Fault::Module(error.to_string()));
         let (process, mut socket) = self.spawn().map_err(failed)?;
+        let number = self.numbers.fetch_add(1, Relaxed).saturating_add(1);
         // Killed when it is dropped.
         let _worker = Worker {
             process: Some(process),
             ending: Arc::clone(&self.ending),
             calls: mpsc::unbounded_channel().0,
-            number: 0,
+            number,
         };
         let look = async {
             if let Err(fault) = self.open(&mut socket).await? {
@@ -39,12 +44,7 @@ impl Hsm {
         match looked.map_err(failed)? {
             Ok(Reply::Inventory(inventory)) => Ok(inventory),
             Ok(_) => Err(HsmError::NotRunning),
-            Err(fault) => {
-                if let Fault::PinRefused(text) = &fault {
-                    self.note_refused_pin(text);
-                }
-                Err(HsmError::Fault(fault))
-            }
+            Err(fault) => Err(HsmError::Fault(self.logins.failed(number, &fault))),
         }
     }
 
