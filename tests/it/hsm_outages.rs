@@ -392,6 +392,34 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Those who connect to the metrics and say nothing take no descriptors away from anybody else.
+#[test]
+fn connections_to_the_metrics_are_bounded() {
+    const MANY: usize = 200;
+    const BOUND: usize = 32;
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let before = gateway.open_files();
+    let address = format!("127.0.0.1:{}", gateway.setup.metrics_port);
+    let idle: Vec<_> = (0..MANY)
+        .map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel"))
+        .collect();
+    // Those that it took, it takes at once: all come before an answer of the other listener.
+    eventually("as many as it takes", || {
+        gateway.get("/healthz");
+        (gateway.open_files() >= before + BOUND).then_some(())
+    });
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/healthz").status, 200);
+        let more = gateway.open_files() - before;
+        assert!(more < 2 * BOUND, "{more} open files more");
+    }
+    drop(idle);
+    assert!(
+        gateway.metric("hsm_gateway_hsm_operations_total") > 0,
+        "served again"
+    );
+}
+
 /// Nothing leaves that is not on record, so a gateway that can't write is of no use.
 #[test]
 fn a_gateway_whose_log_can_not_be_written_is_not_ready_until_it_can() {

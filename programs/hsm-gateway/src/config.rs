@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vouchsafe_gateway::{AdminFile, Admins, CredentialFile, GroupFile, KeyFile, Rules};
@@ -157,12 +157,19 @@ impl Config {
         for (name, address) in [
             ("listen", Some(file.listen)),
             ("admin_listen", file.admin_listen),
+            ("metrics_listen", file.metrics_listen),
         ] {
             if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
                 return Err(wrong(format!(
                     "`development` is for loopback alone, and `{name}` is {address}"
                 )));
             }
+        }
+        if let Some(address) = file.metrics_listen.filter(|it| is_public(it.ip())) {
+            return Err(wrong(format!(
+                "`metrics_listen` is {address}, which is a public address, and metrics are there for anyone"
+            ))
+            .hint("an address of loopback or of a private network"));
         }
         let tls = file.tls.map(|tls| TlsFiles {
             certificate: base.join(tls.certificate),
@@ -181,6 +188,24 @@ impl Config {
             rules,
             admins,
         })
+    }
+}
+
+/// Whether anybody on the internet may reach an address: it is none of loopback, of a private network, of
+/// the link, or of all interfaces, of which nothing is known.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(it) => {
+            // RFC 6598: shared by a provider's customers.
+            let [first, second, ..] = it.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            let is_inside = it.is_loopback() || it.is_private() || it.is_link_local();
+            !(is_inside || is_shared || it.is_unspecified())
+        }
+        IpAddr::V6(it) => {
+            let is_inside = it.is_loopback() || it.is_unique_local() || it.is_unicast_link_local();
+            !(is_inside || it.is_unspecified())
+        }
     }
 }
 
@@ -328,6 +353,11 @@ groups = ["default"]
         ] {
             check("[module]\n", &format!("{line}\n[module]\n"), expected);
         }
+        check(
+            "[module]\n",
+            "metrics_listen = \"10.0.0.1:9480\"\n[module]\n",
+            "`metrics_listen` is 10.0.0.1",
+        );
         for (line, expected) in [
             ("sessions = 0", "`sessions` is not 1 to 64"),
             ("sessions = 65", "`sessions` is not 1 to 64"),
@@ -337,6 +367,35 @@ groups = ["default"]
             ("pin = \"1234\"", "unknown field `pin`"),
         ] {
             check("[module]\n", &format!("[module]\n{line}\n"), expected);
+        }
+    }
+
+    #[test]
+    fn metrics_are_not_for_the_internet() {
+        let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\n[module]";
+        let production = GOOD.replace("development = true\n", "");
+        for (address, is_refused) in [
+            ("127.0.0.1:9480", false),
+            ("10.1.2.3:9480", false),
+            ("172.31.0.1:9480", false),
+            ("172.32.0.1:9480", true),
+            ("100.64.0.1:9480", false),
+            ("100.128.0.1:9480", true),
+            ("169.254.0.1:9480", false),
+            ("0.0.0.0:9480", false),
+            ("8.8.8.8:9480", true),
+            ("[::1]:9480", false),
+            ("[::]:9480", false),
+            ("[fd00::1]:9480", false),
+            ("[fe80::1]:9480", false),
+            ("[2001:4860::1]:9480", true),
+            ("[::ffff:8.8.8.8]:9480", true),
+            ("[::ffff:10.0.0.1]:9480", false),
+        ] {
+            let listen = format!("metrics_listen = \"{address}\"\n{tls}");
+            let outcome = read(&production.replace("[module]", &listen)).map(drop);
+            let refused = outcome.is_err_and(|it| it.contains("is a public address"));
+            assert_eq!(refused, is_refused, "{address}");
         }
     }
 }

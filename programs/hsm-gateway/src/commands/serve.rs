@@ -70,6 +70,9 @@ async fn serve(args: Args) -> Result<(), Failure> {
             "hsm-gateway: metrics at http://{}/metrics",
             address_of(&listener)?
         );
+        if address_of(&listener)?.ip().is_unspecified() {
+            eprintln!("hsm-gateway: metrics are at each address of this machine, for anyone");
+        }
         tokio::spawn(server::serve_metrics(Arc::clone(&gateway), listener));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
