@@ -3,6 +3,7 @@
 use crate::bench::files;
 use crate::hsm::{HsmBench, SIGNER};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use vouchsafe_tests::broker::Setup;
 use vouchsafe_tests::bundle::{API, BROKER, EPOCH_SECONDS, HSM, HSM_ES256};
@@ -255,6 +256,7 @@ fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
     bench.refuse(HSM, SIGNER);
     bench.issue(API);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
+    assert_eq!(gateway.metric("hsm_gateway_pin_refused"), 1);
     gateway.kill();
     std::fs::write(gateway.setup.folder.join("pin"), "9876").expect("a file");
     std::fs::remove_file(note).expect("the note");
@@ -347,6 +349,7 @@ fn a_signature_that_does_not_verify_is_withheld() {
         (503, r#"{"error":"hsm.unavailable"}"#)
     );
     assert!(!spoil.exists(), "the module did give a faulty one");
+    assert_eq!(gateway.metric("hsm_gateway_signatures_withheld_total"), 1);
     let answer = gateway.ask("/v1/sign-token", Some(&request));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let signed = gateway.log().into_iter();
@@ -390,6 +393,31 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// `docs/hsm.md` has all of them, and nothing else.
+#[test]
+fn the_documented_metrics_are_those_that_are_there() {
+    const PREFIX: &str = "hsm_gateway_";
+    let page = vouchsafe_tests::broker::repository().join("docs/hsm.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, section) = page.split_once("\n## Metrics\n").expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let names = cells.flat_map(|cell| cell.split(", "));
+    let documented: BTreeSet<_> = names
+        .map(|name| name.trim_matches('`').split('{').next().unwrap_or_default())
+        .map(|name| format!("{PREFIX}{name}"))
+        .collect();
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let text = gateway.metrics();
+    let there: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, there);
 }
 
 /// Those who connect to the metrics and say nothing take no descriptors away from anybody else.

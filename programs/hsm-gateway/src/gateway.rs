@@ -2,6 +2,7 @@
 
 mod admin;
 mod list;
+mod readiness;
 mod sign;
 mod states;
 mod tallies;
@@ -54,36 +55,6 @@ pub struct Gateway {
     log: Log,
     state_dir: PathBuf,
     pub metrics: Arc<Metrics>,
-}
-
-/// What `/readyz` says.
-pub struct Readiness {
-    pub generation: u64,
-    pub hsm_is_up: bool,
-    /// Unix seconds until which delegated tokens can be signed without the HSM.
-    pub seeds_until: Option<u64>,
-    pub seconds_left: u64,
-    /// By how much the clock was set, while it is not believed.
-    pub step_seconds: Option<i64>,
-    /// Nothing leaves that is not on record.
-    pub log_fails: bool,
-}
-
-impl Readiness {
-    /// Why delegated tokens can't be signed now, and what to do; none where they can.
-    pub fn wanting(&self) -> Option<&'static str> {
-        if self.step_seconds.is_some() {
-            return Some(
-                "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
-            );
-        }
-        if self.log_fails {
-            return Some("the log can't be written: make room for it, or see why its disk is slow");
-        }
-        self.seeds_until
-            .is_none()
-            .then_some("no epoch keys: they come when the HSM is up")
-    }
 }
 
 impl Gateway {
@@ -254,21 +225,6 @@ impl Gateway {
 
     pub fn admins(&self) -> &Admins {
         &self.admins
-    }
-
-    pub fn readiness(&self) -> Readiness {
-        let moment = self.clock.look();
-        let now = moment.now;
-        let keyring = self.keyring();
-        let seeds_until = keyring.seeds_until(now);
-        Readiness {
-            generation: keyring.generation(),
-            hsm_is_up: self.hsm.is_up(),
-            seeds_until,
-            seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
-            step_seconds: moment.step_seconds,
-            log_fails: self.log.fails(),
-        }
     }
 
     /// `POST /v1/epoch-seed`: the answer's body.

@@ -180,19 +180,8 @@ async fn converse_of_metrics(gateway: &Gateway, stream: TcpStream) {
 }
 
 fn metrics_reply(gateway: &Gateway, path: &str) -> Reply {
-    let readiness = gateway.readiness();
     let (status, text) = match path {
-        "/metrics" => {
-            let step = readiness.step_seconds.map_or(0, i64::unsigned_abs);
-            let gauges = [
-                ("hsm_gateway_clock_set_by_seconds", step),
-                ("hsm_gateway_generation", readiness.generation),
-                ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
-                ("hsm_gateway_log_fails", u64::from(readiness.log_fails)),
-                ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
-            ];
-            (StatusCode::OK, gateway.metrics.render(&gauges))
-        }
+        "/metrics" => (StatusCode::OK, gateway.metrics.render(&gateway.gauges())),
         _ => (
             StatusCode::NOT_FOUND,
             "metrics are at /metrics\n".to_owned(),
