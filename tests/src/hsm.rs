@@ -12,6 +12,7 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -303,6 +304,8 @@ impl GatewaySetup {
     pub fn new(token: &Token) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.join("pin"), format!("{PIN}\n")).expect("a file");
+        let owner = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(folder.join("pin"), owner).expect("a mode");
         let mut setup = Self {
             token: token.clone(),
             folder,

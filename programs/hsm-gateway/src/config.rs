@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use serde::Deserialize;
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -222,6 +223,7 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
     let pin = match (file.pin_file, &file.pin_variable) {
         (Some(path), None) => {
             let path = base.join(path);
+            warn_of_readers(&path);
             Zeroizing::new(read_small(&path).map_err(|failure| failure.message)?)
         }
         (None, Some(name)) => Zeroizing::new(
@@ -247,11 +249,30 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
 
 fn read_small(path: &Path) -> Result<String, Failure> {
     let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| fail(&error))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(fail(&format!("{size} bytes is more than {FILE_BYTES_MAX}")));
+    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
+    // Not by its size: a pipe has none, and no end either.
+    let mut text = String::new();
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
+    let size = read.map_err(|error| fail(&error))?;
+    if u64::try_from(size).map_or(true, |it| it > FILE_BYTES_MAX) {
+        return Err(fail(&format!("it has more than {FILE_BYTES_MAX} bytes")));
     }
-    std::fs::read_to_string(path).map_err(|error| fail(&error))
+    Ok(text)
+}
+
+/// Says so where others than its owner can read the PIN.
+fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // What can't be looked at can't be read either, and that is said.
+    if let Ok(about) = std::fs::metadata(path)
+        && about.is_file()
+        && about.permissions().mode() & 0o077 != 0
+    {
+        eprintln!(
+            "hsm-gateway: {}: others than its owner can read the PIN: `chmod 600` it",
+            path.display()
+        );
+    }
 }
 
 /// `:line:column` of a byte in `text`, both from 1.
@@ -368,6 +389,13 @@ groups = ["default"]
         ] {
             check("[module]\n", &format!("[module]\n{line}\n"), expected);
         }
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_to_it() {
+        let failure = Config::read(Path::new("/dev/zero")).map(drop);
+        let message = failure.expect_err("no end").message;
+        assert!(message.contains("more than 1048576 bytes"), "{message}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{generation, hsm_failure, make_private, remember_generation};
+use crate::inventory::{generation, hsm_failure, lock, make_private, remember_generation};
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
@@ -54,6 +54,8 @@ pub struct Gateway {
     rates: Mutex<Rates>,
     log: Log,
     state_dir: PathBuf,
+    /// Keeps other gateways out of `state_dir`.
+    _lock: std::fs::File,
     pub metrics: Arc<Metrics>,
 }
 
@@ -61,6 +63,7 @@ impl Gateway {
     /// Opens the HSM, checks its keys and derives the first epochs'.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, Failure> {
         make_private(&config.state_dir)?;
+        let lock = lock(&config.state_dir)?;
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
@@ -90,6 +93,7 @@ impl Gateway {
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
+            _lock: lock,
             metrics,
         });
         let line = Line::new("start", gateway.clock.now().0)
