@@ -193,6 +193,42 @@ fn a_pin_in_the_environment_does_not_reach_the_worker() {
 }
 
 #[test]
+fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let setup = setup();
+    let set_mode = |name: &str, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(setup.folder.join(name), mode).expect("a mode");
+    };
+    let mode = |name: &str| {
+        let about = std::fs::metadata(setup.folder.join(name)).expect("it is there");
+        about.permissions().mode() & 0o777
+    };
+    set_mode("state", 0o755);
+    let gateway = setup.start();
+    assert_eq!(mode("state"), 0o700);
+    // It has ports of its own, and the same folder.
+    let ports = [setup.port, setup.admin_port, setup.metrics_port];
+    let second = ports.iter().fold(setup.clone(), |setup, port| {
+        setup.change(&format!("127.0.0.1:{port}\""), "127.0.0.1:0\"")
+    });
+    let (code, text) = second.run(&["serve"]);
+    assert!(
+        code == 1 && text.contains("another gateway uses this `state_dir`"),
+        "{text}"
+    );
+    gateway.kill();
+    drop(setup.start());
+    for (pin_mode, is_told) in [(0o600, false), (0o640, true), (0o604, true)] {
+        set_mode("pin", pin_mode);
+        let (code, text) = setup.run(&["doctor"]);
+        assert_eq!(code, 0, "{text}");
+        let told = text.contains("others than its owner can read the PIN");
+        assert_eq!(told, is_told, "{pin_mode:o}: {text}");
+    }
+}
+
+#[test]
 fn an_older_generation_does_not_come_back() {
     let setup = setup();
     drop(setup.start());

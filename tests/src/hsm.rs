@@ -10,6 +10,7 @@ use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
 use crate::http::{self, Request};
 use crate::ports::port;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -232,6 +233,8 @@ impl GatewaySetup {
     pub fn new(token: &Token) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.join("pin"), format!("{PIN}\n")).expect("a file");
+        let owner = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(folder.join("pin"), owner).expect("a mode");
         let mut setup = Self {
             token: token.clone(),
             folder,

@@ -81,7 +81,14 @@ fn names_the_field_that_is_wrong() {
             "name",
         );
     }
-    for issuer in ["", "broker.example", "ftp://broker.example"] {
+    for issuer in [
+        "",
+        "broker.example",
+        "ftp://broker.example",
+        "https://bröker.example",
+        "https://broker.example/a b",
+        "https://broker.example/\n",
+    ] {
         check(
             |file| file["groups"][0]["issuer"] = issuer.into(),
             "group",
@@ -133,6 +140,19 @@ fn names_the_field_that_is_wrong() {
             "key",
             "audiences",
         );
+    }
+    // Which of two keys signs for an audience would be chance. `theirs` is of another group.
+    let twin = |file: &mut Value, name: &str, value: &str| {
+        let mut twin = file["keys"][0].clone();
+        (twin["name"], twin["audiences"]) = ("twin".into(), json!(["https://two.example"]));
+        twin[name] = value.into();
+        file["keys"].as_array_mut().unwrap().push(twin);
+    };
+    check(|file| twin(file, "name", "twin"), "key", "audiences");
+    for (name, value) in [("algorithm", "EdDSA"), ("group", "other")] {
+        let mut other = file();
+        twin(&mut other, name, value);
+        parse(&other).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for seconds in [0, 86_401] {
         check(

@@ -2,6 +2,7 @@
 
 mod admin;
 mod list;
+mod readiness;
 mod sign;
 mod states;
 mod tallies;
@@ -11,7 +12,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{generation, hsm_failure, make_private, no_generation, remember_generation};
+use crate::inventory::{
+    generation, hsm_failure, lock, make_private, no_generation, remember_generation,
+};
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
@@ -54,43 +57,16 @@ pub struct Gateway {
     rates: Mutex<Rates>,
     log: Log,
     state_dir: PathBuf,
+    /// Keeps other gateways out of `state_dir`.
+    _lock: std::fs::File,
     pub metrics: Arc<Metrics>,
-}
-
-/// What `/readyz` says.
-pub struct Readiness {
-    pub generation: u64,
-    pub hsm_is_up: bool,
-    /// Unix seconds until which delegated tokens can be signed without the HSM.
-    pub seeds_until: Option<u64>,
-    pub seconds_left: u64,
-    /// By how much the clock was set, while it is not believed.
-    pub step_seconds: Option<i64>,
-    /// Nothing leaves that is not on record.
-    pub log_fails: bool,
-}
-
-impl Readiness {
-    /// Why delegated tokens can't be signed now, and what to do; none where they can.
-    pub fn wanting(&self) -> Option<&'static str> {
-        if self.step_seconds.is_some() {
-            return Some(
-                "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
-            );
-        }
-        if self.log_fails {
-            return Some("the log can't be written: make room for it, or see why its disk is slow");
-        }
-        self.seeds_until
-            .is_none()
-            .then_some("no epoch keys: they come when the HSM is up")
-    }
 }
 
 impl Gateway {
     /// Opens the HSM, checks its keys and derives the first epochs'.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, Failure> {
         make_private(&config.state_dir)?;
+        let lock = lock(&config.state_dir)?;
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
@@ -122,6 +98,7 @@ impl Gateway {
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
+            _lock: lock,
             metrics,
         });
         let line = Line::new("start", gateway.clock.now().0)
@@ -265,21 +242,6 @@ impl Gateway {
 
     pub fn admins(&self) -> &Admins {
         &self.admins
-    }
-
-    pub fn readiness(&self) -> Readiness {
-        let moment = self.clock.look();
-        let now = moment.now;
-        let keyring = self.keyring();
-        let seeds_until = keyring.seeds_until(now);
-        Readiness {
-            generation: keyring.generation(),
-            hsm_is_up: self.hsm.is_up(),
-            seeds_until,
-            seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
-            step_seconds: moment.step_seconds,
-            log_fails: self.log.fails(),
-        }
     }
 
     /// `POST /v1/epoch-seed`: the answer's body.

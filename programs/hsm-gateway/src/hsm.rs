@@ -137,6 +137,17 @@ impl Hsm {
         self.worker().is_some()
     }
 
+    /// Requests of callers that the module works on or that wait for it.
+    pub fn waiting(&self) -> usize {
+        let places = self.module.sessions.saturating_add(self.module.queue);
+        places.saturating_sub(self.queue.available_permits())
+    }
+
+    /// Whether no worker can start until somebody has looked at the PIN.
+    pub fn pin_is_refused(&self) -> bool {
+        self.logins.refused().is_some()
+    }
+
     /// Asks the worker for a caller, who may be told that there is too much to do.
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         let place = Arc::clone(&self.queue).try_acquire_owned();

@@ -163,14 +163,50 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Makes the folder, open to its owner alone; one that is there stays as it is.
+/// Makes the folder, open to its owner alone, also where it was there and open to others.
 pub fn make_private(folder: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    const MODE: u32 = 0o700;
+    let fail = |error: std::io::Error| Failure::state(folder, &error);
     std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(MODE)
         .create(folder)
-        .map_err(|error| Failure::state(folder, &error))
+        .map_err(fail)?;
+    let mode = std::fs::metadata(folder)
+        .map_err(fail)?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        let private = std::fs::Permissions::from_mode(MODE);
+        std::fs::set_permissions(folder, private).map_err(|error| {
+            fail(error).hint(
+                "`state_dir` is open to others than its owner: it has to be the gateway's own",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes the folder for one gateway, for as long as what is given lives.
+pub fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
+    let path = folder.join("lock");
+    let fail = |error: std::io::Error| Failure::state(&path, &error);
+    let file = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::refused(format!(
+            "{}: another gateway uses this `state_dir`",
+            path.display()
+        ))
+        .hint("each gateway has one of its own: what it has seen and done is in it")),
+        Err(std::fs::TryLockError::Error(error)) => Err(fail(error)),
+    }
 }
 
 fn token_missing_hint() -> &'static str {

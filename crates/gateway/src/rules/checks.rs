@@ -30,6 +30,13 @@ impl Rules {
         if !web || file.issuer.len() > ISSUER_BYTES_MAX {
             return Err(fail("issuer", "is not the issuer URL of a broker"));
         }
+        // A certificate of an epoch key names it, and has no place for anything else.
+        if !file.issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(fail(
+                "issuer",
+                "has what is no visible ASCII: write other hosts as `xn--…`, and the rest percent-encoded",
+            ));
+        }
         let mut algorithms = BTreeSet::new();
         for name in &file.algorithms {
             let algorithm = Algorithm::from_name(name)
@@ -64,6 +71,18 @@ impl Rules {
             .map_err(|fault| fail("audiences", fault))?;
         if audiences.is_empty() {
             return Err(fail("audiences", "is empty"));
+        }
+        // The signer asks by group, algorithm and audience, and takes the first.
+        let shared = |other: &&KeyRule| {
+            other.group == file.group
+                && other.algorithm == algorithm
+                && !other.audiences.is_disjoint(&audiences)
+        };
+        if self.keys.iter().any(|other| shared(&other)) {
+            return Err(fail(
+                "audiences",
+                "has one that a [[key]] of the same group and algorithm has already",
+            ));
         }
         if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
             return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));

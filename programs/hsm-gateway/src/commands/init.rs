@@ -96,6 +96,10 @@ fn backed_up(config: &Config, threshold: Threshold, folder: &Path) -> Result<Bac
         read_back.push(read_share(&path)?);
         println!("wrote {}", path.display());
     }
+    // Else a crash could leave a token whose shares are in no folder.
+    std::fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
     let combined = shares::combine(&read_back).map_err(Failure::refused)?;
     if combined == secret {
         Ok(backup)

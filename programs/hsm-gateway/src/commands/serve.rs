@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// Longest that background threads are waited for at the end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
@@ -73,16 +74,20 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let gateway = Gateway::open(config, Clock::new(danger)).await?;
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
     let stop = stop_signal()?;
-    follow_signals(&gateway)?;
-    tokio::spawn(Arc::clone(&gateway).keep_turning());
+    let mut parts = JoinSet::new();
+    follow_signals(&gateway, &mut parts)?;
+    parts.spawn(Arc::clone(&gateway).keep_turning());
     let watching = Arc::clone(&gateway);
-    tokio::spawn(async move { watching.keep_watch().await });
+    parts.spawn(async move { watching.keep_watch().await });
     if let Some(listener) = metrics_listener {
         eprintln!(
             "hsm-gateway: metrics at http://{}/metrics",
             address_of(&listener)?
         );
-        tokio::spawn(server::serve_metrics(Arc::clone(&gateway), listener));
+        if address_of(&listener)?.ip().is_unspecified() {
+            eprintln!("hsm-gateway: metrics are at each address of this machine, for anyone");
+        }
+        parts.spawn(server::serve_metrics(Arc::clone(&gateway), listener));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (stopping, stopped) = tokio::sync::watch::channel(false);
@@ -109,12 +114,30 @@ async fn serve(args: Args) -> Result<(), Failure> {
         None => None,
     };
     println!("listening on {scheme}://{}", address_of(&listener)?);
+    let mut outcome = Ok(());
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            failure = ended(&mut parts) => outcome = Err(failure),
+        }
+    };
     server::serve(gateway, Side::Signing, listener, tls, stop).await;
     stopping.send_replace(true);
     if let Some(side) = admin {
         drop(side.await);
     }
-    Ok(())
+    outcome
+}
+
+/// Waits for the first of the parts that have to go on for as long as the process does. A gateway without one
+/// of them would serve on, until its seeds are those of the past: it is better started anew.
+async fn ended(parts: &mut JoinSet<()>) -> Failure {
+    let why = match parts.join_next().await {
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(())) | None => "it gave up".to_owned(),
+    };
+    Failure::refused(format!("a part of the gateway has ended: {why}"))
+        .hint("this is a fault of the gateway: start it again, and report what it printed")
 }
 
 /// What a start would stumble over behind the file, and TLS: as far as it shows without the HSM.
@@ -160,17 +183,17 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 /// What an operator tells a gateway that goes on.
-fn follow_signals(gateway: &Arc<Gateway>) -> Result<(), Failure> {
+fn follow_signals(gateway: &Arc<Gateway>, parts: &mut JoinSet<()>) -> Result<(), Failure> {
     let mut moved = listen(SignalKind::hangup())?;
     let mut believed = listen(SignalKind::user_defined1())?;
     let logging = Arc::clone(gateway);
-    tokio::spawn(async move {
+    parts.spawn(async move {
         while moved.recv().await.is_some() {
             logging.reopen_log().await;
         }
     });
     let watching = Arc::clone(gateway);
-    tokio::spawn(async move {
+    parts.spawn(async move {
         while believed.recv().await.is_some() {
             watching.believe_clock().await;
         }
@@ -189,4 +212,22 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_panics_ends_the_gateway_with_an_error() {
+        let failure = runtime().expect("a runtime").block_on(async {
+            let mut parts = JoinSet::new();
+            parts.spawn(std::future::pending());
+            parts.spawn(async { panic!("no epoch begins any more") });
+            ended(&mut parts).await
+        });
+        let text = "no epoch begins any more";
+        assert!(failure.message.contains(text), "{}", failure.message);
+        assert_eq!(failure.code, 1, "whoever watches over it starts it again");
+    }
 }

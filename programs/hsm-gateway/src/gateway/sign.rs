@@ -89,6 +89,7 @@ impl Gateway {
         // INVARIANT: no signature leaves that does not verify: a faulty one can give an ECDSA or RSA
         // key away.
         if key.verifier.verify(message, &signature).is_err() {
+            self.metrics.signatures_withheld.fetch_add(1, Relaxed);
             self.tallies()
                 .count(&key.name, key.version, |it| it.verify_failures += 1);
             eprintln!(
