@@ -400,8 +400,8 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
     };
     assert_eq!(
         (lines(&moved), lines(&log)),
-        (3, 1),
-        "the start and two, then one"
+        (4, 1),
+        "`init`, the start and two, then one"
     );
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(&log)
