@@ -72,12 +72,10 @@ fn of_two_that_stage_at_once_the_later_one_takes_its_version_back() {
 #[test]
 fn two_that_have_made_the_same_version_leave_one_of_it_or_none() {
     let [first, second] = pair();
-    first.setup.hold(AFTER_MAKING, 1);
-    second.setup.hold(AFTER_MAKING, 1);
+    hold_until_made([&first, &second]);
     let answers = thread::scope(|scope| {
         let asked = [&first, &second].map(|gateway| scope.spawn(move || stage(gateway)));
-        first.setup.held(AFTER_MAKING);
-        second.setup.held(AFTER_MAKING);
+        wait_until_made([&first, &second]);
         first.setup.release(AFTER_MAKING);
         second.setup.release(AFTER_MAKING);
         asked.map(|it| it.join().expect("an answer"))
@@ -100,18 +98,34 @@ fn two_that_have_made_the_same_version_leave_one_of_it_or_none() {
     );
 }
 
+/// Both see that the number is free, then both make the version.
+fn hold_until_made(gateways: [&Gateway; 2]) {
+    for gateway in gateways {
+        gateway.setup.hold(BEFORE_MAKING, 1);
+        gateway.setup.hold(AFTER_MAKING, 1);
+    }
+}
+
+fn wait_until_made(gateways: [&Gateway; 2]) {
+    for place in [BEFORE_MAKING, AFTER_MAKING] {
+        for gateway in gateways {
+            gateway.setup.held(place);
+        }
+        for gateway in gateways.iter().filter(|_| place == BEFORE_MAKING) {
+            gateway.setup.release(place);
+        }
+    }
+}
+
 /// A token on which both gateways died after they had made the same version.
 fn doubled() -> [Gateway; 2] {
     let [first, second] = pair();
-    first.setup.hold(AFTER_MAKING, 1);
-    second.setup.hold(AFTER_MAKING, 1);
+    hold_until_made([&first, &second]);
     thread::scope(|scope| {
         for gateway in [&first, &second] {
             scope.spawn(move || assert_eq!(stage(gateway).status, 503));
         }
-        for gateway in [&first, &second] {
-            gateway.setup.held(AFTER_MAKING);
-        }
+        wait_until_made([&first, &second]);
         for gateway in [&first, &second] {
             gateway.signal_worker("-KILL");
         }

@@ -288,9 +288,9 @@ impl Gateway {
 /// What an admin is told: where another gateway changed the same, it can be asked again.
 fn act_refusal(error: HsmError) -> Refusal {
     match error {
-        HsmError::Fault(Fault::Changed(_) | Fault::KeyTwice(_) | Fault::MadeTwice(_)) => {
-            Refusal::Conflict
-        }
+        HsmError::Fault(
+            Fault::Changed(_) | Fault::KeyExists(_) | Fault::KeyTwice(_) | Fault::MadeTwice(_),
+        ) => Refusal::Conflict,
         error => hsm_refusal(&error),
     }
 }
