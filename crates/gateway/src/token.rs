@@ -52,6 +52,7 @@ pub struct SigningInput {
     typ: &'static str,
     jti: String,
     audience: String,
+    lifetime_seconds: u64,
     workload: Option<Workload>,
 }
 
@@ -87,13 +88,14 @@ impl SigningInput {
         }
         check_names(&payload, rule)?;
         let (jti, audience) = check_registered(&payload, rule)?;
-        check_times(&payload, rule, now)?;
+        let lifetime_seconds = check_times(&payload, rule, now)?;
         Ok(Self {
             text,
             kid,
             typ,
             jti,
             audience,
+            lifetime_seconds,
             workload: request.workload,
         })
     }
@@ -118,6 +120,12 @@ impl SigningInput {
     #[must_use]
     pub fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// From `iat` to `exp`.
+    #[must_use]
+    pub fn lifetime_seconds(&self) -> u64 {
+        self.lifetime_seconds
     }
 
     /// Whom the token is for, where the caller said so.
@@ -229,7 +237,8 @@ fn check_scope(scope: &str) -> Result<(), TokenFault> {
     Ok(())
 }
 
-fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<(), TokenFault> {
+/// Gives how long the token lives.
+fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<u64, TokenFault> {
     let seconds = |name| match payload.get(name) {
         Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenFault::Times),
         Some(_) | None => Err(TokenFault::Times),
@@ -245,7 +254,7 @@ fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<(), Tok
     if !(1..=rule.lifetime_seconds_max).contains(&lifetime) {
         return Err(TokenFault::Lifetime);
     }
-    Ok(())
+    Ok(lifetime)
 }
 
 #[cfg(test)]

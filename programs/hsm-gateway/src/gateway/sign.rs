@@ -34,6 +34,12 @@ impl Gateway {
         let version = self.version_for(versions, &input);
         let key = version.and_then(|version| states.token_key(rule, version));
         let key = key.ok_or(Refusal::KeyVersion)?;
+        // INVARIANT: no token outlives its key's place in the JWK Set, which lasts for as long as the
+        // version's record says (I3). Another gateway with another file may just have written a shorter life.
+        let record = versions.get(key.version);
+        if record.is_none_or(|it| it.lifetime_seconds < input.lifetime_seconds()) {
+            return Err(Refusal::HsmUnavailable);
+        }
         let text = input.signed_by(rule, key.jwk.kid());
         let signature = self.signed(rule, key, text.as_bytes()).await?;
         let line = Line::new("signature", now)
