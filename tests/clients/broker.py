@@ -11,12 +11,41 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 VOUCHSAFE = REPO / "target/debug/vouchsafe"
 DEV_ISSUER_OF_THE_BUNDLE = "http://127.0.0.1:7000"
 START_SECONDS_MAX = 120
+# Blocks of ports, as `tests/src/ports.rs` has them: below those that the kernel gives away, each of one process.
+FIRST_PORT, BLOCKS, BLOCK_PORTS = 20_000, 200, 50
+
+
+def is_free(port):
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def ports():
+    """Ports of 127.0.0.1 that are this process's for as long as it lives."""
+    held = []
+    for block in range(BLOCKS):
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0vouchsafe-test-ports-{block}")
+        except OSError:
+            name.close()
+            continue
+        held.append(name)
+        first = FIRST_PORT + block * BLOCK_PORTS
+        yield from filter(is_free, range(first, first + BLOCK_PORTS))
+    raise SystemExit("no block of ports that no other process has")
+
+
+PORTS = ports()
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    return next(PORTS)
 
 
 class Process:

@@ -15,13 +15,6 @@ fn imports_a_root() {
     hsm::import_root();
 }
 
-/// Not a test: [`Token::try_to_take_keys_out`] runs it in a process of its own.
-#[test]
-#[ignore = "run by the test of keys that stay"]
-fn tries_to_take_keys_out() {
-    hsm::try_to_take_keys_out();
-}
-
 pub fn setup() -> GatewaySetup {
     GatewaySetup::new(&Token::new()).with_keys()
 }
@@ -96,82 +89,6 @@ fn derives_the_published_test_vectors_inside_of_the_hsm() {
         "x93njDmtZnlMdKMBfBM0ddFN-zzv1pQSFUqrW59zxco",
     ] {
         assert!(page.contains(kid) && keys.contains(kid), "{kid}");
-    }
-}
-
-/// `pkcs11-tool` is a program of others.
-#[test]
-fn no_key_can_be_taken_out_of_the_token() {
-    let setup = setup();
-    let list = setup.token.pkcs11_tool(&["--list-objects"]);
-    let list = String::from_utf8_lossy(&list.stdout).into_owned();
-    let private: Vec<_> = list
-        .split("Key Object")
-        .filter(|object| object.contains("Access:     sensitive"))
-        .collect();
-    assert_eq!(private.len(), 6, "two roots and four keys: {list}");
-    for object in private {
-        assert!(
-            object.contains("sensitive, always sensitive, never extractable, local"),
-            "{object}"
-        );
-        assert!(
-            object.contains("Usage:      sign\n") || object.contains("label:      vouchsafe:root"),
-            "{object}"
-        );
-    }
-    let read = [
-        "--read-object",
-        "--type",
-        "secrkey",
-        "--label",
-        "vouchsafe:root",
-    ];
-    let read = setup.token.pkcs11_tool(&read);
-    assert!(read.stdout.is_empty(), "{read:?}");
-    setup.token.try_to_take_keys_out();
-}
-
-/// `pkcs11-spy` writes down every call that the gateway makes.
-#[test]
-fn the_gateway_itself_never_asks_for_a_key() {
-    let (setup, calls) = setup().spied_on();
-    let gateway = setup.start();
-    let (status, answer) = ask_at(&gateway, "/v1/epoch-seed", |now| {
-        seed_request(epoch_at(now))
-    });
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(sign(&gateway, "es256", &claims(now())).0, 200);
-    let calls = std::fs::read_to_string(calls).expect("calls");
-    assert!(
-        calls.contains("C_Sign\n") && calls.contains("C_Login"),
-        "the spy saw nothing"
-    );
-    assert_eq!(
-        calls.matches("C_Login\n").count(),
-        1,
-        "one login for all sessions"
-    );
-    for never in [
-        "C_WrapKey",
-        "C_UnwrapKey",
-        "C_DeriveKey",
-        "C_CopyObject",
-        "C_GetObjectSize",
-        "CKA_PRIVATE_EXPONENT",
-    ] {
-        assert!(!calls.contains(never), "{never}");
-    }
-    // A value is asked of the root's certificate alone, which is public.
-    let asks = calls.split("C_GetAttributeValue\n").skip(1);
-    let asks = asks.map(|ask| ask.split("\n\n").next().unwrap_or_default());
-    let values: Vec<_> = asks.filter(|ask| ask.contains("CKA_VALUE ")).collect();
-    assert!(!values.is_empty(), "the spy saw nothing");
-    for ask in values {
-        assert!(
-            ask.contains("CKA_LABEL") && !ask.contains("CKA_SIGN"),
-            "{ask}"
-        );
     }
 }
 
@@ -252,6 +169,63 @@ fn a_refused_pin_is_never_tried_twice() {
     std::fs::remove_file(setup.folder.join("state/pin-refused")).expect("the note");
     assert_eq!(setup.run(&["doctor"]).0, 0);
     assert_eq!(logins(), 2);
+}
+
+/// The module is a vendor's, and what it does with its environment its own affair.
+#[test]
+fn a_pin_in_the_environment_does_not_reach_the_worker() {
+    const NAME: &str = "VOUCHSAFE_TEST_PIN";
+    let setup = setup()
+        .change("pin_file = \"pin\"", &format!("pin_variable = \"{NAME}\""))
+        .environment(NAME, hsm::PIN);
+    let gateway = setup.start();
+    let worker = gateway.worker().expect("a worker");
+    let environment = std::fs::read(format!("/proc/{worker}/environ")).expect("Linux");
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("SOFTHSM2_CONF="), "{environment}");
+    assert!(!environment.contains(NAME), "{environment}");
+    // The next one logs in with it too.
+    gateway.signal_worker("-KILL");
+    gateway.next_worker(worker);
+    hsm::eventually("a signature", || {
+        (sign(&gateway, "es256", &claims(now())).0 == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let setup = setup();
+    let set_mode = |name: &str, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(setup.folder.join(name), mode).expect("a mode");
+    };
+    let mode = |name: &str| {
+        let about = std::fs::metadata(setup.folder.join(name)).expect("it is there");
+        about.permissions().mode() & 0o777
+    };
+    set_mode("state", 0o755);
+    let gateway = setup.start();
+    assert_eq!(mode("state"), 0o700);
+    // It has ports of its own, and the same folder.
+    let ports = [setup.port, setup.admin_port, setup.metrics_port];
+    let second = ports.iter().fold(setup.clone(), |setup, port| {
+        setup.change(&format!("127.0.0.1:{port}\""), "127.0.0.1:0\"")
+    });
+    let (code, text) = second.run(&["serve"]);
+    assert!(
+        code == 1 && text.contains("another gateway uses this `state_dir`"),
+        "{text}"
+    );
+    gateway.kill();
+    drop(setup.start());
+    for (pin_mode, is_told) in [(0o600, false), (0o640, true), (0o604, true)] {
+        set_mode("pin", pin_mode);
+        let (code, text) = setup.run(&["doctor"]);
+        assert_eq!(code, 0, "{text}");
+        let told = text.contains("others than its owner can read the PIN");
+        assert_eq!(told, is_told, "{pin_mode:o}: {text}");
+    }
 }
 
 #[test]
@@ -349,7 +323,8 @@ fn a_backup_in_shares_restores_every_key_and_the_root_certificate() {
             "it came from outside: {key}"
         );
     }
-    found.token.try_to_take_keys_out();
+    found.token.try_to_take_keys_out(6);
+    found.token.look_at_every_key(6, true);
     assert_eq!(found.run(&["root-certificate"]), (0, root));
     let gateway = found.start();
     assert_eq!(kids(&gateway, "token_keys"), before.1);

@@ -2,12 +2,12 @@
 
 use crate::bench::files;
 use crate::hsm::{HsmBench, events};
-use crate::hsm_keys::keys;
-use serde_json::json;
+use crate::hsm_keys::{PUBLISHED_SECONDS, keys};
+use serde_json::{Value, json};
 use vouchsafe_tests::broker::{Broker, Setup};
 use vouchsafe_tests::bundle::{API, BROKER, HSM_ES256};
 use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
 use vouchsafe_tests::issuer::{Issuer, Script};
 use vouchsafe_tests::jwt;
 use vouchsafe_tests::now;
@@ -52,12 +52,24 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
     assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
     let ahead = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 3 })));
     assert_eq!(ahead.json()["error"], "seed.generation");
+    // Nor does the command when it is repeated, and a broker or gateway that is away stops nothing.
+    let dead = "http://127.0.0.1:9";
+    let repeated = ["--emergency", "--from", "1", "--timeout", "1"];
+    let with_dead = ["--broker", dead, "--gateway", dead];
+    let repeated = keys(&[&setup], &[&arguments[..], &repeated, &with_dead].concat());
+    repeated.is(1, "follows, generation 2");
+    for url in &urls {
+        repeated.is(1, &format!("{url}: followed after "));
+    }
+    repeated.is(1, &format!("{dead}: NOT FOLLOWED within 1 s"));
+    repeated.is(1, "say `--from 1`");
     // A broker that reaches no gateway does not follow, and is told.
     let alone = keys(
         &[&setup],
         &[
             "rotate",
             "--emergency",
+            "--although-unpublished",
             "--timeout",
             "1",
             "--broker",
@@ -66,6 +78,66 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
     );
     alone.is(1, "NOT FOLLOWED within 1 s");
     assert_eq!(gateway.get("/readyz").json()["generation"], 3);
+}
+
+/// Verifiers that have fetched nothing since the first one know the keys of the second: by the gateway's
+/// clock, whichever gateway it is, and from both commands.
+#[test]
+fn a_second_emergency_waits_until_verifiers_know_its_generation() {
+    const TOO_EARLY: &str = "verifiers may not know the standby generation yet: ";
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    let broker = format!("http://{}", bench.broker.address);
+    let emergency = ["rotate", "--emergency", "--broker", &broker];
+    keys(&[&setup], &emergency).is(0, "rotated, generation 2");
+    let refused = keys(&[&setup], &emergency);
+    refused.is(1, TOO_EARLY);
+    refused.is(1, "--although-unpublished");
+    let (code, text) = setup.run(&["rotate", "--emergency"]);
+    assert!(code == 1 && text.contains(TOO_EARLY), "{text}");
+    assert!(text.contains("--although-unpublished"), "{text}");
+    let refusals = events(&gateway, "refusal");
+    let refusal = refusals.last().expect("a line");
+    assert_eq!(
+        (&refusal["caller"], &refusal["slug"]),
+        (&"ops".into(), &"generation.standby_unknown".into())
+    );
+    gateway.kill();
+
+    // The token remembers when: a gateway that starts later knows it, too.
+    let (_, status) = setup.run(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    let root = status["keys"].as_array().expect("keys").iter();
+    let root = root.clone().find(|key| key["label"] == "vouchsafe:root");
+    let since = root.expect("the root")["generation_since"].as_u64();
+    let since = since.expect("a moment");
+    let at = |moment: u64| {
+        let setup = setup.clone().argument("--danger-now");
+        setup.argument(moment.to_string()).start()
+    };
+    let body = json!({ "from": 2 });
+    let gateway = at(since + PUBLISHED_SECONDS - 120);
+    let early = gateway.administer("/v1/admin/rotate", Some(&body));
+    assert_eq!(early.status, 409, "{}", early.text());
+    assert_eq!(early.json()["error"], "generation.standby_unknown");
+    let wait: u64 = early
+        .header("retry-after")
+        .expect("seconds")
+        .parse()
+        .expect("a number");
+    assert!((1..=120).contains(&wait), "{wait}");
+    gateway.kill();
+    let gateway = at(since + PUBLISHED_SECONDS);
+    let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
+    assert_eq!(rotated.json(), json!({ "generation": 3, "changed": true }));
+    // Whoever would rather have an outage than the leaked keys.
+    let body = json!({ "from": 3, "although_unpublished": true });
+    let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
+    assert_eq!(rotated.json(), json!({ "generation": 4, "changed": true }));
+    let acts = events(&gateway, "admin");
+    let noted: Vec<_> = acts.iter().map(|it| &it["although_unpublished"]).collect();
+    assert_eq!(noted, [false, false, true]);
 }
 
 /// A broker of another gateway: it has nothing to follow.
@@ -120,7 +192,30 @@ fn the_store_remembers_the_highest_generation() {
         .clone()
         .variable("gateway_urls", &older.url())
         .variable("gateway_token", &older.credential);
+    let Err(reason) = second.try_start() else {
+        panic!("it serves")
+    };
+    assert!(reason.contains(r#""slug":"signer.superseded""#), "{reason}");
+    let database = rusqlite::Connection::open(second.database()).expect("the database");
+    let seen: (String, i64) = database
+        .query_row("SELECT name, highest FROM generations", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("a row");
+    assert_eq!(seen, (format!("{BROKER} default"), 2));
+
+    // What an operator does who knows that the higher one was a mistake; and another broker, after all.
+    let remember = |generation: i64| {
+        let update = "UPDATE generations SET highest = ?1";
+        let rows = database.execute(update, [generation]).expect("written");
+        assert_eq!(rows, 1);
+    };
+    remember(1);
     let running = second.start();
+    let response = exchange(&running, API);
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(running.get("/.well-known/jwks.json").status, 200);
+    remember(2);
     let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
     let form = Form::of(&token).set("audience", API);
     check(&running, &form.request(), &token, SUPERSEDED).expect("a refusal");
@@ -131,14 +226,11 @@ fn the_store_remembers_the_highest_generation() {
         "tier hsm has no generations: {}",
         response.text()
     );
+    // Nor does it show keys that are over, or say that it is ready.
+    for path in ["/.well-known/jwks.json", "/readyz"] {
+        eventually("503", || (running.get(path).status == 503).then_some(()));
+    }
     running.kill();
-    let database = rusqlite::Connection::open(second.database()).expect("the database");
-    let seen: (String, i64) = database
-        .query_row("SELECT name, highest FROM generations", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .expect("a row");
-    assert_eq!(seen, (format!("{BROKER} default"), 2));
     let refused: i64 = database
         .query_row(
             "SELECT count(*) FROM audit WHERE slug = 'signer.superseded'",

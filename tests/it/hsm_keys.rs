@@ -14,9 +14,9 @@ use vouchsafe_tests::now;
 
 /// For how long a version is published before it signs: 300 s for a verifier's copy, 60 s for a broker's,
 /// 5 s for a gateway's, 60 s for clocks.
-const PUBLISHED_SECONDS: u64 = 425;
+pub const PUBLISHED_SECONDS: u64 = 425;
 /// `lifetime_max` of the test keys, and 300 s.
-const WITHDRAWN_SECONDS: u64 = 900 + 300;
+pub const WITHDRAWN_SECONDS: u64 = 900 + 300;
 pub const KEY: &str = "es256";
 
 /// What a command ended with, and all that it printed.
@@ -57,7 +57,7 @@ pub fn keys(gateways: &[&GatewaySetup], arguments: &[&str]) -> Ended {
 }
 
 /// State of each version of the key, such as `1 active, 2 canary 5%`.
-fn states(gateway: &Gateway) -> String {
+pub fn states(gateway: &Gateway) -> String {
     let listing = gateway.administer("/v1/admin/keys", None).json();
     let keys = listing["keys"].as_array().expect("keys");
     let key = keys.iter().find(|key| key["name"] == KEY).expect("the key");
@@ -120,7 +120,11 @@ impl At {
 }
 
 pub fn issue(bench: &HsmBench, claims: &Value) -> Issued {
-    let form = Form::of(&jwt::mint("RS256", claims)).set("audience", HSM_ES256);
+    issue_for(bench, HSM_ES256, claims)
+}
+
+pub fn issue_for(bench: &HsmBench, audience: &str, claims: &Value) -> Issued {
+    let form = Form::of(&jwt::mint("RS256", claims)).set("audience", audience);
     let response = bench.broker.send(&form.request());
     assert_eq!(response.status, 200, "{}", response.text());
     Issued::parse(response.json()["access_token"].as_str().expect("a token"))
@@ -249,12 +253,16 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
 
 /// A gateway in front of a token that has a staged version for long enough.
 pub fn staged() -> (GatewaySetup, At) {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    staged_with(GatewaySetup::new(&Token::new()).with_keys())
+}
+
+pub fn staged_with(setup: GatewaySetup) -> (GatewaySetup, At) {
     let start = now() + 10;
     let at = At::new(&setup, start);
     keys(&[&setup], &["stage", KEY]).is(0, "2 pending");
+    let staged = at.now();
     drop(at);
-    let at = At::new(&setup, start + PUBLISHED_SECONDS + 10);
+    let at = At::new(&setup, staged + PUBLISHED_SECONDS + 10);
     (setup, at)
 }
 

@@ -3,7 +3,8 @@
 use crate::bench::files;
 use crate::hsm::{HsmBench, SIGNER};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Instant;
 use vouchsafe_tests::broker::Setup;
 use vouchsafe_tests::bundle::{API, BROKER, EPOCH_SECONDS, HSM, HSM_ES256};
 use vouchsafe_tests::exchange::{Form, Want};
@@ -41,6 +42,60 @@ fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
     assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
 }
 
+/// An upgrade puts another program in the place of the one that runs.
+#[test]
+fn a_worker_is_replaced_after_the_program_was() {
+    let (setup, program) = GatewaySetup::new(&Token::new()).with_keys().own_program();
+    let gateway = setup.start();
+    let sign = || {
+        gateway
+            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
+            .status
+    };
+    std::fs::remove_file(&program).expect("the program");
+    for replacement in [None, Some("#!/bin/sh\nexit 1\n")] {
+        if let Some(text) = replacement {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::write(&program, text).expect("a file");
+            let all = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&program, all).expect("a program");
+        }
+        let worker = gateway.signal_worker("-KILL");
+        gateway.next_worker(worker);
+        eventually("a signature", || (sign() == 200).then_some(()));
+    }
+}
+
+/// Service managers send their signal to all processes of a service, terminals to all of a group.
+#[test]
+fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let worker = gateway.worker().expect("a worker");
+    let text = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("Linux");
+    // After the name: state, parent, process group.
+    let (_, rest) = text.rsplit_once(')').expect("a name");
+    let group = rest.split_ascii_whitespace().nth(2);
+    assert_eq!(
+        group,
+        Some(worker.to_string().as_str()),
+        "a group of its own"
+    );
+    for signal in ["-TERM", "-INT"] {
+        gateway.signal_worker(signal);
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.status, 200, "{signal}: {}", answer.text());
+    }
+    assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
+    // The gateway itself stops, and takes its worker along.
+    gateway.signal("-TERM");
+    eventually("the worker's end", || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
+        // Whoever has ended and is not waited for yet is `Z`.
+        let ended = stat.map_or(true, |it| it.contains(") Z "));
+        ended.then_some(())
+    });
+}
+
 #[test]
 fn a_hung_worker_is_killed_after_its_deadline() {
     let setup = GatewaySetup::new(&Token::new())
@@ -76,7 +131,8 @@ fn es256_request(gateway: &Gateway) -> serde_json::Value {
     json!({ "key": "es256", "signing_input": input })
 }
 
-/// With one session that hangs and one place in the queue, the rest is told at once.
+/// With one session and one place in the queue, both taken while the module hangs, others are told at once:
+/// before those who wait have been told anything.
 #[test]
 fn a_full_queue_sheds_load_with_retry_after() {
     let setup = GatewaySetup::new(&Token::new()).with_keys().change(
@@ -85,28 +141,38 @@ fn a_full_queue_sheds_load_with_retry_after() {
     );
     let gateway = setup.start();
     let request = es256_request(&gateway);
-    gateway.signal_worker("-STOP");
     let ask = || gateway.ask("/v1/sign-token", Some(&request));
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
-        // One call is in the worker, one waits for it; the others need not.
-        let answers = calls
-            .into_iter()
-            .map(|call| call.join().expect("an answer"));
-        answers.collect()
+    let waiting = || gateway.metric("hsm_gateway_hsm_waiting");
+    // Those who wait do so for two seconds. A machine that takes longer for a few answers shows nothing, and is
+    // asked again.
+    let told_first = (0..5).any(|_| {
+        eventually("a worker", || {
+            (gateway.metric("hsm_gateway_hsm_up") == 1).then_some(())
+        });
+        gateway.signal_worker("-STOP");
+        std::thread::scope(|scope| {
+            let full: Vec<_> = (0..2).map(|_| scope.spawn(ask)).collect();
+            let all_wait = || full.iter().all(|it| !it.is_finished());
+            while waiting() < 2 && all_wait() {}
+            let answer = ask();
+            let told_first = waiting() == 2 && all_wait();
+            if told_first {
+                assert_eq!(answer.json()["error"], "hsm.overloaded");
+                let retry_after = answer.header("retry-after");
+                assert_eq!((answer.status, retry_after), (503, Some("1")));
+            }
+            // Of the two, one is in the worker, unless a question of the gateway's own is.
+            for call in full {
+                let answer = call.join().expect("an answer");
+                assert_eq!(answer.status, 503, "{}", answer.text());
+            }
+            told_first
+        })
     });
-    let shed: Vec<_> = answers
-        .iter()
-        .filter(|it| it.json()["error"] == "hsm.overloaded")
-        .collect();
-    // The gateway's own questions may have the session already.
-    assert!(shed.len() >= 5, "{answers:?}");
-    for answer in shed {
-        assert_eq!(
-            (answer.status, answer.header("retry-after")),
-            (503, Some("1"))
-        );
-    }
+    assert!(
+        told_first,
+        "whoever did not fit was told no earlier than the others"
+    );
 }
 
 /// Callers that ask and leave take a session for as long as the module works for them, and no more.
@@ -119,14 +185,19 @@ fn those_who_ask_and_leave_do_not_fill_the_worker() {
     let gateway = setup.start();
     let request = es256_request(&gateway);
     let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
+    let files = gateway.open_files();
     let (worker, before) = (gateway.signal_worker("-STOP"), operations());
     for _ in 0..20 {
         gateway.ask_and_leave("/v1/sign-token", &request);
     }
-    // Whether all of them were read by now makes no difference to what is expected.
-    std::thread::sleep(Duration::from_millis(500));
+    // It has read them all, and has noticed that they have gone.
+    eventually("the end of their connections", || {
+        (gateway.open_files() <= files).then_some(())
+    });
     let begun = operations() - before;
     assert!(begun <= 2, "{begun} operations on one session");
+    let waiting = gateway.metric("hsm_gateway_hsm_waiting");
+    assert!(waiting <= 2, "{waiting} for one session and one place");
     vouchsafe_tests::hsm::signal(worker, "-CONT");
     eventually("a signature", || {
         let answer = gateway.ask("/v1/sign-token", Some(&request));
@@ -201,11 +272,81 @@ fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
     bench.refuse(HSM, SIGNER);
     bench.issue(API);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
+    assert_eq!(gateway.metric("hsm_gateway_pin_refused"), 1);
     gateway.kill();
     std::fs::write(gateway.setup.folder.join("pin"), "9876").expect("a file");
     std::fs::remove_file(note).expect("the note");
     let _again = gateway.setup.start();
     recovered(&bench, HSM);
+}
+
+fn logins(setup: &GatewaySetup) -> usize {
+    let logins = std::fs::read_to_string(setup.folder.join("logins"));
+    logins.expect("logins").lines().count()
+}
+
+/// Modules answer a wrong PIN with all kinds of errors, and the token counts: two tries, by all that start.
+#[test]
+fn logins_that_fail_without_a_reason_end_after_two() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let setup = gateway.setup.clone();
+    assert_eq!(logins(&setup), 1);
+    let fails = setup.folder.join("login-fails");
+    let note = setup.folder.join("state/pin-refused");
+    std::fs::write(&fails, "").expect("a file");
+    gateway.signal_worker("-KILL");
+    eventually("a note of the failed logins", || {
+        note.is_file().then_some(())
+    });
+    let text = std::fs::read_to_string(&note).expect("a note");
+    assert!(text.contains("FunctionFailed"), "{text}");
+    assert_eq!(logins(&setup), 3);
+    gateway.kill();
+    assert_eq!(setup.run(&["serve"]).0, 2, "nobody has looked yet");
+    assert_eq!(logins(&setup), 3);
+    // Each start tries once, and the second is the last.
+    std::fs::remove_file(&note).expect("the note");
+    for (code, tried) in [(1, 4), (2, 5), (2, 5)] {
+        let (found, text) = setup.run(&["serve"]);
+        assert_eq!((found, logins(&setup)), (code, tried), "{text}");
+        assert!(text.contains("hint: "), "{text}");
+    }
+}
+
+/// The HSM was out for a moment: one failed login needs nobody.
+#[test]
+fn one_failed_login_is_tried_again() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().shimmed();
+    let fails = setup.folder.join("login-fails");
+    for _ in 0..3 {
+        std::fs::write(&fails, "").expect("a file");
+        let (code, text) = setup.run(&["serve"]);
+        assert_eq!(code, 1, "{text}");
+        std::fs::remove_file(&fails).expect("the file");
+        drop(setup.start());
+    }
+}
+
+/// A token too long for the module's EdDSA, say: another worker would not sign it either.
+#[test]
+fn what_one_key_can_not_do_ends_no_worker() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let request = es256_request(&gateway);
+    let fault = gateway.setup.folder.join("data-length");
+    for _ in 0..6 {
+        std::fs::write(&fault, "").expect("a file");
+        let answer = gateway.ask("/v1/sign-token", Some(&request));
+        // The gateway's own derivations, of a new epoch, may have met it.
+        assert!(answer.status == 503 || !fault.exists(), "{}", answer.text());
+    }
+    assert_eq!(gateway.ask("/v1/sign-token", Some(&request)).status, 200);
+    assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
 }
 
 /// A faulty signature can give its key away: none leaves.
@@ -224,6 +365,7 @@ fn a_signature_that_does_not_verify_is_withheld() {
         (503, r#"{"error":"hsm.unavailable"}"#)
     );
     assert!(!spoil.exists(), "the module did give a faulty one");
+    assert_eq!(gateway.metric("hsm_gateway_signatures_withheld_total"), 1);
     let answer = gateway.ask("/v1/sign-token", Some(&request));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let signed = gateway.log().into_iter();
@@ -267,6 +409,117 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// `docs/hsm.md` has all of them, and nothing else.
+#[test]
+fn the_documented_metrics_are_those_that_are_there() {
+    const PREFIX: &str = "hsm_gateway_";
+    let page = vouchsafe_tests::broker::repository().join("docs/hsm.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, section) = page.split_once("\n## Metrics\n").expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let names = cells.flat_map(|cell| cell.split(", "));
+    let documented: BTreeSet<_> = names
+        .map(|name| name.trim_matches('`').split('{').next().unwrap_or_default())
+        .map(|name| format!("{PREFIX}{name}"))
+        .collect();
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let text = gateway.metrics();
+    let there: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, there);
+}
+
+/// Those who connect to the metrics and say nothing take no descriptors away from anybody else.
+#[test]
+fn connections_to_the_metrics_are_bounded() {
+    const MANY: usize = 200;
+    const BOUND: usize = 32;
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let before = gateway.open_files();
+    let address = format!("127.0.0.1:{}", gateway.setup.metrics_port);
+    let idle: Vec<_> = (0..MANY)
+        .map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel"))
+        .collect();
+    // Those that it took, it takes at once: all come before an answer of the other listener.
+    eventually("as many as it takes", || {
+        gateway.get("/healthz");
+        (gateway.open_files() >= before + BOUND).then_some(())
+    });
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/healthz").status, 200);
+        let more = gateway.open_files() - before;
+        assert!(more < 2 * BOUND, "{more} open files more");
+    }
+    drop(idle);
+    assert!(
+        gateway.metric("hsm_gateway_hsm_operations_total") > 0,
+        "served again"
+    );
+}
+
+/// Nothing leaves that is not on record, so a gateway that can't write is of no use.
+#[test]
+fn a_gateway_whose_log_can_not_be_written_is_not_ready_until_it_can() {
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let log = gateway.setup.folder.join("state/gateway.log");
+    let ready = || {
+        let answer = gateway.get("/readyz");
+        (answer.status, answer.json()["log"].clone())
+    };
+    let sign = || gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+    assert_eq!((sign().status, ready()), (200, (200, "ok".into())));
+    // A disk without room.
+    std::fs::remove_file(&log).expect("the log");
+    std::os::unix::fs::symlink("/dev/full", &log).expect("a link");
+    gateway.signal("-HUP");
+    eventually("a refusal", || {
+        let answer = sign();
+        (answer.json()["error"] == "log.unavailable").then_some(())
+    });
+    assert_eq!(ready(), (503, "failing".into()));
+    assert_eq!(gateway.metric("hsm_gateway_log_fails"), 1);
+    std::fs::remove_file(&log).expect("the link");
+    gateway.signal("-HUP");
+    eventually("ready again, and nobody asked", || {
+        (ready().0 == 200).then_some(())
+    });
+    assert_eq!(ready(), (200, "ok".into()));
+    assert_eq!(sign().status, 200);
+}
+
+/// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
+#[test]
+fn signatures_go_on_while_uses_can_not_be_written_down() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    for name in ["uses.new", "uses.json.new"] {
+        // Whoever opens it to write waits for a reader.
+        let pipe = setup.folder.join("state").join(name);
+        let made = std::process::Command::new("mkfifo").arg(pipe).status();
+        assert!(made.expect("mkfifo").success());
+    }
+    let gateway = setup.start();
+    let sign = || {
+        gateway
+            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
+            .status
+    };
+    assert_eq!(sign(), 200);
+    // Two questions to the HSM each time that is looked whether something is to be written down.
+    let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
+    let before = operations();
+    eventually("three looks", || (operations() >= before + 6).then_some(()));
+    assert_eq!(sign(), 200);
+    assert!(
+        !setup.folder.join("state/uses.json").exists(),
+        "the pipe was written to"
+    );
 }
 
 /// A broker that was never there before needs a gateway.
@@ -345,4 +598,81 @@ fn an_epoch_ends_without_a_token_that_fails() {
         return;
     }
     panic!("each start took longer than its epoch");
+}
+
+/// Whoever steers the gateway's NTP gets no seed of another time, and a clock that comes back costs none.
+#[test]
+fn a_clock_that_was_set_lets_nothing_leave_until_it_is_back_or_believed() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let file = setup.folder.join("clock");
+    let setup = setup
+        .argument("--danger-clock")
+        .argument(file.display().to_string());
+    let gateway = setup.start();
+    let set_by = |seconds: i64| std::fs::write(&file, seconds.to_string()).expect("a file");
+    // For the epoch that the wall clock shows.
+    let seed = |seconds: i64| {
+        let now = vouchsafe_tests::now().saturating_add_signed(seconds);
+        let body = json!({
+            "group": "default", "generation": 1, "algorithm": "ES256",
+            "epoch_start": now / EPOCH_SECONDS * EPOCH_SECONDS,
+        });
+        let answer = gateway.ask("/v1/epoch-seed", Some(&body));
+        (
+            answer.status,
+            answer.json()["error"].as_str().map(str::to_owned),
+        )
+    };
+    let refused = (503, Some("clock.set".to_owned()));
+    let epoch = EPOCH_SECONDS as i64;
+    assert_eq!(seed(0), (200, None));
+    let derived = gateway.metric("hsm_gateway_hsm_operations_total");
+    for step in [epoch, -epoch, 400 * 24 * 3600] {
+        set_by(step);
+        assert_eq!(
+            (seed(step), seed(0)),
+            (refused.clone(), refused.clone()),
+            "{step}"
+        );
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.json()["error"], "clock.set");
+        let ready = gateway.get("/readyz");
+        let body = ready.json();
+        assert_eq!((ready.status, &body["clock"]), (503, &"set".into()));
+        assert_eq!(body["clock_set_by_seconds"], step);
+        assert!(
+            body["wanting"].as_str().expect("words").contains("SIGUSR1"),
+            "{body}"
+        );
+        assert!(
+            body["seconds_left"].as_u64() > Some(0),
+            "seeds are held on: {body}"
+        );
+        let metric = gateway.metric("hsm_gateway_clock_set_by_seconds");
+        assert_eq!(metric, step.unsigned_abs());
+        eventually("a line in the log", || {
+            let lines = gateway.log().into_iter();
+            let mut clock = lines.filter(|line| line["event"] == "clock");
+            clock.find(|line| line["set_by_seconds"] == step)
+        });
+        set_by(0);
+        assert_eq!(seed(0), (200, None), "a glitch of {step} s");
+        assert_eq!(gateway.get("/readyz").status, 200);
+        eventually("a line in the log", || {
+            let log = gateway.log();
+            let last = log.iter().rfind(|line| line["event"] == "clock")?;
+            last["set_by_seconds"].is_null().then_some(())
+        });
+    }
+    assert!(gateway.metric("hsm_gateway_hsm_operations_total") > derived);
+    // An honest step: somebody has looked.
+    let honest = 2 * epoch;
+    set_by(honest);
+    assert_eq!(seed(honest), refused);
+    gateway.signal("-USR1");
+    eventually("the seed of the time that is believed", || {
+        (seed(honest) == (200, None)).then_some(())
+    });
+    assert_ne!(seed(0).0, 200, "and none of the one before");
+    assert_eq!(gateway.get("/readyz").json()["clock"], "believed");
 }

@@ -117,6 +117,11 @@ impl Verifiers {
         self.places.get(&token.kid()).map(|place| place.generation)
     }
 
+    /// How many tokens this key has signed.
+    pub fn signed_by(&self, kid: &str) -> usize {
+        self.held.iter().filter(|it| it.token.kid() == kid).count()
+    }
+
     /// Holds every token against every copy that a verifier may have while it lives.
     pub fn judge(&self) -> Verdict {
         let mut verdict = Verdict {

@@ -2,6 +2,7 @@
 
 use crate::bundle::{self, BROKER, EPOCH_SECONDS, IssuerFile, SIGNER_AUDIENCES};
 use crate::http::{self, Request, Response};
+use crate::ports::port;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,7 @@ impl Drop for Folder {
 pub struct Setup {
     pub folder: Arc<Folder>,
     manifest: PathBuf,
+    listen: String,
     pub variables: Vec<(String, String)>,
     pub arguments: Vec<String>,
 }
@@ -149,6 +151,7 @@ impl Setup {
         let setup = Self {
             folder,
             manifest: path,
+            listen: "127.0.0.1:0".to_owned(),
             variables: Vec::new(),
             arguments: Vec::new(),
         };
@@ -156,6 +159,14 @@ impl Setup {
             .variable("issuer", BROKER)
             .variable("development", "true")
             .variable("signer_epoch", &EPOCH_SECONDS.to_string())
+    }
+
+    /// Listens where its issuer URL says, so that clients can ask for its metadata.
+    #[must_use]
+    pub fn at_its_issuer_url(mut self) -> Self {
+        self.listen = format!("127.0.0.1:{}", port());
+        let url = format!("http://{}", self.listen);
+        self.variable("issuer", &url)
     }
 
     #[must_use]
@@ -193,7 +204,7 @@ impl Setup {
             }
         }
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
+            .args(["serve", "--listen", &self.listen, "--manifest"])
             .arg(&self.manifest);
         command.arg("--state-dir").arg(self.folder.join("state"));
         for (name, value) in &self.variables {

@@ -1,23 +1,22 @@
 //! An HSM in software (SoftHSM), the real `hsm-gateway` in front of it, and independent looks at both.
 
+mod held;
 mod running;
+mod session;
+pub mod spy;
 
 use crate::broker::{Folder, profile_folder, repository};
 use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
 use crate::http::{self, Request};
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
-use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
-use cryptoki::types::AuthPin;
+use crate::ports::port;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 pub use running::{Gateway, eventually, signal};
+pub use session::{import_root, look_at_every_key, try_to_take_keys_out};
 
 pub const PIN: &str = "1234";
 pub const TOKEN: &str = "vouchsafe";
@@ -69,14 +68,31 @@ pub struct Token {
 
 impl Token {
     pub fn new() -> Self {
+        let token = Self::bare();
+        std::fs::create_dir(token.folder.join("tokens")).expect("a folder");
+        token.initialize_another();
+        token
+    }
+
+    /// Another one with the same objects, which nobody may use meanwhile.
+    pub fn copy_of(other: &Self) -> Self {
+        let token = Self::bare();
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(other.folder.join("tokens"))
+            .arg(&**token.folder)
+            .status();
+        assert!(copied.expect("cp").success(), "copies the token");
+        token
+    }
+
+    fn bare() -> Self {
         let token = Self {
             folder: Folder::new(),
         };
         let tokens = token.folder.join("tokens");
-        std::fs::create_dir(&tokens).expect("a folder");
         let text = format!("directories.tokendir = {}\n", tokens.display());
         std::fs::write(token.softhsm_file(), text).expect("a file");
-        token.initialize_another();
         token
     }
 
@@ -149,9 +165,17 @@ impl Token {
         );
     }
 
-    /// Tries all that PKCS#11 has to take keys out of the token; fails if it got one.
-    pub fn try_to_take_keys_out(&self) {
-        self.in_a_process("hsm_gateway::tries_to_take_keys_out", &[]);
+    /// Tries all that PKCS#11 has to take any of its `keys` keys out of the token; fails if it got one.
+    pub fn try_to_take_keys_out(&self, keys: usize) {
+        let keys = keys.to_string();
+        self.in_a_process("hsm_extraction::tries_to_take_keys_out", &[("KEYS", &keys)]);
+    }
+
+    /// Looks at what the token says of each of its `keys` keys; fails if one may leave it or do more than sign.
+    pub fn look_at_every_key(&self, keys: usize, from_outside: bool) {
+        let (keys, from_outside) = (keys.to_string(), from_outside.to_string());
+        let variables = [("KEYS", keys.as_str()), ("FROM_OUTSIDE", &from_outside)];
+        self.in_a_process("hsm_extraction::looks_at_every_key", &variables);
     }
 
     /// Runs an ignored test of this executable in a process of its own: the module reads its file's
@@ -175,101 +199,6 @@ impl Default for Token {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// A session on the token, logged in.
-fn session() -> Session {
-    let pkcs11 = Pkcs11::new(module()).expect("loads");
-    pkcs11
-        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        .expect("starts");
-    let slots = pkcs11.get_slots_with_token().expect("slots");
-    let is_ours = |slot: &Slot| {
-        let info = pkcs11.get_token_info(*slot);
-        info.is_ok_and(|info| info.label() == TOKEN)
-    };
-    let slot = slots.into_iter().find(is_ours).expect("the token");
-    let session = pkcs11.open_rw_session(slot).expect("a session");
-    session
-        .login(UserType::User, Some(&AuthPin::from(PIN)))
-        .expect("logs in");
-    session
-}
-
-/// What [`Token::try_to_take_keys_out`] has another process do: reading, loosening, copying, wrapping.
-pub fn try_to_take_keys_out() {
-    let session = session();
-    let wrapping = session
-        .generate_key(
-            &Mechanism::AesKeyGen,
-            &[Attribute::ValueLen(32.into()), Attribute::Wrap(true)],
-        )
-        .expect("a key to wrap with");
-    let loose = [Attribute::Extractable(true), Attribute::Sensitive(false)];
-    let mut tried = 0;
-    for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY] {
-        let template = [Attribute::Class(class), Attribute::Token(true)];
-        for key in session.find_objects(&template).expect("keys") {
-            for secret in [
-                AttributeType::Value,
-                AttributeType::PrivateExponent,
-                AttributeType::Prime1,
-            ] {
-                let found = session.get_attributes(key, &[secret]).unwrap_or_default();
-                assert!(found.is_empty(), "{secret:?} was read");
-            }
-            for attribute in &loose {
-                let one = std::slice::from_ref(attribute);
-                assert!(
-                    session.update_attributes(key, one).is_err(),
-                    "{attribute:?}"
-                );
-                assert!(
-                    session.copy_object(key, one).is_err(),
-                    "a copy with {attribute:?}"
-                );
-            }
-            for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad] {
-                assert!(
-                    session.wrap_key(&mechanism, wrapping, key).is_err(),
-                    "it was wrapped"
-                );
-            }
-            tried += 1;
-        }
-    }
-    assert_eq!(tried, 6, "two roots and four keys");
-}
-
-/// What [`Token::import_root`] has another process do.
-pub fn import_root() {
-    let variable = |name: &str| std::env::var(format!("VOUCHSAFE_{name}")).expect(name);
-    let hex = variable("ROOT");
-    let root: Vec<u8> = (0..hex.len() / 2)
-        .map(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).expect("hex"))
-        .collect();
-    let generation: u64 = variable("GENERATION").parse().expect("a number");
-    let session = session();
-    session
-        .create_object(&[
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::GENERIC_SECRET),
-            Attribute::Token(true),
-            Attribute::Private(true),
-            Attribute::Sensitive(true),
-            Attribute::Extractable(false),
-            Attribute::Sign(true),
-            Attribute::Verify(false),
-            Attribute::Encrypt(false),
-            Attribute::Decrypt(false),
-            Attribute::Wrap(false),
-            Attribute::Unwrap(false),
-            Attribute::Derive(false),
-            Attribute::Label(b"vouchsafe:root".to_vec()),
-            Attribute::Id(generation.to_be_bytes().to_vec()),
-            Attribute::Value(root),
-        ])
-        .expect("an object");
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -296,18 +225,22 @@ pub struct GatewaySetup {
     pub arguments: Vec<String>,
     environment: Vec<(String, String)>,
     knows_softhsm_file: bool,
+    /// The gateway's program.
+    program: PathBuf,
 }
 
 impl GatewaySetup {
     pub fn new(token: &Token) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.join("pin"), format!("{PIN}\n")).expect("a file");
+        let owner = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(folder.join("pin"), owner).expect("a mode");
         let mut setup = Self {
             token: token.clone(),
             folder,
-            port: free_port(),
-            metrics_port: free_port(),
-            admin_port: free_port(),
+            port: port(),
+            metrics_port: port(),
+            admin_port: port(),
             credential: String::new(),
             other_credential: String::new(),
             admin_credential: String::new(),
@@ -315,6 +248,7 @@ impl GatewaySetup {
             arguments: Vec::new(),
             environment: Vec::new(),
             knows_softhsm_file: true,
+            program: binary(),
         };
         setup.credential = setup.make_credential("broker");
         setup.other_credential = setup.make_credential("other");
@@ -372,6 +306,22 @@ impl GatewaySetup {
         }
     }
 
+    /// With a variable in the environment of its commands.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a copy of the program, which may be changed; gives where it is.
+    #[must_use]
+    pub fn own_program(mut self) -> (Self, PathBuf) {
+        let program = self.folder.join("hsm-gateway");
+        std::fs::copy(&self.program, &program).expect("copies");
+        self.program.clone_from(&program);
+        (self, program)
+    }
+
     /// As whoever forgot to say where SoftHSM's tokens are.
     #[must_use]
     pub fn without_softhsm_file(mut self) -> Self {
@@ -383,11 +333,18 @@ impl GatewaySetup {
     #[must_use]
     pub fn spied_on(self) -> (Self, PathBuf) {
         let calls = self.folder.join("calls");
-        let variables = [
-            ("PKCS11SPY", module().display().to_string()),
-            ("PKCS11SPY_OUTPUT", calls.display().to_string()),
-        ];
-        (self.through(&spy(), &variables), calls)
+        let setup = self.through(&spy(), &[("PKCS11SPY", module().display().to_string())]);
+        (setup.spying_into(&calls), calls)
+    }
+
+    /// Has what is started from now on write its calls into another file.
+    #[must_use]
+    pub fn spying_into(mut self, calls: &Path) -> Self {
+        let output = "PKCS11SPY_OUTPUT";
+        self.environment.retain(|(name, _)| name != output);
+        let calls = calls.display().to_string();
+        self.environment.push((output.to_owned(), calls));
+        self
     }
 
     /// Puts the module that misbehaves on demand in front of the real one (`tests/pkcs11-shim`).
@@ -470,7 +427,7 @@ impl GatewaySetup {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.program);
         command
             .args(arguments)
             .current_dir(&**self.folder)
@@ -562,11 +519,6 @@ pub fn unheard() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     writer
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// PEM files of a private authority, of `localhost` and of a client.

@@ -15,6 +15,7 @@ pub mod http;
 pub mod issuer;
 pub mod jwt;
 pub mod keys;
+pub mod ports;
 
 /// Unix seconds, of the clock that a broker without `--danger-now` has too.
 pub fn now() -> u64 {

@@ -29,8 +29,16 @@ thread_local! {
     static ISSUERS: RefCell<BTreeMap<String, Issuer<Rc<decisions::IssuerRecord>>>> =
         const { RefCell::new(BTreeMap::new()) };
     static AUDIENCES: RefCell<BTreeMap<String, Audience>> = const { RefCell::new(BTreeMap::new()) };
+    static GENERATION_SEEN: Cell<Option<GenerationSeen>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The highest generation that the store remembers, and when it was asked.
+#[derive(Clone, Copy)]
+struct GenerationSeen {
+    number: u64,
+    at: UnixSeconds,
 }
 
 /// The ports of one request.
@@ -57,8 +65,40 @@ impl Wasm {
         self.loading_us.get()
     }
 
+    /// The keys that verifiers may be shown: none of a generation that is over, as far as the store can
+    /// tell. While it can't be asked, keys are published on the signer's word alone: without them no
+    /// token of anybody's verifies.
     pub async fn public_keys(&self) -> Result<signing::PublicKeySet, Failure> {
-        signing::public_keys().await.map_err(Failure::from)
+        let settings = self.settings().await?;
+        let generation_min = self.generation_seen(&settings).await;
+        signing::public_keys(generation_min)
+            .await
+            .map_err(Failure::from)
+    }
+
+    /// Asks the store once a second at most, since anybody can ask for keys.
+    async fn generation_seen(&self, settings: &Settings) -> u64 {
+        let known = GENERATION_SEEN.get();
+        if let Some(seen) = known {
+            if seen.at == self.now {
+                return seen.number;
+            }
+            // Others at this moment don't wait for the store too.
+            GENERATION_SEEN.set(Some(GenerationSeen {
+                at: self.now,
+                ..seen
+            }));
+        }
+        let known = known.map_or(0, |seen| seen.number);
+        let Ok(stored) = state::generation_get(settings.generation_of()).await else {
+            return known;
+        };
+        let number = known.max(stored.unwrap_or(0));
+        GENERATION_SEEN.set(Some(GenerationSeen {
+            number,
+            at: self.now,
+        }));
+        number
     }
 
     pub async fn backend(&self) -> Result<Option<signing::BackendStatus>, Failure> {

@@ -33,9 +33,10 @@ impl Guest for Component {
         Ok(ports::signer().await?.settings().into())
     }
 
-    async fn public_keys() -> Result<PublicKeySet, Error> {
+    async fn public_keys(generation_min: u64) -> Result<PublicKeySet, Error> {
         let signer = ports::signer().await?;
-        let keys = signer.public_keys(&Gateways::within_deadline()).await;
+        let gateways = Gateways::within_deadline();
+        let keys = signer.public_keys(generation_min, &gateways).await;
         keys.map(Into::into).map_err(|error| told(&signer, error))
     }
 

@@ -81,6 +81,7 @@ impl From<domain::Error> for wit::Error {
             domain::Error::Internal => Self::Internal,
             domain::Error::Misconfigured { .. } => Self::Misconfigured(error.to_string()),
             domain::Error::Refused(ceiling) => Self::Refused(ceiling.to_string()),
+            domain::Error::Superseded => Self::Superseded,
             domain::Error::TierUnavailable => Self::TierUnavailable,
             domain::Error::Unavailable => Self::Unavailable(error.to_string()),
         }

@@ -30,11 +30,13 @@ impl Guest for Component {
             .into())
     }
 
-    async fn public_keys() -> Result<PublicKeySet, Error> {
+    async fn public_keys(generation_min: u64) -> Result<PublicKeySet, Error> {
         let now = ports::now()?;
-        Ok(ports::with_signer(|signer| signer.public_keys(now))
-            .await?
-            .into())
+        Ok(
+            ports::with_signer(|signer| signer.public_keys(generation_min, now))
+                .await?
+                .into(),
+        )
     }
 
     async fn backend() -> Result<Option<BackendStatus>, Error> {

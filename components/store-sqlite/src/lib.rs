@@ -46,6 +46,10 @@ impl wit::Guest for Component {
         Ok(recorded.into())
     }
 
+    async fn generation_get(of: String) -> Result<Option<u64>, wit::Error> {
+        Ok(within_deadline(async { store().await?.generation_get(&of).await }).await?)
+    }
+
     async fn lease(name: String, ttl_ms: u64) -> Result<bool, wit::Error> {
         Ok(within_deadline(async { store().await?.lease(&name, ttl_ms, now()?).await }).await?)
     }

@@ -162,8 +162,7 @@ pub(crate) async fn sign<P: Ports>(
         scopes: verified.request.scopes.clone(),
         kid: token.kid,
         generation: token.generation.map(|number| Generation {
-            // Neither has a space.
-            of: format!("{} {}", settings.issuer, settings.group),
+            of: settings.generation_of(),
             number,
         }),
         expires_at: token.expires_at,

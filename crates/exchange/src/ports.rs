@@ -38,6 +38,15 @@ pub struct Settings {
     pub group: String,
 }
 
+impl Settings {
+    /// The name under which the store remembers generations.
+    #[must_use]
+    pub fn generation_of(&self) -> String {
+        // Neither has a space.
+        format!("{} {}", self.issuer, self.group)
+    }
+}
+
 /// Names and digest of the loaded bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {

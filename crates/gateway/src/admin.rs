@@ -93,6 +93,9 @@ pub struct ProbeOutcome {
 #[serde(deny_unknown_fields)]
 pub struct RotateRequest {
     pub from: u64,
+    /// Also where verifiers may not know the keys of the generation behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub although_unpublished: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +151,7 @@ pub struct KeyListing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionListing {
     pub version: u64,
-    /// As [`crate::versions::VersionState::name`], or `destroyed`.
+    /// As [`crate::versions::VersionState::name`], `destroyed`, or `doubled` where the token has it twice.
     pub state: String,
     pub share: Option<u8>,
     pub kid: Option<String>,

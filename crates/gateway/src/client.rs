@@ -38,6 +38,8 @@ pub const KEYS_FRESH_SECONDS: u64 = 60;
 pub const GENERATION_FRESH_SECONDS: u64 = 3;
 /// The same while it is being asked for, so that not every request waits.
 const GENERATION_BRIDGED_SECONDS: u64 = 4;
+/// How often the gateways are asked, at most, whether they have a generation that is not over.
+const SUPERSEDED_ASK_SECONDS: u64 = 1;
 /// How often a request looks whether another's fetch has ended.
 const LOOK_MILLISECONDS: u64 = 5;
 
@@ -156,17 +158,30 @@ impl GatewaySigner {
     }
 
     /// Public keys of the published epochs and of the HSM's keys, as the gateway has them; while it
-    /// does not answer, as it had them.
+    /// does not answer, as it had them. Where they are of a generation below `generation_min`, they are
+    /// asked for again first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the current epoch's keys are not known.
-    pub async fn public_keys(&self, network: &impl Network) -> Result<PublicKeySet, Error> {
+    /// [`Error::Unavailable`] where the current epoch's keys are not known; [`Error::Superseded`] where no
+    /// gateway has a generation that is not over.
+    pub async fn public_keys(
+        &self,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<PublicKeySet, Error> {
         // As new as when something is signed: a broker that issues nothing follows an emergency, too.
         self.follow_generation(network).await?;
         let now = network.now();
-        let keys = self
-            .keys(network, |keys| keys.is_fresh(now), |keys| keys.cover(now))
-            .await?;
+        let over = |keys: &KnownKeys| keys.generation() < generation_min;
+        let good = |keys: &KnownKeys| {
+            // A gateway that stays behind is not asked by every request.
+            keys.is_fresh(now) && (!over(keys) || keys.age_seconds(now) < SUPERSEDED_ASK_SECONDS)
+        };
+        let keys = self.keys(network, good, |keys| keys.cover(now)).await?;
+        // INVARIANT: no key is published of a generation that is known to be over.
+        if over(&keys) {
+            return Err(Error::Superseded);
+        }
         Ok(PublicKeySet::of(&keys.jwks(now)?))
     }
 
@@ -258,7 +273,8 @@ impl GatewaySigner {
                 signing_input: allowed.signing_input(&request.algorithm, &key.kid)?,
                 workload: workload.clone(),
             };
-            let answer = self.call(SIGN_PATH, Some(ask.to_json()), network).await?;
+            let is_one = |body: &[u8]| Signature::parse(body).is_ok();
+            let answer = self.call(SIGN_PATH, ask.to_json(), is_one, network).await?;
             if answer.status == 409 && !last {
                 // The version that signed is not even published by now.
                 keys = self.keys(network, |_| false, |_| false).await?;
@@ -316,36 +332,54 @@ impl GatewaySigner {
         self.state.borrow().keys.clone()
     }
 
-    /// The keys of the first gateway that is not behind what is known, and whose clock is ours.
+    /// The keys of the first gateway that is this signer's, not behind what is known, and whose clock is
+    /// ours.
     async fn fetch_keys(&self, network: &impl Network) -> Result<Rc<KnownKeys>, Error> {
-        let mut fetched = None;
+        let (mut fetched, mut without_current, mut foreign) = (None, None, None);
         let generation_seen = self.state.borrow().generation_seen;
         let judge = |answer: &Answer| {
-            if answer.status != 200 {
-                return Verdict::Taken;
-            }
             let Ok(keys) = Keys::parse(&answer.body) else {
-                return Verdict::Behind;
+                return Verdict::Foreign;
             };
-            if keys.now.abs_diff(network.now().0) > CLOCK_SKEW_SECONDS_MAX {
+            let now = network.now();
+            if keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX {
                 return Verdict::Skewed;
             }
             // A generation that was seen once never comes back (design: refuse less).
             if keys.generation < generation_seen {
                 return Verdict::Behind;
             }
-            fetched = Some(keys);
-            Verdict::Taken
+            match KnownKeys::accept(keys, &self.config.signer, now) {
+                Ok(keys) if keys.has_current(now) => {
+                    fetched = Some(keys);
+                    Verdict::Taken
+                }
+                // A word without a key raises no generation.
+                Ok(keys) if generation_seen != 0 && keys.generation() != generation_seen => {
+                    Verdict::Foreign
+                }
+                Ok(keys) => {
+                    without_current.get_or_insert(keys);
+                    Verdict::Behind
+                }
+                Err(error) => {
+                    foreign.get_or_insert(error);
+                    Verdict::Foreign
+                }
+            }
         };
-        let answer = self.call_until(KEYS_PATH, None, network, judge).await;
-        accepted(answer?)?;
-        let keys = fetched.ok_or(Error::Unavailable)?;
-        let keys = KnownKeys::accept(keys, &self.config.signer, network.now())?;
+        let outcome = self.call_until(KEYS_PATH, None, network, judge).await;
+        let outcome = outcome.and_then(accepted);
+        let Some(keys) = fetched.or(without_current) else {
+            // A wrong variable is told only if no gateway has keys for this signer.
+            return Err(foreign.or(outcome.err()).unwrap_or(Error::Unavailable));
+        };
         let mut state = self.state.borrow_mut();
-        if keys.generation() > generation_seen {
-            // INVARIANT: nothing is signed with a key of a generation that is over.
-            state.epoch_keys.clear();
-            state.generation_seen = keys.generation();
+        // INVARIANT: nothing is signed with a key of a generation that is over.
+        let current = keys.generation();
+        state.epoch_keys.retain(|_, (_, of)| *of == current);
+        if keys.has_current(network.now()) {
+            state.generation_seen = state.generation_seen.max(current);
         }
         let keys = Rc::new(keys);
         state.keys = Some(Rc::clone(&keys));

@@ -62,13 +62,16 @@ pub enum Verdict {
 }
 
 /// The rule: a canary with a wrong signature is worse, whatever else was seen; else it needs
-/// [`CANARY_OUTCOMES_MIN`] outcomes, and is worse if its rate of failures is above the active version's.
+/// [`CANARY_OUTCOMES_MIN`] outcomes, a probe among them, and is worse if its rate of failures is above the active version's.
 #[must_use]
 pub fn judge(canary: Figures, active: Figures) -> Verdict {
     if canary.wrong() > 0 {
         return Verdict::Worse;
     }
+    // Signatures that left say nothing of the keys that verifiers have.
+    let probes_wanting = u64::from(canary.probes == 0);
     let wanting = CANARY_OUTCOMES_MIN.saturating_sub(canary.outcomes());
+    let wanting = wanting.max(probes_wanting);
     if wanting > 0 {
         return Verdict::TooFew { wanting };
     }
@@ -89,9 +92,11 @@ pub fn judge(canary: Figures, active: Figures) -> Verdict {
 mod tests {
     use super::*;
 
-    fn seen(signed: u64, sign_failures: u64) -> Figures {
+    /// One of the outcomes is a probe.
+    fn seen(outcomes: u64, sign_failures: u64) -> Figures {
         Figures {
-            signed,
+            signed: outcomes.saturating_sub(1),
+            probes: 1,
             sign_failures,
             ..Figures::default()
         }
@@ -104,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_canary_is_judged_from_twenty_outcomes() {
-        check(seen(0, 0), seen(9, 0), Verdict::TooFew { wanting: 20 });
+        let none = Figures::default();
+        check(none, seen(9, 0), Verdict::TooFew { wanting: 20 });
         check(seen(19, 0), seen(9, 0), Verdict::TooFew { wanting: 1 });
         check(seen(20, 0), seen(0, 0), Verdict::Healthy);
         let probes = Figures {
@@ -112,6 +118,11 @@ mod tests {
             ..seen(5, 0)
         };
         check(probes, seen(0, 0), Verdict::Healthy);
+        let unprobed = |signed| Figures { signed, ..none };
+        for signed in [20, 10_000] {
+            let wanting = Verdict::TooFew { wanting: 1 };
+            check(unprobed(signed), seen(9, 0), wanting);
+        }
     }
 
     #[test]
@@ -121,7 +132,7 @@ mod tests {
         check(seen(19, 1), seen(20, 1), Verdict::Worse);
         check(seen(19, 1), seen(19, 1), Verdict::Healthy);
         check(seen(199, 1), seen(19, 1), Verdict::Healthy);
-        check(seen(0, 20), seen(0, 500), Verdict::Healthy);
+        check(seen(1, 20), seen(1, 20), Verdict::Healthy);
     }
 
     #[test]

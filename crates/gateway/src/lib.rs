@@ -9,13 +9,14 @@
 //! [`client::GatewaySigner`].
 //!
 //! Invariants: a credential reaches its own key groups only; a seed leaves only while its epoch's window,
-//! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock; nothing is signed that was not
+//! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock, and while that was not set; nothing is signed that was not
 //! understood to the last member; no seed, credential or signing input is printed.
 
 pub mod admin;
 pub mod client;
 mod credential;
 mod epoch_keys;
+mod generation;
 mod health;
 mod jwk;
 mod labels;
@@ -25,12 +26,14 @@ mod rates;
 mod refusal;
 mod rollout;
 mod rules;
+mod steady;
 mod token;
 pub mod versions;
 pub mod wire;
 
 pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
+pub use generation::Generation;
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
 pub use jwk::JwkError;
 pub use labels::{
@@ -45,6 +48,7 @@ pub use rules::{
     AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
     RuleError, Rules,
 };
+pub use steady::{CLOCK_STEP_SECONDS_MAX, Moment, Reading, SteadyClock, SteadySeconds};
 pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput, claimed_decision_id};
 
 /// Furthest that a signer's clock may be from its gateway's before it signs no more.

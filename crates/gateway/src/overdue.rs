@@ -1,4 +1,4 @@
-//! What an operator forgot to do with a key's versions.
+//! What an operator forgot to do with a key's versions, or has to look at.
 
 use std::fmt;
 
@@ -12,11 +12,12 @@ const PENDING_SECONDS_MAX: u64 = 604_800;
 /// How long a version may go on retiring that need not: a day.
 const RETIRING_SECONDS_MAX: u64 = 86_400;
 
-/// What is overdue, or missing.
+/// What is overdue, missing, or there twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
     ActiveOld { version: u64, days: u64 },
     CanaryOld { version: u64, hours: u64 },
+    Doubled { version: u64 },
     NothingSigns,
     PendingOld { version: u64, days: u64 },
     RetiringOver { version: u64, hours: u64 },
@@ -37,6 +38,10 @@ impl fmt::Display for Warning {
                     "version {version} is a canary for {hours} h: promote it or roll it back"
                 )
             }
+            Self::Doubled { version } => write!(
+                f,
+                "the token has version {version} twice, and it is not used: `retire --version {version} --destroy` destroys both"
+            ),
             Self::NothingSigns => {
                 f.write_str("no version is active: tokens for this key are refused")
             }
@@ -53,13 +58,15 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Everything that is overdue at `now` (Unix seconds), by version.
+/// Everything that is overdue or wrong at `now` (Unix seconds), by version.
 #[must_use]
 pub fn warnings(rule: &KeyRule, versions: &KeyVersions, now: u64) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if versions.active().is_none() {
         warnings.push(Warning::NothingSigns);
     }
+    let doubled = versions.doubled();
+    warnings.extend(doubled.map(|version| Warning::Doubled { version }));
     for (version, record) in versions.iter() {
         let age = now.saturating_sub(record.since);
         let days = age.checked_div(86_400).unwrap_or(0);
@@ -160,5 +167,15 @@ mod tests {
         let found = warnings(rules.keys().next().unwrap(), &versions, NOW);
         assert_eq!(found, [Warning::NothingSigns]);
         assert!(found[0].to_string().contains("refused"));
+    }
+
+    #[test]
+    fn a_version_that_is_there_twice_is_told_with_what_cleans_up() {
+        let rules = rules("");
+        let first = VersionRecord::first(NOW, 900);
+        let versions = KeyVersions::new([(1, first)], []).with_doubled([(2, NOW)]);
+        let found = warnings(rules.keys().next().unwrap(), &versions, NOW);
+        assert_eq!(found, [Warning::Doubled { version: 2 }]);
+        assert!(found[0].to_string().contains("--version 2 --destroy"));
     }
 }

@@ -1,11 +1,13 @@
 //! How often a key may be used: per second, and per day (UTC). The moment is passed in.
 //!
-//! Counts live in memory: they begin anew with the gateway.
+//! Counts live in memory: they begin anew with the gateway. They go by a clock that is never set: one that
+//! goes back would give uses back, or take all of them for as long as it was ahead.
 
 use std::collections::BTreeMap;
 
 use crate::refusal::Refusal;
 use crate::rules::KeyRule;
+use crate::steady::SteadySeconds;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -30,14 +32,14 @@ pub struct RatesLeft {
 }
 
 impl Rates {
-    /// Counts one use of `key` at `now` (Unix seconds).
+    /// Counts one use of `key` at `now`.
     ///
     /// # Errors
     /// [`Refusal::Rate`], which counts nothing.
-    pub fn count(&mut self, key: &KeyRule, now: u64) -> Result<RatesLeft, Refusal> {
+    pub fn count(&mut self, key: &KeyRule, now: SteadySeconds) -> Result<RatesLeft, Refusal> {
+        let SteadySeconds(now) = now;
         let count = self.0.entry(key.name.clone()).or_default();
         let day = now.checked_div(SECONDS_PER_DAY).unwrap_or(0);
-        // A clock that goes back must not open a new day or second.
         if now > count.second {
             (count.second, count.in_second) = (now, 0);
         }
@@ -72,6 +74,8 @@ impl Rates {
 mod tests {
     use super::*;
     use crate::rules::tests::rules;
+    use crate::steady::{Reading, SteadyClock};
+    use std::time::Duration;
 
     const DAY: u64 = 20_000;
     const NOON: u64 = DAY * SECONDS_PER_DAY + 43_200;
@@ -79,7 +83,8 @@ mod tests {
     #[track_caller]
     fn check(rates: &mut Rates, now: u64, expected: Result<(), u64>) {
         let rules = rules("requests_per_second = 2\nrequests_per_day = 3");
-        let found = rates.count(rules.keys().next().unwrap(), now).map(drop);
+        let found = rates.count(rules.keys().next().unwrap(), SteadySeconds(now));
+        let found = found.map(drop);
         let expected = expected.map_err(|retry_after_seconds| Refusal::Rate {
             retry_after_seconds,
         });
@@ -98,12 +103,28 @@ mod tests {
         check(&mut rates, (DAY + 1) * SECONDS_PER_DAY, Ok(()));
     }
 
+    /// The wall clock jumps ahead and comes back: uses go on as before, and none is given back.
     #[test]
-    fn a_clock_that_goes_back_gives_nothing_back() {
-        let mut rates = Rates::default();
-        check(&mut rates, NOON, Ok(()));
-        check(&mut rates, NOON, Ok(()));
-        check(&mut rates, NOON - 1, Err(1));
-        check(&mut rates, NOON - SECONDS_PER_DAY, Err(1));
+    fn a_clock_that_is_set_gives_nothing_and_takes_nothing() {
+        for ahead in [3600, 2 * SECONDS_PER_DAY, 365 * SECONDS_PER_DAY] {
+            let at = |running, ahead| Reading {
+                wall: Duration::from_secs(NOON + running + ahead),
+                running: Duration::from_secs(SECONDS_PER_DAY + running),
+            };
+            let mut clock = SteadyClock::new(at(0, 0));
+            let mut rates = Rates::default();
+            let mut check = |running, ahead, expected| {
+                let SteadySeconds(now) = clock.look(at(running, ahead)).steady;
+                check(&mut rates, now, expected);
+            };
+            check(0, 0, Ok(()));
+            check(1, ahead, Ok(()));
+            check(2, 0, Ok(()));
+            check(3, 0, Err(43_197));
+            check(4, ahead, Err(43_196));
+            check(SECONDS_PER_DAY, 0, Ok(()));
+            check(SECONDS_PER_DAY, 0, Ok(()));
+            check(SECONDS_PER_DAY + 1, 0, Ok(()));
+        }
     }
 }

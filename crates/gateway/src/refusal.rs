@@ -9,7 +9,10 @@ pub enum Refusal {
     CanaryWorse,
     #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
     CanaryUnproven { wanting: u64 },
-    #[error("another act changed the same key at the same time")]
+    /// Its clock was set, and nobody has said yet that it is right.
+    #[error("the gateway's clock was set")]
+    ClockSet,
+    #[error("another gateway changed the same at the same time")]
     Conflict,
     #[error("the credential is missing or unknown")]
     Credential,
@@ -39,6 +42,8 @@ pub enum Refusal {
     SeedGeneration,
     #[error("the epoch's window does not contain the gateway's clock")]
     SeedWindow,
+    #[error("verifiers may not know the standby generation yet: {seconds_left} s are left")]
+    StandbyUnknown { seconds_left: u64 },
     #[error("the token may not be signed: {0}")]
     Token(TokenFault),
     #[error("{0}")]
@@ -52,6 +57,7 @@ impl Refusal {
         match self {
             Self::CanaryUnproven { .. } => "canary.unproven",
             Self::CanaryWorse => "canary.worse",
+            Self::ClockSet => "clock.set",
             Self::Conflict => "version.conflict",
             Self::Version(fault) => fault.slug(),
             Self::Credential => "credential.unknown",
@@ -67,6 +73,7 @@ impl Refusal {
             Self::SeedEpoch => "seed.epoch",
             Self::SeedGeneration => "seed.generation",
             Self::SeedWindow => "seed.window",
+            Self::StandbyUnknown { .. } => "generation.standby_unknown",
             Self::Token(fault) => fault.slug(),
         }
     }
@@ -89,9 +96,10 @@ impl Refusal {
             | Self::Conflict
             | Self::KeyVersion
             | Self::SeedGeneration
+            | Self::StandbyUnknown { .. }
             | Self::Version(_) => 409,
             Self::Rate { .. } => 429,
-            Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
         }
     }
 
@@ -102,7 +110,10 @@ impl Refusal {
             Self::Rate {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
-            Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => Some(1),
+            Self::StandbyUnknown { seconds_left } => Some(seconds_left),
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => {
+                Some(1)
+            }
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
             | Self::Conflict

@@ -1,6 +1,7 @@
 //! What the gateway's file says of key groups, keys and credentials, checked as a whole.
 
 mod checks;
+mod size;
 
 use std::collections::BTreeSet;
 
@@ -205,6 +206,7 @@ impl Rules {
             let credential = rules.credential_of(file)?;
             rules.credentials.push(credential);
         }
+        rules.check_sizes()?;
         Ok(rules)
     }
 

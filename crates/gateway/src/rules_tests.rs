@@ -81,7 +81,14 @@ fn names_the_field_that_is_wrong() {
             "name",
         );
     }
-    for issuer in ["", "broker.example", "ftp://broker.example"] {
+    for issuer in [
+        "",
+        "broker.example",
+        "ftp://broker.example",
+        "https://bröker.example",
+        "https://broker.example/a b",
+        "https://broker.example/\n",
+    ] {
         check(
             |file| file["groups"][0]["issuer"] = issuer.into(),
             "group",
@@ -133,6 +140,19 @@ fn names_the_field_that_is_wrong() {
             "key",
             "audiences",
         );
+    }
+    // Which of two keys signs for an audience would be chance. `theirs` is of another group.
+    let twin = |file: &mut Value, name: &str, value: &str| {
+        let mut twin = file["keys"][0].clone();
+        (twin["name"], twin["audiences"]) = ("twin".into(), json!(["https://two.example"]));
+        twin[name] = value.into();
+        file["keys"].as_array_mut().unwrap().push(twin);
+    };
+    check(|file| twin(file, "name", "twin"), "key", "audiences");
+    for (name, value) in [("algorithm", "EdDSA"), ("group", "other")] {
+        let mut other = file();
+        twin(&mut other, name, value);
+        parse(&other).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for seconds in [0, 86_401] {
         check(
@@ -199,6 +219,32 @@ fn needs_groups_and_credentials_and_not_too_many_of_them() {
     let mut crowded = file();
     crowded["keys"] = Value::from(vec![file()["keys"][0].clone(); 65]);
     assert_eq!(parse(&crowded).map(drop), Err(RuleError::TooMany("key")));
+}
+
+/// A signer that can't read the answer, and a verifier that can't read the JWK Set, would be told by nobody.
+#[test]
+fn what_is_published_is_as_much_as_its_readers_take() {
+    for (keys, audience_bytes, expected) in [
+        (16, 8, None),
+        (17, 8, Some(("group", "name"))),
+        (16, 300, None),
+        (16, 1_000, Some(("credential", "groups"))),
+    ] {
+        let mut file = file();
+        let audience = "a".repeat(audience_bytes);
+        let key = |number: usize| {
+            let mut key = file["keys"][0].clone();
+            key["name"] = format!("key-{number}").into();
+            key["audiences"] = json!([format!("{number}{audience}"), audience]);
+            key
+        };
+        file["keys"] = (0..keys).map(key).collect();
+        let found = match parse(&file).map(drop) {
+            Err(RuleError::Field { entry, field, .. }) => Some((entry, field)),
+            other => other.map(|()| None).unwrap(),
+        };
+        assert_eq!(found, expected, "{keys} {audience_bytes}");
+    }
 }
 
 #[test]

@@ -7,6 +7,9 @@
 //! can leave is two versions that say `active`; then the one that became so last signs, and the other
 //! counts as retiring.
 //!
+//! A version that the token has twice, as two gateways that make one at once can leave it, neither signs
+//! nor is published: which of the two is meant can't be known.
+//!
 //! Does not read a clock: the moment is passed in.
 //!
 //! Invariants, for whatever acts in whatever order: at most one version is active and one a canary; a
@@ -49,6 +52,8 @@ pub struct KeyVersions {
     torn: BTreeSet<u64>,
     /// Numbers of versions whose private key was destroyed.
     destroyed: BTreeSet<u64>,
+    /// Numbers of versions that the token has twice, with when one of the two last came into its state.
+    doubled: BTreeMap<u64, u64>,
 }
 
 impl KeyVersions {
@@ -62,10 +67,22 @@ impl KeyVersions {
             versions: records.into_iter().collect(),
             torn: BTreeSet::new(),
             destroyed: destroyed.into_iter().collect(),
+            doubled: BTreeMap::new(),
         };
         this.leave_one(VersionState::Active, VersionState::Retiring);
         this.leave_one(VersionState::Canary, VersionState::Pending);
         this
+    }
+
+    /// The same with versions that the token has twice, each with when one of the two last came into its
+    /// state (Unix seconds). None of them is among the records.
+    #[must_use]
+    pub fn with_doubled(mut self, doubled: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        for (version, since) in doubled {
+            let known = self.doubled.entry(version).or_default();
+            *known = since.max(*known);
+        }
+        self
     }
 
     /// Of several versions in `state`, the one that came into it last stays; the others are `instead`.
@@ -102,7 +119,12 @@ impl KeyVersions {
     /// No version was ever made.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.destroyed.is_empty()
+        self.versions.is_empty() && self.destroyed.is_empty() && self.doubled.is_empty()
+    }
+
+    /// Versions that the token has twice.
+    pub fn doubled(&self) -> impl Iterator<Item = u64> {
+        self.doubled.keys().copied()
     }
 
     pub fn destroyed(&self) -> impl Iterator<Item = u64> {
@@ -170,6 +192,7 @@ impl KeyVersions {
     pub fn after(&self, plan: &Plan, now: u64) -> Self {
         let mut records = self.versions.clone();
         let mut destroyed = self.destroyed.clone();
+        let mut doubled = self.doubled.clone();
         records.extend(
             plan.create
                 .map(|version| (version, VersionRecord::pending(now))),
@@ -177,9 +200,10 @@ impl KeyVersions {
         records.extend(plan.writes.iter().copied());
         if let Some(version) = plan.destroy {
             records.remove(&version);
+            doubled.remove(&version);
             destroyed.insert(version);
         }
-        Self::new(records, destroyed)
+        Self::new(records, destroyed).with_doubled(doubled)
     }
 }
 
@@ -190,6 +214,7 @@ impl fmt::Display for KeyVersions {
             .destroyed()
             .map(|version| (version, "destroyed".to_owned()))
             .collect();
+        words.extend(self.doubled().map(|it| (it, "doubled".to_owned())));
         words.extend(self.iter().map(|(version, it)| {
             let state = it.state.name();
             let word = match it.state {

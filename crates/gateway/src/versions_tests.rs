@@ -229,6 +229,51 @@ fn a_pending_version_is_taken_out_and_its_number_is_not_used_again() {
     check_states(&versions, &[(1, "active"), (3, "pending")]);
 }
 
+/// What two gateways can leave that make a version at once.
+#[test]
+fn a_doubled_version_is_not_used_and_its_number_is_not_used_again() {
+    let versions = KeyVersions::new(raw(&first()), []).with_doubled([(2, START)]);
+    assert_eq!(versions.to_string(), "1 active, 2 doubled");
+    assert_eq!(versions.signer(|_| true), Some(1));
+    assert_eq!(versions.published().collect::<Vec<_>>(), [1]);
+    let doubled = ActFault::Doubled { version: 2 };
+    let back = Act::Rollback { from: Some(2) };
+    let out = Act::Retire {
+        version: Some(2),
+        destroy: false,
+    };
+    for act in [back, out] {
+        check_refused(&versions, act, START, doubled);
+    }
+    let plan = versions.plan(Act::Stage, START, LIFETIME).unwrap();
+    assert_eq!(plan.create, Some(3), "the number behind it");
+    let staged = versions.after(&plan, START);
+    assert_eq!(staged.to_string(), "1 active, 2 doubled, 3 pending");
+    let plan = staged.plan(destroy(2), START, LIFETIME).unwrap();
+    assert_eq!((plan.destroy, plan.writes.len()), (Some(2), 0));
+    let cleaned = staged.after(&plan, START);
+    assert_eq!(cleaned.to_string(), "1 active, 2 destroyed, 3 pending");
+    check_done_already(&cleaned, destroy(2), START);
+}
+
+/// A restore, or who has the token: what signs for the key is nobody, until the next version may.
+#[test]
+fn a_doubled_version_that_signed_stops_and_the_next_one_takes_its_place() {
+    let ahead = START + 10_000;
+    let versions = KeyVersions::new([], []).with_doubled([(1, START), (1, ahead)]);
+    assert!(!versions.is_empty());
+    assert_eq!((versions.active(), versions.signer(|_| true)), (None, None));
+    let plan = versions.plan(Act::Stage, START, LIFETIME).unwrap();
+    let versions = versions.after(&plan, START);
+    let now = START + PUBLISHED_SECONDS_MIN;
+    let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
+    let versions = versions.after(&plan, now);
+    assert_eq!(versions.to_string(), "1 doubled, 2 active");
+    // Whichever of the two is removed, the other one has no say any more.
+    let since = versions.get(2).unwrap().since;
+    assert!(since > ahead, "{since}");
+}
+
 #[test]
 fn what_signs_is_not_retired_and_what_is_not_there_neither() {
     let (versions, now) = with_canary();

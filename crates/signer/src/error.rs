@@ -13,6 +13,9 @@ pub enum Error {
     Misconfigured { variable: Variable, fault: Fault },
     #[error("refused: {0}")]
     Refused(Ceiling),
+    /// A token of a higher generation was issued before.
+    #[error("the keys are of a generation that is over")]
+    Superseded,
     #[error("no hsm stands behind this signer")]
     TierUnavailable,
     /// The configuration can't be read now, or what stands behind the signer does not answer.
@@ -27,6 +30,7 @@ impl Error {
             Self::Internal => "internal",
             Self::Misconfigured { .. } => "signer.misconfigured",
             Self::Refused(_) => "signer.refused",
+            Self::Superseded => "signer.superseded",
             Self::TierUnavailable => "audience.tier_unavailable",
             Self::Unavailable => "signer.unavailable",
         }

@@ -77,7 +77,17 @@ impl Signer {
     }
 
     /// Previous, current and next two epochs of each algorithm, oldest first, then by algorithm.
-    pub fn public_keys(&mut self, now: UnixSeconds) -> Result<PublicKeySet, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] where the root's generation is below `generation_min`.
+    pub fn public_keys(
+        &mut self,
+        generation_min: u64,
+        now: UnixSeconds,
+    ) -> Result<PublicKeySet, Error> {
+        if self.root.generation() < generation_min {
+            return Err(Error::Superseded);
+        }
         let current = self.turn_to(now)?;
         let mut jwks = Vec::new();
         for epoch in current.published() {

@@ -65,6 +65,7 @@ const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 
 const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
     coalesce((SELECT highest FROM generations WHERE name = column18), 0) RETURNING decision_id";
 const COLUMNS: usize = 19;
+const GENERATION_GET: &str = "SELECT highest FROM generations WHERE name = ?1";
 
 /// A record within the limits, as column values.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,6 +153,10 @@ pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
         sql: Cow::Owned(sql),
         parameters,
     }
+}
+
+pub(crate) fn generation_get(of: &str) -> Statement {
+    Statement::new(GENERATION_GET, [of.into()])
 }
 
 /// Which of the records `ids` were written, given what [`insert`] answered.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use crate::audit::{self, AuditRecord, AuditRow, Recorded};
+use crate::audit::{self, AuditRecord, AuditRow, GENERATION_OF_BYTES_MAX, Recorded};
 use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Row, Statement};
 use crate::deadline::Deadline;
@@ -156,6 +156,13 @@ impl<D: Database> Store<D> {
         let alarm = || self.database.alarm();
         let run = async |rows| self.record_all(rows).await;
         self.recording.submit(row, deadline, alarm, run).await
+    }
+
+    /// The highest generation of the name `of` that was recorded, if any was.
+    pub async fn generation_get(&self, of: &str) -> Result<Option<u64>, Error> {
+        within(of.len(), 1, GENERATION_OF_BYTES_MAX, Limit::GenerationOf)?;
+        let rows = self.run(audit::generation_get(of)).await?;
+        first(rows, |row| database::number(row, 0))
     }
 
     /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.

@@ -28,6 +28,8 @@ use crate::key::{LeafKey, RootKey, identifier};
 const SIGNATURE_BYTES: usize = 64;
 /// Bytes of a serial number: less than the 20 of RFC 5280 §4.1.2.2.
 const SERIAL_BYTES: usize = 16;
+/// Longest name of a key group.
+const GROUP_BYTES_MAX: usize = 64;
 
 /// How much older than it is a root says that it is: machines of key ceremonies have no network, and
 /// verifiers must not take a root for one of tomorrow.
@@ -142,6 +144,12 @@ fn root_name(key: &SubjectPublicKeyInfo) -> Result<Name, CertificateError> {
     name(&format!("CN=root {hex},O=Vouchsafe"))
 }
 
+/// RFC 5280 appendix A.1 has room for 64 characters.
+fn is_group(name: &str) -> bool {
+    let is_ours = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=GROUP_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_ours)
+}
+
 fn name(text: &str) -> Result<Name, CertificateError> {
     Name::from_str(text).map_err(|_| CertificateError::Encoding)
 }
@@ -205,8 +213,12 @@ impl RootCertificate {
     /// The certificate of an epoch's key.
     ///
     /// # Errors
-    /// [`CertificateError::Issuer`], [`CertificateError::Encoding`].
+    /// [`CertificateError::Group`], [`CertificateError::Issuer`], [`CertificateError::Encoding`].
     pub fn leaf(&self, leaf: &EpochLeaf<'_>) -> Result<Draft, CertificateError> {
+        // INVARIANT: what `name` is given has nothing that would begin another field.
+        if !is_group(leaf.group) {
+            return Err(CertificateError::Group);
+        }
         let subject = name(&format!(
             "CN=generation {} epoch {} {},OU={},O=Vouchsafe",
             leaf.generation, leaf.epoch_start, leaf.algorithm, leaf.group
@@ -288,3 +300,7 @@ fn identifier_of(
     identifier(&key.ref_to_owned())
         .map_err(|_| builder::Error::Asn1(x509_cert::der::ErrorKind::Failed.into()))
 }
+
+#[cfg(test)]
+#[path = "issue_tests.rs"]
+mod tests;

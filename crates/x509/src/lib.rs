@@ -12,6 +12,8 @@
 mod issue;
 mod key;
 mod pin;
+#[cfg(test)]
+mod testing;
 
 pub use issue::{Draft, EpochLeaf, ROOT_BACKDATE_SECONDS, RootCertificate};
 pub use key::{LeafKey, RootKey};
@@ -22,8 +24,8 @@ pub use pin::{PinError, PinnedLeaf, PinnedRoot};
 pub enum CertificateError {
     #[error("the issuer's URL is not ASCII")]
     Issuer,
-    #[error("the key is not a public key of its algorithm")]
-    Key,
+    #[error("the key group's name is not `[a-z0-9-]{{1,64}}`")]
+    Group,
     #[error("it is not a certificate of a root signing key")]
     Root,
     #[error("it can't be encoded as X.509")]

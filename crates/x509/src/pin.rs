@@ -154,3 +154,7 @@ impl ExtendedKeyUsageValidator for NoExtendedUsage {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "pin_tests.rs"]
+mod tests;

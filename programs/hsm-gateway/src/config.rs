@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::files::read_small;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vouchsafe_gateway::{AdminFile, Admins, CredentialFile, GroupFile, KeyFile, Rules};
@@ -86,6 +86,8 @@ pub struct Module {
     pub path: PathBuf,
     pub token: String,
     pub pin: Zeroizing<String>,
+    /// Where in the environment the PIN is, if it is there.
+    pub pin_variable: Option<String>,
     /// Operations at once.
     pub sessions: usize,
     /// Requests that wait for one of them.
@@ -156,12 +158,19 @@ impl Config {
         for (name, address) in [
             ("listen", Some(file.listen)),
             ("admin_listen", file.admin_listen),
+            ("metrics_listen", file.metrics_listen),
         ] {
             if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
                 return Err(wrong(format!(
                     "`development` is for loopback alone, and `{name}` is {address}"
                 )));
             }
+        }
+        if let Some(address) = file.metrics_listen.filter(|it| is_public(it.ip())) {
+            return Err(wrong(format!(
+                "`metrics_listen` is {address}, which is a public address, and metrics are there for anyone"
+            ))
+            .hint("an address of loopback or of a private network"));
         }
         let tls = file.tls.map(|tls| TlsFiles {
             certificate: base.join(tls.certificate),
@@ -183,6 +192,24 @@ impl Config {
     }
 }
 
+/// Whether anybody on the internet may reach an address: it is none of loopback, of a private network, of
+/// the link, or of all interfaces, of which nothing is known.
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(it) => {
+            // RFC 6598: shared by a provider's customers.
+            let [first, second, ..] = it.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            let is_inside = it.is_loopback() || it.is_private() || it.is_link_local();
+            !(is_inside || is_shared || it.is_unspecified())
+        }
+        IpAddr::V6(it) => {
+            let is_inside = it.is_loopback() || it.is_unique_local() || it.is_unicast_link_local();
+            !(is_inside || it.is_unspecified())
+        }
+    }
+}
+
 fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
     if !(1..=SESSIONS_MAX).contains(&file.sessions) {
         return Err(format!("`sessions` is not 1 to {SESSIONS_MAX}"));
@@ -193,13 +220,14 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
     if !DEADLINE_MS.contains(&file.deadline_ms) {
         return Err("`deadline_ms` is not 50 to 60000".to_owned());
     }
-    let pin = match (file.pin_file, file.pin_variable) {
+    let pin = match (file.pin_file, &file.pin_variable) {
         (Some(path), None) => {
             let path = base.join(path);
+            warn_of_readers(&path);
             read_small(&path, FILE_BYTES_MAX).map_err(|failure| failure.message)?
         }
         (None, Some(name)) => Zeroizing::new(
-            std::env::var(&name).map_err(|_| format!("the environment has no {name}"))?,
+            std::env::var(name).map_err(|_| format!("the environment has no {name}"))?,
         ),
         _ => return Err("[module] wants one of `pin_file` and `pin_variable`".to_owned()),
     };
@@ -212,10 +240,26 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
         path: base.join(file.path),
         token: file.token,
         pin,
+        pin_variable: file.pin_variable,
         sessions: file.sessions,
         queue: file.queue,
         deadline: Duration::from_millis(file.deadline_ms),
     })
+}
+
+/// Says so where others than its owner can read the PIN.
+fn warn_of_readers(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // What can't be looked at can't be read either, and that is said.
+    if let Ok(about) = std::fs::metadata(path)
+        && about.is_file()
+        && about.permissions().mode() & 0o077 != 0
+    {
+        eprintln!(
+            "hsm-gateway: {}: others than its owner can read the PIN: `chmod 600` it",
+            path.display()
+        );
+    }
 }
 
 /// `:line:column` of a byte in `text`, both from 1.
@@ -317,6 +361,11 @@ groups = ["default"]
         ] {
             check("[module]\n", &format!("{line}\n[module]\n"), expected);
         }
+        check(
+            "[module]\n",
+            "metrics_listen = \"10.0.0.1:9480\"\n[module]\n",
+            "`metrics_listen` is 10.0.0.1",
+        );
         for (line, expected) in [
             ("sessions = 0", "`sessions` is not 1 to 64"),
             ("sessions = 65", "`sessions` is not 1 to 64"),
@@ -326,6 +375,42 @@ groups = ["default"]
             ("pin = \"1234\"", "unknown field `pin`"),
         ] {
             check("[module]\n", &format!("[module]\n{line}\n"), expected);
+        }
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_to_it() {
+        let failure = Config::read(Path::new("/dev/zero")).map(drop);
+        let message = failure.expect_err("no end").message;
+        assert!(message.contains("more than 1048576 bytes"), "{message}");
+    }
+
+    #[test]
+    fn metrics_are_not_for_the_internet() {
+        let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\n[module]";
+        let production = GOOD.replace("development = true\n", "");
+        for (address, is_refused) in [
+            ("127.0.0.1:9480", false),
+            ("10.1.2.3:9480", false),
+            ("172.31.0.1:9480", false),
+            ("172.32.0.1:9480", true),
+            ("100.64.0.1:9480", false),
+            ("100.128.0.1:9480", true),
+            ("169.254.0.1:9480", false),
+            ("0.0.0.0:9480", false),
+            ("8.8.8.8:9480", true),
+            ("[::1]:9480", false),
+            ("[::]:9480", false),
+            ("[fd00::1]:9480", false),
+            ("[fe80::1]:9480", false),
+            ("[2001:4860::1]:9480", true),
+            ("[::ffff:8.8.8.8]:9480", true),
+            ("[::ffff:10.0.0.1]:9480", false),
+        ] {
+            let listen = format!("metrics_listen = \"{address}\"\n{tls}");
+            let outcome = read(&production.replace("[module]", &listen)).map(drop);
+            let refused = outcome.is_err_and(|it| it.contains("is a public address"));
+            assert_eq!(refused, is_refused, "{address}");
         }
     }
 }

@@ -2,15 +2,19 @@
 
 mod admin;
 mod list;
+mod readiness;
 mod sign;
 mod states;
 mod tallies;
+mod watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{generation, hsm_failure, make_private, remember_generation};
+use crate::inventory::{
+    generation, hsm_failure, lock, make_private, no_generation, remember_generation,
+};
 use crate::log::{Line, Log};
 use crate::metrics::Metrics;
 use crate::root::Root;
@@ -22,10 +26,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
+use tokio::task::JoinHandle;
 use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
-    Admins, Caller, Derivation, EpochKeyring, KeyAlgorithm, Rates, Refusal, RolloutSecret, Rules,
-    wire,
+    Admins, Caller, Derivation, EpochKeyring, Generation, KeyAlgorithm, Rates, Refusal,
+    RolloutSecret, Rules, wire,
 };
 use vouchsafe_signer::{SEED_BYTES, Seed};
 use zeroize::Zeroizing;
@@ -46,26 +51,22 @@ pub struct Gateway {
     /// One admin act at a time.
     acting: tokio::sync::Mutex<()>,
     tallies: Mutex<Tallies>,
+    /// By how many seconds the clock was set, as it was told last.
+    told_step: Mutex<Option<i64>>,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
     state_dir: PathBuf,
+    /// Keeps other gateways out of `state_dir`.
+    _lock: std::fs::File,
     pub metrics: Arc<Metrics>,
-}
-
-/// What `/readyz` says.
-pub struct Readiness {
-    pub generation: u64,
-    pub hsm_is_up: bool,
-    /// Unix seconds until which delegated tokens can be signed without the HSM.
-    pub seeds_until: Option<u64>,
-    pub seconds_left: u64,
 }
 
 impl Gateway {
     /// Opens the HSM, checks its keys and derives the first epochs'.
     pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, Failure> {
         make_private(&config.state_dir)?;
+        let lock = lock(&config.state_dir)?;
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
@@ -74,9 +75,11 @@ impl Gateway {
             .await
             .map_err(hsm_failure)?;
         let (inventory, states) = Self::first_states(&config.rules, &hsm).await?;
-        let generation = generation(&inventory)?;
+        let generation = generation(&inventory)?.number;
         remember_generation(&config.state_dir, generation)?;
         let root = Root::of(&inventory)?;
+        let mut tallies = Tallies::open(&config.state_dir);
+        tallies.follow(&states);
         let rollout = rollout_secret(&hsm).await.map_err(hsm_failure)?;
         let groups = config.rules.groups().cloned().collect();
         let gateway = Arc::new(Self {
@@ -90,13 +93,15 @@ impl Gateway {
             states: Mutex::new(Arc::new(states)),
             looking: tokio::sync::Mutex::default(),
             acting: tokio::sync::Mutex::default(),
-            tallies: Mutex::new(Tallies::open(&config.state_dir)),
+            tallies: Mutex::new(tallies),
+            told_step: Mutex::default(),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
+            _lock: lock,
             metrics,
         });
-        let line = Line::new("start", clock.now().0)
+        let line = Line::new("start", gateway.clock.now().0)
             .with("generation", generation)
             .with("serial", inventory.serial);
         gateway
@@ -104,6 +109,7 @@ impl Gateway {
             .write(line)
             .await
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
+        gateway.tell_doubled(&States::none()).await;
         gateway.remember_lifetimes().await?;
         gateway.turn_to_now().await.map_err(hsm_failure)?;
         Ok(gateway)
@@ -112,12 +118,17 @@ impl Gateway {
     /// Derives each epoch's keys as it comes, for as long as the process lives.
     pub async fn keep_turning(self: Arc<Self>) {
         let mut told = false;
+        let mut saving = None;
         loop {
             tokio::time::sleep(TICK).await;
             let followed = self.follow_generation().await.and(self.look().await);
-            if let Err(error) = self.tallies().save() {
-                eprintln!("hsm-gateway: uses are not written down: {error}");
+            // An act looks by itself, and remembers what it needs.
+            if let Ok(_turn) = self.acting.try_lock()
+                && let Err(failure) = self.remember_lifetimes().await
+            {
+                eprintln!("hsm-gateway: {}", failure.message);
             }
+            self.save_uses(&mut saving);
             match self.turn_to_now().await.and(followed) {
                 Ok(()) => told = false,
                 Err(error) if !told => {
@@ -129,9 +140,26 @@ impl Gateway {
         }
     }
 
+    /// Has uses written down beside all else, one time after the other.
+    fn save_uses(self: &Arc<Self>, saving: &mut Option<JoinHandle<()>>) {
+        if saving.as_ref().is_some_and(|it| !it.is_finished()) {
+            return;
+        }
+        let Some(save) = self.tallies().to_save() else {
+            return;
+        };
+        let gateway = Arc::clone(self);
+        *saving = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = save.write() {
+                eprintln!("hsm-gateway: uses are not written down: {error}");
+                gateway.tallies().not_saved();
+            }
+        }));
+    }
+
     /// Takes the token's generation over, if it is higher: within a second of its change.
     async fn follow_generation(&self) -> Result<(), HsmError> {
-        let generation = self.generation_of_token().await?;
+        let generation = self.generation_of_token().await?.number;
         if generation <= self.keyring().generation() {
             return Ok(());
         }
@@ -143,7 +171,7 @@ impl Gateway {
             let (mut keyring, now) = (self.keyring(), self.clock.now());
             keyring.raise_to(generation);
             for (derivation, seed) in seeds.unwrap_or_default() {
-                keyring.learn(derivation, seed, now).map_err(differs)?;
+                keyring.learn(derivation, *seed, now).map_err(differs)?;
             }
         }
         eprintln!("hsm-gateway: generation {generation} is current");
@@ -155,11 +183,12 @@ impl Gateway {
         self.record(line).await.map_err(|_| HsmError::NotRunning)
     }
 
-    async fn generation_of_token(&self) -> Result<u64, HsmError> {
-        match self.hsm.call_own(Call::Generation).await? {
-            Reply::Generation(generation) => Ok(generation),
-            _ => Err(other_reply()),
-        }
+    async fn generation_of_token(&self) -> Result<Generation, HsmError> {
+        let Reply::Bytes(id) = self.hsm.call_own(Call::Generation).await? else {
+            return Err(other_reply());
+        };
+        let missing = || HsmError::Fault(Fault::Module(no_generation().message));
+        Generation::parse(&id.0).ok_or_else(missing)
     }
 
     async fn turn_to_now(&self) -> Result<(), HsmError> {
@@ -173,7 +202,7 @@ impl Gateway {
             // One by one: what is derived is of use before the rest is.
             for (derivation, seed) in self.derive(vec![derivation]).await? {
                 let now = self.clock.now();
-                let learnt = self.keyring().learn(derivation, seed, now);
+                let learnt = self.keyring().learn(derivation, *seed, now);
                 learnt.map_err(differs)?;
             }
         }
@@ -183,15 +212,15 @@ impl Gateway {
     async fn derive(
         &self,
         wanted: Vec<Derivation>,
-    ) -> Result<Vec<(Derivation, [u8; SEED_BYTES])>, HsmError> {
+    ) -> Result<Vec<(Derivation, Zeroizing<[u8; SEED_BYTES]>)>, HsmError> {
         let mut seeds = Vec::new();
         for derivation in wanted {
             let message = derivation.label.clone().into();
             let Reply::Bytes(seed) = self.hsm.call_own(Call::Derive { message }).await? else {
                 return Err(HsmError::NotRunning);
             };
-            let seed = seed.0.as_slice().try_into().map_err(internal_length)?;
-            seeds.push((derivation, seed));
+            let seed: &[u8; SEED_BYTES] = seed.0.as_slice().try_into().map_err(internal_length)?;
+            seeds.push((derivation, Zeroizing::new(*seed)));
         }
         Ok(seeds)
     }
@@ -215,25 +244,13 @@ impl Gateway {
         &self.admins
     }
 
-    pub fn readiness(&self) -> Readiness {
-        let now = self.clock.now();
-        let keyring = self.keyring();
-        let seeds_until = keyring.seeds_until(now);
-        Readiness {
-            generation: keyring.generation(),
-            hsm_is_up: self.hsm.is_up(),
-            seeds_until,
-            seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
-        }
-    }
-
     /// `POST /v1/epoch-seed`: the answer's body.
     pub async fn seed(
         &self,
         caller: Caller<'_>,
         request: &SeedRequest,
     ) -> Result<Zeroizing<String>, Refusal> {
-        let now = self.clock.now();
+        let now = self.believed()?.now;
         let answer = {
             let group = caller.group(&request.group)?;
             let keyring = self.keyring();

@@ -1,25 +1,27 @@
 //! The gateway's side of the worker: starts it, bounds what waits for it, kills it when it hangs.
 //!
 //! Operations at once are bounded by the sessions, those that wait by the queue; the deadline is that of
-//! an operation, not of its waiting. A PIN that was refused is written down and never tried again, not
-//! even by the next gateway.
+//! an operation, not of its waiting. A PIN that was refused is not tried again (`pin.rs`).
+
+mod afresh;
+mod conversation;
 
 use crate::config::Module;
-use crate::inventory::replace;
 use crate::metrics::Metrics;
-use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Open, Reply, Request, Response};
-use std::collections::BTreeMap;
+use crate::pin::Logins;
+use crate::worker::protocol::{self, Call, Fault, Open, Reply};
+use conversation::{Waiting, converse, read_response};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 /// Longest that a worker may take to load its module and log in.
 const OPEN_MAX: Duration = Duration::from_secs(20);
@@ -57,8 +59,6 @@ impl std::fmt::Display for HsmError {
     }
 }
 
-type Waiting = oneshot::Sender<Result<Reply, Fault>>;
-
 /// A worker that has opened its token.
 struct Worker {
     process: Option<Child>,
@@ -92,7 +92,6 @@ impl Drop for Worker {
 /// The HSM, as the gateway uses it.
 pub struct Hsm {
     module: Module,
-    state_dir: PathBuf,
     metrics: Arc<Metrics>,
     running: Arc<Semaphore>,
     queue: Arc<Semaphore>,
@@ -104,8 +103,7 @@ pub struct Hsm {
     failures: AtomicU64,
     numbers: AtomicU64,
     ending: Arc<AtomicU64>,
-    /// Why the PIN was refused, also where that could not be written down.
-    pin_refused: Mutex<Option<String>>,
+    logins: Logins,
 }
 
 impl Hsm {
@@ -120,7 +118,6 @@ impl Hsm {
             running: Arc::new(Semaphore::new(module.sessions)),
             queue: Arc::new(Semaphore::new(module.sessions.saturating_add(module.queue))),
             module,
-            state_dir: state_dir.to_path_buf(),
             metrics,
             worker: Mutex::new(None),
             lost: Notify::new(),
@@ -128,7 +125,7 @@ impl Hsm {
             failures: AtomicU64::new(0),
             numbers: AtomicU64::new(0),
             ending: Arc::default(),
-            pin_refused: Mutex::default(),
+            logins: Logins::new(state_dir),
         });
         hsm.start_worker().await?;
         tokio::spawn(Arc::clone(&hsm).keep_running());
@@ -138,6 +135,17 @@ impl Hsm {
     /// Whether a worker has its token open.
     pub fn is_up(&self) -> bool {
         self.worker().is_some()
+    }
+
+    /// Requests of callers that the module works on or that wait for it.
+    pub fn waiting(&self) -> usize {
+        let places = self.module.sessions.saturating_add(self.module.queue);
+        places.saturating_sub(self.queue.available_permits())
+    }
+
+    /// Whether no worker can start until somebody has looked at the PIN.
+    pub fn pin_is_refused(&self) -> bool {
+        self.logins.refused().is_some()
     }
 
     /// Asks the worker for a caller, who may be told that there is too much to do.
@@ -211,9 +219,11 @@ impl Hsm {
 
     fn judge(&self, number: u64, outcome: &Result<Reply, Fault>) {
         match outcome {
-            Err(Fault::PinRefused(text)) => {
-                self.note_refused_pin(text);
-                self.give_up(number, "its PIN was refused");
+            Err(Fault::LoginFailed(_)) if !self.is_current(number) => {}
+            Err(fault @ (Fault::LoginFailed(_) | Fault::PinRefused(_))) => {
+                // ORDER: noted before another worker starts.
+                let fault = self.logins.failed(number, fault);
+                self.give_up(number, &fault.to_string());
             }
             Err(Fault::Module(_)) => {
                 let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
@@ -221,8 +231,14 @@ impl Hsm {
                     self.give_up(number, "its module fails");
                 }
             }
+            // INVARIANT: what one key or token can't have ends no other's worker, and ends no row either.
+            Err(Fault::NotPossible(_)) => {}
             Ok(_) | Err(_) => self.failures.store(0, Relaxed),
         }
+    }
+
+    fn is_current(&self, number: u64) -> bool {
+        self.worker().as_ref().is_some_and(|it| it.number == number)
     }
 
     /// Kills the worker `number`, if it is still the one.
@@ -244,8 +260,10 @@ impl Hsm {
                 tokio::time::sleep(pause).await;
                 if let Err(error) = self.start_worker().await {
                     eprintln!("hsm-gateway: no worker: {error}");
-                    if matches!(error, HsmError::Fault(Fault::PinRefused(_))) {
-                        return;
+                    match error {
+                        HsmError::Fault(Fault::PinRefused(_)) => return,
+                        HsmError::Fault(Fault::LoginFailed(_)) => pause = RESTART_PAUSE_MAX,
+                        _ => {}
                     }
                 }
                 pause = pause.saturating_mul(2).min(RESTART_PAUSE_MAX);
@@ -254,7 +272,7 @@ impl Hsm {
     }
 
     async fn start_worker(self: &Arc<Self>) -> Result<(), HsmError> {
-        if let Some(text) = self.refused_pin() {
+        if let Some(text) = self.logins.refused() {
             return Err(HsmError::Fault(Fault::PinRefused(text)));
         }
         let failed = |error: std::io::Error| HsmError::Fault(Fault::Module(error.to_string()));
@@ -277,13 +295,12 @@ impl Hsm {
         match opened.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {
             Ok(Ok(_)) => {}
             Ok(Err(fault)) => {
-                if let Fault::PinRefused(text) = &fault {
-                    self.note_refused_pin(text);
-                }
+                let fault = self.logins.failed(number, &fault);
                 return Err(HsmError::Fault(fault));
             }
             Err(error) => return Err(failed(error)),
         }
+        self.logins.succeeded();
         if self.announces {
             eprintln!("hsm-gateway: worker {number} is process {process_id}");
         }
@@ -301,117 +318,44 @@ impl Hsm {
     fn spawn(&self) -> std::io::Result<(Child, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let process = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(own_program()?);
+        command
+            .arg0("hsm-gateway")
             .arg("worker")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
-            .spawn()?;
+            // What a terminal sends to all of a group is for the gateway.
+            .process_group(0);
+        // It gets the PIN by its socket, and the module what it needs to log in alone.
+        if let Some(name) = &self.module.pin_variable {
+            command.env_remove(name);
+        }
+        let process = command.spawn()?;
         Ok((process, UnixStream::from_std(ours)?))
     }
 
     async fn open(&self, socket: &mut UnixStream) -> std::io::Result<Result<Reply, Fault>> {
-        let mut open = Open {
+        let open = Open {
             module: self.module.path.display().to_string(),
             token: self.module.token.clone(),
-            pin: self.module.pin.to_string(),
+            pin: self.module.pin.as_bytes().to_vec().into(),
             sessions: self.module.sessions,
         };
-        let frame = protocol::frame(&open);
-        zeroize::Zeroize::zeroize(&mut open.pin);
-        socket.write_all(&frame?).await?;
+        socket.write_all(&protocol::frame(&open)?).await?;
         Ok(read_response(socket).await?.outcome)
     }
 
     fn worker(&self) -> std::sync::MutexGuard<'_, Option<Worker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn refused_pin_file(&self) -> PathBuf {
-        self.state_dir.join("pin-refused")
-    }
-
-    fn refused_pin(&self) -> Option<String> {
-        let file = self.refused_pin_file();
-        let said = |it: &dyn std::fmt::Display| {
-            format!("it did so before, and is not asked again while {it} is there")
-        };
-        let refused = self.pin_refused();
-        match file.try_exists() {
-            Ok(false) => refused.clone(),
-            Ok(true) => Some(said(&file.display())),
-            // What can't be looked at may be there.
-            Err(error) => Some(format!(
-                "{}, and {}: {error}",
-                said(&"a note of it"),
-                file.display()
-            )),
-        }
-    }
-
-    fn pin_refused(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.pin_refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_refused_pin(&self, text: &str) {
-        *self.pin_refused() = Some(text.to_owned());
-        let note =
-            format!("The token refused the PIN: {text}\nCorrect the PIN, then remove this file.\n");
-        if let Err(error) = replace(&self.refused_pin_file(), &note) {
-            eprintln!(
-                "hsm-gateway: {}: {error}",
-                self.refused_pin_file().display()
-            );
-        }
-    }
 }
 
-/// Carries calls and answers until the worker's end closes.
-async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedReceiver<(Call, Waiting)>) {
-    let (mut answers, mut requests) = socket.into_split();
-    let waiting = Arc::new(Mutex::new(BTreeMap::<u64, Waiting>::new()));
-    let theirs = Arc::clone(&waiting);
-    let write = async move {
-        let mut id = 0_u64;
-        while let Some((call, answer)) = calls.recv().await {
-            id = id.saturating_add(1);
-            theirs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(id, answer);
-            let Ok(frame) = protocol::frame(&Request { id, call }) else {
-                return;
-            };
-            if requests.write_all(&frame).await.is_err() {
-                return;
-            }
-        }
-    };
-    let read = async move {
-        while let Ok(response) = read_response(&mut answers).await {
-            let answer = waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&response.id);
-            if let Some(answer) = answer {
-                // Whoever asked may have gone.
-                drop(answer.send(response.outcome));
-            }
-        }
-    };
-    tokio::select! {
-        () = read => {}
-        () = write => {}
+/// The program that runs, also after its file was replaced: a worker of another version may speak another
+/// protocol, and the name of a file that was deleted is no program.
+fn own_program() -> std::io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_path_buf());
     }
-}
-
-async fn read_response(
-    socket: &mut (impl tokio::io::AsyncRead + Unpin),
-) -> std::io::Result<Response> {
-    let mut length = [0; LENGTH_BYTES];
-    socket.read_exact(&mut length).await?;
-    let mut json = Zeroizing::new(vec![0; protocol::frame_bytes(length)?]);
-    socket.read_exact(&mut json).await?;
-    Ok(serde_json::from_slice(&json)?)
+    std::env::current_exe()
 }

@@ -7,7 +7,7 @@ use crate::worker::protocol::{Call, Fault, Inventory, Reply};
 use std::path::Path;
 use std::sync::Arc;
 use vouchsafe_gateway::versions::{KeyVersions, VersionRecord};
-use vouchsafe_gateway::{KeyLabel, KeyRule, ROOT_LABEL};
+use vouchsafe_gateway::{Generation, KeyLabel, KeyRule, ROOT_LABEL};
 use vouchsafe_jose::{KeyUse, PublicKey};
 use vouchsafe_json::JsonObject;
 use vouchsafe_signer::PublicJwk;
@@ -15,14 +15,12 @@ use vouchsafe_signer::PublicJwk;
 pub async fn inspect(hsm: &Arc<Hsm>) -> Result<Inventory, HsmError> {
     match hsm.call(Call::Inspect).await? {
         Reply::Inventory(inventory) => Ok(inventory),
-        Reply::Bytes(_) | Reply::Done | Reply::Generation(_) | Reply::States(_) => {
-            Err(HsmError::NotRunning)
-        }
+        Reply::Bytes(_) | Reply::Done | Reply::States(_) => Err(HsmError::NotRunning),
     }
 }
 
 /// The root's generation, if the root is one that stays where it is.
-pub fn generation(inventory: &Inventory) -> Result<u64, Failure> {
+pub fn generation(inventory: &Inventory) -> Result<Generation, Failure> {
     let mut roots = inventory.keys.iter().filter(|key| key.label == ROOT_LABEL);
     let root = match (roots.next(), roots.next()) {
         (Some(root), None) => root,
@@ -30,20 +28,23 @@ pub fn generation(inventory: &Inventory) -> Result<u64, Failure> {
             return Err(Failure::refused(format!("the token has no `{ROOT_LABEL}`"))
                 .hint("`hsm-gateway init` makes the keys of an empty token"));
         }
-        (Some(_), Some(_)) => {
-            return Err(Failure::refused(format!(
-                "the token has `{ROOT_LABEL}` twice"
-            )));
-        }
+        (Some(_), Some(_)) => return Err(twice(ROOT_LABEL)),
     };
     if !root.secret || !root.flags.are_safe() {
         return Err(unsafe_key(ROOT_LABEL));
     }
-    let id = root.id.0.as_slice().try_into().map(u64::from_be_bytes);
-    id.ok().filter(|generation| *generation > 0).ok_or_else(|| {
-        Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is no generation"))
-            .hint("it is a number from 1, in 8 bytes, big-endian")
-    })
+    Generation::parse(&root.id.0).ok_or_else(no_generation)
+}
+
+pub fn no_generation() -> Failure {
+    Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is no generation"))
+        .hint("it is a number from 1, in 8 bytes, big-endian")
+}
+
+/// What is there twice, and can't be told apart.
+pub fn twice(label: &str) -> Failure {
+    Failure::refused(format!("the token has `{label}` twice"))
+        .hint("which of the two is meant is not guessed: remove the one that does not belong there with the HSM's own tools, such as `pkcs11-tool`")
 }
 
 fn unsafe_key(label: &str) -> Failure {
@@ -58,18 +59,24 @@ pub fn versions(inventory: &Inventory, rule: &KeyRule) -> Result<KeyVersions, Fa
         (label.name() == rule.name).then_some(label.version())
     };
     let mut records = Vec::new();
+    let mut doubled = Vec::new();
     for key in inventory.keys.iter().filter(|key| !key.secret) {
         let Some(version) = number(&key.label) else {
             continue;
         };
-        let record = VersionRecord::parse(&key.id.0).ok_or_else(|| {
+        let record = VersionRecord::parse(&key.id.0);
+        if inventory.doubled.contains(&key.label) {
+            doubled.push((version, record.map_or(0, |it| it.since)));
+            continue;
+        }
+        let record = record.ok_or_else(|| {
             Failure::refused(format!("the CKA_ID of `{}` says no state", key.label))
                 .hint("a key of another program, or one that something else has changed")
         })?;
         records.push((version, record));
     }
     let destroyed = inventory.destroyed.iter().filter_map(|label| number(label));
-    let versions = KeyVersions::new(records, destroyed);
+    let versions = KeyVersions::new(records, destroyed).with_doubled(doubled);
     if versions.is_empty() {
         return Err(
             Failure::refused(format!("the token has no `{}`", rule.label_of(1)))
@@ -97,6 +104,9 @@ pub fn checked_pair(
     algorithm: &str,
     hint: &str,
 ) -> Result<(PublicJwk, PublicKey), Failure> {
+    if inventory.doubled.iter().any(|it| it == label) {
+        return Err(twice(label));
+    }
     let key = inventory
         .keys
         .iter()
@@ -153,14 +163,50 @@ pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Makes the folder, open to its owner alone; one that is there stays as it is.
+/// Makes the folder, open to its owner alone, also where it was there and open to others.
 pub fn make_private(folder: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt as _;
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    const MODE: u32 = 0o700;
+    let fail = |error: std::io::Error| Failure::state(folder, &error);
     std::fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(MODE)
         .create(folder)
-        .map_err(|error| Failure::state(folder, &error))
+        .map_err(fail)?;
+    let mode = std::fs::metadata(folder)
+        .map_err(fail)?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        let private = std::fs::Permissions::from_mode(MODE);
+        std::fs::set_permissions(folder, private).map_err(|error| {
+            fail(error).hint(
+                "`state_dir` is open to others than its owner: it has to be the gateway's own",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Takes the folder for one gateway, for as long as what is given lives.
+pub fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
+    let path = folder.join("lock");
+    let fail = |error: std::io::Error| Failure::state(&path, &error);
+    let file = std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::refused(format!(
+            "{}: another gateway uses this `state_dir`",
+            path.display()
+        ))
+        .hint("each gateway has one of its own: what it has seen and done is in it")),
+        Err(std::fs::TryLockError::Error(error)) => Err(fail(error)),
+    }
 }
 
 fn token_missing_hint() -> &'static str {
@@ -183,9 +229,15 @@ pub fn hsm_failure(error: HsmError) -> Failure {
             ..failure
                 .hint("correct the PIN, then remove `pin-refused` in `state_dir`: a PIN is tried once, so that the token is not locked")
         },
+        HsmError::Fault(Fault::LoginFailed(_)) => failure
+            .hint("look at the HSM and at the PIN before you try again: this is no answer to a wrong PIN by the standard, but some modules give it, so the next such login is the last"),
         HsmError::Fault(Fault::TokenMissing(_)) => failure.hint(token_missing_hint()),
         HsmError::Fault(Fault::TokenTwice { .. }) => failure
             .hint("give each a label of its own; which of them is meant is not guessed. `softhsm2-util --init-token` makes one more with each call, `--delete-token --serial` removes one"),
+        HsmError::Fault(Fault::Changed(_) | Fault::MadeTwice(_)) => {
+            failure.hint("look with `hsm-gateway status`, then try again, one at a time")
+        }
+        HsmError::Fault(Fault::KeyTwice(label)) => twice(&label),
         HsmError::Fault(_) | HsmError::NotRunning | HsmError::Overloaded => failure,
     }
 }

@@ -10,8 +10,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -22,13 +22,18 @@ use tokio::time::timeout;
 const REFUSALS_PER_SECOND_MAX: u64 = 50;
 /// Most lines that share a write.
 const LINES_PER_WRITE_MAX: usize = 256;
+/// Most lines that wait for the disk. While it hangs, those who wait go and come back, and their lines stay.
+const LINES_MAX: usize = 1024;
+/// Pause until a full queue is asked again, for what can wait.
+const ROOM_PAUSE: Duration = Duration::from_millis(100);
 /// Longest that a line may take to the disk. One that takes longer may get there all the same.
 const WRITE_MAX: Duration = Duration::from_secs(2);
 
 /// Where lines are handed to the thread that writes.
 pub struct Log {
-    orders: Sender<Order>,
+    orders: SyncSender<Order>,
     refusals: Mutex<(u64, u64)>,
+    fails: Arc<AtomicBool>,
 }
 
 type Done = oneshot::Sender<std::io::Result<()>>;
@@ -61,20 +66,31 @@ impl Log {
     /// Opens `path` for appending, readable by its owner alone.
     pub fn open(path: &Path, sync: bool, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (file, torn) = open(path)?;
-        let mut writer = Writer {
+        let writer = Writer {
             file,
             torn,
             sync,
             metrics,
         };
-        let (orders, receiver) = channel();
         let path = path.to_path_buf();
+        Self::of_writer(writer, move || open(&path))
+    }
+
+    /// `open` gives the file of the log's name, anew.
+    fn of_writer<D: Disk + Send + 'static>(
+        mut writer: Writer<D>,
+        open: impl Fn() -> std::io::Result<(D, bool)> + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (orders, receiver) = sync_channel(LINES_MAX);
+        let fails = Arc::new(AtomicBool::new(false));
+        let writer_fails = Arc::clone(&fails);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || serve(&mut writer, &path, &receiver))?;
+            .spawn(move || serve(&mut writer, &open, &receiver, &writer_fails))?;
         Ok(Self {
             orders,
             refusals: Mutex::new((0, 0)),
+            fails,
         })
     }
 
@@ -82,22 +98,44 @@ impl Log {
     pub async fn write(&self, line: Line) -> std::io::Result<()> {
         let mut text = Value::Object(line.0).to_string();
         text.push('\n');
-        self.order(|done| Order::Write(text, done)).await
+        let outcome = self.order(text).await;
+        if outcome.is_err() {
+            self.fails.store(true, Relaxed);
+        }
+        outcome
+    }
+
+    async fn order(&self, text: String) -> std::io::Result<()> {
+        let (done, outcome) = oneshot::channel();
+        match self.orders.try_send(Order::Write(text, done)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let text = format!("{LINES_MAX} lines wait for the disk");
+                return Err(std::io::Error::new(ErrorKind::WouldBlock, text));
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(gone()),
+        }
+        within_write_max(outcome).await
+    }
+
+    /// Whether a line could not be written, and none was since.
+    pub fn fails(&self) -> bool {
+        self.fails.load(Relaxed)
     }
 
     /// Goes on in a new file if the old one was moved away.
     pub async fn reopen(&self) -> std::io::Result<()> {
-        self.order(Order::Reopen).await
-    }
-
-    async fn order(&self, order: impl FnOnce(Done) -> Order) -> std::io::Result<()> {
-        let gone = || std::io::Error::other("the thread that writes has ended");
         let (done, outcome) = oneshot::channel();
-        self.orders.send(order(done)).map_err(|_| gone())?;
-        match timeout(WRITE_MAX, outcome).await {
-            Ok(outcome) => outcome.map_err(|_| gone())?,
-            Err(_) => Err(ErrorKind::TimedOut.into()),
+        let mut order = Order::Reopen(done);
+        while let Err(error) = self.orders.try_send(order) {
+            let TrySendError::Full(back) = error else {
+                return Err(gone());
+            };
+            // Lines are turned away then, but not this.
+            order = back;
+            tokio::time::sleep(ROOM_PAUSE).await;
         }
+        within_write_max(outcome).await
     }
 
     /// Appends a refusal, unless there were too many in this second.
@@ -112,6 +150,17 @@ impl Log {
             }
         }
         self.write(line).await
+    }
+}
+
+fn gone() -> std::io::Error {
+    std::io::Error::other("the thread that writes has ended")
+}
+
+async fn within_write_max(outcome: oneshot::Receiver<std::io::Result<()>>) -> std::io::Result<()> {
+    match timeout(WRITE_MAX, outcome).await {
+        Ok(outcome) => outcome.map_err(|_| gone())?,
+        Err(_) => Err(ErrorKind::TimedOut.into()),
     }
 }
 
@@ -188,12 +237,17 @@ impl<D: Disk> Writer<D> {
 }
 
 /// Writes what is ordered until nobody can order any more.
-fn serve(writer: &mut Writer<File>, path: &Path, orders: &Receiver<Order>) {
+fn serve<D: Disk>(
+    writer: &mut Writer<D>,
+    open: &dyn Fn() -> std::io::Result<(D, bool)>,
+    orders: &Receiver<Order>,
+    fails: &AtomicBool,
+) {
     let mut next = orders.recv().ok();
     while let Some(order) = next.take() {
         match order {
             Order::Reopen(done) => {
-                let outcome = open(path).map(|(file, torn)| {
+                let outcome = open().map(|(file, torn)| {
                     (writer.file, writer.torn) = (file, torn);
                 });
                 // Whoever asked may not wait.
@@ -209,6 +263,7 @@ fn serve(writer: &mut Writer<File>, path: &Path, orders: &Receiver<Order>) {
                     }
                 }
                 let outcome = writer.append(&lines);
+                fails.store(outcome.is_err(), Relaxed);
                 for (_, done) in lines {
                     let outcome = outcome.as_ref().map(drop);
                     let outcome =

@@ -156,3 +156,68 @@ fn a_disk_that_is_full_is_an_error_and_later_lines_are_whole() {
         assert_eq!(lines.count(), usize::from(room > 0), "{text:?}");
     }
 }
+
+/// A disk that says that it hangs, and does until the sender of its channel is gone.
+struct Hung {
+    began: std::sync::mpsc::Sender<()>,
+    ends: std::sync::mpsc::Receiver<()>,
+}
+
+impl Write for Hung {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // Nobody may listen, and an error says that it hangs no more.
+        let _ = self.began.send(());
+        let _ = self.ends.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Disk for Hung {
+    fn sync(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Those who wait give up after a while, and their lines are there still: what comes then is turned away.
+#[test]
+fn lines_that_wait_for_a_disk_that_hangs_are_bounded() {
+    const MORE: usize = 10;
+    let ((began, has_begun), (end, ends)) =
+        (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let writer = Writer {
+        file: Hung { began, ends },
+        torn: false,
+        sync: true,
+        metrics: Arc::default(),
+    };
+    let nowhere = || Err(ErrorKind::NotFound.into());
+    let log = Arc::new(Log::of_writer(writer, nowhere).expect("starts"));
+    run(async {
+        let mut sent = tokio::task::JoinSet::new();
+        let mut send = || {
+            let log = Arc::clone(&log);
+            sent.spawn(async move { log.write(Line::new("seed", 1)).await });
+        };
+        send();
+        tokio::task::yield_now().await;
+        has_begun.recv().expect("it hangs with the first");
+        (0..LINES_MAX + MORE).for_each(|_| send());
+        let mut turned_away = 0;
+        while let Some(outcome) = sent.join_next().await {
+            let error = outcome.expect("ends").expect_err("it hangs");
+            turned_away += usize::from(error.kind() == ErrorKind::WouldBlock);
+        }
+        assert_eq!(turned_away, MORE);
+        let error = log.write(Line::new("seed", 1)).await;
+        let error = error.expect_err("those before it were not forgotten");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        drop(end);
+        while let Err(error) = log.write(Line::new("seed", 1)).await {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "until there is room");
+        }
+    });
+}

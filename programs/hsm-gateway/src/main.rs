@@ -20,6 +20,7 @@ mod hsm;
 mod inventory;
 mod log;
 mod metrics;
+mod pin;
 mod public_key;
 mod root;
 mod server;

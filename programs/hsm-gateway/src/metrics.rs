@@ -11,6 +11,7 @@ pub struct Metrics {
     pub worker_starts: AtomicU64,
     pub seeds: AtomicU64,
     pub signatures: AtomicU64,
+    pub signatures_withheld: AtomicU64,
     pub log_lines: AtomicU64,
     pub log_syncs: AtomicU64,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
@@ -31,6 +32,10 @@ impl Metrics {
             ("hsm_gateway_worker_starts_total", &self.worker_starts),
             ("hsm_gateway_seeds_total", &self.seeds),
             ("hsm_gateway_signatures_total", &self.signatures),
+            (
+                "hsm_gateway_signatures_withheld_total",
+                &self.signatures_withheld,
+            ),
             ("hsm_gateway_log_lines_total", &self.log_lines),
             ("hsm_gateway_log_syncs_total", &self.log_syncs),
         ];

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{checked_pair, hsm_failure, inspect};
+use crate::inventory::{checked_pair, hsm_failure, inspect, twice};
 use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
 use std::sync::Arc;
 use vouchsafe_gateway::{ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL, Uncertified};
@@ -35,11 +35,7 @@ impl Root {
                 ))
                 .hint(MISSING));
             }
-            (Some(_), Some(_)) => {
-                return Err(Failure::refused(format!(
-                    "the token has `{ROOT_CERTIFICATE_LABEL}` twice"
-                )));
-            }
+            (Some(_), Some(_)) => return Err(twice(ROOT_CERTIFICATE_LABEL)),
         };
         let der = certificate.der.0.to_vec();
         let certificate = RootCertificate::new(&der, key).map_err(|error| {

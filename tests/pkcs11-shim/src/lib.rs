@@ -7,17 +7,33 @@
 //! - `close-all`: closes all sessions of the process, as a network HSM does that lost its client;
 //! - `log-out`: logs the process out;
 //! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
+//! - `data-length`: answers what begins a signature with `CKR_DATA_LEN_RANGE` in place of the module;
 //! - `spoil`: lets the module sign, and changes one bit of what it gives.
+//!
+//! Calls that make and change keys are held where a file says so: `hold-PLACE`, with a number in it, holds
+//! the call that comes to the place as that number, from 1. The file is then `held-PLACE`, and the call
+//! goes on when that is removed. The places are `before-` and `after-` the functions `C_GenerateKeyPair` and
+//! `C_SetAttributeValue`, and `before-find`: a search for a private key by its label, as it comes before a key is
+//! used or changed.
+//!
+//! Each login leaves a line in the folder's file `logins`. For as long as there is a file `login-fails`, it
+//! is answered with `CKR_FUNCTION_FAILED` and does not reach the module.
 
 #![allow(non_snake_case)]
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_HANDLE, CK_RV,
-    CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_OK,
-    Pkcs11,
+    CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_CLASS, CK_OBJECT_HANDLE,
+    CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKA_CLASS,
+    CKA_LABEL, CKO_PRIVATE_KEY, CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED,
+    CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
 };
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How often is looked whether a held call may go on.
+const LOOK: Duration = Duration::from_millis(5);
 
 struct Shim {
     /// Keeps the real module loaded.
@@ -25,6 +41,8 @@ struct Shim {
     real: CK_FUNCTION_LIST,
     ours: CK_FUNCTION_LIST,
     folder: PathBuf,
+    /// One call at a time looks whether it is held.
+    counting: Mutex<()>,
 }
 
 // SAFETY: what it points to is the loaded module's, which any thread may call.
@@ -48,8 +66,12 @@ fn load() -> Option<Shim> {
     // SAFETY: a list of functions that lives as long as the module.
     let real = unsafe { *list };
     let ours = CK_FUNCTION_LIST {
+        C_FindObjectsInit: Some(find_objects_init),
+        C_GenerateKeyPair: Some(generate_key_pair),
         C_GetFunctionList: Some(C_GetFunctionList),
         C_GetAttributeValue: Some(get_attribute_value),
+        C_Login: Some(login),
+        C_SetAttributeValue: Some(set_attribute_value),
         C_SignInit: Some(sign_init),
         C_Sign: Some(sign),
         ..real
@@ -59,6 +81,7 @@ fn load() -> Option<Shim> {
         real,
         ours,
         folder,
+        counting: Mutex::new(()),
     })
 }
 
@@ -70,6 +93,42 @@ impl Shim {
     /// Whether `name` was asked for; once for each time that it was.
     fn takes(&self, name: &str) -> bool {
         std::fs::remove_file(self.folder.join(name)).is_ok()
+    }
+
+    /// Waits where the call is one to be held.
+    fn hold(&self, place: &str) {
+        let (hold, held) = (
+            self.folder.join(format!("hold-{place}")),
+            self.folder.join(format!("held-{place}")),
+        );
+        {
+            let _turn = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(number) = std::fs::read_to_string(&hold) else {
+                return;
+            };
+            if let Ok(more @ 2..) = number.trim().parse::<u32>() {
+                // Without the file it is held too early, which the test sees.
+                drop(std::fs::write(&hold, (more - 1).to_string()));
+                return;
+            }
+            if std::fs::rename(&hold, &held).is_err() {
+                return;
+            }
+        }
+        while held.exists() {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Writes down that somebody logs in; whether that is to fail.
+    fn fails_login(&self) -> bool {
+        let mut logins = std::fs::OpenOptions::new();
+        let logins = logins.create(true).append(true);
+        if let Ok(mut file) = logins.open(self.folder.join("logins")) {
+            // Whoever counts sees that a line is missing.
+            drop(file.write_all(b"login\n"));
+        }
+        self.folder.join("login-fails").exists()
     }
 
     /// Does what was asked for; an error is the answer in place of the module's.
@@ -129,6 +188,22 @@ unsafe extern "C" fn get_attribute_value(
     }
 }
 
+unsafe extern "C" fn login(
+    session: CK_SESSION_HANDLE,
+    user: CK_USER_TYPE,
+    pin: *mut CK_UTF8CHAR,
+    pin_length: CK_ULONG,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_Login?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    if shim.fails_login() {
+        return CKR_FUNCTION_FAILED;
+    }
+    // SAFETY: the caller's own arguments.
+    unsafe { real(session, user, pin, pin_length) }
+}
+
 unsafe extern "C" fn sign_init(
     session: CK_SESSION_HANDLE,
     mechanism: *mut CK_MECHANISM,
@@ -137,6 +212,9 @@ unsafe extern "C" fn sign_init(
     let Some((shim, init)) = shim().and_then(|it| Some((it, it.real.C_SignInit?))) else {
         return CKR_GENERAL_ERROR;
     };
+    if shim.takes("data-length") {
+        return CKR_DATA_LEN_RANGE;
+    }
     match shim.misbehave(session) {
         // SAFETY: the caller's own arguments.
         CKR_OK => unsafe { init(session, mechanism, key) },
@@ -161,5 +239,88 @@ unsafe extern "C" fn sign(
         // SAFETY: a signature was written there, of at least one byte.
         unsafe { *signature ^= 1 };
     }
+    answer
+}
+
+unsafe extern "C" fn find_objects_init(
+    session: CK_SESSION_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_FindObjectsInit?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    // SAFETY: the caller's own arguments.
+    if unsafe { is_for_private_key_by_label(template, count) } {
+        shim.hold("before-find");
+    }
+    // SAFETY: as above.
+    unsafe { real(session, template, count) }
+}
+
+/// # Safety
+/// `template` has `count` attributes.
+unsafe fn is_for_private_key_by_label(template: *const CK_ATTRIBUTE, count: CK_ULONG) -> bool {
+    let Ok(count) = usize::try_from(count) else {
+        return false;
+    };
+    if template.is_null() {
+        return false;
+    }
+    // SAFETY: not null, and as long as the caller says.
+    let attributes = unsafe { std::slice::from_raw_parts(template, count) };
+    let is_private = |it: &CK_ATTRIBUTE| {
+        it.type_ == CKA_CLASS
+            && !it.pValue.is_null()
+            // SAFETY: the value of a class (PKCS#11 v2.40 §4.2), wherever it lies.
+            && unsafe { it.pValue.cast::<CK_OBJECT_CLASS>().read_unaligned() } == CKO_PRIVATE_KEY
+    };
+    attributes.iter().any(is_private) && attributes.iter().any(|it| it.type_ == CKA_LABEL)
+}
+
+unsafe extern "C" fn generate_key_pair(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    public_template: *mut CK_ATTRIBUTE,
+    public_count: CK_ULONG,
+    private_template: *mut CK_ATTRIBUTE,
+    private_count: CK_ULONG,
+    public: *mut CK_OBJECT_HANDLE,
+    private: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_GenerateKeyPair?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    shim.hold("before-C_GenerateKeyPair");
+    // SAFETY: the caller's own arguments.
+    let answer = unsafe {
+        real(
+            session,
+            mechanism,
+            public_template,
+            public_count,
+            private_template,
+            private_count,
+            public,
+            private,
+        )
+    };
+    shim.hold("after-C_GenerateKeyPair");
+    answer
+}
+
+unsafe extern "C" fn set_attribute_value(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+) -> CK_RV {
+    let Some((shim, real)) = shim().and_then(|it| Some((it, it.real.C_SetAttributeValue?))) else {
+        return CKR_GENERAL_ERROR;
+    };
+    shim.hold("before-C_SetAttributeValue");
+    // SAFETY: the caller's own arguments.
+    let answer = unsafe { real(session, object, template, count) };
+    shim.hold("after-C_SetAttributeValue");
     answer
 }

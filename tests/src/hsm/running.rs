@@ -51,16 +51,20 @@ impl Gateway {
 
     /// One of its counters or gauges, by the name that Prometheus sees.
     pub fn metric(&self, name: &str) -> u64 {
-        let address = format!("127.0.0.1:{}", self.setup.metrics_port);
-        let text = http::send(&address, &Request::get("/metrics"))
-            .expect("metrics")
-            .text();
+        let text = self.metrics();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in {text}"))
             .parse()
             .expect("a number")
+    }
+
+    /// All of its metrics, in the Prometheus format.
+    pub fn metrics(&self) -> String {
+        let address = format!("127.0.0.1:{}", self.setup.metrics_port);
+        let answer = http::send(&address, &Request::get("/metrics"));
+        answer.expect("metrics").text()
     }
 
     /// As an admin, on the admins' listener.
@@ -77,6 +81,15 @@ impl Gateway {
         let request = request.with("authorization", &format!("Bearer {credential}"));
         let address = format!("127.0.0.1:{}", self.setup.admin_port);
         http::send(&address, &request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
+    }
+
+    /// As an admin who closes the connection before there is an answer.
+    pub fn administer_and_leave(&self, path: &str, body: &Value) {
+        let bearer = format!("Bearer {}", self.setup.admin_credential);
+        let request = Request::post(path, "application/json", body.to_string())
+            .with("authorization", &bearer);
+        let address = format!("127.0.0.1:{}", self.setup.admin_port);
+        http::send_and_leave(&address, &request).expect("sends");
     }
 
     /// Lines of its log.

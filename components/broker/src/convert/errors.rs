@@ -86,6 +86,7 @@ impl From<signing::Error> for Failure {
         let signer = Refusal::Unavailable(Part::Signer);
         match error {
             signing::Error::Misconfigured(text) => failure(signer, text),
+            signing::Error::Superseded => Refusal::Superseded.into(),
             signing::Error::TierUnavailable => Refusal::Denied(Denial::TierUnavailable).into(),
             signing::Error::Refused(text) => failure(Denial::SignerRefused.into(), text),
             signing::Error::Unavailable(text) => failure(

@@ -38,23 +38,27 @@ pub(super) enum Verdict {
     Taken,
     /// It is behind; another gateway may not be.
     Behind,
+    /// What it says is not for this signer, or not from a gateway.
+    Foreign,
     /// Its clock is not ours; another gateway's may be.
     Skewed,
 }
 
 impl GatewaySigner {
-    /// Asks one gateway after the other, until one answers with anything but an outage.
+    /// Asks one gateway after the other, until one answers with what is wanted or refuses it.
     pub(super) async fn call(
         &self,
         path: &str,
-        body: Option<String>,
+        body: String,
+        mut is_wanted: impl FnMut(&[u8]) -> bool,
         network: &impl Network,
     ) -> Result<Answer, Error> {
         let judge = |answer: &Answer| match answer.status {
-            403 if says(answer, CLOCK_SLUGS) => Verdict::Skewed,
+            200 if !is_wanted(&answer.body) => Verdict::Foreign,
+            403 if says(answer, &CLOCK_SLUGS) => Verdict::Skewed,
             _ => Verdict::Taken,
         };
-        self.call_until(path, body, network, judge).await
+        self.call_until(path, Some(body), network, judge).await
     }
 
     /// The same until an answer is taken. Where none is because of clocks, all that is known is forgotten: one
@@ -100,7 +104,7 @@ impl GatewaySigner {
                     continue;
                 }
             };
-            if is_of_the_gateway_alone(answer.status, concern) {
+            if is_of_the_gateway_alone(&answer, concern) {
                 causes.push(format!("gateway {url}: status {}", answer.status));
                 // What it says is told if no other one has a better answer.
                 refused.get_or_insert(answer);
@@ -112,6 +116,9 @@ impl GatewaySigner {
                     return Ok(answer);
                 }
                 Verdict::Behind => causes.push(format!("gateway {url}: its generation is over")),
+                Verdict::Foreign => {
+                    causes.push(format!("gateway {url}: its answer is not for this signer"));
+                }
                 Verdict::Skewed => {
                     skewed = true;
                     causes.push(format!("gateway {url}: its clock is not ours"));
@@ -158,13 +165,32 @@ impl GatewaySigner {
 /// Refusals that only clocks which differ bring about: the signer has held the same times against its own.
 const CLOCK_SLUGS: [&str; 2] = ["seed.window", "token.times"];
 
+/// What a gateway refuses for how it is configured, or what is behind it, and not for the request.
+const OWN_SLUGS: [&str; 3] = ["group.forbidden", "seed.algorithm", "seed.epoch"];
+
 /// Whether another gateway may say something else: this one may not know the credential yet, or have
 /// something in front of it that answers in its place. What a gateway says of one request is not of this kind.
-fn is_of_the_gateway_alone(status: u16, concern: Concern) -> bool {
-    matches!(status, 401 | 404) || concern == Concern::Keys && status == 429
+fn is_of_the_gateway_alone(answer: &Answer, concern: Concern) -> bool {
+    match answer.status {
+        200 => false,
+        401 | 404 => true,
+        // One that is behind in generations knows no better than one that has too much to do.
+        409 | 429 if concern == Concern::Keys => true,
+        _ => !is_refusal(answer) || says(answer, &OWN_SLUGS),
+    }
 }
 
-fn says(answer: &Answer, slugs: [&str; 2]) -> bool {
+/// Whether it has the form of a gateway's refusal.
+fn is_refusal(answer: &Answer) -> bool {
+    let slug = answer.body.strip_prefix(br#"{"error":""#);
+    let slug = slug.and_then(|rest| rest.strip_suffix(br#""}"#));
+    slug.is_some_and(|it| {
+        let mut bytes = it.iter();
+        bytes.all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'))
+    })
+}
+
+fn says(answer: &Answer, slugs: &[&str]) -> bool {
     slugs
         .iter()
         .any(|slug| answer.body == format!(r#"{{"error":"{slug}"}}"#).as_bytes())

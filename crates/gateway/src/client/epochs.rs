@@ -97,23 +97,27 @@ impl GatewaySigner {
             algorithm: algorithm.name().to_owned(),
             epoch_start: epoch.start(),
         };
-        let mut answer = self
-            .call(SEED_PATH, Some(ask(&keys).to_json()), network)
-            .await?;
-        if answer.status == 409 {
-            // Another generation is current by now.
-            keys = self.fetch_keys(network).await?;
-            answer = self
-                .call(SEED_PATH, Some(ask(&keys).to_json()), network)
-                .await?;
+        for last in [false, true] {
+            let mut found = None;
+            let is_one = |body: &[u8]| {
+                let seed = parse_seed(body).ok();
+                let key = seed.and_then(|seed| EpochKey::from_seed(&seed, algorithm, epoch).ok());
+                found = key.filter(|key| keys.publishes(epoch, key.kid()));
+                found.is_some()
+            };
+            let body = ask(&keys).to_json();
+            let answer = self.call(SEED_PATH, body, is_one, network).await?;
+            if answer.status == 409 && !last {
+                // Another generation is current by now.
+                keys = self.fetch_keys(network).await?;
+                continue;
+            }
+            accepted(answer)?;
+            return match found {
+                Some(key) => Ok((key, keys.generation())),
+                None => Err(Error::Unavailable),
+            };
         }
-        let body = accepted(answer)?;
-        let seed = parse_seed(&body).map_err(|_| Error::Unavailable)?;
-        let key = EpochKey::from_seed(&seed, algorithm, epoch)?;
-        if keys.publishes(epoch, key.kid()) {
-            Ok((key, keys.generation()))
-        } else {
-            Err(Error::Unavailable)
-        }
+        Err(Error::Internal)
     }
 }

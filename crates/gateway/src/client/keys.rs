@@ -60,6 +60,12 @@ impl KnownKeys {
         current.is_ok_and(|epoch| self.algorithms.iter().all(|it| self.has_epoch(epoch, *it)))
     }
 
+    /// Whether any algorithm's key of the current epoch is here.
+    pub(super) fn has_current(&self, now: UnixSeconds) -> bool {
+        let current = Epoch::containing(now, self.group.epoch_seconds);
+        current.is_ok_and(|epoch| self.algorithms.iter().any(|it| self.has_epoch(epoch, *it)))
+    }
+
     pub(super) fn has_epoch(&self, epoch: Epoch, algorithm: Algorithm) -> bool {
         self.keys_of(epoch)
             .any(|key| key.algorithm == algorithm.name())

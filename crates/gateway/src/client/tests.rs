@@ -116,7 +116,7 @@ fn signs_with_the_key_that_the_root_gives() {
     let (signer, gateways) = (signer(), Gateways::new());
     let kid = kid_of(sign(&signer, &gateways, Tier::Delegated));
     assert_eq!(kid, local_kid(START));
-    let keys = run(signer.public_keys(&gateways)).unwrap();
+    let keys = run(signer.public_keys(0, &gateways)).unwrap();
     assert!(keys.document.contains(&kid));
     assert_eq!(
         keys.document.matches("\"kty\"").count(),
@@ -218,7 +218,7 @@ fn while_no_gateway_answers_what_is_held_is_used_for_its_epoch() {
     *gateways.down.borrow_mut() = vec!['a', 'b'];
     gateways.now.set(START + HOUR - 1);
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
-    run(signer.public_keys(&gateways)).unwrap();
+    run(signer.public_keys(0, &gateways)).unwrap();
     assert_eq!(
         sign(&signer, &gateways, Tier::Hsm).map(drop),
         Err(Error::Unavailable)
@@ -229,9 +229,12 @@ fn while_no_gateway_answers_what_is_held_is_used_for_its_epoch() {
         Err(Error::Unavailable)
     );
     // The keys of four epochs are known, so verifiers go on to be served.
-    run(signer.public_keys(&gateways)).unwrap();
+    run(signer.public_keys(0, &gateways)).unwrap();
     gateways.now.set(START + 3 * HOUR);
-    assert_eq!(run(signer.public_keys(&gateways)), Err(Error::Unavailable));
+    assert_eq!(
+        run(signer.public_keys(0, &gateways)),
+        Err(Error::Unavailable)
+    );
     // And recovery needs nobody.
     gateways.down.borrow_mut().clear();
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
@@ -254,7 +257,7 @@ fn signs_nothing_while_the_clocks_differ_by_over_30_seconds() {
             "{skew}"
         );
         assert_eq!(
-            run(signer.public_keys(&gateways)).map(drop),
+            run(signer.public_keys(0, &gateways)).map(drop),
             expected,
             "{skew}"
         );
@@ -293,7 +296,7 @@ fn sign_for(
 fn a_canary_signs_for_its_share_in_one_request() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.canary.set(Some(2));
-    let published = run(signer.public_keys(&gateways)).unwrap().document;
+    let published = run(signer.public_keys(0, &gateways)).unwrap().document;
     gateways.take_asked();
     for (principal, version) in [("in-share", "2"), ("another", "1")] {
         let token = sign_for(&signer, &gateways, principal)
@@ -329,7 +332,7 @@ fn a_version_that_is_not_published_here_is_asked_for_before_its_token_leaves() {
         .unwrap();
     assert_eq!(gateways.take_asked(), ["a /v1/sign-token", "a /v1/keys"]);
     assert!(
-        run(signer.public_keys(&gateways))
+        run(signer.public_keys(0, &gateways))
             .unwrap()
             .document
             .contains(&token.kid)
@@ -357,12 +360,12 @@ fn delegated_tokens_say_their_generation_and_the_backend_counts_down() {
 #[test]
 fn published_keys_are_no_older_than_three_seconds() {
     let (signer, gateways) = (signer(), Gateways::new());
-    let before = run(signer.public_keys(&gateways)).unwrap();
+    let before = run(signer.public_keys(0, &gateways)).unwrap();
     gateways.generation.set(2);
     gateways.now.set(NOON + GENERATION_FRESH_SECONDS - 1);
-    assert_eq!(run(signer.public_keys(&gateways)), Ok(before.clone()));
+    assert_eq!(run(signer.public_keys(0, &gateways)), Ok(before.clone()));
     gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
-    assert_ne!(run(signer.public_keys(&gateways)), Ok(before));
+    assert_ne!(run(signer.public_keys(0, &gateways)), Ok(before));
 }
 
 #[test]
@@ -384,7 +387,7 @@ fn an_outage_says_which_gateway_and_why_and_ends_with_an_answer() {
 fn a_raised_generation_is_followed_within_seconds_and_a_lower_one_refused() {
     let (signer, gateways) = (signer(), Gateways::new());
     let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
-    let published = run(signer.public_keys(&gateways)).unwrap().document;
+    let published = run(signer.public_keys(0, &gateways)).unwrap().document;
     gateways.generation.set(2);
     gateways.now.set(NOON + GENERATION_FRESH_SECONDS - 1);
     assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), first);
@@ -392,7 +395,7 @@ fn a_raised_generation_is_followed_within_seconds_and_a_lower_one_refused() {
     let second = kid_of(sign(&signer, &gateways, Tier::Delegated));
     assert_ne!(second, first);
     assert!(published.contains(&second), "verifiers knew it before");
-    let published = run(signer.public_keys(&gateways)).unwrap().document;
+    let published = run(signer.public_keys(0, &gateways)).unwrap().document;
     assert!(published.contains(&second) && !published.contains(&first));
     // A gateway that was restored from an older copy of its token is not believed.
     gateways.generation.set(1);
@@ -479,12 +482,10 @@ fn an_audience_that_no_hsm_key_has_is_refused() {
 /// A credential that one gateway does not know yet, or what a load balancer says in its place.
 #[test]
 fn a_gateway_that_has_nothing_to_say_is_passed_over_and_its_401_told_if_no_other_has() {
-    for status in [401, 404, 429, 503] {
+    for status in [200, 302, 400, 401, 403, 404, 409, 429, 503] {
         let (signer, gateways) = (signer(), Gateways::new());
         gateways.strange.borrow_mut().push(('a', status));
-        // A 429 to a signature is what a gateway says of its key.
-        let tiers = [Tier::Delegated, Tier::Hsm].into_iter();
-        for tier in tiers.filter(|tier| status != 429 || *tier == Tier::Delegated) {
+        for tier in [Tier::Delegated, Tier::Hsm] {
             let outcome = sign(&signer, &gateways, tier).map(drop);
             assert_eq!(outcome, Ok(()), "{status} {tier:?}");
         }
@@ -502,6 +503,20 @@ fn a_gateway_that_has_nothing_to_say_is_passed_over_and_its_401_told_if_no_other
         let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
         assert_eq!(outcome, Err(expected), "{status}");
     }
+}
+
+/// What a gateway says of a signature that it is asked for, no other one is asked for.
+#[test]
+fn a_refused_signature_is_refused() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
+    gateways.take_asked();
+    *gateways.busy.borrow_mut() = vec!['a'];
+    assert_eq!(
+        sign(&signer, &gateways, Tier::Hsm).map(drop),
+        Err(Error::Unavailable)
+    );
+    assert_eq!(gateways.take_asked(), ["a /v1/sign-token"]);
 }
 
 #[test]
@@ -545,7 +560,7 @@ fn names_the_variable_that_the_gateway_does_not_share() {
             Variable::GatewayUrls => Ok(()),
             _ => Err(Error::Misconfigured { variable, fault }),
         };
-        assert_eq!(run(signer.public_keys(&gateways)).map(drop), expected);
+        assert_eq!(run(signer.public_keys(0, &gateways)).map(drop), expected);
     }
 }
 

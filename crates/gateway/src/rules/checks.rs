@@ -7,9 +7,10 @@ use vouchsafe_signer::{
     EXTRA_CLAIM_NAME_BYTES_MAX, EXTRA_CLAIMS_MAX, REGISTERED_CLAIMS,
 };
 
+use super::size::KEYS_PER_GROUP_MAX;
 use super::{
-    AdminFile, Admins, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile, KeyAlgorithm,
-    KeyFile, KeyRule, RuleError, Rules,
+    AdminFile, Admins, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
+    KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
 };
 use crate::credential::CredentialDigest;
 
@@ -28,6 +29,13 @@ impl Rules {
         let web = file.issuer.starts_with("https://") || file.issuer.starts_with("http://");
         if !web || file.issuer.len() > ISSUER_BYTES_MAX {
             return Err(fail("issuer", "is not the issuer URL of a broker"));
+        }
+        // A certificate of an epoch key names it, and has no place for anything else.
+        if !file.issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(fail(
+                "issuer",
+                "has what is no visible ASCII: write other hosts as `xn--…`, and the rest percent-encoded",
+            ));
         }
         let mut algorithms = BTreeSet::new();
         for name in &file.algorithms {
@@ -63,6 +71,18 @@ impl Rules {
             .map_err(|fault| fail("audiences", fault))?;
         if audiences.is_empty() {
             return Err(fail("audiences", "is empty"));
+        }
+        // The signer asks by group, algorithm and audience, and takes the first.
+        let shared = |other: &&KeyRule| {
+            other.group == file.group
+                && other.algorithm == algorithm
+                && !other.audiences.is_disjoint(&audiences)
+        };
+        if self.keys.iter().any(|other| shared(&other)) {
+            return Err(fail(
+                "audiences",
+                "has one that a [[key]] of the same group and algorithm has already",
+            ));
         }
         if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
             return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));
@@ -123,6 +143,31 @@ impl Rules {
             digest,
             groups,
         })
+    }
+}
+
+impl Rules {
+    /// What is published and answered is as much as its readers take.
+    pub(super) fn check_sizes(&self) -> Result<(), RuleError> {
+        for group in &self.groups {
+            if self.keys_of(&group.name).count() > KEYS_PER_GROUP_MAX {
+                return Err(fault_of("group", &group.name)(
+                    "name",
+                    "has more than 16 [[key]]s",
+                ));
+            }
+        }
+        for credential in &self.credentials {
+            let rules = self;
+            if !Self::answer_fits(Caller { rules, credential }) {
+                let fail = fault_of("credential", &credential.name);
+                return Err(fail(
+                    "groups",
+                    "have more keys and audiences than fit into one answer of 256 KiB",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -68,6 +68,8 @@ impl Plan {
 pub enum ActFault {
     #[error("version {version} is the canary: promote it or roll it back first")]
     CanaryExists { version: u64 },
+    #[error("the token has version {version} twice: it is not used")]
+    Doubled { version: u64 },
     #[error("there is no version to {act}")]
     Nothing { act: &'static str },
     #[error("version {version} is not retired")]
@@ -94,6 +96,7 @@ impl ActFault {
     pub fn slug(self) -> &'static str {
         match self {
             Self::CanaryExists { .. } => "version.canary_exists",
+            Self::Doubled { .. } => "version.doubled",
             Self::Nothing { .. } => "version.nothing",
             Self::NotRetired { .. } => "version.not_retired",
             Self::Share => "version.share",
@@ -140,7 +143,8 @@ impl KeyVersions {
         }
         // INVARIANT: above every number that was ever used.
         let used = self.iter().map(|(version, _)| version);
-        let last = used.chain(self.destroyed()).max().unwrap_or(0);
+        let used = used.chain(self.destroyed()).chain(self.doubled());
+        let last = used.max().unwrap_or(0);
         let version = last.checked_add(1).ok_or(ActFault::TooMany)?;
         Ok(Plan {
             create: Some(version),
@@ -227,7 +231,7 @@ impl KeyVersions {
         let active = self.active();
         let version = from.or(canary).or(active);
         let version = version.ok_or(ActFault::Nothing { act })?;
-        let record = self.get(version).ok_or(ActFault::Unknown { version })?;
+        let record = self.known(version)?;
         let since = self.after_all(now);
         let pending = VersionRecord {
             state: State::Pending,
@@ -278,7 +282,14 @@ impl KeyVersions {
         if self.destroyed.contains(&version) {
             return Ok(Plan::about(version));
         }
-        let record = self.get(version).ok_or(ActFault::Unknown { version })?;
+        if destroy && self.doubled.contains_key(&version) {
+            // Nothing of it is published or signs, whatever its two records say.
+            return Ok(Plan {
+                destroy: Some(version),
+                ..Plan::about(version)
+            });
+        }
+        let record = self.known(version)?;
         let mut plan = Plan::about(version);
         match record.state {
             State::Active | State::Canary => return Err(ActFault::Signs { version }),
@@ -324,8 +335,21 @@ impl KeyVersions {
     /// INVARIANT: later than every change so far, also where clocks go back: of two active versions the
     /// later one signs.
     fn after_all(&self, now: u64) -> u64 {
-        let last = self.iter().map(|(_, it)| it.since).max().unwrap_or(0);
+        let changes = self.iter().map(|(_, it)| it.since);
+        let last = changes.chain(self.doubled.values().copied()).max();
+        let last = last.unwrap_or(0);
         now.max(last.saturating_add(1))
+    }
+
+    /// The record of a version that an admin named.
+    fn known(&self, version: u64) -> Result<&VersionRecord, ActFault> {
+        self.get(version).ok_or({
+            if self.doubled.contains_key(&version) {
+                ActFault::Doubled { version }
+            } else {
+                ActFault::Unknown { version }
+            }
+        })
     }
 
     /// Adds a write, unless it would change nothing.

@@ -14,7 +14,7 @@ fn builds_header_and_claims_of_an_access_token() {
             claim("run", " [1, {\"a\": null}] "),
         ];
         let token = signer.sign(&request, NOW).unwrap();
-        let (header, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
+        let (header, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
         assert_eq!(
             header,
             json!({ "alg": algorithm, "kid": token.kid, "typ": "at+jwt" })
@@ -39,7 +39,7 @@ fn leaves_an_empty_scope_out_and_types_other_tokens_as_jwt() {
     request.scopes.clear();
     request.token_type = TokenType::Jwt;
     let token = signer.sign(&request, NOW).unwrap();
-    let (header, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
+    let (header, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     assert_eq!(header["typ"], "JWT");
     assert_eq!(payload.get("scope"), None);
 }
@@ -54,7 +54,7 @@ fn escapes_what_json_needs_escaped() {
         claim("é😀", "1"),
     ];
     let token = signer.sign(&request, NOW).unwrap();
-    let (_, payload) = verified(&token.jwt, &signer.public_keys(NOW).unwrap()).unwrap();
+    let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     assert_eq!(payload["iss"], ISSUER);
     assert_eq!(payload["sub"], request.subject);
     assert_eq!(payload[r#"x":1,"iss"#], r#"","iss":"evil"#);
@@ -64,7 +64,7 @@ fn escapes_what_json_needs_escaped() {
 #[test]
 fn a_changed_token_does_not_verify() {
     let mut signer = signer();
-    let keys = signer.public_keys(NOW).unwrap();
+    let keys = signer.public_keys(0, NOW).unwrap();
     for algorithm in ["ES256", "EdDSA"] {
         let token = signer.sign(&request(algorithm, NOW), NOW).unwrap().jwt;
         let (header, rest) = token.split_once('.').unwrap();
@@ -77,7 +77,7 @@ fn a_changed_token_does_not_verify() {
 
 #[test]
 fn serves_keys_oldest_first_then_by_algorithm() {
-    let set = signer().public_keys(NOW).unwrap();
+    let set = signer().public_keys(0, NOW).unwrap();
     assert_eq!(set.max_age_seconds, 300);
     let keys = keys_of(&set);
     assert_eq!(keys.len(), 8);
@@ -116,7 +116,7 @@ fn serves_keys_oldest_first_then_by_algorithm() {
 #[test]
 fn serves_only_configured_algorithms() {
     let mut signer = signer_with(|variables| variables.signer_algorithms = "EdDSA".into());
-    let keys = keys_of(&signer.public_keys(NOW).unwrap());
+    let keys = keys_of(&signer.public_keys(0, NOW).unwrap());
     assert_eq!(keys.len(), 4);
     assert!(keys.iter().all(|key| key["alg"] == "EdDSA"));
     assert_eq!(signer.settings().algorithms, ["EdDSA"]);
@@ -149,7 +149,7 @@ fn signing_derives_one_key_only() {
 #[test]
 fn debug_shows_no_secret() {
     let mut signer = signer();
-    signer.public_keys(NOW).unwrap();
+    signer.public_keys(0, NOW).unwrap();
     let secrets = [
         root().to_string(),
         "79f76813".to_owned(),

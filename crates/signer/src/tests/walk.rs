@@ -24,7 +24,7 @@ fn kids_expected(now: u64) -> Vec<String> {
 }
 
 fn kids_served(signer: &mut Signer, now: u64) -> Vec<String> {
-    let keys = keys_of(&signer.public_keys(UnixSeconds(now)).unwrap());
+    let keys = keys_of(&signer.public_keys(0, UnixSeconds(now)).unwrap());
     keys.iter()
         .map(|key| key["kid"].as_str().unwrap().to_owned())
         .collect()
@@ -86,15 +86,15 @@ fn check_life(signer: &mut Signer, token: &SignedToken, now: u64) {
     let withdrawal = version + 2 * EPOCH_SECONDS;
     assert!(token.expires_at.0 <= withdrawal - 60, "token of {now}");
     for moment in [now, token.expires_at.0 - 1, token.expires_at.0 + 59] {
-        let keys = signer.public_keys(UnixSeconds(moment)).unwrap();
+        let keys = signer.public_keys(0, UnixSeconds(moment)).unwrap();
         assert!(
             verified(&token.jwt, &keys).is_some(),
             "token of {now} at {moment}"
         );
     }
-    let keys = signer.public_keys(UnixSeconds(withdrawal - 1)).unwrap();
+    let keys = signer.public_keys(0, UnixSeconds(withdrawal - 1)).unwrap();
     assert!(verified(&token.jwt, &keys).is_some());
-    let keys = signer.public_keys(UnixSeconds(withdrawal)).unwrap();
+    let keys = signer.public_keys(0, UnixSeconds(withdrawal)).unwrap();
     assert!(verified(&token.jwt, &keys).is_none());
 }
 
@@ -144,10 +144,19 @@ fn a_new_generation_has_other_keys() {
 }
 
 #[test]
+fn keys_of_a_generation_that_is_over_are_not_published() {
+    let mut signer = signer_with(|variables| variables.signer_generation = "2".into());
+    for (known, expected) in [(0, Ok(())), (2, Ok(())), (3, Err(Error::Superseded))] {
+        let keys = signer.public_keys(known, NOW);
+        assert_eq!(keys.map(drop), expected, "{known}");
+    }
+}
+
+#[test]
 fn starts_of_time_and_its_end_are_no_trap() {
     let mut signer = signer();
     for now in [0, 1, 3599, 3600, u64::MAX - 1, u64::MAX] {
-        let keys = signer.public_keys(UnixSeconds(now));
+        let keys = signer.public_keys(0, UnixSeconds(now));
         assert!(keys.is_ok(), "{now}");
         let signed = signer.sign(&request("EdDSA", UnixSeconds(now)), UnixSeconds(now));
         assert_eq!(

@@ -58,6 +58,9 @@ fn remembers_the_highest_generation_and_writes_none_below() {
         assert_eq!(issued(id, of, number), Ok(expected), "{id}");
     }
     append(&store, record("without")).unwrap();
+    for (of, highest) in [("one", Some(4)), ("two", Some(1)), ("three", None)] {
+        assert_eq!(done(store.generation_get(of)), Ok(highest), "{of}");
+    }
     // What was refused can be recorded as refused, and the memory outlives audit records and instances.
     append(&store, record("c")).unwrap();
     let file_store = file.connect();
@@ -74,6 +77,10 @@ fn remembers_the_highest_generation_and_writes_none_below() {
     for bytes in [0, GENERATION_OF_BYTES_MAX + 1] {
         assert_eq!(
             issued("h", &"x".repeat(bytes), 1),
+            Err(Error::Invalid(Limit::GenerationOf))
+        );
+        assert_eq!(
+            done(store.generation_get(&"x".repeat(bytes))),
             Err(Error::Invalid(Limit::GenerationOf))
         );
     }

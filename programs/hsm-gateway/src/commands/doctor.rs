@@ -1,6 +1,6 @@
 //! `hsm-gateway doctor`.
 
-use super::{ConfigFile, Format, open, runtime};
+use super::{ConfigFile, Format, doubled_hint, open, runtime};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::gateway::algorithm;
@@ -103,12 +103,19 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     };
     findings.push((ROOT_SIGNING_LABEL.to_owned(), signing.into()));
     for rule in config.rules.keys() {
-        if let Err(failure) = versions(&inventory, rule) {
-            findings.push((rule.name.clone(), Found::Wrong(failure.message)));
+        match versions(&inventory, rule) {
+            Ok(versions) => {
+                for version in versions.doubled() {
+                    let label = rule.label_of(version).to_string();
+                    findings.push((label, Found::Wrong(doubled_hint(&rule.name, version))));
+                }
+            }
+            Err(failure) => findings.push((rule.name.clone(), Found::Wrong(failure.message))),
         }
     }
     for key in &inventory.keys {
-        if key.label.starts_with(TOKEN_KEY_PREFIX) && !key.secret {
+        let is_told = findings.iter().any(|(label, _)| *label == key.label);
+        if key.label.starts_with(TOKEN_KEY_PREFIX) && !key.secret && !is_told {
             let found = signs(&hsm, config, &inventory, key).await;
             findings.push((key.label.clone(), found));
         }
@@ -147,7 +154,7 @@ fn mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
 async fn bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
     match hsm.call(call).await {
         Ok(Reply::Bytes(bytes)) => Ok(bytes.0.to_vec()),
-        Ok(Reply::Done | Reply::Generation(_) | Reply::Inventory(_) | Reply::States(_)) => {
+        Ok(Reply::Done | Reply::Inventory(_) | Reply::States(_)) => {
             Err("the worker answered something else".into())
         }
         Err(error) => Err(error.to_string()),

@@ -4,7 +4,7 @@ use super::record::recorded;
 use super::restore::{import, read_share};
 use super::{ConfigFile, create_keys, now, open, require_empty, runtime};
 use crate::backup::Backup;
-use crate::clock::Clock;
+use crate::clock::{Clock, Danger};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::hsm::Hsm;
@@ -75,7 +75,7 @@ async fn make(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Failur
             let call = Call::CreateRoot { generation };
             hsm.call(call).await.map_err(hsm_failure)?;
             println!("made {ROOT_LABEL}, generation {generation}");
-            root::create(hsm, Clock::new(None).now()).await?;
+            root::create(hsm, Clock::new(Danger::default()).now()).await?;
             create_keys(hsm, config).await?;
             eprintln!("note: these keys have no backup, and can't get one");
         }
@@ -96,6 +96,10 @@ fn backed_up(config: &Config, threshold: Threshold, folder: &Path) -> Result<Bac
         read_back.push(read_share(&path)?);
         println!("wrote {}", path.display());
     }
+    // Else a crash could leave a token whose shares are in no folder.
+    std::fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
     let combined = shares::combine(&read_back).map_err(Failure::refused)?;
     if combined == secret {
         Ok(backup)

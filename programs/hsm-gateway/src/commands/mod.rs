@@ -100,6 +100,13 @@ async fn create_key(hsm: &Arc<Hsm>, rule: &KeyRule, record: VersionRecord) -> Re
     Ok(())
 }
 
+/// What to know of a version that the token has twice, and to do.
+fn doubled_hint(name: &str, version: u64) -> String {
+    format!(
+        "the token has it twice, and it is not used; `vouchsafe keys retire {name} --version {version} --destroy` destroys both"
+    )
+}
+
 fn now() -> Result<u64, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let since = since.map_err(|_| Failure::refused("the clock is before 1970"))?;

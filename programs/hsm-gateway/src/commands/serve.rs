@@ -1,7 +1,7 @@
 //! `hsm-gateway serve`.
 
 use super::{ConfigFile, runtime};
-use crate::clock::Clock;
+use crate::clock::{Clock, Danger};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -10,11 +10,13 @@ use crate::inventory::hsm_failure;
 use crate::server::{self, Side};
 use crate::worker::protocol::Fault;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// Longest that background threads are waited for at the end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
@@ -23,8 +25,8 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 ///
 /// Prints one line, `listening on https://ADDRESS`, once all epoch keys are there that brokers publish; what
 /// else there is to say goes to standard error.
-/// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away. Don't
-/// restart it on exit code 2: a refused PIN is among the causes.
+/// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away; SIGUSR1
+/// says that a clock that was set is right now. Don't restart it on exit code 2: a refused PIN is among the causes.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or with --check all is well, 1 the token or `state_dir` can't be used, or an address is taken, 2 the command line or the file is wrong, or the PIN was refused."
@@ -39,6 +41,9 @@ pub struct Args {
     /// Start the clock at this time, in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
+    /// Set the clock by the seconds in this file, whenever it is looked at; development mode only
+    #[arg(long, value_name = "FILE")]
+    danger_clock: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -50,9 +55,13 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 async fn serve(args: Args) -> Result<(), Failure> {
     let config = args.config.read()?;
-    if args.danger_now.is_some() && !config.development {
+    let danger = Danger {
+        now: args.danger_now,
+        clock: args.danger_clock,
+    };
+    if (danger.now.is_some() || danger.clock.is_some()) && !config.development {
         return Err(Failure::usage(
-            "--danger-now moves the clock of every check, and needs `development = true`",
+            "--danger-now and --danger-clock move the clock of every check, and need `development = true`",
         ));
     }
     let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
@@ -62,24 +71,23 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let listener = bind(config.listen).await?;
     let metrics_listener = bind_if(config.metrics_listen).await?;
     let admin_listener = bind_if(config.admin_listen).await?;
-    let gateway = Gateway::open(config, Clock::new(args.danger_now)).await?;
+    let gateway = Gateway::open(config, Clock::new(danger)).await?;
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
     let stop = stop_signal()?;
-    let mut moved = signal(SignalKind::hangup())
-        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
-    tokio::spawn(Arc::clone(&gateway).keep_turning());
-    let logging = Arc::clone(&gateway);
-    tokio::spawn(async move {
-        while moved.recv().await.is_some() {
-            logging.reopen_log().await;
-        }
-    });
+    let mut parts = JoinSet::new();
+    follow_signals(&gateway, &mut parts)?;
+    parts.spawn(Arc::clone(&gateway).keep_turning());
+    let watching = Arc::clone(&gateway);
+    parts.spawn(async move { watching.keep_watch().await });
     if let Some(listener) = metrics_listener {
         eprintln!(
             "hsm-gateway: metrics at http://{}/metrics",
             address_of(&listener)?
         );
-        tokio::spawn(server::serve_metrics(Arc::clone(&gateway), listener));
+        if address_of(&listener)?.ip().is_unspecified() {
+            eprintln!("hsm-gateway: metrics are at each address of this machine, for anyone");
+        }
+        parts.spawn(server::serve_metrics(Arc::clone(&gateway), listener));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (stopping, stopped) = tokio::sync::watch::channel(false);
@@ -106,12 +114,30 @@ async fn serve(args: Args) -> Result<(), Failure> {
         None => None,
     };
     println!("listening on {scheme}://{}", address_of(&listener)?);
+    let mut outcome = Ok(());
+    let stop = async {
+        tokio::select! {
+            () = stop => {}
+            failure = ended(&mut parts) => outcome = Err(failure),
+        }
+    };
     server::serve(gateway, Side::Signing, listener, tls, stop).await;
     stopping.send_replace(true);
     if let Some(side) = admin {
         drop(side.await);
     }
-    Ok(())
+    outcome
+}
+
+/// Waits for the first of the parts that have to go on for as long as the process does. A gateway without one
+/// of them would serve on, until its seeds are those of the past: it is better started anew.
+async fn ended(parts: &mut JoinSet<()>) -> Failure {
+    let why = match parts.join_next().await {
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(())) | None => "it gave up".to_owned(),
+    };
+    Failure::refused(format!("a part of the gateway has ended: {why}"))
+        .hint("this is a fault of the gateway: start it again, and report what it printed")
 }
 
 /// What a start would stumble over behind the file, and TLS: as far as it shows without the HSM.
@@ -152,8 +178,30 @@ fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
         .map_err(|error| Failure::refused(error.to_string()))
 }
 
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")))
+}
+
+/// What an operator tells a gateway that goes on.
+fn follow_signals(gateway: &Arc<Gateway>, parts: &mut JoinSet<()>) -> Result<(), Failure> {
+    let mut moved = listen(SignalKind::hangup())?;
+    let mut believed = listen(SignalKind::user_defined1())?;
+    let logging = Arc::clone(gateway);
+    parts.spawn(async move {
+        while moved.recv().await.is_some() {
+            logging.reopen_log().await;
+        }
+    });
+    let watching = Arc::clone(gateway);
+    parts.spawn(async move {
+        while believed.recv().await.is_some() {
+            watching.believe_clock().await;
+        }
+    });
+    Ok(())
+}
+
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")));
     let (mut terminate, mut interrupt) = (
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,
@@ -164,4 +212,22 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_panics_ends_the_gateway_with_an_error() {
+        let failure = runtime().expect("a runtime").block_on(async {
+            let mut parts = JoinSet::new();
+            parts.spawn(std::future::pending());
+            parts.spawn(async { panic!("no epoch begins any more") });
+            ended(&mut parts).await
+        });
+        let text = "no epoch begins any more";
+        assert!(failure.message.contains(text), "{}", failure.message);
+        assert_eq!(failure.code, 1, "whoever watches over it starts it again");
+    }
 }

@@ -1,6 +1,6 @@
 //! `hsm-gateway status`.
 
-use super::{ConfigFile, Format, open, runtime};
+use super::{ConfigFile, Format, doubled_hint, open, runtime};
 use crate::failure::Failure;
 use crate::hex::{fingerprint, hex};
 use crate::inventory::{hsm_failure, inspect};
@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::process::ExitCode;
 use vouchsafe_gateway::versions::VersionRecord;
-use vouchsafe_gateway::{ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
+use vouchsafe_gateway::{Generation, KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
 /// List the token's mechanisms and keys, with versions and states
 #[derive(clap::Args)]
@@ -60,9 +60,8 @@ fn state(key: &KeyInfo) -> Option<&'static str> {
 }
 
 /// A root's generation.
-fn generation(key: &KeyInfo) -> Option<u64> {
-    let id: Option<[u8; 8]> = key.id.0.as_slice().try_into().ok();
-    id.filter(|_| key.secret).map(u64::from_be_bytes)
+fn generation(key: &KeyInfo) -> Option<Generation> {
+    Generation::parse(&key.id.0).filter(|_| key.secret)
 }
 
 fn json_of(inventory: &Inventory) -> serde_json::Value {
@@ -74,7 +73,8 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
                 "label": key.label,
                 "algorithm": algorithm(key),
                 "kid": kid(key),
-                "generation": generation(key),
+                "generation": generation(key).map(|it| it.number),
+                "generation_since": generation(key).and_then(|it| it.since),
                 "state": state(key),
                 "sensitive": key.flags.sensitive,
                 "extractable": key.flags.extractable,
@@ -90,6 +90,7 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
         "mechanisms_missing": inventory.mechanisms_missing,
         "keys": keys,
         "destroyed": inventory.destroyed,
+        "doubled": inventory.doubled,
         "root_certificate_sha256": Root::of(inventory)
             .ok()
             .map(|root| hex(&Sha256::digest(root.der()))),
@@ -110,7 +111,7 @@ fn print_text(inventory: &Inventory) {
             (false, _) => "NOT SAFE: can leave the token, or do more than sign",
         };
         let what = match generation(key) {
-            Some(generation) => format!("generation {generation}"),
+            Some(generation) => format!("generation {}", generation.number),
             None => format!(
                 "{} {}",
                 kid(key).unwrap_or_default(),
@@ -135,6 +136,13 @@ fn print_text(inventory: &Inventory) {
     }
     for label in &inventory.destroyed {
         println!("  {label}  destroyed");
+    }
+    for label in &inventory.doubled {
+        let hint = match KeyLabel::parse(label) {
+            Some(key) => doubled_hint(key.name(), key.version()),
+            None => "the token has it twice, and no gateway starts".to_owned(),
+        };
+        println!("  {label}  DOUBLED: {hint}");
     }
     if inventory.keys.is_empty() {
         println!("  no keys of the gateway; `hsm-gateway init` makes them");

@@ -1,16 +1,18 @@
 //! What an admin can do. Each act is in the log before it has an effect.
 
+use super::states::States;
 use super::{Gateway, algorithm, hsm_refusal, other_reply};
 use crate::hsm::{CREATE_MAX, HsmError};
 use crate::log::Line;
-use crate::worker::protocol::{Call, Reply};
+use crate::worker::protocol::{Bytes, Call, Fault, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::BTreeMap;
 use vouchsafe_gateway::admin::{
     ActAnswer, ActRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer, RotateRequest,
 };
 use vouchsafe_gateway::versions::{Act, KeyVersions, Plan, VersionRecord};
-use vouchsafe_gateway::{KeyRule, Refusal, Verdict, judge, probe_input};
+use vouchsafe_gateway::{Generation, KeyRule, Refusal, Verdict, judge, probe_input};
 
 impl Gateway {
     /// `POST /v1/admin/act`.
@@ -42,7 +44,7 @@ impl Gateway {
             };
             // ORDER: on record before it is done.
             self.record(line()).await?;
-            if let Err(refusal) = self.carry_out(rule, &plan).await {
+            if let Err(refusal) = self.carry_out(rule, &states, &plan).await {
                 self.record(line().with("failed", refusal.slug())).await?;
                 return Err(refusal);
             }
@@ -83,59 +85,94 @@ impl Gateway {
         }
     }
 
-    async fn carry_out(&self, rule: &KeyRule, plan: &Plan) -> Result<(), Refusal> {
-        let failed = |error: HsmError| hsm_refusal(&error);
+    /// Does what is planned, as long as nobody else changes what was looked at.
+    async fn carry_out(&self, rule: &KeyRule, states: &States, plan: &Plan) -> Result<(), Refusal> {
         if let Some(version) = plan.create {
-            self.create(rule, version).await.map_err(failed)?;
+            self.create(rule, version).await.map_err(act_refusal)?;
         }
-        for (index, (version, record)) in plan.writes.iter().enumerate() {
-            if index > 0 {
-                self.confirm(rule, plan.writes.get(index - 1)).await?;
-            }
-            self.set_record(rule, *version, record)
+        let mut written: BTreeMap<u64, Bytes> = BTreeMap::new();
+        let before = |written: &BTreeMap<u64, Bytes>, version| {
+            let found = written.get(&version).or_else(|| states.id(rule, version));
+            found.cloned().ok_or(Refusal::Conflict)
+        };
+        for (version, record) in &plan.writes {
+            let from = before(&written, *version)?;
+            self.set_record(rule, *version, &from, record)
                 .await
-                .map_err(failed)?;
+                .map_err(act_refusal)?;
+            self.confirm(rule, *version, record).await?;
+            written.insert(*version, record.to_bytes().to_vec().into());
         }
-        if let Some(version) = plan.destroy {
-            let label = rule.label_of(version).to_string();
-            match self.hsm.call_own(Call::DestroyKey { label }).await {
-                Ok(Reply::Done) => {}
-                Ok(_) => return Err(Refusal::HsmUnavailable),
-                Err(error) => return Err(failed(error)),
-            }
+        let Some(version) = plan.destroy else {
+            return Ok(());
+        };
+        let label = rule.label_of(version).to_string();
+        let is_doubled = |it: &KeyVersions| it.doubled().any(|it| it == version);
+        let call = match states.versions(rule).is_some_and(is_doubled) {
+            true => Call::DestroyDoubled { label },
+            false => Call::DestroyKey {
+                label,
+                from: before(&written, version)?,
+            },
+        };
+        match self.hsm.call_own(call).await {
+            Ok(Reply::Done) => Ok(()),
+            Ok(_) => Err(Refusal::HsmUnavailable),
+            Err(error) => Err(act_refusal(error)),
         }
-        Ok(())
     }
 
-    /// A token can't compare before it writes: whether another gateway wrote meanwhile is seen between two
-    /// writes.
+    /// Whether what was written is what is read: another gateway may have written in the same moment, and
+    /// what is done next relies on it.
     async fn confirm(
         &self,
         rule: &KeyRule,
-        wrote: Option<&(u64, VersionRecord)>,
+        version: u64,
+        wrote: &VersionRecord,
     ) -> Result<(), Refusal> {
         self.look_now().await?;
         let states = self.states();
-        let found = wrote.and_then(|(version, _)| states.versions(rule)?.get(*version));
-        match (found, wrote) {
-            (Some(found), Some((_, wrote))) if found == wrote => Ok(()),
-            _ => Err(Refusal::Conflict),
+        let found = states.id(rule, version);
+        match found.is_some_and(|it| *it.0 == wrote.to_bytes()) {
+            true => Ok(()),
+            false => Err(Refusal::Conflict),
         }
     }
 
     async fn create(&self, rule: &KeyRule, version: u64) -> Result<(), HsmError> {
         // Made within `CREATE_MAX`: whoever dies before the second write leaves a version that waits longer.
         let made_by = self.clock.now().0.saturating_add(CREATE_MAX.as_secs());
+        let made: Bytes = VersionRecord::pending(made_by).to_bytes().to_vec().into();
         let call = Call::CreateKey {
             label: rule.label_of(version).to_string(),
             algorithm: algorithm(rule.algorithm),
-            id: VersionRecord::pending(made_by).to_bytes().to_vec().into(),
+            id: made.clone(),
         };
         let Reply::Done = self.hsm.call_slow(call).await? else {
             return Err(other_reply());
         };
+        self.require_alone(&rule.label_of(version).to_string())
+            .await?;
         let record = VersionRecord::pending(self.clock.now().0);
-        self.set_record(rule, version, &record).await
+        self.set_record(rule, version, &made, &record).await
+    }
+
+    /// Takes back what was made under `label`, if another gateway made the same: the worker that made it may
+    /// not see that, one that starts now does.
+    async fn require_alone(&self, label: &str) -> Result<(), HsmError> {
+        let inventory = self.hsm.inspect_afresh().await?;
+        if !inventory.doubled.iter().any(|it| it == label) {
+            return Ok(());
+        }
+        let label = label.to_owned();
+        let call = Call::DestroyMade {
+            label: label.clone(),
+        };
+        let undone = self.hsm.call_own(call).await;
+        self.hsm
+            .renew("it may not see what another gateway has made");
+        undone?;
+        Err(HsmError::Fault(Fault::MadeTwice(label)))
     }
 
     /// `POST /v1/admin/probe`.
@@ -192,22 +229,13 @@ impl Gateway {
         let _turn = self.acting.lock().await;
         let current = self.generation_of_token().await;
         let current = current.map_err(|error| hsm_refusal(&error))?;
-        if current < request.from {
+        if current.number < request.from {
             return Err(Refusal::SeedGeneration);
         }
-        let changed = current == request.from;
+        let changed = current.number == request.from;
         if changed {
-            let next = current.checked_add(1).ok_or(Refusal::SeedGeneration)?;
-            let line = Line::new("admin", self.clock.now().0)
-                .with("caller", admin)
-                .with("act", "rotate")
-                .with("before", current)
-                .with("after", next);
-            // ORDER: on record before it is done.
-            self.record(line).await?;
-            let set = Call::SetGeneration { generation: next };
-            let set = self.hsm.call_own(set).await;
-            set.map_err(|error| hsm_refusal(&error))?;
+            self.leave_generation(admin, current, request.although_unpublished)
+                .await?;
         }
         self.follow_generation()
             .await
@@ -220,5 +248,49 @@ impl Gateway {
             generation: self.keyring().generation(),
             changed,
         })
+    }
+
+    async fn leave_generation(
+        &self,
+        admin: &str,
+        current: Generation,
+        although_unpublished: bool,
+    ) -> Result<(), Refusal> {
+        let now = self.clock.now().0;
+        if !although_unpublished {
+            current.may_be_left(now)?;
+        }
+        let next = current.next(now).ok_or(Refusal::SeedGeneration)?;
+        let line = || {
+            Line::new("admin", now)
+                .with("caller", admin)
+                .with("act", "rotate")
+                .with("before", current.number)
+                .with("after", next.number)
+                .with("although_unpublished", although_unpublished)
+        };
+        // ORDER: on record before it is done.
+        self.record(line()).await?;
+        let call = Call::SetGeneration {
+            from: current.to_bytes().into(),
+            to: next.to_bytes().into(),
+        };
+        let refusal = match self.hsm.call_own(call).await {
+            Ok(Reply::Done) => return Ok(()),
+            Ok(_) => Refusal::HsmUnavailable,
+            Err(error) => act_refusal(error),
+        };
+        self.record(line().with("failed", refusal.slug())).await?;
+        Err(refusal)
+    }
+}
+
+/// What an admin is told: where another gateway changed the same, it can be asked again.
+fn act_refusal(error: HsmError) -> Refusal {
+    match error {
+        HsmError::Fault(
+            Fault::Changed(_) | Fault::KeyExists(_) | Fault::KeyTwice(_) | Fault::MadeTwice(_),
+        ) => Refusal::Conflict,
+        error => hsm_refusal(&error),
     }
 }

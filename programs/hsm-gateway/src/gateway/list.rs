@@ -93,13 +93,20 @@ impl Gateway {
             };
             (version, gone)
         });
+        let doubled = versions.doubled().map(|version| {
+            let twice = VersionListing {
+                state: "doubled".to_owned(),
+                ..self.version_listing(rule, version, None)
+            };
+            (version, twice)
+        });
         let there = versions.iter().map(|(version, record)| {
             let kid = states.token_key(rule, version).map(|key| key.jwk.kid());
             let listing = self.version_listing(rule, version, Some(record));
             let kid = kid.map(str::to_owned);
             (version, VersionListing { kid, ..listing })
         });
-        let all: BTreeMap<_, _> = destroyed.chain(there).collect();
+        let all: BTreeMap<_, _> = destroyed.chain(doubled).chain(there).collect();
         KeyListing {
             name: rule.name.clone(),
             group: rule.group.clone(),

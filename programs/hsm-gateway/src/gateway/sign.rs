@@ -19,7 +19,8 @@ impl Gateway {
         caller: Caller<'_>,
         request: SignRequest,
     ) -> Result<Signature, Refusal> {
-        let now = self.clock.now().0;
+        let moment = self.believed()?;
+        let now = moment.now.0;
         let rule = caller.key(&request.key)?;
         let states = self.fresh_states().await?;
         let versions = states.versions(rule).ok_or(Refusal::Key)?;
@@ -29,7 +30,7 @@ impl Gateway {
         self.rates
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .count(rule, now)?;
+            .count(rule, moment.steady)?;
         let version = self.version_for(versions, &input);
         let key = version.and_then(|version| states.token_key(rule, version));
         let key = key.ok_or(Refusal::KeyVersion)?;
@@ -88,6 +89,7 @@ impl Gateway {
         // INVARIANT: no signature leaves that does not verify: a faulty one can give an ECDSA or RSA
         // key away.
         if key.verifier.verify(message, &signature).is_err() {
+            self.metrics.signatures_withheld.fetch_add(1, Relaxed);
             self.tallies()
                 .count(&key.name, key.version, |it| it.verify_failures += 1);
             eprintln!(

@@ -21,6 +21,9 @@ use vouchsafe_signer::PublicJwk;
 /// Longest that a signature waits for a look at the token.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
+/// Most looks at the token until the lifetimes are written, while other gateways change it.
+const LOOKS_MAX: u32 = 5;
+
 /// A published version, with its public half.
 pub struct TokenKey {
     pub name: String,
@@ -42,7 +45,8 @@ struct Found {
     keys: BTreeMap<String, KeyVersions>,
     /// INVARIANT: every published version.
     token_keys: Vec<TokenKey>,
-    /// Label and `CKA_ID` of every private key, as they were found: whatever changes in them counts.
+    /// Label and `CKA_ID` of every private key, sorted, as they were found: whatever changes in them
+    /// counts.
     ids: Vec<(String, Bytes)>,
 }
 
@@ -69,15 +73,41 @@ impl States {
             keys.insert(rule.name.clone(), versions);
         }
         let private = inventory.keys.iter().filter(|key| !key.secret);
+        let private = private.filter(|key| key.label.starts_with(TOKEN_KEY_PREFIX));
+        let mut ids: Vec<_> = private
+            .map(|key| (key.label.clone(), key.id.clone()))
+            .collect();
+        ids.sort_by(|a, b| (&a.0, a.1.0.as_slice()).cmp(&(&b.0, b.1.0.as_slice())));
         let found = Arc::new(Found {
             keys,
             token_keys,
-            ids: private
-                .filter(|key| key.label.starts_with(TOKEN_KEY_PREFIX))
-                .map(|key| (key.label.clone(), key.id.clone()))
-                .collect(),
+            ids,
         });
         Ok(Self { found, looked_at })
+    }
+
+    /// What is known before the first look.
+    pub fn none() -> Self {
+        let found = Arc::new(Found {
+            keys: BTreeMap::new(),
+            token_keys: Vec::new(),
+            ids: Vec::new(),
+        });
+        let looked_at = Instant::now();
+        Self { found, looked_at }
+    }
+
+    /// The `CKA_ID` of a version, as it was found.
+    pub fn id(&self, rule: &KeyRule, version: u64) -> Option<&Bytes> {
+        let label = rule.label_of(version).to_string();
+        let mut ids = self.found.ids.iter();
+        ids.find(|(it, _)| *it == label).map(|(_, id)| id)
+    }
+
+    /// Versions that the token has twice, with their keys' names.
+    fn doubled(&self) -> impl Iterator<Item = (&str, u64)> {
+        let keys = self.keys();
+        keys.flat_map(|(name, versions)| versions.doubled().map(move |it| (name, it)))
     }
 
     pub fn keys(&self) -> impl Iterator<Item = (&str, &KeyVersions)> {
@@ -140,7 +170,26 @@ impl Gateway {
         let next = Arc::new(next);
         self.tallies().follow(&next);
         *self.states.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        self.tell_doubled(&known).await;
         Ok(())
+    }
+
+    /// Warns of versions that the token has twice, where that is news.
+    pub(super) async fn tell_doubled(&self, known: &States) {
+        let states = self.states();
+        for (name, version) in states.doubled() {
+            if known.doubled().any(|it| it == (name, version)) {
+                continue;
+            }
+            eprintln!(
+                "hsm-gateway: the token has version {version} of `{name}` twice, and it is not used: `vouchsafe keys retire {name} --version {version} --destroy` destroys both"
+            );
+            let line = Line::new("doubled", self.clock.now().0)
+                .with("key", name)
+                .with("version", version);
+            // What can't be written down is told all the same.
+            self.record(line).await.unwrap_or_default();
+        }
     }
 
     fn tell_changes(&self, known: &States, next: &States) {
@@ -152,42 +201,73 @@ impl Gateway {
     }
 
     /// Has the token remember that tokens may live longer from now on, before any does.
+    ///
+    /// A record is written whole. What another gateway has changed since the look is left alone, and
+    /// looked at again.
     pub(super) async fn remember_lifetimes(&self) -> Result<(), Failure> {
-        let states = self.states();
-        let mut wrote = false;
-        for rule in self.rules.keys() {
-            let longer = states
-                .versions(rule)
-                .map(|it| it.longer_lives(rule.lifetime_seconds_max));
-            for (version, record) in longer.unwrap_or_default() {
-                let line = Line::new("lifetime", self.clock.now().0)
-                    .with("key", rule.name.as_str())
-                    .with("version", version)
-                    .with("lifetime_max", record.lifetime_seconds);
-                self.record(line)
-                    .await
-                    .map_err(|refusal| Failure::refused(refusal.to_string()))?;
-                self.set_record(rule, version, &record)
-                    .await
-                    .map_err(hsm_failure)?;
-                wrote = true;
+        for _ in 0..LOOKS_MAX {
+            let states = self.states();
+            let mut wanting = Vec::new();
+            for rule in self.rules.keys() {
+                let longer = states
+                    .versions(rule)
+                    .map(|it| it.longer_lives(rule.lifetime_seconds_max));
+                wanting.extend(longer.into_iter().flatten().map(|it| (rule, it)));
             }
-        }
-        if wrote {
+            if wanting.is_empty() {
+                return Ok(());
+            }
+            for (rule, (version, record)) in wanting {
+                self.remember_lifetime(&states, rule, version, &record)
+                    .await?;
+            }
             self.look().await.map_err(hsm_failure)?;
         }
-        Ok(())
+        Err(
+            Failure::refused("other gateways change the keys' states all the time")
+                .hint("start again, once nobody acts on keys"),
+        )
     }
 
+    async fn remember_lifetime(
+        &self,
+        states: &States,
+        rule: &KeyRule,
+        version: u64,
+        record: &VersionRecord,
+    ) -> Result<(), Failure> {
+        let line = || {
+            Line::new("lifetime", self.clock.now().0)
+                .with("key", rule.name.as_str())
+                .with("version", version)
+                .with("lifetime_max", record.lifetime_seconds)
+        };
+        let failed = |refusal: Refusal| Failure::refused(refusal.to_string());
+        self.record(line()).await.map_err(failed)?;
+        let Some(from) = states.id(rule, version) else {
+            return Ok(());
+        };
+        match self.set_record(rule, version, from, record).await {
+            Err(HsmError::Fault(Fault::Changed(_) | Fault::KeyMissing(_) | Fault::KeyTwice(_))) => {
+                let line = line().with("failed", Refusal::Conflict.slug());
+                self.record(line).await.map_err(failed)
+            }
+            outcome => outcome.map_err(hsm_failure),
+        }
+    }
+
+    /// Writes a version's record in the place of `from`, if that is still there.
     pub(super) async fn set_record(
         &self,
         rule: &KeyRule,
         version: u64,
+        from: &Bytes,
         record: &VersionRecord,
     ) -> Result<(), HsmError> {
         let call = Call::SetId {
             label: rule.label_of(version).to_string(),
-            id: record.to_bytes().to_vec().into(),
+            from: from.clone(),
+            to: record.to_bytes().to_vec().into(),
         };
         match self.hsm.call_own(call).await? {
             Reply::Done => Ok(()),

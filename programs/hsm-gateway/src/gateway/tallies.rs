@@ -4,6 +4,7 @@
 //! them.
 
 use super::states::States;
+use crate::inventory::replace;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -76,18 +77,37 @@ impl Tallies {
         self.uses.get(label).copied()
     }
 
-    /// Writes uses down, if there are new ones and that was not done just now.
-    pub fn save(&mut self) -> std::io::Result<()> {
+    /// What is to be written down, if there are new uses and that was not done just now. A use that comes
+    /// later is new again.
+    pub fn to_save(&mut self) -> Option<Save> {
         let lately = self.saved_at.is_some_and(|it| it.elapsed() < SAVE_PAUSE);
         if !self.unsaved || lately {
-            return Ok(());
+            return None;
         }
         self.saved_at = Some(Instant::now());
-        let beside = self.path.with_extension("json.new");
-        std::fs::write(&beside, serde_json::to_string(&self.uses)?)?;
-        std::fs::rename(&beside, &self.path)?;
         self.unsaved = false;
-        Ok(())
+        Some(Save {
+            path: self.path.clone(),
+            uses: self.uses.clone(),
+        })
+    }
+
+    /// Uses that could not be written down are tried again.
+    pub fn not_saved(&mut self) {
+        self.unsaved = true;
+    }
+}
+
+/// Uses, as they go to the disk. INVARIANT: written without the lock on [`Tallies`], for which signatures
+/// wait, and by no thread that serves requests: a disk may hang.
+pub struct Save {
+    path: PathBuf,
+    uses: BTreeMap<String, (u64, u64)>,
+}
+
+impl Save {
+    pub fn write(&self) -> std::io::Result<()> {
+        replace(&self.path, &serde_json::to_string(&self.uses)?)
     }
 }
 
@@ -104,8 +124,10 @@ mod tests {
         for now in [7, 9, 8] {
             tallies.used("a", now);
         }
-        tallies.save().expect("saves");
+        let save = tallies.to_save().expect("new uses");
+        save.write().expect("saves");
         assert_eq!(Tallies::open(&folder).uses("a"), Some((7, 9)));
+        assert!(tallies.to_save().is_none(), "nothing new");
         std::fs::remove_dir_all(&folder).expect("removes");
     }
 }

@@ -9,10 +9,11 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::Serialize;
 use serde_json::json;
+use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
 use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
 
-pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
+pub async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let wanted = match path.as_str() {
         "/healthz" | LIST_PATH => Method::GET,
@@ -31,36 +32,34 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
         Ok(admin) => admin.to_owned(),
         Err(refusal) => return refused(gateway, None, &path, refusal.into()).await,
     };
-    match v1(gateway, &admin, &path, request).await {
-        Ok(body) => json_reply(StatusCode::OK, body),
-        Err(why) => refused(gateway, Some(&admin), &path, why).await,
-    }
-}
-
-async fn v1(
-    gateway: &Gateway,
-    admin: &str,
-    path: &str,
-    request: Request<Incoming>,
-) -> Result<Bytes, Refused> {
     if path == LIST_PATH {
-        return Ok(written(&gateway.list())?);
+        return match written(&gateway.list()) {
+            Ok(body) => json_reply(StatusCode::OK, body),
+            Err(refusal) => refused(gateway, Some(&admin), &path, refusal.into()).await,
+        };
     }
-    let body = body(request).await?;
-    answer_to(gateway, admin, path, &body)
-        .await
-        .map_err(|refusal| Refused {
-            refusal,
-            about: about(&body),
-        })
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(refusal) => return refused(gateway, Some(&admin), &path, refusal.into()).await,
+    };
+    // What an admin began goes on to its end, and onto the log, though the admin has left.
+    let gateway = Arc::clone(gateway);
+    let done = tokio::spawn(async move {
+        match v1(&gateway, &admin, &path, &body).await {
+            Ok(body) => json_reply(StatusCode::OK, body),
+            Err(refusal) => {
+                let about = about(&body);
+                refused(&gateway, Some(&admin), &path, Refused { refusal, about }).await
+            }
+        }
+    });
+    done.await.unwrap_or_else(|_| {
+        let refusal = Refusal::HsmUnavailable;
+        refusal_reply(refusal, json!({ "error": refusal.slug() }))
+    })
 }
 
-async fn answer_to(
-    gateway: &Gateway,
-    admin: &str,
-    path: &str,
-    body: &[u8],
-) -> Result<Bytes, Refusal> {
+async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<Bytes, Refusal> {
     match path {
         ACT_PATH => written(&gateway.act(admin, &read(body)?).await?),
         PROBE_PATH => written(&gateway.probe(admin, &read(body)?).await?),

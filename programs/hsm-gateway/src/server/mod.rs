@@ -26,6 +26,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// Most connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
+/// The same on the listener for metrics, which asks nobody who they are: its connections must not use up the
+/// descriptors that all others need.
+const METRICS_CONNECTIONS_MAX: usize = 32;
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Longest that a client may take to send a request's head, and to stay idle between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -146,40 +149,41 @@ async fn converse(
 
 /// Serves `/metrics` for as long as the process lives.
 pub async fn serve_metrics(gateway: Arc<Gateway>, listener: TcpListener) {
-    loop {
+    let permits = Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX));
+    // ORDER: a place before a connection. The semaphore is never closed.
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let gateway = Arc::clone(&gateway);
         tokio::spawn(async move {
-            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-                let reply = metrics_reply(&gateway, request.uri().path());
-                async move { Ok::<_, Infallible>(reply) }
-            });
-            let mut stream = TimeoutStream::new(stream);
-            stream.set_write_timeout(Some(WRITE_STALL_MAX));
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(Box::pin(stream)), service);
-            drop(connection.await);
+            converse_of_metrics(&gateway, stream).await;
+            drop(permit);
         });
     }
 }
 
+async fn converse_of_metrics(gateway: &Gateway, stream: TcpStream) {
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let reply = metrics_reply(gateway, request.uri().path());
+        async move { Ok::<_, Infallible>(reply) }
+    });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL_MAX));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    // A connection's error is its client's affair.
+    drop(connection.await);
+}
+
 fn metrics_reply(gateway: &Gateway, path: &str) -> Reply {
-    let readiness = gateway.readiness();
     let (status, text) = match path {
-        "/metrics" => {
-            let gauges = [
-                ("hsm_gateway_generation", readiness.generation),
-                ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
-                ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
-            ];
-            (StatusCode::OK, gateway.metrics.render(&gauges))
-        }
+        "/metrics" => (StatusCode::OK, gateway.metrics.render(&gateway.gauges())),
         _ => (
             StatusCode::NOT_FOUND,
             "metrics are at /metrics\n".to_owned(),

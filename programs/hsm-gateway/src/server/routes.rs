@@ -69,7 +69,8 @@ async fn v1(
 async fn seed(gateway: &Gateway, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
     let request = SeedRequest::parse(body).map_err(|_| Refusal::Request)?;
     let answer = gateway.seed(caller, &request).await?;
-    Ok(Bytes::copy_from_slice(answer.as_bytes()))
+    // Wiped when it was sent.
+    Ok(Bytes::from_owner(answer))
 }
 
 async fn sign(gateway: &Gateway, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
@@ -109,17 +110,23 @@ pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
 
 fn ready(gateway: &Gateway) -> Reply {
     let readiness = gateway.readiness();
-    let (status, word) = match readiness.seeds_until {
-        Some(_) => (StatusCode::OK, "ready"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+    let (status, word) = match readiness.wanting() {
+        None => (StatusCode::OK, "ready"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
-    let body = json!({
+    let mut body = json!({
         "status": word,
         "generation": readiness.generation,
         "hsm": if readiness.hsm_is_up { "up" } else { "down" },
         "seeds_until": readiness.seeds_until,
         "seconds_left": readiness.seconds_left,
+        "log": if readiness.log_fails { "failing" } else { "ok" },
+        "clock": if readiness.step_seconds.is_some() { "set" } else { "believed" },
+        "clock_set_by_seconds": readiness.step_seconds.unwrap_or(0),
     });
+    if let (Some(wanting), Some(members)) = (readiness.wanting(), body.as_object_mut()) {
+        members.insert("wanting".to_owned(), wanting.into());
+    }
     json_reply(status, body.to_string())
 }
 

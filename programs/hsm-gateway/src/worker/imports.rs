@@ -3,7 +3,7 @@
 use super::objects::{ED25519, On, P256, private_template, root_template};
 use super::protocol::{PrivateKey, Reply};
 use super::token::Trouble;
-use cryptoki::object::{Attribute, CertificateType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, CertificateType, KeyType, ObjectClass, ObjectHandle};
 use vouchsafe_gateway::ROOT_LABEL;
 use zeroize::Zeroize as _;
 
@@ -14,7 +14,8 @@ impl On<'_> {
         self.require_free(ROOT_LABEL)?;
         let mut template = root_template(generation);
         template.push(Attribute::Value(root.to_vec()));
-        self.create_and_wipe(template)
+        let root = self.create_and_wipe(template)?;
+        self.require_alone(ROOT_LABEL, &[root])
     }
 
     /// The private half like one that was made in the token, but that it was elsewhere before: sensitive,
@@ -26,17 +27,18 @@ impl On<'_> {
         key: &PrivateKey,
     ) -> Result<Reply, Trouble> {
         self.require_free(label)?;
-        self.session.create_object(&public_half(label, key))?;
+        let public = self.session.create_object(&public_half(label, key))?;
         let mut template = private_template(label);
         template.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
         template.push(Attribute::Id(id.to_vec()));
         template.extend(secrets(key));
-        self.create_and_wipe(template)
+        let private = self.create_and_wipe(template)?;
+        self.require_alone(label, &[private, public])
     }
 
     /// What a module is given of a secret is copied into its template: the copies are wiped, whatever the
     /// module says.
-    fn create_and_wipe(&self, mut template: Vec<Attribute>) -> Result<Reply, Trouble> {
+    fn create_and_wipe(&self, mut template: Vec<Attribute>) -> Result<ObjectHandle, Trouble> {
         let outcome = self.session.create_object(&template);
         for attribute in &mut template {
             match attribute {
@@ -50,8 +52,7 @@ impl On<'_> {
                 _ => {}
             }
         }
-        outcome?;
-        Ok(Reply::Done)
+        Ok(outcome?)
     }
 
     /// A public object: whoever sees the token may read it, and whoever is logged in may replace it, which
@@ -63,7 +64,7 @@ impl On<'_> {
         der: &[u8],
     ) -> Result<Reply, Trouble> {
         self.require_free(label)?;
-        self.session.create_object(&[
+        let certificate = self.session.create_object(&[
             Attribute::Class(ObjectClass::CERTIFICATE),
             Attribute::CertificateType(CertificateType::X_509),
             Attribute::Token(true),
@@ -72,7 +73,7 @@ impl On<'_> {
             Attribute::Subject(subject.to_vec()),
             Attribute::Value(der.to_vec()),
         ])?;
-        Ok(Reply::Done)
+        self.require_alone(label, &[certificate])
     }
 }
 

@@ -4,6 +4,7 @@
 //! gateway is gone, so is the worker.
 
 mod imports;
+mod inspect;
 mod objects;
 pub mod protocol;
 mod token;
@@ -16,10 +17,12 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use token::{SessionKeeper, Token};
-use zeroize::Zeroizing;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until the gateway closes the socket.
 pub fn run() -> Result<ExitCode, Failure> {
+    let _signals = outlive_signals()
+        .map_err(|error| Failure::usage(format!("the worker can't hear signals: {error}")))?;
     let failed = |error: std::io::Error| {
         Failure::usage(format!("the worker has no gateway: {error}"))
             .hint("`hsm-gateway serve` starts its worker by itself")
@@ -46,9 +49,30 @@ pub fn run() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Signals that end a program end the gateway, which lets requests in flight finish, and needs its worker for
+/// that; who sends them to both, as service managers do, must not end the worker first.
+fn outlive_signals() -> std::io::Result<impl Sized> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let signals = {
+        let _guard = runtime.enter();
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        // Heard, and not listened to.
+        kinds.map(signal)
+    };
+    for signal in &signals {
+        if let Err(error) = signal {
+            return Err(error.kind().into());
+        }
+    }
+    Ok((runtime, signals))
+}
+
 /// ORDER: the first session logs in before there is a second, so that a wrong PIN is tried once.
 fn open_sessions(open: Open, sessions: usize) -> Result<Vec<SessionKeeper>, Fault> {
-    let pin = Zeroizing::new(open.pin);
+    let pin = std::str::from_utf8(&open.pin.0);
+    let pin = pin.map_err(|_| Fault::PinRefused("it is no UTF-8".to_owned()))?;
     let token = Arc::new(Token::open(&open.module, &open.token, pin)?);
     (0..sessions)
         .map(|_| SessionKeeper::open(Arc::clone(&token)))
@@ -100,7 +124,9 @@ impl Call {
             self,
             Self::CreateKey { .. }
                 | Self::CreateRoot { .. }
+                | Self::DestroyDoubled { .. }
                 | Self::DestroyKey { .. }
+                | Self::DestroyMade { .. }
                 | Self::ImportCertificate { .. }
                 | Self::ImportKey { .. }
                 | Self::ImportRoot { .. }

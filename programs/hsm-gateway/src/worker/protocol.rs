@@ -18,7 +18,8 @@ pub const LENGTH_BYTES: usize = 4;
 pub struct Open {
     pub module: String,
     pub token: String,
-    pub pin: String,
+    /// As bytes, which need no escapes in JSON, and so leave no copies where they are taken out of it.
+    pub pin: Bytes,
     pub sessions: usize,
 }
 
@@ -41,9 +42,14 @@ pub enum Call {
     },
     /// `HMAC-SHA256(root, message)`.
     Derive { message: Bytes },
-    /// Destroys the private half of a key. The public half stays, so that its label is not used again.
-    DestroyKey { label: String },
-    /// The root's generation.
+    /// Destroys each private half of a key that is there twice. The public halves stay.
+    DestroyDoubled { label: String },
+    /// Destroys what this worker has made of a label, if it has: by handles, never by a search.
+    DestroyMade { label: String },
+    /// Destroys the private half of a key whose `CKA_ID` is `from`. The public half stays, so that its
+    /// label is not used again.
+    DestroyKey { label: String, from: Bytes },
+    /// The root's `CKA_ID`, which has the generation.
     Generation,
     /// Puts a certificate into the token.
     ImportCertificate {
@@ -63,10 +69,14 @@ pub enum Call {
     ImportRoot { generation: u64, root: Bytes },
     /// All of the gateway's objects, and what the token can do.
     Inspect,
-    /// Makes another generation the current one.
-    SetGeneration { generation: u64 },
-    /// Sets the `CKA_ID` of a private key.
-    SetId { label: String, id: Bytes },
+    /// Sets the root's `CKA_ID`, if it is `from`.
+    SetGeneration { from: Bytes, to: Bytes },
+    /// Sets the `CKA_ID` of a private key, if it is `from`.
+    SetId {
+        label: String,
+        from: Bytes,
+        to: Bytes,
+    },
     /// The signature in the form of JWS.
     Sign {
         label: String,
@@ -94,7 +104,6 @@ pub struct Response {
 pub enum Reply {
     Bytes(Bytes),
     Done,
-    Generation(u64),
     Inventory(Inventory),
     /// Label and `CKA_ID`, by label.
     States(Vec<(String, Bytes)>),
@@ -112,6 +121,8 @@ pub struct Inventory {
     pub keys: Vec<KeyInfo>,
     /// Labels of public keys whose private half was destroyed.
     pub destroyed: Vec<String>,
+    /// Labels of keys that are there twice, or whose public half is.
+    pub doubled: Vec<String>,
     pub certificates: Vec<CertificateInfo>,
 }
 
@@ -183,13 +194,21 @@ pub enum PublicKey {
 /// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
+    /// What was to be changed is not as it was before.
+    Changed(String),
     /// Something of this label is there already.
     KeyExists(String),
     KeyMissing(String),
     /// Two keys of one label: which of them is meant can't be known.
     KeyTwice(String),
+    /// The login failed with what may be a wrong PIN. Two of them in a row are taken for one.
+    LoginFailed(String),
+    /// Somebody else made something of this label at the same time; what was made here is destroyed.
+    MadeTwice(String),
     /// The module failed, or what is around it: in its words or in ours, never with a PIN or data.
     Module(String),
+    /// What the module said of this one call or its key. It works for others.
+    NotPossible(String),
     /// The PIN is wrong, expired or locked. It is not tried again.
     PinRefused(String),
     TokenMissing(String),
@@ -203,10 +222,13 @@ pub enum Fault {
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Changed(label) => write!(f, "`{label}` was changed meanwhile"),
             Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
-            Self::Module(text) => f.write_str(text),
+            Self::LoginFailed(text) => write!(f, "the login failed: {text}"),
+            Self::MadeTwice(label) => write!(f, "`{label}` was made by another at the same time"),
+            Self::Module(text) | Self::NotPossible(text) => f.write_str(text),
             Self::PinRefused(text) => write!(f, "the token refuses the PIN: {text}"),
             Self::TokenMissing(label) => write!(f, "no slot has an initialized token `{label}`"),
             Self::TokenTwice { label, serials } => write!(
@@ -252,11 +274,29 @@ impl<'de> Deserialize<'de> for Bytes {
 
 /// A frame with `message` in it.
 pub fn frame(message: &impl Serialize) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let json = Zeroizing::new(serde_json::to_vec(message)?);
-    let length = u32::try_from(json.len()).map_err(std::io::Error::other)?;
-    Ok(Zeroizing::new(
-        [&length.to_be_bytes(), json.as_slice()].concat(),
-    ))
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, message)?;
+    let length = u32::try_from(count.0).map_err(std::io::Error::other)?;
+    // INVARIANT: the buffer has its whole length from the start. One that grows leaves what was in it
+    // behind, and that is a PIN, a root or a private key.
+    let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH_BYTES.saturating_add(count.0)));
+    frame.extend_from_slice(&length.to_be_bytes());
+    serde_json::to_writer(&mut *frame, message)?;
+    Ok(frame)
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How long the frame is whose length this is.
@@ -300,6 +340,51 @@ mod tests {
                 && matches!(request.call, Call::Derive { message } if *message.0 == [0, 255, 7])
         );
         assert!(read::<Request>(&mut stream).expect("reads").is_none());
+    }
+
+    /// Whether `SECRET`'s text, as a frame has it, is anywhere in this process's memory. It is sought without
+    /// being written down.
+    fn is_in_memory() -> bool {
+        use std::os::unix::fs::FileExt as _;
+        const MASK: u8 = 0x55;
+        let needle: Vec<_> = (0..64).map(|at| b"tust"[at % 4] ^ MASK).collect();
+        let memory = std::fs::File::open("/proc/self/mem").expect("Linux");
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux");
+        let regions = maps.lines().filter(|line| line.contains(" rw"));
+        let mut bytes = vec![0; 1 << 20];
+        for region in regions {
+            let range = region.split(' ').next().and_then(|it| it.split_once('-'));
+            let (start, end) = range.expect("a range");
+            let number = |hex| u64::from_str_radix(hex, 16).expect("a number");
+            let (mut at, end) = (number(start), number(end));
+            // A region may go while it is read.
+            while let Ok(count @ 64..) = memory.read_at(&mut bytes, at) {
+                let inside = usize::try_from(end - at).map_or(count, |it| it.min(count));
+                let found = bytes[..inside].windows(needle.len());
+                let is_it = |it: &[u8]| it.iter().zip(&needle).all(|(a, b)| *a ^ MASK == *b);
+                if found.into_iter().any(is_it) {
+                    return true;
+                }
+                at += u64::try_from(count).expect("small") - 63;
+                if at + 64 > end {
+                    break;
+                }
+            }
+        }
+        false
+    }
+
+    /// A buffer that grows leaves what was in it behind.
+    #[test]
+    fn no_secret_is_left_in_memory_by_a_frame() {
+        const SECRET: [u8; 3] = [0xb6, 0xeb, 0x2d];
+        let secret: Bytes = SECRET.repeat(100).into();
+        // What comes after it makes a buffer grow.
+        let message = (secret, "x".repeat(10_000));
+        let bytes = frame(&message).expect("a frame");
+        assert!(is_in_memory(), "while it is used");
+        drop(bytes);
+        assert!(!is_in_memory(), "and no longer");
     }
 
     #[test]

@@ -12,19 +12,21 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use zeroize::Zeroizing;
 
 /// An opened token.
 pub struct Token {
     pub(super) pkcs11: Pkcs11,
     pub(super) slot: Slot,
     pin: AuthPin,
-    /// Why the PIN was refused. INVARIANT: once it was, it is never tried again.
+    /// Why a login failed. INVARIANT: once one did with which the token may have counted a wrong PIN, this
+    /// process tries no other.
     refused: Mutex<Option<Fault>>,
+    /// Both halves of the pairs that were made here, by their labels.
+    pub(super) made: Mutex<BTreeMap<String, [ObjectHandle; 2]>>,
 }
 
 impl Token {
-    pub fn open(module: &str, label: &str, pin: Zeroizing<String>) -> Result<Self, Fault> {
+    pub fn open(module: &str, label: &str, pin: &str) -> Result<Self, Fault> {
         let pkcs11 = Pkcs11::new(module).map_err(said)?;
         pkcs11
             .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
@@ -33,8 +35,9 @@ impl Token {
         Ok(Self {
             pkcs11,
             slot,
-            pin: AuthPin::from(pin.as_str()),
+            pin: AuthPin::from(pin),
             refused: Mutex::new(None),
+            made: Mutex::default(),
         })
     }
 
@@ -51,7 +54,7 @@ impl Token {
             return Ok(session);
         }
         match self.login(&session) {
-            Err(fault @ Fault::PinRefused(_)) => {
+            Err(fault @ (Fault::LoginFailed(_) | Fault::PinRefused(_))) => {
                 *refused = Some(fault.clone());
                 Err(fault)
             }
@@ -72,6 +75,14 @@ impl Token {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(Error::Pkcs11(error, _)) if is_of_pin(error) => {
                 Err(Fault::PinRefused(name_of(error)))
+            }
+            Err(Error::Pkcs11(error, _)) if !is_before_the_pin(error) => {
+                // What the token counts says more than such an error.
+                let counts = self.pkcs11.get_token_info(self.slot);
+                if counts.is_ok_and(|it| it.user_pin_count_low() || it.user_pin_locked()) {
+                    return Err(Fault::PinRefused(name_of(error)));
+                }
+                Err(Fault::LoginFailed(name_of(error)))
             }
             Err(error) => Err(said(error)),
         }
@@ -108,6 +119,23 @@ fn is_of_pin(error: RvError) -> bool {
     )
 }
 
+/// Errors of a login in which no PIN came to be compared: the token was not there, or had no room.
+/// Modules answer a wrong PIN with all kinds of others.
+fn is_before_the_pin(error: RvError) -> bool {
+    matches!(
+        error,
+        RvError::CryptokiNotInitialized
+            | RvError::DeviceError
+            | RvError::DeviceMemory
+            | RvError::DeviceRemoved
+            | RvError::HostMemory
+            | RvError::SessionClosed
+            | RvError::SessionHandleInvalid
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
+    )
+}
+
 /// What a module's error says about the session: whether another one may do better.
 fn is_lost(error: &Error) -> bool {
     use RvError as E;
@@ -129,18 +157,46 @@ fn is_lost(error: &Error) -> bool {
     }
 }
 
+/// Whether an error is of the call's data, its mechanism or its key: another worker would say the same.
+fn is_of_the_call(error: RvError) -> bool {
+    use RvError as E;
+    matches!(
+        error,
+        E::ArgumentsBad
+            | E::AttributeTypeInvalid
+            | E::AttributeValueInvalid
+            | E::CurveNotSupported
+            | E::DataInvalid
+            | E::DataLenRange
+            | E::DomainParamsInvalid
+            | E::FunctionNotSupported
+            | E::KeyFunctionNotPermitted
+            | E::KeySizeRange
+            | E::KeyTypeInconsistent
+            | E::MechanismInvalid
+            | E::MechanismParamInvalid
+            | E::TemplateIncomplete
+            | E::TemplateInconsistent
+    )
+}
+
 fn name_of(error: RvError) -> String {
     format!("{error:?}")
 }
 
 /// The error's name; its long description is the standard's, and helps nobody.
 fn said(error: Error) -> Fault {
-    Fault::Module(match error {
+    match error {
         Error::Pkcs11(error, function) => {
-            format!("the module says: {} in {function:?}", name_of(error))
+            let text = format!("the module says: {} in {function:?}", name_of(error));
+            if is_of_the_call(error) {
+                Fault::NotPossible(text)
+            } else {
+                Fault::Module(text)
+            }
         }
-        other => other.to_string(),
-    })
+        other => Fault::Module(other.to_string()),
+    }
 }
 
 /// What an operation met.
@@ -220,6 +276,7 @@ impl SessionKeeper {
         let on = On {
             session,
             handles: &mut self.handles,
+            made: &self.token.made,
         };
         match call {
             Call::CreateKey {
@@ -229,7 +286,9 @@ impl SessionKeeper {
             } => on.create_key(label, *algorithm, &id.0),
             Call::CreateRoot { generation } => on.create_root(*generation),
             Call::Derive { message } => on.derive(&message.0),
-            Call::DestroyKey { label } => on.destroy_key(label),
+            Call::DestroyDoubled { label } => on.destroy_doubled(label),
+            Call::DestroyMade { label } => on.destroy_made(label),
+            Call::DestroyKey { label, from } => on.destroy_key(label, &from.0),
             Call::Generation => on.generation(),
             Call::ImportCertificate {
                 label,
@@ -239,8 +298,8 @@ impl SessionKeeper {
             Call::ImportKey { label, id, key } => on.import_key(label, &id.0, key),
             Call::ImportRoot { generation, root } => on.import_root(*generation, &root.0),
             Call::Inspect => on.inspect(&self.token),
-            Call::SetGeneration { generation } => on.set_generation(*generation),
-            Call::SetId { label, id } => on.set_id(label, &id.0),
+            Call::SetGeneration { from, to } => on.set_generation(&from.0, &to.0),
+            Call::SetId { label, from, to } => on.set_id(label, &from.0, &to.0),
             Call::Sign {
                 label,
                 algorithm,

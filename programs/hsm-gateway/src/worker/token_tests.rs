@@ -7,9 +7,8 @@ fn keeper(token: &Arc<Token>) -> SessionKeeper {
 }
 
 fn open() -> Arc<Token> {
-    let pin = Zeroizing::new(hsm::PIN.to_owned());
     let module = hsm::module().display().to_string();
-    Arc::new(Token::open(&module, hsm::TOKEN, pin).expect("the token"))
+    Arc::new(Token::open(&module, hsm::TOKEN, hsm::PIN).expect("the token"))
 }
 
 /// Not a test: the one below runs it in a process of its own, with a token.
@@ -85,5 +84,16 @@ fn knows_a_refused_pin_and_a_lost_session_from_other_errors() {
         RvError::DataLenRange,
     ] {
         assert!(!lost(error) && !is_of_pin(error), "{error:?}");
+        let is_of_the_module = error == RvError::FunctionFailed;
+        assert_eq!(is_of_the_call(error), !is_of_the_module, "{error:?}");
+    }
+    // A login that ends so may have been a wrong PIN.
+    for error in [
+        RvError::ArgumentsBad,
+        RvError::FunctionFailed,
+        RvError::GeneralError,
+        RvError::VendorDefined(0x8000_0001),
+    ] {
+        assert!(!is_before_the_pin(error), "{error:?}");
     }
 }

@@ -8,10 +8,20 @@ use std::path::Path;
 /// A file of at most `bytes_max` bytes, which may be a pipe or a device too: what it says of its length need
 /// not be so.
 pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
-    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", path.display()));
+    let name = path.display();
+    let file = File::open(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    read_from(file, &name, bytes_max)
+}
+
+/// All of it, or nothing: what is cut off might be good without its rest.
+pub fn read_from(
+    source: impl std::io::Read,
+    name: &dyn std::fmt::Display,
+    bytes_max: u64,
+) -> Result<Vec<u8>, Failure> {
+    let fail = |why: &dyn std::fmt::Display| Failure::usage(format!("{name}: {why}"));
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| fail(&error))?;
-    let read = file
+    let read = source
         .take(bytes_max.saturating_add(1))
         .read_to_end(&mut bytes);
     read.map_err(|error| fail(&error))?;

@@ -149,8 +149,8 @@ impl Gateway {
         Ok(())
     }
 
-    pub fn rotate(&self, from: u64) -> Result<RotateAnswer, Failure> {
-        Ok(self.ask(ROTATE_PATH, Some(&RotateRequest { from }))?)
+    pub fn rotate(&self, request: &RotateRequest) -> Result<RotateAnswer, Failure> {
+        Ok(self.ask(ROTATE_PATH, Some(request))?)
     }
 
     fn ask<T: DeserializeOwned>(
@@ -210,12 +210,20 @@ fn hint(slug: &str) -> Option<&'static str> {
         "credential.unknown" => {
             "--admin-token-file has to hold the secret of an [[admin]], not of a [[credential]]"
         }
+        "generation.standby_unknown" => {
+            "wait, or have new tokens fail until verifiers fetch the keys again: `--although-unpublished`"
+        }
         "key.forbidden" => "`vouchsafe keys list` shows the gateway's keys",
         "seed.generation" => {
             "the gateways are of tokens with different generations, which `vouchsafe keys list` shows: rotate those of one generation at a time"
         }
         "version.canary_exists" => "`vouchsafe keys promote` or `vouchsafe keys rollback`",
-        "version.conflict" => "look with `vouchsafe keys list`, and let one person act at a time",
+        "version.conflict" => {
+            "look with `vouchsafe keys list`, then try again; let one person act at a time"
+        }
+        "version.doubled" => {
+            "`vouchsafe keys retire --version N --destroy` destroys both; `vouchsafe keys stage` makes the next one"
+        }
         "version.nothing" => {
             "`vouchsafe keys stage` makes a new version; `vouchsafe keys list` shows what there is"
         }

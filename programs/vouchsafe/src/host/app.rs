@@ -6,6 +6,7 @@
 use super::headers;
 use super::instances::Instances;
 use super::metrics::Metrics;
+use super::turns::{Overloaded, Turns};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -14,7 +15,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 
@@ -22,19 +22,12 @@ use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHand
 pub const BODY_BYTES_MAX: usize = 128 * 1024;
 /// Longest that a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most requests in guests at once; a few more wait, the rest are told to come back.
-const REQUESTS_MAX: usize = 128;
-/// As many more may only read: verifiers and probes must not stand behind exchanges that wait for an issuer.
-const READS_MAX: usize = 64;
-/// Longest that a request waits for its turn.
-const TURN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The running application.
 pub struct App {
     pub metrics: Arc<Metrics>,
     handler: ProxyHandler<Instances>,
-    turns: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// Answers that no guest gave.
@@ -52,13 +45,10 @@ enum Refusal {
 impl App {
     pub fn new(instances: Instances) -> Self {
         let metrics = Arc::clone(&instances.metrics);
-        let turns = Arc::new(Semaphore::new(REQUESTS_MAX));
-        let reads = Arc::new(Semaphore::new(READS_MAX));
         Self {
             metrics,
             handler: ProxyHandler::new(instances),
-            turns,
-            reads,
+            turns: Turns::new(),
         }
     }
 
@@ -97,14 +87,8 @@ impl App {
     }
 
     async fn call(&self, request: Request<Bytes>) -> Result<Response<WasiBody>, Refusal> {
-        let turns = match request.method().is_safe() {
-            true => &self.reads,
-            false => &self.turns,
-        };
-        let turn = Arc::clone(turns).acquire_owned();
-        let Ok(Ok(turn)) = tokio::time::timeout(TURN_TIMEOUT, turn).await else {
-            return Err(Refusal::Overloaded);
-        };
+        let turn = self.turns.take(request.method()).await;
+        let turn = turn.map_err(|Overloaded| Refusal::Overloaded)?;
         let request = request.map(|bytes| {
             Full::new(bytes)
                 .map_err(|never| match never {})

@@ -29,6 +29,7 @@ mod spin;
 mod sqlite;
 mod state;
 mod tls;
+mod turns;
 mod variables;
 mod warnings;
 

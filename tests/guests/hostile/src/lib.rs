@@ -30,7 +30,7 @@ mod guest {
                 let body = request.into_body().bytes().await.unwrap_or_default();
                 sign(&serde_json::from_slice(&body).unwrap_or_default()).await
             }
-            "/jwks" => match signing::public_keys().await {
+            "/jwks" => match signing::public_keys(0).await {
                 Ok(keys) => serde_json::from_str(&keys.document).unwrap_or_default(),
                 Err(error) => said(&error),
             },

@@ -29,6 +29,14 @@ pub(super) struct Gateways {
     pub(super) ahead: RefCell<Vec<char>>,
     /// Hosts that have not heard of the current generation.
     pub(super) behind: RefCell<Vec<char>>,
+    /// Hosts whose keys have no use left.
+    pub(super) busy: RefCell<Vec<char>>,
+    /// Hosts whose groups are another issuer's.
+    pub(super) foreign: RefCell<Vec<char>>,
+    /// Hosts whose keys have another root.
+    pub(super) rootless: RefCell<Vec<char>>,
+    /// Hosts that have no key of the current epoch.
+    pub(super) late: RefCell<Vec<char>>,
     /// What answers 503, as `a /v1/keys`.
     pub(super) broken: RefCell<Vec<&'static str>>,
     /// Hosts in front of which something else answers, with this status.
@@ -49,6 +57,10 @@ impl Gateways {
             down: RefCell::default(),
             ahead: RefCell::default(),
             behind: RefCell::default(),
+            busy: RefCell::default(),
+            foreign: RefCell::default(),
+            rootless: RefCell::default(),
+            late: RefCell::default(),
             broken: RefCell::default(),
             strange: RefCell::default(),
             asked: RefCell::default(),
@@ -63,7 +75,12 @@ impl Gateways {
             self.generation.get() - behind,
         );
         for derivation in keyring.missing(now).unwrap() {
-            let mut mac = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+            let root = if self.rootless.borrow().contains(&host) {
+                8
+            } else {
+                7
+            };
+            let mut mac = Hmac::<Sha256>::new_from_slice(&[root; 32]).unwrap();
             mac.update(&derivation.label);
             keyring
                 .learn(derivation, mac.finalize().into_bytes().into(), now)
@@ -97,11 +114,22 @@ impl Gateways {
         let caller = self.rules.caller(&caller).unwrap();
         let keyring = self.keyring(host);
         let versions = || std::iter::once(self.key_version.get()).chain(self.canary.get());
+        let issuer = |issuer: &str| match self.foreign.borrow().contains(&host) {
+            true => "https://another.example".to_owned(),
+            false => issuer.to_owned(),
+        };
+        let late = self.late.borrow().contains(&host);
+        let current = Epoch::containing(self.gateway_now(host), HOUR).unwrap();
+        let epoch_keys = |group| {
+            let mut keys = keyring.published(group);
+            keys.retain(|key| !late || key.epoch_start != current.start());
+            keys
+        };
         let groups = caller.groups().map(|group| GroupKeys {
             name: group.name.clone(),
-            issuer: group.issuer.clone(),
+            issuer: issuer(&group.issuer),
             epoch_seconds: group.epoch_seconds,
-            epoch_keys: keyring.published(group),
+            epoch_keys: epoch_keys(group),
             token_keys: versions()
                 .map(|version| PublicTokenKey {
                     name: "deploy".into(),
@@ -151,6 +179,9 @@ impl Gateways {
                 )?;
                 Ok(seed_answer(seed).to_string())
             }
+            SIGN_PATH if self.busy.borrow().contains(&host) => Err(Refusal::Rate {
+                retry_after_seconds: 1,
+            }),
             SIGN_PATH => {
                 let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
                 let active = self.key_version.get();

@@ -12,7 +12,7 @@ fn a_gateway_whose_clock_is_wrong_is_passed_over() {
     for tier in [Tier::Delegated, Tier::Hsm, Tier::Hsm] {
         sign(&signer, &gateways, tier).map(drop).unwrap();
     }
-    run(signer.public_keys(&gateways)).unwrap();
+    run(signer.public_keys(0, &gateways)).unwrap();
     assert_eq!(
         gateways.take_asked(),
         [
@@ -58,7 +58,7 @@ fn a_gateway_whose_clock_goes_wrong_signs_nothing_and_refuses_nothing() {
 #[test]
 fn a_seed_is_taken_from_the_gateway_whose_clock_is_ours() {
     let (signer, gateways) = (signer(), Gateways::new());
-    run(signer.public_keys(&gateways)).unwrap();
+    run(signer.public_keys(0, &gateways)).unwrap();
     gateways.take_asked();
     gateways.ahead.borrow_mut().push('a');
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
@@ -147,4 +147,86 @@ fn a_clock_that_goes_back_makes_nothing_fresh() {
     gateways.now.set(NOON - 20);
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     assert_eq!(gateways.take_asked(), ["a /v1/keys"]);
+}
+
+/// Whoever is first in the list, by mistake or in bad faith.
+#[test]
+fn a_gateway_with_the_keys_of_another_is_passed_over() {
+    type Hosts = fn(&Gateways) -> &std::cell::RefCell<Vec<char>>;
+    let differs = Error::Misconfigured {
+        variable: Variable::Issuer,
+        fault: Fault::DiffersFromGateway,
+    };
+    let cases: [(Hosts, Option<Error>); 2] = [
+        (|it| &it.foreign, Some(differs)),
+        (|it| &it.late, Some(Error::Unavailable)),
+    ];
+    for (hosts, told_if_all_are) in cases {
+        let (signer, gateways) = (signer(), Gateways::new());
+        hosts(&gateways).borrow_mut().push('a');
+        for tier in [Tier::Delegated, Tier::Hsm] {
+            sign(&signer, &gateways, tier).map(drop).unwrap();
+        }
+        hosts(&gateways).borrow_mut().push('b');
+        gateways.now.set(NOON + KEYS_FRESH_SECONDS);
+        let signer = self::signer();
+        let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
+        assert_eq!(outcome.err(), told_if_all_are);
+    }
+}
+
+/// Two roots behind one list are a mistake; what signs is what is published all the same.
+#[test]
+fn a_seed_of_another_root_is_passed_over() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    run(signer.public_keys(0, &gateways)).unwrap();
+    gateways.rootless.borrow_mut().push('a');
+    gateways.take_asked();
+    let kid = kid_of(sign(&signer, &gateways, Tier::Delegated));
+    assert_eq!(kid, local_kid(START));
+    assert_eq!(
+        gateways.take_asked(),
+        ["a /v1/epoch-seed", "b /v1/epoch-seed"]
+    );
+}
+
+/// A number alone is no generation.
+#[test]
+fn a_generation_without_a_key_of_its_is_not_believed() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
+    gateways.generation.set(9);
+    *gateways.late.borrow_mut() = vec!['a', 'b'];
+    gateways.now.set(NOON + FRESH);
+    assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), first);
+    gateways.generation.set(1);
+    gateways.late.borrow_mut().clear();
+    gateways.now.set(NOON + KEYS_FRESH_SECONDS);
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+}
+
+/// What another broker's token showed to the store is asked for at once, and then once a second.
+#[test]
+fn keys_of_a_generation_that_is_over_are_not_published() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    run(signer.public_keys(1, &gateways)).unwrap();
+    gateways.now.set(NOON + 1);
+    gateways.generation.set(2);
+    let second = run(signer.public_keys(2, &gateways)).unwrap();
+    assert_eq!(run(signer.public_keys(0, &gateways)), Ok(second));
+    gateways.take_asked();
+    gateways.now.set(NOON + 2);
+    for asked in [["a /v1/keys"].as_slice(), &[]] {
+        let keys = run(signer.public_keys(3, &gateways));
+        assert_eq!(keys, Err(Error::Superseded));
+        assert_eq!(gateways.take_asked(), asked);
+    }
+    // With the others it is another matter.
+    sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
+    *gateways.down.borrow_mut() = vec!['a', 'b'];
+    gateways.now.set(NOON + 10);
+    assert_eq!(
+        run(signer.public_keys(3, &gateways)),
+        Err(Error::Superseded)
+    );
 }

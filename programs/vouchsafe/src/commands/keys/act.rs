@@ -1,6 +1,7 @@
 //! `vouchsafe keys stage`, `rollback` and `retire`, and how every act is sent and told.
 
 use super::Format;
+use super::several::check_same;
 use crate::client::gateway::{Gateway, GatewayArgs};
 use crate::commands::Failure;
 use std::process::ExitCode;
@@ -24,11 +25,11 @@ pub struct StageArgs {
 }
 
 pub fn stage(args: &StageArgs) -> Result<ExitCode, Failure> {
-    everywhere(
-        &args.gateways.open()?,
-        &request(&args.key, "stage"),
-        args.format,
-    )
+    let gateways = args.gateways.open()?;
+    let outcome = everywhere(&gateways, &request(&args.key, "stage"), args.format);
+    // Whatever became of it: two keys of one number must not go further.
+    check_same(&gateways, &args.key)?;
+    outcome
 }
 
 /// Take a canary back, or a promotion while the version before is published.

@@ -4,9 +4,11 @@ use super::Format;
 use super::act::{everywhere, first_of, request};
 use super::list::outcomes;
 use super::probes::{self, Pair, Verifiers};
+use super::several::check_same;
 use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
 use crate::commands::Failure;
+use serde_json::Value;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use vouchsafe_gateway::admin::{ActRequest, KeyListing};
@@ -52,8 +54,8 @@ pub struct Args {
 
 /// Have the canary sign for all.
 ///
-/// It is refused while the canary fails more often than the active version, or has fewer than 20 outcomes.
-/// With --broker as many probes are made as are wanting.
+/// It is refused while the canary fails more often than the active version, has fewer than 20 outcomes, or was
+/// not probed. With --broker as many probes are made as are wanting.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 promoted, or so already, 1 refused, 2 wrong use, 3 a gateway or broker can't be reached.
@@ -81,6 +83,9 @@ fn share(text: &str) -> Result<u8, String> {
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
+    // ORDER: whatever can fail by a wrong argument fails before a version is tried that nobody would watch.
+    let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
+    check_same(&gateways, &args.key)?;
     let request = ActRequest {
         share: Some(args.share),
         ..request(&args.key, "canary")
@@ -89,7 +94,6 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !args.watch {
         return Ok(code);
     }
-    let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
     let watch = Watch {
         args,
         gateways: &gateways,
@@ -100,6 +104,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 pub fn promote(args: &PromoteArgs) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
+    check_same(&gateways, &args.key)?;
     if !args.brokers.is_empty() {
         let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
         for gateway in &gateways {
@@ -203,7 +208,7 @@ impl Watch<'_> {
                     eprintln!("warning: {}", failure.message);
                     if start.elapsed() >= period * 2 {
                         return Err(Failure::unreachable(format!(
-                            "nothing can be said of version {canary}, which stays a canary: {}",
+                            "nothing good can be said of version {canary}, which stays a canary: {}",
                             failure.message
                         )));
                     }
@@ -232,26 +237,46 @@ impl Watch<'_> {
         )
     }
 
+    /// A canary that is worse at one gateway is, whoever else can't be reached; that it is well everybody
+    /// has to say.
     fn look(&self) -> Result<Look, Failure> {
-        let jwks = self.verifiers.jwks()?;
+        let jwks = self.verifiers.jwks();
         let mut verdicts = Vec::new();
+        let mut failed = None;
         for gateway in self.gateways {
-            let listing = gateway.list()?;
-            let key = probes::key(&listing, &self.args.key)?;
-            let Some(pair) = probes::pair(key) else {
-                let active = key.versions.iter().find(|it| it.state == "active");
-                let active = active.map(|it| it.version);
-                return Ok(Look::Gone { active });
-            };
-            for version in [pair.canary, pair.active] {
-                probes::probe(gateway, &self.args.key, version, &jwks)?;
+            match self.look_at(gateway, jwks.as_deref().ok()) {
+                Ok(Look::Verdicts(seen)) => verdicts.extend(seen),
+                Ok(gone) => return Ok(gone),
+                Err(failure) => {
+                    failed.get_or_insert(failure);
+                }
             }
-            let listing = gateway.list()?;
-            let key = probes::key(&listing, &self.args.key)?;
-            tell(gateway, key);
-            verdicts.push(probes::verdict(key, pair));
         }
-        Ok(Look::Verdicts(verdicts))
+        if verdicts.contains(&Verdict::Worse) {
+            return Ok(Look::Verdicts(verdicts));
+        }
+        jwks?;
+        failed.map_or(Ok(Look::Verdicts(verdicts)), Err)
+    }
+
+    /// Probes both versions where the published keys are known.
+    fn look_at(&self, gateway: &Gateway, jwks: Option<&[Value]>) -> Result<Look, Failure> {
+        let listing = gateway.list()?;
+        let key = probes::key(&listing, &self.args.key)?;
+        let Some(pair) = probes::pair(key) else {
+            let active = key.versions.iter().find(|it| it.state == "active");
+            let active = active.map(|it| it.version);
+            return Ok(Look::Gone { active });
+        };
+        for version in [pair.canary, pair.active] {
+            if let Some(jwks) = jwks {
+                probes::probe(gateway, &self.args.key, version, jwks)?;
+            }
+        }
+        let listing = gateway.list()?;
+        let key = probes::key(&listing, &self.args.key)?;
+        tell(gateway, key);
+        Ok(Look::Verdicts(vec![probes::verdict(key, pair)]))
     }
 }
 

@@ -136,7 +136,7 @@ fn print_version(version: &VersionListing, now: u64) {
         None => version.state.clone(),
     };
     let leaves = match (version.state.as_str(), version.leaves_at) {
-        ("retired" | "destroyed", _) => "left".to_owned(),
+        ("retired" | "destroyed" | "doubled", _) => "left".to_owned(),
         (_, Some(moment)) if moment <= now => "when retired".to_owned(),
         (_, moment) => when(moment),
     };

@@ -5,6 +5,7 @@ mod canary;
 mod list;
 mod probes;
 mod rotate;
+mod several;
 
 use super::Failure;
 use clap::Subcommand;

@@ -2,7 +2,6 @@
 //! has followed.
 
 use super::Format;
-use super::act::first_of;
 use super::probes::Verifiers;
 use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use vouchsafe_gateway::admin::Listing;
+use vouchsafe_gateway::admin::{Listing, RotateRequest};
 
 /// How often a broker is asked for its keys.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -22,21 +21,33 @@ const RIGHT_ANSWERS: u32 = 5;
 ///
 /// The standby generation, whose keys verifiers have already, becomes the current one. Tokens of the one
 /// before fail as soon as a verifier fetches the keys again. There is no way back. Each broker is watched
-/// until it publishes the new generation and none of the old.
+/// until it publishes the new generation and none of the old. Refused for seven minutes after the last time,
+/// since verifiers may not know the next generation before.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 rotated, and every broker has followed in time, 1 refused, or a broker has not followed in
-time, 2 wrong use, 3 a gateway can't be reached, and nothing was rotated.
+What can't be reached stops nothing: every gateway that can be rotates, and a broker that can't be has not
+followed. To repeat it for those, say `--from N` with the generation that is to be over: whoever has done so
+is left alone.
+
+Exit codes: 0 rotated, and every broker has followed in time, 1 refused, or a gateway or broker has not
+followed in time, 2 wrong use, 3 no gateway can be reached, and nothing is known to be rotated.
 
 Examples:
-  vouchsafe keys rotate --emergency --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
+  vouchsafe keys rotate --emergency --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token
+  vouchsafe keys rotate --emergency --from 4 --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct Args {
     /// Yes, every token of tier `delegated` that was issued so far may fail.
     #[arg(long)]
     emergency: bool,
+    /// Also where verifiers may not know the next generation's keys yet: then they refuse new tokens for minutes.
+    #[arg(long)]
+    although_unpublished: bool,
     /// A broker to watch, or one host of it, by its URL; may be repeated.
     #[arg(long = "broker", value_name = "URL", required = true)]
     brokers: Vec<String>,
+    /// The generation that is to be over [default: the one that is current].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    from: Option<u64>,
     /// Within how many seconds each broker has to follow.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     timeout: u64,
@@ -54,14 +65,18 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let gateways = args.gateways.open()?;
     let http = Http::with_timeout(Duration::from_secs(2));
-    // ORDER: whatever can fail by a wrong argument fails before anything is rotated.
+    // ORDER: whatever can fail by a wrong argument fails before anything is rotated. Nobody who can silence
+    // a broker or a gateway must be able to delay the others.
     let brokers = Verifiers::new(http, &args.brokers)?;
-    brokers.jwks()?;
-    let before = first_of(&gateways, Gateway::list)?;
-    let from = before.generation;
+    let before = highest(&gateways)?;
+    let from = args.from.unwrap_or(before.generation);
     let start = Instant::now();
-    let rotated = rotate(&gateways, from)?;
-    let kids = Kids::of(&before);
+    let request = RotateRequest {
+        from,
+        although_unpublished: args.although_unpublished,
+    };
+    let (rotated, behind) = rotate(&gateways, &request)?;
+    let kids = Kids::of(&before, from);
     let timeout = Duration::from_secs(args.timeout);
     let watch = |uri: &String| kids.followed(&brokers, uri, start, timeout);
     let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -79,6 +94,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if args.format == Format::Json {
         println!("{}", json!({ "generation": rotated, "before": from }));
     }
+    if let Some(failure) = behind {
+        // Rotated it is; the code for nothing at all would mislead.
+        return Err(Failure { code: 1, ..failure });
+    }
     if outcomes.iter().any(Option::is_none) {
         return Err(Failure::refused(format!(
             "generation {rotated} is current, and not every broker has followed within {} s",
@@ -89,50 +108,90 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The generation that is current now at every gateway.
+/// What the gateway of the highest generation has: brokers go by that one.
+fn highest(gateways: &[Gateway]) -> Result<Listing, Failure> {
+    let mut found: Option<Listing> = None;
+    let mut failed = Failure::usage("there is no --gateway");
+    for gateway in gateways {
+        match gateway.list() {
+            Ok(listing) => {
+                let known = found.as_ref().map_or(0, |it| it.generation);
+                if listing.generation > known {
+                    found = Some(listing);
+                }
+            }
+            Err(failure) => failed = failure,
+        }
+    }
+    found.ok_or(failed)
+}
+
+/// The generation that is current now, and what became of gateways that did not say so.
 ///
 /// The first gateway that can be reached rotates; for others of the same token it is done already, and
 /// those of another token are asked too.
-fn rotate(gateways: &[Gateway], from: u64) -> Result<u64, Failure> {
+fn rotate(
+    gateways: &[Gateway],
+    request: &RotateRequest,
+) -> Result<(u64, Option<Failure>), Failure> {
     let mut rotated = None;
-    let mut unreached = None;
+    let mut behind = None;
     for gateway in gateways {
-        match gateway.rotate(from) {
-            Ok(answer) => {
-                let how = if answer.changed { "rotated" } else { "follows" };
-                eprintln!("{}: {how}, generation {}", gateway.url, answer.generation);
-                rotated = Some(answer.generation);
+        match rotated_at(gateway, request) {
+            Ok((generation, how)) => {
+                eprintln!("{}: {how}, generation {generation}", gateway.url);
+                rotated = rotated.max(Some(generation));
             }
-            Err(failure) if failure.code == 3 => {
+            Err(failure) => {
                 eprintln!("warning: {}", failure.message);
-                unreached = Some(failure);
+                behind.get_or_insert(failure);
             }
-            Err(failure) => return Err(failure),
         }
     }
-    match (rotated, unreached) {
-        (Some(generation), _) => Ok(generation),
+    match (rotated, behind) {
+        (Some(generation), behind) => Ok((generation, behind)),
         (None, Some(failure)) => Err(failure),
         (None, None) => Err(Failure::usage("there is no --gateway")),
     }
 }
 
-/// Keys of the generation that is over, and of the one that was the standby.
+/// A gateway that gave no answer may have rotated all the same: it is asked.
+fn rotated_at(gateway: &Gateway, request: &RotateRequest) -> Result<(u64, &'static str), Failure> {
+    let from = request.from;
+    match gateway.rotate(request) {
+        Ok(answer) if answer.changed => Ok((answer.generation, "rotated")),
+        Ok(answer) => Ok((answer.generation, "follows")),
+        Err(failure) if failure.code != 3 => Err(failure),
+        Err(failure) => match gateway.list() {
+            Ok(listing) if listing.generation > from => Ok((listing.generation, "rotated")),
+            _ => Err(failure.hint(format!(
+                "once it can do it, say `--from {from}`: whoever has rotated is then left alone"
+            ))),
+        },
+    }
+}
+
+/// Keys of generations that are over, of the one that comes after them, and of those that were listed
+/// behind it.
 struct Kids {
     old: BTreeSet<String>,
     new: BTreeSet<String>,
+    later: BTreeSet<String>,
 }
 
 impl Kids {
-    fn of(before: &Listing) -> Self {
-        let of = |generation: u64| {
+    /// As `before` lists them, where `from` is to be over; if it was already, the new standby is listed in
+    /// place of it.
+    fn of(before: &Listing, from: u64) -> Self {
+        let kids = |is_one: &dyn Fn(u64) -> bool| {
             let epochs = before.groups.iter().flat_map(|group| &group.epochs);
-            let epochs = epochs.filter(|epoch| epoch.generation == generation);
+            let epochs = epochs.filter(|epoch| is_one(epoch.generation));
             epochs.map(|epoch| epoch.kid.clone()).collect()
         };
         Self {
-            old: of(before.generation),
-            new: of(before.standby),
+            old: kids(&|it| it <= from),
+            new: kids(&|it| it == from.saturating_add(1)),
+            later: kids(&|it| it > from.saturating_add(1)),
         }
     }
 
@@ -174,7 +233,8 @@ impl Kids {
             .filter_map(|key| key["kid"].as_str())
             .collect();
         let has = |kid: &String| kids.contains(kid.as_str());
-        !self.old.iter().any(has) && self.new.iter().any(has)
+        let has_later = self.later.is_empty() || self.later.iter().any(has);
+        !self.old.iter().any(has) && self.new.iter().any(has) && has_later
     }
 }
 
@@ -202,6 +262,7 @@ mod tests {
         let kids = Kids {
             old: set(&["a", "b"]),
             new: set(&["c", "d"]),
+            later: set(&[]),
         };
         for (found, expected) in [
             (vec!["c", "d", "e"], true),
@@ -218,5 +279,15 @@ mod tests {
             );
         }
         assert!(!kids.are_new_alone(&Value::Null));
+        // It was rotated before: who has not followed does not know the new standby.
+        let again = Kids {
+            old: set(&[]),
+            new: set(&["c"]),
+            later: set(&["e"]),
+        };
+        for (found, expected) in [("e", true), ("b", false)] {
+            let keys = json!({ "keys": [{ "kid": "c" }, { "kid": found }] });
+            assert_eq!(again.are_new_alone(&keys), expected, "{found}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 mod check;
 
 use super::Failure;
-use crate::client::file::read;
+use crate::client::file::{read, read_from};
 use crate::client::{Broker, Http};
 use check::{Accepted, Expected, Refused, check};
 use serde_json::json;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         root: root.as_ref(),
         now,
     };
-    match check(token.trim(), &jwks, &expected) {
+    match check(&token, &jwks, &expected) {
         Ok(accepted) => {
             match args.format {
                 Format::Json => println!("{}", json_of(&accepted)),
@@ -175,15 +175,22 @@ fn pinned_root(path: &Path) -> Result<PinnedRoot, Failure> {
 }
 
 fn token(argument: &str) -> Result<String, Failure> {
-    if argument != "-" {
-        return Ok(argument.to_owned());
+    let text = match argument {
+        "-" => from_stdin()?,
+        _ => argument.to_owned(),
+    };
+    match text.trim() {
+        "" => Err(Failure::usage("there is no token")
+            .hint("the command before the pipe wrote nothing: run it alone to see why")),
+        token => Ok(token.to_owned()),
     }
+}
+
+fn from_stdin() -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         eprintln!("vouchsafe: reading the token from the terminal; end it with Ctrl-D");
     }
-    let mut text = String::new();
-    let read = stdin.take(FILE_BYTES_MAX).read_to_string(&mut text);
-    read.map_err(|error| Failure::usage(format!("standard input: {error}")))?;
-    Ok(text)
+    let bytes = read_from(stdin, &"standard input", FILE_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: it is no text"))
 }

@@ -1,0 +1,126 @@
+//! The generation of epoch keys: how it is written into the root's `CKA_ID`, and when the next one may
+//! take its place.
+//!
+//! Does not read a clock: the moment is passed in.
+
+use crate::refusal::Refusal;
+use crate::versions::PUBLISHED_SECONDS_MIN;
+
+/// Which epoch keys are the current ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// From 1.
+    pub number: u64,
+    /// When an emergency made it the current one, in Unix seconds; none if none did, as after `init`.
+    pub since: Option<u64>,
+}
+
+impl Generation {
+    /// One that no emergency made the current one.
+    #[must_use]
+    pub fn first(number: u64) -> Self {
+        Self {
+            number,
+            since: None,
+        }
+    }
+
+    /// The one behind it, as of `now` (Unix seconds).
+    #[must_use]
+    pub fn next(self, now: u64) -> Option<Self> {
+        Some(Self {
+            number: self.number.checked_add(1)?,
+            since: Some(now),
+        })
+    }
+
+    /// Whether verifiers can know the standby generation, and it may become the current one: it has been
+    /// published since this one is current, in sets that verifiers, brokers and gateways may keep.
+    ///
+    /// # Errors
+    /// [`Refusal::StandbyUnknown`] with the seconds until then.
+    pub fn may_be_left(self, now: u64) -> Result<(), Refusal> {
+        let known_at = self
+            .since
+            .map(|it| it.saturating_add(PUBLISHED_SECONDS_MIN));
+        match known_at.map_or(0, |it| it.saturating_sub(now)) {
+            0 => Ok(()),
+            seconds_left => Err(Refusal::StandbyUnknown { seconds_left }),
+        }
+    }
+
+    /// The number (u64), and behind it the moment (u64), if there is one; big-endian.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.number.to_be_bytes().to_vec();
+        bytes.extend(self.since.into_iter().flat_map(u64::to_be_bytes));
+        bytes
+    }
+
+    /// Reads what [`Generation::to_bytes`] wrote; nothing else is a generation.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let (number, rest) = bytes.split_first_chunk()?;
+        let number = u64::from_be_bytes(*number);
+        let since = match rest {
+            [] => None,
+            rest => Some(u64::from_be_bytes(rest.try_into().ok()?)),
+        };
+        (number > 0).then_some(Self { number, since })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn a_generation_is_left_once_verifiers_know_the_next() {
+        let rotated = Generation::first(1).next(NOW).unwrap();
+        assert_eq!(rotated.number, 2);
+        for (after, expected) in [
+            (0, Some(PUBLISHED_SECONDS_MIN)),
+            (1, Some(PUBLISHED_SECONDS_MIN - 1)),
+            (PUBLISHED_SECONDS_MIN - 1, Some(1)),
+            (PUBLISHED_SECONDS_MIN, None),
+            (PUBLISHED_SECONDS_MIN + 1, None),
+        ] {
+            let refusal = expected.map(|seconds_left| Refusal::StandbyUnknown { seconds_left });
+            assert_eq!(rotated.may_be_left(NOW + after).err(), refusal, "{after}");
+        }
+        // By the clock of a gateway that is behind.
+        let seconds_left = PUBLISHED_SECONDS_MIN + 30;
+        let refusal = Refusal::StandbyUnknown { seconds_left };
+        assert_eq!(rotated.may_be_left(NOW - 30), Err(refusal));
+    }
+
+    /// Every set that has its keys has the standby's too.
+    #[test]
+    fn the_first_generation_may_be_left_at_once() {
+        assert_eq!(Generation::first(7).may_be_left(0), Ok(()));
+    }
+
+    #[test]
+    fn the_last_generation_has_none_behind_it() {
+        assert_eq!(Generation::first(u64::MAX).next(NOW), None);
+    }
+
+    #[test]
+    fn a_generation_is_read_as_it_was_written_and_nothing_else_is_one() {
+        for generation in [
+            Generation::first(1),
+            Generation::first(u64::MAX),
+            Generation::first(1).next(NOW).unwrap(),
+        ] {
+            let bytes = generation.to_bytes();
+            assert_eq!(Generation::parse(&bytes), Some(generation));
+            assert_eq!(Generation::parse(&bytes[1..]), None);
+            assert_eq!(Generation::parse(&[&bytes[..], &[0]].concat()), None);
+        }
+        assert_eq!(Generation::first(258).to_bytes(), [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(Generation::parse(&[0; 8]), None, "they count from 1");
+        assert_eq!(Generation::parse(&[]), None);
+    }
+}

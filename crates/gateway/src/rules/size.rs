@@ -1,0 +1,46 @@
+//! Whether what a credential is told fits into one answer, whatever versions its keys will have.
+
+use super::{Caller, Group, KeyRule, Rules};
+use crate::versions::PUBLISHED_MAX;
+use crate::wire::ANSWER_BYTES_MAX;
+
+/// Most `[[key]]`s of a group: with five versions of each, and sixteen epoch keys, its JWK Set stays below
+/// the hundred keys that verifiers of ours take.
+pub(super) const KEYS_PER_GROUP_MAX: usize = 16;
+/// Previous, current and next two epochs, of the current generation and of the standby.
+const EPOCH_KEYS_PER_ALGORITHM: usize = 8;
+/// An epoch key with its certificate, beside the issuer's URL: about 1,000 bytes.
+const EPOCH_KEY_BYTES: usize = 1_500;
+/// A key of RSA-4096 with its name, beside its audiences: about 1,000 bytes.
+const TOKEN_KEY_BYTES: usize = 1_500;
+
+impl Rules {
+    pub(super) fn keys_of<'r>(&'r self, group: &'r str) -> impl Iterator<Item = &'r KeyRule> {
+        self.keys.iter().filter(move |key| key.group == group)
+    }
+
+    /// Whether `GET /v1/keys` stays below [`ANSWER_BYTES_MAX`] for this caller.
+    pub(super) fn answer_fits(caller: Caller<'_>) -> bool {
+        let groups = caller.groups();
+        let sizes = groups.map(|group| {
+            let keys = caller.rules.keys_of(&group.name);
+            let of_keys: usize = keys.map(bytes_of_key).sum();
+            of_keys.saturating_add(bytes_of_group(group))
+        });
+        sizes.fold(0, usize::saturating_add) <= ANSWER_BYTES_MAX
+    }
+}
+
+fn bytes_of_group(group: &Group) -> usize {
+    // In Base64, and in a certificate that names it once.
+    let key = EPOCH_KEY_BYTES.saturating_add(group.issuer.len().saturating_mul(2));
+    let keys = EPOCH_KEYS_PER_ALGORITHM.saturating_mul(group.algorithms.len());
+    keys.saturating_mul(key)
+}
+
+fn bytes_of_key(key: &KeyRule) -> usize {
+    // Quotes and backslashes take two bytes.
+    let audiences = key.audiences.iter();
+    let audiences: usize = audiences.map(|it| it.len() * 2 + 3).sum();
+    PUBLISHED_MAX.saturating_mul(TOKEN_KEY_BYTES.saturating_add(audiences))
+}

@@ -1,0 +1,121 @@
+use super::*;
+
+const BOOT: u64 = 1_800_000_000;
+const HOUR: u64 = 3600;
+
+/// A machine that was started at `BOOT`, `running` seconds ago, whose wall clock was set by `step`.
+fn reading(running: u64, step: i64) -> Reading {
+    Reading {
+        wall: Duration::from_secs(BOOT.saturating_add(running).saturating_add_signed(step)),
+        running: Duration::from_secs(running),
+    }
+}
+
+/// A clock that was believed an hour after the machine's start.
+fn clock() -> SteadyClock {
+    SteadyClock::new(reading(HOUR, 0))
+}
+
+#[track_caller]
+fn check(clock: &mut SteadyClock, running: u64, step: i64, expected: Option<i64>) {
+    let moment = clock.look(reading(running, step));
+    assert_eq!(moment.step_seconds, expected, "set by {step} at {running}");
+    let now = match expected {
+        // As if nothing had happened.
+        Some(_) => BOOT + running,
+        None => (BOOT + running).saturating_add_signed(step),
+    };
+    let off = moment.now.0.abs_diff(now);
+    assert!(
+        off <= u64::from(expected.is_some()),
+        "{off} s: set by {step} at {running}"
+    );
+    assert_eq!(moment.steady, SteadySeconds(BOOT + running));
+}
+
+#[test]
+fn a_clock_that_was_set_by_more_than_30_s_is_not_believed_until_it_is_back() {
+    let mut clock = clock();
+    for (later, step, expected) in [
+        (1, 0, None),
+        (2, 29, None),
+        (3, 31, Some(31)),
+        (4, HOUR as i64, Some(3600)),
+        (5, 0, None),
+        (6, -29, None),
+        (7, -31, Some(-31)),
+        (
+            8,
+            -(BOOT as i64) - 9 * HOUR as i64,
+            Some(-((BOOT + HOUR + 8) as i64)),
+        ),
+        (9, 0, None),
+    ] {
+        check(&mut clock, HOUR + later, step, expected);
+    }
+}
+
+#[test]
+fn the_limit_is_30_s_to_either_side() {
+    for (step, expected) in [(30, None), (31, Some(31)), (-30, None), (-31, Some(-31))] {
+        check(&mut clock(), HOUR, step, expected);
+    }
+}
+
+/// A thief who waits gains nothing: what was set stays so.
+#[test]
+fn time_alone_makes_no_step_believed() {
+    let mut clock = clock();
+    for day in 0..400 {
+        check(&mut clock, HOUR + day * 24 * HOUR, 3600, Some(3600));
+    }
+}
+
+#[test]
+fn a_step_is_believed_once_somebody_says_so() {
+    let mut clock = clock();
+    check(&mut clock, HOUR + 1, 3600, Some(3600));
+    clock.believe(reading(HOUR + 2, 3600));
+    check(&mut clock, HOUR + 3, 3600, None);
+    assert_eq!(
+        clock.look(reading(HOUR + 4, 0)).step_seconds,
+        Some(-3600),
+        "and the other one no more"
+    );
+}
+
+/// The clocks of a machine that sleeps, or whose NTP only slews, stay together.
+#[test]
+fn sleep_and_months_of_running_are_no_step() {
+    let mut clock = clock();
+    check(&mut clock, 30 * 24 * HOUR, 0, None);
+    check(&mut clock, 300 * 24 * HOUR, 0, None);
+}
+
+/// Leap seconds and small corrections add up to no step.
+#[test]
+fn small_steps_are_followed_and_no_faster_than_24_s_per_day() {
+    let mut honest = clock();
+    let mut running = HOUR;
+    for step in 1..500 {
+        running += HOUR;
+        check(&mut honest, running, step, None);
+    }
+    let mut hurried = clock();
+    let believed = (1..1000).take_while(|minutes| {
+        let moment = hurried.look(reading(HOUR + minutes * 60, *minutes as i64));
+        moment.step_seconds.is_none()
+    });
+    assert_eq!(believed.count(), 30, "a second a minute");
+}
+
+/// The gateway starts before NTP has answered.
+#[test]
+fn a_clock_that_is_set_soon_after_the_machine_started_is_believed() {
+    let max = CLOCK_SET_AFTER_BOOT_SECONDS_MAX;
+    for (running, is_believed) in [(5, true), (max - 1, true), (max, false)] {
+        let mut clock = SteadyClock::new(reading(4, -(BOOT as i64)));
+        let moment = clock.look(reading(running, 0));
+        assert_eq!(moment.step_seconds.is_none(), is_believed, "{running}");
+    }
+}

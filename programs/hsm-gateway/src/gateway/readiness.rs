@@ -1,0 +1,69 @@
+//! How the gateway is, for `/readyz` and `/metrics`.
+
+use super::Gateway;
+
+/// What `/readyz` says.
+pub struct Readiness {
+    pub generation: u64,
+    pub hsm_is_up: bool,
+    /// Unix seconds until which delegated tokens can be signed without the HSM.
+    pub seeds_until: Option<u64>,
+    pub seconds_left: u64,
+    /// By how much the clock was set, while it is not believed.
+    pub step_seconds: Option<i64>,
+    /// Nothing leaves that is not on record.
+    pub log_fails: bool,
+}
+
+impl Readiness {
+    /// Why delegated tokens can't be signed now, and what to do; none where they can.
+    pub fn wanting(&self) -> Option<&'static str> {
+        if self.step_seconds.is_some() {
+            return Some(
+                "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
+            );
+        }
+        if self.log_fails {
+            return Some("the log can't be written: make room for it, or see why its disk is slow");
+        }
+        self.seeds_until
+            .is_none()
+            .then_some("no epoch keys: they come when the HSM is up")
+    }
+}
+
+impl Gateway {
+    pub fn readiness(&self) -> Readiness {
+        let moment = self.clock.look();
+        let now = moment.now;
+        let keyring = self.keyring();
+        let seeds_until = keyring.seeds_until(now);
+        Readiness {
+            generation: keyring.generation(),
+            hsm_is_up: self.hsm.is_up(),
+            seeds_until,
+            seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
+            step_seconds: moment.step_seconds,
+            log_fails: self.log.fails(),
+        }
+    }
+
+    /// What `/metrics` says of this moment.
+    pub fn gauges(&self) -> [(&'static str, u64); 7] {
+        let readiness = self.readiness();
+        let step = readiness.step_seconds.map_or(0, i64::unsigned_abs);
+        let waiting = u64::try_from(self.hsm.waiting()).unwrap_or(u64::MAX);
+        [
+            ("hsm_gateway_clock_set_by_seconds", step),
+            ("hsm_gateway_generation", readiness.generation),
+            ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
+            ("hsm_gateway_hsm_waiting", waiting),
+            ("hsm_gateway_log_fails", u64::from(readiness.log_fails)),
+            (
+                "hsm_gateway_pin_refused",
+                u64::from(self.hsm.pin_is_refused()),
+            ),
+            ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
+        ]
+    }
+}

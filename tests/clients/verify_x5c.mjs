@@ -1,0 +1,10 @@
+// jose verifies one token with the key of a certificate in place of a JWK Set:
+// `node verify_x5c.mjs ISSUER AUDIENCE ALGORITHM CERTIFICATE TOKEN`, with the certificate as `x5c` has it.
+
+import { importX509, jwtVerify } from "jose";
+
+const [issuer, audience, algorithm, certificate, token] = process.argv.slice(2);
+const pem = `-----BEGIN CERTIFICATE-----\n${certificate.replace(/.{1,64}/g, "$&\n")}-----END CERTIFICATE-----\n`;
+const key = await importX509(pem, algorithm);
+const { protectedHeader } = await jwtVerify(token, key, { issuer, audience, algorithms: [algorithm], typ: "at+jwt" });
+console.log(protectedHeader.kid);

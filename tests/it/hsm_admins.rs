@@ -1,0 +1,56 @@
+//! What admins do to gateways that are more than one, or that they do not wait for.
+
+use crate::hsm_keys::{check_states, keys, states};
+use serde_json::json;
+use std::time::Duration;
+use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
+
+/// Who presses Ctrl-C must not leave a key between two states, nor the log without the end.
+#[test]
+fn an_act_goes_on_when_its_admin_has_left() {
+    let setup = GatewaySetup::new(&Token::new())
+        .change("pin_file", "deadline_ms = 30000\npin_file")
+        .with_keys();
+    let gateway = setup.start();
+    check_states(&gateway, "1 active");
+    gateway.signal_worker("-STOP");
+    let stage = json!({ "key": "es256", "act": "stage" });
+    gateway.administer_and_leave("/v1/admin/act", &stage);
+    // For as long as it takes to see that the client has left.
+    std::thread::sleep(Duration::from_millis(300));
+    gateway.signal_worker("-CONT");
+    eventually("a second version", || {
+        (states(&gateway) == "1 active, 2 pending").then_some(())
+    });
+}
+
+/// Restored from one backup, two tokens have one key; what is staged later is another one in each.
+#[test]
+fn a_version_that_is_another_key_at_another_gateway_goes_no_further() {
+    let first = GatewaySetup::new(&Token::new());
+    let second = first.twin().with_token(&Token::new());
+    let folder = first.folder.join("shares");
+    std::fs::create_dir(&folder).expect("a folder");
+    let shares = folder.display().to_string();
+    let (code, text) = first.run(&["init", "--with-backup", "2-of-3", "--shares", &shares]);
+    assert_eq!(code, 0, "{text}");
+    let share = |name: &str| folder.join(name).display().to_string();
+    let (one, two) = (share("share-1-of-3"), share("share-2-of-3"));
+    let (code, text) = second.run(&["restore", "--generation", "1", &one, &two]);
+    assert_eq!(code, 0, "{text}");
+    let _gateways = [first.start(), second.start()];
+    let both = [&first, &second];
+    keys(&both, &["rollback", "es256"]).is(0, "nothing to roll back");
+    let words = format!(
+        "version 2 of `es256` is one key at {} and another at {}",
+        first.admin_url(),
+        second.admin_url()
+    );
+    let staged = keys(&both, &["stage", "es256"]);
+    staged.is(1, &words);
+    staged.is(1, "keys retire es256 --version 2");
+    keys(&both, &["canary", "es256", "5%"]).is(1, &words);
+    keys(&both, &["promote", "es256"]).is(1, &words);
+    keys(&[&first], &["stage", "es256"]).is(0, "unchanged");
+    keys(&both, &["retire", "es256", "--version", "2"]).is(0, "2 retiring");
+}

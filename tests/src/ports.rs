@@ -1,0 +1,94 @@
+//! Ports that nobody else takes: for servers that are named before they start, and that start again.
+//!
+//! A port from `bind(0)` is free for a moment only: the kernel gives it to the next connection or server that asks
+//! for any. So these lie below what it gives away (`ip_local_port_range`, 32768 and up), and each block of them
+//! belongs to one process of these suites, by a name that the kernel frees with the process.
+//! `tests/clients/broker.py` takes its ports from the same blocks.
+
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::{Mutex, PoisonError};
+
+const FIRST: u16 = 20_000;
+const BLOCKS: u16 = 200;
+const BLOCK_PORTS: u16 = 50;
+
+/// Blocks of this process, and where the next port is.
+struct Blocks {
+    _held: Vec<UnixListener>,
+    next: u16,
+    end: u16,
+}
+
+/// A port of 127.0.0.1 that is this process's for as long as it lives.
+pub fn port() -> u16 {
+    static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks {
+        _held: Vec::new(),
+        next: 0,
+        end: 0,
+    });
+    let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if blocks.next == blocks.end {
+            blocks.take_another();
+        }
+        let port = blocks.next;
+        blocks.next += 1;
+        // A server that is no part of the suites may have it.
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Blocks {
+    fn take_another(&mut self) {
+        let (block, name) = (0..BLOCKS)
+            .find_map(|block| Some((block, take(block)?)))
+            .expect("a block of ports that no other process has");
+        self._held.push(name);
+        self.next = FIRST + block * BLOCK_PORTS;
+        self.end = self.next + BLOCK_PORTS;
+    }
+}
+
+/// Takes the block's name, which no file has, if nobody else has it.
+fn take(block: u16) -> Option<UnixListener> {
+    let name = format!("vouchsafe-test-ports-{block}");
+    let address = SocketAddr::from_abstract_name(name).expect("a name");
+    UnixListener::bind_addr(&address).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_below_those_that_the_kernel_gives_away_and_never_given_twice() {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+        let range = range.expect("Linux");
+        let lowest: u16 = range
+            .split_whitespace()
+            .next()
+            .and_then(|text| text.parse().ok())
+            .expect("a number");
+        let mut ports: Vec<_> = (0..2 * BLOCK_PORTS).map(|_| port()).collect();
+        assert!(
+            ports.iter().all(|port| (FIRST..lowest).contains(port)),
+            "{ports:?}"
+        );
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), usize::from(2 * BLOCK_PORTS));
+    }
+
+    #[test]
+    fn a_block_that_somebody_has_is_taken_by_nobody_else() {
+        // Beyond those that are given away.
+        let first = take(BLOCKS).expect("free");
+        assert!(take(BLOCKS).is_none());
+        drop(first);
+        assert!(take(BLOCKS).is_some());
+    }
+}
