@@ -161,8 +161,9 @@ impl Hsm {
         self.call_within(OWN_WAIT_MAX, CREATE_MAX, call, None).await
     }
 
-    /// Asks the worker for the gateway itself: in turn like everybody, and never turned away, so that
-    /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
+    /// Asks the worker for the gateway itself: in turn like everybody, and with no place in the queue to be
+    /// refused, so that callers of tier `hsm` can't keep the next epoch's keys from being derived. Who had no
+    /// turn for `OWN_WAIT_MAX` is told, and asks again.
     pub async fn call_own(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         self.call_within(OWN_WAIT_MAX, self.module.deadline, call, None)
             .await

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::hsm::HsmError;
 use crate::inventory::hsm_failure;
+use crate::pin::Logins;
 use crate::server::{self, Side};
 use crate::worker::protocol::Fault;
 use std::net::SocketAddr;
@@ -147,12 +148,8 @@ fn check(config: &Config) -> Result<(), Failure> {
         let module = module.display();
         return Err(Failure::usage(format!("{module}: there is no such module")));
     }
-    let note = config.state_dir.join("pin-refused");
-    // What can't be looked at may be there.
-    if note.try_exists().unwrap_or(true) {
-        let note = note.display();
-        let text = format!("it did so before, and is not asked again while {note} is there");
-        return Err(hsm_failure(HsmError::Fault(Fault::PinRefused(text))));
+    if let Some(why) = Logins::new(&config.state_dir).refused() {
+        return Err(hsm_failure(HsmError::Fault(Fault::PinRefused(why))));
     }
     let (groups, keys) = (config.rules.groups().count(), config.rules.keys().count());
     println!("nothing is wrong that shows without the HSM: key groups {groups}, keys {keys}");
