@@ -1,8 +1,11 @@
-//! What admins do to gateways that are more than one, or that they do not wait for.
+//! What admins do to gateways: to several at once, and leaving before the end; and to their tokens.
 
+use crate::hsm::HsmBench;
 use crate::hsm_keys::{check_states, keys, states};
 use serde_json::json;
 use std::time::Duration;
+use vouchsafe_tests::bundle::{API, HSM_ES256};
+use vouchsafe_tests::exchange::{Form, Want};
 use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
 
 /// Who presses Ctrl-C must not leave a key between two states, nor the log without the end.
@@ -53,4 +56,39 @@ fn a_version_that_is_another_key_at_another_gateway_goes_no_further() {
     keys(&both, &["promote", "es256"]).is(1, &words);
     keys(&[&first], &["stage", "es256"]).is(0, "unchanged");
     keys(&both, &["retire", "es256", "--version", "2"]).is(0, "2 retiring");
+}
+
+/// Keys that take the place of others behind the same label are known to no verifier.
+#[test]
+fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
+    let (token, other) = (Token::new(), Token::new());
+    let setup = GatewaySetup::new(&token).with_keys();
+    let _others_keys = setup.with_token(&other).with_keys();
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    bench.issue(HSM_ES256);
+    let swap = || {
+        let (ours, theirs) = (token.folder.join("tokens"), other.folder.join("tokens"));
+        let aside = token.folder.join("aside");
+        for (from, to) in [(&ours, &aside), (&theirs, &ours), (&aside, &theirs)] {
+            std::fs::rename(from, to).expect("renames");
+        }
+        gateway.next_worker(gateway.signal_worker("-KILL"));
+    };
+    let hsm_is = |expected: &str| {
+        eventually(expected, || {
+            (gateway.get("/readyz").json()["hsm"] == *expected).then_some(())
+        });
+    };
+    swap();
+    hsm_is("down");
+    let form = Form::of(&bench.token()).set("audience", HSM_ES256);
+    assert_eq!(bench.broker.send(&form.request()).status, 503);
+    bench.issue(API);
+    swap();
+    hsm_is("up");
+    let issued = eventually("a token", || {
+        bench.try_for(HSM_ES256, Want::Issued).ok().flatten()
+    });
+    assert!(issued.verifies(&bench.broker.jwks()));
 }

@@ -22,7 +22,7 @@ use crate::server::About;
 use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
 use states::States;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
@@ -53,6 +53,8 @@ pub struct Gateway {
     tallies: Mutex<Tallies>,
     /// By how many seconds the clock was set, as it was told last.
     told_step: Mutex<Option<i64>>,
+    /// Whether the last look found another token in place of this gateway's.
+    other_token: AtomicBool,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
@@ -95,6 +97,7 @@ impl Gateway {
             acting: tokio::sync::Mutex::default(),
             tallies: Mutex::new(tallies),
             told_step: Mutex::default(),
+            other_token: AtomicBool::new(false),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,

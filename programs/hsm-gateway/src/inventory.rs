@@ -41,6 +41,14 @@ pub fn no_generation() -> Failure {
         .hint("it is a number from 1, in 8 bytes, big-endian")
 }
 
+/// A key is another one than at the gateway's start.
+pub fn other_token(label: &str) -> Failure {
+    Failure::refused(format!(
+        "`{label}` is another one than at this gateway's start: another token took the place of its own"
+    ))
+    .hint("bring the token back, or restart the gateway if verifiers know the keys of this one")
+}
+
 /// What is there twice, and can't be told apart.
 pub fn twice(label: &str) -> Failure {
     Failure::refused(format!("the token has `{label}` twice"))

@@ -1,6 +1,7 @@
 //! How the gateway is, for `/readyz` and `/metrics`.
 
 use super::Gateway;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What `/readyz` says.
 pub struct Readiness {
@@ -40,7 +41,7 @@ impl Gateway {
         let seeds_until = keyring.seeds_until(now);
         Readiness {
             generation: keyring.generation(),
-            hsm_is_up: self.hsm.is_up(),
+            hsm_is_up: self.hsm.is_up() && !self.other_token.load(Relaxed),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
             step_seconds: moment.step_seconds,

@@ -7,10 +7,11 @@
 use super::{Gateway, other_reply};
 use crate::failure::Failure;
 use crate::hsm::HsmError;
-use crate::inventory::{checked_key, hsm_failure, inspect, versions};
+use crate::inventory::{checked_key, hsm_failure, inspect, other_token, versions};
 use crate::log::Line;
 use crate::worker::protocol::{Bytes, Call, Fault, Inventory, Reply};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use vouchsafe_gateway::versions::{KeyVersions, STATES_FRESH_SECONDS, VersionRecord};
@@ -84,6 +85,17 @@ impl States {
             ids,
         });
         Ok(Self { found, looked_at })
+    }
+
+    /// Whether a version that was published is the same key in `next`.
+    fn has_keys_of(&self, next: &Self) -> Result<(), Failure> {
+        for key in &self.found.token_keys {
+            let mut others = next.found.token_keys.iter();
+            if others.any(|it| it.label == key.label && it.jwk.kid() != key.jwk.kid()) {
+                return Err(other_token(&key.label));
+            }
+        }
+        Ok(())
     }
 
     /// What is known before the first look.
@@ -163,8 +175,14 @@ impl Gateway {
             let Reply::Inventory(inventory) = self.hsm.call_own(Call::Inspect).await? else {
                 return Err(HsmError::NotRunning);
             };
-            let next = States::of_inventory(&self.rules, &inventory, looked_at);
-            next.map_err(|failure| HsmError::Fault(Fault::Module(failure.message)))?
+            let fault = |failure: Failure| HsmError::Fault(Fault::Module(failure.message));
+            let next = States::of_inventory(&self.rules, &inventory, looked_at).map_err(fault)?;
+            let same = self.root.is_of(&inventory).and_then(|()| known.has_keys_of(&next));
+            self.other_token.store(same.is_err(), Relaxed);
+            // INVARIANT: nothing is published or signed of keys that took the place of others: verifiers
+            // have never seen them.
+            same.map_err(fault)?;
+            next
         };
         self.tell_changes(&known, &next);
         let next = Arc::new(next);
