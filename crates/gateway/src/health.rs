@@ -114,7 +114,7 @@ mod tests {
         check(seen(19, 0), seen(9, 0), Verdict::TooFew { wanting: 1 });
         check(seen(20, 0), seen(0, 0), Verdict::Healthy);
         let probes = Figures {
-            probes: 15,
+            probes: 16,
             ..seen(5, 0)
         };
         check(probes, seen(0, 0), Verdict::Healthy);

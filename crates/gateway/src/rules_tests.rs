@@ -235,7 +235,10 @@ fn what_is_published_is_as_much_as_its_readers_take() {
         let key = |number: usize| {
             let mut key = file["keys"][0].clone();
             key["name"] = format!("key-{number}").into();
-            key["audiences"] = json!([format!("{number}{audience}"), audience]);
+            key["audiences"] = json!([
+                format!("a{number}{audience}"),
+                format!("b{number}{audience}")
+            ]);
             key
         };
         file["keys"] = (0..keys).map(key).collect();

@@ -177,7 +177,10 @@ impl Gateway {
             };
             let fault = |failure: Failure| HsmError::Fault(Fault::Module(failure.message));
             let next = States::of_inventory(&self.rules, &inventory, looked_at).map_err(fault)?;
-            let same = self.root.is_of(&inventory).and_then(|()| known.has_keys_of(&next));
+            let same = self
+                .root
+                .is_of(&inventory)
+                .and_then(|()| known.has_keys_of(&next));
             self.other_token.store(same.is_err(), Relaxed);
             // INVARIANT: nothing is published or signed of keys that took the place of others: verifiers
             // have never seen them.
