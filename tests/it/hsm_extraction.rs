@@ -197,7 +197,8 @@ impl Life {
         ask(&["retire", KEY, "--version", "1", "--destroy"]).is(0, "1 destroyed, 2 active");
         exchange(&at);
         drop(at);
-        self.runs(&["rotate", "--emergency"], 0);
+        // By the clock of this machine, the one before was a moment ago.
+        self.runs(&["rotate", "--emergency", "--although-unpublished"], 0);
         self.runs(&["doctor"], 0);
     }
 }

@@ -214,6 +214,7 @@ fn the_store_remembers_the_highest_generation() {
     let running = second.start();
     let response = exchange(&running, API);
     assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(running.line("token")["slug"], "issued");
     assert_eq!(running.get("/.well-known/jwks.json").status, 200);
     remember(2);
     let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
