@@ -208,7 +208,7 @@ impl Watch<'_> {
                     eprintln!("warning: {}", failure.message);
                     if start.elapsed() >= period * 2 {
                         return Err(Failure::unreachable(format!(
-                            "nothing good can be said of version {canary}, which stays a canary: {}",
+                            "nothing can be said of version {canary}, which stays a canary: {}",
                             failure.message
                         )));
                     }
