@@ -148,7 +148,7 @@ impl Gateway {
         if saving.as_ref().is_some_and(|it| !it.is_finished()) {
             return;
         }
-        let Some(save) = self.tallies().to_save() else {
+        let Some(save) = self.tallies().take_unsaved() else {
             return;
         };
         let gateway = Arc::clone(self);

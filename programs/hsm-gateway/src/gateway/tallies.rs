@@ -79,7 +79,7 @@ impl Tallies {
 
     /// What is to be written down, if there are new uses and that was not done just now. A use that comes
     /// later is new again.
-    pub fn to_save(&mut self) -> Option<Save> {
+    pub fn take_unsaved(&mut self) -> Option<Save> {
         let lately = self.saved_at.is_some_and(|it| it.elapsed() < SAVE_PAUSE);
         if !self.unsaved || lately {
             return None;
@@ -124,10 +124,10 @@ mod tests {
         for now in [7, 9, 8] {
             tallies.used("a", now);
         }
-        let save = tallies.to_save().expect("new uses");
+        let save = tallies.take_unsaved().expect("new uses");
         save.write().expect("saves");
         assert_eq!(Tallies::open(&folder).uses("a"), Some((7, 9)));
-        assert!(tallies.to_save().is_none(), "nothing new");
+        assert!(tallies.take_unsaved().is_none(), "nothing new");
         std::fs::remove_dir_all(&folder).expect("removes");
     }
 }
