@@ -63,10 +63,12 @@ fn a_version_that_is_another_key_at_another_gateway_goes_no_further() {
 fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
     let (token, other) = (Token::new(), Token::new());
     let setup = GatewaySetup::new(&token).with_keys();
-    let _others_keys = setup.with_token(&other).with_keys();
+    let (code, text) = setup.with_token(&other).run(&["init", "--generation", "5"]);
+    assert_eq!(code, 0, "{text}");
     let gateway = setup.start();
     let bench = HsmBench::start(&[&setup]);
     bench.issue(HSM_ES256);
+    let published = bench.broker.jwks();
     let swap = || {
         let (ours, theirs) = (token.folder.join("tokens"), other.folder.join("tokens"));
         let aside = token.folder.join("aside");
@@ -85,10 +87,96 @@ fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
     let refused = bench.try_for(HSM_ES256, unavailable("signer.unavailable"));
     assert!(matches!(refused, Ok(None)), "it is signed, or {refused:?}");
     bench.issue(API);
+    // Nor is its generation followed, or raised.
+    let rotate = json!({ "from": 1 });
+    let rotated = gateway.administer("/v1/admin/rotate", Some(&rotate));
+    assert_eq!(rotated.status, 503, "{}", rotated.text());
+    assert_eq!(gateway.get("/readyz").json()["generation"], 1);
     swap();
     hsm_is("up");
+    let remembered = std::fs::read_to_string(setup.folder.join("state/generation"));
+    assert_eq!(remembered.expect("a file").trim(), "1");
+    assert_eq!(gateway.get("/readyz").json()["generation"], 1);
+    for key in published["keys"].as_array().expect("keys") {
+        let now = bench.broker.jwks();
+        let mut all = now["keys"].as_array().expect("keys").iter();
+        assert!(all.any(|it| it["kid"] == key["kid"]), "{key} is gone");
+    }
     let issued = eventually("a token", || {
         bench.try_for(HSM_ES256, Want::Issued).ok().flatten()
     });
     assert!(issued.verifies(&bench.broker.jwks()));
+}
+
+/// Public halves can be written by whoever reaches the token, without a PIN.
+#[test]
+fn a_public_half_that_is_anothers_is_not_published() {
+    let token = Token::new();
+    let setup = GatewaySetup::new(&token).with_keys();
+    let label = "vouchsafe:token:es256:v1";
+    let foreign = token.folder.join("foreign.der").display().to_string();
+    let command = format!(
+        "openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout -outform DER -out {foreign}"
+    );
+    let made = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .output();
+    assert!(made.expect("sh").status.success());
+    let anonymous = |arguments: &[&str]| {
+        let output = token.pkcs11_tool_anonymously(&[&["--session-rw"], arguments].concat());
+        assert!(output.status.success(), "{arguments:?}");
+    };
+    let of_key = ["--type", "pubkey", "--label", label];
+    anonymous(&[&["--delete-object"][..], &of_key].concat());
+    anonymous(&[&["--write-object", &foreign, "--usage-sign"][..], &of_key].concat());
+    let gateway = setup.start();
+    let keys = gateway.ask("/v1/keys", None).json();
+    let keys = keys["groups"][0]["token_keys"]
+        .as_array()
+        .expect("keys")
+        .clone();
+    let names: Vec<_> = keys.iter().map(|key| key["name"].clone()).collect();
+    assert_eq!(names, ["eddsa", "rs256"], "and not es256");
+    assert_eq!(setup.run(&["doctor"]).0, 1);
+}
+
+/// A generation that could not be written down is, once it can: a restart must not take a lower one.
+#[test]
+fn a_generation_that_can_not_be_written_is_tried_again() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let state = |name: &str| setup.folder.join("state").join(name);
+    let in_its_way = state("generation.new");
+    std::fs::create_dir(&in_its_way).expect("a folder");
+    let rotated = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));
+    assert_eq!(rotated.json()["generation"], 2);
+    let ready = gateway.get("/readyz");
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    assert!(
+        ready.text().contains("the generation can't be written"),
+        "{}",
+        ready.text()
+    );
+    std::fs::remove_dir(&in_its_way).expect("removes");
+    eventually("written", || {
+        let text = std::fs::read_to_string(state("generation")).ok()?;
+        (text.trim() == "2").then_some(())
+    });
+    eventually("ready", || {
+        (gateway.get("/readyz").status == 200).then_some(())
+    });
+}
+
+/// Seeds and the PIN are in there.
+#[test]
+fn a_crash_leaves_no_copy_of_the_memory() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let worker = gateway.worker().expect("a worker");
+    let limits = std::fs::read_to_string(format!("/proc/{worker}/limits")).expect("Linux");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let words: Vec<_> = core.expect("a line").split_whitespace().collect();
+    assert_eq!(words.get(4..6), Some(&["0", "0"][..]), "{words:?}");
 }

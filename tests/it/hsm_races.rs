@@ -86,7 +86,9 @@ fn two_that_have_made_the_same_version_leave_one_of_it_or_none() {
         assert_eq!(answer.json()["error"], "version.conflict");
     }
     eventually("it can be asked again", || {
-        (stage(&first).status == 200).then_some(())
+        let answer = stage(&first);
+        println!("asked again: {}", answer.text());
+        (answer.status == 200).then_some(())
     });
     check_states(&first, "1 active, 2 pending");
     let (code, text) = second.setup.run(&["status"]);

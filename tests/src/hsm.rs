@@ -141,6 +141,13 @@ impl Token {
         self.pkcs11_tool_with(PIN, arguments)
     }
 
+    /// `pkcs11-tool` of somebody without a PIN.
+    pub fn pkcs11_tool_anonymously(&self, arguments: &[&str]) -> Output {
+        let module = module().display().to_string();
+        let token = ["--module", &module, "--token-label", TOKEN];
+        self.output("pkcs11-tool", &[&token[..], arguments].concat())
+    }
+
     /// The same with another PIN.
     pub fn pkcs11_tool_with(&self, pin: &str, arguments: &[&str]) -> Output {
         let module = module().display().to_string();

@@ -292,8 +292,10 @@ impl EpochKeyring {
             epoch,
             algorithm,
         };
+        // INVARIANT: no seed of a key that verifiers do not get.
         self.entries
             .get(&place)
+            .filter(|entry| entry.jwk.has_certificate())
             .and_then(|entry| entry.seed.as_ref())
             .ok_or(Refusal::HsmUnavailable)
     }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod list;
+mod possession;
 mod readiness;
 mod sign;
 mod states;
@@ -22,7 +23,7 @@ use crate::server::About;
 use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
 use states::States;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
@@ -53,8 +54,10 @@ pub struct Gateway {
     tallies: Mutex<Tallies>,
     /// By how many seconds the clock was set, as it was told last.
     told_step: Mutex<Option<i64>>,
-    /// Whether the last look found another token in place of this gateway's.
-    other_token: AtomicBool,
+    /// Whether the last look found keys that can't be used, or that took the place of others.
+    keys_differ: AtomicBool,
+    /// What `state_dir` remembers, at least.
+    generation_on_disk: AtomicU64,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
     log: Log,
@@ -76,6 +79,7 @@ impl Gateway {
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
             .map_err(hsm_failure)?;
+        hsm.remember_root().await.map_err(hsm_failure)?;
         let (inventory, states) = Self::first_states(&config.rules, &hsm).await?;
         let generation = generation(&inventory)?.number;
         remember_generation(&config.state_dir, generation)?;
@@ -97,7 +101,8 @@ impl Gateway {
             acting: tokio::sync::Mutex::default(),
             tallies: Mutex::new(tallies),
             told_step: Mutex::default(),
-            other_token: AtomicBool::new(false),
+            keys_differ: AtomicBool::new(false),
+            generation_on_disk: AtomicU64::new(generation),
             rates: Mutex::default(),
             log,
             state_dir: config.state_dir,
@@ -125,6 +130,7 @@ impl Gateway {
         loop {
             tokio::time::sleep(TICK).await;
             let followed = self.follow_generation().await.and(self.look().await);
+            self.remember_current_generation();
             // An act looks by itself, and remembers what it needs.
             if let Ok(_turn) = self.acting.try_lock()
                 && let Err(failure) = self.remember_lifetimes().await
@@ -178,12 +184,22 @@ impl Gateway {
             }
         }
         eprintln!("hsm-gateway: generation {generation} is current");
-        // What can't be written down is told; the generation is followed all the same.
-        if let Err(failure) = remember_generation(&self.state_dir, generation) {
-            eprintln!("hsm-gateway: {}", failure.message);
-        }
+        self.remember_current_generation();
         let line = Line::new("generation", self.clock.now().0).with("generation", generation);
         self.record(line).await.map_err(|_| HsmError::NotRunning)
+    }
+
+    /// Writes the generation down; what can't be, because the disk is full, is tried again with each tick: the
+    /// generation is followed all the same.
+    fn remember_current_generation(&self) {
+        let generation = self.keyring().generation();
+        if self.generation_on_disk.load(Relaxed) >= generation {
+            return;
+        }
+        match remember_generation(&self.state_dir, generation) {
+            Ok(()) => self.generation_on_disk.store(generation, Relaxed),
+            Err(failure) => eprintln!("hsm-gateway: {}", failure.message),
+        }
     }
 
     async fn generation_of_token(&self) -> Result<Generation, HsmError> {

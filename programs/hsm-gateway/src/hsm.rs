@@ -9,14 +9,14 @@ mod conversation;
 use crate::config::Module;
 use crate::metrics::Metrics;
 use crate::pin::Logins;
-use crate::worker::protocol::{self, Call, Fault, Open, Reply};
-use conversation::{Waiting, converse, read_response};
+use crate::worker::protocol::{self, Bytes, Call, Fault, Open, ROOT_CHECK, Reply};
+use conversation::{Asked, converse, read_response};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -64,7 +64,7 @@ struct Worker {
     process: Option<Child>,
     /// How many killed processes have not ended yet.
     ending: Arc<AtomicU64>,
-    calls: mpsc::UnboundedSender<(Call, Waiting)>,
+    calls: mpsc::UnboundedSender<Asked>,
     /// Counts workers, so that a late verdict on one does not hit the next.
     number: u64,
 }
@@ -104,6 +104,9 @@ pub struct Hsm {
     numbers: AtomicU64,
     ending: Arc<AtomicU64>,
     logins: Logins,
+    /// What [`ROOT_CHECK`] gave at the start.
+    root: OnceLock<Bytes>,
+    other_root: AtomicBool,
 }
 
 impl Hsm {
@@ -126,15 +129,38 @@ impl Hsm {
             numbers: AtomicU64::new(0),
             ending: Arc::default(),
             logins: Logins::new(state_dir),
+            root: OnceLock::new(),
+            other_root: AtomicBool::new(false),
         });
         hsm.start_worker().await?;
         tokio::spawn(Arc::clone(&hsm).keep_running());
         Ok(hsm)
     }
 
+    /// Remembers the token's root: from here on nothing is done on a token that has another.
+    pub async fn remember_root(self: &Arc<Self>) -> Result<(), HsmError> {
+        let message = ROOT_CHECK.to_vec().into();
+        match self.call_own(Call::Derive { message }).await? {
+            Reply::Bytes(root) => {
+                self.root.get_or_init(|| root);
+                Ok(())
+            }
+            Reply::Done | Reply::Inventory(_) | Reply::States(_) => Err(HsmError::NotRunning),
+        }
+    }
+
+    fn root_for(&self, call: &Call) -> Option<Bytes> {
+        self.root.get().filter(|_| call.is_of_the_root()).cloned()
+    }
+
     /// Whether a worker has its token open.
     pub fn is_up(&self) -> bool {
         self.worker().is_some()
+    }
+
+    /// Whether another token was in its place when it was last asked.
+    pub fn is_another(&self) -> bool {
+        self.other_root.load(Relaxed)
     }
 
     /// Requests of callers that the module works on or that wait for it.
@@ -194,18 +220,28 @@ impl Hsm {
     /// One operation of the worker's.
     async fn ask(&self, call: Call, deadline: Duration) -> Result<Reply, HsmError> {
         let (sender, answer) = oneshot::channel();
+        let looks_at_root = self.root_for(&call).is_some();
         let number = {
             let worker = self.worker();
             let worker = worker.as_ref().ok_or(HsmError::NotRunning)?;
             worker
                 .calls
-                .send((call, sender))
+                .send(Asked {
+                    root: self.root_for(&call),
+                    call,
+                    answer: sender,
+                })
                 .map_err(|_| HsmError::NotRunning)?;
             worker.number
         };
         self.metrics.hsm_operations.fetch_add(1, Relaxed);
         match timeout(deadline, answer).await {
             Ok(Ok(outcome)) => {
+                match &outcome {
+                    Err(Fault::OtherRoot) => self.other_root.store(true, Relaxed),
+                    Ok(_) if looks_at_root => self.other_root.store(false, Relaxed),
+                    Ok(_) | Err(_) => {}
+                }
                 self.judge(number, &outcome);
                 outcome.map_err(HsmError::Fault)
             }
@@ -226,7 +262,8 @@ impl Hsm {
                 let fault = self.logins.failed(number, fault);
                 self.give_up(number, &fault.to_string());
             }
-            Err(Fault::Module(_)) => {
+            // The right one may be in another slot by now, which a new worker finds.
+            Err(Fault::Module(_) | Fault::OtherRoot) => {
                 let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
                 if failures >= FAILURES_MAX {
                     self.give_up(number, "its module fails");
@@ -281,6 +318,13 @@ impl Hsm {
             let text = format!("{ENDING_MAX} workers that were killed have not ended");
             return Err(failed(std::io::Error::other(text)));
         }
+        self.logins.can_be_noted().map_err(|error| {
+            let text = "no login is tried, since it could not be noted that the PIN was refused";
+            failed(std::io::Error::new(
+                error.kind(),
+                format!("{text}: {error}"),
+            ))
+        })?;
         let (process, mut socket) = self.spawn().map_err(failed)?;
         let number = self.numbers.fetch_add(1, Relaxed).saturating_add(1);
         let (calls, receiver) = mpsc::unbounded_channel();

@@ -41,10 +41,10 @@ pub fn no_generation() -> Failure {
         .hint("it is a number from 1, in 8 bytes, big-endian")
 }
 
-/// A key is another one than at the gateway's start.
-pub fn other_token(label: &str) -> Failure {
+/// A version is another key than it was.
+pub fn other_key(label: &str) -> Failure {
     Failure::refused(format!(
-        "`{label}` is another one than at this gateway's start: another token took the place of its own"
+        "`{label}` is another key than before, which verifiers have never seen: another token took the place of this gateway's own"
     ))
     .hint("bring the token back, or restart the gateway if verifiers know the keys of this one")
 }

@@ -96,7 +96,10 @@ impl Log {
 
     /// Appends `line`: it is on the disk, or there is an error.
     pub async fn write(&self, line: Line) -> std::io::Result<()> {
-        let mut text = Value::Object(line.0).to_string();
+        // Ends of lines to some readers, which JSON does not escape.
+        let text = Value::Object(line.0).to_string();
+        let text = text.replace('\u{2028}', "\\u2028");
+        let mut text = text.replace('\u{2029}', "\\u2029");
         text.push('\n');
         let outcome = self.order(text).await;
         if outcome.is_err() {

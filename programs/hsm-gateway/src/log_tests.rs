@@ -24,6 +24,21 @@ fn open_log(path: &Path) -> Log {
     Log::open(path, true, Arc::default()).expect("opens")
 }
 
+/// Whatever a reader takes for the end of a line.
+#[test]
+fn a_line_is_one_line_to_everybody() {
+    let path = path("separators");
+    let text = "a\u{2028}b\u{2029}c\u{85}\nd";
+    run(open_log(&path).write(Line::new("refusal", 7).with("what", text))).expect("writes");
+    let written = std::fs::read_to_string(&path).expect("reads");
+    assert!(!written.contains(['\u{2028}', '\u{2029}']), "{written}");
+    assert_eq!(
+        lines(&path).first().map(|it| it["what"] == text),
+        Some(true)
+    );
+    std::fs::remove_file(&path).expect("removes");
+}
+
 #[test]
 fn appends_and_bounds_refusals() {
     let path = path("bounds");

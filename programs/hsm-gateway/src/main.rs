@@ -60,6 +60,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    keep_memory_private();
     let outcome = match Cli::parse().command {
         Command::AddKey(args) => commands::add_key::run(args),
         Command::Credential(args) => commands::credential::run(args),
@@ -73,6 +74,17 @@ fn main() -> ExitCode {
         Command::Worker => worker::run(),
     };
     print::finish(outcome.unwrap_or_else(|failure| failure.report()))
+}
+
+/// Seeds and PINs are in the memory of gateway and worker: a crash leaves no copy of it. A kernel that does
+/// not allow this has nothing else to offer.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none).unwrap_or_default();
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// No note is longer.
+const NOTE_BYTES_MAX: usize = 1024;
+
 /// Notes of failed logins, in files of `state_dir`.
 pub struct Logins {
     /// Is there once the PIN was refused.
@@ -51,6 +54,16 @@ impl Logins {
                 self.refused_file.display()
             )),
         }
+    }
+
+    /// Sees to it that a refusal could be noted: no login is tried that could not be remembered.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn can_be_noted(&self) -> std::io::Result<()> {
+        let probe = self.failed_file.with_file_name("login-check");
+        replace(&probe, &"-".repeat(NOTE_BYTES_MAX))?;
+        std::fs::remove_file(probe)
     }
 
     /// Takes note of what a worker's start or call ended with; gives what it counts as.
@@ -128,6 +141,16 @@ mod tests {
 
     fn failed() -> Fault {
         Fault::LoginFailed("GeneralError".to_owned())
+    }
+
+    #[test]
+    fn no_login_is_tried_that_could_not_be_noted() {
+        let folder = folder("noted");
+        let logins = Logins::new(&folder);
+        logins.can_be_noted().expect("can be");
+        assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+        std::fs::remove_dir_all(&folder).expect("removes");
+        assert!(logins.can_be_noted().is_err());
     }
 
     #[test]

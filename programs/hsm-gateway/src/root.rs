@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
-use crate::inventory::{checked_pair, hsm_failure, inspect, other_token, twice};
+use crate::inventory::{checked_pair, hsm_failure, inspect, twice};
 use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
 use std::sync::Arc;
 use vouchsafe_gateway::{ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL, Uncertified};
@@ -48,17 +48,6 @@ impl Root {
             der,
             verifier,
         })
-    }
-
-    /// Whether it is the root of `inventory` too.
-    ///
-    /// # Errors
-    /// That another token took the place of this one, or what is wrong with its root.
-    pub fn is_of(&self, inventory: &Inventory) -> Result<(), Failure> {
-        match Self::of(inventory)?.der == self.der {
-            true => Ok(()),
-            false => Err(other_token(ROOT_CERTIFICATE_LABEL)),
-        }
     }
 
     pub fn certificate(&self) -> &RootCertificate {

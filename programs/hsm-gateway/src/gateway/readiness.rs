@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// What `/readyz` says.
 pub struct Readiness {
     pub generation: u64,
+    /// What `state_dir` remembers: less where it can't be written.
+    pub generation_on_disk: u64,
     pub hsm_is_up: bool,
     /// Unix seconds until which delegated tokens can be signed without the HSM.
     pub seeds_until: Option<u64>,
@@ -27,6 +29,9 @@ impl Readiness {
         if self.log_fails {
             return Some("the log can't be written: make room for it, or see why its disk is slow");
         }
+        if self.generation_on_disk < self.generation {
+            return Some("the generation can't be written to `state_dir`: make room for it");
+        }
         self.seeds_until
             .is_none()
             .then_some("no epoch keys: they come when the HSM is up")
@@ -41,7 +46,10 @@ impl Gateway {
         let seeds_until = keyring.seeds_until(now);
         Readiness {
             generation: keyring.generation(),
-            hsm_is_up: self.hsm.is_up() && !self.other_token.load(Relaxed),
+            hsm_is_up: self.hsm.is_up()
+                && !self.hsm.is_another()
+                && !self.keys_differ.load(Relaxed),
+            generation_on_disk: self.generation_on_disk.load(Relaxed),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
             step_seconds: moment.step_seconds,

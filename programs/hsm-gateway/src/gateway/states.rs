@@ -4,10 +4,11 @@
 //! the last look too old. So what another gateway did is followed within a second, and nothing is
 //! signed with what was true long ago.
 
+use super::possession::unproven;
 use super::{Gateway, other_reply};
 use crate::failure::Failure;
-use crate::hsm::HsmError;
-use crate::inventory::{checked_key, hsm_failure, inspect, other_token, versions};
+use crate::hsm::{Hsm, HsmError};
+use crate::inventory::{checked_key, hsm_failure, inspect, other_key, versions};
 use crate::log::Line;
 use crate::worker::protocol::{Bytes, Call, Fault, Inventory, Reply};
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ pub struct States {
 struct Found {
     /// By the names of keys.
     keys: BTreeMap<String, KeyVersions>,
-    /// INVARIANT: every published version.
+    /// INVARIANT: every published version that the token has shown to sign with.
     token_keys: Vec<TokenKey>,
     /// Label and `CKA_ID` of every private key, sorted, as they were found: whatever changes in them
     /// counts.
@@ -92,8 +93,25 @@ impl States {
         for key in &self.found.token_keys {
             let mut others = next.found.token_keys.iter();
             if others.any(|it| it.label == key.label && it.jwk.kid() != key.jwk.kid()) {
-                return Err(other_token(&key.label));
+                return Err(other_key(&key.label));
             }
+        }
+        Ok(())
+    }
+
+    /// Leaves out what is new since `known` and what the token can't sign with.
+    async fn prove(&mut self, known: &Self, hsm: &Arc<Hsm>, rules: &Rules) -> Result<(), HsmError> {
+        let is_known = |key: &&TokenKey| {
+            let mut keys = known.found.token_keys.iter();
+            keys.any(|it| it.label == key.label && it.jwk.kid() == key.jwk.kid())
+        };
+        let new = self.found.token_keys.iter().filter(|key| !is_known(key));
+        let unproven = unproven(hsm, rules, new).await?;
+        // Nobody else has it yet where something is new.
+        if let Some(found) = Arc::get_mut(&mut self.found) {
+            found
+                .token_keys
+                .retain(|key| !unproven.contains(&key.label));
         }
         Ok(())
     }
@@ -170,23 +188,19 @@ impl Gateway {
         let known = self.states();
         let next = if known.found.ids == found {
             let found = Arc::clone(&known.found);
-            States { found, looked_at }
+            Ok(States { found, looked_at })
         } else {
             let Reply::Inventory(inventory) = self.hsm.call_own(Call::Inspect).await? else {
                 return Err(HsmError::NotRunning);
             };
-            let fault = |failure: Failure| HsmError::Fault(Fault::Module(failure.message));
-            let next = States::of_inventory(&self.rules, &inventory, looked_at).map_err(fault)?;
-            let same = self
-                .root
-                .is_of(&inventory)
-                .and_then(|()| known.has_keys_of(&next));
-            self.other_token.store(same.is_err(), Relaxed);
             // INVARIANT: nothing is published or signed of keys that took the place of others: verifiers
             // have never seen them.
-            same.map_err(fault)?;
-            next
+            let next = States::of_inventory(&self.rules, &inventory, looked_at);
+            next.and_then(|next| known.has_keys_of(&next).map(|()| next))
         };
+        self.keys_differ.store(next.is_err(), Relaxed);
+        let mut next = next.map_err(|failure| HsmError::Fault(Fault::Module(failure.message)))?;
+        next.prove(&known, &self.hsm, &self.rules).await?;
         self.tell_changes(&known, &next);
         let next = Arc::new(next);
         self.tallies().follow(&next);
@@ -299,11 +313,13 @@ impl Gateway {
     /// Opens the view of an inspected token.
     pub(super) async fn first_states(
         rules: &Rules,
-        hsm: &Arc<crate::hsm::Hsm>,
+        hsm: &Arc<Hsm>,
     ) -> Result<(Inventory, States), Failure> {
         let looked_at = Instant::now();
         let inventory = inspect(hsm).await.map_err(hsm_failure)?;
-        let states = States::of_inventory(rules, &inventory, looked_at)?;
+        let mut states = States::of_inventory(rules, &inventory, looked_at)?;
+        let proved = states.prove(&States::none(), hsm, rules).await;
+        proved.map_err(hsm_failure)?;
         Ok((inventory, states))
     }
 }

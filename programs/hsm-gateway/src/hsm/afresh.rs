@@ -33,6 +33,7 @@ impl Hsm {
             let request = Request {
                 id: 1,
                 call: Call::Inspect,
+                root: self.root_for(&Call::Inspect),
             };
             socket.write_all(&protocol::frame(&request)?).await?;
             Ok(read_response(&mut socket).await?.outcome)

@@ -1,6 +1,6 @@
 //! What goes over the socket between gateway and worker: calls, and answers in any order.
 
-use crate::worker::protocol::{self, Call, Fault, LENGTH_BYTES, Reply, Request, Response};
+use crate::worker::protocol::{self, Bytes, Call, Fault, LENGTH_BYTES, Reply, Request, Response};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,23 +11,27 @@ use zeroize::Zeroizing;
 /// Where an answer is awaited.
 pub(super) type Waiting = oneshot::Sender<Result<Reply, Fault>>;
 
+/// A call on its way to the worker.
+pub(super) struct Asked {
+    pub call: Call,
+    pub root: Option<Bytes>,
+    pub answer: Waiting,
+}
+
 /// Carries calls and answers until the worker's end closes.
-pub(super) async fn converse(
-    socket: UnixStream,
-    mut calls: mpsc::UnboundedReceiver<(Call, Waiting)>,
-) {
+pub(super) async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedReceiver<Asked>) {
     let (mut answers, mut requests) = socket.into_split();
     let waiting = Arc::new(Mutex::new(BTreeMap::<u64, Waiting>::new()));
     let theirs = Arc::clone(&waiting);
     let write = async move {
         let mut id = 0_u64;
-        while let Some((call, answer)) = calls.recv().await {
+        while let Some(Asked { call, root, answer }) = calls.recv().await {
             id = id.saturating_add(1);
             theirs
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(id, answer);
-            let Ok(frame) = protocol::frame(&Request { id, call }) else {
+            let Ok(frame) = protocol::frame(&Request { id, call, root }) else {
                 return;
             };
             if requests.write_all(&frame).await.is_err() {

@@ -2,6 +2,7 @@
 
 mod about;
 mod admin;
+mod peers;
 mod routes;
 mod tls;
 
@@ -13,6 +14,7 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use peers::Peers;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub async fn serve(
 ) {
     let (closing, closed) = watch::channel(false);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let peers = Arc::new(Peers::default());
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -74,12 +77,15 @@ pub async fn serve(
             else => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let (gateway, tls, closed) = (Arc::clone(&gateway), tls.clone(), closed.clone());
-                connections.spawn(async move {
-                    accept((gateway, side), stream, tls, closed).await;
-                    drop(permit);
-                });
+                // Who has too many is not listened to: closed at once.
+                if let Some(place) = peers.enter(peer.ip()) {
+                    connections.spawn(async move {
+                        accept((gateway, side), stream, tls, closed).await;
+                        drop((permit, place));
+                    });
+                }
             }
             Err(error) => {
                 eprintln!("hsm-gateway: accept: {error}");

@@ -106,10 +106,10 @@ fn work(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
-        let Ok(Request { id, call }) = next else {
+        let Ok(Request { id, call, root }) = next else {
             return;
         };
-        let outcome = keeper.perform(&call);
+        let outcome = keeper.perform(&call, root.as_ref());
         let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
         if protocol::write(&*answers, &Response { id, outcome }).is_err() {
             return;
@@ -118,6 +118,11 @@ fn work(
 }
 
 impl Call {
+    /// Whether the root has to be looked at before it. A signature is verified by who gets it.
+    pub fn is_of_the_root(&self) -> bool {
+        !matches!(self, Self::Sign { .. })
+    }
+
     /// Whether it makes or changes objects.
     pub fn writes(&self) -> bool {
         matches!(

@@ -3,7 +3,7 @@
 //! SoftHSM 2.6 has neither HKDF nor SP 800-108, so seeds are `CKM_SHA256_HMAC` by `C_Sign`; raw `CKM_ECDSA`
 //! is what every module has, so the hash is made here.
 
-use super::protocol::{Algorithm, Fault, Reply};
+use super::protocol::{Algorithm, Fault, ROOT_CHECK, Reply};
 use super::token::Trouble;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -31,6 +31,21 @@ pub(super) struct On<'s> {
 }
 
 impl On<'_> {
+    /// Holds what the token's root derives against `expected`.
+    pub(super) fn require_root(&mut self, expected: &[u8]) -> Result<(), Trouble> {
+        let root = match self.handle(ObjectClass::SECRET_KEY, ROOT_LABEL) {
+            Err(Trouble::Fault(Fault::KeyMissing(_))) => return Err(Fault::OtherRoot.into()),
+            found => found?,
+        };
+        let found = self
+            .session
+            .sign(&Mechanism::Sha256Hmac, root, ROOT_CHECK)?;
+        match found == expected {
+            true => Ok(()),
+            false => Err(Fault::OtherRoot.into()),
+        }
+    }
+
     pub(super) fn derive(mut self, message: &[u8]) -> Result<Reply, Trouble> {
         let root = self.handle(ObjectClass::SECRET_KEY, ROOT_LABEL)?;
         let seed = self.session.sign(&Mechanism::Sha256Hmac, root, message)?;

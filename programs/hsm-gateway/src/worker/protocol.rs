@@ -27,7 +27,13 @@ pub struct Open {
 pub struct Request {
     pub id: u64,
     pub call: Call,
+    /// What [`ROOT_CHECK`] gives with the root that has to be there, where it matters.
+    pub root: Option<Bytes>,
 }
+
+/// What is derived to see whether a token has a certain root. Labels of epoch keys begin with a length, which
+/// is less.
+pub const ROOT_CHECK: &[u8] = b"vouchsafe root check v1";
 
 /// An operation.
 #[derive(Clone, Serialize, Deserialize)]
@@ -201,6 +207,8 @@ pub enum Fault {
     KeyMissing(String),
     /// Two keys of one label: which of them is meant can't be known.
     KeyTwice(String),
+    /// The token has another root than the gateway's: another one took its place.
+    OtherRoot,
     /// The login failed with what may be a wrong PIN. Two of them in a row are taken for one.
     LoginFailed(String),
     /// Somebody else made something of this label at the same time; what was made here is destroyed.
@@ -226,6 +234,9 @@ impl std::fmt::Display for Fault {
             Self::KeyExists(label) => write!(f, "the token has `{label}` already"),
             Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
             Self::KeyTwice(label) => write!(f, "the token has `{label}` twice"),
+            Self::OtherRoot => f.write_str(
+                "it has another root than this gateway's token: another token took its place",
+            ),
             Self::LoginFailed(text) => write!(f, "the login failed: {text}"),
             Self::MadeTwice(label) => write!(f, "`{label}` was made by another at the same time"),
             Self::Module(text) | Self::NotPossible(text) => f.write_str(text),
@@ -332,7 +343,12 @@ mod tests {
         let call = Call::Derive {
             message: vec![0, 255, 7].into(),
         };
-        let bytes = frame(&Request { id: 7, call }).expect("a frame");
+        let bytes = frame(&Request {
+            id: 7,
+            call,
+            root: None,
+        })
+        .expect("a frame");
         let mut stream = bytes.as_slice();
         let request: Request = read(&mut stream).expect("reads").expect("a message");
         assert!(

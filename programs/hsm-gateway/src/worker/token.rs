@@ -3,7 +3,7 @@
 //! A login belongs to the process, not to a session (PKCS#11 v2.40 §5.6): one session's is all sessions'.
 
 use super::objects::On;
-use super::protocol::{Call, Fault, Reply};
+use super::protocol::{Bytes, Call, Fault, Reply};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::object::ObjectHandle;
@@ -240,15 +240,17 @@ impl SessionKeeper {
     }
 
     /// Does what is asked; on a lost session, once more on a new one.
-    pub fn perform(&mut self, call: &Call) -> Result<Reply, Fault> {
-        match self.attempt(call) {
+    ///
+    /// Nothing is done on a session whose token does not have the root that gives `root`.
+    pub fn perform(&mut self, call: &Call, root: Option<&Bytes>) -> Result<Reply, Fault> {
+        match self.attempt(call, root) {
             Ok(reply) => Ok(reply),
             Err(Trouble::Fault(fault)) => Err(fault),
             // A key may have been made before its session was lost: not twice.
             Err(Trouble::Lost(fault)) if call.writes() => Err(fault),
             Err(Trouble::Lost(_)) => {
                 self.forget();
-                self.attempt(call).map_err(|trouble| match trouble {
+                self.attempt(call, root).map_err(|trouble| match trouble {
                     Trouble::Fault(fault) | Trouble::Lost(fault) => fault,
                 })
             }
@@ -260,24 +262,28 @@ impl SessionKeeper {
         self.handles.clear();
     }
 
-    fn attempt(&mut self, call: &Call) -> Result<Reply, Trouble> {
-        let outcome = self.attempt_on_session(call);
+    fn attempt(&mut self, call: &Call, root: Option<&Bytes>) -> Result<Reply, Trouble> {
+        let outcome = self.attempt_on_session(call, root);
         if matches!(outcome, Err(Trouble::Lost(_))) {
             self.forget();
         }
         outcome
     }
 
-    fn attempt_on_session(&mut self, call: &Call) -> Result<Reply, Trouble> {
+    fn attempt_on_session(&mut self, call: &Call, root: Option<&Bytes>) -> Result<Reply, Trouble> {
         let session = match &mut self.session {
             Some(session) => session,
             empty => empty.insert(self.token.session()?),
         };
-        let on = On {
+        let mut on = On {
             session,
             handles: &mut self.handles,
             made: &self.token.made,
         };
+        // ORDER: on the very session that is used next.
+        if let Some(root) = root {
+            on.require_root(&root.0)?;
+        }
         match call {
             Call::CreateKey {
                 label,

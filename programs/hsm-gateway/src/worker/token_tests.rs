@@ -18,15 +18,15 @@ fn loses_sessions() {
     let token = open();
     let (mut first, mut second) = (keeper(&token), keeper(&token));
     let root = Call::CreateRoot { generation: 7 };
-    assert!(matches!(first.perform(&root), Ok(Reply::Done)));
+    assert!(matches!(first.perform(&root, None), Ok(Reply::Done)));
     assert_eq!(
-        first.perform(&root).map(drop),
+        first.perform(&root, None).map(drop),
         Err(Fault::KeyExists(ROOT_LABEL.to_owned()))
     );
     let derive = Call::Derive {
         message: vec![7; 100].into(),
     };
-    let seed = |keeper: &mut SessionKeeper| match keeper.perform(&derive) {
+    let seed = |keeper: &mut SessionKeeper| match keeper.perform(&derive, None) {
         Ok(Reply::Bytes(seed)) => seed,
         other => panic!("{:?}", other.map(drop)),
     };
