@@ -7,8 +7,8 @@
 //! - `close-all`: closes all sessions of the process, as a network HSM does that lost its client;
 //! - `log-out`: logs the process out;
 //! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
-//! - `data-length`: answers what begins a signature with `CKR_DATA_LEN_RANGE` in place of the module;
-//! - `spoil`: lets the module sign, and changes one bit of what it gives.
+//! - `data-length`: answers what begins a signature, and no HMAC, with `CKR_DATA_LEN_RANGE` in place of the module;
+//! - `spoil`: lets the module sign, and changes one bit of what it gives, if that is no HMAC.
 //!
 //! Calls that make and change keys are held where a file says so: `hold-PLACE`, with a number in it, holds
 //! the call that comes to the place as that number, from 1. The file is then `held-PLACE`, and the call
@@ -24,13 +24,16 @@
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_CLASS, CK_OBJECT_HANDLE,
     CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKA_CLASS,
-    CKA_LABEL, CKO_PRIVATE_KEY, CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED,
-    CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
+    CKA_LABEL, CKM_SHA256_HMAC, CKO_PRIVATE_KEY, CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR,
+    CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
 };
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// Bytes of `CKM_SHA256_HMAC`; no signature is as short.
+const HMAC_BYTES: CK_ULONG = 32;
 
 /// How often is looked whether a held call may go on.
 const LOOK: Duration = Duration::from_millis(5);
@@ -212,7 +215,9 @@ unsafe extern "C" fn sign_init(
     let Some((shim, init)) = shim().and_then(|it| Some((it, it.real.C_SignInit?))) else {
         return CKR_GENERAL_ERROR;
     };
-    if shim.takes("data-length") {
+    // SAFETY: the caller's own argument.
+    let is_hmac = !mechanism.is_null() && unsafe { (*mechanism).mechanism } == CKM_SHA256_HMAC;
+    if !is_hmac && shim.takes("data-length") {
         return CKR_DATA_LEN_RANGE;
     }
     match shim.misbehave(session) {
@@ -235,9 +240,13 @@ unsafe extern "C" fn sign(
     // SAFETY: the caller's own arguments.
     let answer = unsafe { real(session, data, data_length, signature, signature_length) };
     // Without a place for it, only the length was asked for.
-    if answer == CKR_OK && !signature.is_null() && shim.takes("spoil") {
-        // SAFETY: a signature was written there, of at least one byte.
-        unsafe { *signature ^= 1 };
+    if answer == CKR_OK && !signature.is_null() {
+        // SAFETY: the length was written there.
+        let is_hmac = unsafe { *signature_length } == HMAC_BYTES;
+        if !is_hmac && shim.takes("spoil") {
+            // SAFETY: a signature was written there, of at least one byte.
+            unsafe { *signature ^= 1 };
+        }
     }
     answer
 }

@@ -193,7 +193,15 @@ impl Watch<'_> {
                 }
                 Ok(Look::Verdicts(verdicts)) => {
                     if verdicts.contains(&Verdict::Worse) {
-                        return self.take_back(canary);
+                        // It is not let alone because of one failure.
+                        match self.take_back(canary) {
+                            Err(failure) if failure.code == 3 && start.elapsed() < period * 2 => {
+                                eprintln!("warning: {}", failure.message);
+                                std::thread::sleep(interval);
+                                continue;
+                            }
+                            outcome => return outcome,
+                        }
                     }
                     let well = verdicts.iter().all(|it| *it == Verdict::Healthy);
                     if well && start.elapsed() >= period {
