@@ -180,3 +180,30 @@ fn a_crash_leaves_no_copy_of_the_memory() {
     let words: Vec<_> = core.expect("a line").split_whitespace().collect();
     assert_eq!(words.get(4..6), Some(&["0", "0"][..]), "{words:?}");
 }
+
+/// A key without a root would keep `init` from making the rest.
+#[test]
+fn a_key_is_added_to_no_empty_token() {
+    let setup = GatewaySetup::new(&Token::new());
+    let (code, text) = setup.run(&["add-key", "es256"]);
+    assert!(
+        code == 1 && text.contains("`hsm-gateway init` makes"),
+        "{text}"
+    );
+    let (code, text) = setup.run(&["serve"]);
+    assert!(
+        code == 1 && text.contains("`hsm-gateway init` makes"),
+        "{text}"
+    );
+    assert_eq!(setup.run(&["init"]).0, 0);
+}
+
+#[test]
+fn the_wrong_file_or_listener_is_wrong_use() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let _gateway = setup.start();
+    let signing = ["list", "--gateway", &setup.url()];
+    keys(&[&setup], &signing).is(2, "not a gateway's listener for admins");
+    std::fs::write(setup.folder.join("admin"), "[[admin]]\n").expect("a file");
+    keys(&[&setup], &["list"]).is(2, "it holds no secret of an [[admin]]");
+}

@@ -219,11 +219,11 @@ fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
     );
     gateway.kill();
     drop(setup.start());
-    for (pin_mode, is_told) in [(0o600, false), (0o640, true), (0o604, true)] {
+    for (pin_mode, is_told) in [(0o600, false), (0o640, false), (0o660, true), (0o604, true)] {
         set_mode("pin", pin_mode);
         let (code, text) = setup.run(&["doctor"]);
         assert_eq!(code, 0, "{text}");
-        let told = text.contains("others than its owner can read the PIN");
+        let told = text.contains("everybody can read the PIN, or its group write it");
         assert_eq!(told, is_told, "{pin_mode:o}: {text}");
     }
 }

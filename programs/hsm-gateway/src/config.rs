@@ -253,10 +253,10 @@ fn warn_of_readers(path: &Path) {
     // What can't be looked at can't be read either, and that is said.
     if let Ok(about) = std::fs::metadata(path)
         && about.is_file()
-        && about.permissions().mode() & 0o077 != 0
+        && about.permissions().mode() & 0o027 != 0
     {
         eprintln!(
-            "hsm-gateway: {}: others than its owner can read the PIN: `chmod 600` it",
+            "hsm-gateway: {}: everybody can read the PIN, or its group write it: `chmod 640` it",
             path.display()
         );
     }

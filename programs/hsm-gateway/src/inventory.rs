@@ -239,6 +239,9 @@ pub fn hsm_failure(error: HsmError) -> Failure {
         },
         HsmError::Fault(Fault::LoginFailed(_)) => failure
             .hint("look at the HSM and at the PIN before you try again: this is no answer to a wrong PIN by the standard, but some modules give it, so the next such login is the last"),
+        HsmError::Fault(Fault::KeyMissing(label)) if label == ROOT_LABEL => {
+            failure.hint("`hsm-gateway init` makes the keys of an empty token")
+        }
         HsmError::Fault(Fault::TokenMissing(_)) => failure.hint(token_missing_hint()),
         HsmError::Fault(Fault::TokenTwice { .. }) => failure
             .hint("give each a label of its own; which of them is meant is not guessed. `softhsm2-util --init-token` makes one more with each call, `--delete-token --serial` removes one"),

@@ -3,7 +3,7 @@
 use super::record::recorded;
 use super::{ConfigFile, create_key, now, open, runtime};
 use crate::failure::Failure;
-use crate::inventory::{hsm_failure, inspect};
+use crate::inventory::{generation, hsm_failure, inspect};
 use crate::log::Line;
 use std::process::ExitCode;
 use vouchsafe_gateway::KeyLabel;
@@ -35,6 +35,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     runtime()?.block_on(async {
         let hsm = open(&config).await?;
         let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
+        // Else a key would be there that keeps `init` from making the rest.
+        generation(&inventory)?;
         let labels = inventory.keys.iter().map(|key| &key.label);
         let mut labels = labels.chain(&inventory.destroyed);
         if labels.any(|it| KeyLabel::parse(it).is_some_and(|it| it.name() == rule.name)) {

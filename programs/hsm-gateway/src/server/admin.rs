@@ -88,6 +88,13 @@ async fn refused(
     Refused { refusal, about }: Refused,
 ) -> Reply {
     gateway.refused(admin, path, refusal, about).await;
-    let body = json!({ "error": refusal.slug(), "detail": refusal.to_string() });
-    refusal_reply(refusal, body)
+    // There is nothing to hide from who may change every key.
+    let detail = match refusal {
+        Refusal::Key => "there is no [[key]] of this name".to_owned(),
+        refusal => refusal.to_string(),
+    };
+    refusal_reply(
+        refusal,
+        json!({ "error": refusal.slug(), "detail": detail }),
+    )
 }

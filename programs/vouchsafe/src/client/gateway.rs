@@ -11,6 +11,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use vouchsafe_gateway::CredentialDigest;
 use vouchsafe_gateway::admin::{
     ACT_PATH, ActAnswer, ActRequest, LIST_PATH, Listing, OUTCOME_PATH, PROBE_PATH, ProbeAnswer,
     ProbeOutcome, ProbeRequest, ROTATE_PATH, RotateAnswer, RotateRequest,
@@ -46,6 +47,13 @@ impl GatewayArgs {
     pub fn open(&self) -> Result<Vec<Gateway>, Failure> {
         let credential = read_text(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
         let credential = credential.trim_end_matches(['\r', '\n']).to_owned();
+        if CredentialDigest::of(&credential).is_none() {
+            let path = self.admin_token_file.display();
+            return Err(
+                Failure::usage(format!("{path}: it holds no secret of an [[admin]]"))
+                    .hint("`hsm-gateway credential --out FILE` makes one"),
+            );
+        }
         let http = Http::with(WHOLE_TIMEOUT, REPLY_BYTES_MAX, self.tls()?);
         let open = |url: &String| Gateway::new(url, &credential, &http);
         self.urls.iter().map(open).collect()
@@ -184,7 +192,7 @@ impl Gateway {
         let message = format!("{}: {why}", self.url);
         let failure = match slug.as_str() {
             "" | "not_found" => {
-                Failure::unreachable(format!("{message}: not a gateway's listener for admins"))
+                Failure::usage(format!("{message}: not a gateway's listener for admins"))
                     .hint("--gateway takes the gateway's `admin_listen`, not its `listen`")
             }
             "hsm.unavailable" | "hsm.overloaded" | "log.unavailable" => {
@@ -302,6 +310,6 @@ mod tests {
             (refused.failure.code, refused.failure.hint.is_some()),
             (1, true)
         );
-        assert_eq!(gateway.refused(404, &Value::Null).failure.code, 3);
+        assert_eq!(gateway.refused(404, &Value::Null).failure.code, 2);
     }
 }

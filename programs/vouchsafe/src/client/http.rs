@@ -2,6 +2,7 @@
 
 use crate::commands::Failure;
 use serde::de::DeserializeOwned;
+use std::io::ErrorKind;
 use std::time::Duration;
 use ureq::tls::TlsConfig;
 
@@ -144,8 +145,12 @@ fn unreachable(url: &str, error: &ureq::Error) -> Failure {
             failure.hint("the answer is too long: is this the right server?")
         }
         ureq::Error::BadUri(_) => Failure::usage(format!("{place} is not a URL")),
-        _ if is_loopback(url) => {
-            failure.hint("is it running? `scripts/up` starts a dev issuer and a broker here")
+        ureq::Error::Io(error)
+            if error.kind() == ErrorKind::ConnectionRefused && is_loopback(url) =>
+        {
+            failure.hint(
+                "is it running? `scripts/up` starts a dev issuer and a broker here, and no gateway",
+            )
         }
         _ => failure,
     }

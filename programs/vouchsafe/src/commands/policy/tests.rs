@@ -161,6 +161,16 @@ fn compares_the_hosts_of_issuers_and_manifest() {
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
+/// Gateways are no issuers, and a variable says where they are.
+#[test]
+fn a_host_may_be_a_gateways_where_the_manifest_has_gateways() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let at = |name: &str| root.join(name).display().to_string();
+    let arguments = [&at("policies"), "--manifest", &at("spin.hsm.toml")];
+    let (text, _) = run_check(&arguments).expect("it runs");
+    assert!(!text.contains("host-unused"), "{text}");
+}
+
 #[test]
 fn refuses_what_is_no_folder() {
     let hint = Some("give the folder that holds `bundle.toml`".to_owned());
