@@ -64,6 +64,7 @@ mod guest {
     fn said(error: &Error) -> Value {
         match error {
             Error::Misconfigured(text) => json!({ "misconfigured": text }),
+            Error::Superseded => json!("superseded"),
             Error::TierUnavailable => json!("tier-unavailable"),
             Error::Refused(text) => json!({ "refused": text }),
             Error::Unavailable(_) => json!("unavailable"),
