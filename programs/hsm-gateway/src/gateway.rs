@@ -56,6 +56,8 @@ pub struct Gateway {
     told_step: Mutex<Option<i64>>,
     /// Whether the last look found keys that can't be used, or that took the place of others.
     keys_differ: AtomicBool,
+    /// Whether the next look is to take nothing for unchanged.
+    looks_whole: AtomicBool,
     /// What `state_dir` remembers, at least.
     generation_on_disk: AtomicU64,
     keyring: Mutex<EpochKeyring>,
@@ -102,6 +104,7 @@ impl Gateway {
             tallies: Mutex::new(tallies),
             told_step: Mutex::default(),
             keys_differ: AtomicBool::new(false),
+            looks_whole: AtomicBool::new(false),
             generation_on_disk: AtomicU64::new(generation),
             rates: Mutex::default(),
             log,

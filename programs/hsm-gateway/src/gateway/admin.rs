@@ -8,6 +8,7 @@ use crate::worker::protocol::{Bytes, Call, Fault, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use vouchsafe_gateway::admin::{
     ActAnswer, ActRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer, RotateRequest,
 };
@@ -45,6 +46,7 @@ impl Gateway {
             // ORDER: on record before it is done.
             self.record(line()).await?;
             if let Err(refusal) = self.carry_out(rule, &states, &plan).await {
+                self.looks_whole.store(true, Relaxed);
                 self.record(line().with("failed", refusal.slug())).await?;
                 return Err(refusal);
             }

@@ -186,7 +186,9 @@ impl Gateway {
             return Err(HsmError::NotRunning);
         };
         let known = self.states();
-        let next = if known.found.ids == found {
+        // Public halves alone change no `CKA_ID`, and keep a number from being used.
+        let whole = self.looks_whole.load(Relaxed);
+        let next = if known.found.ids == found && !whole {
             let found = Arc::clone(&known.found);
             Ok(States { found, looked_at })
         } else {
@@ -198,6 +200,9 @@ impl Gateway {
             let next = States::of_inventory(&self.rules, &inventory, looked_at);
             next.and_then(|next| known.has_keys_of(&next).map(|()| next))
         };
+        if whole {
+            self.looks_whole.store(false, Relaxed);
+        }
         self.keys_differ.store(next.is_err(), Relaxed);
         let mut next = next.map_err(|failure| HsmError::Fault(Fault::Module(failure.message)))?;
         next.prove(&known, &self.hsm, &self.rules).await?;
