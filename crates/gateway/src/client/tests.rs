@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::calls::FAILING_SECONDS;
 use super::*;
 use crate::rules::tests::{AUDIENCE, ISSUER, credential};
+use crate::wire::KEYS_PATH;
 use gateways::Gateways;
 
 const START: u64 = 1_800_000_000;

@@ -10,7 +10,9 @@ use super::*;
 use crate::refusal::Refusal;
 use crate::rules::tests::{AUDIENCE, credential, rules};
 use crate::rules::{KeyRule, Rules};
-use crate::wire::{GroupKeys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer};
+use crate::wire::{
+    GroupKeys, KEYS_PATH, Keys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer,
+};
 use crate::{EpochKeyring, SigningInput};
 
 /// Gateways at `https://a`, `https://b`, …, all with one HSM.
