@@ -64,6 +64,8 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
     repeated.is(1, &format!("{dead}: NOT FOLLOWED within 1 s"));
     repeated.is(1, "say `--from 1`");
     // A broker that reaches no gateway does not follow, and is told.
+    let (_gateway, elsewhere) = bad_broker();
+    let elsewhere = format!("http://{}", elsewhere.broker.address);
     let alone = keys(
         &[&setup],
         &[
@@ -73,7 +75,7 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
             "--timeout",
             "1",
             "--broker",
-            &bad_broker(&setup),
+            &elsewhere,
         ],
     );
     alone.is(1, "NOT FOLLOWED within 1 s");
@@ -141,17 +143,11 @@ fn a_second_emergency_waits_until_verifiers_know_its_generation() {
 }
 
 /// A broker of another gateway: it has nothing to follow.
-fn bad_broker(setup: &GatewaySetup) -> String {
-    use std::sync::OnceLock;
-    static OTHER: OnceLock<(Gateway, HsmBench)> = OnceLock::new();
-    let (_, bench) = OTHER.get_or_init(|| {
-        assert!(setup.port > 0);
-        let other = GatewaySetup::new(&Token::new()).with_keys();
-        let gateway = other.start();
-        let bench = HsmBench::start(&[&other]);
-        (gateway, bench)
-    });
-    format!("http://{}", bench.broker.address)
+fn bad_broker() -> (Gateway, HsmBench) {
+    let other = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = other.start();
+    let bench = HsmBench::start(&[&other]);
+    (gateway, bench)
 }
 
 /// An HSM from before an emergency comes back, behind a gateway that knows of none: the store does.
