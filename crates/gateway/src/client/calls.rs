@@ -36,7 +36,7 @@ impl Concern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Taken,
-    /// It is behind; another gateway may not be.
+    /// It is behind in generations, or lacks the current epoch's key; another gateway may not.
     Behind,
     /// What it says is not for this signer, or not from a gateway.
     Foreign,
@@ -115,7 +115,9 @@ impl GatewaySigner {
                     self.note_success(place, concern);
                     return Ok(answer);
                 }
-                Verdict::Behind => causes.push(format!("gateway {url}: its generation is over")),
+                Verdict::Behind => causes.push(format!(
+                    "gateway {url}: its generation is over, or it has no key of this epoch"
+                )),
                 Verdict::Foreign => {
                     causes.push(format!("gateway {url}: its answer is not for this signer"));
                 }
