@@ -11,6 +11,7 @@ mod crash;
 mod credentials;
 mod documents;
 mod epochs;
+mod folding;
 mod framing;
 mod headers;
 mod hostile;

@@ -161,7 +161,18 @@ fn names_the_field_that_is_wrong() {
             "lifetime_max",
         );
     }
-    for claims in [json!(["sub"]), json!(["cnf"]), json!(["ref", "ref"])] {
+    for claims in [
+        json!(["sub"]),
+        json!(["SUB"]),
+        json!(["cnf"]),
+        json!(["Cnf"]),
+        json!(["ref", "ref"]),
+        json!(["ref", "Ref"]),
+        json!(["ſub"]),
+        json!(["to\u{212a}en"]),
+        json!([""]),
+        json!(["a b"]),
+    ] {
         check(|file| file["keys"][0]["claims"] = claims, "key", "claims");
     }
     for field in ["requests_per_second", "requests_per_day"] {

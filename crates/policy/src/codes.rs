@@ -27,6 +27,8 @@ impl Problem {
             Self::CaseUndecidable(_) => "case-undecidable",
             Self::CaseUnmet { .. } => "case-unmet",
             Self::Cedar { .. } => "cedar",
+            Self::ClaimNameInvalid(_) => "claim-name-invalid",
+            Self::ClaimNameRepeated(_) => "claim-name-repeated",
             Self::ClaimReserved(_) => "claim-reserved",
             Self::ClaimUndeclared { .. } => "claim-undeclared",
             Self::ClaimsNotAllowed(_) => "claims-not-allowed",

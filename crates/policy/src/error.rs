@@ -178,6 +178,10 @@ pub enum Problem {
         message: String,
         help: Option<String>,
     },
+    #[error("`{0}` is not a claim name of 1 to 256 visible ASCII characters without `\"` and `\\`")]
+    ClaimNameInvalid(String),
+    #[error("claim `{0}` differs from another one in case only")]
+    ClaimNameRepeated(String),
     #[error("claim `{name}` is not an attribute of any trusted issuer's principal")]
     ClaimUndeclared {
         name: String,

@@ -15,6 +15,7 @@ use crate::toml_places;
 use crate::url;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use vouchsafe_claims::ClaimNames;
 use vouchsafe_providers::spiffe::trust_domain_of;
 use vouchsafe_providers::{Claim, ClaimType, PROVIDERS, Profile, Provider, Source, oidc};
 
@@ -249,9 +250,10 @@ fn declared_claims(
             },
         );
     }
+    let mut names = ClaimNames::of_subject_token();
     for name in entry.get_ref().keys() {
-        file.check_value("claims", name, entry.span(), CLAIM_NAME_BYTES_MAX);
-        if is_reserved(name) {
+        file.check_claim_name(&mut names, name, entry.span());
+        if is_cedar_name(name) {
             file.refuse_within(entry.span(), name, Problem::ClaimReserved(name.clone()));
         }
     }
@@ -322,10 +324,9 @@ fn required_values(
     claims
 }
 
-/// Claims that verification itself reads, and names that Cedar's JSON formats give a meaning.
-/// `sub` may be declared: rules often name it.
-fn is_reserved(name: &str) -> bool {
-    matches!(name, "iss" | "aud" | "exp" | "nbf" | "iat" | "jti") || name.starts_with("__")
+/// Whether Cedar's JSON formats give the name a meaning, as they do to `__entity`.
+fn is_cedar_name(name: &str) -> bool {
+    name.starts_with("__")
 }
 
 /// Checks that the placeholders of every subject template, and the claims that are required, are text

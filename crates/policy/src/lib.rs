@@ -58,7 +58,6 @@ mod toml_places;
 mod url;
 mod zones;
 
-pub use audience::RESERVED_CLAIMS;
 pub use bundle::Bundle;
 pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use claims::ClaimsError;

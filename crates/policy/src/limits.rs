@@ -58,6 +58,5 @@ pub const SCOPE_BYTES_MAX: usize = 256;
 pub const CLAIMS_MAX: usize = 100;
 /// Claims that an audience copies: what the signer takes.
 pub const CLAIMS_PER_AUDIENCE_MAX: usize = 32;
-pub const CLAIM_NAME_BYTES_MAX: usize = 128;
 /// Bytes of a subject template: what identity takes.
 pub const SUBJECT_TEMPLATE_BYTES_MAX: usize = 512;

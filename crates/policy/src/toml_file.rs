@@ -6,6 +6,7 @@ use crate::spanned::Spanned;
 use crate::toml_places;
 use serde::de::DeserializeOwned;
 use std::ops::{Range, RangeInclusive};
+use vouchsafe_claims::{ClaimNames, NameFault};
 
 /// A file that parsed as `T`, and what was found wrong with it so far.
 pub(crate) struct TomlFile<'a> {
@@ -110,6 +111,17 @@ impl<'a> TomlFile<'a> {
         } else if value.len() > bytes_max || value.chars().any(char::is_control) {
             self.refuse_within(span, value, Problem::ValueInvalid { key, bytes_max });
         }
+    }
+
+    /// Adds the name of a claim to `names`.
+    pub fn check_claim_name(&mut self, names: &mut ClaimNames, name: &str, span: Range<usize>) {
+        let problem = match names.add(name) {
+            Ok(()) => return,
+            Err(NameFault::Malformed) => Problem::ClaimNameInvalid(name.to_owned()),
+            Err(NameFault::Registered) => Problem::ClaimReserved(name.to_owned()),
+            Err(NameFault::Repeated) => Problem::ClaimNameRepeated(name.to_owned()),
+        };
+        self.refuse_within(span, name, problem);
     }
 
     /// Refuses the second of two equal texts within `span`.

@@ -14,8 +14,8 @@ pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
 
 /// The claims set, in a fixed order.
 ///
-/// INVARIANT: no name occurs twice: those of extra claims were held against the registered names,
-/// which include all of ours, and against each other.
+/// INVARIANT: no two names are equal, not even to a verifier that ignores case: `ClaimNames` compared those
+/// of extra claims with the registered names, which include all of ours, and with each other.
 pub(crate) fn payload(request: &TokenRequest, expires_at: UnixSeconds) -> Result<String, Error> {
     let mut claims = Claims::default();
     claims.text("iss", &request.issuer)?;

@@ -157,11 +157,11 @@ pub enum Ceiling {
     Gateway,
     #[error("an extra claim is not one strict json value")]
     ExtraClaimNotJson,
-    #[error("an extra claim has a registered name")]
+    #[error("an extra claim has a registered name, ignoring case")]
     ExtraClaimRegistered,
-    #[error("an extra claim is there twice")]
+    #[error("an extra claim is there twice, ignoring case")]
     ExtraClaimRepeated,
-    #[error("an extra claim's name is empty, too long or has control characters")]
+    #[error("an extra claim's name is not 1 to 256 visible ASCII characters")]
     ExtraClaimName,
     #[error("an extra claim is too long")]
     ExtraClaimTooLong,

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use vouchsafe_claims::{ClaimNames, NameFault};
 use vouchsafe_signer::{
-    AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN,
-    EXTRA_CLAIM_NAME_BYTES_MAX, EXTRA_CLAIMS_MAX, REGISTERED_CLAIMS,
+    AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, EXTRA_CLAIMS_MAX,
 };
 
 use super::size::KEYS_PER_GROUP_MAX;
@@ -87,14 +87,7 @@ impl Rules {
         if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
             return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));
         }
-        let claims = distinct(file.claims, EXTRA_CLAIMS_MAX, EXTRA_CLAIM_NAME_BYTES_MAX)
-            .map_err(|fault| fail("claims", fault))?;
-        if claims
-            .iter()
-            .any(|name| REGISTERED_CLAIMS.contains(&name.as_str()))
-        {
-            return Err(fail("claims", "holds a registered name"));
-        }
+        let claims = claims(file.claims).map_err(|fault| fail("claims", fault))?;
         for (field, number) in [
             ("requests_per_second", file.requests_per_second),
             ("requests_per_day", file.requests_per_day),
@@ -218,6 +211,24 @@ fn check_name<'a>(
         return Err("is there twice");
     }
     Ok(())
+}
+
+/// Names of extra claims, by the same rules as the signer's.
+fn claims(listed: Vec<String>) -> Result<BTreeSet<String>, &'static str> {
+    if listed.len() > EXTRA_CLAIMS_MAX {
+        return Err("has too many entries");
+    }
+    let mut names = ClaimNames::of_issued_token();
+    for name in &listed {
+        names.add(name).map_err(|fault| match fault {
+            NameFault::Malformed => {
+                "has an entry that is not 1 to 256 visible ASCII characters without `\"` and `\\`"
+            }
+            NameFault::Registered => "holds a registered name, ignoring case",
+            NameFault::Repeated => "names something twice, ignoring case",
+        })?;
+    }
+    Ok(listed.into_iter().collect())
 }
 
 fn distinct(

@@ -409,12 +409,27 @@ fn refuses_audience_files_that_say_something_wrong() {
         "cnf",
         "iss",
         "exp",
+        "SUB",
+        "Aud",
+        "jtI",
     ] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
             &format!("2:11: claim `{claim}` cannot be declared here: it has a meaning of its own"),
         );
     }
+    for claim in ["", "a b", "ſub", "iſſ", "\u{212a}id", &"n".repeat(257)] {
+        wrong(
+            &format!("claims = [\"{claim}\"]"),
+            &format!(
+                "2:11: `{claim}` is not a claim name of 1 to 256 visible ASCII characters without `\"` and `\\`"
+            ),
+        );
+    }
+    wrong(
+        "claims = [\"repository\", \"REPOSITORY\"]",
+        "2:25: claim `REPOSITORY` differs from another one in case only",
+    );
     check(
         "audiences/two.toml",
         API,
@@ -657,13 +672,39 @@ fn gives_each_oidc_issuer_a_type_of_its_own() {
             )],
         );
     }
-    let reserved = format!("{one}claims = {{ exp = {{ type = \"integer\" }} }}\n");
-    check(
-        "issuers/one.toml",
-        &reserved,
-        &[
-            "issuers/one.toml:3:12: claim `exp` cannot be declared here: it has a meaning of its own",
-        ],
+}
+
+#[test]
+fn checks_the_names_of_declared_claims() {
+    let declared = |names: &[&str], expected: &[&str]| {
+        let entries = names
+            .iter()
+            .map(|name| format!("'{name}' = {{ type = \"text\" }}"));
+        let content = format!(
+            "issuer = \"https://one.example\"\nprovider = \"oidc\"\nclaims = {{ {} }}\n",
+            entries.collect::<Vec<_>>().join(", ")
+        );
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|what| format!("issuers/one.toml:3:{what}"))
+            .collect();
+        assert_eq!(found("issuers/one.toml", &content), expected, "{names:?}");
+    };
+    declared(&["sub", "https://claims.example/exp", &"n".repeat(256)], &[]);
+    for name in ["iss", "Aud", "EXP", "nbf", "iAt", "JTI", "__entity"] {
+        let reserved =
+            format!("12: claim `{name}` cannot be declared here: it has a meaning of its own");
+        declared(&[name], &[&reserved]);
+    }
+    for name in ["", "a b", "ſub", "to\u{212a}en", "a\"", &"n".repeat(257)] {
+        let malformed = format!(
+            "12: `{name}` is not a claim name of 1 to 256 visible ASCII characters without `\"` and `\\`"
+        );
+        declared(&[name], &[&malformed]);
+    }
+    declared(
+        &["Sub", "sub"],
+        &["39: claim `sub` differs from another one in case only"],
     );
 }
 

@@ -139,16 +139,6 @@ fn allows_no_more_than_identity_and_signer_take() {
     );
 }
 
-/// Two guards, each with its own list: the signer trusts no bundle. They must not drift apart, or a
-/// bundle loads whose tokens can't be signed.
-#[test]
-fn reserves_exactly_the_claims_that_the_signer_refuses() {
-    assert_eq!(
-        vouchsafe_policy::RESERVED_CLAIMS,
-        vouchsafe_signer::REGISTERED_CLAIMS
-    );
-}
-
 /// The first issuer file and the first rule of a provider's page, put into the default bundle.
 #[test]
 fn loads_the_issuer_and_the_rule_of_every_providers_page() {
