@@ -11,7 +11,7 @@ use vouchsafe_tests::jwt::Issued;
 const CLOCK_TRIES_MAX: usize = 100;
 const LIFETIME_SECONDS_MAX: u64 = 900;
 const EXTRA_CLAIMS_MAX: usize = 32;
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "issuer",
     "development",
     "signer_root",
@@ -22,6 +22,7 @@ const VARIABLES: [&str; 10] = [
     "signer_group",
     "signer_generation",
     "trusted_proxies",
+    "forwarded_header",
 ];
 
 /// The guest, built once more if its source changed.
@@ -77,6 +78,7 @@ pub fn start() -> Broker {
         .variable("signer_group", "default")
         .variable("signer_generation", "1")
         .variable("trusted_proxies", "")
+        .variable("forwarded_header", "")
         .start()
 }
 

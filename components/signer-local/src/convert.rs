@@ -12,6 +12,7 @@ impl From<domain::Settings> for wit::SignerSettings {
             epoch_seconds: settings.epoch_seconds,
             algorithms: settings.algorithms.into_iter().map(str::to_owned).collect(),
             trusted_proxies: settings.trusted_proxies,
+            forwarded_header: settings.forwarded_header,
             group: settings.group,
         }
     }

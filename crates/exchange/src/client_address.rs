@@ -1,8 +1,9 @@
-//! The address that a request came from, as far as proxies that the operator trusts can tell.
+//! The address that a request came from, according to the proxies that the operator trusts.
 //!
-//! Headers are believed of trusted proxies only, and only for the hop that a proxy saw by itself: from the
-//! nearest outwards, the first address that is no trusted proxy's is the client's. Whatever is in doubt
-//! gives no address: a `permit` that asks for one then grants nothing, and a `forbid` that reads one denies.
+//! Only headers of trusted proxies count, and only for the hop that a proxy saw itself: from the nearest
+//! outwards, the first address outside of the trusted networks is the client's. A request from a trusted proxy
+//! whose headers leave that address undetermined is refused: a `forbid` whose condition asks
+//! `context has client_ip` first would not apply to it, and clients can cause this case at will.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,9 +13,44 @@ pub const HOPS_MAX: usize = 32;
 /// Most networks that `trusted_proxies` can list.
 pub const TRUSTED_PROXIES_MAX: usize = 64;
 
-/// The networks of the proxies whose headers are believed; none believes nobody.
+/// The networks of trusted proxies, and the header that these write; without networks, no header counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: ForwardedHeader,
+}
+
+/// The header in which trusted proxies write the hops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// Whichever is present; a request with both is refused.
+    #[default]
+    Either,
+    /// `forwarded` (RFC 7239) only.
+    Forwarded,
+    /// `x-forwarded-for` only.
+    XForwardedFor,
+}
+
+/// A text that names neither header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the header is neither `forwarded` nor `x-forwarded-for`")]
+pub struct HeaderUnknown;
+
+impl ForwardedHeader {
+    /// Reads the name of a header; an empty text stands for either.
+    ///
+    /// # Errors
+    /// The text is another one.
+    pub fn parse(text: &str) -> Result<Self, HeaderUnknown> {
+        match text {
+            "" => Ok(Self::Either),
+            "forwarded" => Ok(Self::Forwarded),
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            _ => Err(HeaderUnknown),
+        }
+    }
+}
 
 /// A text that is no list of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,18 +66,29 @@ impl TrustedProxies {
         let entries = text.split([',', ' ']).filter(|entry| !entry.is_empty());
         let networks: Vec<IpNet> = entries.map(network).collect::<Result<_, _>>()?;
         match networks.len() {
-            0..=TRUSTED_PROXIES_MAX => Ok(Self(networks)),
+            0..=TRUSTED_PROXIES_MAX => Ok(Self {
+                networks,
+                header: ForwardedHeader::default(),
+            }),
             _ => Err(NetworksInvalid),
         }
     }
 
+    /// The same proxies, which write this header; the other one is ignored.
+    #[must_use]
+    pub fn writing(self, header: ForwardedHeader) -> Self {
+        Self { header, ..self }
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.networks.is_empty()
     }
 
     fn contain(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
     }
 }
 
@@ -71,49 +118,77 @@ pub struct Hops {
     pub x_forwarded_for: Vec<String>,
 }
 
+/// Why the client's address is undetermined although `trusted_proxies` is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undetermined {
+    #[error("`forwarded` and `x-forwarded-for` are both present")]
+    BothHeaders,
+    #[error("a trusted proxy sent no forwarding header")]
+    HeaderMissing,
+    #[error("a hop in the forwarding header can't be read")]
+    HopUnreadable,
+    #[error("over {HOPS_MAX} hops are trusted proxies")]
+    HopsTooMany,
+    #[error("every hop is a trusted proxy")]
+    HopsTrusted,
+    #[error("the host gave no address of the peer")]
+    PeerUnreadable,
+}
+
 impl Hops {
-    /// The client's address: the nearest hop that is no trusted proxy. None where no proxy is trusted,
-    /// where all hops are trusted, and wherever a hop on the way can't be read.
-    #[must_use]
-    pub fn client(&self, trusted: &TrustedProxies) -> Option<IpAddr> {
+    /// The client's address: the nearest hop that is no trusted proxy. None where no proxy is trusted.
+    ///
+    /// # Errors
+    /// The peer is a trusted proxy and its headers don't say where the request came from, or the peer itself
+    /// is unknown.
+    pub fn client(&self, trusted: &TrustedProxies) -> Result<Option<IpAddr>, Undetermined> {
         if trusted.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let peer: SocketAddr = self.peer.parse().ok()?;
-        let peer = peer.ip().to_canonical();
-        if peer.is_unspecified() {
-            return None;
-        }
+        let peer = self.peer.parse::<SocketAddr>();
+        let peer = peer.map(|peer| peer.ip().to_canonical());
+        let peer = peer.ok().filter(|peer| !peer.is_unspecified());
+        let peer = peer.ok_or(Undetermined::PeerUnreadable)?;
         if !trusted.contain(peer) {
-            return Some(peer);
+            return Ok(Some(peer));
         }
         let mut walked = 0_usize;
-        for hop in self.nodes()?.iter().rev() {
+        for hop in self.nodes(trusted.header)?.iter().rev() {
             walked = walked.saturating_add(1);
-            let address = address(hop).filter(|_| walked <= HOPS_MAX)?;
+            if walked > HOPS_MAX {
+                return Err(Undetermined::HopsTooMany);
+            }
+            let address = address(hop).ok_or(Undetermined::HopUnreadable)?;
             if !trusted.contain(address) {
-                return Some(address);
+                return Ok(Some(address));
             }
         }
-        None
+        Err(Undetermined::HopsTrusted)
     }
 
-    /// The hops as the proxies wrote them, nearest last. A proxy writes one of the two headers and passes
-    /// the other on as the client sent it, so that with both there nobody knows which to believe.
-    fn nodes(&self) -> Option<Vec<String>> {
-        match (self.forwarded.as_slice(), self.x_forwarded_for.as_slice()) {
+    /// The hops as the proxies wrote them, nearest last. A proxy writes one of the two headers and passes the
+    /// other one on as the client sent it. With both present and neither configured, either could be the
+    /// client's.
+    fn nodes(&self, header: ForwardedHeader) -> Result<Vec<String>, Undetermined> {
+        let (forwarded, x_forwarded_for) = match header {
+            ForwardedHeader::Either => (self.forwarded.as_slice(), self.x_forwarded_for.as_slice()),
+            ForwardedHeader::Forwarded => (self.forwarded.as_slice(), &[][..]),
+            ForwardedHeader::XForwardedFor => (&[][..], self.x_forwarded_for.as_slice()),
+        };
+        match (forwarded, x_forwarded_for) {
+            ([], []) => Err(Undetermined::HeaderMissing),
             ([], values) => {
                 let hops = values.iter().flat_map(|value| value.split(','));
-                Some(hops.map(|hop| hop.trim().to_owned()).collect())
+                Ok(hops.map(|hop| hop.trim().to_owned()).collect())
             }
             (values, []) => {
                 let mut nodes = Vec::new();
                 for value in values {
-                    nodes.extend(forwarded_for(value)?);
+                    nodes.extend(forwarded_for(value).ok_or(Undetermined::HopUnreadable)?);
                 }
-                Some(nodes)
+                Ok(nodes)
             }
-            (_, _) => None,
+            (_, _) => Err(Undetermined::BothHeaders),
         }
     }
 }

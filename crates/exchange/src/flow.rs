@@ -4,10 +4,11 @@ use crate::client_address::Hops;
 use crate::issued::{self, IssuedExchange};
 use crate::permitted::{self, DeniedExchange, PermittedExchange};
 use crate::ports::{AuditRecord, Bundle, Decision, Failure, Ports, Recorded, Settings};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RequestFault};
 use crate::request::UnverifiedExchange;
 use crate::verified::{self, VerifiedExchange};
 use std::cell::RefCell;
+use std::net::IpAddr;
 
 /// How an exchange ended, for the caller and for the log line.
 pub struct Attempt {
@@ -31,7 +32,9 @@ pub async fn exchange<P: Ports>(ports: &P, body: &[u8], hops: &Hops) -> Attempt 
         }),
     };
     let mut attempt = match run.verified(body).await {
-        Ok((settings, bundle, verified)) => run.decided(&settings, &bundle, verified).await,
+        Ok((settings, bundle, verified, client_ip)) => {
+            run.decided(&settings, &bundle, verified, client_ip).await
+        }
         Err(failure) => Attempt {
             outcome: Err(failure),
             decision_id: None,
@@ -55,7 +58,12 @@ struct Steps {
     done: Vec<(&'static str, u64)>,
 }
 
-type Verified<P> = (Settings, Bundle, VerifiedExchange<<P as Ports>::Record>);
+type Verified<P> = (
+    Settings,
+    Bundle,
+    VerifiedExchange<<P as Ports>::Record>,
+    Option<IpAddr>,
+);
 
 impl<P: Ports> Run<'_, P> {
     /// Steps 1 and 2: parse and verify. What fails here is logged and not recorded, so that
@@ -63,12 +71,22 @@ impl<P: Ports> Run<'_, P> {
     async fn verified(&self, body: &[u8]) -> Result<Verified<P>, Failure> {
         let request = UnverifiedExchange::parse(body)?;
         let settings = self.ports.settings().await?;
+        let client_ip = self.client_ip(&settings)?;
         let bundle = self.ports.bundle(&settings).await?;
         self.step("prepare");
         let verified =
             verified::verify(self.ports, &settings, &bundle, request, self.ports.now()).await;
         self.step("verify");
-        Ok((settings, bundle, verified?))
+        Ok((settings, bundle, verified?, client_ip))
+    }
+
+    /// A client that could choose to have no address could choose which rules see it.
+    fn client_ip(&self, settings: &Settings) -> Result<Option<IpAddr>, Failure> {
+        let client = self.hops.client(&settings.trusted_proxies);
+        client.map_err(|undetermined| Failure {
+            refusal: RequestFault::ClientAddressUndetermined.into(),
+            detail: undetermined.to_string(),
+        })
     }
 
     /// Steps 3 to 6: whatever happens here is recorded.
@@ -77,12 +95,12 @@ impl<P: Ports> Run<'_, P> {
         settings: &Settings,
         bundle: &Bundle,
         verified: VerifiedExchange<P::Record>,
+        client_ip: Option<IpAddr>,
     ) -> Attempt {
         let decision_id = match self.ports.decision_id() {
             Ok(id) => id,
             Err(failure) => return ended(Err(failure), None, None),
         };
-        let client_ip = self.hops.client(&settings.trusted_proxies);
         let permitted = permitted::permit(self.ports, bundle, verified, client_ip).await;
         self.step("decide");
         match permitted {

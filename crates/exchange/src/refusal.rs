@@ -37,6 +37,8 @@ pub enum RequestFault {
     AudienceAndResource,
     #[error("the body is too large")]
     BodyTooLarge,
+    #[error("the forwarding headers leave the client's address undetermined")]
+    ClientAddressUndetermined,
     #[error("the content type is not a form")]
     ContentTypeUnsupported,
     #[error("the grant type is not token exchange")]
@@ -164,6 +166,7 @@ impl RequestFault {
             Self::ActorTokenUnsupported => "request.actor_token_unsupported",
             Self::AudienceAndResource => "request.audience_and_resource",
             Self::BodyTooLarge => "request.too_large",
+            Self::ClientAddressUndetermined => "request.client_address_undetermined",
             Self::ContentTypeUnsupported => "request.content_type_unsupported",
             Self::GrantUnsupported => "grant.unsupported",
             Self::LifetimeInvalid => "request.lifetime_invalid",

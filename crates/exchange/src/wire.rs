@@ -82,6 +82,9 @@ fn request_error(fault: RequestFault) -> WireError {
         RequestFault::BodyTooLarge => {
             return WireError::invalid_request(413, "the request body is over 64 KiB");
         }
+        RequestFault::ClientAddressUndetermined => {
+            "the forwarding headers leave the client's address undetermined"
+        }
         RequestFault::ContentTypeUnsupported => {
             return WireError::invalid_request(
                 415,

@@ -153,6 +153,7 @@ impl GatewaySigner {
             epoch_seconds: config.epoch_seconds(),
             algorithms,
             trusted_proxies: config.trusted_proxies().to_owned(),
+            forwarded_header: config.forwarded_header().to_owned(),
             group: config.group().to_owned(),
         }
     }

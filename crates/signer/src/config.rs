@@ -19,6 +19,7 @@ pub(crate) const AUDIENCES_MAX: usize = 1024;
 #[derive(Default)]
 pub struct Variables {
     pub development: String,
+    pub forwarded_header: String,
     pub gateway_token: Zeroizing<String>,
     pub gateway_urls: String,
     pub issuer: String,
@@ -44,6 +45,7 @@ impl Variables {
     pub fn slot(&mut self, variable: Variable) -> &mut String {
         match variable {
             Variable::Development => &mut self.development,
+            Variable::ForwardedHeader => &mut self.forwarded_header,
             Variable::GatewayToken => &mut self.gateway_token,
             Variable::GatewayUrls => &mut self.gateway_urls,
             Variable::Issuer => &mut self.issuer,
@@ -79,6 +81,7 @@ pub struct Config {
     pub(crate) epoch_seconds: u64,
     pub(crate) group: String,
     pub(crate) trusted_proxies: String,
+    pub(crate) forwarded_header: String,
 }
 
 impl fmt::Debug for Config {
@@ -118,6 +121,7 @@ impl Config {
             epoch_seconds,
             group,
             trusted_proxies: variables.trusted_proxies.clone(),
+            forwarded_header: variables.forwarded_header.clone(),
         })
     }
 
@@ -145,6 +149,12 @@ impl Config {
     #[must_use]
     pub fn trusted_proxies(&self) -> &str {
         &self.trusted_proxies
+    }
+
+    /// The variable of this name, which nothing here reads.
+    #[must_use]
+    pub fn forwarded_header(&self) -> &str {
+        &self.forwarded_header
     }
 
     /// Algorithms of epoch keys.

@@ -41,6 +41,7 @@ impl Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variable {
     Development,
+    ForwardedHeader,
     GatewayToken,
     GatewayUrls,
     Issuer,
@@ -57,8 +58,9 @@ pub enum Variable {
 
 impl Variable {
     /// Those of the software signer, in the order in which they are read.
-    pub const LOCAL: [Self; 10] = [
+    pub const LOCAL: [Self; 11] = [
         Self::Development,
+        Self::ForwardedHeader,
         Self::Issuer,
         Self::SignerAlgorithms,
         Self::SignerAudiences,
@@ -71,8 +73,9 @@ impl Variable {
     ];
 
     /// Those of the signer that has a gateway behind it.
-    pub const GATEWAY: [Self; 11] = [
+    pub const GATEWAY: [Self; 12] = [
         Self::Development,
+        Self::ForwardedHeader,
         Self::GatewayToken,
         Self::GatewayUrls,
         Self::Issuer,
@@ -89,6 +92,7 @@ impl Variable {
     pub fn name(self) -> &'static str {
         match self {
             Self::Development => "development",
+            Self::ForwardedHeader => "forwarded_header",
             Self::GatewayToken => "gateway_token",
             Self::GatewayUrls => "gateway_urls",
             Self::Issuer => "issuer",

@@ -26,6 +26,8 @@ pub struct Settings {
     pub algorithms: Vec<&'static str>,
     /// As configured: it means nothing to the signer.
     pub trusted_proxies: String,
+    /// As configured: it means nothing to the signer.
+    pub forwarded_header: String,
     pub group: String,
 }
 
@@ -72,6 +74,7 @@ impl Signer {
                 .map(|algorithm| algorithm.name())
                 .collect(),
             trusted_proxies: self.config.trusted_proxies.clone(),
+            forwarded_header: self.config.forwarded_header.clone(),
             group: self.config.group.clone(),
         }
     }

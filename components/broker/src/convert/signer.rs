@@ -1,14 +1,14 @@
 //! `vouchsafe:signer`.
 
 use crate::bindings::signing;
-use vouchsafe_exchange::client_address::TrustedProxies;
+use vouchsafe_exchange::client_address::{ForwardedHeader, TrustedProxies};
 use vouchsafe_exchange::ports::{Failure, Settings, SignedToken, SigningRequest, Tier};
 use vouchsafe_exchange::refusal::{Part, Refusal};
 
 impl TryFrom<signing::SignerSettings> for Settings {
     type Error = Failure;
 
-    /// Networks that can't be read are a fault of the configuration, like those that the signer finds.
+    /// Networks or a header that can't be read are a fault of the configuration, like those that the signer finds.
     fn try_from(settings: signing::SignerSettings) -> Result<Self, Failure> {
         let signing::SignerSettings {
             issuer,
@@ -16,12 +16,18 @@ impl TryFrom<signing::SignerSettings> for Settings {
             epoch_seconds,
             algorithms,
             trusted_proxies,
+            forwarded_header,
             group,
         } = settings;
-        let trusted_proxies = TrustedProxies::parse(&trusted_proxies).map_err(|error| Failure {
+        let misconfigured = |detail| Failure {
             refusal: Refusal::Unavailable(Part::Signer),
-            detail: format!("`trusted_proxies`: {error}"),
-        })?;
+            detail,
+        };
+        let header = ForwardedHeader::parse(&forwarded_header)
+            .map_err(|error| misconfigured(format!("`forwarded_header`: {error}")))?;
+        let trusted_proxies = TrustedProxies::parse(&trusted_proxies)
+            .map_err(|error| misconfigured(format!("`trusted_proxies`: {error}")))?
+            .writing(header);
         Ok(Self {
             issuer,
             development,

@@ -5,7 +5,15 @@ fn trusted(text: &str) -> TrustedProxies {
 }
 
 /// What a request from `peer` with these headers is taken to come from.
-fn client(peer: &str, headers: &[(&str, &str)]) -> Option<String> {
+fn client(peer: &str, headers: &[(&str, &str)]) -> Result<Option<String>, Undetermined> {
+    client_by(ForwardedHeader::Either, peer, headers)
+}
+
+fn client_by(
+    header: ForwardedHeader,
+    peer: &str,
+    headers: &[(&str, &str)],
+) -> Result<Option<String>, Undetermined> {
     let values = |wanted: &str| {
         let of_name = headers.iter().filter(|(name, _)| *name == wanted);
         of_name.map(|(_, value)| (*value).to_owned()).collect()
@@ -15,8 +23,13 @@ fn client(peer: &str, headers: &[(&str, &str)]) -> Option<String> {
         forwarded: values("forwarded"),
         x_forwarded_for: values("xff"),
     };
-    let client = hops.client(&trusted("10.0.0.0/8, 2001:db8:f::/48"));
-    client.map(|address| address.to_string())
+    let trusted = trusted("10.0.0.0/8, 2001:db8:f::/48").writing(header);
+    let client = hops.client(&trusted)?;
+    Ok(client.map(|address| address.to_string()))
+}
+
+fn is(address: &str) -> Result<Option<String>, Undetermined> {
+    Ok(Some(address.to_owned()))
 }
 
 const PROXY: &str = "10.0.0.1:5000";
@@ -30,125 +43,167 @@ fn a_direct_client_is_its_peer_address_whatever_it_sends() {
         &[("xff", "192.0.2.9"), ("forwarded", "for=192.0.2.9")],
         &[("xff", "garbage")],
     ] {
-        assert_eq!(
-            client("198.51.100.7:9", headers).as_deref(),
-            Some("198.51.100.7")
-        );
+        assert_eq!(client("198.51.100.7:9", headers), is("198.51.100.7"));
     }
-    assert_eq!(
-        client("[2001:db8::7]:9", &[]).as_deref(),
-        Some("2001:db8::7")
-    );
-    assert_eq!(
-        client("[::ffff:198.51.100.7]:9", &[]).as_deref(),
-        Some("198.51.100.7")
-    );
+    assert_eq!(client("[2001:db8::7]:9", &[]), is("2001:db8::7"));
+    assert_eq!(client("[::ffff:198.51.100.7]:9", &[]), is("198.51.100.7"));
 }
 
 #[test]
 fn the_nearest_hop_that_is_no_trusted_proxy_is_the_client() {
     for (header, value, expected) in [
-        ("xff", "192.0.2.1", Some("192.0.2.1")),
-        ("xff", "6.6.6.6, 192.0.2.1", Some("192.0.2.1")),
-        ("xff", "6.6.6.6, 192.0.2.1, 10.1.2.3", Some("192.0.2.1")),
-        ("xff", "garbage, 192.0.2.1", Some("192.0.2.1")),
-        ("xff", "192.0.2.1:4711", Some("192.0.2.1")),
-        ("xff", "2001:db8::1", Some("2001:db8::1")),
-        ("xff", "[2001:db8::1]", Some("2001:db8::1")),
-        ("xff", "[2001:db8::1]:4711", Some("2001:db8::1")),
-        ("xff", "192.0.2.1, 2001:db8:f::2", Some("192.0.2.1")),
-        ("xff", "::ffff:192.0.2.1", Some("192.0.2.1")),
-        ("xff", "192.0.2.1, ::ffff:10.1.2.3", Some("192.0.2.1")),
-        ("forwarded", "for=192.0.2.1", Some("192.0.2.1")),
+        ("xff", "192.0.2.1", "192.0.2.1"),
+        ("xff", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
+        ("xff", "6.6.6.6, 192.0.2.1, 10.1.2.3", "192.0.2.1"),
+        ("xff", "garbage, 192.0.2.1", "192.0.2.1"),
+        ("xff", "192.0.2.1:4711", "192.0.2.1"),
+        ("xff", "2001:db8::1", "2001:db8::1"),
+        ("xff", "[2001:db8::1]", "2001:db8::1"),
+        ("xff", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("xff", "192.0.2.1, 2001:db8:f::2", "192.0.2.1"),
+        ("xff", "::ffff:192.0.2.1", "192.0.2.1"),
+        ("xff", "192.0.2.1, ::ffff:10.1.2.3", "192.0.2.1"),
+        ("forwarded", "for=192.0.2.1", "192.0.2.1"),
         (
             "forwarded",
             "FOR=192.0.2.1;proto=https;by=10.0.0.1",
-            Some("192.0.2.1"),
+            "192.0.2.1",
         ),
         (
             "forwarded",
             "for=6.6.6.6, for=\"192.0.2.1:4711\"",
-            Some("192.0.2.1"),
+            "192.0.2.1",
         ),
-        (
-            "forwarded",
-            "for=\"[2001:db8::1]:4711\"",
-            Some("2001:db8::1"),
-        ),
+        ("forwarded", "for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
         (
             "forwarded",
             "for=192.0.2.1, for=10.2.2.2;host=\"a,b;c\"",
-            Some("192.0.2.1"),
+            "192.0.2.1",
         ),
-        ("forwarded", "for=unknown, for=192.0.2.1", Some("192.0.2.1")),
+        ("forwarded", "for=unknown, for=192.0.2.1", "192.0.2.1"),
     ] {
-        assert_eq!(
-            client(PROXY, &[(header, value)]).as_deref(),
-            expected,
-            "{value}"
-        );
+        assert_eq!(client(PROXY, &[(header, value)]), is(expected), "{value}");
     }
     let lines = [
         ("xff", "6.6.6.6"),
         ("xff", "192.0.2.1"),
         ("xff", "10.1.1.1"),
     ];
-    assert_eq!(client(PROXY, &lines).as_deref(), Some("192.0.2.1"));
+    assert_eq!(client(PROXY, &lines), is("192.0.2.1"));
     let mapped = client("[::ffff:10.0.0.1]:5", &[("xff", "192.0.2.1")]);
-    assert_eq!(mapped.as_deref(), Some("192.0.2.1"));
+    assert_eq!(mapped, is("192.0.2.1"));
 }
 
 #[test]
-fn whatever_is_in_doubt_gives_no_address() {
-    for headers in [
-        &[][..],
+fn doubtful_hops_leave_the_client_undetermined() {
+    use Undetermined::*;
+    for (headers, why) in [
+        (&[][..], HeaderMissing),
         // Which of them did the proxy write?
-        &[("xff", "192.0.2.1"), ("forwarded", "for=192.0.2.1")],
-        &[("xff", "")],
-        &[("xff", "192.0.2.1, garbage")],
-        &[("xff", "192.0.2.1,")],
-        &[("xff", "192.0.2.1, unknown, 10.1.1.1")],
-        &[("xff", "192.0.2.1:99999")],
-        &[("xff", "192.0.2.1:")],
-        &[("xff", "192.0.2.01")],
-        &[("xff", "[192.0.2.1]")],
-        &[("xff", "2001:db8::1]:5")],
-        &[("xff", "0.0.0.0")],
-        &[("xff", "::")],
-        &[("xff", "10.1.1.1, 10.2.2.2")],
-        &[("forwarded", "")],
-        &[("forwarded", "for")],
-        &[("forwarded", "for=unknown")],
-        &[("forwarded", "for=_hidden")],
-        &[("forwarded", "proto=https")],
-        &[("forwarded", "for=192.0.2.1;for=192.0.2.2")],
-        &[("forwarded", "for=\"192.0.2.1")],
-        &[("forwarded", "for=\"192.0.2.1\\\"\"")],
+        (
+            &[("xff", "192.0.2.1"), ("forwarded", "for=192.0.2.1")],
+            BothHeaders,
+        ),
+        (&[("xff", "192.0.2.1"), ("forwarded", "")], BothHeaders),
+        (&[("xff", "")], HopUnreadable),
+        (&[("xff", "192.0.2.1, garbage")], HopUnreadable),
+        (&[("xff", "192.0.2.1,")], HopUnreadable),
+        (&[("xff", "192.0.2.1, unknown, 10.1.1.1")], HopUnreadable),
+        (&[("xff", "192.0.2.1:99999")], HopUnreadable),
+        (&[("xff", "192.0.2.1:")], HopUnreadable),
+        (&[("xff", "192.0.2.01")], HopUnreadable),
+        (&[("xff", "[192.0.2.1]")], HopUnreadable),
+        (&[("xff", "2001:db8::1]:5")], HopUnreadable),
+        (&[("xff", "0.0.0.0")], HopUnreadable),
+        (&[("xff", "::")], HopUnreadable),
+        (&[("xff", "10.1.1.1, 10.2.2.2")], HopsTrusted),
+        (&[("forwarded", "")], HopUnreadable),
+        (&[("forwarded", "for")], HopUnreadable),
+        (&[("forwarded", "for=unknown")], HopUnreadable),
+        (&[("forwarded", "for=_hidden")], HopUnreadable),
+        (&[("forwarded", "proto=https")], HopUnreadable),
+        (
+            &[("forwarded", "for=192.0.2.1;for=192.0.2.2")],
+            HopUnreadable,
+        ),
+        (&[("forwarded", "for=\"192.0.2.1")], HopUnreadable),
+        (&[("forwarded", "for=\"192.0.2.1\\\"\"")], HopUnreadable),
+        (&[("forwarded", "for=10.1.1.1")], HopsTrusted),
         // A client that opens a quote for the proxy to close.
-        &[("forwarded", "for=6.6.6.6;x=\", for=\"[2001:db8::1]\"")],
-        &[("forwarded", "for=6.6.6.6;x=\", for=192.0.2.1")],
-        &[("forwarded", "for=6.6.6.6;x=\", for=192.0.2.1;by=\"\"")],
-        &[("forwarded", "x\"=6.6.6.6\", for=192.0.2.1")],
+        (
+            &[("forwarded", "for=6.6.6.6;x=\", for=\"[2001:db8::1]\"")],
+            HopUnreadable,
+        ),
+        (
+            &[("forwarded", "for=6.6.6.6;x=\", for=192.0.2.1")],
+            HopUnreadable,
+        ),
+        (
+            &[("forwarded", "for=6.6.6.6;x=\", for=192.0.2.1;by=\"\"")],
+            HopUnreadable,
+        ),
+        (
+            &[("forwarded", "x\"=6.6.6.6\", for=192.0.2.1")],
+            HopUnreadable,
+        ),
     ] {
-        assert_eq!(client(PROXY, headers), None, "{headers:?}");
+        assert_eq!(client(PROXY, headers), Err(why), "{headers:?}");
     }
     for peer in ["", "10.0.0.1", "0.0.0.0:0", "[::]:0", "garbage:1"] {
-        assert_eq!(client(peer, &[("xff", "192.0.2.1")]), None, "{peer}");
+        assert_eq!(
+            client(peer, &[("xff", "192.0.2.1")]),
+            Err(PeerUnreadable),
+            "{peer}"
+        );
     }
-    let hops = Hops {
-        peer: "198.51.100.7:9".to_owned(),
-        ..Hops::default()
-    };
-    assert_eq!(hops.client(&TrustedProxies::default()), None);
+}
+
+#[test]
+fn no_client_is_known_without_trusted_proxies() {
+    for peer in ["198.51.100.7:9", ""] {
+        let hops = Hops {
+            peer: peer.to_owned(),
+            forwarded: vec!["for=192.0.2.1".to_owned()],
+            x_forwarded_for: vec!["192.0.2.1".to_owned()],
+        };
+        assert_eq!(hops.client(&TrustedProxies::default()), Ok(None));
+    }
+}
+
+#[test]
+fn the_configured_header_alone_counts() {
+    use ForwardedHeader::*;
+    let both = [("xff", "192.0.2.1"), ("forwarded", "for=192.0.2.2")];
+    let broken = [("xff", "192.0.2.1"), ("forwarded", "for=\"")];
+    for (header, headers, expected) in [
+        (XForwardedFor, &both[..], is("192.0.2.1")),
+        (Forwarded, &both, is("192.0.2.2")),
+        (Either, &both, Err(Undetermined::BothHeaders)),
+        (XForwardedFor, &broken, is("192.0.2.1")),
+        (Forwarded, &broken, Err(Undetermined::HopUnreadable)),
+        (XForwardedFor, &both[1..], Err(Undetermined::HeaderMissing)),
+        (Forwarded, &both[..1], Err(Undetermined::HeaderMissing)),
+    ] {
+        assert_eq!(client_by(header, PROXY, headers), expected, "{headers:?}");
+    }
+    for (text, expected) in [
+        ("", Ok(Either)),
+        ("forwarded", Ok(Forwarded)),
+        ("x-forwarded-for", Ok(XForwardedFor)),
+        ("Forwarded", Err(HeaderUnknown)),
+        ("x-real-ip", Err(HeaderUnknown)),
+    ] {
+        assert_eq!(ForwardedHeader::parse(text), expected, "{text}");
+    }
 }
 
 /// Both sides of the bound of hops.
 #[test]
 fn walks_so_many_hops_and_no_more() {
     let chain = |proxies: usize| format!("192.0.2.1{}", ", 10.1.1.1".repeat(proxies));
-    let at_most = client(PROXY, &[("xff", &chain(HOPS_MAX - 1))]);
-    assert_eq!(at_most.as_deref(), Some("192.0.2.1"));
-    assert_eq!(client(PROXY, &[("xff", &chain(HOPS_MAX))]), None);
+    let walked = |proxies: usize| client(PROXY, &[("xff", &chain(proxies))]);
+    assert_eq!(walked(HOPS_MAX - 1), is("192.0.2.1"));
+    assert_eq!(walked(HOPS_MAX), Err(Undetermined::HopsTooMany));
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub struct Fake {
     pub memory: RefCell<HashMap<String, KnownKeys>>,
     pub calls: RefCell<Vec<&'static str>>,
     pub trust_domain: RefCell<Option<String>>,
+    pub trusted_proxies: RefCell<TrustedProxies>,
     pub jitter: Cell<u64>,
     /// The highest generation that the store remembers.
     pub generation_seen: Cell<u64>,
@@ -71,6 +72,7 @@ impl Fake {
             memory: RefCell::default(),
             calls: RefCell::default(),
             trust_domain: RefCell::new(None),
+            trusted_proxies: RefCell::default(),
             jitter: Cell::new(0),
             generation_seen: Cell::new(0),
             while_waiting: RefCell::new(None),
@@ -161,7 +163,7 @@ impl Ports for Fake {
             development: false,
             epoch_seconds: 3600,
             algorithms,
-            trusted_proxies: TrustedProxies::parse("10.0.0.0/8").expect("a network"),
+            trusted_proxies: self.trusted_proxies.borrow().clone(),
             group: "default".into(),
         })
     }

@@ -5,7 +5,7 @@ mod key_sets;
 mod wire;
 
 use fake::*;
-use vouchsafe_exchange::client_address::Hops;
+use vouchsafe_exchange::client_address::{Hops, TrustedProxies};
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
@@ -34,6 +34,57 @@ fn check(fake: &Fake, more: &str, expected: Result<(), Refusal>) {
 
 fn denied(denial: Denial) -> Result<(), Refusal> {
     Err(Refusal::Denied(denial))
+}
+
+/// Before anything is asked of policy, issuers or the store.
+#[test]
+fn refuses_undetermined_client_addresses_unrecorded() {
+    let text = |text: &str| text.to_owned();
+    let by = |peer: &str, headers: [&[&str]; 2]| Hops {
+        peer: text(peer),
+        forwarded: headers[0].iter().copied().map(text).collect(),
+        x_forwarded_for: headers[1].iter().copied().map(text).collect(),
+    };
+    let many = ["10.1.1.1"; 33].join(",");
+    let proxy = "10.0.0.1:5";
+    for (hops, detail) in [
+        (
+            by(proxy, [&["for=192.0.2.1"], &["203.0.113.9"]]),
+            "`forwarded` and `x-forwarded-for` are both present",
+        ),
+        (
+            by(proxy, [&[], &[]]),
+            "a trusted proxy sent no forwarding header",
+        ),
+        (
+            by(proxy, [&[], &["garbage"]]),
+            "a hop in the forwarding header can't be read",
+        ),
+        (
+            by(proxy, [&[], &["10.1.1.1"]]),
+            "every hop is a trusted proxy",
+        ),
+        (
+            by(proxy, [&[], &[&many]]),
+            "over 32 hops are trusted proxies",
+        ),
+        (
+            by("", [&[], &["192.0.2.1"]]),
+            "the host gave no address of the peer",
+        ),
+    ] {
+        let fake = Fake::new();
+        *fake.trusted_proxies.borrow_mut() = TrustedProxies::parse("10.0.0.0/8").unwrap();
+        let attempt = run(exchange(&fake, FORM.as_bytes(), &hops));
+        let failure = attempt.outcome.map(drop).unwrap_err();
+        let refusal = RequestFault::ClientAddressUndetermined.into();
+        assert_eq!((failure.refusal, failure.detail.as_str()), (refusal, detail));
+        assert_eq!(*fake.calls.borrow(), ["settings"]);
+        // Without trusted proxies no header counts.
+        *fake.trusted_proxies.borrow_mut() = TrustedProxies::default();
+        assert!(run(exchange(&fake, FORM.as_bytes(), &hops)).outcome.is_ok());
+        assert_eq!(fake.questions.borrow()[0].client_ip, None);
+    }
 }
 
 #[test]

@@ -57,6 +57,12 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
             400,
             bad,
         ),
+        request(
+            R::ClientAddressUndetermined,
+            "request.client_address_undetermined",
+            400,
+            bad,
+        ),
         request(R::Malformed, "request.malformed", 400, bad),
         request(R::MethodNotAllowed, "request.method_not_allowed", 405, bad),
         request(

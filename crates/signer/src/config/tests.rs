@@ -21,7 +21,12 @@ fn check(variable: Variable, text: &str, expected: Result<(), Fault>) {
 
 #[test]
 fn every_variable_of_the_signer_must_be_set() {
-    let of_the_broker = |variable: &Variable| *variable == Variable::TrustedProxies;
+    let of_the_broker = |variable: &Variable| {
+        matches!(
+            variable,
+            Variable::ForwardedHeader | Variable::TrustedProxies
+        )
+    };
     for variable in Variable::LOCAL.into_iter().filter(|it| !of_the_broker(it)) {
         check(variable, "", Err(Fault::Empty));
     }

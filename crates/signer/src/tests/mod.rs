@@ -36,6 +36,7 @@ pub(crate) fn variables() -> Variables {
         signer_lifetime_max: "3540".into(),
         signer_root: root(),
         trusted_proxies: "10.0.0.0/8".into(),
+        forwarded_header: "forwarded".into(),
         ..Variables::default()
     }
 }

@@ -129,6 +129,7 @@ fn settings_tell_what_the_broker_needs() {
             epoch_seconds: 3600,
             algorithms: vec!["ES256", "EdDSA"],
             trusted_proxies: "10.0.0.0/8".into(),
+            forwarded_header: "forwarded".into(),
             group: "default".into(),
         }
     );
