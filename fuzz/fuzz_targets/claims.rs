@@ -55,6 +55,7 @@ fn record(at: usize) -> IssuerRecord {
         },
         require: Vec::new(),
         subject_template: None,
+        allow_act: false,
         development: false,
     }
 }

@@ -55,6 +55,7 @@ fuzz_target!(|document: &[u8]| {
         claims: Vec::new(),
         require: Vec::new(),
         subject_template: None,
+        allow_act: false,
         development: false,
     })
     .expect("a record");

@@ -268,6 +268,9 @@ fn issuers() -> Vec<TokenCase> {
     for value in [json!(null), json!(1), json!({})] {
         cases.push(set(format!("iss {value}"), INVALID, "iss", value));
     }
+    for claim in ["act", "may_act"] {
+        cases.push(set(claim, INVALID, claim, json!({ "sub": "service" })));
+    }
     cases.push(claims_case(
         "an array of issuers",
         INVALID,

@@ -22,6 +22,11 @@ const UNDETERMINED: Want = refused(
 );
 const DENIED: Want = refused(400, "invalid_target", "policy.denied");
 
+/// What the cases here reach.
+pub fn wants() -> Vec<Want> {
+    vec![UNDETERMINED, DENIED]
+}
+
 struct Office {
     broker: Broker,
     issuer: Issuer,

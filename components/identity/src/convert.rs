@@ -23,6 +23,7 @@ impl From<wit::TrustedIssuer> for domain::IssuerRecord {
             claims: issuer.claims.into_iter().map(Into::into).collect(),
             require: issuer.require.into_iter().map(Into::into).collect(),
             subject_template: issuer.subject_template,
+            allow_act: issuer.allow_act,
             development: issuer.development,
         }
     }

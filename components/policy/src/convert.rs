@@ -43,9 +43,10 @@ impl From<&policy::Issuer> for wit::IssuerRecord {
             max_token_age_seconds: issuer.max_token_age_seconds,
             leeway_seconds: issuer.leeway_seconds,
             replay: issuer.replay.into(),
-            claims: issuer.claims.iter().map(Into::into).collect(),
+            claims: issuer.declared_claims().map(Into::into).collect(),
             require: issuer.require.iter().map(Into::into).collect(),
             subject_template: issuer.subject_template.clone(),
+            allow_act: issuer.allow_act,
             development: issuer.development,
             authenticated: issuer.credential_file.is_some(),
         }

@@ -1,7 +1,7 @@
 //! An issuer that the trust bundle names, and how its tokens are checked.
 
 use vouchsafe_jose::{Algorithm, KeyUse};
-use vouchsafe_providers::{Claim, ClaimType, Profile, Provider};
+use vouchsafe_providers::{Claim, ClaimType, Profile, Provider, oidc};
 
 use vouchsafe_providers::spiffe::trust_domain_of;
 
@@ -53,6 +53,8 @@ pub struct IssuerRecord {
     pub claims: Vec<Claim>,
     pub require: Vec<RequiredClaim>,
     pub subject_template: Option<String>,
+    /// Whether tokens with `act` or `may_act` are accepted.
+    pub allow_act: bool,
     pub development: bool,
 }
 
@@ -138,6 +140,10 @@ impl TrustedIssuer {
         self.record.leeway_seconds
     }
 
+    pub(crate) fn allow_act(&self) -> bool {
+        self.record.allow_act
+    }
+
     pub(crate) fn subject_template(&self) -> Option<&SubjectTemplate> {
         self.subject_template.as_ref()
     }
@@ -146,7 +152,7 @@ impl TrustedIssuer {
 impl TryFrom<IssuerRecord> for TrustedIssuer {
     type Error = IssuerError;
 
-    fn try_from(record: IssuerRecord) -> Result<Self, IssuerError> {
+    fn try_from(mut record: IssuerRecord) -> Result<Self, IssuerError> {
         if record.name.is_empty() || record.issuer.is_empty() {
             return Err(IssuerError::Name);
         }
@@ -167,6 +173,13 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
         let provider = Provider::named(&record.provider).ok_or(IssuerError::Provider)?;
         if !provider.declares_claims() && !record.claims.is_empty() {
             return Err(IssuerError::Provider);
+        }
+        if record.allow_act {
+            let taken = |claim: &Claim| claim.name == oidc::ACT_SUB.name;
+            if !provider.declares_claims() || record.claims.iter().any(taken) {
+                return Err(IssuerError::Actor);
+            }
+            record.claims.push(oidc::ACT_SUB);
         }
         if provider.profile == Profile::JwtSvid && trust_domain_of(&record.issuer).is_none() {
             return Err(IssuerError::TrustDomain);
@@ -204,6 +217,10 @@ fn is_text_claim(claims: &[Claim], name: &str) -> bool {
 /// Why an issuer's record makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
+    #[error(
+        "`allow_act` is set for a provider with claims of its own, or beside a claim `act_sub`"
+    )]
+    Actor,
     #[error("an algorithm is unknown, or none is listed")]
     Algorithms,
     #[error("an audience is empty, or none is listed")]

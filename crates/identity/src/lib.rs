@@ -24,7 +24,7 @@ mod url;
 mod verify;
 
 pub use bearer::{BEARER_BYTES_MAX, Bearer};
-pub use claims::{CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
+pub use claims::{ACTORS_MAX, CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
 pub use discovery::DISCOVERY_BYTES_MAX;
 pub use error::{ClaimName, DocumentError, FetchError, TokenError};
 pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, FetchedKeys, fetch_keys};

@@ -181,6 +181,7 @@ pub(crate) fn issuer_record() -> IssuerRecord {
         claims: Vec::new(),
         require: Vec::new(),
         subject_template: None,
+        allow_act: false,
         development: false,
     }
 }

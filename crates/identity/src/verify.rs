@@ -144,6 +144,7 @@ pub fn verify_remembering(
     claims::require_audience(&claims, issuer)?;
     let lifetime = claims::require_lifetime(&claims, issuer, now)?;
     claims::require_bearer(&claims)?;
+    claims::require_actor(&claims, issuer)?;
     let sub = claims::subject_of(&claims)?;
     let jti = claims::token_id_of(&claims)?;
     let attributes = vouchsafe_providers::attributes(issuer.claims(), &claims)?;

@@ -97,7 +97,7 @@ fn record(issuer: &Issuer) -> identity::IssuerRecord {
         keys_max_age_seconds: issuer.keys_max_age_seconds,
         max_token_age_seconds: issuer.max_token_age_seconds,
         leeway_seconds: issuer.leeway_seconds,
-        claims: issuer.claims.clone(),
+        claims: issuer.declared_claims().cloned().collect(),
         require: issuer
             .require
             .iter()
@@ -107,6 +107,7 @@ fn record(issuer: &Issuer) -> identity::IssuerRecord {
             })
             .collect(),
         subject_template: issuer.subject_template.clone(),
+        allow_act: issuer.allow_act,
         development: issuer.development,
     }
 }

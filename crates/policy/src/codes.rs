@@ -7,6 +7,7 @@ impl Problem {
     /// A stable name of the kind of problem.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::ActNotAllowed(_) => "act-not-allowed",
             Self::AlgorithmNeedsHsm(_) => "algorithm-needs-hsm",
             Self::AlgorithmUnknown { .. } => "algorithm-unknown",
             Self::BundleTooLarge { .. } => "bundle-too-large",

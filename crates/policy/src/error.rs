@@ -116,6 +116,8 @@ impl From<Finding> for InvalidBundle {
 /// Every way in which a bundle can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
+    #[error("provider `{0}` has its own claims; `allow_act` is for provider `oidc`")]
+    ActNotAllowed(String),
     #[error("`{algorithm}` is not one of {allowed}")]
     AlgorithmUnknown { algorithm: String, allowed: String },
     #[error("algorithm `{0}` is for tier `hsm` only")]

@@ -1,5 +1,6 @@
 //! `issuers/<name>.toml`: who is trusted, and how their tokens are checked.
 
+use crate::declared::{self, ClaimEntries};
 use crate::error::{Finding, Problem};
 use crate::files::BundleFiles;
 use crate::keys::{KeysEntry, credential_file, key_source};
@@ -15,9 +16,8 @@ use crate::toml_places;
 use crate::url;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use vouchsafe_claims::ClaimNames;
 use vouchsafe_providers::spiffe::trust_domain_of;
-use vouchsafe_providers::{Claim, ClaimType, PROVIDERS, Profile, Provider, Source, oidc};
+use vouchsafe_providers::{ClaimType, PROVIDERS, Profile, Provider, oidc};
 
 #[derive(serde::Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
@@ -34,8 +34,9 @@ pub(crate) struct IssuerFile {
     leeway: Option<Spanned<String>>,
     replay: Option<Spanned<String>>,
     require: Option<Spanned<BTreeMap<String, Values>>>,
-    claims: Option<Spanned<BTreeMap<String, ClaimEntry>>>,
+    claims: Option<ClaimEntries>,
     subject: Option<Spanned<String>>,
+    allow_act: Option<Spanned<bool>>,
     #[serde(default)]
     development: bool,
 }
@@ -58,24 +59,6 @@ impl Values {
     }
 }
 
-#[derive(serde::Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-struct ClaimEntry {
-    #[serde(rename = "type")]
-    #[cfg_attr(
-        feature = "json-schema",
-        schemars(with = "crate::json_schema::ClaimTypeName")
-    )]
-    claim_type: ClaimType,
-    #[serde(default = "yes")]
-    required: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
 /// Reads the issuer file `path`, whose name without `.toml` is `name`.
 pub(crate) fn read(
     path: &str,
@@ -90,6 +73,7 @@ pub(crate) fn read(
     check_issuer_url(&mut file, &entries, provider, environment);
     let keys_bounds = KEYS_MAX_AGE_SECONDS_MIN..=KEYS_MAX_AGE_SECONDS_MAX;
     let age_bounds = TOKEN_AGE_SECONDS_MIN..=TOKEN_AGE_SECONDS_MAX;
+    let allow_act = declared::allow_act(&mut file, entries.allow_act.as_ref(), provider);
     let issuer = Issuer {
         name: name.to_owned(),
         issuer: entries.issuer.get_ref().clone(),
@@ -129,7 +113,8 @@ pub(crate) fn read(
             LEEWAY_SECONDS_DEFAULT,
         ),
         replay: replay::mode(&mut file, entries.replay.as_ref(), provider.replay.into()),
-        claims: declared_claims(&mut file, entries.claims.as_ref(), provider),
+        claims: declared::claims(&mut file, entries.claims.as_ref(), provider, allow_act),
+        allow_act,
         require: required_claims(&mut file, &entries, provider),
         subject_template: subject::template(&mut file, entries.subject.as_ref()),
         development: entries.development,
@@ -227,46 +212,6 @@ fn algorithms(
     entry.get_ref().clone()
 }
 
-fn declared_claims(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<BTreeMap<String, ClaimEntry>>>,
-    provider: &Provider,
-) -> Vec<Claim> {
-    let Some(entry) = entry else {
-        return Vec::new();
-    };
-    if !provider.declares_claims() {
-        file.refuse(
-            entry.span(),
-            Problem::ClaimsNotAllowed(provider.name.to_owned()),
-        );
-    }
-    if entry.get_ref().len() > CLAIMS_MAX {
-        file.refuse(
-            entry.span(),
-            Problem::TooMany {
-                key: "claims",
-                max: CLAIMS_MAX,
-            },
-        );
-    }
-    let mut names = ClaimNames::of_subject_token();
-    for name in entry.get_ref().keys() {
-        file.check_claim_name(&mut names, name, entry.span());
-        if is_cedar_name(name) {
-            file.refuse_within(entry.span(), name, Problem::ClaimReserved(name.clone()));
-        }
-    }
-    let declared = |(name, claim): (&String, &ClaimEntry)| Claim {
-        name: name.clone().into(),
-        source: Source::Claim,
-        claim_type: claim.claim_type,
-        required: claim.required,
-        nullable: false,
-    };
-    entry.get_ref().iter().map(declared).collect()
-}
-
 /// What `require` says, and whether it says whose tokens of a shared issuer are taken.
 fn required_claims(
     file: &mut TomlFile<'_>,
@@ -322,11 +267,6 @@ fn required_values(
         });
     }
     claims
-}
-
-/// Whether Cedar's JSON formats give the name a meaning, as they do to `__entity`.
-fn is_cedar_name(name: &str) -> bool {
-    name.starts_with("__")
 }
 
 /// Checks that the placeholders of every subject template, and the claims that are required, are text

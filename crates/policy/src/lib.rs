@@ -22,6 +22,7 @@ mod claims;
 mod codes;
 mod decide;
 mod decider;
+mod declared;
 mod duration;
 mod error;
 pub mod explain;

@@ -1,6 +1,6 @@
 //! Issuers and audiences as they are used: every default filled in, every value checked.
 
-use vouchsafe_providers::{Claim, Provider, Replay};
+use vouchsafe_providers::{Claim, Provider, Replay, oidc};
 
 /// What a bundle is checked against; none of it is in the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,15 +74,22 @@ pub struct Issuer {
     pub max_token_age_seconds: u64,
     pub leeway_seconds: u64,
     pub replay: ReplayMode,
-    /// Typed claims of an `oidc` issuer in name order; else empty.
+    /// Typed claims of an `oidc` issuer in name order, its actor included; else empty.
     pub claims: Vec<Claim>,
     /// What is required of every token, in name order.
     pub require: Vec<RequiredClaim>,
     pub subject_template: Option<String>,
+    /// Whether tokens with `act` or `may_act` are accepted; `claims` then has [`oidc::ACT_SUB`].
+    pub allow_act: bool,
     pub development: bool,
 }
 
 impl Issuer {
+    /// The claims that the issuer's file declares.
+    pub fn declared_claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claims.iter().filter(|claim| **claim != oidc::ACT_SUB)
+    }
+
     /// The Cedar type of this issuer's principals. An `oidc` issuer has a type of its own, named
     /// after its file: `my-idp` is `Oidc::MyIdp`.
     pub fn entity_type(&self) -> String {

@@ -18,6 +18,7 @@ impl From<&decisions::IssuerRecord> for verification::TrustedIssuer {
             claims: record.claims.iter().map(Into::into).collect(),
             require: record.require.iter().map(Into::into).collect(),
             subject_template: record.subject_template.clone(),
+            allow_act: record.allow_act,
             development: record.development,
         }
     }

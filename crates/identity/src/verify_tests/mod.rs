@@ -1,6 +1,7 @@
 //! Whole tokens through `verify`, each refused for exactly one reason.
 
 mod attributes;
+mod delegation;
 mod gitlab;
 mod headers;
 mod keys;

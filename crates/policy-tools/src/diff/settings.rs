@@ -113,6 +113,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
         claims: _,
         require: _,
         subject_template: _,
+        allow_act: _,
         development: _,
     } = was;
     compared.other("provider", &was.provider.name, &is.provider.name);
@@ -148,6 +149,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.other("require", &was.require, &is.require);
     compared.other("claims", &was.claims, &is.claims);
     compared.other("subject", &was.subject_template, &is.subject_template);
+    compared.number("allow_act", was.allow_act, is.allow_act);
     // An issuer that is for development only is trusted nowhere else.
     compared.number(
         "trusted outside development",

@@ -63,6 +63,7 @@ fn fills_in_the_defaults_of_a_github_issuer() {
         claims: vec![],
         require: vec![],
         subject_template: None,
+        allow_act: false,
         development: false,
     };
     assert_eq!(issuer(""), Ok(expected));
@@ -1132,4 +1133,54 @@ fn refuses_the_issuer_that_all_tenants_of_azure_share() {
             )
         );
     }
+}
+
+/// The actor of a delegated token is an attribute, in whatever the claims are.
+#[test]
+fn allows_delegated_tokens_of_oidc_issuers_only() {
+    let idp = "issuer = \"https://two.example\"\nprovider = \"oidc\"\nallow_act = true\n\
+        require = { act_sub = \"batch\" }\n[claims]\ngroup = { type = \"text\" }\nzone = { type = \"text\" }\n";
+    let rule = "@id(\"two\") permit (principal is Oidc::Idp in Issuer::\"idp\", action, resource) \
+        when { principal has act_sub && principal.act_sub == \"batch\" };";
+    let audience = "id = \"https://two.example\"\nclaims = [\"act_sub\"]\n";
+    let files = [
+        ("issuers/idp.toml", Some(idp)),
+        ("audiences/two.toml", Some(audience)),
+        ("rules/two.cedar", Some(rule)),
+    ];
+    let bundle = load(&files).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let issuer = bundle.issuer("https://two.example").expect("it is there");
+    assert!(issuer.allow_act);
+    let declared = [
+        Claim::required("group", ClaimType::Text),
+        Claim::required("zone", ClaimType::Text),
+    ];
+    assert!(issuer.declared_claims().eq(&declared));
+    let [group, zone] = declared;
+    let all = [vouchsafe_providers::oidc::ACT_SUB, group, zone];
+    assert_eq!(issuer.claims, all);
+
+    let without = idp.replace("allow_act = true", "allow_act = false");
+    assert!(load(&[("issuers/idp.toml", Some(&without))]).is_err());
+    assert_eq!(issuer_with("allow_act = false"), Ok(false));
+    assert_eq!(
+        issuer_with("allow_act = true"),
+        Err(vec![
+            "issuers/github.toml:3:13: provider `github` has its own claims; `allow_act` is for provider `oidc`"
+                .to_owned()
+        ])
+    );
+    let declares = "issuer = \"https://two.example\"\nprovider = \"oidc\"\nallow_act = true\n\
+        claims = { act_sub = { type = \"text\" } }\n";
+    check(
+        "issuers/idp.toml",
+        declares,
+        &["issuers/idp.toml:4:12: claim `act_sub` cannot be declared here: it has a meaning of its own"],
+    );
+    let plain = declares.replace("allow_act = true\n", "");
+    check("issuers/idp.toml", &plain, &[]);
+}
+
+fn issuer_with(lines: &str) -> Result<bool, Vec<String>> {
+    issuer(lines).map(|issuer| issuer.allow_act)
 }

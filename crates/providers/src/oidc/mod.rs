@@ -1,6 +1,6 @@
 //! Any OpenID Connect issuer, with the claims that its file declares.
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+use crate::{ALGORITHMS, Claim, ClaimType, Principal, Profile, Provider, Replay};
 
 pub const PROVIDER: Provider = Provider {
     name: "oidc",
@@ -17,6 +17,9 @@ pub const PROVIDER: Provider = Provider {
     chosen_by_caller: &[],
     names_with_ids: &[],
 };
+
+/// The current actor of a delegated token (RFC 8693 §4.1), for issuers whose file has `allow_act = true`.
+pub const ACT_SUB: Claim = Claim::optional("act_sub", ClaimType::Text).at(&["act", "sub"]);
 
 /// Cedar entity type of an issuer's principals: `my-idp` makes `Oidc::MyIdp`. A name that starts
 /// with a digit gets an underscore, since no Cedar identifier starts with one.
