@@ -42,13 +42,22 @@ impl PublicKey {
     /// # Errors
     /// Why this JWK can't verify signatures here.
     pub fn from_jwk(jwk: &JsonObject, key_use: KeyUse) -> Result<Self, KeyRejection> {
+        Self::from_jwk_within(jwk, key_use, RSA_MODULUS_BITS_MAX)
+    }
+
+    /// As [`Self::from_jwk`], with a modulus of at most `rsa_bits_max`.
+    pub(crate) fn from_jwk_within(
+        jwk: &JsonObject,
+        key_use: KeyUse,
+        rsa_bits_max: u32,
+    ) -> Result<Self, KeyRejection> {
         require_use(jwk, key_use)?;
         let (kind, info) = match required_text(jwk, "kty")? {
             "EC" => ec_key(jwk)?,
             "OKP" => ed25519_key(jwk)?,
             "RSA" => {
                 let (n, e) = (required_bytes(jwk, "n")?, required_bytes(jwk, "e")?);
-                let key = RsaPublicKey::from_be_bytes(&n, &e)?;
+                let key = RsaPublicKey::from_be_bytes(&n, &e, rsa_bits_max)?;
                 (Kind::Rsa(key), certificate::rsa(&n, &e))
             }
             _ => return Err(KeyRejection::KeyType),
@@ -140,6 +149,8 @@ pub enum KeyRejection {
         "the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
     )]
     RsaModulus,
+    #[error("the modulus is longer than a key set's keys may be")]
+    RsaTooLong,
     #[error("the modulus was made by a faulty generator")]
     RsaWeak,
 }

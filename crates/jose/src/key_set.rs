@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::algorithm::Algorithm;
 use crate::jws::KID_BYTES_MAX;
 use crate::key::{KeyRejection, KeyUse, PublicKey};
+use crate::rsa::KEY_SET_RSA_BITS_MAX;
 use vouchsafe_json::{Json, JsonError, JsonObject};
 
 /// Longest accepted JWK Set document, in bytes.
@@ -72,7 +73,7 @@ impl KeySet {
             skipped: Vec::new(),
         };
         for (jwk, kid) in jwks.iter().zip(kids) {
-            match PublicKey::from_jwk(jwk, key_use) {
+            match PublicKey::from_jwk_within(jwk, key_use, KEY_SET_RSA_BITS_MAX) {
                 Ok(key) => set.keys.push(Entry { kid, key }),
                 Err(reason) => set.skipped.push(SkippedKey { kid, reason }),
             }

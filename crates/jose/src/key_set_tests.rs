@@ -1,4 +1,6 @@
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const RSA: &str = r#""kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ""#;
 const P256: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
@@ -245,5 +247,37 @@ fn without_a_name_takes_the_only_key_that_fits() {
         None,
         Algorithm::EdDsa,
         Err(KeyLookupError::Unknown),
+    );
+}
+
+/// Both sides of the bound. A longer key is passed over like any other that can't be used.
+#[test]
+fn bounds_rsa_moduli_of_a_set() {
+    // An odd number of so many bits, of which no small prime is a factor.
+    let jwk = |bits: u32, kid: &str| {
+        let mut n = vec![0xff_u8; bits.div_ceil(8) as usize];
+        n[0] = 0xff >> ((8 - bits % 8) % 8);
+        let usable = (1..=255_u8).step_by(2).find_map(|lowest| {
+            *n.last_mut().unwrap() = lowest;
+            let key = crate::rsa::RsaPublicKey::from_be_bytes(&n, &[1, 0, 1], 8192);
+            key.is_ok().then(|| URL_SAFE_NO_PAD.encode(&n))
+        });
+        format!(
+            r#""kty":"RSA","e":"AQAB","n":"{}","kid":"{kid}""#,
+            usable.expect("a modulus")
+        )
+    };
+    let document = set_of(&[&jwk(4096, "most"), &jwk(4097, "more"), &jwk(8192, "much")]);
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    assert_eq!(set.len(), 1);
+    let skipped = |kid: &str| SkippedKey {
+        kid: Some(kid.to_owned()),
+        reason: KeyRejection::RsaTooLong,
+    };
+    assert_eq!(set.skipped(), [skipped("more"), skipped("much")]);
+    assert!(set.find(Some("most"), Algorithm::Rs256).is_ok());
+    assert_eq!(
+        set.find(Some("more"), Algorithm::Rs256).map(drop),
+        Err(KeyLookupError::Unusable)
     );
 }

@@ -25,5 +25,5 @@ pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetErr
 /// The arithmetic, for its fuzz target alone.
 #[cfg(fuzzing)]
 pub use montgomery::Modulus;
-pub use rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
+pub use rsa::{KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 pub use vouchsafe_json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};

@@ -10,8 +10,11 @@ use crate::montgomery::Modulus;
 
 /// Shortest accepted modulus, in bits (RFC 7518 §3.3).
 pub const RSA_MODULUS_BITS_MIN: u32 = 2048;
-/// Longest accepted modulus, in bits: verification costs grow with its square.
+/// Longest modulus that can be computed with, in bits.
 pub const RSA_MODULUS_BITS_MAX: u32 = 8192;
+/// Longest accepted modulus of a key of a set, in bits: the cost of loading and verifying grows with its square,
+/// and an issuer chooses up to [`crate::KEYS_MAX`] of them. Issuers use 2048 to 4096.
+pub const KEY_SET_RSA_BITS_MAX: u32 = 4096;
 /// Largest accepted public exponent: verification costs grow with its length.
 pub const RSA_EXPONENT_MAX: u64 = u32::MAX as u64;
 const RSA_EXPONENT_MIN: u64 = 3;
@@ -39,7 +42,7 @@ pub(crate) struct RsaPublicKey {
 
 impl RsaPublicKey {
     /// A key from big-endian `n` and `e` without leading zeros (RFC 7518 §6.3.1).
-    pub(crate) fn from_be_bytes(n: &[u8], e: &[u8]) -> Result<Self, KeyRejection> {
+    pub(crate) fn from_be_bytes(n: &[u8], e: &[u8], bits_max: u32) -> Result<Self, KeyRejection> {
         if has_leading_zero(n) || has_leading_zero(e) {
             return Err(KeyRejection::Malformed);
         }
@@ -57,6 +60,9 @@ impl RsaPublicKey {
         let bits = (n.len() as u32).saturating_sub(1) * u8::BITS + highest_bits;
         if bits < RSA_MODULUS_BITS_MIN {
             return Err(KeyRejection::RsaModulus);
+        }
+        if bits > bits_max {
+            return Err(KeyRejection::RsaTooLong);
         }
         if n.last().is_none_or(|lowest| lowest % 2 == 0) {
             return Err(KeyRejection::RsaModulus);
