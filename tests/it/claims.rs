@@ -298,6 +298,24 @@ fn workload() -> Vec<TokenCase> {
         set("a sub with a line feed", INVALID, "sub", json!("a\nb")),
         set("a sub with a NUL", INVALID, "sub", json!("a\0b")),
         set(
+            "a sub that reads backwards",
+            INVALID,
+            "sub",
+            json!("a\u{202e}b"),
+        ),
+        set(
+            "a sub with a line separator",
+            INVALID,
+            "sub",
+            json!("a\u{2028}b"),
+        ),
+        set(
+            "a sub with a zero-width space",
+            INVALID,
+            "sub",
+            json!("a\u{200b}b"),
+        ),
+        set(
             "a sub with quotes and colons",
             Want::Issued,
             "sub",

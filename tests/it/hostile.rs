@@ -151,7 +151,7 @@ fn table() -> Vec<(Value, Option<Value>)> {
         ),
         (
             json!({ "audience": "" }),
-            refused("audience is empty, too long or has control characters"),
+            refused("audience is empty, too long or has unprintable characters"),
         ),
         (json!({ "lifetime_seconds": LIFETIME_SECONDS_MAX }), None),
         (
@@ -191,15 +191,20 @@ fn table() -> Vec<(Value, Option<Value>)> {
         ),
         (
             json!({ "subject": "" }),
-            refused("subject is empty, too long or has control characters"),
+            refused("subject is empty, too long or has unprintable characters"),
         ),
         (
             json!({ "subject": "a\nb" }),
-            refused("subject is empty, too long or has control characters"),
+            refused("subject is empty, too long or has unprintable characters"),
         ),
         (
+            json!({ "subject": "a\u{202e}b" }),
+            refused("subject is empty, too long or has unprintable characters"),
+        ),
+        (json!({ "subject": "a \u{e9}b" }), None),
+        (
             json!({ "jti": "" }),
-            refused("jti is empty, too long or has control characters"),
+            refused("jti is empty, too long or has unprintable characters"),
         ),
         (
             json!({ "scopes": ["read write"] }),

@@ -1,11 +1,15 @@
-//! Names of the claims that a token may carry beside the registered ones.
+//! What names and texts of claims may hold.
 //!
-//! Signer, gateway and policy share these rules, so that a bundle loads only if its tokens can be signed.
-//! Entry point: [`ClaimNames`].
+//! Signer, gateway, policy and identity share these rules, so that a bundle loads only if its tokens can be
+//! signed. Entry points: [`ClaimNames`], [`is_unprintable`].
 //!
 //! Invariant: no accepted name equals a registered name, or another accepted name, under any case folding.
 //! Names are ASCII, so `eq_ignore_ascii_case` covers Unicode folding too: U+017F (`ſ`) folds to `s` and
 //! U+212A (`K`) to `k`, and neither is ASCII.
+
+mod text;
+
+pub use text::is_unprintable;
 
 use std::collections::BTreeSet;
 

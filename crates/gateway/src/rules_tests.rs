@@ -134,7 +134,13 @@ fn names_the_field_that_is_wrong() {
         "key",
         "name",
     );
-    for audiences in [json!([]), json!([""]), json!(["a", "a"]), json!(["a\n"])] {
+    for audiences in [
+        json!([]),
+        json!([""]),
+        json!(["a", "a"]),
+        json!(["a\n"]),
+        json!(["a\u{200b}"]),
+    ] {
         check(
             |file| file["keys"][0]["audiences"] = audiences,
             "key",

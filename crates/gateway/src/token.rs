@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vouchsafe_claims::is_unprintable;
 use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX,
@@ -197,7 +198,7 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     let text = |name, bytes_max: usize| {
         let text = payload.get(name).and_then(Json::as_text);
         let sane = |text: &&str| {
-            !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
+            !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable)
         };
         text.filter(sane).ok_or(TokenFault::Claim)
     };

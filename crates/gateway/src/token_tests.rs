@@ -188,6 +188,23 @@ fn refuses_claims_that_it_does_not_know() {
             Err(TokenFault::Claim),
         );
     }
+    let subject = |text: &'static str| {
+        move |claims: &mut Value| {
+            claims["sub"] = text.into();
+            claims["client_id"] = text.into();
+        }
+    };
+    check(subject("a \u{e9}b"), Ok(()));
+    for text in [
+        "a\nb",
+        "a\u{202e}b",
+        "a\u{2066}b",
+        "\u{200b}",
+        "a\u{2028}",
+        "\u{feff}a",
+    ] {
+        check(subject(text), Err(TokenFault::Claim));
+    }
     check(
         |claims| claims["client_id"] = "another".into(),
         Err(TokenFault::Claim),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use vouchsafe_jose::{Json, JsonObject};
 use vouchsafe_providers::spiffe::SpiffeId;
-use vouchsafe_providers::{Attribute, AttributeValue, Profile};
+use vouchsafe_providers::{Attribute, AttributeValue, Profile, is_unprintable};
 
 use crate::error::{ClaimName, TokenError};
 use crate::issuer::TrustedIssuer;
@@ -248,10 +248,10 @@ pub(crate) fn subject_of(claims: &JsonObject) -> Result<&str, TokenError> {
     Ok(sub)
 }
 
-/// 1 to [`SUB_BYTES_MAX`] bytes and no control character.
+/// 1 to [`SUB_BYTES_MAX`] bytes, all of whose characters a reader can see.
 pub(crate) fn require_subject_limits(subject: &str) -> Result<(), TokenError> {
     let fits = (1..=SUB_BYTES_MAX).contains(&subject.len());
-    if fits && !subject.chars().any(char::is_control) {
+    if fits && !subject.chars().any(is_unprintable) {
         Ok(())
     } else {
         Err(TokenError::ClaimInvalid(SUB))

@@ -26,11 +26,10 @@ pub mod kubernetes;
 pub mod oidc;
 pub mod spiffe;
 pub mod terraform;
-mod text;
 
 pub use attribute::{Attribute, AttributeValue, ClaimError, ClaimFault, INTEGER_MAX, attributes};
 pub use claim::{Claim, ClaimType, Source};
-pub use text::is_unprintable;
+pub use vouchsafe_claims::is_unprintable;
 
 /// Every provider, in the order of their names.
 pub static PROVIDERS: [&Provider; 11] = [

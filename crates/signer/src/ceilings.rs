@@ -3,7 +3,7 @@
 //! None of them believes the caller: a stolen or hostile broker gets no more than the configuration
 //! allows.
 
-use vouchsafe_claims::{ClaimNames, NameFault};
+use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
 
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error};
@@ -94,7 +94,7 @@ fn lifetime(
 }
 
 fn text(text: &str, bytes_max: usize, ceiling: Ceiling) -> Result<(), Error> {
-    let sane = !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control);
+    let sane = !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable);
     if sane {
         Ok(())
     } else {

@@ -155,7 +155,7 @@ pub enum Ceiling {
     Algorithm,
     #[error("audience is not configured")]
     Audience,
-    #[error("audience is empty, too long or has control characters")]
+    #[error("audience is empty, too long or has unprintable characters")]
     AudienceText,
     #[error("the gateway refused it")]
     Gateway,
@@ -175,7 +175,7 @@ pub enum Ceiling {
     IssuedAt,
     #[error("issuer is not the signer's own")]
     Issuer,
-    #[error("jti is empty, too long or has control characters")]
+    #[error("jti is empty, too long or has unprintable characters")]
     Jti,
     #[error("lifetime is outside the signer's range")]
     Lifetime,
@@ -183,6 +183,6 @@ pub enum Ceiling {
     Scope,
     #[error("too many scopes")]
     ScopesTooMany,
-    #[error("subject is empty, too long or has control characters")]
+    #[error("subject is empty, too long or has unprintable characters")]
     Subject,
 }

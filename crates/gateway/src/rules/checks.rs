@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_claims::{ClaimNames, NameFault};
+use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
 use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, EXTRA_CLAIMS_MAX,
 };
@@ -241,8 +241,8 @@ fn distinct(
     }
     let mut found = BTreeSet::new();
     for name in names {
-        if name.is_empty() || name.len() > bytes_max || name.chars().any(char::is_control) {
-            return Err("has an entry that is empty, too long or has control characters");
+        if name.is_empty() || name.len() > bytes_max || name.chars().any(is_unprintable) {
+            return Err("has an entry that is empty, too long or has unprintable characters");
         }
         if !found.insert(name) {
             return Err("names something twice");

@@ -264,6 +264,7 @@ fn rejects_subjects_that_a_template_makes_unacceptable() {
     assert_eq!(with(json!("prod")), Ok("prod".to_owned()));
     assert_eq!(with(json!("")), Err(invalid("sub")));
     assert_eq!(with(json!("a\nb")), Err(invalid("sub")));
+    assert_eq!(with(json!("a\u{202e}b")), Err(invalid("sub")));
     assert_eq!(with(json!("e".repeat(1024))), Ok("e".repeat(1024)));
     assert_eq!(with(json!("e".repeat(1025))), Err(invalid("sub")));
 }

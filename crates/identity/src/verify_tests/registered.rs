@@ -82,6 +82,16 @@ fn bounds_the_subject() {
     for control in ["a\nb", "a\0", "\u{7f}", "a\u{85}b", "\u{1b}[0m"] {
         check_claim("sub", Some(control.into()), Err(invalid("sub")));
     }
+    for hidden in [
+        "a\u{202e}b",
+        "a\u{2066}b",
+        "a\u{200b}",
+        "a\u{2028}b",
+        "a\u{2029}b",
+        "\u{feff}a",
+    ] {
+        check_claim("sub", Some(hidden.into()), Err(invalid("sub")));
+    }
     check_claim("sub", Some("organization:a b:é".into()), Ok(()));
     check_claim("sub", Some("s".into()), Ok(()));
     check_claim("sub", Some("s".repeat(SUB_BYTES_MAX).into()), Ok(()));

@@ -62,7 +62,14 @@ fn refuses_another_audience() {
             Err(Ceiling::Audience),
         );
     }
-    for audience in ["", "other\n", "other\u{7f}", "other\u{85}"] {
+    for audience in [
+        "",
+        "other\n",
+        "other\u{7f}",
+        "other\u{85}",
+        "other\u{200b}",
+        "\u{202e}other",
+    ] {
         check(
             |request| request.audience = audience.into(),
             Err(Ceiling::AudienceText),
@@ -171,7 +178,17 @@ fn refuses_insane_subjects_and_ids() {
     ] {
         check(|request| request.jti = "j".repeat(bytes), expected);
     }
-    for text in ["a\0", "a\nb", "\u{1b}", "a\u{9f}"] {
+    for text in [
+        "a\0",
+        "a\nb",
+        "\u{1b}",
+        "a\u{9f}",
+        "a\u{202e}b",
+        "a\u{2069}",
+        "\u{200b}",
+        "a\u{2028}",
+        "\u{feff}a",
+    ] {
         check(
             |request| request.subject = text.into(),
             Err(Ceiling::Subject),
