@@ -3,9 +3,11 @@
 //! Tier `delegated` signs here, with keys whose seeds a gateway hands out; tier `hsm` has each token signed
 //! by a gateway. Imports `spin:variables` and `wasi:http/client` and no other capability.
 
-// Both signers have one contract and read variables in one way.
+// Both signers have one contract, and read variables and randomness in one way.
 #[path = "../../signer-local/src/convert.rs"]
 mod convert;
+#[path = "../../signer-local/src/entropy.rs"]
+mod entropy;
 mod ports;
 #[path = "../../signer-local/src/variables.rs"]
 mod variables;

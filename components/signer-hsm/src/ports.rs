@@ -14,9 +14,9 @@ use spin_sdk::wasip3::http::types::{ErrorCode, RequestOptions};
 use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
 use vouchsafe_gateway::client::{Answer, GatewayConfig, GatewaySigner, Network, Unreachable};
 use vouchsafe_gateway::wire::ANSWER_BYTES_MAX;
-use vouchsafe_signer::{Error, UnixSeconds, Variable};
+use vouchsafe_signer::{Entropy, Error, UnixSeconds, Variable};
 
-use crate::variables;
+use crate::{entropy, variables};
 
 /// Longest that a call of the signer waits for gateways.
 const CALL_MAX: Duration = Duration::from_secs(2);
@@ -80,6 +80,10 @@ impl Gateways {
 impl Network for Gateways {
     fn now(&self) -> UnixSeconds {
         now()
+    }
+
+    fn entropy(&self) -> Result<Entropy, Error> {
+        entropy::draw()
     }
 
     async fn send(

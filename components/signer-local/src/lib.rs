@@ -4,6 +4,7 @@
 //! `spin:variables` and no other capability.
 
 mod convert;
+mod entropy;
 mod ports;
 mod variables;
 
@@ -46,7 +47,7 @@ impl Guest for Component {
     async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
         let request = request.into();
         Ok(
-            ports::with_signer(|signer| signer.sign(&request, ports::now()?))
+            ports::with_signer(|signer| signer.sign(&request, ports::now()?, &entropy::draw()?))
                 .await?
                 .into(),
         )

@@ -21,8 +21,8 @@ use std::future::Future;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    Algorithm, AllowedToken, Ceiling, Epoch, EpochKey, Error, Fault, PublicKeySet, Settings,
-    SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
+    Algorithm, AllowedToken, Ceiling, Entropy, Epoch, EpochKey, Error, Fault, PublicKeySet,
+    Settings, SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
 };
 
 use crate::client::keys::KnownKeys;
@@ -81,6 +81,12 @@ pub struct Backend {
 pub trait Network {
     /// The signer's own clock.
     fn now(&self) -> UnixSeconds;
+
+    /// Randomness for one signature.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the host gives none.
+    fn entropy(&self) -> Result<Entropy, Error>;
 
     /// Sends `body` by `POST`, or a `GET` where there is none, with the credential; within a deadline of
     /// its own and that of the whole call.
@@ -218,7 +224,7 @@ impl GatewaySigner {
                 let epoch = allowed.epoch(now, config.epoch_seconds())?;
                 self.follow_generation(network).await?;
                 let (key, generation) = self.epoch_key(epoch, algorithm, network).await?;
-                allowed.sign(&key, generation)
+                allowed.sign(&key, generation, &network.entropy()?)
             }
             Tier::Hsm if self.config.hsm_algorithms.is_empty() => Err(Error::TierUnavailable),
             Tier::Hsm => {

@@ -1,7 +1,10 @@
 //! The key of one epoch and algorithm.
 
-use ed25519_dalek::Signer as _;
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
+use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
+use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::entropy::Entropy;
 use crate::epoch::{Epoch, Seed};
 use crate::error::Error;
 use crate::jwk::PublicJwk;
@@ -99,17 +102,24 @@ impl EpochKey {
 
     /// The 64 bytes of RFC 7518 §3.4 or RFC 8032 §5.1.6.
     ///
-    /// Not verified afterwards: that guards against faults in hardware, costs three times the
-    /// signature for P-256, and both schemes are deterministic (RFC 6979, RFC 8032).
+    /// Not verified afterwards: that would cost three times the signature for P-256. `entropy` guards
+    /// against faults in hardware instead.
     ///
     /// # Errors
     /// [`Error::Internal`] if the signature scheme fails, which these do not.
-    pub fn sign(&self, signing_input: &[u8]) -> Result<[u8; 64], Error> {
+    pub fn sign(&self, signing_input: &[u8], entropy: &Entropy) -> Result<[u8; 64], Error> {
         match &self.private {
-            Private::EdDsa(key) => Ok(key.sign(signing_input).to_bytes()),
+            Private::EdDsa(key) => {
+                let mut expanded = ExpandedSecretKey::from(key.as_bytes());
+                entropy.hedge(&mut expanded);
+                let public = key.verifying_key();
+                Ok(raw_sign::<Sha512>(&expanded, signing_input, &public).to_bytes())
+            }
             Private::Es256(key) => {
-                let signature: p256::ecdsa::Signature =
-                    key.try_sign(signing_input).map_err(|_| Error::Internal)?;
+                let digest = Sha256::digest(signing_input);
+                let signature: p256::ecdsa::Signature = key
+                    .sign_prehash_with_rng(&mut entropy.source(), &digest)
+                    .map_err(|_| Error::Internal)?;
                 Ok(signature.to_bytes().into())
             }
         }

@@ -1,6 +1,6 @@
 //! Epoch keys and the tokens they sign (`docs/epoch-keys.md`).
 //!
-//! Does not read a clock, a variable or the network: the moment is passed in. Does not decide who
+//! Does not read a clock, a variable, randomness or the network: all of them are passed in. Does not decide who
 //! may have a token: it only refuses what its own configuration forbids, whoever asks.
 //!
 //! Entry points: [`Config::parse`] and [`Root::parse`], then [`Signer::new`], then [`Signer::sign`]. A
@@ -13,6 +13,7 @@
 mod ceilings;
 mod claims;
 mod config;
+mod entropy;
 mod epoch;
 mod error;
 mod issuer;
@@ -29,6 +30,7 @@ pub use ceilings::{
 };
 pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
+pub use entropy::{ENTROPY_BYTES, Entropy};
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::ceilings::AllowedToken;
 use crate::claims;
 use crate::config::Config;
+use crate::entropy::Entropy;
 use crate::epoch::{Epoch, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Ceiling, Error};
 use crate::key::{Algorithm, EpochKey};
@@ -102,7 +103,12 @@ impl Signer {
     }
 
     /// Checks `request` against every ceiling, builds the JWS (RFC 7515 §3.1) and signs it.
-    pub fn sign(&mut self, request: &TokenRequest, now: UnixSeconds) -> Result<SignedToken, Error> {
+    pub fn sign(
+        &mut self,
+        request: &TokenRequest,
+        now: UnixSeconds,
+        entropy: &Entropy,
+    ) -> Result<SignedToken, Error> {
         // ORDER: every ceiling before any key is derived.
         match request.tier {
             Tier::Delegated => {}
@@ -114,7 +120,7 @@ impl Signer {
         self.turn_to(now)?;
         let epoch = allowed.epoch(now, self.config.epoch_seconds)?;
         let generation = self.root.generation();
-        allowed.sign(self.key(epoch, algorithm)?, generation)
+        allowed.sign(self.key(epoch, algorithm)?, generation, entropy)
     }
 
     /// Forgets the keys that are no longer, or not yet, published at `now`.
@@ -210,9 +216,14 @@ impl AllowedToken<'_> {
     ///
     /// # Errors
     /// [`Error::Internal`].
-    pub fn sign(&self, key: &EpochKey, generation: u64) -> Result<SignedToken, Error> {
+    pub fn sign(
+        &self,
+        key: &EpochKey,
+        generation: u64,
+        entropy: &Entropy,
+    ) -> Result<SignedToken, Error> {
         let input = self.signing_input(key.algorithm().name(), key.kid())?;
-        let signature = key.sign(input.as_bytes())?;
+        let signature = key.sign(input.as_bytes(), entropy)?;
         let version = key.epoch().start().to_string();
         Ok(SignedToken {
             generation: Some(generation),

@@ -92,6 +92,18 @@ fn sign(signer: &GatewaySigner, gateways: &Gateways, tier: Tier) -> Result<Signe
     run(signer.sign(&request(tier, gateways.now.get()), gateways))
 }
 
+#[test]
+fn signs_nothing_delegated_without_entropy() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    gateways.without_entropy.set(true);
+    let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
+    assert_eq!(outcome, Err(Error::Internal));
+    // The HSM has its own.
+    assert!(sign(&signer, &gateways, Tier::Hsm).is_ok());
+    gateways.without_entropy.set(false);
+    assert!(sign(&signer, &gateways, Tier::Delegated).is_ok());
+}
+
 fn kid_of(outcome: Result<SignedToken, Error>) -> String {
     match outcome {
         Ok(token) => token.kid,

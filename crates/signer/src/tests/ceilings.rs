@@ -21,7 +21,7 @@ fn check_with(
 ) {
     let mut request = request("ES256", NOW);
     change(&mut request);
-    let found = signer.sign(&request, NOW).map(drop);
+    let found = signer.sign(&request, NOW, &entropy()).map(drop);
     assert_eq!(found, expected.map_err(Error::Refused));
     assert_eq!(
         signer.keys_held(),
@@ -131,7 +131,7 @@ fn refuses_tier_hsm_whatever_else_is_asked() {
     let mut request = request("RS256", NOW);
     request.tier = Tier::Hsm;
     assert_eq!(
-        signer().sign(&request, NOW).map(drop),
+        signer().sign(&request, NOW, &entropy()).map(drop),
         Err(Error::TierUnavailable)
     );
     assert_eq!(Error::TierUnavailable.slug(), "audience.tier_unavailable");
@@ -249,9 +249,7 @@ fn refuses_registered_names() {
 #[test]
 fn every_claim_of_ours_is_registered() {
     let mut signer = signer();
-    let token = signer
-        .sign(&request("EdDSA", NOW), NOW, &entropy())
-        .unwrap();
+    let token = signer.sign(&request("EdDSA", NOW), NOW, &entropy()).unwrap();
     let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     for name in payload.as_object().unwrap().keys() {
         assert!(

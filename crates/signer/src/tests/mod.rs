@@ -69,6 +69,11 @@ fn request(algorithm: &str, now: UnixSeconds) -> TokenRequest {
     }
 }
 
+/// What a host gave, as far as these tests care.
+fn entropy() -> Entropy {
+    Entropy::from_bytes([7; ENTROPY_BYTES])
+}
+
 fn claim(name: &str, value: &str) -> ExtraClaim {
     ExtraClaim {
         name: name.into(),

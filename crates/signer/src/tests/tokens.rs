@@ -13,7 +13,7 @@ fn builds_header_and_claims_of_an_access_token() {
             claim("repository", r#""acme/app""#),
             claim("run", " [1, {\"a\": null}] "),
         ];
-        let token = signer.sign(&request, NOW).unwrap();
+        let token = signer.sign(&request, NOW, &entropy()).unwrap();
         let (header, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
         assert_eq!(
             header,
@@ -38,7 +38,7 @@ fn leaves_an_empty_scope_out_and_types_other_tokens_as_jwt() {
     let mut request = request("EdDSA", NOW);
     request.scopes.clear();
     request.token_type = TokenType::Jwt;
-    let token = signer.sign(&request, NOW).unwrap();
+    let token = signer.sign(&request, NOW, &entropy()).unwrap();
     let (header, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     assert_eq!(header["typ"], "JWT");
     assert_eq!(payload.get("scope"), None);
@@ -50,7 +50,7 @@ fn escapes_what_json_needs_escaped() {
     let mut request = request("EdDSA", NOW);
     request.subject = r#"a","iss":"evil\"#.into();
     request.extra_claims = vec![claim("x':1,'iss", r#""\",\"iss\":\"evil é😀""#)];
-    let token = signer.sign(&request, NOW).unwrap();
+    let token = signer.sign(&request, NOW, &entropy()).unwrap();
     let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     assert_eq!(payload["iss"], ISSUER);
     assert_eq!(payload["sub"], request.subject);
@@ -62,7 +62,10 @@ fn a_changed_token_does_not_verify() {
     let mut signer = signer();
     let keys = signer.public_keys(0, NOW).unwrap();
     for algorithm in ["ES256", "EdDSA"] {
-        let token = signer.sign(&request(algorithm, NOW), NOW).unwrap().jwt;
+        let token = signer
+            .sign(&request(algorithm, NOW), NOW, &entropy())
+            .unwrap()
+            .jwt;
         let (header, rest) = token.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
         let other = URL_SAFE_NO_PAD.encode(r#"{"sub":"other"}"#);
@@ -138,7 +141,9 @@ fn settings_tell_what_the_broker_needs() {
 #[test]
 fn signing_derives_one_key_only() {
     let mut signer = signer();
-    signer.sign(&request("ES256", NOW), NOW).unwrap();
+    signer
+        .sign(&request("ES256", NOW), NOW, &entropy())
+        .unwrap();
     assert_eq!(signer.keys_held(), 1);
 }
 

@@ -74,7 +74,7 @@ fn no_token_outlives_its_key() {
                     UnixSeconds(now.checked_add_signed(skew).unwrap()),
                 );
                 request.lifetime_seconds = 3540;
-                let token = signer.sign(&request, UnixSeconds(now)).unwrap();
+                let token = signer.sign(&request, UnixSeconds(now), &entropy()).unwrap();
                 check_life(&mut signer, &token, now);
             }
         }
@@ -111,7 +111,11 @@ fn signs_with_the_epoch_of_the_later_of_iat_and_clock() {
         (next, next - 1, next),
     ] {
         let token = signer
-            .sign(&request("EdDSA", UnixSeconds(issued_at)), UnixSeconds(now))
+            .sign(
+                &request("EdDSA", UnixSeconds(issued_at)),
+                UnixSeconds(now),
+                &entropy(),
+            )
             .unwrap();
         assert_eq!(
             token.key_version,
@@ -121,16 +125,72 @@ fn signs_with_the_epoch_of_the_later_of_iat_and_clock() {
     }
 }
 
+/// The key and the entropy make a token, and nothing else of an instance.
 #[test]
 fn another_instance_makes_the_same_token() {
     for algorithm in ["ES256", "EdDSA"] {
         let request = request(algorithm, NOW);
         let [first, second] = [
-            signer().sign(&request, NOW).unwrap(),
-            signer().sign(&request, NOW).unwrap(),
+            signer().sign(&request, NOW, &entropy()).unwrap(),
+            signer().sign(&request, NOW, &entropy()).unwrap(),
         ];
         assert!(first == second);
     }
+}
+
+/// A fault in one of two signatures with one nonce would reveal the key.
+#[test]
+fn entropy_gives_each_signature_its_own_nonce() {
+    for algorithm in ["ES256", "EdDSA"] {
+        let request = request(algorithm, NOW);
+        let mut signer = signer();
+        let keys = signer.public_keys(0, NOW).unwrap();
+        let mut nonces = std::collections::BTreeSet::new();
+        let mut inputs = std::collections::BTreeSet::new();
+        for byte in 0..32_usize {
+            // One bit of any byte is enough.
+            let mut bytes = [7; ENTROPY_BYTES];
+            bytes[byte] ^= 1;
+            let entropy = Entropy::from_bytes(bytes);
+            let token = signer.sign(&request, NOW, &entropy).unwrap().jwt;
+            assert!(verified(&token, &keys).is_some(), "{algorithm} {byte}");
+            let (input, signature) = token.rsplit_once('.').unwrap();
+            // `r` of ECDSA, `R` of EdDSA.
+            let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+            nonces.insert(signature[..32].to_vec());
+            inputs.insert(input.to_owned());
+        }
+        assert_eq!((nonces.len(), inputs.len()), (32, 1), "{algorithm}");
+    }
+}
+
+#[test]
+fn entropy_does_not_replace_the_secret_nonce() {
+    use ed25519_dalek::Signer as _;
+    use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+    use sha2::Digest as _;
+    let entropy = Entropy::from_bytes([0; ENTROPY_BYTES]);
+    let epoch = Epoch::containing(NOW, EPOCH_SECONDS).unwrap();
+    let seed = Seed::from_bytes([9; SEED_BYTES]);
+    let secret = |algorithm| {
+        seed.expand(algorithm, |candidate| Some(*candidate))
+            .unwrap()
+    };
+    let sign = |algorithm, message: &[u8]| {
+        let key = EpochKey::from_seed(&seed, algorithm, epoch).unwrap();
+        key.sign(message, &entropy).unwrap()
+    };
+    // The nonce depends on the message, and on the key: it is not what a signer without a secret makes.
+    for algorithm in Algorithm::ALL {
+        assert_ne!(sign(algorithm, b"a")[..32], sign(algorithm, b"b")[..32]);
+    }
+    let key = ed25519_dalek::SigningKey::from_bytes(&secret(Algorithm::EdDsa));
+    let (hedged, plain) = (sign(Algorithm::EdDsa, b"a"), key.sign(b"a").to_bytes());
+    assert_ne!(hedged[..32], plain[..32]);
+    let key = p256::ecdsa::SigningKey::from_slice(&secret(Algorithm::Es256)).unwrap();
+    let digest = sha2::Sha256::digest(b"a");
+    let plain: p256::ecdsa::Signature = key.sign_prehash(&digest).unwrap();
+    assert_ne!(sign(Algorithm::Es256, b"a")[..32], plain.to_bytes()[..32]);
 }
 
 #[test]
@@ -158,7 +218,11 @@ fn starts_of_time_and_its_end_are_no_trap() {
     for now in [0, 1, 3599, 3600, u64::MAX - 1, u64::MAX] {
         let keys = signer.public_keys(0, UnixSeconds(now));
         assert!(keys.is_ok(), "{now}");
-        let signed = signer.sign(&request("EdDSA", UnixSeconds(now)), UnixSeconds(now));
+        let signed = signer.sign(
+            &request("EdDSA", UnixSeconds(now)),
+            UnixSeconds(now),
+            &entropy(),
+        );
         assert_eq!(
             signed.err(),
             (now > 3600).then_some(Error::Refused(Ceiling::Lifetime)),

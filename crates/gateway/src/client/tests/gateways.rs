@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use vouchsafe_signer::Seed;
+use vouchsafe_signer::{ENTROPY_BYTES, Seed};
 
 use super::*;
 use crate::refusal::Refusal;
@@ -45,6 +45,8 @@ pub(super) struct Gateways {
     pub(super) strange: RefCell<Vec<(char, u16)>>,
     /// What was asked, as `a /v1/keys`.
     pub(super) asked: RefCell<Vec<String>>,
+    /// Whether the host has no randomness.
+    pub(super) without_entropy: Cell<bool>,
 }
 
 impl Gateways {
@@ -66,6 +68,7 @@ impl Gateways {
             broken: RefCell::default(),
             strange: RefCell::default(),
             asked: RefCell::default(),
+            without_entropy: Cell::new(false),
         }
     }
 
@@ -199,7 +202,7 @@ impl Gateways {
                 let answer = Signature {
                     kid: key.kid().into(),
                     version,
-                    signature: key.sign(signed.as_bytes()).unwrap().to_vec(),
+                    signature: key.sign(signed.as_bytes(), &entropy()).unwrap().to_vec(),
                 };
                 Ok(answer.to_json())
             }
@@ -212,9 +215,21 @@ impl Gateways {
     }
 }
 
+/// What the host gave, as far as these tests care.
+fn entropy() -> Entropy {
+    Entropy::from_bytes([7; ENTROPY_BYTES])
+}
+
 impl Network for Gateways {
     fn now(&self) -> UnixSeconds {
         UnixSeconds(self.now.get())
+    }
+
+    fn entropy(&self) -> Result<Entropy, Error> {
+        match self.without_entropy.get() {
+            true => Err(Error::Internal),
+            false => Ok(entropy()),
+        }
     }
 
     async fn send(
