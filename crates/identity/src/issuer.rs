@@ -91,6 +91,10 @@ impl TrustedIssuer {
         &self.record.keys
     }
 
+    pub(crate) fn provider_name(&self) -> &str {
+        self.provider.name
+    }
+
     pub(crate) fn profile(&self) -> Profile {
         self.provider.profile
     }

@@ -16,10 +16,17 @@ pub(crate) struct Proof([u8; 32]);
 
 impl Proof {
     /// The whole token is in it, signature included, and everything that the signature's validity
-    /// depends on.
+    /// depends on: the provider decides how a token and its keys are read.
     pub(crate) fn of(token: &str, issuer: &TrustedIssuer, key_set_digest: &str) -> Self {
         let mut hash = Sha256::new();
-        for part in [issuer.name(), issuer.issuer(), key_set_digest, token] {
+        let provider = issuer.provider_name();
+        for part in [
+            issuer.name(),
+            issuer.issuer(),
+            provider,
+            key_set_digest,
+            token,
+        ] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }

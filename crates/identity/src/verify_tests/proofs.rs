@@ -60,6 +60,19 @@ fn remembers_a_token_under_its_keys_and_its_issuer_only() {
         &mut proofs,
     );
     assert_eq!(refused(of_other_name), Err(TokenError::SignatureInvalid));
+    let of_another_provider = TrustedIssuer::try_from(IssuerRecord {
+        provider: "buildkite".to_owned(),
+        ..testkit::issuer_record()
+    })
+    .unwrap();
+    let outcome = verify_remembering(
+        &token,
+        &of_another_provider,
+        &others("test", LONG),
+        NOW,
+        &mut proofs,
+    );
+    assert_eq!(refused(outcome), Err(TokenError::SignatureInvalid));
     // Another token of the same claims has another signing input; a changed signature another hash.
     let (input, _) = token.rsplit_once('.').unwrap();
     let forged = format!("{input}.{}", testkit::base64url([0; 256]));
