@@ -192,3 +192,29 @@ fn each_decision_about_a_verified_token_is_on_record_and_no_other() {
     );
     assert_eq!(rows[2][6..], [common[0], common[1], "", digest]);
 }
+
+/// Each instance draws its own randomness, from its first request on.
+#[test]
+fn tokens_of_new_instances_share_no_jti() {
+    const INSTANCES: usize = 24;
+    const RANDOM_BYTES: usize = 16;
+    let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+    let broker = Setup::broker(&files(&issuer), &[issuer.origin()])
+        .argument("--max-instance-reuse-count")
+        .argument("1")
+        .start();
+    // One token for all, so that nothing but the instance differs.
+    let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..INSTANCES {
+        let response =
+            check(&broker, &Form::of(&token).request(), &token, Want::Issued).expect("issued");
+        let body = response.json();
+        let issued = Issued::parse(body["access_token"].as_str().expect("a token"));
+        let id = issued.claims["jti"].as_str().expect("a jti").to_owned();
+        let bytes = jwt::from_base64url(&id).expect("base64url");
+        assert_eq!(bytes.len(), RANDOM_BYTES, "{id}");
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), INSTANCES);
+}

@@ -50,6 +50,12 @@ fn with_member(name: &str, value: Value) -> Script {
     Script::Keys(keys)
 }
 
+/// The issuers' keys under another content type.
+fn key_set_as(content_type: &'static str) -> Script {
+    let body = json!({ "keys": honest() }).to_string();
+    Script::KeysAre(200, content_type, body.into_bytes())
+}
+
 fn keys_are(body: impl Into<Vec<u8>>) -> Script {
     Script::KeysAre(200, JSON, body.into())
 }
@@ -60,6 +66,12 @@ fn discovery(issuer: &Issuer, realm: &str, change: impl Fn(&mut Value)) -> Scrip
     let mut document = json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") });
     change(&mut document);
     Script::DiscoveryIs(200, JSON, document.to_string().into_bytes())
+}
+
+/// An honest discovery document under another content type.
+fn discovery_as(content_type: &'static str, issuer: &Issuer, realm: &str) -> Script {
+    let document = json!({ "issuer": issuer.url(realm), "jwks_uri": issuer.url("good") + "/jwks" });
+    Script::DiscoveryIs(200, content_type, document.to_string().into_bytes())
 }
 
 fn key_sets() -> Vec<(&'static str, Script, Want)> {
@@ -75,6 +87,14 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
             UNAVAILABLE,
         ),
         ("bytes-1-mb", of_size(1024 * 1024), UNAVAILABLE),
+        // Only the document counts: real issuers serve it as any of these.
+        ("as-text", key_set_as("text/plain"), REACHED),
+        ("as-bytes", key_set_as("application/octet-stream"), REACHED),
+        (
+            "as-jwk-set",
+            key_set_as("application/jwk-set+json"),
+            REACHED,
+        ),
         (
             "html",
             Script::KeysAre(200, "text/html", HTML.to_vec()),
@@ -165,6 +185,11 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
             "discovery-html",
             Script::DiscoveryIs(200, "text/html", HTML.to_vec()),
             UNAVAILABLE,
+        ),
+        (
+            "discovery-as-text",
+            discovery_as("text/plain", issuer, "discovery-as-text"),
+            REACHED,
         ),
         (
             "discovery-404",

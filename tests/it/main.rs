@@ -34,6 +34,7 @@ mod hsm_verify;
 mod hsm_watch;
 mod issued;
 mod issuers;
+mod issuers_tls;
 mod key_states;
 mod keys_age;
 mod ledger;

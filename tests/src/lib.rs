@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod jwt;
 pub mod keys;
 pub mod ports;
+pub mod tls;
 
 /// Unix seconds, of the clock that a broker without `--danger-now` has too.
 pub fn now() -> u64 {

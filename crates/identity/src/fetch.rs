@@ -32,7 +32,10 @@ pub trait DocumentSource {
     ) -> impl Future<Output = Result<Answer, FetchError>>;
 }
 
-/// What a server answered. The body of an answer that is not 200 need not be read.
+/// What a server answered. Its content type is not looked at: issuers serve key sets as `application/json`,
+/// `application/jwk-set+json`, `text/plain` and `application/octet-stream`. The document is parsed strictly, and
+/// nothing renders it.
+/// The body of an answer that is not 200 need not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,

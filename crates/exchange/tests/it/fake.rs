@@ -147,6 +147,9 @@ impl Ports for Fake {
         0
     }
     fn decision_id(&self) -> Result<String, Failure> {
+        if self.unavailable.borrow().contains(&"decision_id") {
+            return Err(Refusal::Internal.into());
+        }
         Ok(format!("decision-{}", self.records.borrow().len()))
     }
     async fn pause(&self, _milliseconds: u64) {

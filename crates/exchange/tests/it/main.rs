@@ -78,13 +78,63 @@ fn refuses_undetermined_client_addresses_unrecorded() {
         let attempt = run(exchange(&fake, FORM.as_bytes(), &hops));
         let failure = attempt.outcome.map(drop).unwrap_err();
         let refusal = RequestFault::ClientAddressUndetermined.into();
-        assert_eq!((failure.refusal, failure.detail.as_str()), (refusal, detail));
+        assert_eq!(
+            (failure.refusal, failure.detail.as_str()),
+            (refusal, detail)
+        );
         assert_eq!(*fake.calls.borrow(), ["settings"]);
         // Without trusted proxies no header counts.
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::default();
         assert!(run(exchange(&fake, FORM.as_bytes(), &hops)).outcome.is_ok());
         assert_eq!(fake.questions.borrow()[0].client_ip, None);
     }
+}
+
+#[test]
+fn issues_nothing_without_a_decision_id() {
+    let fake = Fake::new();
+    fake.unavailable.borrow_mut().push("decision_id");
+    check(&fake, "", Err(Refusal::Internal));
+    assert_eq!(
+        (
+            fake.count("decide"),
+            fake.count("consume"),
+            fake.count("sign")
+        ),
+        (0, 0, 0)
+    );
+}
+
+/// A subject begins with the name of its issuer's file and a colon. Names have no colon, so that whatever else a
+/// subject holds, it is of one issuer; nothing is decoded or normalized.
+#[test]
+fn subjects_never_leave_their_issuers_namespace() {
+    let subjects = [
+        "repo",
+        "other:repo",
+        ":repo",
+        "repo:",
+        "other%3Arepo",
+        "other/repo",
+        "../other:repo",
+        "ci:repo",
+        "https://broker.example",
+        "repo a",
+    ];
+    let mut issued = std::collections::BTreeSet::new();
+    for subject in subjects {
+        let fake = Fake::new();
+        fake.subject.borrow_mut().subject = subject.into();
+        check(&fake, "", Ok(()));
+        let signed = fake.signed.borrow();
+        assert_eq!(
+            signed[0].subject.split_once(':'),
+            Some(("ci", subject)),
+            "{subject}"
+        );
+        issued.insert(signed[0].subject.clone());
+    }
+    assert_eq!(issued.len(), subjects.len());
 }
 
 #[test]

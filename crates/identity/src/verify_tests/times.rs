@@ -65,6 +65,23 @@ fn ages_a_token_from_its_issue() {
     check_claim("iat", Some(0.into()), Err(TokenError::TooOld));
 }
 
+/// `exp - iat` has no bound of its own: Kubernetes' tokens live for a year. Age bounds them all the same.
+#[test]
+fn ages_tokens_of_any_lifetime() {
+    const YEAR: u64 = 365 * 24 * 3600;
+    let mut claims = testkit::claims();
+    for lifetime in [300, 3600, YEAR, NUMERIC_DATE_MAX - T] {
+        claims["exp"] = (T + lifetime).into();
+        for (age, expected) in [
+            (AGE + LEEWAY, Ok(())),
+            (AGE + LEEWAY + 1, Err(TokenError::TooOld)),
+        ] {
+            claims["iat"] = (T - age).into();
+            check(&format!("{lifetime} {age}"), &mint(&claims), expected);
+        }
+    }
+}
+
 #[test]
 fn without_leeway_every_edge_is_exact() {
     let record = crate::IssuerRecord {

@@ -501,6 +501,24 @@ fn refuses_unknown_files_keys_and_values() {
     );
 }
 
+/// An issuer's name begins the subject of its tokens and ends at the first colon.
+#[test]
+fn refuses_issuer_names_with_other_characters() {
+    for name in ["a:b", "a%3ab", "A", "a_b", "a.b", "a b", "\u{e4}"] {
+        let path = format!("issuers/{name}.toml");
+        let message = "names here are 1 to 128 characters of `a-z`, `0-9` and `-`";
+        let expected = format!("{path}: {message}");
+        assert_eq!(
+            found(
+                &path,
+                "issuer = \"https://two.example\"\nprovider = \"oidc\"\n"
+            ),
+            [expected],
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn finds_everything_that_is_wrong_at_once() {
     let found = found_all(&[
@@ -691,7 +709,10 @@ fn checks_the_names_of_declared_claims() {
             .collect();
         assert_eq!(found("issuers/one.toml", &content), expected, "{names:?}");
     };
-    declared(&["sub", "https://claims.example/exp", &"n".repeat(256)], &[]);
+    declared(
+        &["sub", "https://claims.example/exp", &"n".repeat(256)],
+        &[],
+    );
     for name in ["iss", "Aud", "EXP", "nbf", "iAt", "JTI", "__entity"] {
         let reserved =
             format!("12: claim `{name}` cannot be declared here: it has a meaning of its own");
@@ -1175,7 +1196,9 @@ fn allows_delegated_tokens_of_oidc_issuers_only() {
     check(
         "issuers/idp.toml",
         declares,
-        &["issuers/idp.toml:4:12: claim `act_sub` cannot be declared here: it has a meaning of its own"],
+        &[
+            "issuers/idp.toml:4:12: claim `act_sub` cannot be declared here: it has a meaning of its own",
+        ],
     );
     let plain = declares.replace("allow_act = true\n", "");
     check("issuers/idp.toml", &plain, &[]);

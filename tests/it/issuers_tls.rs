@@ -1,0 +1,54 @@
+//! Issuers behind TLS, through the shipped components: keys come only over connections whose certificate is in
+//! force, for the issuer's host name, and of a trusted authority.
+
+use vouchsafe_tests::broker::Setup;
+use vouchsafe_tests::bundle::{BROKER, IssuerFile};
+use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
+use vouchsafe_tests::hsm::certificates;
+use vouchsafe_tests::tls::TlsIssuer;
+use vouchsafe_tests::{jwt, now};
+
+/// What becomes of a token of an issuer that serves with `certificate`, where the authority `root` is trusted.
+#[track_caller]
+fn exchange(root: &str, certificate: &str, want: Want) {
+    let issuer = TlsIssuer::start(certificate);
+    let files = [IssuerFile::new("main", issuer.url(), "")];
+    let setup = Setup::broker(&files, &[issuer.origin()]);
+    let config = format!(
+        "[[client_tls]]\ncomponent_ids = [\"broker\"]\nhosts = [\"localhost\"]\nca_roots_file = \"{}\"\n",
+        certificates().join(root).display()
+    );
+    let file = setup.folder.join("runtime.toml");
+    std::fs::write(&file, config).expect("a file");
+    let broker = setup
+        .argument("--runtime-config-file")
+        .argument(file.display().to_string())
+        .start();
+    let token = jwt::mint("RS256", &jwt::claims(&issuer.url(), BROKER, now()));
+    if let Err(failure) = check(&broker, &Form::of(&token).request(), &token, want) {
+        panic!("{certificate}: {failure}");
+    }
+    broker.assert_unharmed();
+}
+
+const UNAVAILABLE: Want = unavailable("issuer.unavailable");
+
+#[test]
+fn valid_certificates_of_issuers_are_accepted() {
+    exchange("issuers-ca.pem", "issuers.pem", Want::Issued);
+}
+
+#[test]
+fn expired_certificates_of_issuers_are_refused() {
+    exchange("issuers-ca.pem", "issuers-expired.pem", UNAVAILABLE);
+}
+
+#[test]
+fn certificates_for_other_hosts_are_refused() {
+    exchange("issuers-ca.pem", "issuers-other.pem", UNAVAILABLE);
+}
+
+#[test]
+fn certificates_of_other_authorities_are_refused() {
+    exchange("ca.pem", "issuers.pem", UNAVAILABLE);
+}
