@@ -1,6 +1,8 @@
 //! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
 
-use crate::{claims, client_ip, framing, headers, hsm, hsm_generations, issuers, providers, requests, states};
+use crate::{
+    claims, client_ip, framing, headers, hsm, hsm_generations, issuers, providers, requests, states,
+};
 use std::collections::BTreeSet;
 use vouchsafe_tests::broker::repository;
 

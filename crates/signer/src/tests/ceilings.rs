@@ -249,7 +249,9 @@ fn refuses_registered_names() {
 #[test]
 fn every_claim_of_ours_is_registered() {
     let mut signer = signer();
-    let token = signer.sign(&request("EdDSA", NOW), NOW, &entropy()).unwrap();
+    let token = signer
+        .sign(&request("EdDSA", NOW), NOW, &entropy())
+        .unwrap();
     let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     for name in payload.as_object().unwrap().keys() {
         assert!(
