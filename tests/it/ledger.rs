@@ -1,6 +1,8 @@
 //! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
 
-use crate::{claims, framing, headers, hsm, hsm_generations, issuers, providers, requests, states};
+use crate::{
+    claims, denials, framing, headers, hsm, hsm_generations, issuers, providers, requests, states,
+};
 use std::collections::BTreeSet;
 use vouchsafe_tests::broker::repository;
 
@@ -36,6 +38,7 @@ fn every_slug_is_reached_by_a_case_or_listed_with_a_reason() {
     let requests = requests::cases().into_iter().map(|case| case.want);
     let wants = tokens
         .chain(requests)
+        .chain(denials::wants())
         .chain(hsm::wants())
         .chain(hsm_generations::wants())
         .chain(issuers::wants())

@@ -9,6 +9,7 @@ mod concurrent;
 mod corpora;
 mod crash;
 mod credentials;
+mod denials;
 mod documents;
 mod epochs;
 mod framing;

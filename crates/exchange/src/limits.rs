@@ -21,6 +21,13 @@ pub const SCOPE_BYTES_MAX: usize = 256;
 /// Shortest life of an issued token, in seconds.
 pub const LIFETIME_SECONDS_MIN: u64 = 1;
 
+/// Longest time that a subject which was denied too often gets no decision, in seconds, inclusive: the minute in
+/// which the store counts.
+pub const LIMITED_SECONDS_MAX: u64 = 60;
+
+/// Subjects that one instance remembers to have been denied too often; one that ends first goes first.
+pub const LIMITED_SUBJECTS_MAX: usize = 1024;
+
 /// How much longer than a token can be accepted its replay entry is kept, in seconds: hosts that
 /// share a store may disagree about the time by this much.
 pub const REPLAY_MARGIN_SECONDS: u64 = 60;

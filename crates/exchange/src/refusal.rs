@@ -17,6 +17,9 @@ pub enum Refusal {
     /// The subject token was used up.
     #[error("{0}")]
     Replay(ReplayFault),
+    /// Too many requests of the subject were denied in this minute, so no decision was made.
+    #[error("too many requests of this subject were denied")]
+    DeniedTooOften { retry_after_seconds: u32 },
     /// A part that the exchange needs can't be used now.
     #[error("{0}")]
     Unavailable(Part),
@@ -148,6 +151,7 @@ impl Refusal {
             Self::Denied(denial) => denial.slug(),
             Self::Replay(ReplayFault::PredatesStore) => "replay.predates_store",
             Self::Replay(ReplayFault::Spent) => "replay.spent",
+            Self::DeniedTooOften { .. } => "subject.denied_too_often",
             Self::Unavailable(Part::Issuer) => "issuer.unavailable",
             Self::Unavailable(Part::Policy) => "policy.unavailable",
             Self::Unavailable(Part::Signer) => "signer.unavailable",

@@ -40,6 +40,18 @@ impl WireError {
         }
     }
 
+    /// RFC 6585 §4. RFC 6749 has no error for it; RFC 8628 §3.5 registers this one for token endpoints.
+    fn slow_down(retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(
+                429,
+                "slow_down",
+                "too many requests of this subject were denied within a minute",
+            )
+        }
+    }
+
     fn invalid_request(status: u16, description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(status, "invalid_request", description)
     }
@@ -63,6 +75,9 @@ impl From<&Refusal> for WireError {
             Refusal::Replay(fault) => {
                 Self::invalid_request(400, format!("the subject token can't be used: {fault}"))
             }
+            Refusal::DeniedTooOften {
+                retry_after_seconds,
+            } => Self::slow_down(*retry_after_seconds),
             Refusal::Unavailable(part) => Self::unavailable(*part),
             // The caller can't do anything but come again, as in any outage of the signer.
             Refusal::Superseded => Self::unavailable(Part::Signer),

@@ -36,13 +36,15 @@ const POINTER_SWAP: &str = "UPDATE pointers SET value = ?2, revision = revision 
 /// Rows that one sweep deletes at most: more than the writes between two sweeps add.
 pub(crate) const SWEEP_ROWS_MAX: i64 = 256;
 /// Each deletes what expired before ?1, oldest first, at most ?2 rows.
-pub(crate) const SWEEPS: [&str; 3] = [
+pub(crate) const SWEEPS: [&str; 4] = [
     "DELETE FROM consumed WHERE key IN \
         (SELECT key FROM consumed WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM documents WHERE rowid IN \
         (SELECT rowid FROM documents WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM leases WHERE name IN \
         (SELECT name FROM leases WHERE expires_at_ms < ?1 * 1000 LIMIT ?2)",
+    "DELETE FROM refusals WHERE (minute, issuer_name, subject, refused) IN \
+        (SELECT minute, issuer_name, subject, refused FROM refusals WHERE minute < ?1 / 60 ORDER BY minute LIMIT ?2)",
 ];
 
 /// A key to consume.

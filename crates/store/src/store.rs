@@ -143,15 +143,15 @@ impl<D: Database> Store<D> {
         })
     }
 
-    /// Appends `record`, which is durable on return; unless a higher generation than its own was recorded
-    /// before. Answers at most one statement after `deadline`.
+    /// Appends `record`, which is durable on return, or counts it on an earlier one where there are enough of
+    /// its kind; unless a higher generation than its own was recorded before. Answers at most one statement after `deadline`.
     pub async fn record(
         &self,
         record: AuditRecord,
         now: UnixMilliseconds,
         deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
     ) -> Result<Recorded, Error> {
-        let row = AuditRow::try_from(record)?;
+        let row = AuditRow::new(record, now)?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
         let run = async |rows| self.record_all(rows).await;
@@ -255,8 +255,9 @@ impl<D: Database> Store<D> {
         for column in schema::COLUMNS {
             self.add(&column).await?;
         }
-        self.run(Statement::new(schema::REMEMBER_GENERATION, []))
-            .await?;
+        for statement in schema::AFTER_COLUMNS {
+            self.run(Statement::new(statement, [])).await?;
+        }
         self.run(Statement::new(schema::TABLES_WRITE, [])).await?;
         Ok(())
     }
@@ -294,9 +295,9 @@ impl<D: Database> Store<D> {
     }
 
     async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Recorded>, Error> {
-        let ids: Vec<_> = rows.iter().map(AuditRow::decision_id).collect();
+        let claims: Vec<_> = rows.iter().map(AuditRow::claim).collect();
         let answer = self.run(audit::insert(rows)).await?;
-        audit::recorded(&ids, answer)
+        audit::recorded(&claims, answer)
     }
 
     async fn creation_mark(&self) -> Result<Option<u64>, Error> {

@@ -17,6 +17,7 @@ mod deadline;
 mod durability;
 mod group;
 mod names;
+mod refusals;
 mod sweep;
 
 /// 2027-01-15T08:00:00.250Z.
