@@ -214,7 +214,12 @@ impl<'a, P: Ports> Keys<'a, P> {
     /// Whether an attempt in the second `at` used up the window that is running now. Seconds are whole,
     /// so the one in which it ends belongs to it: then the lease is free again, too.
     fn within_window(&self, at: UnixSeconds) -> bool {
-        self.now.saturating_sub(at) <= WINDOW_SECONDS
+        self.is_past(at) && self.now.saturating_sub(at) <= WINDOW_SECONDS
+    }
+
+    /// A moment further ahead is of a clock that was wrong, and says nothing.
+    fn is_past(&self, at: UnixSeconds) -> bool {
+        at <= self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX)
     }
 
     fn backs_off(&self, shared: &Shared) -> bool {
@@ -324,10 +329,20 @@ impl<'a, P: Ports> Keys<'a, P> {
         let body = self.ports.document(&self.name()).await?;
         let shared = body.as_deref().and_then(Shared::decode);
         // A clock that was ahead must not prolong the trust in what it fetched.
-        let latest = self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX);
-        Ok(shared
-            .filter(|shared| shared.fetched_at <= latest)
-            .unwrap_or_default())
+        let mut shared = shared
+            .filter(|shared| self.is_past(shared.fetched_at))
+            .unwrap_or_default();
+        // Nor may it keep everybody from the issuer. Such a moment is forgotten, not lowered to the latest
+        // plausible one, which would be a later one at each reading.
+        if !self.is_past(shared.retry_at.saturating_sub(FETCH_BACKOFF_SECONDS_MAX)) {
+            shared.retry_at = 0;
+        }
+        for attempted_at in [&mut shared.aged_at, &mut shared.unknown_kid_at] {
+            if !self.is_past(*attempted_at) {
+                *attempted_at = 0;
+            }
+        }
+        Ok(shared)
     }
 
     fn name(&self) -> String {

@@ -165,7 +165,8 @@ impl<D: Database> Store<D> {
         first(rows, |row| database::number(row, 0))
     }
 
-    /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.
+    /// Takes the lease `name` for `ttl_ms`, which is the same for all who take it; false where somebody else
+    /// holds it.
     pub async fn lease(
         &self,
         name: &str,

@@ -1,5 +1,6 @@
 //! The exchange against ports in memory: what is refused and how, what is asked in which order.
 
+mod clocks;
 mod denials;
 mod fake;
 mod key_sets;
