@@ -37,6 +37,7 @@ mod key_states;
 mod keys_age;
 mod ledger;
 mod malformed_http;
+mod overloaded;
 mod policy;
 mod providers;
 mod race;

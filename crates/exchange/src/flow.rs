@@ -3,7 +3,7 @@
 use crate::client_address::Hops;
 use crate::issued::{self, IssuedExchange};
 use crate::keys::hex;
-use crate::limits::LIMITED_SECONDS_MAX;
+use crate::limits::{EXCHANGE_SECONDS_MAX, LIMITED_SECONDS_MAX};
 use crate::permitted::{self, DeniedExchange, PermittedExchange};
 use crate::ports::{
     AuditRecord, Bundle, Decision, Failure, Ports, Recorded, Refused, RefusedKind, Settings,
@@ -125,7 +125,12 @@ impl<P: Ports> Run<'_, P> {
         permitted: PermittedExchange<P::Record>,
         decision_id: String,
     ) -> Attempt {
-        let signed = match issued::consume(self.ports, &permitted).await {
+        // ORDER: the time before the use, so that a token is not used up for one that the signer refuses.
+        let used = match self.in_time(&permitted.verified) {
+            Ok(()) => issued::consume(self.ports, &permitted).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        let signed = match used {
             Ok(()) => {
                 self.step("consume");
                 issued::sign(self.ports, settings, &permitted, &decision_id).await
@@ -201,6 +206,14 @@ impl<P: Ports> Run<'_, P> {
         ended(Err(failure), decision, Some(decision_id))
     }
 
+    /// Fails where the clock has left the moment at which the token was judged.
+    fn in_time(&self, verified: &VerifiedExchange<P::Record>) -> Result<(), Refusal> {
+        match self.ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX {
+            true => Ok(()),
+            false => Err(Refusal::Overloaded),
+        }
+    }
+
     fn step(&self, name: &'static str) {
         let now = self.ports.elapsed_us();
         let mut steps = self.steps.borrow_mut();
@@ -216,6 +229,7 @@ fn recordable(refusal: &Refusal) -> bool {
         Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => true,
         Refusal::DeniedTooOften { .. }
         | Refusal::Unavailable(_)
+        | Refusal::Overloaded
         | Refusal::Superseded
         | Refusal::Internal => false,
     }

@@ -21,6 +21,12 @@ pub const SCOPE_BYTES_MAX: usize = 256;
 /// Shortest life of an issued token, in seconds.
 pub const LIFETIME_SECONDS_MIN: u64 = 1;
 
+/// Longest time from the moment at which a token is judged to its use, in seconds, inclusive; also how far the
+/// clock may be set back meanwhile. The signer refuses an `iat` over 15 s from its own clock. Between use and
+/// signature are at most two calls of the store of 2 s each, so with the parts of seconds at both ends a token
+/// that was used in time is signed.
+pub const EXCHANGE_SECONDS_MAX: u64 = 7;
+
 /// Longest time that a subject which was denied too often gets no decision, in seconds, inclusive: the minute in
 /// which the store counts.
 pub const LIMITED_SECONDS_MAX: u64 = 60;

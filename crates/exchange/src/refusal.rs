@@ -23,6 +23,9 @@ pub enum Refusal {
     /// A part that the exchange needs can't be used now.
     #[error("{0}")]
     Unavailable(Part),
+    /// The exchange took too long: the moment at which the token was judged is over.
+    #[error("the exchange took too long")]
+    Overloaded,
     /// The signer's keys are of a generation that was replaced in an emergency.
     #[error("the signer's keys are of a generation that is over")]
     Superseded,
@@ -156,6 +159,7 @@ impl Refusal {
             Self::Unavailable(Part::Policy) => "policy.unavailable",
             Self::Unavailable(Part::Signer) => "signer.unavailable",
             Self::Unavailable(Part::Store) => "store.unavailable",
+            Self::Overloaded => "exchange.overloaded",
             Self::Superseded => "signer.superseded",
             Self::Internal => "internal",
         }

@@ -33,10 +33,10 @@ impl WireError {
         body.to_string()
     }
 
-    fn unavailable(part: Part) -> Self {
+    fn unavailable(description: impl Into<Cow<'static, str>>) -> Self {
         Self {
             retry_after_seconds: Some(RETRY_AFTER_SECONDS),
-            ..Self::new(503, "temporarily_unavailable", part.to_string())
+            ..Self::new(503, "temporarily_unavailable", description)
         }
     }
 
@@ -78,9 +78,12 @@ impl From<&Refusal> for WireError {
             Refusal::DeniedTooOften {
                 retry_after_seconds,
             } => Self::slow_down(*retry_after_seconds),
-            Refusal::Unavailable(part) => Self::unavailable(*part),
+            Refusal::Unavailable(part) => Self::unavailable(part.to_string()),
+            Refusal::Overloaded => {
+                Self::unavailable("the exchange took too long; the subject token was not used")
+            }
             // The caller can't do anything but come again, as in any outage of the signer.
-            Refusal::Superseded => Self::unavailable(Part::Signer),
+            Refusal::Superseded => Self::unavailable(Part::Signer.to_string()),
             Refusal::Internal => Self::new(
                 500,
                 "server_error",

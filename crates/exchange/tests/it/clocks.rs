@@ -1,7 +1,9 @@
-//! Clocks that were ahead.
+//! Clocks that were ahead, and exchanges that take long.
 
 use crate::check;
 use crate::fake::*;
+use vouchsafe_exchange::limits::EXCHANGE_SECONDS_MAX;
+use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
 
 const DOWN: Result<(), Refusal> = Err(Refusal::Unavailable(Part::Issuer));
@@ -48,4 +50,40 @@ fn an_unknown_kid_is_looked_up_after_the_clock_was_set_back() {
         fake.now.set(NOW + 11);
         check(&fake, "", expected);
     }
+}
+
+/// While the issuer's answer is waited for, the clock moves: on, or back where it is set.
+#[test]
+fn an_exchange_that_took_too_long_uses_no_token() {
+    let overloaded = || Err(Refusal::Overloaded);
+    for (from, to, expected) in [
+        (NOW, NOW + EXCHANGE_SECONDS_MAX, Ok(())),
+        (NOW, NOW + EXCHANGE_SECONDS_MAX + 1, overloaded()),
+        (NOW + EXCHANGE_SECONDS_MAX, NOW, Ok(())),
+        (NOW + EXCHANGE_SECONDS_MAX + 1, NOW, overloaded()),
+    ] {
+        let fake = Fake::new();
+        fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+        fake.now.set(from);
+        let act: Act = Box::new(move |fake| fake.moves_to.set(Some(to)));
+        fake.while_fetching.replace(Some(act));
+        check(&fake, "", expected.clone());
+        let used = usize::from(expected.is_ok());
+        assert_eq!(fake.consumed.borrow().len(), used, "{from} to {to}");
+        let records = fake.records.borrow();
+        let kind = records[0].refused.as_ref().map(|refused| refused.kind);
+        let expected_kind = expected.is_err().then_some(RefusedKind::Outage);
+        assert_eq!(kind, expected_kind, "{from} to {to}");
+        assert_eq!(fake.signed.borrow().len(), used);
+    }
+}
+
+/// One that can't be recorded is told as what it is.
+#[test]
+fn an_exchange_that_took_too_long_need_not_be_on_record() {
+    let fake = Fake::new();
+    let act: Act = Box::new(|fake| fake.moves_to.set(Some(NOW + 60)));
+    fake.while_fetching.replace(Some(act));
+    fake.unavailable.borrow_mut().push("record");
+    check(&fake, "", Err(Refusal::Overloaded));
 }

@@ -138,6 +138,12 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         down(Part::Policy, "policy.unavailable"),
         down(Part::Signer, "signer.unavailable"),
         down(Part::Store, "store.unavailable"),
+        (
+            Refusal::Overloaded,
+            "exchange.overloaded",
+            503,
+            "temporarily_unavailable",
+        ),
         (Refusal::Internal, "internal", 500, "server_error"),
     ]
 }
