@@ -11,10 +11,10 @@
 //!   issuer's file goes beyond it, and only while the issuer can't be asked.
 
 mod shared;
+mod waiting;
 
 use crate::limits::{
-    CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_POLL_MS, FETCH_WAIT_MS,
-    FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
+    CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
 };
 use crate::ports::{Bundle, Failure, Issuer, KeySet, KnownKeys, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
@@ -241,17 +241,7 @@ impl<'a, P: Ports> Keys<'a, P> {
             return self.fetch(before, reason).await;
         }
         // Somebody else fetches, or has within the window: what that gave is ours too.
-        let mut waited_ms = 0;
-        loop {
-            let shared = self.shared().await?;
-            let ended = shared.attempts != before.attempts
-                || self.within_window(shared.last_attempt(reason));
-            if ended || waited_ms >= FETCH_WAIT_MS {
-                return self.outcome(&shared);
-            }
-            self.ports.pause(FETCH_POLL_MS).await;
-            waited_ms = waited_ms.saturating_add(FETCH_POLL_MS);
-        }
+        self.outcome_of_another(&before, reason).await
     }
 
     /// What another one's attempt left.
@@ -280,6 +270,8 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.ports
             .put_document(&self.name(), after.encode(), keep_until)
             .await?;
+        // ORDER: after the keys, which whoever waits reads next.
+        self.count_attempts(after.attempts, keep_until).await;
         match self.known(&after) {
             Some(known) if overtaken || fetched.is_ok() => {
                 self.ports.remember_keys(&self.id, &known);

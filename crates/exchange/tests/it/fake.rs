@@ -38,6 +38,8 @@ pub struct Fake {
     pub questions: RefCell<Vec<Question>>,
     pub documents: RefCell<HashMap<String, String>>,
     pub leases: RefCell<HashMap<String, u64>>,
+    /// Names of documents, in the order in which they were read.
+    pub read: RefCell<Vec<String>>,
     pub memory: RefCell<HashMap<String, KnownKeys>>,
     pub calls: RefCell<Vec<&'static str>>,
     pub trust_domain: RefCell<Option<String>>,
@@ -76,6 +78,7 @@ impl Fake {
             questions: RefCell::default(),
             documents: RefCell::default(),
             leases: RefCell::default(),
+            read: RefCell::default(),
             memory: RefCell::default(),
             calls: RefCell::default(),
             trust_domain: RefCell::new(None),
@@ -322,6 +325,7 @@ impl Ports for Fake {
     }
     async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
         self.call("document", Part::Store)?;
+        self.read.borrow_mut().push(name.to_owned());
         Ok(self.documents.borrow().get(name).cloned())
     }
     async fn put_document(

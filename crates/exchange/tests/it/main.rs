@@ -4,6 +4,7 @@ mod clocks;
 mod denials;
 mod fake;
 mod key_sets;
+mod waiting;
 mod wire;
 
 use fake::*;
@@ -53,6 +54,7 @@ fn issues_what_policy_permits_and_records_it_before_release() {
             "lease",
             "fetch_keys",
             "document",
+            "put_document",
             "put_document",
             "verify",
             "audience",
