@@ -36,6 +36,7 @@ mod issuers;
 mod key_states;
 mod keys_age;
 mod ledger;
+mod log;
 mod malformed_http;
 mod overloaded;
 mod policy;

@@ -283,14 +283,21 @@ impl Log {
     }
 
     fn line(&self, route: &str) -> Value {
-        let lines = self.lines.lock().expect("unpoisoned");
+        self.until(route).pop().unwrap_or_default()
+    }
+
+    fn until(&self, route: &str) -> Vec<Value> {
+        let received = self.lines.lock().expect("unpoisoned");
+        let mut lines = Vec::new();
         loop {
-            let line = lines
+            let line = received
                 .recv_timeout(LINE_MAX)
                 .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
-            if line["route"] == route {
-                return line;
+            let is_last = line["route"] == route;
+            lines.push(line);
+            if is_last {
+                return lines;
             }
         }
     }
@@ -330,6 +337,11 @@ impl Broker {
     /// The next log line of `route`.
     pub fn line(&self, route: &str) -> Value {
         self.log.line(route)
+    }
+
+    /// All log lines to the next one of `route`, which is the last.
+    pub fn lines_until(&self, route: &str) -> Vec<Value> {
+        self.log.until(route)
     }
 
     /// The log lines of `route` that came and that nobody has taken.

@@ -3,8 +3,8 @@
 //! Documented caches, per instance (I7): settings, bundle and the bundle's issuers and audiences that
 //! were asked for, which can't change while an instance lives, and of which only those that the bundle
 //! has are kept, so that it bounds them; fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
-//! `trusted_until`; and subjects that were denied too often, at most `LIMITED_SUBJECTS_MAX`, each for a minute. No other
-//! per-request data outlives its request.
+//! `trusted_until`; and subjects that were denied too often, at most `LIMITED_SUBJECTS_MAX`, each for a minute. The log counts
+//! requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
 use crate::convert;
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::limited::LimitedSubjects;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
+use vouchsafe_exchange::log::{Line, Sampler};
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::Refusal;
 
@@ -34,6 +35,7 @@ thread_local! {
     static GENERATION_SEEN: Cell<Option<GenerationSeen>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
+    static LOG: RefCell<Sampler> = const { RefCell::new(Sampler::new()) };
     static LIMITED: RefCell<LimitedSubjects> = const { RefCell::new(LimitedSubjects::new()) };
 }
 
@@ -117,6 +119,11 @@ impl Wasm {
             let _ = self.store_ready().await;
         }
     }
+}
+
+/// What to write to the log for `line`.
+pub fn log_lines(line: &Line<'_>) -> Vec<String> {
+    LOG.with_borrow_mut(|log| log.lines(line, clock()))
 }
 
 /// The wall clock now.

@@ -1,4 +1,4 @@
-//! Routes, and the one log line of each request.
+//! Routes, and the log line of each request.
 
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
@@ -250,7 +250,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn logged(route: &'static str, slug: &str, reply: Reply, detail: &str) -> Reply {
+fn logged(route: &'static str, slug: &'static str, reply: Reply, detail: &str) -> Reply {
     let (status, response_bytes) = (reply.status().as_u16(), respond::length(&reply));
     log(Line {
         route,
@@ -264,5 +264,7 @@ fn logged(route: &'static str, slug: &str, reply: Reply, detail: &str) -> Reply 
 }
 
 fn log(line: Line<'_>) {
-    println!("{}", line.render());
+    for line in ports::log_lines(&line) {
+        println!("{line}");
+    }
 }

@@ -65,3 +65,6 @@ pub const FETCH_WAIT_MS: u64 = 5_000;
 
 /// How often it looks, in milliseconds.
 pub const FETCH_POLL_MS: u64 = 50;
+
+/// Log lines that one instance writes per minute for requests without a decision, for each route and slug.
+pub const LINES_PER_MINUTE_MAX: u64 = 100;

@@ -4,6 +4,7 @@ mod clocks;
 mod denials;
 mod fake;
 mod key_sets;
+mod log;
 mod waiting;
 mod wire;
 
