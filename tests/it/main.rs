@@ -45,5 +45,6 @@ mod race;
 mod regressions;
 mod requests;
 mod restored;
+mod space;
 mod states;
 mod strict;

@@ -111,6 +111,15 @@ impl Wasm {
         state::ready().await.map_err(Failure::from)
     }
 
+    /// Whether the store can be written, and how much room it has left.
+    pub async fn store_space(&self) -> Result<&'static str, Failure> {
+        Ok(match state::writable().await? {
+            state::Space::Unknown => "unknown",
+            state::Space::Ok => "ok",
+            state::Space::Low => "low",
+        })
+    }
+
     /// Opens the store with an instance's first request, whatever that is: single-use tokens that
     /// are older than the store are refused, so it should be as old as the broker. What fails here
     /// fails again, and is told, where the store is needed.

@@ -144,10 +144,12 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
     ports.public_keys().await?;
     let backend = ports.backend().await?;
     ports.store_ready().await?;
+    let space = ports.store_space().await?;
     let mut body = serde_json::json!({
         "status": "ready",
         "issuer": settings.issuer,
         "bundle": { "name": bundle.name, "version": bundle.version, "digest": bundle.digest },
+        "store": { "space": space },
     });
     if let (Some(backend), Some(members)) = (backend, body.as_object_mut()) {
         let backend = serde_json::json!({

@@ -95,6 +95,16 @@ impl From<domain::Recorded> for wit::Recorded {
     }
 }
 
+impl From<domain::Space> for wit::Space {
+    fn from(space: domain::Space) -> Self {
+        match space {
+            domain::Space::Unknown => Self::Unknown,
+            domain::Space::Ok => Self::Ok,
+            domain::Space::Low => Self::Low,
+        }
+    }
+}
+
 impl From<domain::Error> for wit::Error {
     fn from(error: domain::Error) -> Self {
         match error {

@@ -17,6 +17,7 @@ mod deadline;
 mod error;
 mod group;
 mod schema;
+mod space;
 mod statements;
 mod store;
 
@@ -29,6 +30,7 @@ pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
 pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
+pub use space::{SPACE_LOW_BYTES, Space, note_space};
 pub use store::{
     BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX,
     POINTER_BYTES_MAX, Pointer, Store, UnixMilliseconds,

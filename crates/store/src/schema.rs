@@ -172,3 +172,15 @@ pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) \
     UNION ALL SELECT 'alive_at', ?1 WHERE true \
     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value) \
     RETURNING name";
+/// Says that the database was written at ?1. Once a second and not once a call, since anybody may ask: nothing is
+/// written where it was in this second already. A mark after ?2 is of a clock that was ahead.
+pub(crate) const WRITTEN_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('written_at', ?1) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value OR value > ?2 RETURNING value";
+/// How far the clock of whoever wrote the mark may be ahead, in seconds, inclusive.
+pub(crate) const WRITTEN_AHEAD_SECONDS_MAX: u64 = 30;
+/// Says whether room is low (1) or not (0); changes nothing where that is known.
+pub(crate) const SPACE_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('space_low', ?1) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value RETURNING value";
+/// The same as it was noted, if whoever notes it said at ?1 or later that the store is in use.
+pub(crate) const SPACE_READ: &str = "SELECT value FROM meta WHERE name = 'space_low' \
+    AND (SELECT value FROM meta WHERE name = 'alive_at') >= ?1";

@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
 use crate::schema::Column;
+use crate::space::{self, Space};
 use crate::statements::ConsumeRow;
 use crate::{schema, statements};
 
@@ -101,6 +102,12 @@ impl<D: Database> Store<D> {
             Some(_) => Ok(()),
             None => Err(Error::Unavailable(Cause::CreationMarkMissing)),
         }
+    }
+
+    /// Whether the database can be written, and how much room is left, as [`crate::note_space`] has it. Writes a
+    /// small row, unless anybody has in this second.
+    pub async fn writable(&self, now: UnixMilliseconds) -> Result<Space, Error> {
+        space::writable(&self.database, now).await
     }
 
     /// Uses `key` once of `uses_max` times; it is remembered until `keep_until` (Unix seconds) at
