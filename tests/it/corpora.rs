@@ -85,11 +85,8 @@ fn hostile_json_is_refused_and_harms_nobody() {
         let response = bench
             .broker
             .send(&Form::of(&mint_raw(&key, header, payload)).request());
-        let line = bench.broker.line("token");
-        (
-            response.status,
-            line["slug"].as_str().unwrap_or_default().to_owned(),
-        )
+        // Not its log line: so many within a minute are not all written.
+        (response.status, response.text())
     };
     let mut failures = Vec::new();
     for (name, json) in &corpus {
@@ -105,14 +102,14 @@ fn hostile_json_is_refused_and_harms_nobody() {
             b"}",
         ]
         .concat();
-        let (status, slug) = present(header(&json!({})).as_bytes(), &inside);
+        let (status, text) = present(header(&json!({})).as_bytes(), &inside);
         let must_fail = name.starts_with("n_") && !closes_itself(json);
         let fine = bare.0 == 400
             && head.0 == 400
             && matches!(status, 200 | 400)
-            && !(must_fail && slug == "issued");
+            && !(must_fail && status == 200);
         if !fine {
-            failures.push(format!("- {name}: {bare:?} {head:?} {status} {slug}"));
+            failures.push(format!("- {name}: {bare:?} {head:?} {status} {text}"));
         }
     }
     assert!(

@@ -89,10 +89,12 @@ impl Ledger {
 
     /// Presents a token of its own `times` times; false if the broker is gone.
     fn present_fresh(&self, iss: &str, broker: &Broker, times: usize) -> bool {
-        let claims = jwt::claims(iss, BROKER, now());
-        let jti = claims["jti"].as_str().expect("a jti");
+        let mut claims = jwt::claims(iss, BROKER, now());
+        let jti = claims["jti"].as_str().expect("a jti").to_owned();
+        // One subject alone would be denied too often to be decided.
+        claims["sub"] = format!("repo:octo-org/octo-repo:{jti}").into();
         let token = jwt::mint("ES256", &claims);
-        (0..times).all(|_| self.present(&broker.address, jti, &token))
+        (0..times).all(|_| self.present(&broker.address, &jti, &token))
     }
 
     fn assert_each_used_once(&self) {

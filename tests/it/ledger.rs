@@ -1,7 +1,8 @@
 //! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
 
 use crate::{
-    claims, client_ip, framing, headers, hsm, hsm_generations, issuers, providers, requests, states,
+    claims, client_ip, denials, framing, headers, hsm, hsm_generations, issuers, overloaded,
+    providers, requests, states,
 };
 use std::collections::BTreeSet;
 use vouchsafe_tests::broker::repository;
@@ -39,6 +40,8 @@ fn every_slug_is_reached_by_a_case_or_listed_with_a_reason() {
     let wants = tokens
         .chain(requests)
         .chain(client_ip::wants())
+        .chain(denials::wants())
+        .chain(overloaded::wants())
         .chain(hsm::wants())
         .chain(hsm_generations::wants())
         .chain(issuers::wants())

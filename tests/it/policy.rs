@@ -82,8 +82,10 @@ fn five_hundred_exchanges_are_decided_as_on_the_workstation() {
     let setup = setup(&issuer);
     let broker = setup.start();
     let mut random = Random(7);
-    for _ in 0..REQUESTS {
+    for number in 0..REQUESTS {
         let mut claims = jwt::claims(&issuer.url("main"), BROKER, now());
+        // One subject alone would be denied too often to be decided.
+        claims["sub"] = json!(format!("repo:octo-org/octo-repo:request:{number}"));
         claims["repository_id"] = json!(random.pick(&["123456", "2", "3", "4"]));
         claims["ref"] =
             json!(random.pick(&["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]));

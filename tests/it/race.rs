@@ -24,6 +24,14 @@ struct Tally {
     told_to_retry: usize,
 }
 
+/// A token for a race of its own, whose subject nobody has had denied yet.
+fn token(issuer: &Issuer) -> String {
+    let mut claims = jwt::claims(&issuer.url("main"), BROKER, now());
+    let jti = claims["jti"].as_str().expect("a jti");
+    claims["sub"] = format!("repo:octo-org/octo-repo:{jti}").into();
+    jwt::mint("ES256", &claims)
+}
+
 /// Lets all clients present `form` at once, each second one to the other broker.
 fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
     let (start, request) = (Barrier::new(CLIENTS), form.request());
@@ -47,6 +55,8 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
         match answer.status {
             200 => tally.won += 1,
             400 if answer.text().contains("used before") => tally.spent += 1,
+            // Spent, too: the winner's subject is over the limit of denials by then.
+            429 => tally.spent += 1,
             503 => tally.told_to_retry += 1,
             _ => panic!("{} {}", answer.status, answer.text()),
         }
@@ -64,7 +74,7 @@ fn one_of_64_clients_wins_a_single_use_token_through_two_brokers() {
     let (mut run, mut clean) = (0, 0);
     while clean < races && run < races * TRIES_PER_RACE_MAX {
         run += 1;
-        let token = jwt::mint("ES256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+        let token = token(&issuer);
         let form = Form::of(&token).set("audience", DEPLOY);
         let tally = race(&brokers, &form);
         assert!(tally.won <= 1, "{tally:?}");
@@ -91,7 +101,7 @@ fn as_many_of_64_clients_win_a_bounded_token_as_its_bound_says() {
     let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
     let brokers = [setup.start(), setup.start()];
     let clean = (0..TRIES_PER_RACE_MAX).any(|_| {
-        let token = jwt::mint("ES256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+        let token = token(&issuer);
         let form = Form::of(&token).set("audience", BOUNDED);
         let tally = race(&brokers, &form);
         assert!(tally.won <= USES, "{tally:?}");

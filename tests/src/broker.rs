@@ -92,6 +92,8 @@ pub struct Setup {
     listen: String,
     pub variables: Vec<(String, String)>,
     pub arguments: Vec<String>,
+    /// The command that starts the broker's own, which it gets as its last arguments.
+    wrapper: Vec<String>,
 }
 
 impl Setup {
@@ -154,6 +156,7 @@ impl Setup {
             listen: "127.0.0.1:0".to_owned(),
             variables: Vec::new(),
             arguments: Vec::new(),
+            wrapper: Vec::new(),
         };
         setup
             .variable("issuer", BROKER)
@@ -182,6 +185,18 @@ impl Setup {
         self
     }
 
+    /// Starts the broker from a shell script, which ends with `exec "$@"`.
+    #[must_use]
+    pub fn from_script(mut self, command: &[&str], script: &str) -> Self {
+        let script = ["sh", "-ec", script, "sh"];
+        self.wrapper = command
+            .iter()
+            .chain(&script)
+            .map(|word| (*word).to_owned())
+            .collect();
+        self
+    }
+
     /// The database that its brokers share.
     pub fn database(&self) -> PathBuf {
         let state = self.folder.join("state");
@@ -197,7 +212,9 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut words = self.wrapper.iter().map(PathBuf::from).chain([binary()]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
                 command.env_remove(name);
@@ -283,14 +300,21 @@ impl Log {
     }
 
     fn line(&self, route: &str) -> Value {
-        let lines = self.lines.lock().expect("unpoisoned");
+        self.until(route).pop().unwrap_or_default()
+    }
+
+    fn until(&self, route: &str) -> Vec<Value> {
+        let received = self.lines.lock().expect("unpoisoned");
+        let mut lines = Vec::new();
         loop {
-            let line = lines
+            let line = received
                 .recv_timeout(LINE_MAX)
                 .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
-            if line["route"] == route {
-                return line;
+            let is_last = line["route"] == route;
+            lines.push(line);
+            if is_last {
+                return lines;
             }
         }
     }
@@ -332,11 +356,21 @@ impl Broker {
         self.log.line(route)
     }
 
+    /// All log lines to the next one of `route`, which is the last.
+    pub fn lines_until(&self, route: &str) -> Vec<Value> {
+        self.log.until(route)
+    }
+
     /// The log lines of `route` that came and that nobody has taken.
     pub fn lines_so_far(&self, route: &str) -> Vec<Value> {
         let lines = self.log.so_far().into_iter();
         let lines = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
         lines.filter(|line| line["route"] == route).collect()
+    }
+
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.child.lock().expect("unpoisoned").id()
     }
 
     /// Sends SIGKILL, and waits for the end.

@@ -207,7 +207,7 @@ pub fn check_answer(
                 "error_description",
             )?;
             expect(
-                (status == 503) == response.header("retry-after").is_some(),
+                matches!(status, 429 | 503) == response.header("retry-after").is_some(),
                 "retry-after",
             )?;
             expect(body.get("access_token").is_none(), "a token in a refusal")

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What a realm answers.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub enum Script {
     Silent,
     /// Closes the connection without an answer.
     Reset,
+    /// Honest discovery; then these keys, after that time.
+    Slow(Duration, Vec<Value>),
     /// Sends the head of the key set, and never the rest of its body.
     Stalled,
 }
@@ -35,12 +38,13 @@ pub enum Script {
 impl Script {
     /// The issuers' keys, each under its algorithm as `kid`.
     pub fn honest() -> Self {
-        Self::Keys(
-            ["RS256", "ES256", "ES384", "EdDSA"]
-                .iter()
-                .map(|alg| Key::issuer(alg).jwk(alg))
-                .collect(),
-        )
+        Self::Keys(Self::keys(&["RS256", "ES256", "ES384", "EdDSA"]))
+    }
+
+    /// The issuers' keys of these algorithms.
+    pub fn keys(algorithms: &[&str]) -> Vec<Value> {
+        let jwk = |alg: &&str| Key::issuer(alg).jwk(alg);
+        algorithms.iter().map(jwk).collect()
     }
 }
 
@@ -173,11 +177,22 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")?;
             hold(&mut stream)
         }
+        Some(Script::Slow(time, keys)) if is_keys => {
+            std::thread::sleep(time);
+            let body = json!({ "keys": keys }).to_string();
+            respond(&mut stream, 200, "application/json", "", body.as_bytes())
+        }
         Some(Script::Keys(keys)) if is_keys => {
             let body = json!({ "keys": keys }).to_string();
             respond(&mut stream, 200, "application/json", "", body.as_bytes())
         }
-        Some(Script::Keys(_) | Script::KeysMoved(_) | Script::KeysAre(..) | Script::Stalled) => {
+        Some(
+            Script::Keys(_)
+            | Script::KeysMoved(_)
+            | Script::KeysAre(..)
+            | Script::Slow(..)
+            | Script::Stalled,
+        ) => {
             let body = json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") }).to_string();
             respond(&mut stream, 200, "application/json", "", body.as_bytes())
         }

@@ -7,7 +7,7 @@
 //! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
 //! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
 //! | `/healthz` | GET | 200 while the instance runs |
-//! | `/readyz` | GET | 200 if bundle, signer and store can be used, else 503 |
+//! | `/readyz` | GET | 200 if bundle and signer can be used and the store can be written, else 503 |
 //!
 //! Decides nothing: that is `crates/exchange`. Has no network, no database and no variables.
 

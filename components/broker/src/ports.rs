@@ -2,8 +2,9 @@
 //!
 //! Documented caches, per instance (I7): settings, bundle and the bundle's issuers and audiences that
 //! were asked for, which can't change while an instance lives, and of which only those that the bundle
-//! has are kept, so that it bounds them; and fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
-//! `trusted_until`. No per-request data outlives its request.
+//! has are kept, so that it bounds them; fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
+//! `trusted_until`; and subjects that were denied too often, at most `LIMITED_SUBJECTS_MAX`, each for a minute. The log counts
+//! requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
 use crate::convert;
@@ -15,7 +16,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::keys::hex;
+use vouchsafe_exchange::limited::LimitedSubjects;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
+use vouchsafe_exchange::log::{Line, Sampler};
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::Refusal;
 
@@ -32,6 +35,8 @@ thread_local! {
     static GENERATION_SEEN: Cell<Option<GenerationSeen>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
+    static LOG: RefCell<Sampler> = const { RefCell::new(Sampler::new()) };
+    static LIMITED: RefCell<LimitedSubjects> = const { RefCell::new(LimitedSubjects::new()) };
 }
 
 /// The highest generation that the store remembers, and when it was asked.
@@ -50,12 +55,9 @@ pub struct Wasm {
 
 impl Wasm {
     pub fn new() -> Self {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
             started: Instant::now(),
-            now: now.as_secs(),
+            now: clock(),
             loading_us: Cell::new(None),
         }
     }
@@ -109,6 +111,15 @@ impl Wasm {
         state::ready().await.map_err(Failure::from)
     }
 
+    /// Whether the store can be written, and how much room it has left.
+    pub async fn store_space(&self) -> Result<&'static str, Failure> {
+        Ok(match state::writable().await? {
+            state::Space::Unknown => "unknown",
+            state::Space::Ok => "ok",
+            state::Space::Low => "low",
+        })
+    }
+
     /// Opens the store with an instance's first request, whatever that is: single-use tokens that
     /// are older than the store are refused, so it should be as old as the broker. What fails here
     /// fails again, and is told, where the store is needed.
@@ -117,6 +128,17 @@ impl Wasm {
             let _ = self.store_ready().await;
         }
     }
+}
+
+/// What to write to the log for `line`.
+pub fn log_lines(line: &Line<'_>) -> Vec<String> {
+    LOG.with_borrow_mut(|log| log.lines(line, clock()))
+}
+
+/// The wall clock now.
+fn clock() -> UnixSeconds {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 /// A strong ETag of `body`.
@@ -135,6 +157,10 @@ impl Ports for Wasm {
 
     fn now(&self) -> UnixSeconds {
         self.now
+    }
+
+    fn clock(&self) -> UnixSeconds {
+        clock()
     }
 
     fn elapsed_us(&self) -> u64 {
@@ -306,6 +332,14 @@ impl Ports for Wasm {
 
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
         Ok(signing::sign_token(request.into()).await?.into())
+    }
+
+    fn limited_until(&self, issuer_name: &str, subject: &str) -> Option<UnixSeconds> {
+        LIMITED.with_borrow(|limited| limited.until(issuer_name, subject, self.now))
+    }
+
+    fn limit(&self, issuer_name: &str, subject: &str, until: UnixSeconds) {
+        LIMITED.with_borrow_mut(|limited| limited.note(issuer_name, subject, until, clock()));
     }
 
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {

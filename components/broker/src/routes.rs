@@ -1,4 +1,4 @@
-//! Routes, and the one log line of each request.
+//! Routes, and the log line of each request.
 
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
@@ -144,10 +144,12 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
     ports.public_keys().await?;
     let backend = ports.backend().await?;
     ports.store_ready().await?;
+    let space = ports.store_space().await?;
     let mut body = serde_json::json!({
         "status": "ready",
         "issuer": settings.issuer,
         "bundle": { "name": bundle.name, "version": bundle.version, "digest": bundle.digest },
+        "store": { "space": space },
     });
     if let (Some(backend), Some(members)) = (backend, body.as_object_mut()) {
         let backend = serde_json::json!({
@@ -250,7 +252,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn logged(route: &'static str, slug: &str, reply: Reply, detail: &str) -> Reply {
+fn logged(route: &'static str, slug: &'static str, reply: Reply, detail: &str) -> Reply {
     let (status, response_bytes) = (reply.status().as_u16(), respond::length(&reply));
     log(Line {
         route,
@@ -264,5 +266,7 @@ fn logged(route: &'static str, slug: &str, reply: Reply, detail: &str) -> Reply 
 }
 
 fn log(line: Line<'_>) {
-    println!("{}", line.render());
+    for line in ports::log_lines(&line) {
+        println!("{line}");
+    }
 }

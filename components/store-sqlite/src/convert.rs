@@ -10,7 +10,7 @@ impl From<wit::AuditRecord> for domain::AuditRecord {
         Self {
             decision_id: record.decision_id,
             decided_at_ms: record.decided_at_ms,
-            outcome: record.outcome,
+            refused: record.refused.map(Into::into),
             slug: record.slug,
             bundle_digest: record.bundle_digest,
             determining_rules: record.determining_rules,
@@ -29,6 +29,18 @@ impl From<wit::AuditRecord> for domain::AuditRecord {
                 of: it.of,
                 number: it.number,
             }),
+        }
+    }
+}
+
+impl From<wit::Refused> for domain::Refused {
+    fn from(refused: wit::Refused) -> Self {
+        Self {
+            kind: match refused.kind {
+                wit::RefusedKind::Denial => domain::RefusedKind::Denial,
+                wit::RefusedKind::Outage => domain::RefusedKind::Outage,
+            },
+            key: refused.key,
         }
     }
 }
@@ -74,7 +86,21 @@ impl From<domain::Recorded> for wit::Recorded {
     fn from(recorded: domain::Recorded) -> Self {
         match recorded {
             domain::Recorded::Written => Self::Written,
+            domain::Recorded::Counted { decision_id } => Self::Counted(decision_id),
+            domain::Recorded::Limited { decision_id, until } => {
+                Self::Limited(wit::Limited { decision_id, until })
+            }
             domain::Recorded::Superseded => Self::Superseded,
+        }
+    }
+}
+
+impl From<domain::Space> for wit::Space {
+    fn from(space: domain::Space) -> Self {
+        match space {
+            domain::Space::Unknown => Self::Unknown,
+            domain::Space::Ok => Self::Ok,
+            domain::Space::Low => Self::Low,
         }
     }
 }

@@ -25,6 +25,11 @@ impl wit::Guest for Component {
         Ok(within_deadline(async { store().await?.ready().await }).await?)
     }
 
+    async fn writable() -> Result<wit::Space, wit::Error> {
+        let space = within_deadline(async { store().await?.writable(now()?).await }).await?;
+        Ok(space.into())
+    }
+
     async fn consume(
         key: String,
         uses_max: u32,

@@ -2,11 +2,17 @@
 
 use crate::client_address::Hops;
 use crate::issued::{self, IssuedExchange};
+use crate::keys::hex;
+use crate::limits::{EXCHANGE_SECONDS_MAX, LIMITED_SECONDS_MAX};
 use crate::permitted::{self, DeniedExchange, PermittedExchange};
-use crate::ports::{AuditRecord, Bundle, Decision, Failure, Ports, Recorded, Settings};
+use crate::ports::{
+    AuditRecord, Bundle, Decision, Failure, Ports, Recorded, Refused, RefusedKind, Settings,
+    UnixSeconds,
+};
 use crate::refusal::{Refusal, RequestFault};
 use crate::request::UnverifiedExchange;
 use crate::verified::{self, VerifiedExchange};
+use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::net::IpAddr;
 
@@ -89,7 +95,7 @@ impl<P: Ports> Run<'_, P> {
         })
     }
 
-    /// Steps 3 to 6: whatever happens here is recorded.
+    /// Steps 3 to 6: whatever is decided here is recorded.
     async fn decided(
         &self,
         settings: &Settings,
@@ -97,6 +103,13 @@ impl<P: Ports> Run<'_, P> {
         verified: VerifiedExchange<P::Record>,
         client_ip: Option<IpAddr>,
     ) -> Attempt {
+        let subject = &verified.subject;
+        let limited = self
+            .ports
+            .limited_until(&subject.issuer_name, &subject.subject);
+        if let Some(until) = limited {
+            return ended(Err(denied_too_often(until, verified.now)), None, None);
+        }
         let decision_id = match self.ports.decision_id() {
             Ok(id) => id,
             Err(failure) => return ended(Err(failure), None, None),
@@ -116,9 +129,9 @@ impl<P: Ports> Run<'_, P> {
                     bundle,
                     &verified,
                     decision.as_ref(),
-                    failure.refusal.slug(),
+                    Some(&failure.refusal),
                 );
-                self.refused(record, decision, failure, decision_id).await
+                self.refused(record, decision, failure).await
             }
         }
     }
@@ -130,7 +143,12 @@ impl<P: Ports> Run<'_, P> {
         permitted: PermittedExchange<P::Record>,
         decision_id: String,
     ) -> Attempt {
-        let signed = match issued::consume(self.ports, &permitted).await {
+        // ORDER: the time before the use, so that a token is not used up for one that the signer refuses.
+        let used = match self.in_time(&permitted.verified) {
+            Ok(()) => issued::consume(self.ports, &permitted).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        let signed = match used {
             Ok(()) => {
                 self.step("consume");
                 issued::sign(self.ports, settings, &permitted, &decision_id).await
@@ -149,17 +167,14 @@ impl<P: Ports> Run<'_, P> {
                     bundle,
                     &verified,
                     Some(&decision),
-                    failure.refusal.slug(),
+                    Some(&failure.refusal),
                 );
-                return self
-                    .refused(record, Some(decision), failure, decision_id)
-                    .await;
+                return self.refused(record, Some(decision), failure).await;
             }
         };
-        let entry = |slug| record(&decision_id, bundle, &verified, Some(&decision), slug);
-        let superseded = || entry(Refusal::Superseded.slug());
-        let mut entry = entry("issued");
-        entry.issued = true;
+        let entry = |refusal| record(&decision_id, bundle, &verified, Some(&decision), refusal);
+        let superseded = || entry(Some(&Refusal::Superseded));
+        let mut entry = entry(None);
         entry.kid.clone_from(&signed.kid);
         entry.expires_at = signed.expires_at;
         entry.generation.clone_from(&signed.generation);
@@ -170,9 +185,11 @@ impl<P: Ports> Run<'_, P> {
             // INVARIANT: no token leaves whose key is of a generation that is over.
             Ok(Recorded::Superseded) => {
                 let (record, failure) = (superseded(), Refusal::Superseded.into());
-                return self
-                    .refused(record, Some(decision), failure, decision_id)
-                    .await;
+                return self.refused(record, Some(decision), failure).await;
+            }
+            // Only refusals are counted on other records.
+            Ok(Recorded::Counted { .. } | Recorded::Limited { .. }) => {
+                Err(Refusal::Internal.into())
             }
             Err(failure) => Err(failure),
         };
@@ -180,22 +197,39 @@ impl<P: Ports> Run<'_, P> {
         ended(outcome, Some(decision), Some(decision_id))
     }
 
-    /// Records a refusal. One that can't be recorded is no decision: the caller is told to retry.
+    /// Records a refusal. One that can't be recorded is no decision: the caller is told to retry. The decision id
+    /// that it gets is that of the record on which the refusal was counted.
     async fn refused(
         &self,
         mut entry: AuditRecord,
         decision: Option<Decision>,
         failure: Failure,
-        decision_id: String,
     ) -> Attempt {
         entry.timings.clone_from(&self.steps.borrow().done);
-        let outcome = match self.ports.record(entry).await {
-            Ok(Recorded::Written | Recorded::Superseded) => Err(failure),
-            Err(unrecorded) if recordable(&failure.refusal) => Err(unrecorded),
-            Err(_) => Err(failure),
+        let (issuer_name, subject) = (entry.issuer_name.clone(), entry.subject.clone());
+        let (own_id, now) = (entry.decision_id.clone(), entry.decided_at);
+        let is_decision = recordable(&failure.refusal);
+        let (failure, decision_id) = match self.ports.record(entry).await {
+            Ok(Recorded::Written | Recorded::Superseded) => (failure, own_id),
+            Ok(Recorded::Counted { decision_id }) => (failure, decision_id),
+            Ok(Recorded::Limited { decision_id, until }) if is_decision => {
+                self.ports.limit(&issuer_name, &subject, until);
+                (denied_too_often(until, now), decision_id)
+            }
+            Ok(Recorded::Limited { decision_id, .. }) => (failure, decision_id),
+            Err(unrecorded) if is_decision => (unrecorded, own_id),
+            Err(_) => (failure, own_id),
         };
         self.step("record");
-        ended(outcome, decision, Some(decision_id))
+        ended(Err(failure), decision, Some(decision_id))
+    }
+
+    /// Fails where the clock has left the moment at which the token was judged.
+    fn in_time(&self, verified: &VerifiedExchange<P::Record>) -> Result<(), Refusal> {
+        match self.ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX {
+            true => Ok(()),
+            false => Err(Refusal::Overloaded),
+        }
     }
 
     fn step(&self, name: &'static str) {
@@ -211,7 +245,44 @@ impl<P: Ports> Run<'_, P> {
 fn recordable(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => true,
-        Refusal::Unavailable(_) | Refusal::Superseded | Refusal::Internal => false,
+        Refusal::DeniedTooOften { .. }
+        | Refusal::Unavailable(_)
+        | Refusal::Overloaded
+        | Refusal::Superseded
+        | Refusal::Internal => false,
+    }
+}
+
+fn denied_too_often(until: UnixSeconds, now: UnixSeconds) -> Failure {
+    let seconds = until.saturating_sub(now).clamp(1, LIMITED_SECONDS_MAX);
+    let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    Refusal::DeniedTooOften {
+        retry_after_seconds,
+    }
+    .into()
+}
+
+/// How a refusal is counted. Its key is the token, by its signing input since ECDSA signatures are malleable,
+/// the audience and the bundle; not the reason, the scopes or the lifetime, which a caller could vary at will.
+fn counted<Record>(
+    refusal: &Refusal,
+    bundle: &Bundle,
+    verified: &VerifiedExchange<Record>,
+) -> Refused {
+    let kind = match recordable(refusal) {
+        true => RefusedKind::Denial,
+        false => RefusedKind::Outage,
+    };
+    let mut hash = Sha256::new();
+    let token = &verified.subject.signing_input_digest;
+    let audience = &verified.request.audience;
+    for part in ["vouchsafe-refused-v1", token, audience, &bundle.digest] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    Refused {
+        kind,
+        key: hex(&hash.finalize()),
     }
 }
 
@@ -237,14 +308,14 @@ fn record<Record>(
     bundle: &Bundle,
     verified: &VerifiedExchange<Record>,
     decision: Option<&Decision>,
-    slug: &'static str,
+    refusal: Option<&Refusal>,
 ) -> AuditRecord {
     let subject = &verified.subject;
     AuditRecord {
         decision_id: decision_id.to_owned(),
         decided_at: verified.now,
-        issued: false,
-        slug,
+        refused: refusal.map(|refusal| counted(refusal, bundle, verified)),
+        slug: refusal.map_or("issued", Refusal::slug),
         bundle_digest: bundle.digest.clone(),
         determining_rules: decision
             .map(|d| d.determining_rules.clone())

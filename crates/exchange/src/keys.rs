@@ -11,10 +11,10 @@
 //!   issuer's file goes beyond it, and only while the issuer can't be asked.
 
 mod shared;
+mod waiting;
 
 use crate::limits::{
-    CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_POLL_MS, FETCH_WAIT_MS,
-    FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
+    CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
 };
 use crate::ports::{Bundle, Failure, Issuer, KeySet, KnownKeys, Ports, UnixSeconds};
 use crate::refusal::{Part, Refusal};
@@ -214,7 +214,12 @@ impl<'a, P: Ports> Keys<'a, P> {
     /// Whether an attempt in the second `at` used up the window that is running now. Seconds are whole,
     /// so the one in which it ends belongs to it: then the lease is free again, too.
     fn within_window(&self, at: UnixSeconds) -> bool {
-        self.now.saturating_sub(at) <= WINDOW_SECONDS
+        self.is_past(at) && self.now.saturating_sub(at) <= WINDOW_SECONDS
+    }
+
+    /// A moment further ahead is of a clock that was wrong, and says nothing.
+    fn is_past(&self, at: UnixSeconds) -> bool {
+        at <= self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX)
     }
 
     fn backs_off(&self, shared: &Shared) -> bool {
@@ -236,17 +241,7 @@ impl<'a, P: Ports> Keys<'a, P> {
             return self.fetch(before, reason).await;
         }
         // Somebody else fetches, or has within the window: what that gave is ours too.
-        let mut waited_ms = 0;
-        loop {
-            let shared = self.shared().await?;
-            let ended = shared.attempts != before.attempts
-                || self.within_window(shared.last_attempt(reason));
-            if ended || waited_ms >= FETCH_WAIT_MS {
-                return self.outcome(&shared);
-            }
-            self.ports.pause(FETCH_POLL_MS).await;
-            waited_ms = waited_ms.saturating_add(FETCH_POLL_MS);
-        }
+        self.outcome_of_another(&before, reason).await
     }
 
     /// What another one's attempt left.
@@ -275,6 +270,8 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.ports
             .put_document(&self.name(), after.encode(), keep_until)
             .await?;
+        // ORDER: after the keys, which whoever waits reads next.
+        self.count_attempts(after.attempts, keep_until).await;
         match self.known(&after) {
             Some(known) if overtaken || fetched.is_ok() => {
                 self.ports.remember_keys(&self.id, &known);
@@ -324,10 +321,20 @@ impl<'a, P: Ports> Keys<'a, P> {
         let body = self.ports.document(&self.name()).await?;
         let shared = body.as_deref().and_then(Shared::decode);
         // A clock that was ahead must not prolong the trust in what it fetched.
-        let latest = self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX);
-        Ok(shared
-            .filter(|shared| shared.fetched_at <= latest)
-            .unwrap_or_default())
+        let mut shared = shared
+            .filter(|shared| self.is_past(shared.fetched_at))
+            .unwrap_or_default();
+        // Nor may it keep everybody from the issuer. Such a moment is forgotten, not lowered to the latest
+        // plausible one, which would be a later one at each reading.
+        if !self.is_past(shared.retry_at.saturating_sub(FETCH_BACKOFF_SECONDS_MAX)) {
+            shared.retry_at = 0;
+        }
+        for attempted_at in [&mut shared.aged_at, &mut shared.unknown_kid_at] {
+            if !self.is_past(*attempted_at) {
+                *attempted_at = 0;
+            }
+        }
+        Ok(shared)
     }
 
     fn name(&self) -> String {

@@ -44,6 +44,7 @@ pub mod client_address;
 pub mod form;
 pub mod issued;
 pub mod keys;
+pub mod limited;
 pub mod limits;
 pub mod log;
 pub mod metadata;

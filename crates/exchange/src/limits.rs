@@ -21,6 +21,19 @@ pub const SCOPE_BYTES_MAX: usize = 256;
 /// Shortest life of an issued token, in seconds.
 pub const LIFETIME_SECONDS_MIN: u64 = 1;
 
+/// Longest time from the moment at which a token is judged to its use, in seconds, inclusive; also how far the
+/// clock may be set back meanwhile. The signer refuses an `iat` over 15 s from its own clock. Between use and
+/// signature are at most two calls of the store of 2 s each, so with the parts of seconds at both ends a token
+/// that was used in time is signed.
+pub const EXCHANGE_SECONDS_MAX: u64 = 7;
+
+/// Longest time that a subject which was denied too often gets no decision, in seconds, inclusive: the minute in
+/// which the store counts.
+pub const LIMITED_SECONDS_MAX: u64 = 60;
+
+/// Subjects that one instance remembers to have been denied too often; one that ends first goes first.
+pub const LIMITED_SUBJECTS_MAX: usize = 1024;
+
 /// How much longer than a token can be accepted its replay entry is kept, in seconds: hosts that
 /// share a store may disagree about the time by this much.
 pub const REPLAY_MARGIN_SECONDS: u64 = 60;
@@ -52,3 +65,6 @@ pub const FETCH_WAIT_MS: u64 = 5_000;
 
 /// How often it looks, in milliseconds.
 pub const FETCH_POLL_MS: u64 = 50;
+
+/// Log lines that one instance writes per minute for requests without a decision, for each route and slug.
+pub const LINES_PER_MINUTE_MAX: u64 = 100;

@@ -1,13 +1,19 @@
 //! One JSON line per request: decision id, slug, timings, sizes. No claims, no tokens.
+//!
+//! Decisions always have their line. Of other requests, which anybody can send, [`Sampler`] bounds the lines.
 
+use crate::limits::LINES_PER_MINUTE_MAX;
+use crate::ports::UnixSeconds;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::mem;
 
 /// What happened to one request.
 #[derive(Debug, Default)]
 pub struct Line<'a> {
     pub route: &'static str,
     pub status: u16,
-    pub slug: &'a str,
+    pub slug: &'static str,
     pub decision_id: Option<&'a str>,
     pub bundle: Option<&'a str>,
     pub determining_rules: &'a [String],
@@ -54,5 +60,52 @@ impl Line<'_> {
             .collect();
         put("us", Value::Object(timings));
         Value::Object(line).to_string()
+    }
+}
+
+type Kind = (&'static str, &'static str);
+
+/// How many requests without a decision an instance answered in the minute that is running, by route and slug.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    /// Minutes since the Unix epoch.
+    minute: u64,
+    requests: BTreeMap<Kind, u64>,
+}
+
+impl Sampler {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            minute: 0,
+            requests: BTreeMap::new(),
+        }
+    }
+
+    /// What to write for `line` at `now`: how many lines were omitted in an earlier minute, then the line itself
+    /// unless it is omitted.
+    pub fn lines(&mut self, line: &Line<'_>, now: UnixSeconds) -> Vec<String> {
+        let mut lines = self.omitted(now / 60);
+        let count = self.requests.entry((line.route, line.slug)).or_default();
+        *count = count.saturating_add(u64::from(line.decision_id.is_none()));
+        if line.decision_id.is_some() || *count <= LINES_PER_MINUTE_MAX {
+            lines.push(line.render());
+        }
+        lines
+    }
+
+    /// One line for each kind of which lines were omitted before `minute`.
+    fn omitted(&mut self, minute: u64) -> Vec<String> {
+        if minute == self.minute {
+            return Vec::new();
+        }
+        let began_at = mem::replace(&mut self.minute, minute).saturating_mul(60);
+        let omitted = |((route, slug), count): (Kind, u64)| {
+            let lines = count.checked_sub(LINES_PER_MINUTE_MAX)?;
+            let what = json!({ "route": route, "slug": slug, "lines": lines, "minute": began_at });
+            (lines > 0).then(|| json!({ "omitted": what }).to_string())
+        };
+        let requests = mem::take(&mut self.requests);
+        requests.into_iter().filter_map(omitted).collect()
     }
 }

@@ -179,7 +179,8 @@ pub enum Consumption {
 pub struct AuditRecord {
     pub decision_id: String,
     pub decided_at: UnixSeconds,
-    pub issued: bool,
+    /// None for an issued token.
+    pub refused: Option<Refused>,
     pub slug: &'static str,
     pub bundle_digest: String,
     pub determining_rules: Vec<String>,
@@ -205,10 +206,35 @@ pub struct Generation {
     pub number: u64,
 }
 
-/// What became of an audit record.
+/// How a refusal is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub kind: RefusedKind,
+    /// Refusals with the same key repeat each other.
+    pub key: String,
+}
+
+/// The two kinds of refusals, which the store counts separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedKind {
+    Denial,
+    /// A part that the decision needed was unavailable.
+    Outage,
+}
+
+/// What became of an audit record.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     Written,
+    /// A refusal that repeats earlier ones was counted on the record of `decision_id`.
+    Counted {
+        decision_id: String,
+    },
+    /// The same, and the subject had too many refusals in this minute, which ends at `until`.
+    Limited {
+        decision_id: String,
+        until: UnixSeconds,
+    },
     /// A higher generation was recorded before; nothing was written.
     Superseded,
 }
@@ -252,6 +278,8 @@ pub trait Ports {
 
     /// The broker's clock, read once per request.
     fn now(&self) -> UnixSeconds;
+    /// The broker's clock, read at this call.
+    fn clock(&self) -> UnixSeconds;
     /// Microseconds since some moment of this request; never decides anything.
     fn elapsed_us(&self) -> u64;
     /// A new decision id: 128 random bits, base64url.
@@ -308,6 +336,11 @@ pub trait Ports {
     ) -> Result<(), Failure>;
 
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
+
+    /// Until when the subject gets no decision, as far as this instance remembers.
+    fn limited_until(&self, issuer_name: &str, subject: &str) -> Option<UnixSeconds>;
+    /// Remembers that the subject gets no decision until then; the implementation bounds how many.
+    fn limit(&self, issuer_name: &str, subject: &str, until: UnixSeconds);
 
     /// Keys that this instance holds in memory for the issuer `id`.
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys>;

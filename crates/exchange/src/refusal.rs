@@ -17,9 +17,15 @@ pub enum Refusal {
     /// The subject token was used up.
     #[error("{0}")]
     Replay(ReplayFault),
+    /// Too many requests of the subject were denied in this minute, so no decision was made.
+    #[error("too many requests of this subject were denied")]
+    DeniedTooOften { retry_after_seconds: u32 },
     /// A part that the exchange needs can't be used now.
     #[error("{0}")]
     Unavailable(Part),
+    /// The exchange took too long: the moment at which the token was judged is over.
+    #[error("the exchange took too long")]
+    Overloaded,
     /// The signer's keys are of a generation that was replaced in an emergency.
     #[error("the signer's keys are of a generation that is over")]
     Superseded,
@@ -150,10 +156,12 @@ impl Refusal {
             Self::Denied(denial) => denial.slug(),
             Self::Replay(ReplayFault::PredatesStore) => "replay.predates_store",
             Self::Replay(ReplayFault::Spent) => "replay.spent",
+            Self::DeniedTooOften { .. } => "subject.denied_too_often",
             Self::Unavailable(Part::Issuer) => "issuer.unavailable",
             Self::Unavailable(Part::Policy) => "policy.unavailable",
             Self::Unavailable(Part::Signer) => "signer.unavailable",
             Self::Unavailable(Part::Store) => "store.unavailable",
+            Self::Overloaded => "exchange.overloaded",
             Self::Superseded => "signer.superseded",
             Self::Internal => "internal",
         }

@@ -33,10 +33,22 @@ impl WireError {
         body.to_string()
     }
 
-    fn unavailable(part: Part) -> Self {
+    fn unavailable(description: impl Into<Cow<'static, str>>) -> Self {
         Self {
             retry_after_seconds: Some(RETRY_AFTER_SECONDS),
-            ..Self::new(503, "temporarily_unavailable", part.to_string())
+            ..Self::new(503, "temporarily_unavailable", description)
+        }
+    }
+
+    /// RFC 6585 §4. RFC 6749 has no error for it; RFC 8628 §3.5 registers this one for token endpoints.
+    fn slow_down(retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(
+                429,
+                "slow_down",
+                "too many requests of this subject were denied within a minute",
+            )
         }
     }
 
@@ -63,9 +75,15 @@ impl From<&Refusal> for WireError {
             Refusal::Replay(fault) => {
                 Self::invalid_request(400, format!("the subject token can't be used: {fault}"))
             }
-            Refusal::Unavailable(part) => Self::unavailable(*part),
+            Refusal::DeniedTooOften {
+                retry_after_seconds,
+            } => Self::slow_down(*retry_after_seconds),
+            Refusal::Unavailable(part) => Self::unavailable(part.to_string()),
+            Refusal::Overloaded => {
+                Self::unavailable("the exchange took too long; the subject token was not used")
+            }
             // The caller can't do anything but come again, as in any outage of the signer.
-            Refusal::Superseded => Self::unavailable(Part::Signer),
+            Refusal::Superseded => Self::unavailable(Part::Signer.to_string()),
             Refusal::Internal => Self::new(
                 500,
                 "server_error",

@@ -1,23 +1,33 @@
 //! The audit record, and its rows.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
+use crate::store::UnixMilliseconds;
 
 /// Longest audit record: all its texts together.
 pub const AUDIT_ENTRY_BYTES_MAX: usize = 256 * 1024;
 /// Longest decision id.
 pub const DECISION_ID_BYTES_MAX: usize = 128;
+/// Longest [`Refused::key`].
+pub const REFUSED_KEY_BYTES_MAX: usize = 128;
+/// Refusals of one key that are kept in full; each further one is counted on the last of them.
+pub const REFUSALS_IN_FULL_MAX: u64 = 3;
+/// Refusals of one kind per issuer, subject and minute, counted ones included. Further ones are counted on one
+/// record of that minute.
+pub const REFUSALS_PER_MINUTE_MAX: u64 = 60;
+const MINUTE_MS: u64 = 60_000;
+const MINUTE_SECONDS: u64 = 60;
 
 /// One decision about a verified token. Never a token, a key or a credential (I6).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditRecord {
     pub decision_id: String,
     pub decided_at_ms: u64,
-    /// `issued` or `refused`.
-    pub outcome: String,
+    /// None for an issued token.
+    pub refused: Option<Refused>,
     pub slug: String,
     pub bundle_digest: String,
     pub determining_rules: Vec<String>,
@@ -48,39 +58,123 @@ pub struct Generation {
 /// Longest name of whose generations these are.
 pub const GENERATION_OF_BYTES_MAX: usize = 1024;
 
-/// What became of a record.
+/// How a refusal is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub kind: RefusedKind,
+    /// Refusals with the same key repeat each other.
+    pub key: String,
+}
+
+/// The two kinds of refusals, which are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedKind {
+    Denial,
+    /// A part that the decision needed was unavailable.
+    Outage,
+}
+
+impl RefusedKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Denial => "denial",
+            Self::Outage => "outage",
+        }
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
+    /// It is in the table under its own decision id.
     Written,
+    /// It was counted on an earlier record.
+    Counted { decision_id: String },
+    /// Its subject had reached [`REFUSALS_PER_MINUTE_MAX`], until `until` (Unix seconds).
+    Limited {
+        /// The record on which it was counted; may be its own.
+        decision_id: String,
+        until: u64,
+    },
     /// A higher generation was recorded before; nothing was written.
     Superseded,
 }
 
-/// Columns of a row, in the order of [`AuditRow`].
+/// Columns of a row in the order of [`AuditRow`], then how a refusal is counted.
 const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, \
     determining_rules, erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, \
-    audience, scopes, kid, expires_at, timings, generation_of, generation) SELECT * FROM (VALUES ";
-const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-/// What is of a generation below the highest is not written.
+    audience, scopes, kid, expires_at, timings, generation_of, generation, refused, last_at_ms, counted_as) \
+    SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
+    column11, column12, column13, column14, column15, column16, column17, column18, column19, column20, \
+    column21, CASE WHEN column20 IS NULL THEN NULL ";
+/// `column23` and `column24` say how many earlier records of the same statement have the same subject and the
+/// same key: SQLite evaluates the SELECT for all records before it writes the first.
+const OVER_LIMIT: &str = "WHEN coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
+    AND issuer_name = column9 AND subject = column10 AND refused = column20), 0) + column23 >= ";
+const COUNTED_BY_MINUTE: &str =
+    " THEN 'over ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 || ' ' || column10 ";
+const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM audit WHERE counted_as IN \
+    ('1 ' || column20 || ' ' || column22, '2 ' || column20 || ' ' || column22, '3 ' || column20 || ' ' || column22))) \
+    || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
+const PLACEHOLDERS: &str =
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+/// A record of a generation below the highest is not written. A row comes back for each other record.
 const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
-    coalesce((SELECT highest FROM generations WHERE name = column18), 0) RETURNING decision_id";
+    coalesce((SELECT highest FROM generations WHERE name = column18), 0) \
+    ON CONFLICT (counted_as) WHERE counted_as IS NOT NULL DO UPDATE SET repeats = repeats + 1, \
+        last_at_ms = excluded.last_at_ms, last_decision_id = excluded.decision_id \
+    RETURNING decision_id, coalesce(last_decision_id, decision_id), coalesce(counted_as, '')";
+/// How `counted_as` begins for what is over [`REFUSALS_PER_MINUTE_MAX`]. Others begin with a digit.
+const OVER: &str = "over ";
 const COLUMNS: usize = 19;
 const GENERATION_GET: &str = "SELECT highest FROM generations WHERE name = ?1";
 
 /// A record within the limits, as column values.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct AuditRow([Value; COLUMNS]);
+pub(crate) struct AuditRow {
+    columns: [Value; COLUMNS],
+    decision_id: String,
+    /// When the store counts it.
+    at: UnixMilliseconds,
+    counted: Option<Counted>,
+}
 
-impl TryFrom<AuditRecord> for AuditRow {
-    type Error = Error;
+/// A refusal, by what it is counted.
+#[derive(Debug, Clone, PartialEq)]
+struct Counted {
+    refused: Refused,
+    issuer_name: String,
+    subject: String,
+}
 
-    fn try_from(record: AuditRecord) -> Result<Self, Error> {
+impl Counted {
+    /// Whether both count against the same limit; their minutes are compared elsewhere.
+    fn has_subject_of(&self, other: &Self) -> bool {
+        (self.refused.kind, &self.issuer_name, &self.subject)
+            == (other.refused.kind, &other.issuer_name, &other.subject)
+    }
+}
+
+impl AuditRow {
+    /// The row of `record`, which the store counts at `now`.
+    pub(crate) fn new(record: AuditRecord, now: UnixMilliseconds) -> Result<Self, Error> {
         if !(1..=DECISION_ID_BYTES_MAX).contains(&record.decision_id.len()) {
             return Err(Error::Invalid(Limit::DecisionId));
         }
-        if !matches!(record.outcome.as_str(), "issued" | "refused") {
-            return Err(Error::Invalid(Limit::Outcome));
-        }
+        // SQLite's integers are signed.
+        i64::try_from(now.0).map_err(|_| Error::Invalid(Limit::NumberTooLarge))?;
+        let outcome = match &record.refused {
+            None => "issued",
+            Some(Refused { key, .. }) if (1..=REFUSED_KEY_BYTES_MAX).contains(&key.len()) => {
+                "refused"
+            }
+            Some(_) => return Err(Error::Invalid(Limit::RefusedKey)),
+        };
+        let counted = record.refused.map(|refused| Counted {
+            refused,
+            issuer_name: record.issuer_name.clone(),
+            subject: record.subject.clone(),
+        });
         let (generation_of, generation) = match record.generation {
             None => (Value::Null, Value::Null),
             Some(Generation { of, number }) => {
@@ -94,10 +188,11 @@ impl TryFrom<AuditRecord> for AuditRow {
             .timings
             .iter()
             .map(|(step, microseconds)| serde_json::json!([step, microseconds]));
-        let row = Self([
+        let decision_id = record.decision_id.clone();
+        let columns = [
             Value::Text(record.decision_id),
             record.decided_at_ms.try_into()?,
-            Value::Text(record.outcome),
+            outcome.into(),
             Value::Text(record.slug),
             Value::Text(record.bundle_digest),
             json_list(record.determining_rules),
@@ -114,24 +209,51 @@ impl TryFrom<AuditRecord> for AuditRow {
             Value::Text(serde_json::Value::Array(timings.collect()).to_string()),
             generation_of,
             generation,
-        ]);
+        ];
+        let row = Self {
+            columns,
+            decision_id,
+            at: now,
+            counted,
+        };
         if row.bytes() > AUDIT_ENTRY_BYTES_MAX {
             return Err(Error::Invalid(Limit::AuditEntry));
         }
         Ok(row)
     }
-}
 
-impl AuditRow {
-    pub(crate) fn decision_id(&self) -> String {
-        match &self.0 {
-            [Value::Text(id), ..] => id.clone(),
-            _ => String::new(),
+    fn minute(&self) -> u64 {
+        self.at.0 / MINUTE_MS
+    }
+
+    /// What [`recorded`] needs of it.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim {
+            decision_id: self.decision_id.clone(),
+            minute: self.minute(),
         }
     }
 
+    /// How many of the rows `before` it have its subject in the same minute, and how many have its key.
+    fn places(&self, before: &[Self]) -> (i64, i64) {
+        let count = |alike: &dyn Fn(&Counted, &Counted) -> bool, within_minute: bool| {
+            let alike = before.iter().filter(|row| {
+                let same_minute = !within_minute || row.minute() == self.minute();
+                let (Some(counted), Some(other)) = (&self.counted, &row.counted) else {
+                    return false;
+                };
+                same_minute && alike(counted, other)
+            });
+            i64::try_from(alike.count()).unwrap_or(i64::MAX)
+        };
+        (
+            count(&Counted::has_subject_of, true),
+            count(&|counted, other| counted.refused == other.refused, false),
+        )
+    }
+
     fn bytes(&self) -> usize {
-        self.0
+        self.columns
             .iter()
             .map(|value| {
                 if let Value::Text(text) = value {
@@ -144,14 +266,43 @@ impl AuditRow {
     }
 }
 
-/// One statement that appends all `rows`.
+/// A record of a batch.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    decision_id: String,
+    minute: u64,
+}
+
+/// One statement that appends or counts all `rows`.
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let values = vec![PLACEHOLDERS; rows.len()].join(", ");
-    let sql = format!("{INSERT}{values}{INSERT_TAIL}");
-    let parameters = rows.into_iter().flat_map(|row| row.0).collect();
+    let sql = format!(
+        "{INSERT}{OVER_LIMIT}{REFUSALS_PER_MINUTE_MAX}{COUNTED_BY_MINUTE}{COUNTED_BY_KEY}{values}{INSERT_TAIL}"
+    );
+    let places: Vec<_> = rows
+        .iter()
+        .enumerate()
+        .map(|(at, row)| row.places(rows.get(..at).unwrap_or_default()))
+        .collect();
+    let parameters = rows
+        .into_iter()
+        .zip(places)
+        .flat_map(|(row, (of_subject, of_key))| {
+            let counting = match row.counted {
+                None => [const { Value::Null }; 5],
+                Some(Counted { refused, .. }) => [
+                    refused.kind.name().into(),
+                    Value::Integer(i64::try_from(row.at.0).unwrap_or(i64::MAX)),
+                    Value::Text(refused.key),
+                    Value::Integer(of_subject),
+                    Value::Integer(of_key),
+                ],
+            };
+            row.columns.into_iter().chain(counting)
+        });
     Statement {
         sql: Cow::Owned(sql),
-        parameters,
+        parameters: parameters.collect(),
     }
 }
 
@@ -159,17 +310,29 @@ pub(crate) fn generation_get(of: &str) -> Statement {
     Statement::new(GENERATION_GET, [of.into()])
 }
 
-/// Which of the records `ids` were written, given what [`insert`] answered.
-pub(crate) fn recorded(ids: &[String], answer: Vec<Row>) -> Result<Vec<Recorded>, Error> {
-    let mut written = BTreeSet::new();
+/// What became of the records `claims`, given what [`insert`] answered.
+pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Recorded>, Error> {
+    // By the id of the record that a row came back for: the table's row and how that counts.
+    let mut rows: BTreeMap<String, (String, bool)> = BTreeMap::new();
     for mut row in answer {
-        written.insert(database::text(&mut row, 0)?);
+        let decision_id = database::text(&mut row, 0)?;
+        let of = database::text(&mut row, 1)?;
+        let over = database::text(&mut row, 2)?.starts_with(OVER);
+        rows.insert(of, (decision_id, over));
     }
-    let verdict = |id: &String| match written.contains(id) {
-        true => Recorded::Written,
-        false => Recorded::Superseded,
+    let verdict = |claim: &Claim| match rows.remove(&claim.decision_id) {
+        None => Recorded::Superseded,
+        Some((decision_id, true)) => Recorded::Limited {
+            decision_id,
+            until: claim
+                .minute
+                .saturating_add(1)
+                .saturating_mul(MINUTE_SECONDS),
+        },
+        Some((decision_id, false)) if decision_id == claim.decision_id => Recorded::Written,
+        Some((decision_id, false)) => Recorded::Counted { decision_id },
     };
-    Ok(ids.iter().map(verdict).collect())
+    Ok(claims.iter().map(verdict).collect())
 }
 
 fn json_list(items: Vec<String>) -> Value {

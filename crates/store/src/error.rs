@@ -42,10 +42,10 @@ pub enum Limit {
     Name,
     #[error("a number is too large")]
     NumberTooLarge,
-    #[error("outcome is neither `issued` nor `refused`")]
-    Outcome,
     #[error("pointer's value is too long")]
     PointerValue,
+    #[error("the key of a refusal is empty or too long")]
+    RefusedKey,
     #[error("a key can be used once at least")]
     Uses,
 }

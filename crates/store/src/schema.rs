@@ -17,14 +17,14 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
-    AND (SELECT value FROM meta WHERE name = 'tables') = 3 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 4 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Says that all of [`TABLES`] are there. Its number grows with them.
 pub(crate) const TABLES_WRITE: &str =
-    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 3)";
+    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 4)";
 
 /// In order.
-pub(crate) const TABLES: [&str; 9] = [
+pub(crate) const TABLES: [&str; 10] = [
     "CREATE TABLE IF NOT EXISTS meta (
         name TEXT PRIMARY KEY NOT NULL,
         value INTEGER NOT NULL
@@ -55,8 +55,21 @@ pub(crate) const TABLES: [&str; 9] = [
         expires_at INTEGER NOT NULL,
         timings TEXT NOT NULL,
         generation_of TEXT,
-        generation INTEGER
+        generation INTEGER,
+        refused TEXT,
+        counted_as TEXT,
+        repeats INTEGER NOT NULL DEFAULT 0,
+        last_at_ms INTEGER,
+        last_decision_id TEXT
     ) STRICT",
+    "CREATE TABLE IF NOT EXISTS refusals (
+        minute INTEGER NOT NULL,
+        issuer_name TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        refused TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (minute, issuer_name, subject, refused)
+    ) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS generations (
         name TEXT PRIMARY KEY NOT NULL,
         highest INTEGER NOT NULL
@@ -85,7 +98,7 @@ pub(crate) struct Column {
     pub(crate) add: &'static str,
 }
 
-pub(crate) const COLUMNS: [Column; 3] = [
+pub(crate) const COLUMNS: [Column; 8] = [
     // Of version 1, whose keys are all used up.
     Column {
         exists: "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'",
@@ -99,14 +112,49 @@ pub(crate) const COLUMNS: [Column; 3] = [
         exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'generation'",
         add: "ALTER TABLE audit ADD COLUMN generation INTEGER",
     },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'refused'",
+        add: "ALTER TABLE audit ADD COLUMN refused TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'counted_as'",
+        add: "ALTER TABLE audit ADD COLUMN counted_as TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'repeats'",
+        add: "ALTER TABLE audit ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'last_at_ms'",
+        add: "ALTER TABLE audit ADD COLUMN last_at_ms INTEGER",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'last_decision_id'",
+        add: "ALTER TABLE audit ADD COLUMN last_decision_id TEXT",
+    },
 ];
 
-/// Remembers the highest generation in the statement that records a token of it: SQLite writes two tables
-/// in one statement in no other way. After [`COLUMNS`].
-pub(crate) const REMEMBER_GENERATION: &str = "CREATE TRIGGER IF NOT EXISTS remember_generation \
-    AFTER INSERT ON audit WHEN NEW.generation IS NOT NULL BEGIN \
-    INSERT INTO generations (name, highest) VALUES (NEW.generation_of, NEW.generation) \
-    ON CONFLICT (name) DO UPDATE SET highest = max(highest, excluded.highest); END";
+/// What needs [`COLUMNS`], in order. Triggers, because SQLite writes two tables in one statement in no other
+/// way: they remember the highest generation in the statement that records a token of it, and count a refusal
+/// in the statement that records it.
+pub(crate) const AFTER_COLUMNS: [&str; 4] = [
+    "CREATE TRIGGER IF NOT EXISTS remember_generation \
+        AFTER INSERT ON audit WHEN NEW.generation IS NOT NULL BEGIN \
+        INSERT INTO generations (name, highest) VALUES (NEW.generation_of, NEW.generation) \
+        ON CONFLICT (name) DO UPDATE SET highest = max(highest, excluded.highest); END",
+    // Partial, so that issued tokens cost nothing.
+    "CREATE UNIQUE INDEX IF NOT EXISTS audit_counted_as ON audit (counted_as) WHERE counted_as IS NOT NULL",
+    "CREATE TRIGGER IF NOT EXISTS count_refusal \
+        AFTER INSERT ON audit WHEN NEW.refused IS NOT NULL BEGIN \
+        INSERT INTO refusals (minute, issuer_name, subject, refused, count) \
+        VALUES (NEW.last_at_ms / 60000, NEW.issuer_name, NEW.subject, NEW.refused, 1) \
+        ON CONFLICT (minute, issuer_name, subject, refused) DO UPDATE SET count = count + 1; END",
+    "CREATE TRIGGER IF NOT EXISTS count_repeat \
+        AFTER UPDATE OF repeats ON audit WHEN NEW.refused IS NOT NULL BEGIN \
+        INSERT INTO refusals (minute, issuer_name, subject, refused, count) \
+        VALUES (NEW.last_at_ms / 60000, NEW.issuer_name, NEW.subject, NEW.refused, 1) \
+        ON CONFLICT (minute, issuer_name, subject, refused) DO UPDATE SET count = count + 1; END",
+];
 
 /// The creation mark: Unix seconds at which this store began to remember.
 ///
@@ -124,3 +172,15 @@ pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) \
     UNION ALL SELECT 'alive_at', ?1 WHERE true \
     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value) \
     RETURNING name";
+/// Says that the database was written at ?1. Once a second and not once a call, since anybody may ask: nothing is
+/// written where it was in this second already. A mark after ?2 is of a clock that was ahead.
+pub(crate) const WRITTEN_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('written_at', ?1) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value OR value > ?2 RETURNING value";
+/// How far the clock of whoever wrote the mark may be ahead, in seconds, inclusive.
+pub(crate) const WRITTEN_AHEAD_SECONDS_MAX: u64 = 30;
+/// Says whether room is low (1) or not (0); changes nothing where that is known.
+pub(crate) const SPACE_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('space_low', ?1) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value RETURNING value";
+/// The same as it was noted, if whoever notes it said at ?1 or later that the store is in use.
+pub(crate) const SPACE_READ: &str = "SELECT value FROM meta WHERE name = 'space_low' \
+    AND (SELECT value FROM meta WHERE name = 'alive_at') >= ?1";

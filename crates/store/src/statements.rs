@@ -18,10 +18,12 @@ const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE nam
         keep_until = max(consumed.keep_until, excluded.keep_until) \
     WHERE consumed.uses_left > 0 AND excluded.uses_left > 0 RETURNING key";
 const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = ?1";
-/// A row comes back only if the lease was free.
+/// A row comes back only if the lease was free. One that ends after ?4 was taken by a clock that was ahead.
 const LEASE: &str = "INSERT INTO leases (name, expires_at_ms) VALUES (?1, ?3) \
-    ON CONFLICT (name) DO UPDATE SET expires_at_ms = excluded.expires_at_ms WHERE expires_at_ms <= ?2 \
-    RETURNING 1";
+    ON CONFLICT (name) DO UPDATE SET expires_at_ms = excluded.expires_at_ms \
+    WHERE expires_at_ms <= ?2 OR expires_at_ms > ?4 RETURNING 1";
+/// How far the clock of whoever took a lease may be ahead, in milliseconds, inclusive.
+pub(crate) const LEASE_AHEAD_MS_MAX: u64 = 30_000;
 const DOCUMENT_GET: &str = "SELECT body, keep_until FROM documents WHERE name = ?1";
 const DOCUMENT_PUT: &str = "INSERT INTO documents (name, body, keep_until) VALUES (?1, ?2, ?3) \
     ON CONFLICT (name) DO UPDATE SET body = excluded.body, keep_until = excluded.keep_until RETURNING 1";
@@ -36,13 +38,15 @@ const POINTER_SWAP: &str = "UPDATE pointers SET value = ?2, revision = revision 
 /// Rows that one sweep deletes at most: more than the writes between two sweeps add.
 pub(crate) const SWEEP_ROWS_MAX: i64 = 256;
 /// Each deletes what expired before ?1, oldest first, at most ?2 rows.
-pub(crate) const SWEEPS: [&str; 3] = [
+pub(crate) const SWEEPS: [&str; 4] = [
     "DELETE FROM consumed WHERE key IN \
         (SELECT key FROM consumed WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM documents WHERE rowid IN \
         (SELECT rowid FROM documents WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM leases WHERE name IN \
         (SELECT name FROM leases WHERE expires_at_ms < ?1 * 1000 LIMIT ?2)",
+    "DELETE FROM refusals WHERE (minute, issuer_name, subject, refused) IN \
+        (SELECT minute, issuer_name, subject, refused FROM refusals WHERE minute < ?1 / 60 ORDER BY minute LIMIT ?2)",
 ];
 
 /// A key to consume.
@@ -129,9 +133,15 @@ pub(crate) fn is_spent(key: &str) -> Statement {
 }
 
 pub(crate) fn lease(name: &str, now_ms: u64, expires_at_ms: u64) -> Result<Statement, Error> {
+    let ends_at_ms_max = expires_at_ms.saturating_add(LEASE_AHEAD_MS_MAX);
     Ok(Statement::new(
         LEASE,
-        [name.into(), now_ms.try_into()?, expires_at_ms.try_into()?],
+        [
+            name.into(),
+            now_ms.try_into()?,
+            expires_at_ms.try_into()?,
+            ends_at_ms_max.try_into()?,
+        ],
     ))
 }
 

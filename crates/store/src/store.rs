@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
 use crate::schema::Column;
+use crate::space::{self, Space};
 use crate::statements::ConsumeRow;
 use crate::{schema, statements};
 
@@ -103,6 +104,12 @@ impl<D: Database> Store<D> {
         }
     }
 
+    /// Whether the database can be written, and how much room is left, as [`crate::note_space`] has it. Writes a
+    /// small row, unless anybody has in this second.
+    pub async fn writable(&self, now: UnixMilliseconds) -> Result<Space, Error> {
+        space::writable(&self.database, now).await
+    }
+
     /// Uses `key` once of `uses_max` times; it is remembered until `keep_until` (Unix seconds) at
     /// least. A key that was ever used up, under whatever bound, stays so.
     ///
@@ -143,15 +150,15 @@ impl<D: Database> Store<D> {
         })
     }
 
-    /// Appends `record`, which is durable on return; unless a higher generation than its own was recorded
-    /// before. Answers at most one statement after `deadline`.
+    /// Appends `record`, which is durable on return, or counts it on an earlier one where there are enough of
+    /// its kind; unless a higher generation than its own was recorded before. Answers at most one statement after `deadline`.
     pub async fn record(
         &self,
         record: AuditRecord,
         now: UnixMilliseconds,
         deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
     ) -> Result<Recorded, Error> {
-        let row = AuditRow::try_from(record)?;
+        let row = AuditRow::new(record, now)?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
         let run = async |rows| self.record_all(rows).await;
@@ -165,7 +172,8 @@ impl<D: Database> Store<D> {
         first(rows, |row| database::number(row, 0))
     }
 
-    /// Takes the lease `name` for `ttl_ms`; false where somebody else holds it.
+    /// Takes the lease `name` for `ttl_ms`, which is the same for all who take it; false where somebody else
+    /// holds it.
     pub async fn lease(
         &self,
         name: &str,
@@ -255,8 +263,9 @@ impl<D: Database> Store<D> {
         for column in schema::COLUMNS {
             self.add(&column).await?;
         }
-        self.run(Statement::new(schema::REMEMBER_GENERATION, []))
-            .await?;
+        for statement in schema::AFTER_COLUMNS {
+            self.run(Statement::new(statement, [])).await?;
+        }
         self.run(Statement::new(schema::TABLES_WRITE, [])).await?;
         Ok(())
     }
@@ -294,9 +303,9 @@ impl<D: Database> Store<D> {
     }
 
     async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Recorded>, Error> {
-        let ids: Vec<_> = rows.iter().map(AuditRow::decision_id).collect();
+        let claims: Vec<_> = rows.iter().map(AuditRow::claim).collect();
         let answer = self.run(audit::insert(rows)).await?;
-        audit::recorded(&ids, answer)
+        audit::recorded(&claims, answer)
     }
 
     async fn creation_mark(&self) -> Result<Option<u64>, Error> {

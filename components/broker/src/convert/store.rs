@@ -1,7 +1,7 @@
 //! `vouchsafe:store`.
 
 use crate::bindings::state;
-use vouchsafe_exchange::ports::{AuditRecord, Consumption, Recorded};
+use vouchsafe_exchange::ports::{AuditRecord, Consumption, Recorded, Refused, RefusedKind};
 
 impl From<state::Consumption> for Consumption {
     fn from(consumption: state::Consumption) -> Self {
@@ -17,7 +17,23 @@ impl From<state::Recorded> for Recorded {
     fn from(recorded: state::Recorded) -> Self {
         match recorded {
             state::Recorded::Written => Self::Written,
+            state::Recorded::Counted(decision_id) => Self::Counted { decision_id },
+            state::Recorded::Limited(state::Limited { decision_id, until }) => {
+                Self::Limited { decision_id, until }
+            }
             state::Recorded::Superseded => Self::Superseded,
+        }
+    }
+}
+
+impl From<Refused> for state::Refused {
+    fn from(refused: Refused) -> Self {
+        Self {
+            kind: match refused.kind {
+                RefusedKind::Denial => state::RefusedKind::Denial,
+                RefusedKind::Outage => state::RefusedKind::Outage,
+            },
+            key: refused.key,
         }
     }
 }
@@ -27,7 +43,7 @@ impl From<AuditRecord> for state::AuditRecord {
         Self {
             decision_id: record.decision_id,
             decided_at_ms: record.decided_at.saturating_mul(1000),
-            outcome: if record.issued { "issued" } else { "refused" }.to_owned(),
+            refused: record.refused.map(Into::into),
             slug: record.slug.to_owned(),
             bundle_digest: record.bundle_digest,
             determining_rules: record.determining_rules,

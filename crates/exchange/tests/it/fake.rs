@@ -1,11 +1,12 @@
 //! The outside of the exchange, in memory: deterministic, scriptable, and noting what was called.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use vouchsafe_exchange::client_address::TrustedProxies;
+use vouchsafe_exchange::limited::LimitedSubjects;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault, TokenFault};
 
@@ -16,6 +17,7 @@ pub type Act = Box<dyn Fn(&Fake)>;
 
 /// A world in which everything is allowed until a test says otherwise.
 pub struct Fake {
+    /// The clock; a request reads it once, but for `limit`.
     pub now: Cell<u64>,
     pub issuer: RefCell<Option<Issuer<()>>>,
     pub audience: RefCell<Option<Audience>>,
@@ -36,6 +38,8 @@ pub struct Fake {
     pub questions: RefCell<Vec<Question>>,
     pub documents: RefCell<HashMap<String, String>>,
     pub leases: RefCell<HashMap<String, u64>>,
+    /// Names of documents, in the order in which they were read.
+    pub read: RefCell<Vec<String>>,
     pub memory: RefCell<HashMap<String, KnownKeys>>,
     pub calls: RefCell<Vec<&'static str>>,
     pub trust_domain: RefCell<Option<String>>,
@@ -43,6 +47,12 @@ pub struct Fake {
     pub jitter: Cell<u64>,
     /// The highest generation that the store remembers.
     pub generation_seen: Cell<u64>,
+    /// Where the clock is by the end of the request, if it moves meanwhile.
+    pub moves_to: Cell<Option<u64>>,
+    pub bundle_digest: RefCell<String>,
+    /// What the store answers to the next refusals; `Written` once it is empty.
+    pub recorded: RefCell<VecDeque<Recorded>>,
+    pub limited: RefCell<LimitedSubjects>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
     /// Called once, while an issuer has not answered yet.
@@ -69,12 +79,17 @@ impl Fake {
             questions: RefCell::default(),
             documents: RefCell::default(),
             leases: RefCell::default(),
+            read: RefCell::default(),
             memory: RefCell::default(),
             calls: RefCell::default(),
             trust_domain: RefCell::new(None),
             trusted_proxies: RefCell::default(),
             jitter: Cell::new(0),
             generation_seen: Cell::new(0),
+            moves_to: Cell::new(None),
+            bundle_digest: RefCell::new("b1".into()),
+            recorded: RefCell::default(),
+            limited: RefCell::default(),
             while_waiting: RefCell::new(None),
             while_fetching: RefCell::new(None),
         }
@@ -143,6 +158,9 @@ impl Ports for Fake {
     fn now(&self) -> u64 {
         self.now.get()
     }
+    fn clock(&self) -> u64 {
+        self.moves_to.get().unwrap_or(self.now.get())
+    }
     fn elapsed_us(&self) -> u64 {
         0
     }
@@ -175,7 +193,7 @@ impl Ports for Fake {
         Ok(Bundle {
             name: "test".into(),
             version: "1".into(),
-            digest: "b1".into(),
+            digest: self.bundle_digest.borrow().clone(),
         })
     }
     async fn issuer(&self, _bundle: &Bundle, iss: &str) -> Result<Option<Issuer<()>>, Failure> {
@@ -294,13 +312,17 @@ impl Ports for Fake {
                 return Ok(Recorded::Superseded);
             }
         }
+        let refused = record.refused.is_some();
         self.records.borrow_mut().push(record);
-        Ok(Recorded::Written)
+        let scripted = refused.then(|| self.recorded.borrow_mut().pop_front());
+        Ok(scripted.flatten().unwrap_or(Recorded::Written))
     }
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
         self.call("lease", Part::Store)?;
         let (now, mut leases) = (self.now.get(), self.leases.borrow_mut());
-        if leases.get(name).is_some_and(|until| *until > now) {
+        // One that ends later was taken by a clock that was ahead, as in the store.
+        let held = now + 1..=now + ttl_ms / 1000 + 30;
+        if leases.get(name).is_some_and(|until| held.contains(until)) {
             return Ok(false);
         }
         leases.insert(name.to_owned(), now + ttl_ms / 1000);
@@ -308,6 +330,7 @@ impl Ports for Fake {
     }
     async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
         self.call("document", Part::Store)?;
+        self.read.borrow_mut().push(name.to_owned());
         Ok(self.documents.borrow().get(name).cloned())
     }
     async fn put_document(
@@ -330,6 +353,14 @@ impl Ports for Fake {
             generation: Some(2),
             expires_at,
         })
+    }
+    fn limited_until(&self, issuer_name: &str, subject: &str) -> Option<u64> {
+        let limited = self.limited.borrow();
+        limited.until(issuer_name, subject, self.now.get())
+    }
+    fn limit(&self, issuer_name: &str, subject: &str, until: u64) {
+        let mut limited = self.limited.borrow_mut();
+        limited.note(issuer_name, subject, until, self.now.get());
     }
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
         self.memory.borrow().get(id).cloned()

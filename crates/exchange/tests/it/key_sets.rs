@@ -154,7 +154,13 @@ fn treats_a_damaged_document_as_absent() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.memory.borrow_mut().clear();
-    let name = fake.documents.borrow().keys().next().cloned().unwrap();
+    let name = fake
+        .documents
+        .borrow()
+        .keys()
+        .find(|name| name.starts_with("keys/"))
+        .cloned()
+        .unwrap();
     fake.documents
         .borrow_mut()
         .insert(name, "{\"keys\":[]".into());
@@ -544,7 +550,7 @@ fn says_of_an_issuer_that_is_left_alone_why_it_is() {
         .leases
         .borrow()
         .keys()
-        .map(|name| (name.clone(), NOW + 400))
+        .map(|name| (name.clone(), NOW + 320))
         .collect();
     over.leases.replace(taken);
     let failure = attempt(&over, "").outcome.err().expect("refused");

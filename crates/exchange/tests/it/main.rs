@@ -1,7 +1,11 @@
 //! The exchange against ports in memory: what is refused and how, what is asked in which order.
 
+mod clocks;
+mod denials;
 mod fake;
 mod key_sets;
+mod log;
+mod waiting;
 mod wire;
 
 use fake::*;
@@ -153,6 +157,7 @@ fn issues_what_policy_permits_and_records_it_before_release() {
             "fetch_keys",
             "document",
             "put_document",
+            "put_document",
             "verify",
             "audience",
             "decide",
@@ -177,8 +182,8 @@ fn issues_what_policy_permits_and_records_it_before_release() {
     );
     let record = &fake.records.borrow()[0];
     assert_eq!(
-        (record.issued, record.slug, record.kid.as_str()),
-        (true, "issued", "kid-1")
+        (&record.refused, record.slug, record.kid.as_str()),
+        (&None, "issued", "kid-1")
     );
     assert_eq!(record.decision_id, signed.jti);
     assert_eq!(record.expires_at, NOW + 300);
@@ -234,7 +239,9 @@ fn a_token_of_a_generation_that_is_over_is_not_released() {
     check(&fake, "", Err(Refusal::Superseded));
     let records = fake.records.borrow();
     let last = records.last().unwrap();
-    assert_eq!((last.issued, last.slug), (false, "signer.superseded"));
+    assert_eq!(last.slug, "signer.superseded");
+    let kind = last.refused.as_ref().map(|refused| refused.kind);
+    assert_eq!(kind, Some(RefusedKind::Outage));
     assert_eq!((last.kid.as_str(), last.expires_at), ("", 0));
     let error = WireError::from(&Refusal::Superseded);
     assert_eq!(

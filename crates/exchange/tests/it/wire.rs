@@ -132,10 +132,24 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
             400,
             bad,
         ),
+        (
+            Refusal::DeniedTooOften {
+                retry_after_seconds: 7,
+            },
+            "subject.denied_too_often",
+            429,
+            "slow_down",
+        ),
         down(Part::Issuer, "issuer.unavailable"),
         down(Part::Policy, "policy.unavailable"),
         down(Part::Signer, "signer.unavailable"),
         down(Part::Store, "store.unavailable"),
+        (
+            Refusal::Overloaded,
+            "exchange.overloaded",
+            503,
+            "temporarily_unavailable",
+        ),
         (Refusal::Internal, "internal", 500, "server_error"),
     ]
 }
@@ -150,7 +164,12 @@ fn maps_each_refusal_to_its_slug_status_and_code() {
             (slug, status, error)
         );
         assert!(slugs.insert(slug), "`{slug}` names one refusal only");
-        assert_eq!(wire.retry_after_seconds.is_some(), status == 503, "{slug}");
+        let retry_after = match status {
+            429 => Some(7),
+            503 => Some(2),
+            _ => None,
+        };
+        assert_eq!(wire.retry_after_seconds, retry_after, "{slug}");
         let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         assert!(
             wire.description.bytes().all(legal),

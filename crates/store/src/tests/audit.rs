@@ -6,7 +6,7 @@ fn record(decision_id: &str) -> AuditRecord {
     AuditRecord {
         decision_id: decision_id.into(),
         decided_at_ms: NOW.0,
-        outcome: "issued".into(),
+        refused: None,
         slug: "issued".into(),
         bundle_digest: "b".into(),
         determining_rules: vec!["deploy-from-main".into(), "a\"b".into()],
@@ -22,6 +22,13 @@ fn record(decision_id: &str) -> AuditRecord {
         expires_at: NOW_SECONDS + 300,
         timings: vec![("verify".into(), 812), ("sign".into(), 214)],
         generation: None,
+    }
+}
+
+fn denial(key: &str) -> Refused {
+    Refused {
+        kind: RefusedKind::Denial,
+        key: key.into(),
     }
 }
 
@@ -118,6 +125,11 @@ fn keeps_every_field() {
         text(r#"[["verify",812],["sign",214]]"#),
         Value::Null,
         Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Integer(0),
+        Value::Null,
+        Value::Null,
     ];
     assert_eq!(rows, vec![expected]);
 }
@@ -138,7 +150,7 @@ fn a_decision_is_recorded_once() {
     append(
         &store,
         AuditRecord {
-            outcome: "refused".into(),
+            refused: Some(denial("second")),
             ..record("second")
         },
     )
@@ -162,13 +174,24 @@ fn bounds_the_record() {
         id(DECISION_ID_BYTES_MAX + 1),
         Err(Error::Invalid(Limit::DecisionId))
     );
-    for outcome in ["", "Issued", "denied"] {
-        let record = AuditRecord {
-            outcome: outcome.into(),
-            ..record("x")
-        };
-        assert_eq!(append(&store, record), Err(Error::Invalid(Limit::Outcome)));
-    }
+    let key = |bytes: usize| {
+        let refused = Some(denial(&"k".repeat(bytes)));
+        let id = format!("key-{bytes}");
+        append(
+            &store,
+            AuditRecord {
+                refused,
+                ..record(&id)
+            },
+        )
+    };
+    assert_eq!(key(0), Err(Error::Invalid(Limit::RefusedKey)));
+    assert_eq!(key(1), Ok(()));
+    assert_eq!(key(REFUSED_KEY_BYTES_MAX), Ok(()));
+    assert_eq!(
+        key(REFUSED_KEY_BYTES_MAX + 1),
+        Err(Error::Invalid(Limit::RefusedKey))
+    );
     let number = AuditRecord {
         expires_at: u64::MAX,
         ..record("x")
@@ -179,7 +202,6 @@ fn bounds_the_record() {
     );
     let empty = AuditRecord {
         decision_id: "long".into(),
-        outcome: "issued".into(),
         ..AuditRecord::default()
     };
     // Beside the filling: the id, the outcome and four empty lists.

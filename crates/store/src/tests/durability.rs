@@ -24,14 +24,18 @@ fn makes_exactly_this_schema() {
         objects,
         [
             "table audit",
+            "index audit_counted_as",
             "table consumed",
             "index consumed_keep_until",
+            "trigger count_refusal",
+            "trigger count_repeat",
             "table documents",
             "index documents_keep_until",
             "table generations",
             "table leases",
             "table meta",
             "table pointers",
+            "table refusals",
             "trigger remember_generation",
         ]
     );
@@ -47,6 +51,7 @@ fn makes_exactly_this_schema() {
             "leases.name TEXT, leases.expires_at_ms INTEGER",
             "meta.name TEXT, meta.value INTEGER",
             "pointers.name TEXT, pointers.value TEXT, pointers.revision INTEGER",
+            "refusals.minute INTEGER, refusals.issuer_name TEXT, refusals.subject TEXT, refusals.refused TEXT, refusals.count INTEGER",
         ]
     );
 }
@@ -178,7 +183,6 @@ fn an_unconfirmed_write_is_never_believed() {
         }
         let record = AuditRecord {
             decision_id: failing.into(),
-            outcome: "issued".into(),
             ..AuditRecord::default()
         };
         assert_eq!(

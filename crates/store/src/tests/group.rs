@@ -576,7 +576,6 @@ fn records_share_a_statement_too() {
     let calls = Executor::new(&file);
     let record = |id: &str| AuditRecord {
         decision_id: id.into(),
-        outcome: "issued".into(),
         ..AuditRecord::default()
     };
     let store = &calls.store;
@@ -608,7 +607,7 @@ fn records_share_a_statement_too() {
             Poll::Ready(Ok(Recorded::Written))
         ]
     );
-    assert_eq!(*calls.store.database().inserts.borrow(), [19, 38]);
+    assert_eq!(*calls.store.database().inserts.borrow(), [24, 48]);
     assert_eq!(
         file.connect()
             .column("SELECT decision_id FROM audit ORDER BY seq"),

@@ -17,6 +17,8 @@ mod deadline;
 mod durability;
 mod group;
 mod names;
+mod refusals;
+mod space;
 mod sweep;
 
 /// 2027-01-15T08:00:00.250Z.

@@ -33,6 +33,22 @@ fn a_lease_is_held_until_it_expires() {
 }
 
 #[test]
+fn a_lease_of_a_clock_ahead_is_free() {
+    let file = File::new();
+    let store = file.open();
+    for (ahead_ms, free) in [(30_000, false), (30_001, true), (86_400_000, true)] {
+        let name = format!("ahead-{ahead_ms}");
+        let take = |ahead_ms| {
+            let now = UnixMilliseconds(NOW.0 + ahead_ms);
+            done(store.lease(&name, 5_000, now))
+        };
+        assert_eq!(take(ahead_ms), Ok(true));
+        assert_eq!(take(0), Ok(free), "{ahead_ms} ms ahead");
+        assert_eq!(take(1), Ok(false), "held until now + 5 s, or then too");
+    }
+}
+
+#[test]
 fn bounds_the_lease() {
     let file = File::new();
     let store = file.open();

@@ -112,7 +112,6 @@ fn sweeps_documents_and_leases_too_but_no_audit_and_no_pointer() {
     );
     let record = AuditRecord {
         decision_id: "a".into(),
-        outcome: "issued".into(),
         ..AuditRecord::default()
     };
     done(store.record(record, NOW, &mut unlimited())).unwrap();

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// Repeats after the broker said `temporarily_unavailable`.
+/// Repeats after the broker said that it has no answer now.
 const RETRIES_MAX: usize = 2;
 const PAUSE_SECONDS_DEFAULT: u64 = 1;
-const PAUSE_SECONDS_MAX: u64 = 10;
+/// A subject that was denied too often gets no decision for up to a minute.
+const PAUSE_SECONDS_MAX: u64 = 60;
 
 /// What a client asks for.
 pub struct ExchangeRequest<'a> {
@@ -82,13 +83,18 @@ pub fn exchange(
     );
     let mut reply = http.post_form(&broker.token_endpoint, &form)?;
     for _ in 0..RETRIES_MAX {
-        if reply.status != 503 {
+        if !is_temporary(reply.status) {
             break;
         }
         std::thread::sleep(pause(reply.retry_after.as_deref()));
         reply = http.post_form(&broker.token_endpoint, &form)?;
     }
     read(&reply, &broker.token_endpoint)
+}
+
+/// Unavailable, or too many requests (RFC 6585 §4): no decision about this one.
+fn is_temporary(status: u16) -> bool {
+    matches!(status, 429 | 503)
 }
 
 /// `retry-after` in seconds (RFC 9110 §10.2.3), bounded; a date counts as the default.
@@ -140,14 +146,18 @@ impl Outcome {
 }
 
 fn refusal(status: u16, error: &OAuthError) -> Failure {
-    let mut message = format!("the broker refused: {}", shown(&error.error));
+    let what = match is_temporary(status) {
+        true => "the broker made no decision",
+        false => "the broker refused",
+    };
+    let mut message = format!("{what}: {}", shown(&error.error));
     if let Some(description) = &error.error_description {
         message = format!("{message}: {}", shown(description));
     }
     if let Some(id) = &error.decision_id {
         message = format!("{message} (decision {})", shown(id));
     }
-    let failure = if status == 503 {
+    let failure = if is_temporary(status) {
         Failure::unreachable(message)
     } else {
         Failure::refused(message)
@@ -170,6 +180,9 @@ pub fn hint(error: &str) -> Option<&'static str> {
         "invalid_scope" => Some("ask with --scope for no more than the audience offers"),
         "invalid_target" => Some(
             "the audience is unknown, or no rule lets this workload have it; whoever runs the broker finds the reason under the decision id",
+        ),
+        "slow_down" => Some(
+            "requests of this workload were denied too often; mend what is denied, or try again in a minute",
         ),
         "temporarily_unavailable" => {
             Some("the broker or something behind it is down; try again later")
@@ -197,8 +210,8 @@ mod tests {
             (None, 1),
             (Some("0"), 0),
             (Some("3"), 3),
-            (Some("10"), 10),
-            (Some("11"), 10),
+            (Some("60"), 60),
+            (Some("61"), 60),
             (Some("soon"), 1),
         ];
         for (text, seconds) in table {
@@ -237,9 +250,67 @@ mod tests {
     }
 
     #[test]
-    fn an_unavailable_broker_is_not_a_refusal() {
-        let outcome = read(&reply(503, r#"{"error":"temporarily_unavailable"}"#), "e").unwrap();
-        assert_eq!(outcome.issued().unwrap_err().code, 3);
+    fn an_answer_without_a_decision_is_not_a_refusal() {
+        for (status, error, code) in [
+            (503, "temporarily_unavailable", 3),
+            (429, "slow_down", 3),
+            (400, "slow_down", 1),
+        ] {
+            let body = format!(r#"{{"error":"{error}"}}"#);
+            let failure = read(&reply(status, &body), "e")
+                .unwrap()
+                .issued()
+                .unwrap_err();
+            assert_eq!(failure.code, code, "{status}");
+            assert!(failure.hint.is_some() || status == 400, "{status}");
+        }
+    }
+
+    /// A server that answers `answers` in turn, each on a connection of its own.
+    fn server(answers: &'static [&'static str]) -> String {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                let mut read = 0;
+                // The form ends with the audience.
+                while !request[..read].ends_with(b"audience=a") {
+                    read += stream.read(&mut request[read..]).unwrap();
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        format!("http://{address}/token")
+    }
+
+    #[test]
+    fn asks_again_after_too_many_requests() {
+        const SLOW_DOWN: &str = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 21\r\nconnection: close\r\n\r\n{\"error\":\"slow_down\"}";
+        const ISSUED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 65\r\nconnection: close\r\n\r\n{\"access_token\":\"a.b\",\"issued_token_type\":\"t\",\"token_type\":\"N_A\"}";
+        let request = ExchangeRequest {
+            subject_token: "t",
+            subject_token_type: "u",
+            audience: "a",
+            scopes: &[],
+            requested_token_type: None,
+            requested_expires_in: None,
+        };
+        let ask = |answers| {
+            let broker = Broker {
+                issuer: "http://127.0.0.1".into(),
+                token_endpoint: server(answers),
+                jwks_uri: String::new(),
+            };
+            exchange(&Http::new(), &broker, &request).unwrap().issued()
+        };
+        let issued = ask(&[SLOW_DOWN, SLOW_DOWN, ISSUED]).unwrap();
+        assert_eq!(issued.access_token, "a.b");
+        let failure = ask(&[SLOW_DOWN, SLOW_DOWN, SLOW_DOWN]).unwrap_err();
+        assert_eq!(failure.code, 3);
+        assert_eq!(failure.message, "the broker made no decision: slow_down");
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! Says while this process runs that its store is in use, so that a database that was restored from an
-//! older copy is told from the one that was left (`vouchsafe_store::keep_alive`).
+//! older copy is told from the one that was left (`vouchsafe_store::keep_alive`), and whether it runs out of room
+//! (`vouchsafe_store::note_space`).
 //!
 //! Components have no background time, so the host does it, over the connection that they share.
 
 use super::bindings::sqlite;
 use super::clock::Clock;
+use super::space::StoreFiles;
 use super::sqlite::Handle;
 use crate::commands::Failure;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use vouchsafe_manifest::{Capability, Component};
 use vouchsafe_store::{
     ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds,
-    Value, keep_alive,
+    Value, keep_alive, note_space,
 };
 use wasmtime_wasi::HostWallClock as _;
 
@@ -33,7 +36,7 @@ pub fn has_store(root: &Component) -> bool {
 }
 
 /// Sets the store up, says that it is in use, and goes on saying so on a thread of its own.
-pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
+pub fn start(database: Handle, files: Arc<StoreFiles>, clock: Clock) -> Result<(), Failure> {
     let failed = |what: String| Failure::refused(format!("the store can't be used: {what}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -45,6 +48,7 @@ pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
         runtime.block_on(async {
             let first = open(&store, clock).await;
             let usable = first.is_ok();
+            note(&store, &files).await;
             // Whoever started this waits, and tells what is wrong.
             drop(opened.send(first));
             if !usable {
@@ -56,6 +60,7 @@ pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
                 if let Ok(continuity) = keep_alive(&store, now(clock)).await {
                     tell(continuity);
                 }
+                note(&store, &files).await;
             }
         });
     };
@@ -69,6 +74,13 @@ pub fn start(database: Handle, clock: Clock) -> Result<(), Failure> {
         Err(_) => return Err(failed("its thread is gone".to_owned())),
     }
     Ok(())
+}
+
+/// Notes how much room is left. A full disk keeps this from being noted, too, but room is low long before.
+async fn note(store: &Shared, files: &StoreFiles) {
+    if let Some(free_bytes) = files.free_bytes() {
+        let _made_good_by_the_next = note_space(store, free_bytes).await;
+    }
 }
 
 async fn open(store: &Shared, clock: Clock) -> Result<Continuity, Error> {

@@ -1,9 +1,10 @@
 //! Counters of the host in the Prometheus text format.
 
+use super::space::StoreFiles;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Routes with a series of their own; every other path counts as `other`.
@@ -64,6 +65,8 @@ pub struct Metrics {
     pub drained: AtomicU64,
     /// Whether the host is on its way out.
     pub draining: AtomicBool,
+    /// Where the application has a store.
+    pub store: OnceLock<Arc<StoreFiles>>,
 }
 
 impl Metrics {
@@ -134,7 +137,34 @@ impl Metrics {
         counter(text, "vouchsafe_traps_total", &self.traps)?;
         counter(text, "vouchsafe_timeouts_total", &self.timeouts)?;
         counter(text, "vouchsafe_overloads_total", &self.overloads)?;
-        counter(text, "vouchsafe_drained_total", &self.drained)
+        counter(text, "vouchsafe_drained_total", &self.drained)?;
+        self.write_store(text)
+    }
+
+    /// Measured now, so that a scraper sees the disk as it is.
+    fn write_store(&self, text: &mut String) -> std::fmt::Result {
+        let Some(files) = self.store.get() else {
+            return Ok(());
+        };
+        let mut size = |name: &str, help: &str, bytes: u64| {
+            writeln!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {bytes}"
+            )
+        };
+        size(
+            "vouchsafe_store_bytes",
+            "Size of the store's database and its write-ahead log.",
+            files.bytes(),
+        )?;
+        match files.free_bytes() {
+            None => Ok(()),
+            Some(bytes) => size(
+                "vouchsafe_store_free_bytes",
+                "Free bytes of the file system that the store's database is on.",
+                bytes,
+            ),
+        }
     }
 
     fn write_latency(&self, text: &mut String) -> std::fmt::Result {
@@ -209,5 +239,26 @@ mod tests {
             );
         }
         assert!(!text.contains("wp-admin"));
+        assert!(!text.contains("vouchsafe_store"), "there is no store");
+    }
+
+    #[test]
+    fn shows_the_size_of_the_store_and_its_room() {
+        let path = std::env::temp_dir().join(format!("vouchsafe-size-{}.db", std::process::id()));
+        std::fs::write(&path, [0; 4096]).expect("written");
+        let metrics = Metrics::default();
+        let files = Arc::new(StoreFiles::of(path.clone()));
+        assert!(metrics.store.set(files).is_ok());
+        let text = metrics.render();
+        for lines in [
+            "# TYPE vouchsafe_store_bytes gauge\nvouchsafe_store_bytes 4096\n",
+            "# TYPE vouchsafe_store_free_bytes gauge\nvouchsafe_store_free_bytes ",
+        ] {
+            assert!(text.contains(lines), "{lines} is not in\n{text}");
+        }
+        for name in ["vouchsafe_store_bytes", "vouchsafe_store_free_bytes"] {
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+        std::fs::remove_file(path).expect("removed");
     }
 }

@@ -25,6 +25,7 @@ mod networks;
 mod outbound;
 mod output;
 mod server;
+mod space;
 mod spin;
 mod sqlite;
 mod state;
@@ -41,6 +42,7 @@ use instances::Instances;
 pub use instances::Lifetime;
 use metrics::Metrics;
 use outbound::Network;
+use space::StoreFiles;
 use sqlite::Databases;
 use state::{Grants, GuestState};
 use std::collections::BTreeSet;
@@ -247,7 +249,12 @@ fn keep_store_alive(manifest: &Manifest, grants: &Grants) -> Result<(), Failure>
         .root()
         .map_err(|error| Failure::usage(error.to_string()))?;
     match grants.databases.get(continuity::LABEL) {
-        Ok(database) if continuity::has_store(root) => continuity::start(database, grants.clock),
+        Ok(database) if continuity::has_store(root) => {
+            let files = Arc::new(StoreFiles::of(database.0.path.clone()));
+            let metrics = &grants.network.metrics;
+            let files = metrics.store.get_or_init(|| files);
+            continuity::start(database, Arc::clone(files), grants.clock)
+        }
         // A store without its database says so itself, once it is asked.
         Ok(_) | Err(_) => Ok(()),
     }

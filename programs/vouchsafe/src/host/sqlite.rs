@@ -22,6 +22,7 @@ const STATEMENTS_CACHED_MAX: usize = 64;
 /// An open database.
 pub struct Database {
     jobs: mpsc::Sender<Job>,
+    pub path: PathBuf,
 }
 
 /// What a guest's `connection` resource stands for.
@@ -77,7 +78,10 @@ impl Database {
             .name("sqlite".into())
             .spawn(move || group::work(&connection, &receiver))
             .map_err(|_| rusqlite::Error::InvalidQuery)?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            path: path.to_owned(),
+        })
     }
 
     /// Sends a job to the connection's thread. A caller that goes away does not stop it.

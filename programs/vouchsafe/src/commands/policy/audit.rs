@@ -17,6 +17,8 @@ pub struct Record {
     pub bundle_digest: String,
     pub determining_rules: Vec<String>,
     pub cedar_request: String,
+    /// Refusals like this one that were counted on its record and have none of their own.
+    pub repeats: u64,
 }
 
 /// The record of one decision in `state`.
@@ -124,6 +126,8 @@ fn of_row(row: &Value) -> Option<Record> {
             Some(text) => text.to_owned(),
             None => cedar_request.to_string(),
         },
+        // Brokers did not count before.
+        repeats: row.get("repeats").and_then(Value::as_u64).unwrap_or(0),
     })
 }
 
@@ -134,22 +138,19 @@ mod database {
     use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
     use std::path::Path;
 
-    const COLUMNS: &str = "decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, \
-        cedar_request";
-
     pub fn find(path: &Path, decision_id: &str) -> Result<Option<Record>, Failure> {
-        let sql = format!("SELECT {COLUMNS} FROM audit WHERE decision_id = ?1");
+        let sql = "SELECT * FROM audit WHERE decision_id = ?1";
         let connection = open(path)?;
-        let found = connection.query_row(&sql, [decision_id], record);
+        let found = connection.query_row(sql, [decision_id], record);
         found.optional().map_err(|error| failed(path, &error))
     }
 
     pub fn since(path: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
-        let sql = format!("SELECT {COLUMNS} FROM audit WHERE decided_at_ms >= ?1 ORDER BY seq");
+        let sql = "SELECT * FROM audit WHERE decided_at_ms >= ?1 ORDER BY seq";
         let connection = open(path)?;
         let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
         let rows = || -> rusqlite::Result<Vec<Record>> {
-            let mut statement = connection.prepare(&sql)?;
+            let mut statement = connection.prepare(sql)?;
             statement.query_map([since_ms], record)?.collect()
         };
         rows().map_err(|error| failed(path, &error))
@@ -167,15 +168,21 @@ mod database {
     }
 
     fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-        let rules: String = row.get(5)?;
+        let rules: String = row.get("determining_rules")?;
         Ok(Record {
-            decision_id: row.get(0)?,
-            decided_at_ms: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
-            outcome: row.get(2)?,
-            slug: row.get(3)?,
-            bundle_digest: row.get(4)?,
+            decision_id: row.get("decision_id")?,
+            decided_at_ms: u64::try_from(row.get::<_, i64>("decided_at_ms")?).unwrap_or(0),
+            outcome: row.get("outcome")?,
+            slug: row.get("slug")?,
+            bundle_digest: row.get("bundle_digest")?,
             determining_rules: serde_json::from_str(&rules).unwrap_or_default(),
-            cedar_request: row.get(6)?,
+            cedar_request: row.get("cedar_request")?,
+            repeats: match row.get::<_, i64>("repeats") {
+                Ok(repeats) => u64::try_from(repeats).unwrap_or(0),
+                // A database that no broker of this version has used yet.
+                Err(rusqlite::Error::InvalidColumnName(_)) => 0,
+                Err(error) => return Err(error),
+            },
         })
     }
 }

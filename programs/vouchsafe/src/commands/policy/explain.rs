@@ -3,7 +3,7 @@
 mod show;
 
 use super::audit;
-use super::output::{now, parse_moment};
+use super::output::{count, now, parse_moment};
 use super::{EnvironmentArgs, load};
 use crate::commands::Failure;
 use base64::Engine;
@@ -193,6 +193,13 @@ fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failu
         "decision {id} was {} ({}), determined by {by}",
         record.outcome, record.slug
     )];
+    if record.repeats > 0 {
+        let repeats = count(
+            usize::try_from(record.repeats).unwrap_or(usize::MAX),
+            "further refusal",
+        );
+        notes.push(format!("{repeats} of the same kind counted on this record"));
+    }
     if record.bundle_digest != bundle.digest() {
         notes.push(format!(
             "another bundle decided then: sha256 {}; below is what this one says",

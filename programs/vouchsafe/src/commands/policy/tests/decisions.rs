@@ -173,6 +173,35 @@ fn a_decision_whose_id_begins_with_a_hyphen_is_found() {
 }
 
 #[test]
+fn repeats_of_a_past_refusal_are_shown() {
+    let dir = state("repeats");
+    let file = dir.join("decisions.jsonl");
+    for (repeats, expected) in [
+        (serde_json::Value::Null, None),
+        (0.into(), None),
+        (
+            1.into(),
+            Some("note: 1 further refusal of the same kind counted on this record"),
+        ),
+        (
+            2.into(),
+            Some("note: 2 further refusals of the same kind counted on this record"),
+        ),
+    ] {
+        let row = serde_json::json!({
+            "decision_id": "d1", "decided_at_ms": 1, "outcome": "refused", "slug": "policy.denied",
+            "bundle_digest": "other", "determining_rules": "[]", "cedar_request": cedar_request(),
+            "repeats": repeats,
+        });
+        fs::write(&file, format!("{row}\n")).expect("it writes");
+        let (text, _) = explain_decision(&file, "d1", &[]).expect("it runs");
+        let found = text.lines().find(|line| line.contains("further refusal"));
+        assert_eq!(found, expected, "{repeats}");
+    }
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
 fn says_what_smallest_change_would_be_permitted() {
     let of = |claims: &str, args: &[&str]| {
         let (text, _) = run_explain(claims, &[args, &["--development"]].concat()).expect("it runs");

@@ -1,0 +1,89 @@
+//! Clocks that were ahead, and exchanges that take long.
+
+use crate::check;
+use crate::fake::*;
+use vouchsafe_exchange::limits::EXCHANGE_SECONDS_MAX;
+use vouchsafe_exchange::ports::*;
+use vouchsafe_exchange::refusal::*;
+
+const DOWN: Result<(), Refusal> = Err(Refusal::Unavailable(Part::Issuer));
+const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenFault::KeyUnknown));
+const DAY: u64 = 86_400;
+
+/// An instance with what `other` left in the store.
+fn beside(other: &Fake) -> Fake {
+    let fake = Fake::new();
+    fake.subject.borrow_mut().exp = NOW + 7200;
+    fake.documents.replace(other.documents.borrow().clone());
+    fake.leases.replace(other.leases.borrow().clone());
+    fake
+}
+
+/// The first wait after a failure is 10 s, the longest 60 s, and a clock may be 30 s ahead.
+#[test]
+fn a_failed_fetch_of_a_clock_ahead_keeps_nobody_from_the_issuer() {
+    for (ahead, expected) in [(80, DOWN), (81, Ok(())), (DAY, Ok(()))] {
+        let early = Fake::new();
+        early.now.set(NOW + ahead);
+        early.published.replace(None);
+        check(&early, "", DOWN);
+        let fake = beside(&early);
+        check(&fake, "", expected.clone());
+        let fetches = usize::from(expected.is_ok());
+        assert_eq!(fake.count("fetch_keys"), fetches, "{ahead} s ahead");
+        fake.now.set(NOW + ahead.min(80) + 11);
+        check(&fake, "", Ok(()));
+    }
+}
+
+/// The instance itself, after its clock was set back.
+#[test]
+fn an_unknown_kid_is_looked_up_after_the_clock_was_set_back() {
+    for (ahead, expected) in [(30, UNKNOWN), (31, Ok(()))] {
+        let fake = Fake::new();
+        fake.now.set(NOW + ahead);
+        check(&fake, "", Ok(()));
+        fake.token_kid.replace("k2".into());
+        fake.now.set(NOW + ahead + 11);
+        check(&fake, "", UNKNOWN);
+        fake.published.replace(Some("k1 k2".into()));
+        fake.now.set(NOW + 11);
+        check(&fake, "", expected);
+    }
+}
+
+/// While the issuer's answer is waited for, the clock moves: on, or back where it is set.
+#[test]
+fn an_exchange_that_took_too_long_uses_no_token() {
+    let overloaded = || Err(Refusal::Overloaded);
+    for (from, to, expected) in [
+        (NOW, NOW + EXCHANGE_SECONDS_MAX, Ok(())),
+        (NOW, NOW + EXCHANGE_SECONDS_MAX + 1, overloaded()),
+        (NOW + EXCHANGE_SECONDS_MAX, NOW, Ok(())),
+        (NOW + EXCHANGE_SECONDS_MAX + 1, NOW, overloaded()),
+    ] {
+        let fake = Fake::new();
+        fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+        fake.now.set(from);
+        let act: Act = Box::new(move |fake| fake.moves_to.set(Some(to)));
+        fake.while_fetching.replace(Some(act));
+        check(&fake, "", expected.clone());
+        let used = usize::from(expected.is_ok());
+        assert_eq!(fake.consumed.borrow().len(), used, "{from} to {to}");
+        let records = fake.records.borrow();
+        let kind = records[0].refused.as_ref().map(|refused| refused.kind);
+        let expected_kind = expected.is_err().then_some(RefusedKind::Outage);
+        assert_eq!(kind, expected_kind, "{from} to {to}");
+        assert_eq!(fake.signed.borrow().len(), used);
+    }
+}
+
+/// One that can't be recorded is told as what it is.
+#[test]
+fn an_exchange_that_took_too_long_need_not_be_on_record() {
+    let fake = Fake::new();
+    let act: Act = Box::new(|fake| fake.moves_to.set(Some(NOW + 60)));
+    fake.while_fetching.replace(Some(act));
+    fake.unavailable.borrow_mut().push("record");
+    check(&fake, "", Err(Refusal::Overloaded));
+}

@@ -1,0 +1,213 @@
+//! How refusals are counted, and what a subject hears that was denied too often.
+
+use crate::fake::*;
+use crate::{FORM, attempt, check, denied};
+use std::collections::HashSet;
+use vouchsafe_exchange::client_address::Hops;
+use vouchsafe_exchange::exchange;
+use vouchsafe_exchange::limited::LimitedSubjects;
+use vouchsafe_exchange::limits::LIMITED_SUBJECTS_MAX;
+use vouchsafe_exchange::ports::*;
+use vouchsafe_exchange::refusal::*;
+
+fn too_often(retry_after_seconds: u32) -> Result<(), Refusal> {
+    Err(Refusal::DeniedTooOften {
+        retry_after_seconds,
+    })
+}
+
+fn denying() -> Fake {
+    let fake = Fake::new();
+    fake.permitted.set(false);
+    fake
+}
+
+fn limited(until: u64) -> Recorded {
+    Recorded::Limited {
+        decision_id: "over".into(),
+        until,
+    }
+}
+
+/// The last record's kind, and its key.
+fn refused(fake: &Fake) -> Option<Refused> {
+    let records = fake.records.borrow();
+    records.last().expect("a record").refused.clone()
+}
+
+fn kind(fake: &Fake) -> Option<RefusedKind> {
+    refused(fake).map(|refused| refused.kind)
+}
+
+fn key(fake: &Fake) -> String {
+    refused(fake).expect("refused").key
+}
+
+#[test]
+fn a_counted_denial_names_the_record_that_counts_it() {
+    let fake = denying();
+    let decision_id = "third".to_owned();
+    fake.recorded
+        .borrow_mut()
+        .push_back(Recorded::Counted { decision_id });
+    let attempt = attempt(&fake, "");
+    assert_eq!(attempt.decision_id.as_deref(), Some("third"));
+    let refusal = attempt.outcome.err().expect("denied").refusal;
+    assert_eq!(refusal, Denial::PolicyDenied.into());
+}
+
+#[test]
+fn a_subject_denied_too_often_is_answered_before_policy() {
+    let fake = denying();
+    fake.recorded.borrow_mut().push_back(limited(NOW + 30));
+    let first = attempt(&fake, "");
+    assert_eq!(first.decision_id.as_deref(), Some("over"));
+    let refusal = first.outcome.map(|_| ()).map_err(|it| it.refusal);
+    assert_eq!(refusal, too_often(30));
+    // Whatever policy would say now.
+    fake.permitted.set(true);
+    let recorded = fake.count("record");
+    for (later, expected) in [(1, too_often(29)), (29, too_often(1)), (30, Ok(()))] {
+        fake.now.set(NOW + later);
+        check(&fake, "", expected);
+    }
+    assert_eq!(fake.count("decide"), 2, "the first and the last");
+    assert_eq!(fake.count("record"), recorded + 1, "the last");
+    let spared = fake.records.borrow().len();
+    assert_eq!(spared, 2);
+}
+
+#[test]
+fn other_subjects_are_not_limited() {
+    let fake = denying();
+    fake.recorded.borrow_mut().push_back(limited(NOW + 30));
+    check(&fake, "", too_often(30));
+    fake.permitted.set(true);
+    fake.subject.borrow_mut().subject = "repo:o/other".into();
+    check(&fake, "", Ok(()));
+    fake.subject.borrow_mut().subject = "repo:o/r".into();
+    fake.subject.borrow_mut().issuer_name = "other".into();
+    check(&fake, "", Ok(()));
+}
+
+/// What is no decision must be told as what it is, and limits nobody.
+#[test]
+fn an_outage_is_not_answered_as_too_many_denials() {
+    let fake = Fake::new();
+    fake.unavailable.borrow_mut().push("sign");
+    fake.recorded.borrow_mut().push_back(limited(NOW + 30));
+    let down = attempt(&fake, "");
+    assert_eq!(down.decision_id.as_deref(), Some("over"));
+    let refusal = down.outcome.err().expect("an outage").refusal;
+    assert_eq!(refusal, Refusal::Unavailable(Part::Signer));
+    fake.unavailable.borrow_mut().clear();
+    check(&fake, "", Ok(()));
+}
+
+#[test]
+fn every_refusal_after_verification_is_a_denial_or_an_outage() {
+    use RefusedKind::{Denial as Denied, Outage};
+    let single_use = || {
+        let fake = Fake::new();
+        fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+        fake
+    };
+    let without = |call: &'static str| {
+        let fake = Fake::new();
+        fake.unavailable.borrow_mut().push(call);
+        fake
+    };
+    let spent = single_use();
+    check(&spent, "", Ok(()));
+    let predates = single_use();
+    predates.predates.set(true);
+    let unknown = Fake::new();
+    unknown.audience.replace(None);
+    let superseded = Fake::new();
+    superseded.generation_seen.set(3);
+    let ending = Fake::new();
+    ending.subject.borrow_mut().exp = NOW;
+    for (fake, more, expected) in [
+        (denying(), "", Denied),
+        (unknown, "", Denied),
+        (Fake::new(), "&scope=bogus", Denied),
+        (Fake::new(), "&requested_expires_in=901", Denied),
+        (ending, "", Denied),
+        (spent, "", Denied),
+        (predates, "", Denied),
+        (without("audience"), "", Outage),
+        (without("decide"), "", Outage),
+        (without("sign"), "", Outage),
+        (superseded, "", Outage),
+    ] {
+        assert!(attempt(&fake, more).outcome.is_err(), "{more}");
+        let slug = fake.records.borrow().last().expect("a record").slug;
+        assert_eq!(kind(&fake), Some(expected), "{slug}");
+    }
+}
+
+#[test]
+fn repeats_are_of_one_token_audience_and_bundle() {
+    let fake = denying();
+    check(&fake, "", denied(Denial::PolicyDenied));
+    let first = key(&fake);
+    assert_eq!(first.len(), 64);
+    // Whatever else a caller can change.
+    for more in ["&scope=read", "&requested_expires_in=901"] {
+        check(&fake, more, denied(Denial::PolicyDenied));
+        assert_eq!(key(&fake), first, "{more}");
+    }
+    fake.subject.borrow_mut().signing_input_digest = "d2".into();
+    check(&fake, "", denied(Denial::PolicyDenied));
+    let other_token = key(&fake);
+    fake.subject.borrow_mut().signing_input_digest = "d1".into();
+    let elsewhere = FORM.replace("https://api.example", "https://other.example");
+    let _refused = run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()));
+    let other_audience = key(&fake);
+    fake.bundle_digest.replace("b2".into());
+    check(&fake, "", denied(Denial::PolicyDenied));
+    let other_bundle = key(&fake);
+    let keys = HashSet::from([first, other_token, other_audience, other_bundle]);
+    assert_eq!(keys.len(), 4);
+}
+
+#[test]
+fn remembers_a_subject_until_its_minute_ends() {
+    let mut limited = LimitedSubjects::new();
+    limited.note("ci", "a", NOW + 60, NOW);
+    // Of a clock that was set back since.
+    limited.note("ci", "b", NOW + 61, NOW);
+    limited.note("ci", "c", NOW, NOW);
+    for (subject, now, expected) in [
+        ("a", NOW, Some(NOW + 60)),
+        ("a", NOW + 59, Some(NOW + 60)),
+        ("a", NOW + 60, None),
+        ("a", NOW - 1, None),
+        ("b", NOW, None),
+        ("c", NOW, None),
+    ] {
+        assert_eq!(
+            limited.until("ci", subject, now),
+            expected,
+            "{subject} {now}"
+        );
+    }
+    assert_eq!(limited.until("c", "i:a", NOW), None);
+}
+
+#[test]
+fn remembers_a_bounded_number_of_subjects() {
+    let mut limited = LimitedSubjects::new();
+    let fill = |limited: &mut LimitedSubjects, until, now| {
+        for number in 0..=LIMITED_SUBJECTS_MAX {
+            limited.note("ci", &format!("{until} {number}"), until, now);
+        }
+    };
+    limited.note("ci", "soonest", NOW + 1, NOW);
+    fill(&mut limited, NOW + 10, NOW);
+    assert_eq!(limited.len(), LIMITED_SUBJECTS_MAX);
+    assert_eq!(limited.until("ci", "soonest", NOW), None);
+    // Those that are over make room for all.
+    limited.note("ci", "new", NOW + 20, NOW + 10);
+    assert_eq!(limited.len(), 1);
+}

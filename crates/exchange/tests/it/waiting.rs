@@ -1,0 +1,45 @@
+//! What a request costs the store while it waits for the fetch of another one.
+
+use crate::check;
+use crate::fake::*;
+
+/// A document of keys may have 256 KiB, and 128 requests may wait for it.
+#[test]
+fn reads_the_keys_only_before_and_after_it_waits() {
+    let fetching = Fake::new();
+    check(&fetching, "", Ok(()));
+    let fetched = fetching.documents.borrow().clone();
+    for pauses in [1, 60, 100] {
+        let waiting = Fake::new();
+        waiting.leases.replace(fetching.leases.borrow().clone());
+        let fetched = fetched.clone();
+        let act: Act = Box::new(move |fake: &Fake| {
+            if fake.count("pause") == pauses {
+                fake.documents.replace(fetched.clone());
+            }
+        });
+        waiting.while_waiting.replace(Some(act));
+        check(&waiting, "", Ok(()));
+        assert_eq!(waiting.count("pause"), pauses);
+        let read = waiting.read.borrow();
+        let of_keys = read.iter().filter(|name| name.starts_with("keys/"));
+        assert_eq!(of_keys.count(), 3, "after {pauses} pauses");
+    }
+}
+
+/// A broker of before, which does not count the attempts for those who wait.
+#[test]
+fn learns_keys_that_were_fetched_without_counting_when_its_wait_ends() {
+    let fetching = Fake::new();
+    check(&fetching, "", Ok(()));
+    let mut fetched = fetching.documents.borrow().clone();
+    fetched.retain(|name, _| name.starts_with("keys/"));
+    let waiting = Fake::new();
+    waiting.leases.replace(fetching.leases.borrow().clone());
+    let act: Act = Box::new(move |fake: &Fake| {
+        fake.documents.replace(fetched.clone());
+    });
+    waiting.while_waiting.replace(Some(act));
+    check(&waiting, "", Ok(()));
+    assert_eq!(waiting.count("pause"), 100);
+}

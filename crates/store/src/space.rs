@@ -1,0 +1,55 @@
+//! Whether the database can be written, and for how long still.
+//!
+//! The store sees no file system. Whoever runs it says with [`note_space`], beside [`crate::keep_alive`], how much
+//! room is left, and the store passes that on.
+
+use crate::continuity::GAP_SECONDS;
+use crate::database::{self, Database, Statement};
+use crate::error::Error;
+use crate::schema;
+use crate::store::UnixMilliseconds;
+
+/// Free bytes under which room is low: what refusals of a few subjects write in a day, so that there is time to act.
+pub const SPACE_LOW_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The room that is left where the database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// Nobody has said so lately.
+    Unknown,
+    Ok,
+    Low,
+}
+
+/// Notes that the database of [`crate::Store`] has `free_bytes` left. Writes only where room becomes low or no
+/// longer is.
+///
+/// # Errors
+/// The database can't be written.
+pub async fn note_space(database: &impl Database, free_bytes: u64) -> Result<(), Error> {
+    let low = u64::from(free_bytes < SPACE_LOW_BYTES).try_into()?;
+    let noted = database.run(Statement::new(schema::SPACE_WRITE, [low]));
+    noted.await.map(drop)
+}
+
+/// Writes, if nobody has in this second, and reads what was noted.
+pub(crate) async fn writable(
+    database: &impl Database,
+    now: UnixMilliseconds,
+) -> Result<Space, Error> {
+    let seconds = now.seconds();
+    let latest = seconds.saturating_add(schema::WRITTEN_AHEAD_SECONDS_MAX);
+    let mark = [seconds.try_into()?, latest.try_into()?];
+    database
+        .run(Statement::new(schema::WRITTEN_MARK_WRITE, mark))
+        .await?;
+    let noted_since = seconds.saturating_sub(GAP_SECONDS).try_into()?;
+    let noted = database
+        .run(Statement::new(schema::SPACE_READ, [noted_since]))
+        .await?;
+    match noted.first() {
+        None => Ok(Space::Unknown),
+        Some(row) if database::number(row, 0)? == 0 => Ok(Space::Ok),
+        Some(_) => Ok(Space::Low),
+    }
+}

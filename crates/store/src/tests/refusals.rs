@@ -1,0 +1,373 @@
+//! How many records refusals make.
+
+use super::*;
+
+/// The first millisecond of a minute, with no part of a second.
+const MINUTE: UnixMilliseconds = UnixMilliseconds(1_800_000_000_000);
+const MINUTE_ENDS: u64 = 1_800_000_060;
+const LIMIT: u64 = REFUSALS_PER_MINUTE_MAX;
+
+fn refusal(kind: RefusedKind, decision_id: &str, key: &str) -> AuditRecord {
+    AuditRecord {
+        decision_id: decision_id.into(),
+        decided_at_ms: MINUTE.0,
+        refused: Some(Refused {
+            kind,
+            key: key.into(),
+        }),
+        slug: "policy.denied".into(),
+        issuer_name: "github".into(),
+        subject: "repo:acme/app".into(),
+        ..AuditRecord::default()
+    }
+}
+
+fn denial(decision_id: &str, key: &str) -> AuditRecord {
+    refusal(RefusedKind::Denial, decision_id, key)
+}
+
+fn record_at(store: &Store<Rusqlite>, entry: AuditRecord, now: UnixMilliseconds) -> Recorded {
+    done(store.record(entry, now, &mut unlimited())).unwrap()
+}
+
+fn record(store: &Store<Rusqlite>, entry: AuditRecord) -> Recorded {
+    record_at(store, entry, MINUTE)
+}
+
+fn counted(decision_id: &str) -> Recorded {
+    let decision_id = decision_id.into();
+    Recorded::Counted { decision_id }
+}
+
+fn limited(decision_id: &str) -> Recorded {
+    Recorded::Limited {
+        decision_id: decision_id.into(),
+        until: MINUTE_ENDS,
+    }
+}
+
+/// `LIMIT` denials of as many tokens.
+fn reach_the_limit(store: &Store<Rusqlite>) {
+    for number in 0..LIMIT {
+        let id = format!("first-{number}");
+        assert_eq!(record(store, denial(&id, &id)), Recorded::Written, "{id}");
+    }
+}
+
+/// What every record of `database` stands for.
+fn refusals_on_record(database: &Rusqlite) -> Vec<String> {
+    database.column("SELECT sum(1 + repeats) FROM audit WHERE refused IS NOT NULL")
+}
+
+#[test]
+fn counts_a_fourth_refusal_on_the_third() {
+    let file = File::new();
+    let store = file.open();
+    for id in ["a", "b", "c"] {
+        assert_eq!(record(&store, denial(id, "token")), Recorded::Written);
+    }
+    let later = UnixMilliseconds(MINUTE.0 + 1500);
+    for id in ["d", "e"] {
+        assert_eq!(
+            record_at(&store, denial(id, "token"), later),
+            counted("c"),
+            "{id}"
+        );
+    }
+    assert_eq!(record(&store, denial("f", "other")), Recorded::Written);
+    let rows = file.connect().column(
+        "SELECT decision_id || ' ' || repeats || ' ' || last_at_ms || ' ' || coalesce(last_decision_id, '-') \
+         FROM audit ORDER BY seq",
+    );
+    let at = MINUTE.0;
+    assert_eq!(
+        rows,
+        [
+            format!("a 0 {at} -"),
+            format!("b 0 {at} -"),
+            format!("c 2 {} e", at + 1500),
+            format!("f 0 {at} -"),
+        ]
+    );
+}
+
+#[test]
+fn limits_the_refusals_of_a_subject_per_minute() {
+    let file = File::new();
+    let store = file.open();
+    reach_the_limit(&store);
+    assert_eq!(record(&store, denial("over", "k")), limited("over"));
+    // Also what repeats a record from before the limit was reached.
+    assert_eq!(record(&store, denial("again", "first-0")), limited("over"));
+    let elsewhere = [("gitlab", "repo:acme/app"), ("github", "repo:acme/other")];
+    for (issuer, subject) in elsewhere {
+        let entry = AuditRecord {
+            issuer_name: issuer.into(),
+            subject: subject.into(),
+            ..denial(&format!("{issuer} {subject}"), "l")
+        };
+        assert_ne!(record(&store, entry), limited("over"), "{issuer} {subject}");
+    }
+    let issued = AuditRecord {
+        refused: None,
+        ..denial("issued", "-")
+    };
+    assert_eq!(record(&store, issued), Recorded::Written);
+    assert_eq!(file.connect().count("audit"), LIMIT + 1 + 2 + 1);
+    assert_eq!(
+        file.connect()
+            .column("SELECT repeats FROM audit WHERE decision_id = 'over'"),
+        ["1"]
+    );
+}
+
+#[test]
+fn counted_repeats_count_towards_the_limit() {
+    let file = File::new();
+    let store = file.open();
+    for number in 0..LIMIT {
+        let expected = match number {
+            0..3 => Recorded::Written,
+            _ => counted("2"),
+        };
+        let entry = denial(&number.to_string(), "token");
+        assert_eq!(record(&store, entry), expected, "{number}");
+    }
+    assert_eq!(record(&store, denial("over", "token")), limited("over"));
+    assert_eq!(file.connect().count("audit"), 4);
+}
+
+#[test]
+fn the_limit_begins_anew_with_each_minute() {
+    let file = File::new();
+    let store = file.open();
+    let end = UnixMilliseconds(MINUTE.0 + 59_999);
+    let next = UnixMilliseconds(MINUTE.0 + 60_000);
+    reach_the_limit(&store);
+    assert_eq!(record_at(&store, denial("over", "k"), end), limited("over"));
+    assert_eq!(
+        record_at(&store, denial("next", "k"), next),
+        Recorded::Written
+    );
+    // Keys know no minute.
+    assert_eq!(
+        record_at(&store, denial("x", "first-0"), next),
+        Recorded::Written
+    );
+    assert_eq!(
+        record_at(&store, denial("y", "first-0"), next),
+        Recorded::Written
+    );
+    assert_eq!(
+        record_at(&store, denial("z", "first-0"), next),
+        counted("y")
+    );
+}
+
+#[test]
+fn outages_and_denials_are_counted_separately() {
+    let file = File::new();
+    let store = file.open();
+    reach_the_limit(&store);
+    let outage = |id: &str| refusal(RefusedKind::Outage, id, "first-0");
+    for id in ["a", "b", "c"] {
+        assert_eq!(record(&store, outage(id)), Recorded::Written, "{id}");
+    }
+    assert_eq!(record(&store, outage("d")), counted("c"));
+    for number in 4..LIMIT {
+        let entry = refusal(RefusedKind::Outage, &number.to_string(), "other");
+        record(&store, entry);
+    }
+    assert_eq!(record(&store, outage("over")), limited("over"));
+    assert_eq!(record(&store, denial("denied", "k")), limited("denied"));
+}
+
+/// What a key holds can't pass for a record of the limit, nor the other way round.
+#[test]
+fn keys_and_subjects_do_not_collide() {
+    let file = File::new();
+    let store = file.open();
+    reach_the_limit(&store);
+    let minute = MINUTE.0 / 60_000;
+    let forged = format!("over denial {minute} github repo:acme/app");
+    let entry = |id: &str, key: &str| AuditRecord {
+        subject: "repo:acme/other".into(),
+        ..denial(id, key)
+    };
+    for (id, key) in [("a", forged.as_str()), ("b", "k"), ("c", "1 denial k")] {
+        assert_eq!(record(&store, entry(id, key)), Recorded::Written, "{key}");
+    }
+    assert_eq!(record(&store, denial("over", "k")), limited("over"));
+}
+
+/// One statement holds many records, and none of them sees what the others write.
+#[test]
+fn records_of_one_statement_are_counted_in_order() {
+    let file = File::new();
+    let database = file.open().into_database();
+    let insert = |entries: &[(&str, &str, UnixMilliseconds)]| {
+        let rows = entries
+            .iter()
+            .map(|(id, key, now)| crate::audit::AuditRow::new(denial(id, key), *now).unwrap());
+        let rows: Vec<_> = rows.collect();
+        let claims: Vec<_> = rows.iter().map(crate::audit::AuditRow::claim).collect();
+        let answer = done(database.run(crate::audit::insert(rows))).unwrap();
+        crate::audit::recorded(&claims, answer).unwrap()
+    };
+    let of_token = |ids: [&'static str; 4]| ids.map(|id| (id, "token", MINUTE));
+    let written = || Recorded::Written;
+    assert_eq!(
+        insert(&of_token(["a", "b", "c", "d"])),
+        [written(), written(), written(), counted("c")]
+    );
+    assert_eq!(
+        insert(&of_token(["e", "f", "g", "h"])),
+        ["c"; 4].map(counted)
+    );
+    let ids: Vec<_> = (8..LIMIT - 2).map(|number| number.to_string()).collect();
+    for id in &ids {
+        assert_eq!(insert(&[(id, id, MINUTE)]), [written()]);
+    }
+    let next = UnixMilliseconds(MINUTE.0 + 60_000);
+    assert_eq!(
+        insert(&[
+            ("i", "token", MINUTE),
+            ("j", "j", MINUTE),
+            ("k", "k", MINUTE),
+            ("l", "token", MINUTE),
+            ("m", "m", next),
+        ]),
+        [
+            counted("c"),
+            written(),
+            limited("k"),
+            limited("k"),
+            written()
+        ]
+    );
+    assert_eq!(refusals_on_record(&database), [(LIMIT + 3).to_string()]);
+}
+
+#[test]
+fn racing_connections_count_every_refusal_once() {
+    const CONNECTIONS: u64 = 8;
+    const EACH: u64 = 16;
+    let file = File::new();
+    drop(file.open());
+    let answers = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for thread in 0..CONNECTIONS {
+            let (file, answers) = (&file, &answers);
+            scope.spawn(move || {
+                let store = file.open();
+                for number in 0..EACH {
+                    // Half of them of one token, the others of tokens of their own.
+                    let id = format!("{thread}-{number}");
+                    let key = if number % 2 == 0 { "shared" } else { &id };
+                    let recorded = record(&store, denial(&id, key));
+                    answers.lock().unwrap().push((key == "shared", recorded));
+                }
+            });
+        }
+    });
+    let answers = answers.into_inner().unwrap();
+    let over = |(_, recorded): &&(bool, Recorded)| matches!(recorded, Recorded::Limited { .. });
+    let total = CONNECTIONS * EACH;
+    assert_eq!(answers.iter().filter(over).count() as u64, total - LIMIT);
+    let shared_in_full = answers
+        .iter()
+        .filter(|(shared, recorded)| *shared && *recorded == Recorded::Written)
+        .count();
+    assert_eq!(shared_in_full, 3);
+    assert_eq!(refusals_on_record(&file.connect()), [total.to_string()]);
+    assert_eq!(
+        file.connect().column("SELECT count FROM refusals"),
+        [total.to_string()]
+    );
+}
+
+#[test]
+fn old_minutes_are_swept() {
+    use crate::store::{SWEEP_MARGIN_SECONDS, WRITES_PER_SWEEP};
+    let file = File::new();
+    let store = file.open();
+    record(&store, denial("old", "old"));
+    let minutes = || file.connect().column("SELECT minute FROM refusals");
+    let first = MINUTE.0 / 60_000;
+    // Both sides of the edge: the minute of the margin itself stays.
+    for (seconds, kept) in [(59, true), (60, false)] {
+        let now = UnixMilliseconds(MINUTE.0 + (SWEEP_MARGIN_SECONDS + seconds) * 1000);
+        for number in 0..WRITES_PER_SWEEP {
+            let issued = AuditRecord {
+                refused: None,
+                ..denial(&format!("{seconds}-{number}"), "-")
+            };
+            record_at(&store, issued, now);
+        }
+        assert_eq!(minutes().contains(&first.to_string()), kept, "{seconds}");
+    }
+}
+
+/// The statement of every exchange: it must not read the whole table.
+#[test]
+fn no_record_scans_the_audit_table() {
+    let file = File::new();
+    let database = file.open().into_database();
+    let row = crate::audit::AuditRow::new(denial("a", "k"), MINUTE).unwrap();
+    let statement = crate::audit::insert(vec![row]);
+    let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+    let plan = database.query(&explain, statement.parameters).unwrap();
+    let plan: Vec<_> = plan
+        .into_iter()
+        .map(|mut row| match row.swap_remove(3) {
+            Value::Text(text) => text,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let uses = |what: &str| plan.iter().any(|step| step.contains(what));
+    assert!(
+        uses("SEARCH audit USING COVERING INDEX audit_counted_as"),
+        "{plan:?}"
+    );
+    assert!(uses("SEARCH refusals USING PRIMARY KEY"), "{plan:?}");
+    assert!(!uses("SCAN audit") && !uses("SCAN refusals"), "{plan:?}");
+}
+
+/// A database from before refusals were counted.
+#[test]
+fn adds_counting_to_an_older_database() {
+    let file = File::new();
+    record(&file.open(), denial("before", "token"));
+    let old = file.connect();
+    for statement in [
+        "DROP TRIGGER count_refusal",
+        "DROP TRIGGER count_repeat",
+        "DROP TABLE refusals",
+        "DROP INDEX audit_counted_as",
+        "ALTER TABLE audit DROP COLUMN refused",
+        "ALTER TABLE audit DROP COLUMN counted_as",
+        "ALTER TABLE audit DROP COLUMN repeats",
+        "ALTER TABLE audit DROP COLUMN last_at_ms",
+        "ALTER TABLE audit DROP COLUMN last_decision_id",
+        "UPDATE meta SET value = 3 WHERE name = 'tables'",
+    ] {
+        old.query(statement, vec![]).unwrap();
+    }
+    drop(old);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| drop(file.open()));
+        }
+    });
+    let store = file.open();
+    for id in ["a", "b", "c"] {
+        assert_eq!(
+            record(&store, denial(id, "token")),
+            Recorded::Written,
+            "{id}"
+        );
+    }
+    assert_eq!(record(&store, denial("d", "token")), counted("c"));
+    let kept = "SELECT decision_id || repeats FROM audit ORDER BY seq";
+    assert_eq!(file.connect().column(kept), ["before0", "a0", "b0", "c1"]);
+}
