@@ -21,6 +21,7 @@ mod hsm_extraction;
 mod hsm_gateway;
 mod hsm_generations;
 mod hsm_keys;
+mod hsm_latency;
 mod hsm_operator;
 mod hsm_outages;
 mod hsm_pinning;

@@ -3,6 +3,7 @@
 mod about;
 mod admin;
 mod peers;
+mod quick_ack;
 mod routes;
 mod tls;
 
@@ -15,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use peers::Peers;
+use quick_ack::QuickAck;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +113,7 @@ async fn accept(
 ) {
     // Only a latency matter: the connection works without it.
     drop(stream.set_nodelay(true));
+    let stream = QuickAck::new(stream);
     match tls {
         None => converse(served, stream, closed).await,
         Some(tls) => {
