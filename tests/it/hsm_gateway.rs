@@ -228,6 +228,34 @@ fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
     }
 }
 
+/// A login that fails costs one of the token's tries, and has to be remembered.
+#[test]
+fn nothing_logs_in_while_a_refusal_could_not_be_noted() {
+    let (setup, calls) = setup().spied_on();
+    let gateway = setup.start();
+    let logins = || {
+        let calls = std::fs::read_to_string(&calls).unwrap_or_default();
+        calls.matches("C_Login\n").count()
+    };
+    let stage = || {
+        let act = json!({ "key": "es256", "act": "stage" });
+        let answer = gateway.administer("/v1/admin/act", Some(&act));
+        (answer.status, answer.json()["error"].clone())
+    };
+    let before = logins();
+    // As on a full disk: the note's probe can't be written.
+    let in_its_place = setup.folder.join("state/login-check");
+    std::fs::create_dir(&in_its_place).expect("a folder");
+    assert_eq!(stage(), (503, "hsm.unavailable".into()));
+    assert_eq!(logins(), before, "no PIN was tried");
+    std::fs::remove_dir(&in_its_place).expect("the folder");
+    assert_eq!(stage(), (200, Value::Null), "nothing was half made");
+    assert!(
+        logins() > before,
+        "a worker of its own looks at what is made"
+    );
+}
+
 #[test]
 fn an_older_generation_does_not_come_back() {
     let setup = setup();

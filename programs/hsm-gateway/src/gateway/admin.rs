@@ -142,6 +142,8 @@ impl Gateway {
     }
 
     async fn create(&self, rule: &KeyRule, version: u64) -> Result<(), HsmError> {
+        // ORDER: before anything is made, since what is made is looked at by a process that logs in.
+        self.hsm.may_log_in()?;
         // Made within `CREATE_MAX`: whoever dies before the second write leaves a version that waits longer.
         let made_by = self.clock.now().0.saturating_add(CREATE_MAX.as_secs());
         let made: Bytes = VersionRecord::pending(made_by).to_bytes().to_vec().into();
