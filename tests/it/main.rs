@@ -22,6 +22,7 @@ mod hsm_gateway;
 mod hsm_generations;
 mod hsm_keys;
 mod hsm_latency;
+mod hsm_limits;
 mod hsm_operator;
 mod hsm_outages;
 mod hsm_pinning;

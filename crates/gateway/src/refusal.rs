@@ -26,6 +26,8 @@ pub enum Refusal {
     Key,
     #[error("the key's version is not the one that signs now")]
     KeyVersion,
+    #[error("the credential may not ask for public keys more often now")]
+    KeysRate { retry_after_seconds: u64 },
     #[error("what was done can't be written to the log")]
     LogUnavailable,
     #[error("the hsm has more to do than fits its queue")]
@@ -40,6 +42,8 @@ pub enum Refusal {
     SeedEpoch,
     #[error("the generation is not the current one")]
     SeedGeneration,
+    #[error("the credential may not ask for seeds more often now")]
+    SeedRate { retry_after_seconds: u64 },
     #[error("the epoch's window does not contain the gateway's clock")]
     SeedWindow,
     #[error("verifiers may not know the standby generation yet: {seconds_left} s are left")]
@@ -65,6 +69,7 @@ impl Refusal {
             Self::HsmUnavailable => "hsm.unavailable",
             Self::Key => "key.forbidden",
             Self::KeyVersion => "key.version",
+            Self::KeysRate { .. } => "keys.rate",
             Self::LogUnavailable => "log.unavailable",
             Self::Overloaded => "hsm.overloaded",
             Self::Rate { .. } => "key.rate",
@@ -72,6 +77,7 @@ impl Refusal {
             Self::SeedAlgorithm => "seed.algorithm",
             Self::SeedEpoch => "seed.epoch",
             Self::SeedGeneration => "seed.generation",
+            Self::SeedRate { .. } => "seed.rate",
             Self::SeedWindow => "seed.window",
             Self::StandbyUnknown { .. } => "generation.standby_unknown",
             Self::Token(fault) => fault.slug(),
@@ -98,7 +104,7 @@ impl Refusal {
             | Self::SeedGeneration
             | Self::StandbyUnknown { .. }
             | Self::Version(_) => 409,
-            Self::Rate { .. } => 429,
+            Self::KeysRate { .. } | Self::Rate { .. } | Self::SeedRate { .. } => 429,
             Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
         }
     }
@@ -107,7 +113,13 @@ impl Refusal {
     #[must_use]
     pub fn retry_after_seconds(self) -> Option<u64> {
         match self {
-            Self::Rate {
+            Self::KeysRate {
+                retry_after_seconds,
+            }
+            | Self::Rate {
+                retry_after_seconds,
+            }
+            | Self::SeedRate {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
             Self::StandbyUnknown { seconds_left } => Some(seconds_left),

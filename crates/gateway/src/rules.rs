@@ -1,5 +1,6 @@
 //! What the gateway's file says of key groups, keys and credentials, checked as a whole.
 
+mod admins;
 mod checks;
 mod size;
 
@@ -12,6 +13,7 @@ use vouchsafe_signer::Algorithm;
 use crate::credential::CredentialDigest;
 use crate::labels::KeyLabel;
 use crate::refusal::Refusal;
+pub use admins::{AdminFile, Admins};
 
 /// Most key groups, keys and credentials, each.
 const ENTRIES_MAX: usize = 64;
@@ -55,14 +57,19 @@ pub struct CredentialFile {
     pub name: String,
     pub sha256: String,
     pub groups: Vec<String>,
+    /// How many seeds it may ask for in a minute.
+    #[serde(default = "requests_per_minute")]
+    pub seeds_per_minute: u64,
+    /// How often it may ask for the public keys in a minute.
+    #[serde(default = "requests_per_minute")]
+    pub keys_per_minute: u64,
 }
 
-/// `[[admin]]`: who may change keys, known by the hash of what it sends.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdminFile {
-    pub name: String,
-    pub sha256: String,
+/// 200 per second. Under stock Spin an instance serves 128 requests, or ends after one idle second, and each
+/// instance asks for a seed per algorithm and for the keys: that is 25,600 tokens per second where instances are
+/// reused, and 200 where each serves one token.
+fn requests_per_minute() -> u64 {
+    12_000
 }
 
 /// An algorithm of keys in the HSM.
@@ -131,6 +138,8 @@ struct Credential {
     name: String,
     digest: CredentialDigest,
     groups: BTreeSet<String>,
+    seeds_per_minute: u64,
+    keys_per_minute: u64,
 }
 
 /// Who calls. Only [`Rules::caller`] makes one.
@@ -254,50 +263,19 @@ fn place_of<'d>(
     place.filter(|_| bool::from(found))
 }
 
-/// Who may change keys. None of them is a caller of [`Rules`].
-#[derive(Debug)]
-pub struct Admins(Vec<(String, CredentialDigest)>);
-
-impl Admins {
-    /// Checks what the file says.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn new(files: Vec<AdminFile>, rules: &Rules) -> Result<Self, RuleError> {
-        if files.len() > ENTRIES_MAX {
-            return Err(RuleError::TooMany("admin"));
-        }
-        let mut admins = Self(Vec::new());
-        for file in files {
-            let admin = admins.admin_of(file, rules)?;
-            admins.0.push(admin);
-        }
-        Ok(admins)
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The name of the admin whose credential `presented` is.
-    ///
-    /// # Errors
-    /// [`Refusal::Credential`].
-    pub fn caller(&self, presented: &str) -> Result<&str, Refusal> {
-        let digests = self.0.iter().map(|(_, digest)| digest);
-        let admin = place_of(presented, digests).and_then(|it| self.0.get(it));
-        admin
-            .map(|(name, _)| name.as_str())
-            .ok_or(Refusal::Credential)
-    }
-}
-
 impl<'r> Caller<'r> {
     /// The credential's name, for the log.
     #[must_use]
     pub fn name(self) -> &'r str {
         &self.credential.name
+    }
+
+    pub(crate) fn seeds_per_minute(self) -> u64 {
+        self.credential.seeds_per_minute
+    }
+
+    pub(crate) fn keys_per_minute(self) -> u64 {
+        self.credential.keys_per_minute
     }
 
     /// The group `name`, if this caller may use it.

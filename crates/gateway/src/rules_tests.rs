@@ -57,6 +57,16 @@ pub(crate) fn rules(rates: &str) -> Rules {
     parse(&file).unwrap()
 }
 
+/// The same with lines `name = number` for the first credential.
+pub(crate) fn rules_of_callers(members: &str) -> Rules {
+    let mut file = file();
+    for line in members.lines() {
+        let (name, number) = line.split_once(" = ").unwrap();
+        file["credentials"][0][name] = number.parse::<u64>().unwrap().into();
+    }
+    parse(&file).unwrap()
+}
+
 #[track_caller]
 fn check(change: impl FnOnce(&mut Value), entry: &'static str, field: &'static str) {
     let mut file = file();
@@ -247,6 +257,19 @@ fn what_is_published_is_as_much_as_its_readers_take() {
             other => other.map(|()| None).unwrap(),
         };
         assert_eq!(found, expected, "{keys} {audience_bytes}");
+    }
+}
+
+#[test]
+fn bounds_the_rates_of_a_credential_on_both_sides() {
+    for name in ["seeds_per_minute", "keys_per_minute"] {
+        for rate in [1, 1_000_000] {
+            rules_of_callers(&format!("{name} = {rate}"));
+        }
+        for rate in [0_u64, 1_000_001] {
+            let set = |file: &mut Value| file["credentials"][0][name] = rate.into();
+            check(set, "credential", name);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use vouchsafe_signer::{
     EXTRA_CLAIM_NAME_BYTES_MAX, EXTRA_CLAIMS_MAX, REGISTERED_CLAIMS,
 };
 
+use super::admins::Admin;
 use super::size::KEYS_PER_GROUP_MAX;
 use super::{
     AdminFile, Admins, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
@@ -20,6 +21,8 @@ const AUDIENCES_MAX: usize = 256;
 const LIFETIME_SECONDS_MAX: u64 = 86_400;
 const ISSUER_BYTES_MAX: usize = 512;
 const SECONDS_PER_DAY: u64 = 86_400;
+/// More is no limit that a gateway could reach.
+const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000;
 
 impl Rules {
     pub(super) fn group_of(&self, file: GroupFile) -> Result<Group, RuleError> {
@@ -138,10 +141,20 @@ impl Rules {
         {
             return Err(fail("groups", "names what is no [[group]]"));
         }
+        for (field, number) in [
+            ("seeds_per_minute", file.seeds_per_minute),
+            ("keys_per_minute", file.keys_per_minute),
+        ] {
+            if !(1..=REQUESTS_PER_MINUTE_MAX).contains(&number) {
+                return Err(fail(field, "is outside of 1 to 1000000"));
+            }
+        }
         Ok(Credential {
             name: file.name,
             digest,
             groups,
+            seeds_per_minute: file.seeds_per_minute,
+            keys_per_minute: file.keys_per_minute,
         })
     }
 }
@@ -172,21 +185,20 @@ impl Rules {
 }
 
 impl Admins {
-    pub(super) fn admin_of(
-        &self,
-        file: AdminFile,
-        rules: &Rules,
-    ) -> Result<(String, CredentialDigest), RuleError> {
+    pub(super) fn admin_of(&self, file: AdminFile, rules: &Rules) -> Result<Admin, RuleError> {
         let fail = fault_of("admin", &file.name);
-        let known = self.0.iter().map(|(name, _)| name.as_str());
+        let known = self.0.iter().map(|it| it.name.as_str());
         check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
         let digest = CredentialDigest::parse(&file.sha256)
             .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
         // INVARIANT: what a broker sends changes no key, and what an admin sends signs nothing.
-        if rules.has_credential(&digest) || self.0.iter().any(|(_, known)| *known == digest) {
+        if rules.has_credential(&digest) || self.0.iter().any(|it| it.digest == digest) {
             return Err(fail("sha256", "is another credential's too"));
         }
-        Ok((file.name, digest))
+        Ok(Admin {
+            name: file.name,
+            digest,
+        })
     }
 }
 

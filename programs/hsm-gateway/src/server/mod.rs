@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use peers::Peers;
 use quick_ack::QuickAck;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 pub use tls::acceptor;
@@ -53,6 +54,12 @@ pub enum Side {
     Signing,
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+pub struct Peer {
+    address: IpAddr,
+}
+
 /// Serves until `stop` completes, then lets requests in flight finish.
 pub async fn serve(
     gateway: Arc<Gateway>,
@@ -84,7 +91,7 @@ pub async fn serve(
                 // Who has too many is not listened to: closed at once.
                 if let Some(place) = peers.enter(peer.ip()) {
                     connections.spawn(async move {
-                        accept((gateway, side), stream, tls, closed).await;
+                        accept((gateway, side), stream, peer.ip(), tls, closed).await;
                         drop((permit, place));
                     });
                 }
@@ -108,18 +115,20 @@ type Served = (Arc<Gateway>, Side);
 async fn accept(
     served: Served,
     stream: TcpStream,
+    address: IpAddr,
     tls: Option<TlsAcceptor>,
     closed: watch::Receiver<bool>,
 ) {
     // Only a latency matter: the connection works without it.
     drop(stream.set_nodelay(true));
     let stream = QuickAck::new(stream);
+    let peer = Peer { address };
     match tls {
-        None => converse(served, stream, closed).await,
+        None => converse(served, peer, stream, closed).await,
         Some(tls) => {
             // A handshake's error is its client's affair.
             if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-                converse(served, stream, closed).await;
+                converse(served, peer, stream, closed).await;
             }
         }
     }
@@ -127,6 +136,7 @@ async fn accept(
 
 async fn converse(
     (gateway, side): Served,
+    peer: Peer,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -136,8 +146,8 @@ async fn converse(
         let gateway = Arc::clone(&gateway);
         async move {
             Ok::<_, Infallible>(match side {
-                Side::Admin => admin::answer(&gateway, request).await,
-                Side::Signing => routes::answer(&gateway, request).await,
+                Side::Admin => admin::answer(&gateway, &peer, request).await,
+                Side::Signing => routes::answer(&gateway, &peer, request).await,
             })
         }
     });

@@ -33,6 +33,8 @@ pub(super) struct Gateways {
     pub(super) behind: RefCell<Vec<char>>,
     /// Hosts whose keys have no use left.
     pub(super) busy: RefCell<Vec<char>>,
+    /// Where the credential has asked too often, as `a /v1/keys`.
+    pub(super) limited: RefCell<Vec<&'static str>>,
     /// Hosts whose groups are another issuer's.
     pub(super) foreign: RefCell<Vec<char>>,
     /// Hosts whose keys have another root.
@@ -60,6 +62,7 @@ impl Gateways {
             ahead: RefCell::default(),
             behind: RefCell::default(),
             busy: RefCell::default(),
+            limited: RefCell::default(),
             foreign: RefCell::default(),
             rootless: RefCell::default(),
             late: RefCell::default(),
@@ -166,7 +169,19 @@ impl Gateways {
     ) -> Result<String, Refusal> {
         let caller = self.rules.caller(sent)?;
         let body = body.unwrap_or_default();
+        let is_limited = |it: &&str| *it == format!("{host} {path}");
+        let retry_after_seconds = 1;
         match path {
+            SEED_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
+                Err(Refusal::SeedRate {
+                    retry_after_seconds,
+                })
+            }
+            KEYS_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
+                Err(Refusal::KeysRate {
+                    retry_after_seconds,
+                })
+            }
             KEYS_PATH => Ok(self.keys(host)),
             SEED_PATH => {
                 let ask = SeedRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
