@@ -2,7 +2,9 @@
 
 use crate::hsm_gateway::{epoch_at, seed_request, setup};
 use serde_json::{Value, json};
-use vouchsafe_tests::hsm::{Gateway, eventually};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use vouchsafe_tests::hsm::{Gateway, TlsClient, certificates, eventually};
 use vouchsafe_tests::now;
 
 fn lines(gateway: &Gateway, event: &str) -> Vec<Value> {
@@ -202,5 +204,107 @@ fn attempts_without_a_credential_are_one_line_and_a_count() {
             &"/v1/keys".into(),
             &"credential.unknown".into()
         )
+    );
+}
+
+fn openssl(folder: &Path, arguments: &str) -> Vec<u8> {
+    let output = Command::new("openssl")
+        .args(arguments.split(' '))
+        .current_dir(folder)
+        .output()
+        .unwrap_or_else(|error| panic!("openssl: {error}: `scripts/test` installs it"));
+    assert!(output.status.success(), "openssl {arguments}: {output:?}");
+    output.stdout
+}
+
+fn fingerprint(certificate: &Path) -> String {
+    let folder = certificate.parent().expect("a folder");
+    let der = openssl(
+        folder,
+        &format!("x509 -in {} -outform DER", certificate.display()),
+    );
+    let digest = ring::digest::digest(&ring::digest::SHA256, &der);
+    digest
+        .as_ref()
+        .iter()
+        .map(|it| format!("{it:02x}"))
+        .collect()
+}
+
+/// A second authority that the gateway trusts, and a client's certificate of it.
+fn make_thief(folder: &Path) -> (PathBuf, PathBuf) {
+    let text = "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=clientAuth\n";
+    std::fs::write(folder.join("extensions"), text).expect("a file");
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    for arguments in [
+        format!("req -x509 {key} -keyout other-ca.key -out other-ca.pem -subj /CN=other -days 2"),
+        format!("req {key} -keyout thief.key -out thief.csr -subj /CN=thief"),
+        "x509 -req -in thief.csr -CA other-ca.pem -CAkey other-ca.key -set_serial 1 -days 2 \
+         -extfile extensions -out thief.pem"
+            .to_owned(),
+    ] {
+        openssl(folder, &arguments);
+    }
+    let roots = ["ca.pem", "other-ca.pem"]
+        .map(|name| std::fs::read_to_string(folder.join(name)).expect("a certificate"));
+    std::fs::write(folder.join("roots.pem"), roots.concat()).expect("a file");
+    (folder.join("thief.pem"), folder.join("thief.key"))
+}
+
+#[test]
+fn a_bound_credential_is_refused_with_another_certificate() {
+    let setup = setup().over_mutual_tls();
+    let (thief, thief_key) = make_thief(&setup.folder);
+    let pem = |name: &str| certificates().join(name);
+    let (ours, our_key) = (pem("client.pem"), pem("client.key"));
+    let bound = format!("certificate_sha256 = [\"{}\"]", fingerprint(&ours));
+    let setup = setup
+        .change("client_roots = \"ca.pem\"", "client_roots = \"roots.pem\"")
+        .change(
+            "groups = [\"default\"]",
+            &format!("groups = [\"default\"]\n{bound}"),
+        )
+        .change("name = \"ops\"", &format!("name = \"ops\"\n{bound}"));
+    let gateway = setup.start();
+    let ask = |port: u16, certificate: &Path, key: &Path, credential: &str, path: &str| {
+        let mut client = TlsClient::connect(port, &pem("ca.pem"), certificate, key);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\r\n"
+        );
+        // Twice: a session that goes on has the same certificate.
+        client.exchange(&[request.as_bytes()]);
+        let answer = client.exchange(&[request.as_bytes()]);
+        (answer.status, answer.body)
+    };
+    let unknown = (401, r#"{"error":"credential.unknown"}"#.to_owned());
+    for (port, credential, path) in [
+        (setup.port, &setup.credential, "/v1/keys"),
+        (setup.admin_port, &setup.admin_credential, "/v1/admin/keys"),
+    ] {
+        let (status, body) = ask(port, &ours, &our_key, credential, path);
+        assert_eq!(status, 200, "{body}");
+        let (status, body) = ask(port, &thief, &thief_key, credential, path);
+        match path {
+            "/v1/keys" => assert_eq!((status, body), unknown),
+            _ => {
+                let body: Value = serde_json::from_str(&body).expect("JSON");
+                assert_eq!(
+                    (status, &body["error"]),
+                    (401, &"credential.unknown".into())
+                );
+            }
+        }
+    }
+    // One that is not bound is good with each, and the operator learns of the theft.
+    let other = &setup.other_credential;
+    let (status, body) = ask(setup.port, &thief, &thief_key, other, "/v1/keys");
+    assert_eq!(status, 200, "{body}");
+    let slugs: Vec<_> = lines(&gateway, "unauthenticated")
+        .into_iter()
+        .map(|line| line["slug"].clone())
+        .collect();
+    assert!(
+        slugs.contains(&"credential.certificate".into()),
+        "{slugs:?}"
     );
 }

@@ -33,7 +33,7 @@ pub mod versions;
 pub mod wire;
 
 pub use bucket::Bucket;
-pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
+pub use credential::{CREDENTIAL_BYTES, CertificateDigest, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use generation::Generation;
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};

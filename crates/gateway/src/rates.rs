@@ -152,7 +152,7 @@ mod tests {
     fn each_credential_has_its_own_seeds_and_lists() {
         let rules = rules_of_callers("seeds_per_minute = 2\nkeys_per_minute = 3");
         let (sent, other) = (credential(), other_credential());
-        let (caller, other) = (rules.caller(&sent), rules.caller(&other));
+        let (caller, other) = (rules.caller(&sent, None), rules.caller(&other, None));
         let (caller, other) = (caller.unwrap(), other.unwrap());
         let (mut rates, now) = (Rates::default(), SteadySeconds(NOON));
         let refused = |retry_after_seconds| {

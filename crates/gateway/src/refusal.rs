@@ -9,6 +9,9 @@ pub enum Refusal {
     CanaryWorse,
     #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
     CanaryUnproven { wanting: u64 },
+    /// Told to the caller as [`Refusal::Credential`]: whoever stole the credential learns nothing of its binding.
+    #[error("the credential is bound to another client certificate")]
+    Certificate,
     /// Its clock was set, and nobody has said yet that it is right.
     #[error("the gateway's clock was set")]
     ClockSet,
@@ -61,6 +64,7 @@ impl Refusal {
         match self {
             Self::CanaryUnproven { .. } => "canary.unproven",
             Self::CanaryWorse => "canary.worse",
+            Self::Certificate => "credential.certificate",
             Self::ClockSet => "clock.set",
             Self::Conflict => "version.conflict",
             Self::Version(fault) => fault.slug(),
@@ -89,7 +93,7 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::Request => 400,
-            Self::Credential => 401,
+            Self::Certificate | Self::Credential => 401,
             Self::Group
             | Self::Key
             | Self::SeedAlgorithm
@@ -128,6 +132,7 @@ impl Refusal {
             }
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
+            | Self::Certificate
             | Self::Conflict
             | Self::Credential
             | Self::Group

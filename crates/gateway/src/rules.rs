@@ -10,7 +10,7 @@ use serde::Deserialize;
 use subtle::{Choice, ConditionallySelectable as _};
 use vouchsafe_signer::Algorithm;
 
-use crate::credential::CredentialDigest;
+use crate::credential::{CertificateDigest, CredentialDigest};
 use crate::labels::KeyLabel;
 use crate::refusal::Refusal;
 pub use admins::{AdminFile, Admins};
@@ -57,6 +57,9 @@ pub struct CredentialFile {
     pub name: String,
     pub sha256: String,
     pub groups: Vec<String>,
+    /// SHA-256 of the client certificates that it is good with; all, where none is named.
+    #[serde(default)]
+    pub certificate_sha256: Vec<String>,
     /// How many seeds it may ask for in a minute.
     #[serde(default = "requests_per_minute")]
     pub seeds_per_minute: u64,
@@ -137,9 +140,24 @@ impl KeyRule {
 struct Credential {
     name: String,
     digest: CredentialDigest,
+    certificates: Binding,
     groups: BTreeSet<String>,
     seeds_per_minute: u64,
     keys_per_minute: u64,
+}
+
+/// The client certificates that a credential is bound to; without any it is good with each.
+#[derive(Debug)]
+struct Binding(Vec<CertificateDigest>);
+
+impl Binding {
+    fn check(&self, certificate: Option<&CertificateDigest>) -> Result<(), Refusal> {
+        let is_bound = |it| self.0.contains(it);
+        match self.0.is_empty() || certificate.is_some_and(is_bound) {
+            true => Ok(()),
+            false => Err(Refusal::Certificate),
+        }
+    }
 }
 
 /// Who calls. Only [`Rules::caller`] makes one.
@@ -227,18 +245,31 @@ impl Rules {
         self.keys.iter()
     }
 
-    /// Whose credential `presented` is. Every credential is compared, in a time that depends on
-    /// neither.
+    /// Whose credential `presented` is, over a connection with this client certificate. Every credential is
+    /// compared, in a time that depends on neither.
     ///
     /// # Errors
-    /// [`Refusal::Credential`].
-    pub fn caller(&self, presented: &str) -> Result<Caller<'_>, Refusal> {
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    pub fn caller(
+        &self,
+        presented: &str,
+        certificate: Option<&CertificateDigest>,
+    ) -> Result<Caller<'_>, Refusal> {
         let digests = self.credentials.iter().map(|it| &it.digest);
         let credential = place_of(presented, digests).and_then(|it| self.credentials.get(it));
+        let credential = credential.ok_or(Refusal::Credential)?;
+        credential.certificates.check(certificate)?;
         Ok(Caller {
             rules: self,
-            credential: credential.ok_or(Refusal::Credential)?,
+            credential,
         })
+    }
+
+    /// Whether a credential is bound to client certificates.
+    #[must_use]
+    pub fn has_bindings(&self) -> bool {
+        let mut credentials = self.credentials.iter();
+        credentials.any(|it| !it.certificates.0.is_empty())
     }
 
     fn has_credential(&self, digest: &CredentialDigest) -> bool {

@@ -192,6 +192,13 @@ fn check(
         let hint = "plain http is for development on loopback: `development = true`";
         return Err(("there is no [tls]".to_owned(), Some(hint)));
     }
+    let tls = file.tls.as_ref();
+    let asks_for_certificates = tls.is_some_and(|it| it.client_roots.is_some());
+    if (rules.has_bindings() || admins.have_bindings()) && !asks_for_certificates {
+        let text = "`certificate_sha256` is for clients that show a certificate";
+        let hint = "[tls] `client_roots` asks them for one";
+        return Err((text.to_owned(), Some(hint)));
+    }
     for (name, address) in [
         ("listen", Some(file.listen)),
         ("admin_listen", file.admin_listen),
@@ -356,6 +363,12 @@ groups = ["default"]
             "/nowhere",
         );
         refuses("3600", "299", "group `default`: `epoch_seconds`");
+        let digest = "2".repeat(64);
+        refuses(
+            "groups = [\"default\"]",
+            &format!("groups = [\"default\"]\ncertificate_sha256 = [\"{digest}\"]"),
+            "`certificate_sha256` is for clients that show a certificate",
+        );
         for (line, expected) in [
             ("admin_listen = \"127.0.0.1:8481\"", "go together"),
             (

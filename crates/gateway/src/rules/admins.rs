@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{ENTRIES_MAX, RuleError, Rules, place_of};
-use crate::credential::CredentialDigest;
+use super::{Binding, ENTRIES_MAX, RuleError, Rules, place_of};
+use crate::credential::{CertificateDigest, CredentialDigest};
 use crate::refusal::Refusal;
 
 /// `[[admin]]`: who may change keys, known by the hash of what it sends.
@@ -12,6 +12,9 @@ use crate::refusal::Refusal;
 pub struct AdminFile {
     pub name: String,
     pub sha256: String,
+    /// SHA-256 of the client certificates that it is good with; all, where none is named.
+    #[serde(default)]
+    pub certificate_sha256: Vec<String>,
 }
 
 /// Who may change keys. None of them is a caller of [`Rules`].
@@ -22,6 +25,7 @@ pub struct Admins(pub(super) Vec<Admin>);
 pub(super) struct Admin {
     pub(super) name: String,
     pub(super) digest: CredentialDigest,
+    pub(super) certificates: Binding,
 }
 
 impl Admins {
@@ -46,15 +50,25 @@ impl Admins {
         self.0.is_empty()
     }
 
-    /// The name of the admin whose credential `presented` is.
+    /// Whether an admin's credential is bound to client certificates.
+    #[must_use]
+    pub fn have_bindings(&self) -> bool {
+        self.0.iter().any(|it| !it.certificates.0.is_empty())
+    }
+
+    /// The name of the admin whose credential `presented` is, over a connection with this client certificate.
     ///
     /// # Errors
-    /// [`Refusal::Credential`].
-    pub fn caller(&self, presented: &str) -> Result<&str, Refusal> {
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    pub fn caller(
+        &self,
+        presented: &str,
+        certificate: Option<&CertificateDigest>,
+    ) -> Result<&str, Refusal> {
         let digests = self.0.iter().map(|it| &it.digest);
         let admin = place_of(presented, digests).and_then(|it| self.0.get(it));
-        admin
-            .map(|it| it.name.as_str())
-            .ok_or(Refusal::Credential)
+        let admin = admin.ok_or(Refusal::Credential)?;
+        admin.certificates.check(certificate)?;
+        Ok(&admin.name)
     }
 }

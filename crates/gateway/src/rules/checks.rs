@@ -10,10 +10,10 @@ use vouchsafe_signer::{
 use super::admins::Admin;
 use super::size::KEYS_PER_GROUP_MAX;
 use super::{
-    AdminFile, Admins, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
+    AdminFile, Admins, Binding, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
     KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
 };
-use crate::credential::CredentialDigest;
+use crate::credential::{CertificateDigest, CredentialDigest};
 
 const NAME_BYTES_MAX: usize = 64;
 const AUDIENCES_MAX: usize = 256;
@@ -23,6 +23,8 @@ const ISSUER_BYTES_MAX: usize = 512;
 const SECONDS_PER_DAY: u64 = 86_400;
 /// More is no limit that a gateway could reach.
 const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000;
+/// Those of several brokers, each with the one that replaces it.
+const CERTIFICATES_MAX: usize = 64;
 
 impl Rules {
     pub(super) fn group_of(&self, file: GroupFile) -> Result<Group, RuleError> {
@@ -141,6 +143,8 @@ impl Rules {
         {
             return Err(fail("groups", "names what is no [[group]]"));
         }
+        let certificates =
+            binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
         for (field, number) in [
             ("seeds_per_minute", file.seeds_per_minute),
             ("keys_per_minute", file.keys_per_minute),
@@ -152,6 +156,7 @@ impl Rules {
         Ok(Credential {
             name: file.name,
             digest,
+            certificates,
             groups,
             seeds_per_minute: file.seeds_per_minute,
             keys_per_minute: file.keys_per_minute,
@@ -198,8 +203,20 @@ impl Admins {
         Ok(Admin {
             name: file.name,
             digest,
+            certificates: binding(&file.certificate_sha256)
+                .map_err(|fault| fail("certificate_sha256", fault))?,
         })
     }
+}
+
+fn binding(texts: &[String]) -> Result<Binding, &'static str> {
+    if texts.len() > CERTIFICATES_MAX {
+        return Err("has too many entries");
+    }
+    let digests = texts.iter().map(|text| CertificateDigest::parse(text));
+    let digests: Option<Vec<_>> = digests.collect();
+    let digests = digests.ok_or("has an entry that is not 64 hexadecimal digits in lower case")?;
+    Ok(Binding(digests))
 }
 
 fn fault_of(

@@ -28,7 +28,7 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<Incomi
     }
     // ORDER: the credential before a byte of the body.
     let presented = bearer(&request).ok_or(Refusal::Credential);
-    let known = |it| gateway.admins().caller(it);
+    let known = |it| gateway.admins().caller(it, peer.certificate.as_ref());
     let admin = match presented.and_then(known) {
         Ok(admin) => admin.to_owned(),
         Err(refusal) => return reply(unknown(gateway, peer, &path, refusal).await),

@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use vouchsafe_gateway::CertificateDigest;
 
 /// Most connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
@@ -58,6 +59,8 @@ pub enum Side {
 #[derive(Clone, Copy)]
 pub struct Peer {
     address: IpAddr,
+    /// Of a client that showed one.
+    certificate: Option<CertificateDigest>,
 }
 
 /// Serves until `stop` completes, then lets requests in flight finish.
@@ -122,12 +125,18 @@ async fn accept(
     // Only a latency matter: the connection works without it.
     drop(stream.set_nodelay(true));
     let stream = QuickAck::new(stream);
-    let peer = Peer { address };
+    let mut peer = Peer {
+        address,
+        certificate: None,
+    };
     match tls {
         None => converse(served, peer, stream, closed).await,
         Some(tls) => {
             // A handshake's error is its client's affair.
             if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+                let (_, session) = stream.get_ref();
+                let chain = session.peer_certificates().unwrap_or_default();
+                peer.certificate = chain.first().map(|it| CertificateDigest::of(it));
                 converse(served, peer, stream, closed).await;
             }
         }

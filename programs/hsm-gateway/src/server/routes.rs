@@ -35,7 +35,7 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<Incomi
         _ => {
             // ORDER: the credential before a byte of the body.
             let presented = bearer(&request).ok_or(Refusal::Credential);
-            let known = |it| gateway.rules().caller(it);
+            let known = |it| gateway.rules().caller(it, peer.certificate.as_ref());
             let caller = match presented.and_then(known) {
                 Ok(caller) => caller,
                 Err(refusal) => {

@@ -116,7 +116,7 @@ impl Gateways {
 
     fn keys(&self, host: char) -> String {
         let caller = credential();
-        let caller = self.rules.caller(&caller).unwrap();
+        let caller = self.rules.caller(&caller, None).unwrap();
         let keyring = self.keyring(host);
         let versions = || std::iter::once(self.key_version.get()).chain(self.canary.get());
         let issuer = |issuer: &str| match self.foreign.borrow().contains(&host) {
@@ -167,7 +167,7 @@ impl Gateways {
         sent: &str,
         body: Option<String>,
     ) -> Result<String, Refusal> {
-        let caller = self.rules.caller(sent)?;
+        let caller = self.rules.caller(sent, None)?;
         let body = body.unwrap_or_default();
         let is_limited = |it: &&str| *it == format!("{host} {path}");
         let retry_after_seconds = 1;
