@@ -164,15 +164,9 @@ fn what_the_gateway_refuses_is_refused_to_the_caller() {
 #[test]
 fn speaks_to_a_gateway_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();
-    let tls = format!(
-        "[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nclient_roots = \"{}\"\n[module]\n",
-        pem("server.pem"),
-        pem("server.key"),
-        pem("ca.pem")
-    );
     let setup = GatewaySetup::new(&Token::new())
         .with_keys()
-        .change("development = true\n[module]\n", &tls);
+        .over_mutual_tls();
     let _gateway = setup.start();
     let url = format!("https://localhost:{}", setup.port);
     let start = |certificate: &str| {

@@ -219,13 +219,62 @@ fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
     );
     gateway.kill();
     drop(setup.start());
-    for (pin_mode, is_told) in [(0o600, false), (0o640, false), (0o660, true), (0o604, true)] {
-        set_mode("pin", pin_mode);
-        let (code, text) = setup.run(&["doctor"]);
-        assert_eq!(code, 0, "{text}");
-        let told = text.contains("everybody can read the PIN, or its group write it");
-        assert_eq!(told, is_told, "{pin_mode:o}: {text}");
+}
+
+#[test]
+fn a_secret_that_others_can_read_stops_the_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let setup = setup().over_mutual_tls();
+    let set_mode = |name: &str, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(setup.folder.join(name), mode).expect("a mode");
+    };
+    // Root owns them here, so a group may read them.
+    for name in ["pin", "server.key"] {
+        for (mode, is_refused) in [
+            (0o600, false),
+            (0o640, false),
+            (0o660, true),
+            (0o644, true),
+            (0o604, true),
+        ] {
+            set_mode(name, mode);
+            let (code, text) = setup.run(&["serve", "--check"]);
+            let said =
+                format!("{name}: mode {mode:04o} lets others read or change this secret\nhint: ");
+            assert_eq!(text.contains(&said), is_refused, "{name} {mode:o}: {text}");
+            assert_eq!(code, if is_refused { 2 } else { 0 }, "{name} {mode:o}");
+        }
+        set_mode(name, 0o600);
     }
+}
+
+/// A login that fails costs one of the token's tries, and has to be remembered.
+#[test]
+fn nothing_logs_in_while_a_refusal_could_not_be_noted() {
+    let (setup, calls) = setup().spied_on();
+    let gateway = setup.start();
+    let logins = || {
+        let calls = std::fs::read_to_string(&calls).unwrap_or_default();
+        calls.matches("C_Login\n").count()
+    };
+    let stage = || {
+        let act = json!({ "key": "es256", "act": "stage" });
+        let answer = gateway.administer("/v1/admin/act", Some(&act));
+        (answer.status, answer.json()["error"].clone())
+    };
+    let before = logins();
+    // As on a full disk: the note's probe can't be written.
+    let in_its_place = setup.folder.join("state/login-check");
+    std::fs::create_dir(&in_its_place).expect("a folder");
+    assert_eq!(stage(), (503, "hsm.unavailable".into()));
+    assert_eq!(logins(), before, "no PIN was tried");
+    std::fs::remove_dir(&in_its_place).expect("the folder");
+    assert_eq!(stage(), (200, Value::Null), "nothing was half made");
+    assert!(
+        logins() > before,
+        "a worker of its own looks at what is made"
+    );
 }
 
 #[test]

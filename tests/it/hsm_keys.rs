@@ -480,15 +480,9 @@ fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
 #[test]
 fn an_admin_comes_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();
-    let tls = format!(
-        "[tls]\ncertificate = \"{}\"\nkey = \"{}\"\nclient_roots = \"{}\"\n[module]\n",
-        pem("server.pem"),
-        pem("server.key"),
-        pem("ca.pem")
-    );
     let setup = GatewaySetup::new(&Token::new())
         .with_keys()
-        .change("development = true\n[module]\n", &tls);
+        .over_mutual_tls();
     let _gateway = setup.start();
     let url = format!("https://localhost:{}", setup.admin_port);
     let list = |more: &[&str]| {

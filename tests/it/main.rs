@@ -24,6 +24,8 @@ mod hsm_extraction;
 mod hsm_gateway;
 mod hsm_generations;
 mod hsm_keys;
+mod hsm_latency;
+mod hsm_limits;
 mod hsm_operator;
 mod hsm_outages;
 mod hsm_pinning;

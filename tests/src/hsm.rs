@@ -4,6 +4,7 @@ mod held;
 mod running;
 mod session;
 pub mod spy;
+mod tls;
 
 use crate::broker::{Folder, profile_folder, repository};
 use crate::bundle::{BROKER, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 pub use running::{Gateway, eventually, signal};
 pub use session::{import_root, look_at_every_key, try_to_take_keys_out};
+pub use tls::{Answer, TlsClient};
 
 pub const PIN: &str = "1234";
 pub const TOKEN: &str = "vouchsafe";
@@ -334,6 +336,22 @@ impl GatewaySetup {
     pub fn without_softhsm_file(mut self) -> Self {
         self.knows_softhsm_file = false;
         self
+    }
+
+    /// As in production: TLS by a private authority, which clients have a certificate of, too.
+    #[must_use]
+    pub fn over_mutual_tls(self) -> Self {
+        for name in ["ca.pem", "server.pem", "server.key"] {
+            let to = self.folder.join(name);
+            std::fs::copy(certificates().join(name), &to).expect("copies");
+            // Of a file in a repository anybody may read the key.
+            let owner = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&to, owner).expect("a mode");
+        }
+        self.change(
+            "development = true\n[module]\n",
+            "[tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\nclient_roots = \"ca.pem\"\n[module]\n",
+        )
     }
 
     /// Puts the module that writes calls down in front of the real one; gives where to.

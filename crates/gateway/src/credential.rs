@@ -40,20 +40,43 @@ impl CredentialDigest {
     /// From 64 hexadecimal digits, as the configuration has it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return None;
-        }
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(digest))
+        parse_sha256(text).map(Self)
     }
 
     /// Compares in a time that does not depend on where they differ.
     pub(crate) fn matches(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }
+}
+
+/// SHA-256 of a client's certificate (RFC 8705 §3.1 calls it the thumbprint). Certificates are public.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CertificateDigest([u8; 32]);
+
+impl CertificateDigest {
+    /// The digest of a certificate in DER.
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+
+    /// From 64 hexadecimal digits, as the configuration has it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_sha256(text).map(Self)
+    }
+}
+
+/// 64 hexadecimal digits in lower case.
+fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! understood to the last member; no seed, credential or signing input is printed.
 
 pub mod admin;
+mod bucket;
 pub mod client;
 mod credential;
 mod epoch_keys;
@@ -31,7 +32,8 @@ mod token;
 pub mod versions;
 pub mod wire;
 
-pub use credential::{CREDENTIAL_BYTES, CredentialDigest};
+pub use bucket::Bucket;
+pub use credential::{CREDENTIAL_BYTES, CertificateDigest, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use generation::Generation;
 pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};

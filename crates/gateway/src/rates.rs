@@ -1,12 +1,14 @@
-//! How often a key may be used: per second, and per day (UTC). The moment is passed in.
+//! How often a key may be used: per second, and per day (UTC); and how often a credential may ask for seeds and
+//! for public keys: per minute. The moment is passed in.
 //!
 //! Counts live in memory: they begin anew with the gateway. They go by a clock that is never set: one that
 //! goes back would give uses back, or take all of them for as long as it was ahead.
 
 use std::collections::BTreeMap;
 
+use crate::bucket::Bucket;
 use crate::refusal::Refusal;
-use crate::rules::KeyRule;
+use crate::rules::{Caller, KeyRule};
 use crate::steady::SteadySeconds;
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -20,9 +22,13 @@ struct Count {
     in_day: u64,
 }
 
-/// Uses of all keys, by their names.
+/// Uses of all keys, by their names; and what each credential may ask for, by its name.
 #[derive(Debug, Default)]
-pub struct Rates(BTreeMap<String, Count>);
+pub struct Rates {
+    uses: BTreeMap<String, Count>,
+    seeds: BTreeMap<String, Bucket>,
+    lists: BTreeMap<String, Bucket>,
+}
 
 /// What a key may be used for yet, in the current second and day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +44,7 @@ impl Rates {
     /// [`Refusal::Rate`], which counts nothing.
     pub fn count(&mut self, key: &KeyRule, now: SteadySeconds) -> Result<RatesLeft, Refusal> {
         let SteadySeconds(now) = now;
-        let count = self.0.entry(key.name.clone()).or_default();
+        let count = self.uses.entry(key.name.clone()).or_default();
         let day = now.checked_div(SECONDS_PER_DAY).unwrap_or(0);
         if now > count.second {
             (count.second, count.in_second) = (now, 0);
@@ -68,12 +74,51 @@ impl Rates {
             in_day: left.in_day.saturating_sub(1),
         })
     }
+
+    /// Counts one request of `caller` for a seed at `now`.
+    ///
+    /// # Errors
+    /// [`Refusal::SeedRate`], which counts nothing.
+    pub fn take_seed(&mut self, caller: Caller<'_>, now: SteadySeconds) -> Result<(), Refusal> {
+        let per_minute = caller.seeds_per_minute();
+        take(&mut self.seeds, caller, per_minute, now).map_err(|retry_after_seconds| {
+            Refusal::SeedRate {
+                retry_after_seconds,
+            }
+        })
+    }
+
+    /// Counts one request of `caller` for the public keys at `now`.
+    ///
+    /// # Errors
+    /// [`Refusal::KeysRate`], which counts nothing.
+    pub fn take_keys(&mut self, caller: Caller<'_>, now: SteadySeconds) -> Result<(), Refusal> {
+        let per_minute = caller.keys_per_minute();
+        take(&mut self.lists, caller, per_minute, now).map_err(|retry_after_seconds| {
+            Refusal::KeysRate {
+                retry_after_seconds,
+            }
+        })
+    }
+}
+
+/// A minute's worth may be taken at once: instances of a broker start together.
+fn take(
+    buckets: &mut BTreeMap<String, Bucket>,
+    caller: Caller<'_>,
+    per_minute: u64,
+    now: SteadySeconds,
+) -> Result<(), u64> {
+    let bucket = buckets
+        .entry(caller.name().to_owned())
+        .or_insert_with(|| Bucket::full(per_minute, per_minute, now));
+    bucket.take(now)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::tests::rules;
+    use crate::rules::tests::{credential, other_credential, rules, rules_of_callers};
     use crate::steady::{Reading, SteadyClock};
     use std::time::Duration;
 
@@ -101,6 +146,40 @@ mod tests {
         check(&mut rates, NOON + 2, Err(43_198));
         check(&mut rates, (DAY + 1) * SECONDS_PER_DAY - 1, Err(1));
         check(&mut rates, (DAY + 1) * SECONDS_PER_DAY, Ok(()));
+    }
+
+    #[test]
+    fn each_credential_has_its_own_seeds_and_lists() {
+        let rules = rules_of_callers("seeds_per_minute = 2\nkeys_per_minute = 3");
+        let (sent, other) = (credential(), other_credential());
+        let (caller, other) = (rules.caller(&sent, None), rules.caller(&other, None));
+        let (caller, other) = (caller.unwrap(), other.unwrap());
+        let (mut rates, now) = (Rates::default(), SteadySeconds(NOON));
+        let refused = |retry_after_seconds| {
+            Err(Refusal::SeedRate {
+                retry_after_seconds,
+            })
+        };
+        assert_eq!(rates.take_seed(caller, now), Ok(()));
+        assert_eq!(rates.take_seed(caller, now), Ok(()));
+        assert_eq!(rates.take_seed(caller, now), refused(30));
+        for _ in 0..3 {
+            assert_eq!(rates.take_keys(caller, now), Ok(()));
+        }
+        let retry_after_seconds = 20;
+        assert_eq!(
+            rates.take_keys(caller, now),
+            Err(Refusal::KeysRate {
+                retry_after_seconds
+            })
+        );
+        assert_eq!(rates.take_seed(other, now), Ok(()));
+        assert_eq!(rates.take_keys(other, now), Ok(()));
+        assert_eq!(
+            rates.take_seed(caller, SteadySeconds(NOON + 29)),
+            refused(1)
+        );
+        assert_eq!(rates.take_seed(caller, SteadySeconds(NOON + 30)), Ok(()));
     }
 
     /// The wall clock jumps ahead and comes back: uses go on as before, and none is given back.

@@ -9,6 +9,9 @@ pub enum Refusal {
     CanaryWorse,
     #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
     CanaryUnproven { wanting: u64 },
+    /// Told to the caller as [`Refusal::Credential`]: whoever stole the credential learns nothing of its binding.
+    #[error("the credential is bound to another client certificate")]
+    Certificate,
     /// Its clock was set, and nobody has said yet that it is right.
     #[error("the gateway's clock was set")]
     ClockSet,
@@ -26,6 +29,8 @@ pub enum Refusal {
     Key,
     #[error("the key's version is not the one that signs now")]
     KeyVersion,
+    #[error("the credential may not ask for public keys more often now")]
+    KeysRate { retry_after_seconds: u64 },
     #[error("what was done can't be written to the log")]
     LogUnavailable,
     #[error("the hsm has more to do than fits its queue")]
@@ -40,6 +45,8 @@ pub enum Refusal {
     SeedEpoch,
     #[error("the generation is not the current one")]
     SeedGeneration,
+    #[error("the credential may not ask for seeds more often now")]
+    SeedRate { retry_after_seconds: u64 },
     #[error("the epoch's window does not contain the gateway's clock")]
     SeedWindow,
     #[error("verifiers may not know the standby generation yet: {seconds_left} s are left")]
@@ -57,6 +64,7 @@ impl Refusal {
         match self {
             Self::CanaryUnproven { .. } => "canary.unproven",
             Self::CanaryWorse => "canary.worse",
+            Self::Certificate => "credential.certificate",
             Self::ClockSet => "clock.set",
             Self::Conflict => "version.conflict",
             Self::Version(fault) => fault.slug(),
@@ -65,6 +73,7 @@ impl Refusal {
             Self::HsmUnavailable => "hsm.unavailable",
             Self::Key => "key.forbidden",
             Self::KeyVersion => "key.version",
+            Self::KeysRate { .. } => "keys.rate",
             Self::LogUnavailable => "log.unavailable",
             Self::Overloaded => "hsm.overloaded",
             Self::Rate { .. } => "key.rate",
@@ -72,6 +81,7 @@ impl Refusal {
             Self::SeedAlgorithm => "seed.algorithm",
             Self::SeedEpoch => "seed.epoch",
             Self::SeedGeneration => "seed.generation",
+            Self::SeedRate { .. } => "seed.rate",
             Self::SeedWindow => "seed.window",
             Self::StandbyUnknown { .. } => "generation.standby_unknown",
             Self::Token(fault) => fault.slug(),
@@ -83,7 +93,7 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::Request => 400,
-            Self::Credential => 401,
+            Self::Certificate | Self::Credential => 401,
             Self::Group
             | Self::Key
             | Self::SeedAlgorithm
@@ -98,7 +108,7 @@ impl Refusal {
             | Self::SeedGeneration
             | Self::StandbyUnknown { .. }
             | Self::Version(_) => 409,
-            Self::Rate { .. } => 429,
+            Self::KeysRate { .. } | Self::Rate { .. } | Self::SeedRate { .. } => 429,
             Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => 503,
         }
     }
@@ -107,7 +117,13 @@ impl Refusal {
     #[must_use]
     pub fn retry_after_seconds(self) -> Option<u64> {
         match self {
-            Self::Rate {
+            Self::KeysRate {
+                retry_after_seconds,
+            }
+            | Self::Rate {
+                retry_after_seconds,
+            }
+            | Self::SeedRate {
                 retry_after_seconds,
             } => Some(retry_after_seconds),
             Self::StandbyUnknown { seconds_left } => Some(seconds_left),
@@ -116,6 +132,7 @@ impl Refusal {
             }
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
+            | Self::Certificate
             | Self::Conflict
             | Self::Credential
             | Self::Group

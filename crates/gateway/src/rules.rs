@@ -1,5 +1,6 @@
 //! What the gateway's file says of key groups, keys and credentials, checked as a whole.
 
+mod admins;
 mod checks;
 mod size;
 
@@ -9,9 +10,10 @@ use serde::Deserialize;
 use subtle::{Choice, ConditionallySelectable as _};
 use vouchsafe_signer::Algorithm;
 
-use crate::credential::CredentialDigest;
+use crate::credential::{CertificateDigest, CredentialDigest};
 use crate::labels::KeyLabel;
 use crate::refusal::Refusal;
+pub use admins::{AdminFile, Admins};
 
 /// Most key groups, keys and credentials, each.
 const ENTRIES_MAX: usize = 64;
@@ -55,14 +57,22 @@ pub struct CredentialFile {
     pub name: String,
     pub sha256: String,
     pub groups: Vec<String>,
+    /// SHA-256 of the client certificates that it is good with; all, where none is named.
+    #[serde(default)]
+    pub certificate_sha256: Vec<String>,
+    /// How many seeds it may ask for in a minute.
+    #[serde(default = "requests_per_minute")]
+    pub seeds_per_minute: u64,
+    /// How often it may ask for the public keys in a minute.
+    #[serde(default = "requests_per_minute")]
+    pub keys_per_minute: u64,
 }
 
-/// `[[admin]]`: who may change keys, known by the hash of what it sends.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdminFile {
-    pub name: String,
-    pub sha256: String,
+/// 200 per second. Under stock Spin an instance serves 128 requests, or ends after one idle second, and each
+/// instance asks for a seed per algorithm and for the keys: that is 25,600 tokens per second where instances are
+/// reused, and 200 where each serves one token.
+fn requests_per_minute() -> u64 {
+    12_000
 }
 
 /// An algorithm of keys in the HSM.
@@ -130,7 +140,24 @@ impl KeyRule {
 struct Credential {
     name: String,
     digest: CredentialDigest,
+    certificates: Binding,
     groups: BTreeSet<String>,
+    seeds_per_minute: u64,
+    keys_per_minute: u64,
+}
+
+/// The client certificates that a credential is bound to; without any it is good with each.
+#[derive(Debug)]
+struct Binding(Vec<CertificateDigest>);
+
+impl Binding {
+    fn check(&self, certificate: Option<&CertificateDigest>) -> Result<(), Refusal> {
+        let is_bound = |it| self.0.contains(it);
+        match self.0.is_empty() || certificate.is_some_and(is_bound) {
+            true => Ok(()),
+            false => Err(Refusal::Certificate),
+        }
+    }
 }
 
 /// Who calls. Only [`Rules::caller`] makes one.
@@ -218,18 +245,31 @@ impl Rules {
         self.keys.iter()
     }
 
-    /// Whose credential `presented` is. Every credential is compared, in a time that depends on
-    /// neither.
+    /// Whose credential `presented` is, over a connection with this client certificate. Every credential is
+    /// compared, in a time that depends on neither.
     ///
     /// # Errors
-    /// [`Refusal::Credential`].
-    pub fn caller(&self, presented: &str) -> Result<Caller<'_>, Refusal> {
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    pub fn caller(
+        &self,
+        presented: &str,
+        certificate: Option<&CertificateDigest>,
+    ) -> Result<Caller<'_>, Refusal> {
         let digests = self.credentials.iter().map(|it| &it.digest);
         let credential = place_of(presented, digests).and_then(|it| self.credentials.get(it));
+        let credential = credential.ok_or(Refusal::Credential)?;
+        credential.certificates.check(certificate)?;
         Ok(Caller {
             rules: self,
-            credential: credential.ok_or(Refusal::Credential)?,
+            credential,
         })
+    }
+
+    /// Whether a credential is bound to client certificates.
+    #[must_use]
+    pub fn has_bindings(&self) -> bool {
+        let mut credentials = self.credentials.iter();
+        credentials.any(|it| !it.certificates.0.is_empty())
     }
 
     fn has_credential(&self, digest: &CredentialDigest) -> bool {
@@ -254,50 +294,19 @@ fn place_of<'d>(
     place.filter(|_| bool::from(found))
 }
 
-/// Who may change keys. None of them is a caller of [`Rules`].
-#[derive(Debug)]
-pub struct Admins(Vec<(String, CredentialDigest)>);
-
-impl Admins {
-    /// Checks what the file says.
-    ///
-    /// # Errors
-    /// The first thing that is wrong.
-    pub fn new(files: Vec<AdminFile>, rules: &Rules) -> Result<Self, RuleError> {
-        if files.len() > ENTRIES_MAX {
-            return Err(RuleError::TooMany("admin"));
-        }
-        let mut admins = Self(Vec::new());
-        for file in files {
-            let admin = admins.admin_of(file, rules)?;
-            admins.0.push(admin);
-        }
-        Ok(admins)
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The name of the admin whose credential `presented` is.
-    ///
-    /// # Errors
-    /// [`Refusal::Credential`].
-    pub fn caller(&self, presented: &str) -> Result<&str, Refusal> {
-        let digests = self.0.iter().map(|(_, digest)| digest);
-        let admin = place_of(presented, digests).and_then(|it| self.0.get(it));
-        admin
-            .map(|(name, _)| name.as_str())
-            .ok_or(Refusal::Credential)
-    }
-}
-
 impl<'r> Caller<'r> {
     /// The credential's name, for the log.
     #[must_use]
     pub fn name(self) -> &'r str {
         &self.credential.name
+    }
+
+    pub(crate) fn seeds_per_minute(self) -> u64 {
+        self.credential.seeds_per_minute
+    }
+
+    pub(crate) fn keys_per_minute(self) -> u64 {
+        self.credential.keys_per_minute
     }
 
     /// The group `name`, if this caller may use it.

@@ -2,6 +2,7 @@ use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 pub(crate) const ISSUER: &str = "https://broker.example";
 pub(crate) const AUDIENCE: &str = "https://deploy.example";
@@ -53,6 +54,16 @@ pub(crate) fn rules(rates: &str) -> Rules {
     for line in rates.lines() {
         let (name, number) = line.split_once(" = ").unwrap();
         file["keys"][0][name] = number.parse::<u64>().unwrap().into();
+    }
+    parse(&file).unwrap()
+}
+
+/// The same with lines `name = number` for the first credential.
+pub(crate) fn rules_of_callers(members: &str) -> Rules {
+    let mut file = file();
+    for line in members.lines() {
+        let (name, number) = line.split_once(" = ").unwrap();
+        file["credentials"][0][name] = number.parse::<u64>().unwrap().into();
     }
     parse(&file).unwrap()
 }
@@ -268,10 +279,23 @@ fn what_is_published_is_as_much_as_its_readers_take() {
 }
 
 #[test]
+fn bounds_the_rates_of_a_credential_on_both_sides() {
+    for name in ["seeds_per_minute", "keys_per_minute"] {
+        for rate in [1, 1_000_000] {
+            rules_of_callers(&format!("{name} = {rate}"));
+        }
+        for rate in [0_u64, 1_000_001] {
+            let set = |file: &mut Value| file["credentials"][0][name] = rate.into();
+            check(set, "credential", name);
+        }
+    }
+}
+
+#[test]
 fn a_credential_reaches_its_own_groups_and_keys_alone() {
     let rules = rules("");
     let (sent, other) = (credential(), other_credential());
-    let caller = rules.caller(&sent).unwrap();
+    let caller = rules.caller(&sent, None).unwrap();
     assert_eq!(caller.name(), "broker-1");
     assert_eq!(
         caller.group("default").map(|it| it.name.as_str()),
@@ -285,7 +309,7 @@ fn a_credential_reaches_its_own_groups_and_keys_alone() {
     );
     assert_eq!(caller.key("theirs"), Err(Refusal::Key));
     assert_eq!(caller.key("nobody"), Err(Refusal::Key));
-    let caller = rules.caller(&other).unwrap();
+    let caller = rules.caller(&other, None).unwrap();
     assert_eq!(caller.name(), "broker-2");
     assert_eq!(caller.groups().count(), 1);
     assert_eq!(caller.group("default"), Err(Refusal::Group));
@@ -303,11 +327,67 @@ fn an_unknown_credential_is_nobody() {
         &format!("{} ", credential()),
     ] {
         assert_eq!(
-            rules.caller(presented).map(|caller| caller.name()),
+            rules.caller(presented, None).map(|caller| caller.name()),
             Err(Refusal::Credential),
             "{presented}"
         );
     }
+}
+
+#[test]
+fn a_bound_credential_is_refused_with_another_certificate() {
+    let hex = |text: &str| {
+        let digest = sha2::Sha256::digest(text);
+        digest
+            .iter()
+            .map(|it| format!("{it:02x}"))
+            .collect::<String>()
+    };
+    let certificate = |text: &str| CertificateDigest::of(text.as_bytes());
+    let (ours, renewed, theirs) = (certificate("a"), certificate("b"), certificate("c"));
+    let bound = json!([hex("a"), hex("b")]);
+    let mut file = file();
+    file["credentials"][0]["certificate_sha256"] = bound.clone();
+    let rules = parse(&file).unwrap();
+    let admin = URL_SAFE_NO_PAD.encode([3; 32]);
+    let admins = json!([{ "name": "ops", "sha256": digest(&admin), "certificate_sha256": bound }]);
+    let admins = self::admins(admins).unwrap();
+    assert!(rules.has_bindings() && admins.have_bindings());
+    for (shown, expected) in [
+        (Some(&ours), Ok(())),
+        (Some(&renewed), Ok(())),
+        (Some(&theirs), Err(Refusal::Certificate)),
+        (None, Err(Refusal::Certificate)),
+    ] {
+        let caller = rules.caller(&credential(), shown).map(drop);
+        assert_eq!(caller, expected, "{shown:?}");
+        let caller = admins.caller(&admin, shown).map(drop);
+        assert_eq!(caller, expected, "{shown:?}");
+        let unbound = rules.caller(&other_credential(), shown).map(drop);
+        assert_eq!(unbound, Ok(()), "{shown:?}");
+        let unknown = rules.caller(&admin, shown).map(drop);
+        assert_eq!(unknown, Err(Refusal::Credential), "{shown:?}");
+    }
+    assert!(!self::rules("").has_bindings());
+}
+
+#[test]
+fn bounds_the_certificates_of_a_credential() {
+    let with = |entries: Value| {
+        move |file: &mut Value| file["credentials"][0]["certificate_sha256"] = entries
+    };
+    let many = |count: usize| json!(vec!["0".repeat(64); count]);
+    for wrong in [
+        json!([""]),
+        json!(["0".repeat(63)]),
+        json!(["A".repeat(64)]),
+        many(65),
+    ] {
+        check(with(wrong), "credential", "certificate_sha256");
+    }
+    let mut most = file();
+    with(many(64))(&mut most);
+    parse(&most).unwrap();
 }
 
 #[test]
@@ -328,11 +408,11 @@ fn a_broker_is_no_admin_and_an_admin_no_broker() {
     let admin = URL_SAFE_NO_PAD.encode([3; 32]);
     let file = json!([{ "name": "ops", "sha256": digest(&admin) }]);
     let found = admins(file).unwrap();
-    assert_eq!(found.caller(&admin), Ok("ops"));
+    assert_eq!(found.caller(&admin, None), Ok("ops"));
     for stranger in [credential(), other_credential(), String::new()] {
-        assert_eq!(found.caller(&stranger), Err(Refusal::Credential));
+        assert_eq!(found.caller(&stranger, None), Err(Refusal::Credential));
     }
-    assert!(rules("").caller(&admin).is_err());
+    assert!(rules("").caller(&admin, None).is_err());
     assert!(admins(json!([])).unwrap().is_empty());
 }
 

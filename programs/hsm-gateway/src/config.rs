@@ -1,8 +1,9 @@
 //! The one file: where to listen, which token, and the rules.
 
 use crate::failure::Failure;
-use crate::files::read_small;
+use crate::files::{read_secret, read_small};
 use serde::Deserialize;
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -130,7 +131,7 @@ impl Config {
         let text = read_small(path, FILE_BYTES_MAX).map_err(|failure| {
             failure.hint("`--config FILE` names it; docs/hsm.md has one to begin with")
         })?;
-        let file: File = toml::from_str(&text).map_err(|error| {
+        let mut file: File = toml::from_str(&text).map_err(|error| {
             let position = error.span().map(|span| position(&text, span.start));
             // Only the message: the rest of an error of this crate quotes the file's lines.
             Failure::usage(format!(
@@ -142,36 +143,18 @@ impl Config {
         })?;
         let base = path.parent().unwrap_or(Path::new(""));
         let wrong = |message: String| Failure::usage(format!("{}: {message}", path.display()));
-        let rules = Rules::new(file.group, file.key, file.credential)
+        let (groups, keys) = (mem::take(&mut file.group), mem::take(&mut file.key));
+        let rules = Rules::new(groups, keys, mem::take(&mut file.credential))
             .map_err(|error| wrong(error.to_string()))?;
-        let admins = Admins::new(file.admin, &rules).map_err(|error| wrong(error.to_string()))?;
-        if file.admin_listen.is_some() == admins.is_empty() {
-            return Err(wrong(
-                "`admin_listen` and [[admin]] go together: there is one without the other"
-                    .to_owned(),
-            ));
-        }
-        if file.tls.is_none() && !file.development {
-            return Err(wrong("there is no [tls]".to_owned())
-                .hint("plain http is for development on loopback: `development = true`"));
-        }
-        for (name, address) in [
-            ("listen", Some(file.listen)),
-            ("admin_listen", file.admin_listen),
-            ("metrics_listen", file.metrics_listen),
-        ] {
-            if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
-                return Err(wrong(format!(
-                    "`development` is for loopback alone, and `{name}` is {address}"
-                )));
+        let admins = Admins::new(mem::take(&mut file.admin), &rules)
+            .map_err(|error| wrong(error.to_string()))?;
+        check(&file, &rules, &admins).map_err(|(message, hint)| {
+            let failure = wrong(message);
+            match hint {
+                Some(hint) => failure.hint(hint),
+                None => failure,
             }
-        }
-        if let Some(address) = file.metrics_listen.filter(|it| is_public(it.ip())) {
-            return Err(wrong(format!(
-                "`metrics_listen` is {address}, which is a public address, and metrics are there for anyone"
-            ))
-            .hint("an address of loopback or of a private network"));
-        }
+        })?;
         let tls = file.tls.map(|tls| TlsFiles {
             certificate: base.join(tls.certificate),
             key: base.join(tls.key),
@@ -185,11 +168,55 @@ impl Config {
             log_sync: file.log_sync,
             development: file.development,
             tls,
-            module: module(file.module, base).map_err(wrong)?,
+            module: module(file.module, base, wrong)?,
             rules,
             admins,
         })
     }
+}
+
+/// What members say together.
+///
+/// # Errors
+/// What is wrong, and what to do about it.
+fn check(
+    file: &File,
+    rules: &Rules,
+    admins: &Admins,
+) -> Result<(), (String, Option<&'static str>)> {
+    if file.admin_listen.is_some() == admins.is_empty() {
+        let text = "`admin_listen` and [[admin]] go together: there is one without the other";
+        return Err((text.to_owned(), None));
+    }
+    if file.tls.is_none() && !file.development {
+        let hint = "plain http is for development on loopback: `development = true`";
+        return Err(("there is no [tls]".to_owned(), Some(hint)));
+    }
+    let tls = file.tls.as_ref();
+    let asks_for_certificates = tls.is_some_and(|it| it.client_roots.is_some());
+    if (rules.has_bindings() || admins.have_bindings()) && !asks_for_certificates {
+        let text = "`certificate_sha256` is for clients that show a certificate";
+        let hint = "[tls] `client_roots` asks them for one";
+        return Err((text.to_owned(), Some(hint)));
+    }
+    for (name, address) in [
+        ("listen", Some(file.listen)),
+        ("admin_listen", file.admin_listen),
+        ("metrics_listen", file.metrics_listen),
+    ] {
+        if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
+            let text = format!("`development` is for loopback alone, and `{name}` is {address}");
+            return Err((text, None));
+        }
+    }
+    if let Some(address) = file.metrics_listen.filter(|it| is_public(it.ip())) {
+        let text = format!(
+            "`metrics_listen` is {address}, which is a public address, and metrics are there for anyone"
+        );
+        let hint = "an address of loopback or of a private network";
+        return Err((text, Some(hint)));
+    }
+    Ok(())
 }
 
 /// Whether anybody on the internet may reach an address: it is none of loopback, of a private network, of
@@ -210,31 +237,34 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
+fn module(
+    file: ModuleFile,
+    base: &Path,
+    wrong: impl Fn(String) -> Failure,
+) -> Result<Module, Failure> {
     if !(1..=SESSIONS_MAX).contains(&file.sessions) {
-        return Err(format!("`sessions` is not 1 to {SESSIONS_MAX}"));
+        return Err(wrong(format!("`sessions` is not 1 to {SESSIONS_MAX}")));
     }
     if !(1..=QUEUE_MAX).contains(&file.queue) {
-        return Err(format!("`queue` is not 1 to {QUEUE_MAX}"));
+        return Err(wrong(format!("`queue` is not 1 to {QUEUE_MAX}")));
     }
     if !DEADLINE_MS.contains(&file.deadline_ms) {
-        return Err("`deadline_ms` is not 50 to 60000".to_owned());
+        return Err(wrong("`deadline_ms` is not 50 to 60000".to_owned()));
     }
     let pin = match (file.pin_file, &file.pin_variable) {
-        (Some(path), None) => {
-            let path = base.join(path);
-            warn_of_readers(&path);
-            read_small(&path, FILE_BYTES_MAX).map_err(|failure| failure.message)?
-        }
+        (Some(path), None) => read_secret(&base.join(path), FILE_BYTES_MAX)?,
         (None, Some(name)) => Zeroizing::new(
-            std::env::var(name).map_err(|_| format!("the environment has no {name}"))?,
+            std::env::var(name).map_err(|_| wrong(format!("the environment has no {name}")))?,
         ),
-        _ => return Err("[module] wants one of `pin_file` and `pin_variable`".to_owned()),
+        _ => {
+            let text = "[module] wants one of `pin_file` and `pin_variable`";
+            return Err(wrong(text.to_owned()));
+        }
     };
     // An editor's last line break is not part of the PIN.
     let pin = Zeroizing::new(pin.trim_end_matches(['\r', '\n']).to_owned());
     if pin.is_empty() {
-        return Err("the PIN is empty".to_owned());
+        return Err(wrong("the PIN is empty".to_owned()));
     }
     Ok(Module {
         path: base.join(file.path),
@@ -245,21 +275,6 @@ fn module(file: ModuleFile, base: &Path) -> Result<Module, String> {
         queue: file.queue,
         deadline: Duration::from_millis(file.deadline_ms),
     })
-}
-
-/// Says so where others than its owner can read the PIN.
-fn warn_of_readers(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    // What can't be looked at can't be read either, and that is said.
-    if let Ok(about) = std::fs::metadata(path)
-        && about.is_file()
-        && about.permissions().mode() & 0o027 != 0
-    {
-        eprintln!(
-            "hsm-gateway: {}: everybody can read the PIN, or its group write it: `chmod 640` it",
-            path.display()
-        );
-    }
 }
 
 /// `:line:column` of a byte in `text`, both from 1.
@@ -309,7 +324,7 @@ groups = ["default"]
     }
 
     #[track_caller]
-    fn check(from: &str, to: &str, expected: &str) {
+    fn refuses(from: &str, to: &str, expected: &str) {
         assert!(GOOD.contains(from), "{from}");
         let message = read(&GOOD.replacen(from, to, 1)).map(drop).expect_err(to);
         assert!(message.contains(expected), "{message}");
@@ -325,29 +340,35 @@ groups = ["default"]
 
     #[test]
     fn says_what_is_wrong_and_where() {
-        check("token = ", "tokne = ", ":7:1: unknown field `tokne`");
-        check("development = true\n", "", "there is no [tls]");
-        check(
+        refuses("token = ", "tokne = ", ":7:1: unknown field `tokne`");
+        refuses("development = true\n", "", "there is no [tls]");
+        refuses(
             "127.0.0.1:8480",
             "0.0.0.0:8480",
             "`development` is for loopback alone",
         );
-        check(
+        refuses(
             "pin_variable = \"PATH\"",
             "",
             "one of `pin_file` and `pin_variable`",
         );
-        check(
+        refuses(
             "\"PATH\"",
             "\"NO_SUCH_VARIABLE\"",
             "has no NO_SUCH_VARIABLE",
         );
-        check(
+        refuses(
             "pin_variable = \"PATH\"",
             "pin_file = \"/nowhere\"",
             "/nowhere",
         );
-        check("3600", "299", "group `default`: `epoch_seconds`");
+        refuses("3600", "299", "group `default`: `epoch_seconds`");
+        let digest = "2".repeat(64);
+        refuses(
+            "groups = [\"default\"]",
+            &format!("groups = [\"default\"]\ncertificate_sha256 = [\"{digest}\"]"),
+            "`certificate_sha256` is for clients that show a certificate",
+        );
         for (line, expected) in [
             ("admin_listen = \"127.0.0.1:8481\"", "go together"),
             (
@@ -359,9 +380,9 @@ groups = ["default"]
                 "another credential's",
             ),
         ] {
-            check("[module]\n", &format!("{line}\n[module]\n"), expected);
+            refuses("[module]\n", &format!("{line}\n[module]\n"), expected);
         }
-        check(
+        refuses(
             "[module]\n",
             "metrics_listen = \"10.0.0.1:9480\"\n[module]\n",
             "`metrics_listen` is 10.0.0.1",
@@ -374,7 +395,7 @@ groups = ["default"]
             ("deadline_ms = 60001", "`deadline_ms` is not"),
             ("pin = \"1234\"", "unknown field `pin`"),
         ] {
-            check("[module]\n", &format!("[module]\n{line}\n"), expected);
+            refuses("[module]\n", &format!("[module]\n{line}\n"), expected);
         }
     }
 

@@ -1,9 +1,11 @@
 //! The gateway behind its routes: rules, epoch keys in memory, the HSM, the log.
 
 mod admin;
+mod counted;
 mod list;
 mod possession;
 mod readiness;
+mod seeds;
 mod sign;
 mod states;
 mod tallies;
@@ -16,11 +18,13 @@ use crate::hsm::{Hsm, HsmError};
 use crate::inventory::{
     generation, hsm_failure, lock, make_private, no_generation, remember_generation,
 };
-use crate::log::{Line, Log};
+use crate::log::{Line, Log, Share};
 use crate::metrics::Metrics;
 use crate::root::Root;
-use crate::server::About;
 use crate::worker::protocol::{Algorithm, Call, Fault, Reply};
+use counted::Counted;
+pub use counted::Who;
+use seeds::Handouts;
 use states::States;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -28,12 +32,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
 use tokio::task::JoinHandle;
-use vouchsafe_gateway::wire::SeedRequest;
 use vouchsafe_gateway::{
-    Admins, Caller, Derivation, EpochKeyring, Generation, KeyAlgorithm, Rates, Refusal,
-    RolloutSecret, Rules, wire,
+    Admins, Derivation, EpochKeyring, Generation, KeyAlgorithm, Rates, Refusal, RolloutSecret,
+    Rules,
 };
-use vouchsafe_signer::{SEED_BYTES, Seed};
+use vouchsafe_signer::SEED_BYTES;
 use zeroize::Zeroizing;
 
 /// How often is looked whether an epoch began, or an emergency raised the generation.
@@ -62,6 +65,8 @@ pub struct Gateway {
     generation_on_disk: AtomicU64,
     keyring: Mutex<EpochKeyring>,
     rates: Mutex<Rates>,
+    handouts: Mutex<Handouts>,
+    counted: Mutex<Counted>,
     log: Log,
     state_dir: PathBuf,
     /// Keeps other gateways out of `state_dir`.
@@ -107,6 +112,8 @@ impl Gateway {
             looks_whole: AtomicBool::new(false),
             generation_on_disk: AtomicU64::new(generation),
             rates: Mutex::default(),
+            handouts: Mutex::default(),
+            counted: Mutex::default(),
             log,
             state_dir: config.state_dir,
             _lock: lock,
@@ -117,7 +124,7 @@ impl Gateway {
             .with("serial", inventory.serial);
         gateway
             .log
-            .write(line)
+            .write(Share::Own, line)
             .await
             .map_err(|error| Failure::refused(format!("{}: {error}", path.display())))?;
         gateway.tell_doubled(&States::none()).await;
@@ -189,7 +196,8 @@ impl Gateway {
         eprintln!("hsm-gateway: generation {generation} is current");
         self.remember_current_generation();
         let line = Line::new("generation", self.clock.now().0).with("generation", generation);
-        self.record(line).await.map_err(|_| HsmError::NotRunning)
+        let recorded = self.record(Share::Own, line).await;
+        recorded.map_err(|_| HsmError::NotRunning)
     }
 
     /// Writes the generation down; what can't be, because the disk is full, is tried again with each tick: the
@@ -266,57 +274,8 @@ impl Gateway {
         &self.admins
     }
 
-    /// `POST /v1/epoch-seed`: the answer's body.
-    pub async fn seed(
-        &self,
-        caller: Caller<'_>,
-        request: &SeedRequest,
-    ) -> Result<Zeroizing<String>, Refusal> {
-        let now = self.believed()?.now;
-        let answer = {
-            let group = caller.group(&request.group)?;
-            let keyring = self.keyring();
-            let seed: &Seed = keyring.hand_out(
-                group,
-                request.generation,
-                &request.algorithm,
-                request.epoch_start,
-                now,
-            )?;
-            wire::seed_answer(seed)
-        };
-        let line = Line::new("seed", now.0)
-            .with("caller", caller.name())
-            .with("group", request.group.as_str())
-            .with("algorithm", request.algorithm.as_str())
-            .with("generation", request.generation)
-            .with("epoch_start", request.epoch_start);
-        // ORDER: on record before it leaves.
-        self.record(line).await?;
-        self.metrics.seeds.fetch_add(1, Relaxed);
-        Ok(answer)
-    }
-
-    /// Counts a refusal and, where the caller is known, writes it down.
-    pub async fn refused(&self, caller: Option<&str>, what: &str, refusal: Refusal, about: About) {
-        self.metrics.refused(refusal.slug());
-        let Some(caller) = caller else {
-            return;
-        };
-        let now = self.clock.now().0;
-        let line = Line::new("refusal", now)
-            .with("caller", caller)
-            .with("what", what)
-            .with("slug", refusal.slug());
-        let tell = |line: Line, (name, value)| line.with(name, value);
-        let line = about.into_iter().fold(line, tell);
-        if let Err(error) = self.log.refused(line, now).await {
-            eprintln!("hsm-gateway: the log can't be written: {error}");
-        }
-    }
-
-    async fn record(&self, line: Line) -> Result<(), Refusal> {
-        self.log.write(line).await.map_err(|error| {
+    async fn record(&self, share: Share, line: Line) -> Result<(), Refusal> {
+        self.log.write(share, line).await.map_err(|error| {
             eprintln!("hsm-gateway: the log can't be written: {error}");
             Refusal::LogUnavailable
         })?;
@@ -330,11 +289,16 @@ impl Gateway {
 
     /// Opens the log by its name again, after its file was moved away.
     pub async fn reopen_log(&self) {
+        self.write_counts().await;
         if let Err(error) = self.log.reopen().await {
             eprintln!(
                 "hsm-gateway: the log can't be opened anew, and goes on where it was: {error}"
             );
         }
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keyring(&self) -> MutexGuard<'_, EpochKeyring> {

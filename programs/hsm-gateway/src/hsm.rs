@@ -5,6 +5,7 @@
 
 mod afresh;
 mod conversation;
+mod login;
 
 use crate::config::Module;
 use crate::metrics::Metrics;
@@ -310,21 +311,8 @@ impl Hsm {
     }
 
     async fn start_worker(self: &Arc<Self>) -> Result<(), HsmError> {
-        if let Some(text) = self.logins.refused() {
-            return Err(HsmError::Fault(Fault::PinRefused(text)));
-        }
+        self.may_log_in()?;
         let failed = |error: std::io::Error| HsmError::Fault(Fault::Module(error.to_string()));
-        if self.ending.load(Relaxed) >= ENDING_MAX {
-            let text = format!("{ENDING_MAX} workers that were killed have not ended");
-            return Err(failed(std::io::Error::other(text)));
-        }
-        self.logins.can_be_noted().map_err(|error| {
-            let text = "no login is tried, since it could not be noted that the PIN was refused";
-            failed(std::io::Error::new(
-                error.kind(),
-                format!("{text}: {error}"),
-            ))
-        })?;
         let (process, mut socket) = self.spawn().map_err(failed)?;
         let number = self.numbers.fetch_add(1, Relaxed).saturating_add(1);
         let (calls, receiver) = mpsc::unbounded_channel();

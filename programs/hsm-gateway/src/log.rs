@@ -1,47 +1,69 @@
-//! The gateway's own log: each seed that left, each signature, each refusal, one JSON line each, appended.
+//! The gateway's own log: JSON lines, appended.
 //!
 //! A line is on the disk before what it tells of leaves, unless `log_sync` is off: one thread writes, and
 //! lines that wait at the same time share one `fdatasync`. Nothing in a line is secret: of what was
 //! signed it has the SHA-256.
+//!
+//! What a caller can have written is bounded. A signature is a line, and `requests_per_day` of its key bounds
+//! them. Of one seed the first hand-out to a credential is a line, the rest is counted (`gateway/seeds.rs`), as
+//! are refusals beyond a rate and attempts without a valid credential (`gateway/counted.rs`).
+//! Each group has its own share of the queue, so that none can fill that of another.
 
 use crate::metrics::Metrics;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Refusals per second that are written down; the rest is counted only, so that a stolen credential
-/// can't fill the disk.
-const REFUSALS_PER_SECOND_MAX: u64 = 50;
 /// Most lines that share a write.
 const LINES_PER_WRITE_MAX: usize = 256;
-/// Most lines that wait for the disk. While it hangs, those who wait go and come back, and their lines stay.
-const LINES_MAX: usize = 1024;
-/// Pause until a full queue is asked again, for what can wait.
-const ROOM_PAUSE: Duration = Duration::from_millis(100);
+/// Most lines of one share that wait for the disk. While it hangs, those who wait go and come back, and their
+/// lines stay. There is one share per group, and two more.
+const LINES_PER_SHARE_MAX: usize = 1024;
 /// Longest that a line may take to the disk. One that takes longer may get there all the same.
 const WRITE_MAX: Duration = Duration::from_secs(2);
 
 /// Where lines are handed to the thread that writes.
 pub struct Log {
-    orders: SyncSender<Order>,
-    refusals: Mutex<(u64, u64)>,
+    /// Has no bound of its own: each line that waits holds a place of its share.
+    orders: Sender<Order>,
+    shares: Mutex<BTreeMap<Share, Arc<Semaphore>>>,
     fails: Arc<AtomicBool>,
+}
+
+/// Whose part of the queue a line takes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    /// Refusals, and what was counted.
+    Counted,
+    /// Seeds and signatures of a `[[group]]`, by its name.
+    Group(String),
+    /// What the gateway and its admins do.
+    Own,
 }
 
 type Done = oneshot::Sender<std::io::Result<()>>;
 
 enum Order {
-    Write(String, Done),
+    Write(Waiting),
     /// The file may have been moved away: open it by its name again.
     Reopen(Done),
+}
+
+/// A line that waits for the disk.
+struct Waiting {
+    text: String,
+    done: Done,
+    /// Given back once the line was written, or could not be.
+    _place: OwnedSemaphorePermit,
 }
 
 /// One line, member by member.
@@ -81,7 +103,7 @@ impl Log {
         mut writer: Writer<D>,
         open: impl Fn() -> std::io::Result<(D, bool)> + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (orders, receiver) = sync_channel(LINES_MAX);
+        let (orders, receiver) = channel();
         let fails = Arc::new(AtomicBool::new(false));
         let writer_fails = Arc::clone(&fails);
         std::thread::Builder::new()
@@ -89,35 +111,51 @@ impl Log {
             .spawn(move || serve(&mut writer, &open, &receiver, &writer_fails))?;
         Ok(Self {
             orders,
-            refusals: Mutex::new((0, 0)),
+            shares: Mutex::default(),
             fails,
         })
     }
 
     /// Appends `line`: it is on the disk, or there is an error.
-    pub async fn write(&self, line: Line) -> std::io::Result<()> {
+    pub async fn write(&self, share: Share, line: Line) -> std::io::Result<()> {
         // Ends of lines to some readers, which JSON does not escape.
         let text = Value::Object(line.0).to_string();
         let text = text.replace('\u{2028}', "\\u2028");
         let mut text = text.replace('\u{2029}', "\\u2029");
         text.push('\n');
-        let outcome = self.order(text).await;
+        // A full share says nothing of the disk: its lines do, once they were waited for.
+        let place = self.place(share)?;
+        let outcome = self.order(text, place).await;
         if outcome.is_err() {
             self.fails.store(true, Relaxed);
         }
         outcome
     }
 
-    async fn order(&self, text: String) -> std::io::Result<()> {
+    fn place(&self, share: Share) -> std::io::Result<OwnedSemaphorePermit> {
+        let places = {
+            let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = shares
+                .entry(share)
+                .or_insert_with(|| Arc::new(Semaphore::new(LINES_PER_SHARE_MAX)));
+            Arc::clone(places)
+        };
+        places.try_acquire_owned().map_err(|_| {
+            let text = format!("{LINES_PER_SHARE_MAX} lines wait for the disk");
+            std::io::Error::new(ErrorKind::WouldBlock, text)
+        })
+    }
+
+    async fn order(&self, text: String, place: OwnedSemaphorePermit) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
-        match self.orders.try_send(Order::Write(text, done)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                let text = format!("{LINES_MAX} lines wait for the disk");
-                return Err(std::io::Error::new(ErrorKind::WouldBlock, text));
-            }
-            Err(TrySendError::Disconnected(_)) => return Err(gone()),
-        }
+        let waiting = Waiting {
+            text,
+            done,
+            _place: place,
+        };
+        self.orders
+            .send(Order::Write(waiting))
+            .map_err(|_| gone())?;
         within_write_max(outcome).await
     }
 
@@ -129,30 +167,8 @@ impl Log {
     /// Goes on in a new file if the old one was moved away.
     pub async fn reopen(&self) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
-        let mut order = Order::Reopen(done);
-        while let Err(error) = self.orders.try_send(order) {
-            let TrySendError::Full(back) = error else {
-                return Err(gone());
-            };
-            // Lines are turned away then, but not this.
-            order = back;
-            tokio::time::sleep(ROOM_PAUSE).await;
-        }
+        self.orders.send(Order::Reopen(done)).map_err(|_| gone())?;
         within_write_max(outcome).await
-    }
-
-    /// Appends a refusal, unless there were too many in this second.
-    pub async fn refused(&self, line: Line, now: u64) -> std::io::Result<()> {
-        {
-            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-            let (second, count) = *refusals;
-            let count = if second == now { count } else { 0 };
-            *refusals = (now, count.saturating_add(1));
-            if count >= REFUSALS_PER_SECOND_MAX {
-                return Ok(());
-            }
-        }
-        self.write(line).await
     }
 }
 
@@ -210,13 +226,13 @@ struct Writer<D> {
 }
 
 impl<D: Disk> Writer<D> {
-    fn append(&mut self, lines: &[(String, Done)]) -> std::io::Result<()> {
+    fn append(&mut self, lines: &[Waiting]) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         if self.torn {
             bytes.push(b'\n');
         }
-        for (line, _) in lines {
-            bytes.extend_from_slice(line.as_bytes());
+        for line in lines {
+            bytes.extend_from_slice(line.text.as_bytes());
         }
         let mut left = bytes.as_slice();
         while !left.is_empty() {
@@ -256,23 +272,23 @@ fn serve<D: Disk>(
                 // Whoever asked may not wait.
                 drop(done.send(outcome));
             }
-            Order::Write(line, done) => {
-                let mut lines = vec![(line, done)];
+            Order::Write(line) => {
+                let mut lines = vec![line];
                 while lines.len() < LINES_PER_WRITE_MAX && next.is_none() {
                     match orders.try_recv() {
-                        Ok(Order::Write(line, done)) => lines.push((line, done)),
+                        Ok(Order::Write(line)) => lines.push(line),
                         Ok(reopen @ Order::Reopen(_)) => next = Some(reopen),
                         Err(_) => break,
                     }
                 }
                 let outcome = writer.append(&lines);
                 fails.store(outcome.is_err(), Relaxed);
-                for (_, done) in lines {
+                for line in lines {
                     let outcome = outcome.as_ref().map(drop);
                     let outcome =
                         outcome.map_err(|it| std::io::Error::new(it.kind(), it.to_string()));
                     // Who asked may have gone; the line stays.
-                    drop(done.send(outcome));
+                    drop(line.done.send(outcome));
                 }
             }
         }

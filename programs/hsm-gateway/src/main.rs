@@ -20,6 +20,7 @@ mod hsm;
 mod inventory;
 mod log;
 mod metrics;
+mod network;
 mod pin;
 mod public_key;
 mod root;

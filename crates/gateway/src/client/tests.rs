@@ -518,6 +518,32 @@ fn a_gateway_that_has_nothing_to_say_is_passed_over_and_its_401_told_if_no_other
     }
 }
 
+/// A 429 says nothing of the token: the next gateway is asked, and without one it is worth another try.
+#[test]
+fn a_rate_of_a_gateway_never_refuses_a_token() {
+    for path in ["/v1/keys", "/v1/epoch-seed"] {
+        let (signer, gateways) = (signer(), Gateways::new());
+        let limit = |hosts: &[&'static str]| *gateways.limited.borrow_mut() = hosts.to_vec();
+        let (at_a, at_b) = match path {
+            "/v1/keys" => ("a /v1/keys", "b /v1/keys"),
+            _ => ("a /v1/epoch-seed", "b /v1/epoch-seed"),
+        };
+        limit(&[at_a, at_b]);
+        let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
+        assert_eq!(outcome, Err(Error::Unavailable), "{path}");
+        let outage = signer.outage().unwrap_or_default();
+        assert!(outage.contains("gateway https://b: status 429"), "{outage}");
+        limit(&[at_a]);
+        let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
+        assert_eq!(outcome, Ok(()), "{path}");
+        // What is held goes on being used.
+        limit(&[at_a, at_b]);
+        gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
+        let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
+        assert_eq!(outcome, Ok(()), "{path}");
+    }
+}
+
 /// What a gateway says of a signature that it is asked for, no other one is asked for.
 #[test]
 fn a_refused_signature_is_refused() {

@@ -7,12 +7,13 @@ use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, EXTRA_CLAIMS_MAX,
 };
 
+use super::admins::Admin;
 use super::size::KEYS_PER_GROUP_MAX;
 use super::{
-    AdminFile, Admins, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
+    AdminFile, Admins, Binding, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
     KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
 };
-use crate::credential::CredentialDigest;
+use crate::credential::{CertificateDigest, CredentialDigest};
 
 const NAME_BYTES_MAX: usize = 64;
 const AUDIENCES_MAX: usize = 256;
@@ -20,6 +21,10 @@ const AUDIENCES_MAX: usize = 256;
 const LIFETIME_SECONDS_MAX: u64 = 86_400;
 const ISSUER_BYTES_MAX: usize = 512;
 const SECONDS_PER_DAY: u64 = 86_400;
+/// More is no limit that a gateway could reach.
+const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000;
+/// Those of several brokers, each with the one that replaces it.
+const CERTIFICATES_MAX: usize = 64;
 
 impl Rules {
     pub(super) fn group_of(&self, file: GroupFile) -> Result<Group, RuleError> {
@@ -131,10 +136,23 @@ impl Rules {
         {
             return Err(fail("groups", "names what is no [[group]]"));
         }
+        let certificates =
+            binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
+        for (field, number) in [
+            ("seeds_per_minute", file.seeds_per_minute),
+            ("keys_per_minute", file.keys_per_minute),
+        ] {
+            if !(1..=REQUESTS_PER_MINUTE_MAX).contains(&number) {
+                return Err(fail(field, "is outside of 1 to 1000000"));
+            }
+        }
         Ok(Credential {
             name: file.name,
             digest,
+            certificates,
             groups,
+            seeds_per_minute: file.seeds_per_minute,
+            keys_per_minute: file.keys_per_minute,
         })
     }
 }
@@ -165,22 +183,33 @@ impl Rules {
 }
 
 impl Admins {
-    pub(super) fn admin_of(
-        &self,
-        file: AdminFile,
-        rules: &Rules,
-    ) -> Result<(String, CredentialDigest), RuleError> {
+    pub(super) fn admin_of(&self, file: AdminFile, rules: &Rules) -> Result<Admin, RuleError> {
         let fail = fault_of("admin", &file.name);
-        let known = self.0.iter().map(|(name, _)| name.as_str());
+        let known = self.0.iter().map(|it| it.name.as_str());
         check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
         let digest = CredentialDigest::parse(&file.sha256)
             .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
         // INVARIANT: what a broker sends changes no key, and what an admin sends signs nothing.
-        if rules.has_credential(&digest) || self.0.iter().any(|(_, known)| *known == digest) {
+        if rules.has_credential(&digest) || self.0.iter().any(|it| it.digest == digest) {
             return Err(fail("sha256", "is another credential's too"));
         }
-        Ok((file.name, digest))
+        Ok(Admin {
+            name: file.name,
+            digest,
+            certificates: binding(&file.certificate_sha256)
+                .map_err(|fault| fail("certificate_sha256", fault))?,
+        })
     }
+}
+
+fn binding(texts: &[String]) -> Result<Binding, &'static str> {
+    if texts.len() > CERTIFICATES_MAX {
+        return Err("has too many entries");
+    }
+    let digests = texts.iter().map(|text| CertificateDigest::parse(text));
+    let digests: Option<Vec<_>> = digests.collect();
+    let digests = digests.ok_or("has an entry that is not 64 hexadecimal digits in lower case")?;
+    Ok(Binding(digests))
 }
 
 fn fault_of(

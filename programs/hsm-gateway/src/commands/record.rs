@@ -3,7 +3,7 @@
 use super::now;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::log::{Line, Log};
+use crate::log::{Line, Log, Share};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ pub async fn recorded<T>(
             None => line,
         })
     };
-    log.write(line(None)?).await.map_err(fail)?;
+    log.write(Share::Own, line(None)?).await.map_err(fail)?;
     let outcome = act.await;
     if let Err(failure) = &outcome {
         let line = line(Some(&failure.message))?;
-        if let Err(error) = log.write(line).await {
+        if let Err(error) = log.write(Share::Own, line).await {
             eprintln!("warning: the log lacks that this failed: {error}");
         }
     }

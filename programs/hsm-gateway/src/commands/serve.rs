@@ -122,11 +122,12 @@ async fn serve(args: Args) -> Result<(), Failure> {
             failure = ended(&mut parts) => outcome = Err(failure),
         }
     };
-    server::serve(gateway, Side::Signing, listener, tls, stop).await;
+    server::serve(Arc::clone(&gateway), Side::Signing, listener, tls, stop).await;
     stopping.send_replace(true);
     if let Some(side) = admin {
         drop(side.await);
     }
+    gateway.write_counts().await;
     outcome
 }
 

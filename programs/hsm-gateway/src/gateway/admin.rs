@@ -3,7 +3,7 @@
 use super::states::States;
 use super::{Gateway, algorithm, hsm_refusal, other_reply};
 use crate::hsm::{CREATE_MAX, HsmError};
-use crate::log::Line;
+use crate::log::{Line, Share};
 use crate::worker::protocol::{Bytes, Call, Fault, Reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -44,10 +44,11 @@ impl Gateway {
                     .with("after", after.as_str())
             };
             // ORDER: on record before it is done.
-            self.record(line()).await?;
+            self.record(Share::Own, line()).await?;
             if let Err(refusal) = self.carry_out(rule, &states, &plan).await {
                 self.looks_whole.store(true, Relaxed);
-                self.record(line().with("failed", refusal.slug())).await?;
+                self.record(Share::Own, line().with("failed", refusal.slug()))
+                    .await?;
                 return Err(refusal);
             }
             self.look_now().await?;
@@ -142,6 +143,8 @@ impl Gateway {
     }
 
     async fn create(&self, rule: &KeyRule, version: u64) -> Result<(), HsmError> {
+        // ORDER: before anything is made, since what is made is looked at by a process that logs in.
+        self.hsm.may_log_in()?;
         // Made within `CREATE_MAX`: whoever dies before the second write leaves a version that waits longer.
         let made_by = self.clock.now().0.saturating_add(CREATE_MAX.as_secs());
         let made: Bytes = VersionRecord::pending(made_by).to_bytes().to_vec().into();
@@ -194,7 +197,7 @@ impl Gateway {
             .with("key", rule.name.as_str())
             .with("version", key.version)
             .with("kid", key.jwk.kid());
-        self.record(line).await?;
+        self.record(Share::Own, line).await?;
         let signature = self.signed(rule, key, input.as_bytes()).await?;
         Ok(ProbeAnswer {
             probe: format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)),
@@ -212,7 +215,7 @@ impl Gateway {
                 .with("caller", admin)
                 .with("key", rule.name.as_str())
                 .with("version", outcome.version);
-            self.record(line).await?;
+            self.record(Share::Own, line).await?;
         }
         self.tallies()
             .count(&rule.name, outcome.version, |it| match outcome.verified {
@@ -272,7 +275,7 @@ impl Gateway {
                 .with("although_unpublished", although_unpublished)
         };
         // ORDER: on record before it is done.
-        self.record(line()).await?;
+        self.record(Share::Own, line()).await?;
         let call = Call::SetGeneration {
             from: current.to_bytes().into(),
             to: next.to_bytes().into(),
@@ -282,7 +285,8 @@ impl Gateway {
             Ok(_) => Refusal::HsmUnavailable,
             Err(error) => act_refusal(error),
         };
-        self.record(line().with("failed", refusal.slug())).await?;
+        self.record(Share::Own, line().with("failed", refusal.slug()))
+            .await?;
         Err(refusal)
     }
 }

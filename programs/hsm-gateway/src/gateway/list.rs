@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use vouchsafe_gateway::admin::{EpochListing, GroupListing, KeyListing, Listing, VersionListing};
 use vouchsafe_gateway::versions::{KeyVersions, VersionRecord, VersionState};
 use vouchsafe_gateway::wire::{GroupKeys, Keys, PublicTokenKey};
-use vouchsafe_gateway::{Caller, Group, KeyRule, warnings};
+use vouchsafe_gateway::{Caller, Group, KeyRule, Refusal, warnings};
 
 impl Gateway {
     /// `GET /v1/keys`.
-    pub fn keys(&self, caller: Caller<'_>) -> Keys {
-        let now = self.clock.now();
+    pub fn keys(&self, caller: Caller<'_>) -> Result<Keys, Refusal> {
+        let moment = self.clock.look();
+        let now = moment.now;
+        // ORDER: before the work that the rate bounds.
+        self.rates().take_keys(caller, moment.steady)?;
         let states = self.states();
         let keyring = self.keyring();
         let groups = caller.groups().map(|group| GroupKeys {
@@ -31,12 +34,12 @@ impl Gateway {
                 .collect(),
         });
         let seeds_until = keyring.seeds_until(now).unwrap_or(0);
-        Keys {
+        Ok(Keys {
             now: now.0,
             generation: keyring.generation(),
             seconds_left: seeds_until.saturating_sub(now.0),
             groups: groups.collect(),
-        }
+        })
     }
 
     /// `GET /v1/admin/keys`.

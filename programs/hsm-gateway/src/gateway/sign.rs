@@ -3,10 +3,9 @@
 use super::states::TokenKey;
 use super::{Gateway, algorithm, hsm_refusal};
 use crate::hex::hex;
-use crate::log::Line;
+use crate::log::{Line, Share};
 use crate::worker::protocol::{Call, Reply};
 use sha2::{Digest as _, Sha256};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use vouchsafe_gateway::versions::KeyVersions;
 use vouchsafe_gateway::wire::{SignRequest, Signature};
@@ -27,10 +26,7 @@ impl Gateway {
         let is_published = |kid: &str| states.published(rule).any(|key| key.jwk.kid() == kid);
         let input = SigningInput::check(request, rule, is_published, now)?;
         // ORDER: what is refused is not counted, what is counted has its turn at the HSM.
-        self.rates
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .count(rule, moment.steady)?;
+        self.rates().count(rule, moment.steady)?;
         let version = self.version_for(versions, &input);
         let key = version.and_then(|version| states.token_key(rule, version));
         let key = key.ok_or(Refusal::KeyVersion)?;
@@ -49,7 +45,7 @@ impl Gateway {
             .with("kid", key.jwk.kid())
             .with("decision_id", input.jti())
             .with("sha256", hex(&Sha256::digest(text.as_bytes())));
-        self.record(line).await?;
+        self.record(Share::Group(rule.group.clone()), line).await?;
         self.metrics.signatures.fetch_add(1, Relaxed);
         let mut tallies = self.tallies();
         tallies.count(&key.name, key.version, |it| it.signed += 1);

@@ -9,7 +9,7 @@ use super::{Gateway, other_reply};
 use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
 use crate::inventory::{checked_key, hsm_failure, inspect, other_key, versions};
-use crate::log::Line;
+use crate::log::{Line, Share};
 use crate::worker::protocol::{Bytes, Call, Fault, Inventory, Reply};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -228,7 +228,7 @@ impl Gateway {
                 .with("key", name)
                 .with("version", version);
             // What can't be written down is told all the same.
-            self.record(line).await.unwrap_or_default();
+            self.record(Share::Own, line).await.unwrap_or_default();
         }
     }
 
@@ -283,14 +283,14 @@ impl Gateway {
                 .with("lifetime_max", record.lifetime_seconds)
         };
         let failed = |refusal: Refusal| Failure::refused(refusal.to_string());
-        self.record(line()).await.map_err(failed)?;
+        self.record(Share::Own, line()).await.map_err(failed)?;
         let Some(from) = states.id(rule, version) else {
             return Ok(());
         };
         match self.set_record(rule, version, from, record).await {
             Err(HsmError::Fault(Fault::Changed(_) | Fault::KeyMissing(_) | Fault::KeyTwice(_))) => {
                 let line = line().with("failed", Refusal::Conflict.slug());
-                self.record(line).await.map_err(failed)
+                self.record(Share::Own, line).await.map_err(failed)
             }
             outcome => outcome.map_err(hsm_failure),
         }

@@ -1,10 +1,11 @@
 //! The gateway's clock and log: whether they can be relied on, and who is told where not.
 
 use super::Gateway;
-use crate::log::Line;
+use super::counted::COUNTS_PAUSE;
+use crate::log::{Line, Share};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vouchsafe_gateway::{Moment, Refusal};
 
 /// How often is looked.
@@ -20,12 +21,17 @@ impl Gateway {
         }
     }
 
-    /// Tells of a clock that was set, and tries a log that failed, for as long as the process lives.
+    /// Tells of a clock that was set, tries a log that failed, and writes counts, for as long as the process lives.
     pub async fn keep_watch(&self) {
+        let mut counts_written = Instant::now();
         loop {
             tokio::time::sleep(LOOK_PAUSE).await;
             self.tell_step().await;
             self.try_log().await;
+            if counts_written.elapsed() >= COUNTS_PAUSE {
+                counts_written = Instant::now();
+                self.write_counts().await;
+            }
         }
     }
 
@@ -33,7 +39,7 @@ impl Gateway {
     async fn try_log(&self) {
         if self.log.fails() {
             let line = Line::new("log", self.clock.now().0);
-            if self.log.write(line).await.is_ok() {
+            if self.log.write(Share::Own, line).await.is_ok() {
                 self.metrics.log_lines.fetch_add(1, Relaxed);
                 eprintln!("hsm-gateway: the log can be written again");
             }
@@ -60,7 +66,7 @@ impl Gateway {
         }
         let line = Line::new("clock", moment.now.0).with("set_by_seconds", moment.step_seconds);
         // Told above already, if it can't be written.
-        let _ = self.record(line).await;
+        let _ = self.record(Share::Own, line).await;
     }
 
     /// Believes the clock as it is: an operator says that it is right.
@@ -70,6 +76,6 @@ impl Gateway {
         eprintln!("hsm-gateway: SIGUSR1: the clock is believed as it is");
         let line = Line::new("clock-believed", self.clock.now().0)
             .with("set_by_seconds", before.step_seconds);
-        let _ = self.record(line).await;
+        let _ = self.record(Share::Own, line).await;
     }
 }

@@ -13,9 +13,7 @@ impl Hsm {
     /// What a worker sees that was started just now, for one look. Some modules show a process that makes an
     /// object nothing of what others made shortly before it.
     pub async fn inspect_afresh(&self) -> Result<Inventory, HsmError> {
-        if let Some(text) = self.logins.refused() {
-            return Err(HsmError::Fault(Fault::PinRefused(text)));
-        }
+        self.may_log_in()?;
         let failed = |error: std::io::Error| HsmError::Fault(Fault::Module(error.to_string()));
         let (process, mut socket) = self.spawn().map_err(failed)?;
         let number = self.numbers.fetch_add(1, Relaxed).saturating_add(1);

@@ -1,9 +1,9 @@
 //! Routes of the admin listener. All but `/healthz` need an admin's credential; a broker's is unknown here.
 
-use super::Reply;
 use super::about::{Refused, about};
-use super::routes::{bearer, body, json_reply, refusal_reply, wrong_method};
-use crate::gateway::Gateway;
+use super::routes::{bearer, body, json_reply, refusal_reply, unknown, wrong_method};
+use super::{Peer, Reply};
+use crate::gateway::{Gateway, Who};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
 use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
 
-pub async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Reply {
+pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let wanted = match path.as_str() {
         "/healthz" | LIST_PATH => Method::GET,
@@ -28,19 +28,20 @@ pub async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Reply
     }
     // ORDER: the credential before a byte of the body.
     let presented = bearer(&request).ok_or(Refusal::Credential);
-    let admin = match presented.and_then(|it| gateway.admins().caller(it)) {
+    let known = |it| gateway.admins().caller(it, peer.certificate.as_ref());
+    let admin = match presented.and_then(known) {
         Ok(admin) => admin.to_owned(),
-        Err(refusal) => return refused(gateway, None, &path, refusal.into()).await,
+        Err(refusal) => return reply(unknown(gateway, peer, &path, refusal).await),
     };
     if path == LIST_PATH {
         return match written(&gateway.list()) {
             Ok(body) => json_reply(StatusCode::OK, body),
-            Err(refusal) => refused(gateway, Some(&admin), &path, refusal.into()).await,
+            Err(refusal) => refused(gateway, &admin, &path, refusal.into()).await,
         };
     }
     let body = match body(request).await {
         Ok(body) => body,
-        Err(refusal) => return refused(gateway, Some(&admin), &path, refusal.into()).await,
+        Err(refusal) => return refused(gateway, &admin, &path, refusal.into()).await,
     };
     // What an admin began goes on to its end, and onto the log, though the admin has left.
     let gateway = Arc::clone(gateway);
@@ -49,7 +50,7 @@ pub async fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>) -> Reply
             Ok(body) => json_reply(StatusCode::OK, body),
             Err(refusal) => {
                 let about = about(&body);
-                refused(&gateway, Some(&admin), &path, Refused { refusal, about }).await
+                refused(&gateway, &admin, &path, Refused { refusal, about }).await
             }
         }
     });
@@ -80,14 +81,19 @@ fn written(answer: &impl Serialize) -> Result<Bytes, Refusal> {
     Ok(json.into())
 }
 
-/// An admin is told why, in words too.
 async fn refused(
     gateway: &Gateway,
-    admin: Option<&str>,
+    admin: &str,
     path: &str,
     Refused { refusal, about }: Refused,
 ) -> Reply {
-    gateway.refused(admin, path, refusal, about).await;
+    let who = Who::Admin(admin);
+    gateway.refused(who, path, refusal, about).await;
+    reply(refusal)
+}
+
+/// An admin is told why, in words too.
+fn reply(refusal: Refusal) -> Reply {
     // There is nothing to hide from who may change every key.
     let detail = match refusal {
         Refusal::Key => "there is no [[key]] of this name".to_owned(),

@@ -3,6 +3,7 @@
 mod about;
 mod admin;
 mod peers;
+mod quick_ack;
 mod routes;
 mod tls;
 
@@ -15,7 +16,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use peers::Peers;
+use quick_ack::QuickAck;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 pub use tls::acceptor;
@@ -25,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use vouchsafe_gateway::CertificateDigest;
 
 /// Most connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
@@ -49,6 +53,14 @@ pub type Reply = Response<Full<Bytes>>;
 pub enum Side {
     Admin,
     Signing,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+pub struct Peer {
+    address: IpAddr,
+    /// Of a client that showed one.
+    certificate: Option<CertificateDigest>,
 }
 
 /// Serves until `stop` completes, then lets requests in flight finish.
@@ -82,7 +94,7 @@ pub async fn serve(
                 // Who has too many is not listened to: closed at once.
                 if let Some(place) = peers.enter(peer.ip()) {
                     connections.spawn(async move {
-                        accept((gateway, side), stream, tls, closed).await;
+                        accept((gateway, side), stream, peer.ip(), tls, closed).await;
                         drop((permit, place));
                     });
                 }
@@ -106,17 +118,26 @@ type Served = (Arc<Gateway>, Side);
 async fn accept(
     served: Served,
     stream: TcpStream,
+    address: IpAddr,
     tls: Option<TlsAcceptor>,
     closed: watch::Receiver<bool>,
 ) {
     // Only a latency matter: the connection works without it.
     drop(stream.set_nodelay(true));
+    let stream = QuickAck::new(stream);
+    let mut peer = Peer {
+        address,
+        certificate: None,
+    };
     match tls {
-        None => converse(served, stream, closed).await,
+        None => converse(served, peer, stream, closed).await,
         Some(tls) => {
             // A handshake's error is its client's affair.
             if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-                converse(served, stream, closed).await;
+                let (_, session) = stream.get_ref();
+                let chain = session.peer_certificates().unwrap_or_default();
+                peer.certificate = chain.first().map(|it| CertificateDigest::of(it));
+                converse(served, peer, stream, closed).await;
             }
         }
     }
@@ -124,6 +145,7 @@ async fn accept(
 
 async fn converse(
     (gateway, side): Served,
+    peer: Peer,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     mut closed: watch::Receiver<bool>,
 ) {
@@ -133,8 +155,8 @@ async fn converse(
         let gateway = Arc::clone(&gateway);
         async move {
             Ok::<_, Infallible>(match side {
-                Side::Admin => admin::answer(&gateway, request).await,
-                Side::Signing => routes::answer(&gateway, request).await,
+                Side::Admin => admin::answer(&gateway, &peer, request).await,
+                Side::Signing => routes::answer(&gateway, &peer, request).await,
             })
         }
     });

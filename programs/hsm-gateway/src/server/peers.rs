@@ -1,30 +1,30 @@
 //! Places of one peer: whoever has no credential must not keep all others out.
 
+use crate::network::Network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most connections of one address at once.
+/// Most connections of one peer at once.
 pub const PER_PEER_MAX: usize = 256;
 
-/// How many connections each address has.
+/// How many connections each peer has.
 #[derive(Default)]
-pub struct Peers(Mutex<HashMap<IpAddr, usize>>);
+pub struct Peers(Mutex<HashMap<Network, usize>>);
 
 impl Peers {
     /// A place for one more connection of `address`, if it has one.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        // A v4 peer of a socket for both is the same peer.
-        let address = address.to_canonical();
+        let network = Network::of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
+        let count = counts.entry(network).or_default();
         if *count >= PER_PEER_MAX {
             return None;
         }
         *count = count.saturating_add(1);
         Some(Place {
             peers: Arc::clone(self),
-            address,
+            network,
         })
     }
 }
@@ -32,16 +32,16 @@ impl Peers {
 /// Given back when it is dropped.
 pub struct Place {
     peers: Arc<Peers>,
-    address: IpAddr,
+    network: Network,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
+        if let Some(count) = counts.get_mut(&self.network) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.remove(&self.network);
             }
         }
     }
@@ -50,6 +50,22 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_64_share_its_places() {
+        let peers = Arc::new(Peers::default());
+        let address = |text: &str| text.parse().expect("an address");
+        let mut places = Vec::new();
+        for host in 0..PER_PEER_MAX {
+            let place = peers.enter(address(&format!("2001:db8:1:2::{host:x}")));
+            assert!(place.is_some(), "{host}");
+            places.push(place);
+        }
+        assert!(peers.enter(address("2001:db8:1:2:ffff::1")).is_none());
+        assert!(peers.enter(address("2001:db8:1:3::1")).is_some());
+        places.pop();
+        assert!(peers.enter(address("2001:db8:1:2:ffff::1")).is_some());
+    }
 
     #[test]
     fn one_address_has_so_many_places_and_another_its_own() {

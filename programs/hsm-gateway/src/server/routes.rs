@@ -1,14 +1,15 @@
 //! Routes. Everything below `/v1/` needs a credential; `/healthz` and `/readyz` tell nothing secret.
 
-use super::Reply;
-use super::about::{Refused, about};
-use crate::gateway::Gateway;
+use super::about::{About, Refused, about};
+use super::{Peer, Reply};
+use crate::gateway::{Gateway, Who};
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use vouchsafe_gateway::wire::{
     KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest,
@@ -18,7 +19,7 @@ use vouchsafe_gateway::{Caller, Refusal};
 /// Longest that a request's body may take.
 const BODY_MAX: Duration = Duration::from_secs(10);
 
-pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
+pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let wanted = match path.as_str() {
         "/healthz" | "/readyz" | KEYS_PATH => Method::GET,
@@ -34,26 +35,30 @@ pub async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Reply {
         _ => {
             // ORDER: the credential before a byte of the body.
             let presented = bearer(&request).ok_or(Refusal::Credential);
-            let caller = match presented.and_then(|it| gateway.rules().caller(it)) {
+            let known = |it| gateway.rules().caller(it, peer.certificate.as_ref());
+            let caller = match presented.and_then(known) {
                 Ok(caller) => caller,
-                Err(refusal) => return refused(gateway, None, &path, refusal.into()).await,
+                Err(refusal) => {
+                    let refusal = unknown(gateway, peer, &path, refusal).await;
+                    return refusal_reply(refusal, json!({ "error": refusal.slug() }));
+                }
             };
             match v1(gateway, caller, &path, request).await {
                 Ok(body) => json_reply(StatusCode::OK, body),
-                Err(why) => refused(gateway, Some(caller.name()), &path, why).await,
+                Err(why) => refused(gateway, caller, &path, why).await,
             }
         }
     }
 }
 
 async fn v1(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     caller: Caller<'_>,
     path: &str,
     request: Request<Incoming>,
 ) -> Result<Bytes, Refused> {
     if path == KEYS_PATH {
-        return Ok(gateway.keys(caller).to_json().into());
+        return Ok(gateway.keys(caller)?.to_json().into());
     }
     let body = body(request).await?;
     let answer = match path {
@@ -66,7 +71,7 @@ async fn v1(
     })
 }
 
-async fn seed(gateway: &Gateway, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
+async fn seed(gateway: &Arc<Gateway>, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
     let request = SeedRequest::parse(body).map_err(|_| Refusal::Request)?;
     let answer = gateway.seed(caller, &request).await?;
     // Wiped when it was sent.
@@ -132,12 +137,21 @@ fn ready(gateway: &Gateway) -> Reply {
 
 async fn refused(
     gateway: &Gateway,
-    caller: Option<&str>,
+    caller: Caller<'_>,
     path: &str,
     Refused { refusal, about }: Refused,
 ) -> Reply {
-    gateway.refused(caller, path, refusal, about).await;
+    let who = Who::Caller(caller.name());
+    gateway.refused(who, path, refusal, about).await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
+}
+
+/// Takes note of a peer without a good credential; gives what it is told, which is nothing of what is wrong
+/// with it.
+pub async fn unknown(gateway: &Gateway, peer: &Peer, path: &str, refusal: Refusal) -> Refusal {
+    let who = Who::Stranger(peer.address);
+    gateway.refused(who, path, refusal, About::new()).await;
+    Refusal::Credential
 }
 
 pub fn refusal_reply(refusal: Refusal, body: serde_json::Value) -> Reply {

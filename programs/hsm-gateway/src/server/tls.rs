@@ -2,6 +2,7 @@
 
 use crate::config::TlsFiles;
 use crate::failure::Failure;
+use crate::files::read_secret;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -9,6 +10,9 @@ use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
+
+/// Longest private key in PEM: one of RSA-16384 has 12 KiB.
+const KEY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads the files of `[tls]`.
 pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
@@ -31,8 +35,9 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
             builder.with_client_cert_verifier(verifier)
         }
     };
+    let key = read_secret(&files.key, KEY_BYTES_MAX)?;
     let key =
-        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, &error))?;
+        PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| wrong(&files.key, &error))?;
     let config = builder
         .with_single_cert(certificates(&files.certificate)?, key)
         .map_err(|error| wrong(&files.key, &error))?;

@@ -33,6 +33,8 @@ pub(super) struct Gateways {
     pub(super) behind: RefCell<Vec<char>>,
     /// Hosts whose keys have no use left.
     pub(super) busy: RefCell<Vec<char>>,
+    /// Where the credential has asked too often, as `a /v1/keys`.
+    pub(super) limited: RefCell<Vec<&'static str>>,
     /// Hosts whose groups are another issuer's.
     pub(super) foreign: RefCell<Vec<char>>,
     /// Hosts whose keys have another root.
@@ -62,6 +64,7 @@ impl Gateways {
             ahead: RefCell::default(),
             behind: RefCell::default(),
             busy: RefCell::default(),
+            limited: RefCell::default(),
             foreign: RefCell::default(),
             rootless: RefCell::default(),
             late: RefCell::default(),
@@ -116,7 +119,7 @@ impl Gateways {
 
     fn keys(&self, host: char) -> String {
         let caller = credential();
-        let caller = self.rules.caller(&caller).unwrap();
+        let caller = self.rules.caller(&caller, None).unwrap();
         let keyring = self.keyring(host);
         let versions = || std::iter::once(self.key_version.get()).chain(self.canary.get());
         let issuer = |issuer: &str| match self.foreign.borrow().contains(&host) {
@@ -167,9 +170,21 @@ impl Gateways {
         sent: &str,
         body: Option<String>,
     ) -> Result<String, Refusal> {
-        let caller = self.rules.caller(sent)?;
+        let caller = self.rules.caller(sent, None)?;
         let body = body.unwrap_or_default();
+        let is_limited = |it: &&str| *it == format!("{host} {path}");
+        let retry_after_seconds = 1;
         match path {
+            SEED_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
+                Err(Refusal::SeedRate {
+                    retry_after_seconds,
+                })
+            }
+            KEYS_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
+                Err(Refusal::KeysRate {
+                    retry_after_seconds,
+                })
+            }
             KEYS_PATH => Ok(self.keys(host)),
             SEED_PATH => {
                 let ask = SeedRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;

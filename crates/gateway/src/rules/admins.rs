@@ -1,0 +1,74 @@
+//! Who may change keys: admins, apart from callers.
+
+use serde::Deserialize;
+
+use super::{Binding, ENTRIES_MAX, RuleError, Rules, place_of};
+use crate::credential::{CertificateDigest, CredentialDigest};
+use crate::refusal::Refusal;
+
+/// `[[admin]]`: who may change keys, known by the hash of what it sends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminFile {
+    pub name: String,
+    pub sha256: String,
+    /// SHA-256 of the client certificates that it is good with; all, where none is named.
+    #[serde(default)]
+    pub certificate_sha256: Vec<String>,
+}
+
+/// Who may change keys. None of them is a caller of [`Rules`].
+#[derive(Debug)]
+pub struct Admins(pub(super) Vec<Admin>);
+
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) name: String,
+    pub(super) digest: CredentialDigest,
+    pub(super) certificates: Binding,
+}
+
+impl Admins {
+    /// Checks what the file says.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn new(files: Vec<AdminFile>, rules: &Rules) -> Result<Self, RuleError> {
+        if files.len() > ENTRIES_MAX {
+            return Err(RuleError::TooMany("admin"));
+        }
+        let mut admins = Self(Vec::new());
+        for file in files {
+            let admin = admins.admin_of(file, rules)?;
+            admins.0.push(admin);
+        }
+        Ok(admins)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an admin's credential is bound to client certificates.
+    #[must_use]
+    pub fn have_bindings(&self) -> bool {
+        self.0.iter().any(|it| !it.certificates.0.is_empty())
+    }
+
+    /// The name of the admin whose credential `presented` is, over a connection with this client certificate.
+    ///
+    /// # Errors
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    pub fn caller(
+        &self,
+        presented: &str,
+        certificate: Option<&CertificateDigest>,
+    ) -> Result<&str, Refusal> {
+        let digests = self.0.iter().map(|it| &it.digest);
+        let admin = place_of(presented, digests).and_then(|it| self.0.get(it));
+        let admin = admin.ok_or(Refusal::Credential)?;
+        admin.certificates.check(certificate)?;
+        Ok(&admin.name)
+    }
+}
