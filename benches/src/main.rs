@@ -4,6 +4,15 @@
 //! prints what it saw; judges nothing. The figure that counts is the last one: the broker's CPU time
 //! per exchange as a multiple of the floor's.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a tool of developers may panic"
+)]
+
 mod broker;
 mod floor;
 mod hsm;

@@ -1,4 +1,12 @@
 //! The body of a token request: parsed, or refused as the caller's fault.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fuzz target fails by a panic"
+)]
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,12 @@
 //! A JWK Set: what is usable has no secret, and its keys verify or refuse anything without a panic.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fuzz target fails by a panic"
+)]
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -2,6 +2,15 @@
 //!
 //! `scripts/build-components && cargo build` first.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic"
+)]
+
 mod bench;
 mod claims;
 mod client_ip;

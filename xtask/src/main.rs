@@ -1,6 +1,16 @@
 //! Checks of the repository that need more than a compiler.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a tool of developers may panic"
+)]
+
 mod imports;
+mod lints;
 mod wit_deps;
 
 use anyhow::{Context, Result};
@@ -23,6 +33,8 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Check that every workspace member inherits the workspace's lints
+    Lints,
     /// Compare wit/deps with the WIT of the locked spin-sdk
     WitDeps,
 }
@@ -31,6 +43,7 @@ fn main() -> Result<ExitCode> {
     let root = repository()?;
     let faults = match Cli::parse().command {
         Command::Imports { bless } => imports::check(&root, bless)?,
+        Command::Lints => lints::check(&root)?,
         Command::WitDeps => wit_deps::check(&root)?,
     };
     for fault in &faults {

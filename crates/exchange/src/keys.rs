@@ -192,7 +192,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         // do not ask together.
         let ahead_max = life / REFRESH_AHEAD_DIVISOR;
         let spread = (ahead_max / 2).saturating_add(1);
-        let ahead = ahead_max.saturating_sub(self.ports.jitter() % spread);
+        let ahead = ahead_max.saturating_sub(self.ports.jitter().checked_rem(spread).unwrap_or(0));
         Some(KnownKeys {
             refresh_at: keys.trusted_until.saturating_sub(ahead),
             keys,

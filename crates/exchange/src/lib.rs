@@ -40,6 +40,11 @@
 //! - A token leaves only after a `permit` by a named bundle and after its audit record is durable.
 //! - What a caller has no permit for can't be told apart from what does not exist.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 pub mod client_address;
 pub mod form;
 pub mod issued;

@@ -12,6 +12,11 @@
 //! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock, and while that was not set; nothing is signed that was not
 //! understood to the last member; no seed, credential or signing input is printed.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 pub mod admin;
 mod bucket;
 pub mod client;

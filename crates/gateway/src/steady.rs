@@ -86,12 +86,14 @@ impl SteadyClock {
         let passed = reading.running.saturating_sub(self.looked_at);
         self.looked_at = reading.running;
         let bound = nanos(Duration::from_secs(CLOCK_STEP_SECONDS_MAX));
-        let is_set = !(-bound..=bound).contains(&step);
+        let is_set = !(bound.saturating_neg()..=bound).contains(&step);
         if !is_set {
             let most = nanos(passed)
                 .checked_div(FOLLOWS_ONE_SECOND_IN)
                 .unwrap_or(0);
-            self.lead = self.lead.saturating_add(step.clamp(-most, most));
+            self.lead = self
+                .lead
+                .saturating_add(step.clamp(most.saturating_neg(), most));
         }
         let at = |lead: i128| seconds(nanos(reading.running).saturating_add(lead));
         Moment {

@@ -7,6 +7,11 @@
 //! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only a URL
 //! that obeys [`KeyUrl`] is ever fetched, and nothing in a token chooses one.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod bearer;
 mod claims;
 mod discovery;

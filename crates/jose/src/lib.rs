@@ -8,6 +8,11 @@
 //! Invariants: an [`UnverifiedJws`] is canonical, so one signing input has one spelling; a
 //! [`KeySet`] holds public signature keys of sufficient strength and no secret; no input panics.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod algorithm;
 mod base64url;
 mod certificate;

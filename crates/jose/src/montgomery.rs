@@ -8,6 +8,11 @@
 //!
 //! Tests compare it with `crypto-bigint` on random and on extreme numbers.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "nothing here overflows: limbs stay under 2^28, sums under 2^64 (`ROWS_MAX`), lengths under 2^11"
+)]
+
 /// Bits of a limb.
 const LIMB_BITS: u32 = 28;
 const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;

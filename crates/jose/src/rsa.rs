@@ -56,8 +56,11 @@ impl RsaPublicKey {
         }
         let highest_bits = n
             .first()
-            .map_or(0, |first| u8::BITS - first.leading_zeros());
-        let bits = (n.len() as u32).saturating_sub(1) * u8::BITS + highest_bits;
+            .map_or(0, |first| u8::BITS.saturating_sub(first.leading_zeros()));
+        let bits = (n.len() as u32)
+            .saturating_sub(1)
+            .saturating_mul(u8::BITS)
+            .saturating_add(highest_bits);
         if bits < RSA_MODULUS_BITS_MIN {
             return Err(KeyRejection::RsaModulus);
         }
@@ -95,8 +98,10 @@ impl RsaPublicKey {
 /// EMSA-PKCS1-v1_5 of SHA-256 (RFC 8017 §9.2): `00 01 FF… 00 DigestInfo`.
 fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
     let digest = Sha256::digest(message);
-    let tail_bytes = 1 + SHA256_DIGEST_INFO.len() + digest.len();
-    let padding_end = bytes.checked_sub(tail_bytes)?;
+    let padding_end = bytes
+        .checked_sub(1)?
+        .checked_sub(SHA256_DIGEST_INFO.len())?
+        .checked_sub(digest.len())?;
     let mut encoded = vec![0x00, 0x01];
     encoded.resize(padding_end, 0xff);
     encoded.push(0x00);
@@ -110,6 +115,10 @@ fn has_small_factor(n: &[u8]) -> bool {
     ROCA_PRIMES.iter().any(|prime| residue(n, *prime) == 0)
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "the primes of `ROCA_PRIMES` are not 0 and have 8 bits"
+)]
 fn residue(n: &[u8], prime: u32) -> u32 {
     n.iter()
         .fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime)
@@ -117,6 +126,10 @@ fn residue(n: &[u8], prime: u32) -> u32 {
 
 /// Whether the modulus is a power of the generator modulo every one of the primes, as one made by
 /// the faulty library is and about one other in a hundred million.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "primes and powers have 8 bits, the generator 17"
+)]
 fn is_weak(n: &[u8]) -> bool {
     ROCA_PRIMES.iter().all(|prime| {
         let residue = residue(n, *prime);

@@ -3,6 +3,11 @@
 //!
 //! Says nothing of what a document means. Entry point: [`JsonObject::parse`].
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

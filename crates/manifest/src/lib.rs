@@ -7,6 +7,11 @@
 //!
 //! Invariant: a [`Manifest`] names no component, dependency or variable that it does not hold.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod error;
 mod hosts;
 mod raw;

@@ -4,6 +4,11 @@
 //! broker never has this crate: what only people need is kept out of the policy component. Everything
 //! that is decided here is decided by [`vouchsafe_policy::Bundle::decide`], as in the broker.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod cedar;
 mod change;
 mod coverage;

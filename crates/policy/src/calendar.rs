@@ -43,10 +43,18 @@ pub fn parse_unix_seconds(text: &str) -> Option<u64> {
         .filter(|seconds| *seconds <= UNIX_SECONDS_MAX)
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "parts of a time are under 100, and a day has 86400 seconds"
+)]
 fn seconds_of_day(time: Time) -> i64 {
     i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second)
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "16 bits of minutes times 60 fit in 64 bits"
+)]
 fn offset_seconds(offset: Offset) -> i64 {
     match offset {
         Offset::Z => 0,
@@ -56,6 +64,10 @@ fn offset_seconds(offset: Offset) -> i64 {
 
 /// Days from 1970-01-01 to `date` in the Gregorian calendar, counted in eras of 400 years that
 /// begin in March, so that a leap day is the last day of its year.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a year of 16 bits has under 2^25 days"
+)]
 fn days_from_civil(date: Date) -> i64 {
     let (month, day) = (i64::from(date.month), i64::from(date.day));
     let year = i64::from(date.year) - i64::from(month <= 2);
@@ -67,6 +79,10 @@ fn days_from_civil(date: Date) -> i64 {
 }
 
 /// The inverse of [`days_from_civil`].
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "callers pass days of `UNIX_SECONDS_MAX` seconds at most"
+)]
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

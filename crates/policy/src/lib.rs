@@ -9,6 +9,10 @@
 //! INVARIANT: nothing but a `permit` whose evaluation succeeded, with no `forbid` that matched or
 //! erred, gives [`Effect::Permit`].
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
 #![expect(
     clippy::result_large_err,
     reason = "findings are made when a bundle is loaded, never on a request path"

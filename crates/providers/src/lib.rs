@@ -13,6 +13,11 @@
 //!
 //! Entry points: [`Provider::named`], [`attributes`], [`is_unprintable`].
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod attribute;
 pub mod aws;
 pub mod azure;

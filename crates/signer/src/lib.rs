@@ -10,6 +10,11 @@
 //! Invariants: a request never widens a ceiling of [`Config`]; no token outlives its key's place in
 //! the JWK Set less 60 s (I3); seeds and private keys live in memory only and are never printed.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod ceilings;
 mod claims;
 mod config;

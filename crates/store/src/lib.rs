@@ -10,6 +10,11 @@
 //! statement's final result, and what is not confirmed in time counts as failed; nothing is read from `changes()`, which is shared too. A consumed key
 //! is never fresh again (I4).
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod audit;
 mod continuity;
 mod database;

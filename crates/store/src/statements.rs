@@ -73,7 +73,7 @@ impl ConsumeRow {
         Ok(Self {
             key: key.to_owned(),
             keep_until: keep_until.try_into()?,
-            uses_left: Value::Integer(i64::from(uses_max) - 1),
+            uses_left: Value::Integer(i64::from(uses_max).saturating_sub(1)),
             issued_at,
             alive_after: alive_after.try_into()?,
         })

@@ -9,6 +9,11 @@
 //! Invariants: equal input makes equal drafts, so gateways of one root can't contradict each other; a leaf
 //! names its issuer, can't certify, and is valid for as long as its key is published.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod issue;
 mod key;
 mod pin;

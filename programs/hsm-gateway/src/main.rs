@@ -4,6 +4,11 @@
 //! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
 //! files and the network.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 // ORDER: first, so that all others have its macros.
 #[macro_use]
 mod print;

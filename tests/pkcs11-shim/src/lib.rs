@@ -19,7 +19,19 @@
 //! Each login leaves a line in the folder's file `logins`. For as long as there is a file `login-fails`, it
 //! is answered with `CKR_FUNCTION_FAILED` and does not reach the module.
 
-#![allow(non_snake_case)]
+#![allow(
+    non_snake_case,
+    unsafe_code,
+    reason = "a module is C by its interface, and unsafe"
+)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a module for tests may panic"
+)]
 
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_CLASS, CK_OBJECT_HANDLE,

@@ -4,6 +4,15 @@
 //! `vouchsafe-verify --broker URL --audience A < token`, which prints the decoded token and exits 0
 //! only if it verifies.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a tool of developers may panic"
+)]
+
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use jsonwebtoken::jwk::{Jwk, JwkSet};

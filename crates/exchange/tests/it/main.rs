@@ -1,5 +1,14 @@
 //! The exchange against ports in memory: what is refused and how, what is asked in which order.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic"
+)]
+
 mod clocks;
 mod denials;
 mod fake;

@@ -41,6 +41,8 @@ fn bytes_of_group(group: &Group) -> usize {
 fn bytes_of_key(key: &KeyRule) -> usize {
     // Quotes and backslashes take two bytes.
     let audiences = key.audiences.iter();
-    let audiences: usize = audiences.map(|it| it.len() * 2 + 3).sum();
+    let audiences: usize = audiences
+        .map(|it| it.len().saturating_mul(2).saturating_add(3))
+        .sum();
     PUBLISHED_MAX.saturating_mul(TOKEN_KEY_BYTES.saturating_add(audiences))
 }

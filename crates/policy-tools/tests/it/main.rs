@@ -1,5 +1,14 @@
 //! The tools from outside, one module per question.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic"
+)]
+
 mod changes;
 mod differences;
 mod layout;

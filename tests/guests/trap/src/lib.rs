@@ -2,6 +2,15 @@
 //! for a second; `/headers` shows what it was sent, `/count` how often this instance was asked,
 //! `/files` how many files it sees, `/now` both of its clocks, `/variable/<name>` a variable.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "guests for tests may trap"
+)]
+
 #[cfg(target_arch = "wasm32")]
 mod guest {
     use spin_sdk::http::{IntoResponse, Request, Response};

@@ -5,6 +5,15 @@
 //! `crypto-bigint` in the same way, for comparison. `POST /vectors` says which verify: a JWK, then
 //! a line per vector with message and signature in base64url; the answer is a line of `1` and `0`.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "guests for tests may trap"
+)]
+
 #[cfg(target_arch = "wasm32")]
 mod guest {
     use base64::Engine;

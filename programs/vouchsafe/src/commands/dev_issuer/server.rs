@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 
@@ -150,7 +150,11 @@ impl Issuer {
             }
             (&Method::GET | &Method::HEAD, "/.well-known/jwks.json") => cached(
                 &head.headers,
-                &self.keys.read().expect("no holder panics").jwks(),
+                &self
+                    .keys
+                    .read()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .jwks(),
             ),
             (&Method::GET, "/token") => self.token(&head.headers, head.uri.query().unwrap_or("")),
             (&Method::POST, "/mint") => self.mint(&head.headers, body).await,
@@ -268,7 +272,7 @@ impl Issuer {
         let claims = request.claims(&self.url, now_seconds, encode(&unique))?;
         self.keys
             .read()
-            .expect("no holder panics")
+            .unwrap_or_else(PoisonError::into_inner)
             .sign(algorithm, &claims)
             .map_err(|error| error.to_string())
     }
@@ -283,7 +287,7 @@ impl Issuer {
         let Ok(Ok(next)) = tokio::task::spawn_blocking(KeySet::generate).await else {
             return failed(StatusCode::INTERNAL_SERVER_ERROR, "could not make keys");
         };
-        let mut keys = self.keys.write().expect("no holder panics");
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.rotate(next, remove);
         match self.key_file.save(&keys) {
             Ok(()) => json_reply(StatusCode::OK, &keys.jwks()),
