@@ -86,6 +86,7 @@ pub struct Options {
 
 /// Runs the application until SIGTERM or SIGINT, then drains.
 pub async fn run(options: Options) -> Result<(), Failure> {
+    clock::require_set(std::time::SystemTime::now())?;
     let app = Arc::new(load(&options)?);
     let listener = bind(options.listen, "--listen").await?;
     let address = listener
