@@ -119,3 +119,76 @@ fn documents_can_be_cached_and_asked_for_again() {
     }
     bench.broker.assert_unharmed();
 }
+
+/// RFC 8414 §2 and OpenID Connect Discovery 1.0 §3, as a client without this project's code reads them.
+#[test]
+fn metadata_meets_rfc_8414_section_2() {
+    let bench = Bench::start();
+    let documents = [OAUTH, OIDC].map(|path| bench.broker.get(path).json());
+    for document in &documents {
+        let members = document.as_object().expect("an object");
+        for (name, value) in members {
+            assert!(!value.is_null(), "{name} is null");
+            if name == "issuer" || name.ends_with("_uri") || name.ends_with("_endpoint") {
+                let url = value.as_str().expect("a URL");
+                // Of this broker, which the tests run on loopback.
+                assert!(url.starts_with(BROKER), "{name}: {url}");
+                assert!(!url.contains(['?', '#']), "{name}: {url}");
+            }
+            if name.ends_with("_supported") {
+                let values = value.as_array().expect("an array");
+                assert!(
+                    values.iter().all(Value::is_string),
+                    "{name} holds more than text: {value}"
+                );
+                // RFC 8414 §3.2: "claims with zero elements MUST be omitted"; the response types are
+                // required even where there is no authorization endpoint.
+                assert!(
+                    !values.is_empty() || name == "response_types_supported",
+                    "{name} is empty"
+                );
+            }
+        }
+        for name in ["issuer", "token_endpoint", "jwks_uri"] {
+            assert!(members.contains_key(name), "{name} is missing");
+        }
+        let algorithms = &document["id_token_signing_alg_values_supported"];
+        assert!(!algorithms.to_string().contains("none"), "{algorithms}");
+    }
+    let [oauth, oidc] = &documents;
+    for (name, value) in oauth.as_object().expect("an object") {
+        assert_eq!(Some(value), oidc.get(name), "{name} differs between the two");
+    }
+}
+
+/// Tokens are for servers and jobs: no page of another origin may read what the broker answers.
+#[test]
+fn no_answer_lets_other_origins_read_it() {
+    let bench = Bench::start();
+    let mut answers = Vec::new();
+    for path in [JWKS, OAUTH, OIDC, "/healthz", "/readyz", "/token", "/none"] {
+        for method in ["GET", "OPTIONS", "TRACE", "POST"] {
+            let request = Request {
+                method: method.to_owned(),
+                ..Request::get(path)
+            }
+            .with("origin", "https://other.example")
+            .with("access-control-request-method", "POST");
+            answers.push((method, path, bench.broker.send(&request)));
+        }
+    }
+    for (method, path, response) in &answers {
+        for name in [
+            "access-control-allow-origin",
+            "access-control-allow-credentials",
+            "access-control-allow-methods",
+            "access-control-allow-headers",
+        ] {
+            assert_eq!(response.header(name), None, "{method} {path}");
+        }
+        if matches!(*method, "OPTIONS" | "TRACE") && *path != "/none" {
+            assert_eq!(response.status, 405, "{method} {path}");
+        }
+    }
+    bench.broker.assert_unharmed();
+}
