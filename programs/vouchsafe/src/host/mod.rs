@@ -84,6 +84,15 @@ pub struct Options {
 
 /// Runs the application until SIGTERM or SIGINT, then drains.
 pub async fn run(options: Options) -> Result<(), Failure> {
+    if let Some(address) = options
+        .metrics_listen
+        .filter(|it| networks::is_public(it.ip()))
+    {
+        return Err(Failure::usage(format!(
+            "--metrics-listen is {address}, which is a public address: metrics need no credential"
+        ))
+        .hint("use an address of loopback or of a private network"));
+    }
     let app = Arc::new(load(&options)?);
     let listener = bind(options.listen, "--listen").await?;
     let address = listener

@@ -165,6 +165,12 @@ impl Server {
         stream
     }
 
+    /// Open file descriptors of the host.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).expect("a process").count()
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let killed = Command::new("kill")
