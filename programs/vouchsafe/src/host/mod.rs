@@ -17,6 +17,7 @@ mod config;
 mod continuity;
 mod cpu;
 mod deny;
+mod directories;
 mod engine;
 mod headers;
 mod instances;
@@ -58,6 +59,8 @@ use vouchsafe_manifest::{Capability, Manifest, Resolved};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+/// Read from the current directory.
+const DOTENV: &str = ".env";
 /// Where the bundle is mounted, and what `--policies` replaces.
 const POLICIES: &str = "/policies";
 /// Where issuer files' `bearer_file` is read.
@@ -126,7 +129,9 @@ fn load(options: &Options) -> Result<App, Failure> {
     let base = options.manifest.parent().unwrap_or(Path::new(""));
     let resolved = resolve(&manifest, options)?;
     let policies = options.policies.as_deref();
-    for warning in warnings::warnings(&options.manifest, &manifest, policies, &resolved) {
+    let lacking = warnings::warnings(&options.manifest, &manifest, policies, &resolved);
+    let readable = variables::warnings(&manifest, &options.variables, Path::new(DOTENV));
+    for warning in lacking.iter().chain(&readable) {
         eprintln!("{warning}");
     }
     let state_dir = options
@@ -140,7 +145,7 @@ fn load(options: &Options) -> Result<App, Failure> {
     let cache = options
         .cache_dir
         .clone()
-        .unwrap_or_else(|| engine::cache_directory(&state_dir));
+        .unwrap_or_else(|| directories::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
     let failed = |error: wasmtime::Error| {
         Failure::usage(format!("the application does not load: {error:#}"))
@@ -195,7 +200,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
 }
 
 fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, Failure> {
-    let values = variables::collect(manifest, &options.variables, Path::new(".env"))?;
+    let values = variables::collect(manifest, &options.variables, Path::new(DOTENV))?;
     let resolved = manifest.resolve(&values).map_err(|error| {
         Failure::usage(error.to_string())
             .hint("give it by --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes one for local work")
@@ -231,7 +236,7 @@ fn grants(
         metrics: Arc::new(Metrics::default()),
     };
     if !root.sqlite_databases.is_empty() {
-        engine::private_directory(state_dir)?;
+        directories::private_directory(state_dir)?;
     }
     let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
     let databases = Databases::open(&paths).map_err(|error| {
