@@ -21,6 +21,7 @@ mod directories;
 mod engine;
 mod headers;
 mod instances;
+mod linger;
 mod metrics;
 mod networks;
 mod outbound;

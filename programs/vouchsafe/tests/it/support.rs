@@ -190,6 +190,11 @@ impl Server {
 pub fn read(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
+    parse(&text)
+}
+
+/// The answer in `text`.
+pub fn parse(text: &str) -> Answer {
     let (head, body) = text
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("no answer: {text:?}"));
