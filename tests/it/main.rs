@@ -48,6 +48,7 @@ mod malformed_http;
 mod policy;
 mod providers;
 mod race;
+mod ready;
 mod regressions;
 mod requests;
 mod restored;

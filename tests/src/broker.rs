@@ -295,6 +295,21 @@ impl Log {
         }
     }
 
+    fn printed_before(&self, route: &str) -> Vec<String> {
+        let lines = self.lines.lock().expect("unpoisoned");
+        let mut printed = Vec::new();
+        loop {
+            let line = lines
+                .recv_timeout(LINE_MAX)
+                .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
+            match serde_json::from_str::<Value>(&line) {
+                Ok(line) if line["route"] == route => return printed,
+                Ok(_) => {}
+                Err(_) => printed.push(line),
+            }
+        }
+    }
+
     fn rest(&self) -> Vec<String> {
         self.lines.lock().expect("unpoisoned").iter().collect()
     }
@@ -337,6 +352,11 @@ impl Broker {
         let lines = self.log.so_far().into_iter();
         let lines = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
         lines.filter(|line| line["route"] == route).collect()
+    }
+
+    /// The lines before the next log line of `route` that are no log lines.
+    pub fn printed_before(&self, route: &str) -> Vec<String> {
+        self.log.printed_before(route)
     }
 
     /// Sends SIGKILL, and waits for the end.

@@ -159,6 +159,9 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
         });
         members.insert("signer".to_owned(), backend);
     }
+    if let (false, Some(members)) = (settings.warnings.is_empty(), body.as_object_mut()) {
+        members.insert("warnings".to_owned(), settings.warnings.into());
+    }
     Ok(respond::json(200, "no-store", body.to_string()))
 }
 

@@ -24,6 +24,8 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<&'static str>,
+    /// For an operator: ceilings that are off.
+    pub warnings: Vec<&'static str>,
     /// As configured: it means nothing to the signer.
     pub trusted_proxies: String,
     pub group: String,
@@ -71,6 +73,7 @@ impl Signer {
                 .iter()
                 .map(|algorithm| algorithm.name())
                 .collect(),
+            warnings: self.config.warnings(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             group: self.config.group.clone(),
         }

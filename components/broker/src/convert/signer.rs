@@ -15,6 +15,7 @@ impl TryFrom<signing::SignerSettings> for Settings {
             development,
             epoch_seconds,
             algorithms,
+            warnings,
             trusted_proxies,
             group,
         } = settings;
@@ -27,6 +28,7 @@ impl TryFrom<signing::SignerSettings> for Settings {
             development,
             epoch_seconds,
             algorithms,
+            warnings,
             trusted_proxies,
             group,
         })

@@ -366,7 +366,12 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 async fn check_ready(app: &App, address: SocketAddr) -> Result<(), Failure> {
     let answer = app.ask(READY, &address.to_string()).await;
     let why = match answer {
-        Ok((status, _)) if status.is_success() => return Ok(()),
+        Ok((status, body)) if status.is_success() => {
+            for warning in warnings::of_ready(&body) {
+                eprintln!("warning: {warning}");
+            }
+            return Ok(());
+        }
         Ok((status, body)) => format!(
             "{READY} answered {status}: {}",
             String::from_utf8_lossy(&body).trim()
