@@ -26,6 +26,7 @@ mod hostile;
 mod hsm;
 mod hsm_admins;
 mod hsm_chaos;
+mod hsm_closed;
 mod hsm_extraction;
 mod hsm_gateway;
 mod hsm_generations;

@@ -152,6 +152,7 @@ impl GatewaySigner {
             development: config.development(),
             epoch_seconds: config.epoch_seconds(),
             algorithms,
+            backend_urls: self.config.urls.clone(),
             warnings: config.warnings(),
             trusted_proxies: config.trusted_proxies().to_owned(),
             group: config.group().to_owned(),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<&'static str>,
+    /// URLs of what stands behind the signer, which no issuer may name as its own.
+    pub backend_urls: Vec<String>,
     /// For an operator: ceilings that are off.
     pub warnings: Vec<&'static str>,
     /// As configured: it means nothing to the signer.
@@ -73,6 +75,7 @@ impl Signer {
                 .iter()
                 .map(|algorithm| algorithm.name())
                 .collect(),
+            backend_urls: Vec::new(),
             warnings: self.config.warnings(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             group: self.config.group.clone(),

@@ -161,6 +161,7 @@ impl Ports for Fake {
             development: false,
             epoch_seconds: 3600,
             algorithms,
+            backend_urls: Vec::new(),
             warnings: Vec::new(),
             trusted_proxies: TrustedProxies::parse("10.0.0.0/8").expect("a network"),
             group: "default".into(),

@@ -132,6 +132,7 @@ fn settings_tell_what_the_broker_needs() {
             development: false,
             epoch_seconds: 3600,
             algorithms: vec!["ES256", "EdDSA"],
+            backend_urls: vec![],
             warnings: vec![
                 "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences"
             ],
