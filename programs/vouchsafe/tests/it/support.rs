@@ -27,7 +27,8 @@ pub fn guest(name: &str) -> PathBuf {
             .args([
                 "build",
                 "--quiet",
-                "--release",
+                "--profile",
+                "component",
                 "--target",
                 "wasm32-wasip2",
                 "-p",
@@ -44,7 +45,7 @@ pub fn guest(name: &str) -> PathBuf {
         );
     });
     repository().join(format!(
-        "target/wasm32-wasip2/release/vouchsafe_guest_{name}.wasm"
+        "target/wasm32-wasip2/component/vouchsafe_guest_{name}.wasm"
     ))
 }
 
