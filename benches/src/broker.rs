@@ -73,7 +73,7 @@ impl Site {
     pub fn start_guest(&self, name: &str) -> Outcome<Broker> {
         let source = self
             .repository
-            .join("target/wasm32-wasip2/release")
+            .join("target/wasm32-wasip2/component")
             .join(format!("vouchsafe_guest_{name}.wasm"));
         let manifest = self.folder.join(format!("{name}.toml"));
         let text = format!(

@@ -77,6 +77,7 @@ fuzz_target!(|document: &[u8]| {
         &issuer,
         None,
         bearer.as_ref(),
+        &[],
         UnixSeconds(1)
     ));
     let Poll::Ready(_) = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {

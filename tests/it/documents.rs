@@ -157,7 +157,11 @@ fn metadata_meets_rfc_8414_section_2() {
     }
     let [oauth, oidc] = &documents;
     for (name, value) in oauth.as_object().expect("an object") {
-        assert_eq!(Some(value), oidc.get(name), "{name} differs between the two");
+        assert_eq!(
+            Some(value),
+            oidc.get(name),
+            "{name} differs between the two"
+        );
     }
 }
 

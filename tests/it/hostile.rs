@@ -31,7 +31,8 @@ fn guest() -> String {
         .args([
             "build",
             "--quiet",
-            "--release",
+            "--profile",
+            "component",
             "--target",
             "wasm32-wasip2",
             "-p",
@@ -49,7 +50,7 @@ fn guest() -> String {
 
 fn component(name: &str) -> String {
     repository()
-        .join(format!("target/wasm32-wasip2/release/{name}.wasm"))
+        .join(format!("target/wasm32-wasip2/component/{name}.wasm"))
         .display()
         .to_string()
 }

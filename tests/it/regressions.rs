@@ -8,7 +8,10 @@ fn sources(folder: &Path, text: &mut String) {
         let path = entry.path();
         if path.is_dir() {
             sources(&path, text);
-        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "py") {
+        } else if path
+            .extension()
+            .is_some_and(|kind| kind == "rs" || kind == "py")
+        {
             text.push_str(&std::fs::read_to_string(&path).expect("a source"));
         }
     }
@@ -18,7 +21,9 @@ fn sources(folder: &Path, text: &mut String) {
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     let page = std::fs::read_to_string(repository().join(page)).expect("the page");
     let numbered = page.lines().filter(|line| {
-        let number = line.strip_prefix("| ").and_then(|rest| rest.split(' ').next());
+        let number = line
+            .strip_prefix("| ")
+            .and_then(|rest| rest.split(' ').next());
         number.is_some_and(|number| number.parse::<u32>().is_ok())
     });
     let names = |row: &str| {
@@ -43,7 +48,10 @@ fn check(rows: &[(String, Vec<String>)]) {
             let is_there = [format!("fn {name}()"), format!("def test_{name}(")]
                 .iter()
                 .any(|head| text.contains(head));
-            assert!(is_there, "no test is called {name}, which is named in {row}");
+            assert!(
+                is_there,
+                "no test is called {name}, which is named in {row}"
+            );
         }
     }
 }

@@ -319,6 +319,21 @@ impl Log {
         }
     }
 
+    fn printed_before(&self, route: &str) -> Vec<String> {
+        let lines = self.lines.lock().expect("unpoisoned");
+        let mut printed = Vec::new();
+        loop {
+            let line = lines
+                .recv_timeout(LINE_MAX)
+                .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
+            match serde_json::from_str::<Value>(&line) {
+                Ok(line) if line["route"] == route => return printed,
+                Ok(_) => {}
+                Err(_) => printed.push(line),
+            }
+        }
+    }
+
     fn rest(&self) -> Vec<String> {
         self.lines.lock().expect("unpoisoned").iter().collect()
     }
@@ -371,6 +386,11 @@ impl Broker {
     /// The id of its process.
     pub fn process(&self) -> u32 {
         self.child.lock().expect("unpoisoned").id()
+    }
+
+    /// The lines before the next log line of `route` that are no log lines.
+    pub fn printed_before(&self, route: &str) -> Vec<String> {
+        self.log.printed_before(route)
     }
 
     /// Sends SIGKILL, and waits for the end.

@@ -11,6 +11,7 @@
 
 mod imports;
 mod lints;
+mod profiles;
 mod wit_deps;
 
 use anyhow::{Context, Result};
@@ -35,6 +36,8 @@ enum Command {
     },
     /// Check that every workspace member inherits the workspace's lints
     Lints,
+    /// Check the profiles of installed programs and of components
+    Profiles,
     /// Compare wit/deps with the WIT of the locked spin-sdk
     WitDeps,
 }
@@ -44,6 +47,7 @@ fn main() -> Result<ExitCode> {
     let faults = match Cli::parse().command {
         Command::Imports { bless } => imports::check(&root, bless)?,
         Command::Lints => lints::check(&root)?,
+        Command::Profiles => profiles::check(&root)?,
         Command::WitDeps => wit_deps::check(&root)?,
     };
     for fault in &faults {

@@ -13,6 +13,7 @@
 
 mod bindings;
 mod convert;
+mod discard;
 mod ports;
 mod respond;
 mod routes;

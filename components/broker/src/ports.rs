@@ -271,7 +271,8 @@ impl Ports for Wasm {
             false => None,
         };
         let known = known.map(Into::into);
-        let keys = verification::fetch_keys(record.into(), known, credential, now).await;
+        let closed = self.settings().await?.backend_urls;
+        let keys = verification::fetch_keys(record.into(), known, credential, closed, now).await;
         keys.map(Into::into)
             .map_err(|error| convert::fetch_failure(&issuer.name, &error))
     }

@@ -1,5 +1,6 @@
 //! Routes, and the log line of each request.
 
+use crate::discard;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use http_body_util::BodyExt;
@@ -20,6 +21,7 @@ pub async fn route(request: Request) -> Reply {
         return token(request).await;
     }
     let Some(route) = Route::of(&path) else {
+        discard::rest(request);
         return logged(
             "other",
             "not_found",
@@ -28,6 +30,7 @@ pub async fn route(request: Request) -> Reply {
         );
     };
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
+        discard::rest(request);
         let mut reply = respond::json(
             405,
             "no-store",
@@ -158,14 +161,18 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
         });
         members.insert("signer".to_owned(), backend);
     }
+    if let (false, Some(members)) = (settings.warnings.is_empty(), body.as_object_mut()) {
+        members.insert("warnings".to_owned(), settings.warnings.into());
+    }
     Ok(respond::json(200, "no-store", body.to_string()))
 }
 
-async fn token(request: Request) -> Reply {
+async fn token(mut request: Request) -> Reply {
     let hops = hops(&request);
-    let body = match read(request).await {
+    let body = match read(&mut request).await {
         Ok(body) => body,
         Err(refusal) => {
+            discard::rest(request);
             let reply = respond::refused(&WireError::from(&refusal), None);
             return logged("token", refusal.slug(), reply, "");
         }
@@ -223,12 +230,14 @@ fn hops(request: &Request) -> Hops {
 }
 
 /// Checks the head, then reads the body up to its cap.
-async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
-    let (head, mut body) = request.into_parts();
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    let header = |name: &str| {
+        let value = request.headers().get(name)?;
+        value.to_str().ok()
+    };
     Head {
-        method: head.method.as_str(),
-        query: head.uri.query(),
+        method: request.method().as_str(),
+        query: request.uri().query(),
         content_type: header("content-type"),
     }
     .check()?;
@@ -239,7 +248,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
         return Err(RequestFault::BodyTooLarge.into());
     }
     let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = request.body_mut().frame().await {
         let frame = frame.map_err(|_| RequestFault::Malformed)?;
         let Ok(data) = frame.into_data() else {
             continue;

@@ -44,6 +44,7 @@ impl wit::Guest for Component {
         issuer: wit::TrustedIssuer,
         known: Option<wit::KeySet>,
         credential: Option<String>,
+        closed: Vec<String>,
         now: u64,
     ) -> Result<wit::KeySet, wit::FetchError> {
         let bearer = credential
@@ -56,6 +57,7 @@ impl wit::Guest for Component {
             &issuer,
             known.map(Into::into),
             bearer.as_ref(),
+            &closed,
             UnixSeconds(now),
         )
         .await?;

@@ -11,6 +11,8 @@ impl From<domain::Settings> for wit::SignerSettings {
             development: settings.development,
             epoch_seconds: settings.epoch_seconds,
             algorithms: settings.algorithms.into_iter().map(str::to_owned).collect(),
+            backend_urls: settings.backend_urls,
+            warnings: settings.warnings.into_iter().map(str::to_owned).collect(),
             trusted_proxies: settings.trusted_proxies,
             forwarded_header: settings.forwarded_header,
             group: settings.group,

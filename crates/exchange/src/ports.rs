@@ -33,6 +33,10 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<String>,
+    /// URLs of what stands behind the signer, which no issuer may name as its own.
+    pub backend_urls: Vec<String>,
+    /// What the signer tells an operator to change.
+    pub warnings: Vec<String>,
     pub trusted_proxies: TrustedProxies,
     /// The signer's key group.
     pub group: String,

@@ -158,6 +158,8 @@ impl GatewaySigner {
             development: config.development(),
             epoch_seconds: config.epoch_seconds(),
             algorithms,
+            backend_urls: self.config.urls.clone(),
+            warnings: config.warnings(),
             trusted_proxies: config.trusted_proxies().to_owned(),
             forwarded_header: config.forwarded_header().to_owned(),
             group: config.group().to_owned(),

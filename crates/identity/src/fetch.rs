@@ -59,7 +59,7 @@ pub struct FetchedKeys {
 }
 
 /// Gets the keys of `issuer`. With `known`, asks whether they changed, and renews them if not. With
-/// `bearer`, shows it to the issuer.
+/// `bearer`, shows it to the issuer. Asks none of the servers at the URLs in `closed`.
 ///
 /// # Errors
 /// Why there are no keys; what was known before is never handed out again then.
@@ -68,6 +68,7 @@ pub async fn fetch_keys(
     issuer: &TrustedIssuer,
     known: Option<FetchedKeys>,
     bearer: Option<&Bearer>,
+    closed: &[String],
     now: UnixSeconds,
 ) -> Result<FetchedKeys, FetchError> {
     let (url, bearer) = match issuer.keys() {
@@ -76,8 +77,10 @@ pub async fn fetch_keys(
             let url = KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?;
             (url, bearer)
         }
-        KeySource::Discovery => discover(source, issuer, bearer).await?,
+        KeySource::Discovery => discover(source, issuer, bearer, closed).await?,
     };
+    // ORDER: before any request to where the keys are, whoever named it.
+    let url = url.outside(closed).map_err(FetchError::UrlRefused)?;
     let known_etag = known.as_ref().and_then(|keys| etag_of(&url, keys));
     let answer = source
         .get(&url, known_etag, bearer, KEY_SET_BYTES_MAX)
@@ -106,8 +109,10 @@ async fn discover<'b>(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,
     bearer: Option<&'b Bearer>,
+    closed: &[String],
 ) -> Result<(KeyUrl, Option<&'b Bearer>), FetchError> {
     let url = KeyUrl::of_discovery(issuer.issuer(), issuer.development())
+        .and_then(|url| url.outside(closed))
         .map_err(FetchError::UrlRefused)?;
     let answer = source.get(&url, None, bearer, DISCOVERY_BYTES_MAX).await?;
     if answer.status != STATUS_OK {

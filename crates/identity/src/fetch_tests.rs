@@ -96,7 +96,7 @@ fn fetch(
     keys: KeySource,
     known: Option<FetchedKeys>,
 ) -> Result<FetchedKeys, FetchError> {
-    now_or_never(fetch_keys(source, &issuer(keys), known, None, NOW))
+    now_or_never(fetch_keys(source, &issuer(keys), known, None, &[], NOW))
 }
 
 fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> FetchedKeys {
@@ -141,7 +141,7 @@ fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
             (jwks_uri, ok(testkit::key_set_document())),
         ]);
         let issuer = issuer(keys);
-        let fetched = fetch_keys(&network, &issuer, None, bearer.as_ref(), NOW);
+        let fetched = fetch_keys(&network, &issuer, None, bearer.as_ref(), &[], NOW);
         assert!(now_or_never(fetched).is_ok(), "{jwks_uri}");
         network.shown.take()
     };
@@ -158,6 +158,52 @@ fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
     }
     let configured = KeySource::JwksUri(JWKS_URL.to_owned());
     assert_eq!(shown(configured, JWKS_URL), [JWKS_URL]);
+}
+
+/// A gateway trusts the broker, so no issuer may have the broker ask it.
+#[test]
+fn asks_no_closed_server_for_keys() {
+    let closed = |url: &str| vec!["https://other.example".to_owned(), url.to_owned()];
+    let refused = Err(FetchError::UrlRefused(UrlRejection::Closed));
+    let network = || {
+        Network::new(vec![
+            (DISCOVERY_URL, discovery(ISSUER, JWKS_URL)),
+            (JWKS_URL, ok(testkit::key_set_document())),
+        ])
+    };
+    let fetch = |network: &Network, keys, closed: &[String]| {
+        now_or_never(fetch_keys(network, &issuer(keys), None, None, closed, NOW))
+    };
+    let asked = |network: Network| -> Vec<String> {
+        let asked = network.asked.into_inner().into_iter();
+        asked.map(|(url, _)| url).collect()
+    };
+    for url in [
+        "https://keys.example",
+        "https://KEYS.example:443",
+        "https://keys.example.",
+        "http://keys.example:443",
+    ] {
+        let (discovered, configured) = (network(), network());
+        let found = fetch(&discovered, KeySource::Discovery, &closed(url));
+        assert_eq!(found, refused, "{url}");
+        assert_eq!(asked(discovered), [DISCOVERY_URL], "{url}");
+        let keys = KeySource::JwksUri(JWKS_URL.to_owned());
+        assert_eq!(fetch(&configured, keys, &closed(url)), refused, "{url}");
+        assert_eq!(asked(configured), [""; 0], "{url}");
+    }
+    // The issuer's own document is none either.
+    let (own, open) = (network(), network());
+    let found = fetch(&own, KeySource::Discovery, &closed(ISSUER));
+    assert_eq!((found, asked(own)), (refused, vec![]));
+    for url in [
+        "https://keys.example:8443",
+        "https://evil.keys.example",
+        "http://keys.example",
+    ] {
+        let found = fetch(&open, KeySource::Discovery, &closed(url));
+        assert!(found.is_ok(), "{url}: {found:?}");
+    }
 }
 
 /// Two places may well call different documents `"1"`.

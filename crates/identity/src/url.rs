@@ -49,6 +49,20 @@ impl KeyUrl {
         &self.0
     }
 
+    /// Itself, unless it is at the host and port of one of the URLs in `closed`, by any scheme and spelling. One
+    /// that can't be read closes every host, since it might be any.
+    pub(crate) fn outside(self, closed: &[String]) -> Result<Self, UrlRejection> {
+        let here = place(&self.0);
+        if closed
+            .iter()
+            .map(|url| place(url))
+            .any(|it| it.is_none() || it == here)
+        {
+            return Err(UrlRejection::Closed);
+        }
+        Ok(self)
+    }
+
     /// Scheme and authority, as they are written: another spelling of the same origin is another.
     pub(crate) fn origin(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
@@ -66,6 +80,8 @@ impl KeyUrl {
 pub enum UrlRejection {
     #[error("the host is a literal address or loopback")]
     Address,
+    #[error("the host and port are those of a signing gateway")]
+    Closed,
     #[error("the url has a fragment")]
     Fragment,
     #[error("the host is not a DNS name")]
@@ -107,6 +123,22 @@ fn require_fetchable(text: &str, development: bool) -> Result<(), UrlRejection> 
         Host::Name if encrypted => Ok(()),
         Host::Name => Err(UrlRejection::Scheme),
     }
+}
+
+/// Host and port that a request to `url` goes to. All names of loopback are one host.
+fn place(url: &str) -> Option<(String, u16)> {
+    let uri = url.parse::<Uri>().ok()?;
+    let port = uri.port_u16().or(match uri.scheme_str()? {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    })?;
+    let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
+    let host = match Host::of(&uri) {
+        Ok(Host::Loopback) => "localhost".to_owned(),
+        Ok(Host::Address | Host::Name) | Err(_) => host,
+    };
+    Some((host, port))
 }
 
 enum Host {

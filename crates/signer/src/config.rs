@@ -15,6 +15,8 @@ pub(crate) const GROUP_BYTES_MAX: usize = 64;
 /// Most audiences that can be listed.
 pub(crate) const AUDIENCES_MAX: usize = 1024;
 
+const ANY_AUDIENCE: &str = "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences";
+
 /// The texts of all variables, as read. A signer reads those of its own list only.
 #[derive(Default)]
 pub struct Variables {
@@ -143,6 +145,15 @@ impl Config {
     #[must_use]
     pub fn group(&self) -> &str {
         &self.group
+    }
+
+    /// Ceilings that are off, each with what to set. In development mode none is missed.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        match self.audiences {
+            Audiences::Any if !self.development => vec![ANY_AUDIENCE],
+            Audiences::Any | Audiences::Listed(_) => Vec::new(),
+        }
     }
 
     /// The variable of this name, which nothing here reads.

@@ -25,6 +25,10 @@ pub struct Settings {
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<&'static str>,
+    /// URLs of what stands behind the signer, which no issuer may name as its own.
+    pub backend_urls: Vec<String>,
+    /// For an operator: ceilings that are off.
+    pub warnings: Vec<&'static str>,
     /// As configured: it means nothing to the signer.
     pub trusted_proxies: String,
     /// As configured: it means nothing to the signer.
@@ -74,6 +78,8 @@ impl Signer {
                 .iter()
                 .map(|algorithm| algorithm.name())
                 .collect(),
+            backend_urls: Vec::new(),
+            warnings: self.config.warnings(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             forwarded_header: self.config.forwarded_header.clone(),
             group: self.config.group.clone(),

@@ -15,6 +15,8 @@ impl TryFrom<signing::SignerSettings> for Settings {
             development,
             epoch_seconds,
             algorithms,
+            backend_urls,
+            warnings,
             trusted_proxies,
             forwarded_header,
             group,
@@ -33,6 +35,8 @@ impl TryFrom<signing::SignerSettings> for Settings {
             development,
             epoch_seconds,
             algorithms,
+            backend_urls,
+            warnings,
             trusted_proxies,
             group,
         })

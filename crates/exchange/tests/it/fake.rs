@@ -184,6 +184,8 @@ impl Ports for Fake {
             development: false,
             epoch_seconds: 3600,
             algorithms,
+            backend_urls: Vec::new(),
+            warnings: Vec::new(),
             trusted_proxies: self.trusted_proxies.borrow().clone(),
             group: "default".into(),
         })

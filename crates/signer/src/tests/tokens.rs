@@ -131,11 +131,31 @@ fn settings_tell_what_the_broker_needs() {
             development: false,
             epoch_seconds: 3600,
             algorithms: vec!["ES256", "EdDSA"],
+            backend_urls: vec![],
+            warnings: vec![
+                "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences"
+            ],
             trusted_proxies: "10.0.0.0/8".into(),
             forwarded_header: "forwarded".into(),
             group: "default".into(),
         }
     );
+}
+
+#[test]
+fn warns_of_an_open_audience_ceiling() {
+    for (audiences, issuer, development, expected) in [
+        ("*", ISSUER, "false", 1),
+        ("https://a https://b", ISSUER, "false", 0),
+        ("*", "http://127.0.0.1:3000", "true", 0),
+    ] {
+        let signer = signer_with(|variables| {
+            variables.signer_audiences = audiences.into();
+            variables.issuer = issuer.into();
+            variables.development = development.into();
+        });
+        assert_eq!(signer.settings().warnings.len(), expected, "{audiences}");
+    }
 }
 
 #[test]

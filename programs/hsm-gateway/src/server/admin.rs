@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
 use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
 
-pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<Incoming>) -> Reply {
+pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let wanted = match path.as_str() {
         "/healthz" | LIST_PATH => Method::GET,

@@ -2,6 +2,9 @@
 
 mod about;
 mod admin;
+// Both programs answer in one way.
+#[path = "../../../vouchsafe/src/host/linger.rs"]
+mod linger;
 mod peers;
 mod quick_ack;
 mod routes;
@@ -10,8 +13,9 @@ mod tls;
 use crate::gateway::Gateway;
 pub use about::About;
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -151,13 +155,16 @@ async fn converse(
 ) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL_MAX));
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
         async move {
-            Ok::<_, Infallible>(match side {
+            let (head, mut body) = request.into_parts();
+            let request = Request::from_parts(head, &mut body);
+            let reply = match side {
                 Side::Admin => admin::answer(&gateway, &peer, request).await,
                 Side::Signing => routes::answer(&gateway, &peer, request).await,
-            })
+            };
+            Ok::<_, Infallible>(linger::respond(reply, body))
         }
     });
     let connection = http1::Builder::new()

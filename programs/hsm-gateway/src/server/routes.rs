@@ -19,7 +19,7 @@ use vouchsafe_gateway::{Caller, Refusal};
 /// Longest that a request's body may take.
 const BODY_MAX: Duration = Duration::from_secs(10);
 
-pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<Incoming>) -> Reply {
+pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     let wanted = match path.as_str() {
         "/healthz" | "/readyz" | KEYS_PATH => Method::GET,
@@ -55,7 +55,7 @@ async fn v1(
     gateway: &Arc<Gateway>,
     caller: Caller<'_>,
     path: &str,
-    request: Request<Incoming>,
+    request: Request<&mut Incoming>,
 ) -> Result<Bytes, Refused> {
     if path == KEYS_PATH {
         return Ok(gateway.keys(caller)?.to_json().into());
@@ -84,7 +84,7 @@ async fn sign(gateway: &Gateway, caller: Caller<'_>, body: &[u8]) -> Result<Byte
 }
 
 /// The one bearer credential of a request (RFC 6750 §2.1).
-pub fn bearer(request: &Request<Incoming>) -> Option<&str> {
+pub fn bearer<'r>(request: &'r Request<&mut Incoming>) -> Option<&'r str> {
     let mut values = request.headers().get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
@@ -104,7 +104,7 @@ pub fn wrong_method(wanted: &Method) -> Reply {
     reply
 }
 
-pub async fn body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+pub async fn body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal> {
     let reading = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
     let read = tokio::time::timeout(BODY_MAX, reading).await;
     let body = read

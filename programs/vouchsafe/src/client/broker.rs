@@ -4,6 +4,7 @@ use super::Http;
 use super::http::{is_loopback, origin};
 use crate::commands::Failure;
 use serde::Deserialize;
+use vouchsafe_providers::is_unprintable;
 
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
 
@@ -76,13 +77,30 @@ impl Broker {
     }
 }
 
-/// Text of a server, made safe for a terminal and short.
+/// How commands in a CI's log begin wherever they stand in a line: of GitHub Actions and Azure Pipelines, and of the
+/// latter alone.
+const LOG_COMMANDS: [&str; 2] = ["##[", "##vso["];
+
+/// Text of a server, made safe for a terminal and for a CI's log, and short: nothing in it moves the cursor,
+/// reorders other text, or is a command to what reads the log.
 pub fn shown(text: &str) -> String {
     const SHOWN_CHARACTERS_MAX: usize = 300;
-    text.chars()
-        .take(SHOWN_CHARACTERS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    const MARK: char = '\u{fffd}';
+    let visible = |c| if is_unprintable(c) { MARK } else { c };
+    let text = text.chars().take(SHOWN_CHARACTERS_MAX).map(visible);
+    let text = LOG_COMMANDS
+        .iter()
+        .fold(text.collect(), |text: String, command| {
+            text.replace(
+                command,
+                &format!("#{MARK}{}", command.trim_start_matches("#")),
+            )
+        });
+    // A command of GitHub Actions is a whole line.
+    match text.trim_start().starts_with("::") {
+        true => format!("{MARK}{text}"),
+        false => text,
+    }
 }
 
 /// Where an issuer's metadata is: the well-known part stands before the issuer's path (RFC 8414 §3.1).
@@ -145,6 +163,34 @@ mod tests {
                 "{issuer} {endpoint}"
             );
         }
+    }
+
+    #[test]
+    fn shows_no_command_and_no_invisible_character() {
+        for (text, expected) in [
+            (
+                "http://[::1]:3000 a#b [1] :x",
+                "http://[::1]:3000 a#b [1] :x",
+            ),
+            ("##[add-mask]x", "#\u{fffd}[add-mask]x"),
+            ("a ##[set-env name=x]y", "a #\u{fffd}[set-env name=x]y"),
+            ("####[x]", "###\u{fffd}[x]"),
+            (
+                "##vso[task.setvariable]x",
+                "#\u{fffd}vso[task.setvariable]x",
+            ),
+            ("::error::x", "\u{fffd}::error::x"),
+            (" ::error::x", "\u{fffd} ::error::x"),
+            ("a\r\n::b", "a\u{fffd}\u{fffd}::b"),
+            ("#\u{200b}#[x]", "#\u{fffd}#[x]"),
+            (
+                "a\u{202e}b\u{2066}c\u{1b}[2J",
+                "a\u{fffd}b\u{fffd}c\u{fffd}[2J",
+            ),
+        ] {
+            assert_eq!(shown(text), expected, "{text:?}");
+        }
+        assert_eq!(shown(&"a".repeat(301)).len(), 300);
     }
 
     #[test]

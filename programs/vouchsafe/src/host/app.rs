@@ -5,12 +5,14 @@
 
 use super::headers;
 use super::instances::Instances;
+use super::linger::{self, Lingering};
 use super::metrics::Metrics;
 use super::turns::{Overloaded, Turns};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -55,15 +57,17 @@ impl App {
     /// Answers one request, whatever happens.
     pub async fn answer(
         &self,
-        request: Request<hyper::body::Incoming>,
+        request: Request<Incoming>,
         client: SocketAddr,
-    ) -> Response<WasiBody> {
+    ) -> Response<Lingering<WasiBody>> {
         let start = Instant::now();
-        let path = request.uri().path().to_owned();
-        let response = match self.try_answer(request, client).await {
+        let (head, mut body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let response = match self.try_answer(head, &mut body, client).await {
             Ok(response) => response,
             Err(refusal) => self.refuse(refusal),
         };
+        let response = linger::respond(response, body);
         self.metrics
             .request(&path, response.status().as_u16(), start.elapsed());
         if self.metrics.draining.load(Relaxed) {
@@ -74,10 +78,10 @@ impl App {
 
     async fn try_answer(
         &self,
-        request: Request<hyper::body::Incoming>,
+        mut head: http::request::Parts,
+        body: &mut Incoming,
         client: SocketAddr,
     ) -> Result<Response<WasiBody>, Refusal> {
-        let (mut head, body) = request.into_parts();
         if head.method == http::Method::CONNECT {
             return Err(Refusal::MethodUnknown);
         }
@@ -148,10 +152,7 @@ impl App {
 }
 
 /// Reads the whole body within its limits, so that a slow client never holds an instance.
-async fn read_body(
-    headers: &http::HeaderMap,
-    body: hyper::body::Incoming,
-) -> Result<Bytes, Refusal> {
+async fn read_body(headers: &http::HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
     let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

@@ -5,7 +5,7 @@
 //! them perhaps half written.
 
 use super::CREDENTIALS;
-use super::engine::private_directory;
+use super::directories::private_directory;
 use crate::commands::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,9 @@ const CLOCK_MIN: Duration = Duration::from_secs(1_793_491_200);
 
 /// Refuses a system clock that was never set. Such a clock would accept tokens that expired long ago.
 pub fn require_set(now: SystemTime) -> Result<(), Failure> {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     if now >= CLOCK_MIN {
         return Ok(());
     }

@@ -1,8 +1,8 @@
 //! The Wasm engine: its limits, its clock for CPU deadlines, and the cache of compiled code.
 
+use super::directories::private_directory;
 use crate::commands::Failure;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -74,77 +74,4 @@ pub fn start_epochs(engine: &Engine) -> std::io::Result<()> {
             }
         })?;
     Ok(())
-}
-
-/// Where compiled code is kept: the user's cache directory, else the state directory.
-pub fn cache_directory(state: &Path) -> PathBuf {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map_or_else(|| state.join("cache"), |cache| cache.join("vouchsafe"))
-}
-
-/// Makes `path` with mode 0700. One that is there and ours is closed to others; one that others
-/// own or could write to is refused, because whoever filled it chooses the code that runs here.
-pub fn private_directory(path: &Path) -> Result<(), Failure> {
-    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
-    let mut builder = std::fs::DirBuilder::new();
-    builder
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(fail)?;
-    let found = std::fs::metadata(path).map_err(fail)?;
-    let us = std::fs::metadata("/proc/self").map_or(found.uid(), |process| process.uid());
-    let mode = found.permissions().mode();
-    if found.uid() != us || mode & 0o022 != 0 {
-        let message = format!(
-            "{} belongs to other users or can be written by them",
-            path.display()
-        );
-        return Err(Failure::usage(message).hint("remove it, or choose another directory"));
-    }
-    if mode & 0o077 != 0 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_of_ours_is_closed_and_one_that_others_can_write_is_refused() {
-        let base = std::env::temp_dir().join(format!("private-{}", std::process::id()));
-        for (mode, accepted) in [
-            (0o700, true),
-            (0o755, true),
-            (0o750, true),
-            (0o770, false),
-            (0o707, false),
-        ] {
-            let path = base.join(format!("{mode:o}"));
-            std::fs::create_dir_all(&path).expect("made");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
-            assert_eq!(private_directory(&path).is_ok(), accepted, "{mode:o}");
-            let after = std::fs::metadata(&path)
-                .expect("there")
-                .permissions()
-                .mode()
-                & 0o777;
-            assert_eq!(after, if accepted { 0o700 } else { mode }, "{mode:o}");
-        }
-        let new = base.join("new/one");
-        private_directory(&new).expect("made");
-        assert_eq!(
-            std::fs::metadata(&new).expect("there").permissions().mode() & 0o777,
-            0o700
-        );
-        std::fs::remove_dir_all(&base).expect("removed");
-    }
 }

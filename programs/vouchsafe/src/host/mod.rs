@@ -17,9 +17,11 @@ mod config;
 mod continuity;
 mod cpu;
 mod deny;
+mod directories;
 mod engine;
 mod headers;
 mod instances;
+mod linger;
 mod metrics;
 mod networks;
 mod outbound;
@@ -60,6 +62,8 @@ use vouchsafe_manifest::{Capability, Manifest, Resolved};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+/// Read from the current directory.
+const DOTENV: &str = ".env";
 /// Where the bundle is mounted, and what `--policies` replaces.
 const POLICIES: &str = "/policies";
 /// Where issuer files' `bearer_file` is read.
@@ -87,6 +91,15 @@ pub struct Options {
 /// Runs the application until SIGTERM or SIGINT, then drains.
 pub async fn run(options: Options) -> Result<(), Failure> {
     clock::require_set(std::time::SystemTime::now())?;
+    if let Some(address) = options
+        .metrics_listen
+        .filter(|it| networks::is_public(it.ip()))
+    {
+        return Err(Failure::usage(format!(
+            "--metrics-listen is {address}, which is a public address: metrics need no credential"
+        ))
+        .hint("use an address of loopback or of a private network"));
+    }
     let app = Arc::new(load(&options)?);
     let listener = bind(options.listen, "--listen").await?;
     let address = listener
@@ -120,7 +133,9 @@ fn load(options: &Options) -> Result<App, Failure> {
     let base = options.manifest.parent().unwrap_or(Path::new(""));
     let resolved = resolve(&manifest, options)?;
     let policies = options.policies.as_deref();
-    for warning in warnings::warnings(&options.manifest, &manifest, policies, &resolved) {
+    let lacking = warnings::warnings(&options.manifest, &manifest, policies, &resolved);
+    let readable = variables::warnings(&manifest, &options.variables, Path::new(DOTENV));
+    for warning in lacking.iter().chain(&readable) {
         eprintln!("{warning}");
     }
     let state_dir = options
@@ -134,7 +149,7 @@ fn load(options: &Options) -> Result<App, Failure> {
     let cache = options
         .cache_dir
         .clone()
-        .unwrap_or_else(|| engine::cache_directory(&state_dir));
+        .unwrap_or_else(|| directories::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
     let failed = |error: wasmtime::Error| {
         Failure::usage(format!("the application does not load: {error:#}"))
@@ -189,7 +204,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
 }
 
 fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, Failure> {
-    let values = variables::collect(manifest, &options.variables, Path::new(".env"))?;
+    let values = variables::collect(manifest, &options.variables, Path::new(DOTENV))?;
     let resolved = manifest.resolve(&values).map_err(|error| {
         Failure::usage(error.to_string())
             .hint("give it by --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes one for local work")
@@ -225,7 +240,7 @@ fn grants(
         metrics: Arc::new(Metrics::default()),
     };
     if !root.sqlite_databases.is_empty() {
-        engine::private_directory(state_dir)?;
+        directories::private_directory(state_dir)?;
     }
     let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
     let databases = Databases::open(&paths).map_err(|error| {
@@ -359,7 +374,12 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 async fn check_ready(app: &App, address: SocketAddr) -> Result<(), Failure> {
     let answer = app.ask(READY, &address.to_string()).await;
     let why = match answer {
-        Ok((status, _)) if status.is_success() => return Ok(()),
+        Ok((status, body)) if status.is_success() => {
+            for warning in warnings::of_ready(&body) {
+                eprintln!("warning: {warning}");
+            }
+            return Ok(());
+        }
         Ok((status, body)) => format!(
             "{READY} answered {status}: {}",
             String::from_utf8_lossy(&body).trim()

@@ -70,6 +70,11 @@ fn unwrapped(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether anybody on the internet may reach `address`. Of all interfaces (`0.0.0.0`, `::`) nothing is known.
+pub fn is_public(address: IpAddr) -> bool {
+    !is_private(unwrapped(address))
+}
+
 /// Everything that is not globally reachable (the registries of RFC 6890).
 fn is_private(address: IpAddr) -> bool {
     match address {
@@ -184,6 +189,30 @@ mod tests {
                 Networks::parse(&[text.to_owned()]).map(|_| ()),
                 Err(text.to_owned())
             );
+        }
+    }
+
+    #[test]
+    fn tells_public_addresses() {
+        for (address, expected) in [
+            ("127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("10.1.2.3", false),
+            ("100.64.0.1", false),
+            ("100.128.0.1", true),
+            ("172.31.0.1", false),
+            ("172.32.0.1", true),
+            ("8.8.8.8", true),
+            ("::1", false),
+            ("::", false),
+            ("fd00::1", false),
+            ("fe80::1", false),
+            ("2a00:1450::1", true),
+            ("::ffff:8.8.8.8", true),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            let found = is_public(address.parse().expect("an address"));
+            assert_eq!(found, expected, "{address}");
         }
     }
 }

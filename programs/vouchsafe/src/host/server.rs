@@ -18,6 +18,9 @@ use tokio_io_timeout::TimeoutStream;
 
 /// Most connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1024;
+/// The same on the listener for metrics. Its clients show no credential, and must not use up the file descriptors
+/// that all others need.
+const METRICS_CONNECTIONS_MAX: usize = 32;
 /// Longest that a client may take to send a request's head, and to stay idle between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest that a client may take nothing of an answer that waits for it: without this bound, clients
@@ -119,25 +122,33 @@ async fn connection(
 
 /// Serves the metrics of `app` at `/metrics` for as long as the process lives.
 pub async fn serve_metrics(app: Arc<App>, listener: TcpListener) {
-    loop {
+    let permits = Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX));
+    // ORDER: a place before a connection. The semaphore is never closed.
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let app = Arc::clone(&app);
         tokio::spawn(async move {
-            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-                let response = metrics_response(&app, request.uri().path());
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .keep_alive(false)
-                .serve_connection(bounded(stream), service);
-            drop(connection.await);
+            metrics_connection(&app, stream).await;
+            drop(permit);
         });
     }
+}
+
+async fn metrics_connection(app: &App, stream: TcpStream) {
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let response = metrics_response(app, request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .keep_alive(false)
+        .serve_connection(bounded(stream), service);
+    drop(connection.await);
 }
 
 fn metrics_response(app: &App, path: &str) -> http::Response<Full<bytes::Bytes>> {

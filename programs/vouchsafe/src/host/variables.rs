@@ -4,11 +4,14 @@
 
 use crate::commands::Failure;
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use vouchsafe_manifest::{Manifest, environment_name};
 
 /// Longest file that `NAME=@FILE` reads.
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
+/// Permission of users other than the owner to read.
+const READ_BY_OTHERS: u32 = 0o044;
 
 /// Values for the manifest's variables from everything but its defaults.
 pub fn collect(
@@ -36,6 +39,36 @@ pub fn collect(
         values.insert(name, value);
     }
     Ok(values)
+}
+
+/// One text for each file with a secret variable's value that users other than its owner can read.
+pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<String> {
+    let is_secret = |name: &str| {
+        let variable = manifest.variables().get(name);
+        variable.is_some_and(|variable| variable.secret)
+    };
+    let of_flag = |flag: &'_ String| {
+        let (name, path) = flag.split_once("=@")?;
+        (!name.contains('=') && is_secret(name))
+            .then(|| (name.to_owned(), Path::new(path).to_owned()))
+    };
+    let in_dotenv = read_dotenv(dotenv).unwrap_or_default();
+    let secrets = manifest.variables().keys().filter(|name| is_secret(name));
+    let of_dotenv = secrets
+        .filter(|name| in_dotenv.contains_key(&environment_name(name)))
+        .map(|name| (name.clone(), dotenv.to_owned()));
+    let files = flags.iter().filter_map(of_flag).chain(of_dotenv);
+    let warning = |(name, path): (String, std::path::PathBuf)| {
+        let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
+        let shown = path.display();
+        (mode & READ_BY_OTHERS != 0).then(|| {
+            format!(
+                "warning: {shown} holds the secret variable `{name}`, and other users can read it (mode {mode:04o})\n\
+                 hint: chmod 600 {shown}"
+            )
+        })
+    };
+    files.filter_map(warning).collect()
 }
 
 fn parse_flag(flag: &str) -> Result<(String, String), Failure> {
@@ -119,5 +152,54 @@ mod tests {
     fn a_flag_without_equals_sign_does_not_repeat_its_text() {
         let failure = parse_flag("hunter2").expect_err("refused");
         assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+    }
+
+    #[test]
+    fn warns_of_secrets_that_others_can_read() {
+        let text = "spin_manifest_version = 2\n[application]\nname = \"t\"\n[variables]\n\
+            root = { default = \"\", secret = true }\nopen = { default = \"\" }\n\
+            [[trigger.http]]\nroute = \"/...\"\ncomponent = \"c\"\n[component.c]\nsource = \"c.wasm\"\n";
+        let manifest = Manifest::parse(text).expect("a manifest");
+        let folder = std::env::temp_dir().join(format!("variables-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let (value, dotenv) = (folder.join("value"), folder.join(".env"));
+        let write = |path: &Path, text: &str, mode: u32| {
+            std::fs::write(path, text).expect("written");
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(path, mode).expect("set");
+        };
+        let warning = |path: &Path, mode: &str| {
+            format!(
+                "warning: {0} holds the secret variable `root`, and other users can read it (mode {mode})\n\
+                 hint: chmod 600 {0}",
+                path.display()
+            )
+        };
+        let secret = [format!("root=@{}", value.display())];
+        let open = [format!("open=@{}", value.display()), "root=@".to_owned()];
+        for (mode, expected) in [
+            (0o600, None),
+            (0o700, None),
+            (0o640, Some("0640")),
+            (0o604, Some("0604")),
+        ] {
+            write(&value, "x", mode);
+            let expected: Vec<_> = expected
+                .map(|mode| warning(&value, mode))
+                .into_iter()
+                .collect();
+            assert_eq!(warnings(&manifest, &secret, &dotenv), expected, "{mode:o}");
+            assert_eq!(warnings(&manifest, &open, &dotenv), [""; 0], "{mode:o}");
+        }
+        write(&dotenv, "SPIN_VARIABLE_OPEN=x\n", 0o644);
+        assert_eq!(warnings(&manifest, &[], &dotenv), [""; 0]);
+        write(&dotenv, "SPIN_VARIABLE_ROOT=x\n", 0o644);
+        assert_eq!(
+            warnings(&manifest, &[], &dotenv),
+            [warning(&dotenv, "0644")]
+        );
+        write(&dotenv, "SPIN_VARIABLE_ROOT=x\n", 0o600);
+        assert_eq!(warnings(&manifest, &[], &dotenv), [""; 0]);
+        std::fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -1,6 +1,7 @@
 //! What the manifest lacks for the bundle: the broker starts all the same, and refuses whoever comes from such an
 //! issuer, which nobody should learn from its callers.
 
+use crate::client::broker::shown;
 use crate::commands::policy::hosts;
 use std::path::Path;
 use vouchsafe_manifest::{Manifest, Resolved};
@@ -56,9 +57,22 @@ pub fn warnings(
     warnings
 }
 
+/// What the application says in its answer to `/readyz`, each made safe for a terminal. Any application may answer
+/// anything.
+pub fn of_ready(body: &[u8]) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Ready {
+        #[serde(default)]
+        warnings: Vec<String>,
+    }
+    let ready: Option<Ready> = serde_json::from_slice(body).ok();
+    let warnings = ready.map(|ready| ready.warnings).unwrap_or_default();
+    warnings.iter().map(|text| shown(text)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::warnings;
+    use super::{of_ready, warnings};
     use std::collections::BTreeMap;
     use std::path::Path;
     use vouchsafe_manifest::Manifest;
@@ -90,6 +104,15 @@ mod tests {
         );
         std::fs::remove_dir_all(&folder).expect("removed");
         found
+    }
+
+    #[test]
+    fn reads_the_warnings_of_a_ready_application() {
+        let ready = br#"{"status":"ready","warnings":["one","two\u001b[2J"]}"#;
+        assert_eq!(of_ready(ready), ["one", "two\u{fffd}[2J"]);
+        for other in ["ok\n", "", "{}", "[]", r#"{"warnings":"text"}"#] {
+            assert_eq!(of_ready(other.as_bytes()), [""; 0], "{other}");
+        }
     }
 
     #[test]

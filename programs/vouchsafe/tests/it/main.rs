@@ -13,4 +13,5 @@ mod printed;
 mod serve;
 mod stalled;
 mod support;
+mod unread;
 mod vectors;

@@ -282,6 +282,34 @@ fn metrics_count_requests_instances_and_traps() {
     assert_eq!(server.get("/").status, 404);
 }
 
+/// Idle connections to the metrics leave the file descriptors to all others.
+#[test]
+fn connections_to_the_metrics_are_bounded() {
+    const MANY: usize = 200;
+    const BOUND: usize = 32;
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("an address");
+    let mut server = trap_guest(&["--metrics-listen", &reserved.to_string()]);
+    server.get("/");
+    let before = server.open_files();
+    let idle: Vec<_> = (0..MANY)
+        .map(|_| std::net::TcpStream::connect(reserved).expect("connects"))
+        .collect();
+    // The host accepts what it does at once: before it answers on the other listener.
+    while server.open_files() < before + BOUND {
+        server.get("/");
+    }
+    for _ in 0..20 {
+        assert_eq!(server.get("/").status, 200);
+        let more = server.open_files() - before;
+        assert!(more < 2 * BOUND, "{more} more open files");
+    }
+    drop(idle);
+    server.address = reserved.to_string();
+    assert_eq!(server.get("/metrics").status, 200);
+}
+
 #[test]
 fn refuses_to_start_with_a_reason() {
     let directory = folder();
@@ -291,6 +319,11 @@ fn refuses_to_start_with_a_reason() {
             &["--policies", "."][..],
             2,
             "error: --policies replaces the files at /policies, and the manifest mounts none",
+        ),
+        (
+            &["--metrics-listen", "8.8.8.8:9090"][..],
+            2,
+            "error: --metrics-listen is 8.8.8.8:9090, which is a public address: metrics need no credential",
         ),
         (
             &["--variable", "issuer=x"][..],

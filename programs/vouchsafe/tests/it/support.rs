@@ -27,7 +27,8 @@ pub fn guest(name: &str) -> PathBuf {
             .args([
                 "build",
                 "--quiet",
-                "--release",
+                "--profile",
+                "component",
                 "--target",
                 "wasm32-wasip2",
                 "-p",
@@ -44,7 +45,7 @@ pub fn guest(name: &str) -> PathBuf {
         );
     });
     repository().join(format!(
-        "target/wasm32-wasip2/release/vouchsafe_guest_{name}.wasm"
+        "target/wasm32-wasip2/component/vouchsafe_guest_{name}.wasm"
     ))
 }
 
@@ -165,6 +166,12 @@ impl Server {
         stream
     }
 
+    /// Open file descriptors of the host.
+    pub fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(folder).expect("a process").count()
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let killed = Command::new("kill")
@@ -184,6 +191,11 @@ impl Server {
 pub fn read(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
+    parse(&text)
+}
+
+/// The answer in `text`.
+pub fn parse(text: &str) -> Answer {
     let (head, body) = text
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("no answer: {text:?}"));
