@@ -43,7 +43,7 @@ const AUDIENCES: [&str; 5] = [API, HSM_ES256, EDDSA, HSM_EDDSA, HSM];
 
 /// A broker with two gateways, each in front of a token of its own with the same keys: SoftHSM 2.6.1, with two
 /// processes that log in to one token again and again, empties the token's file in the end
-/// (docs/hsm-modules.md).
+/// (docs/hsm/modules.md).
 struct Site {
     setups: Mutex<[GatewaySetup; 2]>,
     gateways: [Mutex<Option<Gateway>>; 2],

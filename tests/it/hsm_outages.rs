@@ -411,11 +411,11 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// `docs/hsm.md` has all of them, and nothing else.
+/// `docs/hsm/operate.md` has all of them, and nothing else.
 #[test]
 fn the_documented_metrics_are_those_that_are_there() {
     const PREFIX: &str = "hsm_gateway_";
-    let page = vouchsafe_tests::broker::repository().join("docs/hsm.md");
+    let page = vouchsafe_tests::broker::repository().join("docs/hsm/operate.md");
     let page = std::fs::read_to_string(page).expect("the page");
     let (_, section) = page.split_once("\n## Metrics\n").expect("a section");
     let section = section.split("\n## ").next().unwrap_or_default();

@@ -1,5 +1,5 @@
 //! What stands between a signer and an HSM: who may have which seed, what an HSM key may sign, and the
-//! messages in which both are asked for (`docs/hsm.md`).
+//! messages in which both are asked for (`docs/hsm/`).
 //!
 //! Does not read a clock, a file or the network, and knows no PKCS#11: `programs/hsm-gateway` has the
 //! HSM, `components/signer-hsm` the network. Both sides of the wire are here, so that they can't drift

@@ -1,4 +1,4 @@
-//! All keys of a token, made in memory so that they can be split into shares (`docs/key-ceremony.md`).
+//! All keys of a token, made in memory so that they can be split into shares (`docs/hsm/key-ceremony.md`).
 //!
 //! Keys are made by the crates that use such keys everywhere else here, from the operating system's
 //! randomness; what holds a secret wipes it when dropped.

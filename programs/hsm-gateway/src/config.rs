@@ -129,7 +129,7 @@ impl Config {
     /// Reads the file; other files that it names are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = read_small(path, FILE_BYTES_MAX).map_err(|failure| {
-            failure.hint("`--config FILE` names it; docs/hsm.md has one to begin with")
+            failure.hint("`--config FILE` names it; docs/hsm/install.md has one to start from")
         })?;
         let mut file: File = toml::from_str(&text).map_err(|error| {
             let position = error.span().map(|span| position(&text, span.start));

@@ -1,4 +1,4 @@
-//! `hsm-gateway`: stands between signers and an HSM, and holds both to its rules (`docs/hsm.md`).
+//! `hsm-gateway`: stands between signers and an HSM, and holds both to its rules (`docs/hsm/`).
 //!
 //! The PKCS#11 module is loaded in a worker process (`worker/`), which is killed and started anew when it
 //! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
@@ -42,7 +42,7 @@ use std::process::ExitCode;
     name = "hsm-gateway",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  hsm-gateway credential\n  hsm-gateway init --config gateway.toml\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway serve --config gateway.toml\n\ndocs/hsm.md has a whole set-up, step by step."
+    after_help = "Examples:\n  hsm-gateway credential\n  hsm-gateway init --config gateway.toml\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway serve --config gateway.toml\n\ndocs/hsm/install.md has a complete set-up, step by step."
 )]
 struct Cli {
     #[command(subcommand)]

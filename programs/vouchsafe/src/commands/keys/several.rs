@@ -28,7 +28,7 @@ pub fn check_same(gateways: &[Gateway], name: &str) -> Result<(), Failure> {
         ))
         .hint(format!(
             "gateways of tier `hsm` need one token, or tokens that replicate: `vouchsafe keys retire {name} --version {version}` \
-             at each, and see docs/hsm.md, several gateways"
+             at each, and see docs/hsm/operate.md#several-gateways"
         ))),
     }
 }
