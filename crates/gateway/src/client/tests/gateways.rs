@@ -175,12 +175,12 @@ impl Gateways {
         let is_limited = |it: &&str| *it == format!("{host} {path}");
         let retry_after_seconds = 1;
         match path {
-            SEED_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
+            SEED_PATH if self.limited.borrow().iter().any(is_limited) => {
                 Err(Refusal::SeedRate {
                     retry_after_seconds,
                 })
             }
-            KEYS_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
+            KEYS_PATH if self.limited.borrow().iter().any(is_limited) => {
                 Err(Refusal::KeysRate {
                     retry_after_seconds,
                 })
