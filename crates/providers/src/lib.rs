@@ -11,7 +11,7 @@
 //! optional claim is an absent attribute, an empty optional one an empty attribute; a required claim
 //! that is absent or empty, or any claim of another type, makes a token unacceptable.
 //!
-//! Entry points: [`Provider::named`], [`attributes`].
+//! Entry points: [`Provider::named`], [`attributes`], [`is_unprintable`].
 
 mod attribute;
 pub mod aws;
@@ -26,9 +26,11 @@ pub mod kubernetes;
 pub mod oidc;
 pub mod spiffe;
 pub mod terraform;
+mod text;
 
 pub use attribute::{Attribute, AttributeValue, ClaimError, ClaimFault, INTEGER_MAX, attributes};
 pub use claim::{Claim, ClaimType, Source};
+pub use text::is_unprintable;
 
 /// Every provider, in the order of their names.
 pub static PROVIDERS: [&Provider; 11] = [
