@@ -27,6 +27,7 @@ impl Problem {
             Self::CaseUndecidable(_) => "case-undecidable",
             Self::CaseUnmet { .. } => "case-unmet",
             Self::Cedar { .. } => "cedar",
+            Self::CharacterHidden(_) => "character-hidden",
             Self::ClaimReserved(_) => "claim-reserved",
             Self::ClaimUndeclared { .. } => "claim-undeclared",
             Self::ClaimsNotAllowed(_) => "claims-not-allowed",
@@ -112,6 +113,9 @@ impl Problem {
                 "correct the rule or the case; `vouchsafe policy explain` says why"
             }
             Self::Cedar { help, .. } => return help.clone(),
+            Self::CharacterHidden(_) => {
+                "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
+            }
             Self::ClaimUndeclared { .. } => "name a claim as the provider's page lists it",
             Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
                 "remove one of the files"

@@ -172,6 +172,8 @@ pub enum Problem {
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
     CannotRead(String),
+    #[error("the file holds {0}, a control or format character that is not displayed")]
+    CharacterHidden(String),
     /// Cedar's own words.
     #[error("{message}")]
     Cedar {
@@ -262,7 +264,9 @@ pub enum Problem {
     NameInvalid,
     #[error("not a regular file")]
     NotAFile,
-    #[error("the name is not UTF-8, or is over {bytes_max} bytes, or holds control characters")]
+    #[error(
+        "the name is not UTF-8, or is over {bytes_max} bytes, or holds control or format characters"
+    )]
     PathInvalid { bytes_max: usize },
     #[error(
         "rule `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
@@ -370,7 +374,7 @@ pub enum Problem {
         key: &'static str,
         reason: &'static str,
     },
-    #[error("`{key}` is over {bytes_max} bytes or holds control characters")]
+    #[error("`{key}` is over {bytes_max} bytes or holds control or format characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
     #[error("the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `{0}`")]
     ZoneNameInvalid(String),

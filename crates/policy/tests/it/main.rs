@@ -10,6 +10,7 @@ mod default_bundle;
 mod differential;
 mod explanations;
 mod folders;
+mod hidden;
 mod language;
 mod lints;
 mod messages;
