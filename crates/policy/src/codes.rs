@@ -46,6 +46,7 @@ impl Problem {
             Self::FileNotUtf8 => "file-not-utf8",
             Self::FileTooLarge { .. } => "file-too-large",
             Self::FilesTooMany { .. } => "files-too-many",
+            Self::ForbidNeedsAddress(_) => "forbid-needs-address",
             Self::GroupAudienceUnknown { .. } => "group-audience-unknown",
             Self::GroupClaimUnknown { .. } => "group-claim-unknown",
             Self::GroupIssuerUnknown { .. } => "group-issuer-unknown",
@@ -121,6 +122,9 @@ impl Problem {
                 "remove one of the files"
             }
             Self::DuplicateRule { .. } => "give one of them another `@id`",
+            Self::ForbidNeedsAddress(_) => {
+                "forbid all but known addresses: `unless { context has client_ip && … }`"
+            }
             Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => {
                 "move it out of the bundle"
             }

@@ -221,6 +221,8 @@ pub enum Problem {
     FileTooLarge { bytes_max: usize },
     #[error("there are over {files_max} files")]
     FilesTooMany { files_max: usize },
+    #[error("rule `{0}` forbids less where the client address is unknown")]
+    ForbidNeedsAddress(String),
     #[error("audience `{name}` is in no audience file")]
     GroupAudienceUnknown {
         name: String,

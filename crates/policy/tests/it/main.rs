@@ -1,5 +1,6 @@
 //! The policy crate from outside, one module per question.
 
+mod addresses;
 mod bundles;
 mod cautions;
 mod corpora;

@@ -44,6 +44,7 @@ fn a_test_expects_each_message_word_by_word() {
         include_str!("../../src/lint/caution.rs"),
     ];
     let tests = [
+        include_str!("addresses.rs"),
         include_str!("bundles.rs"),
         include_str!("cautions.rs"),
         include_str!("credentials.rs"),
