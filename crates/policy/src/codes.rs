@@ -51,6 +51,7 @@ impl Problem {
             Self::GroupClaimUnknown { .. } => "group-claim-unknown",
             Self::GroupIssuerUnknown { .. } => "group-issuer-unknown",
             Self::HiddenFile => "hidden-file",
+            Self::IssuerHasProvider { .. } => "issuer-has-a-provider",
             Self::IssuerIsOurs(_) => "issuer-is-ours",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
             Self::KeysAmbiguous => "keys-ambiguous",
@@ -96,6 +97,9 @@ impl Problem {
     pub fn fix(&self) -> Option<String> {
         if let Some(nearest) = self.nearest() {
             return Some(format!("did you mean `{nearest}`?"));
+        }
+        if let Self::IssuerHasProvider { provider, .. } = self {
+            return Some(format!("write `provider = \"{provider}\"`"));
         }
         let fix = match self {
             Self::AlgorithmNeedsHsm(_) => "take `ES256` or `EdDSA`, or `tier = \"hsm\"`",

@@ -241,6 +241,11 @@ pub enum Problem {
     },
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
+    #[error("issuer `{issuer}` serves many tenants, which only provider `{provider}` tells apart")]
+    IssuerHasProvider {
+        issuer: String,
+        provider: &'static str,
+    },
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
     IssuerIsOurs(String),
     #[error(

@@ -17,3 +17,4 @@ mod lints;
 mod messages;
 mod places;
 mod support;
+mod tenants;

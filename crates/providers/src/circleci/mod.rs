@@ -27,6 +27,7 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: Some("/org/"),
     }),
     open_issuers: &[],
+    shared_issuers: &["https://oidc.circleci.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
     names_with_ids: &[("vcs_origin", &["project_id", "org_id"])],

@@ -26,6 +26,7 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://token.actions.githubusercontent.com"],
+    shared_issuers: &["https://token.actions.githubusercontent.com"],
     never_issuers: &[],
     chosen_by_caller: &["head_ref"],
     names_with_ids: &[

@@ -27,6 +27,7 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://gitlab.com"],
+    shared_issuers: &["https://gitlab.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
     names_with_ids: &[

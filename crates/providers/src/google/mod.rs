@@ -27,6 +27,7 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: None,
     }),
     open_issuers: &[],
+    shared_issuers: &["https://accounts.google.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
     names_with_ids: &[("instance_name", &["instance_id"])],

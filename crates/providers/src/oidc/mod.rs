@@ -13,6 +13,7 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
     names_with_ids: &[],

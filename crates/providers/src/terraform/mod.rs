@@ -26,6 +26,7 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: None,
     }),
     open_issuers: &[],
+    shared_issuers: &["https://app.eu.terraform.io", "https://app.terraform.io"],
     never_issuers: &[],
     chosen_by_caller: &[],
     names_with_ids: &[
