@@ -79,6 +79,10 @@ pub struct Provider {
     pub never_issuers: &'static [&'static str],
     /// Claims whose values are the words of whoever asked for the token.
     pub chosen_by_caller: &'static [&'static str],
+    /// Claims whose values hold letters, digits and `-` only: none can be taken for the text beside it.
+    pub plain_claims: &'static [&'static str],
+    /// Sets of claims of which each names one workload of the issuer, as `sub` does.
+    pub workload_claims: &'static [&'static [&'static str]],
     /// Names that can be had by somebody else later, with the ids that make one safe to trust.
     pub names_with_ids: &'static [(&'static str, &'static [&'static str])],
 }

@@ -223,3 +223,19 @@ fn lists_every_open_issuer_as_shared() {
         }
     }
 }
+
+#[test]
+fn names_workloads_by_claims_of_their_own() {
+    for provider in PROVIDERS {
+        let sets = provider.workload_claims.iter().copied().flatten();
+        for name in sets.chain(provider.plain_claims) {
+            let claim = provider.claims.iter().find(|claim| claim.name == *name);
+            let is_text = claim.is_some_and(|claim| claim.claim_type == ClaimType::Text);
+            assert!(is_text, "{} {name}", provider.name);
+        }
+        assert_eq!(
+            provider.workload_claims.is_empty(),
+            provider.declares_claims()
+        );
+    }
+}

@@ -28,5 +28,7 @@ pub const PROVIDER: Provider = Provider {
     shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &["request_tags"],
+    plain_claims: &["aws_account", "org_id"],
+    workload_claims: &[&["principal_arn"]],
     names_with_ids: &[],
 };

@@ -40,5 +40,7 @@ pub const PROVIDER: Provider = Provider {
         "{tenantid}",
     ],
     chosen_by_caller: &[],
+    plain_claims: &["appid", "azp", "oid", "tid"],
+    workload_claims: &[&["oid"]],
     names_with_ids: &[],
 };

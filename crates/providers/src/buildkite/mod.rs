@@ -29,6 +29,16 @@ pub const PROVIDER: Provider = Provider {
     shared_issuers: &["https://agent.buildkite.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[
+        "agent_id",
+        "build_id",
+        "cluster_id",
+        "job_id",
+        "organization_id",
+        "pipeline_id",
+        "queue_id",
+    ],
+    workload_claims: &[&["pipeline_id"]],
     names_with_ids: &[
         ("organization_slug", &["organization_id", "pipeline_id"]),
         ("pipeline_slug", &["pipeline_id"]),

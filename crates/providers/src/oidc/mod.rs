@@ -16,6 +16,8 @@ pub const PROVIDER: Provider = Provider {
     shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[],
+    workload_claims: &[],
     names_with_ids: &[],
 };
 

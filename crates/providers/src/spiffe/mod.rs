@@ -33,5 +33,7 @@ pub const PROVIDER: Provider = Provider {
     shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[],
+    workload_claims: &[&["spiffe_id"], &["path"]],
     names_with_ids: &[],
 };
