@@ -1,5 +1,6 @@
 //! What `vouchsafe policy check` says beyond what keeps a bundle from loading.
 
+mod addresses;
 mod caution;
 mod conditions;
 mod forks;
@@ -87,6 +88,8 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     }
     let rules = bundle.rules().iter();
     errors.extend(rules.flat_map(|rule| presence::unknown_names(files, rule, &bundle)));
+    let rules = bundle.rules().iter();
+    errors.extend(rules.filter_map(|rule| addresses::forbid_that_needs_one(files, rule)));
     let unused = bundle.unused_templates().iter();
     let unused =
         unused.map(|template| template.found(files, Caution::TemplateUnused(template.id.clone())));

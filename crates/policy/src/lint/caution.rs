@@ -111,6 +111,8 @@ pub enum Caution {
         "the value of `{0}` can reach into its neighbour's place in `subject`: two workloads could share one"
     )]
     SubjectAmbiguous(String),
+    #[error("`subject` holds no id of the workload: several workloads share one `sub`")]
+    SubjectShared(String),
     #[error("template `{0}` is filled nowhere")]
     TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
@@ -151,6 +153,7 @@ impl Caution {
             Self::ScopesReversed(_) => "scopes-reversed",
             Self::ScopesUnbounded(_) => "scopes-unbounded",
             Self::SubjectAmbiguous(_) => "subject-ambiguous",
+            Self::SubjectShared(_) => "subject-shared",
             Self::TemplateUnused(_) => "template-unused",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
@@ -206,6 +209,9 @@ impl Caution {
             }
             Self::SubjectAmbiguous(_) => {
                 "put ids first, text between them, and at most one free text, at the end".to_owned()
+            }
+            Self::SubjectShared(placeholders) => {
+                format!("put `{placeholders}` into the template, or leave `subject` out")
             }
             Self::TemplateUnused(template) => {
                 format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")

@@ -25,7 +25,10 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &["request_tags"],
+    plain_claims: &["aws_account", "org_id"],
+    workload_claims: &[&["principal_arn"]],
     names_with_ids: &[],
 };

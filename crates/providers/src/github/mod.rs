@@ -26,8 +26,18 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://token.actions.githubusercontent.com"],
+    shared_issuers: &["https://token.actions.githubusercontent.com"],
     never_issuers: &[],
     chosen_by_caller: &["head_ref"],
+    plain_claims: &[
+        "actor_id",
+        "check_run_id",
+        "enterprise_id",
+        "repository_id",
+        "repository_owner_id",
+        "run_id",
+    ],
+    workload_claims: &[&["repository_id"]],
     names_with_ids: &[
         ("enterprise", &["enterprise_id"]),
         (

@@ -27,8 +27,19 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://gitlab.com"],
+    shared_issuers: &["https://gitlab.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[
+        "job_id",
+        "job_namespace_id",
+        "job_project_id",
+        "namespace_id",
+        "pipeline_id",
+        "project_id",
+        "user_id",
+    ],
+    workload_claims: &[&["project_id"], &["job_project_id"]],
     names_with_ids: &[
         (
             "job_namespace_path",

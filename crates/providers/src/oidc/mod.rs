@@ -13,8 +13,11 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[],
+    workload_claims: &[],
     names_with_ids: &[],
 };
 
