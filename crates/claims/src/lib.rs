@@ -7,6 +7,11 @@
 //! Names are ASCII, so `eq_ignore_ascii_case` covers Unicode folding too: U+017F (`ſ`) folds to `s` and
 //! U+212A (`K`) to `k`, and neither is ASCII.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod text;
 
 pub use text::is_unprintable;

@@ -146,7 +146,7 @@ impl Provider {
         };
         let mut providers = PROVIDERS.iter();
         providers
-            .find(|provider| provider.shared_issuers.iter().any(|base| is_at(&base)))
+            .find(|provider| provider.shared_issuers.iter().any(is_at))
             .copied()
     }
 
