@@ -16,5 +16,6 @@ mod language;
 mod lints;
 mod messages;
 mod places;
+mod strangers;
 mod support;
 mod tenants;
