@@ -36,6 +36,15 @@ pub enum Caution {
          this project under the name of the fork's branch"
     )]
     BranchOfStrangers(String),
+    #[error(
+        "rule `{rule}` takes builds of forks: a fork's pull request has the ids of this {unit}"
+    )]
+    BuildOfFork {
+        rule: String,
+        /// What the platform calls what is built.
+        unit: &'static str,
+        fix: &'static str,
+    },
     #[error("rule `{rule}` takes `{event}` runs, which can build the code of strangers")]
     EventOfStrangers {
         rule: String,
@@ -132,6 +141,7 @@ impl Caution {
             Self::AttemptUnchecked { .. } => "attempt-unchecked",
             Self::AudienceUnreachable(_) => "audience-unreachable",
             Self::BranchOfStrangers(_) => "branch-of-strangers",
+            Self::BuildOfFork { .. } => "build-of-fork",
             Self::Cedar { .. } => "cedar-warning",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
             Self::EventOfStrangers { .. } => "event-of-strangers",
@@ -170,6 +180,7 @@ impl Caution {
             }
             Self::AttemptUnchecked { .. } => "compare `run_attempt == \"1\"` too".to_owned(),
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
+            Self::BuildOfFork { fix, .. } => (*fix).to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
             Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
             Self::BranchOfStrangers(_) => {
@@ -232,6 +243,7 @@ impl Caution {
             self,
             Self::AnyTenant { .. }
                 | Self::AudienceUnreachable(_)
+                | Self::BuildOfFork { .. }
                 | Self::EventOfStrangers { .. }
                 | Self::EventUnchecked { .. }
                 | Self::EventsUnbounded { .. }
@@ -246,7 +258,7 @@ impl Caution {
         let expression = |wanted: String| places::expression(rule, |text| text == wanted);
         let begins = |wanted: String| places::expression(rule, |text| text.starts_with(&wanted));
         match self {
-            Self::AnyTenant { .. } | Self::EventsUnbounded { .. } => {
+            Self::AnyTenant { .. } | Self::BuildOfFork { .. } | Self::EventsUnbounded { .. } => {
                 places::entity(rule, names_principals)
             }
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {

@@ -134,3 +134,37 @@ pub(super) fn branch_by_name(
     let unchecked = candidates.iter().any(unchecked);
     unchecked.then(|| Caution::BranchOfStrangers(rule.id.clone()))
 }
+
+/// Rules for CircleCI and Buildkite, whose builds of a fork's pull request have the ids of the project that they are
+/// proposed to. CircleCI's tokens name the fork in `vcs_origin`. Buildkite's don't, so a rule has to look at what
+/// started the build.
+pub(super) fn builds_of_forks(
+    rule: &Rule,
+    est: &Value,
+    read: &BTreeSet<&str>,
+    candidates: &[Candidate<'_>],
+    forbids: &Forbids<'_>,
+) -> Vec<Caution> {
+    let mut cautions = Vec::new();
+    for candidate in candidates.iter().filter(|it| !it.issuer.development) {
+        let (builds, unit, fix) = match candidate.issuer.provider.name {
+            "circleci" if candidate.has_claim("vcs_origin") => (
+                candidate.clone().foreign(["vcs_origin"]),
+                "project",
+                "require `vcs_origin` to equal your repository, with `==`",
+            ),
+            "buildkite" if !is_looked_at("build_source", read, candidate) => (
+                Some(candidate.clone()),
+                "pipeline",
+                "turn off builds of forks for the pipeline, and compare `build_source`",
+            ),
+            _ => continue,
+        };
+        if builds.is_some_and(|builds| builds.is_let_through(rule, est, forbids)) {
+            let rule = rule.id.clone();
+            cautions.push(Caution::BuildOfFork { rule, unit, fix });
+        }
+    }
+    cautions.dedup();
+    cautions
+}

@@ -35,6 +35,8 @@ pub(super) fn cautions(rule: &Rule, bundle: &Bundle, forbids: &Forbids<'_>) -> V
     cautions.extend(attempts(rule, &read, &candidates));
     cautions.extend(forks::cautions(rule, &est, &read, &candidates, forbids));
     cautions.extend(forks::branch_by_name(rule, &read, &candidates));
+    let builds = forks::builds_of_forks(rule, &est, &read, &candidates, forbids);
+    cautions.extend(builds);
     for body in &conditions.when {
         cautions.extend(patterns::workflows_at_any_ref(rule, body));
     }

@@ -244,6 +244,10 @@ fn warns_of_groups_and_rules_that_admit_strangers_together() {
     assert_eq!(of_group(&codes, "sub = \"a\"", "true"), [""; 0]);
     let name = "principal.repository == \"o/r\"";
     assert_eq!(of_group(&codes, "repository_id = \"1\"", name), [""; 0]);
+    let chosen = "rules/api.cedar: rule `api` trusts `workflow`, which whoever asked for the token chose: compare \
+        what the platform says";
+    let release = "repository_id = \"1\", workflow = \"release\"";
+    assert_eq!(of_group(&codes, release, "true"), [chosen]);
     let actor = "rules/api.cedar: rule `api` trusts `actor_id`, who started the first attempt: others may run it \
         again, and their token says the same: compare `run_attempt == \"1\"` too";
     let by_actor = "repository_id = \"1\", actor_id = \"7\"";
@@ -333,4 +337,93 @@ fn counts_events_that_an_issuer_requires() {
     let expected = "rules/api.cedar: rule `api` takes `workflow_run` runs, which can build the code of strangers: take \
         runs of reviewed code only, such as `event_name == \"push\"`, or forbid the others";
     assert_eq!(found, [expected]);
+}
+
+/// Warnings of builds of forks of a rule for this provider's jobs.
+fn of_forks(provider: &str, issuer: &str, kind: &str, condition: &str) -> Vec<String> {
+    let issuer = format!("provider = \"{provider}\"\n{issuer}");
+    let rule = rule(&format!("is {kind} in Issuer::\"ci\""), condition);
+    warned(
+        &["build-of-fork"],
+        &[
+            ("issuers/ci.toml", Some(&issuer)),
+            ("rules/api.cedar", Some(&rule)),
+        ],
+    )
+}
+
+#[test]
+fn warns_of_builds_of_forks_on_circleci() {
+    let issuer = "issuer = \"https://oidc.circleci.com/org/c9035eb6\"\n";
+    let of = |condition: &str| of_forks("circleci", issuer, "CircleCi::Job", condition);
+    let forks = "rules/api.cedar: rule `api` takes builds of forks: a fork's pull request has the ids of this project: \
+        require `vcs_origin` to equal your repository, with `==`";
+    let origin =
+        "principal has vcs_origin && principal.vcs_origin == \"github.com/octo-org/octo-repo\"";
+    for open in [
+        "principal has vcs_ref && principal.vcs_ref == \"refs/heads/main\"",
+        "principal.project_id == \"ecc458d2\"",
+        "principal has vcs_origin && principal.vcs_origin != \"github.com/a/b\"",
+        "principal has vcs_origin && principal.vcs_origin like \"github.com/*\"",
+    ] {
+        assert_eq!(of(open), [forks], "{open}");
+    }
+    for narrow in [
+        format!("principal.project_id == \"ecc458d2\" && {origin}"),
+        "principal has vcs_origin && principal.vcs_origin like \"github.com/octo-org/*\""
+            .to_owned(),
+    ] {
+        assert_eq!(of(&narrow), [""; 0], "{narrow}");
+    }
+}
+
+#[test]
+fn warns_of_builds_of_forks_on_buildkite() {
+    let issuer =
+        "issuer = \"https://agent.buildkite.com\"\nrequire = { organization_id = \"o\" }\n";
+    let of = |condition: &str| of_forks("buildkite", issuer, "Buildkite::Job", condition);
+    let forks = "rules/api.cedar: rule `api` takes builds of forks: a fork's pull request has the ids of this \
+        pipeline: turn off builds of forks for the pipeline, and compare `build_source`";
+    let main = "principal has pipeline_id && principal.pipeline_id == \"p\" && principal.build_branch == \"main\"";
+    assert_eq!(of(main), [forks]);
+    let started =
+        format!("{main} && principal has build_source && principal.build_source == \"ui\"");
+    assert_eq!(of(&started), [""; 0]);
+}
+
+#[test]
+fn warns_of_names_that_runs_and_sessions_choose() {
+    let of = |issuer: &str, principal: &str, condition: &str| {
+        let rule = rule(principal, condition);
+        warned(
+            &["chosen-by-caller"],
+            &[
+                ("issuers/aws.toml", Some(issuer)),
+                ("rules/api.cedar", Some(&rule)),
+            ],
+        )
+    };
+    let chosen = |claim: &str| {
+        [format!(
+            "rules/api.cedar: rule `api` trusts `{claim}`, which whoever asked for the token chose: compare what \
+             the platform says"
+        )]
+    };
+    let aws = "issuer = \"https://0.tokens.sts.global.api.aws\"\nprovider = \"aws\"\n";
+    let id = "principal.repository_id == \"1\"";
+    let by_name = format!("{id} && principal.workflow == \"release\"");
+    assert_eq!(of(aws, OF_GITHUB, &by_name), chosen("workflow"));
+    assert_eq!(of(aws, OF_GITHUB, id), [""; 0]);
+    let of_aws = "is Aws::Principal in Issuer::\"aws\"";
+    let session = "principal has source_identity && principal.source_identity == \"alice\"";
+    assert_eq!(of(aws, of_aws, session), chosen("source_identity"));
+    let role = "principal.principal_arn == \"arn:aws:iam::123456789012:role/batch\"";
+    assert_eq!(of(aws, of_aws, role), [""; 0]);
+    // A claim of the same name that another issuer declares is that issuer's.
+    let oidc = "issuer = \"https://idp.example\"\nprovider = \"oidc\"\n[claims]\nworkflow = { type = \"text\" }\n";
+    let of_oidc = "is Oidc::Aws in Issuer::\"aws\"";
+    assert_eq!(
+        of(oidc, of_oidc, "principal.workflow == \"release\""),
+        [""; 0]
+    );
 }

@@ -38,7 +38,8 @@ pub const PROVIDER: Provider = Provider {
     ],
     shared_issuers: &["https://token.actions.githubusercontent.com"],
     never_issuers: &[],
-    chosen_by_caller: &["head_ref"],
+    // A workflow file of any branch may give itself any name.
+    chosen_by_caller: &["head_ref", "workflow"],
     plain_claims: &[
         "actor_id",
         "check_run_id",
