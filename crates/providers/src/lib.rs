@@ -76,6 +76,8 @@ pub struct Provider {
     /// Issuers that anybody can have tokens of, and that rules narrow: they serve too many tenants for
     /// an issuer's file to name them.
     pub open_issuers: &'static [&'static str],
+    /// Claims of open issuers whose value for one tenant no other tenant can have.
+    pub tenant_claims: &'static [&'static str],
     /// URLs at or below which the platform issues tokens to many tenants. An issuer there is of this provider and
     /// no other, so that its tenants are told apart.
     pub shared_issuers: &'static [&'static str],

@@ -239,3 +239,20 @@ fn names_workloads_by_claims_of_their_own() {
         );
     }
 }
+
+#[test]
+fn tells_tenants_of_open_issuers_apart() {
+    for provider in PROVIDERS {
+        let is_open = !provider.open_issuers.is_empty();
+        assert_eq!(
+            !provider.tenant_claims.is_empty(),
+            is_open,
+            "{}",
+            provider.name
+        );
+        for name in provider.tenant_claims {
+            let known = provider.claims.iter().any(|claim| claim.name == *name);
+            assert!(known, "{} {name}", provider.name);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What issuer and audience files say that is hardly meant.
 
+use super::candidate::Candidate;
 use super::caution::Caution;
-use super::permits::untold_tenant;
 use super::reach;
 use crate::bundle::Bundle;
 use crate::error::Finding;
@@ -78,12 +78,12 @@ fn of_workload(
         return Vec::new();
     };
     let has = |claim: &str| workload.claims.contains_key(claim);
-    // `sub` is unique within the issuer, and of a repository's name at GitHub: it tells the tenant.
-    let untold = untold_tenant(issuer, |claim| has(claim) || has("sub"));
-    let untold = untold.map(|claims| Caution::GroupAnyTenant {
+    let members = Candidate::of_issuer(issuer, bundle).and_then(|it| it.with_all(&workload.claims));
+    let untold = members.and_then(Candidate::stranger);
+    let untold = untold.map(|_| Caution::GroupAnyTenant {
         group: group.name.clone(),
         issuer: issuer.name.clone(),
-        claims,
+        claims: issuer.provider.tenant_claims.join("`, `"),
     });
     let untold = untold.map(|caution| ("issuer", caution));
     let names = issuer.provider.names_with_ids.iter();

@@ -25,5 +25,6 @@ mod language;
 mod lints;
 mod messages;
 mod places;
+mod strangers;
 mod support;
 mod tenants;

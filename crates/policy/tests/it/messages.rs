@@ -54,6 +54,7 @@ fn a_test_expects_each_message_word_by_word() {
         include_str!("lints.rs"),
         include_str!("messages.rs"),
         include_str!("places.rs"),
+        include_str!("strangers.rs"),
         include_str!("tenants.rs"),
         include_str!("../../../policy-tools/tests/it/suites.rs"),
     ]

@@ -24,6 +24,7 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    tenant_claims: &[],
     shared_issuers: &[
         "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad",
         "https://login.microsoftonline.com/common",

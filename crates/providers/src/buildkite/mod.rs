@@ -26,6 +26,7 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: None,
     }),
     open_issuers: &[],
+    tenant_claims: &[],
     shared_issuers: &["https://agent.buildkite.com"],
     never_issuers: &[],
     chosen_by_caller: &[],

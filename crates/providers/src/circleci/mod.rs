@@ -27,6 +27,7 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: Some("/org/"),
     }),
     open_issuers: &[],
+    tenant_claims: &[],
     shared_issuers: &["https://oidc.circleci.com"],
     never_issuers: &[],
     chosen_by_caller: &[],

@@ -26,9 +26,20 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://token.actions.githubusercontent.com"],
+    // Everyone may call a public reusable workflow, so `job_workflow_ref` tells no tenant.
+    tenant_claims: &[
+        "enterprise",
+        "enterprise_id",
+        "repository",
+        "repository_id",
+        "repository_owner",
+        "repository_owner_id",
+        "workflow_ref",
+    ],
     shared_issuers: &["https://token.actions.githubusercontent.com"],
     never_issuers: &[],
-    chosen_by_caller: &["head_ref"],
+    // A workflow file of any branch may give itself any name.
+    chosen_by_caller: &["head_ref", "workflow"],
     plain_claims: &[
         "actor_id",
         "check_run_id",

@@ -27,6 +27,7 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: None,
     }),
     open_issuers: &[],
+    tenant_claims: &[],
     shared_issuers: &["https://accounts.google.com"],
     never_issuers: &[],
     chosen_by_caller: &[],

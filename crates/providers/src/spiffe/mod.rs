@@ -30,6 +30,7 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::JwtSvid,
     tenancy: None,
     open_issuers: &[],
+    tenant_claims: &[],
     shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
