@@ -69,6 +69,15 @@ fn inherits(manifest: &str) -> Result<bool> {
     Ok(inherited == Some(&toml::Value::Boolean(true)))
 }
 
+/// Groups that hold panic lints, and the lint that only generated bindings may allow.
+const GROUPS: [&str; 5] = [
+    "clippy::all",
+    "clippy::restriction",
+    "clippy::pedantic",
+    "warnings",
+    "unsafe_code",
+];
+
 /// Lines on which an attribute begins that allows a panic lint; `expect` is no exception to this, since it names
 /// a reason and fails when there is nothing to allow.
 fn allowed(source: &str) -> Vec<usize> {
@@ -87,7 +96,8 @@ fn allowed(source: &str) -> Vec<usize> {
             continue;
         }
         let is_wide = text.contains("allow(") && !text.starts_with(OF_TESTS);
-        if is_wide && PANIC_LINTS.iter().any(|lint| text.contains(lint)) {
+        let lints = PANIC_LINTS.iter().chain(&GROUPS);
+        if is_wide && lints.into_iter().any(|lint| text.contains(lint)) {
             found.push(*begin);
         }
         attribute = None;

@@ -3,7 +3,7 @@
 //! Documented caches, per instance (I7): settings, bundle and the bundle's issuers and audiences that
 //! were asked for, which can't change while an instance lives, and of which only those that the bundle
 //! has are kept, so that it bounds them; fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
-//! `trusted_until`; and subjects that were denied too often, at most `LIMITED_SUBJECTS_MAX`, each for a minute. The log counts
+//! `trusted_until`; and tokens of subjects that were denied too often, at most `LIMITED_TOKENS_MAX`, each for a minute. The log counts
 //! requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::keys::hex;
-use vouchsafe_exchange::limited::LimitedSubjects;
+use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::log::{Line, Sampler};
 use vouchsafe_exchange::ports::*;
@@ -36,7 +36,7 @@ thread_local! {
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
     static LOG: RefCell<Sampler> = const { RefCell::new(Sampler::new()) };
-    static LIMITED: RefCell<LimitedSubjects> = const { RefCell::new(LimitedSubjects::new()) };
+    static LIMITED: RefCell<LimitedTokens> = const { RefCell::new(LimitedTokens::new()) };
 }
 
 /// The highest generation that the store remembers, and when it was asked.
@@ -335,12 +335,12 @@ impl Ports for Wasm {
         Ok(signing::sign_token(request.into()).await?.into())
     }
 
-    fn limited_until(&self, issuer_name: &str, subject: &str) -> Option<UnixSeconds> {
-        LIMITED.with_borrow(|limited| limited.until(issuer_name, subject, self.now))
+    fn limited_until(&self, digest: &str) -> Option<UnixSeconds> {
+        LIMITED.with_borrow(|limited| limited.until(digest, self.now))
     }
 
-    fn limit(&self, issuer_name: &str, subject: &str, until: UnixSeconds) {
-        LIMITED.with_borrow_mut(|limited| limited.note(issuer_name, subject, until, clock()));
+    fn limit(&self, digest: &str, until: UnixSeconds) {
+        LIMITED.with_borrow_mut(|limited| limited.note(digest, until, clock()));
     }
 
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {

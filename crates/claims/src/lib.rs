@@ -7,6 +7,11 @@
 //! Names are ASCII, so `eq_ignore_ascii_case` covers Unicode folding too: U+017F (`ſ`) folds to `s` and
 //! U+212A (`K`) to `k`, and neither is ASCII.
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
 mod text;
 
 pub use text::is_unprintable;
@@ -18,8 +23,9 @@ pub const NAME_BYTES_MAX: usize = 256;
 
 /// Claims of an issued token with a meaning that only the broker may give them: RFC 7519 §4.1, RFC 7800
 /// §3.1, RFC 8417 §2.2, RFC 8485 §3.1, RFC 8693 §4, RFC 9068 §2.2, RFC 9396 §9.1, RFC 9493 §4.1, OpenID
-/// Connect Core §2 and its logout specifications, and the status list draft.
-pub const REGISTERED: [&str; 31] = [
+/// Connect Core §2 and its logout specifications, and the status list draft; and `scp`, which some
+/// verifiers read where `scope` is absent.
+pub const REGISTERED: [&str; 32] = [
     "acr",
     "act",
     "amr",
@@ -43,6 +49,7 @@ pub const REGISTERED: [&str; 31] = [
     "nonce",
     "roles",
     "scope",
+    "scp",
     "sid",
     "status",
     "sub",

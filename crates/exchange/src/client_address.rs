@@ -43,7 +43,8 @@ impl ForwardedHeader {
     /// # Errors
     /// The text is another one.
     pub fn parse(text: &str) -> Result<Self, HeaderUnknown> {
-        match text {
+        // Names of headers have no case (RFC 9110 §5.1).
+        match text.to_ascii_lowercase().as_str() {
             "" => Ok(Self::Either),
             "forwarded" => Ok(Self::Forwarded),
             "x-forwarded-for" => Ok(Self::XForwardedFor),
@@ -129,14 +130,13 @@ pub enum Undetermined {
     HopUnreadable,
     #[error("over {HOPS_MAX} hops are trusted proxies")]
     HopsTooMany,
-    #[error("every hop is a trusted proxy")]
-    HopsTrusted,
     #[error("the host gave no address of the peer")]
     PeerUnreadable,
 }
 
 impl Hops {
-    /// The client's address: the nearest hop that is no trusted proxy. None where no proxy is trusted.
+    /// The client's address: the nearest hop that is no trusted proxy, or the outermost hop if all are. None where no
+    /// proxy is trusted.
     ///
     /// # Errors
     /// The peer is a trusted proxy and its headers don't say where the request came from, or the peer itself
@@ -152,7 +152,7 @@ impl Hops {
         if !trusted.contain(peer) {
             return Ok(Some(peer));
         }
-        let mut walked = 0_usize;
+        let (mut walked, mut outermost) = (0_usize, None);
         for hop in self.nodes(trusted.header)?.iter().rev() {
             walked = walked.saturating_add(1);
             if walked > HOPS_MAX {
@@ -162,8 +162,10 @@ impl Hops {
             if !trusted.contain(address) {
                 return Ok(Some(address));
             }
+            outermost = Some(address);
         }
-        Err(Undetermined::HopsTrusted)
+        // Every hop is in a trusted network: the client is the outermost, such as a runner beside its proxy.
+        outermost.map(Some).ok_or(Undetermined::HeaderMissing)
     }
 
     /// The hops as the proxies wrote them, nearest last. A proxy writes one of the two headers and passes the

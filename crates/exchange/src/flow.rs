@@ -103,11 +103,8 @@ impl<P: Ports> Run<'_, P> {
         verified: VerifiedExchange<P::Record>,
         client_ip: Option<IpAddr>,
     ) -> Attempt {
-        let subject = &verified.subject;
-        let limited = self
-            .ports
-            .limited_until(&subject.issuer_name, &subject.subject);
-        if let Some(until) = limited {
+        let digest = &verified.subject.signing_input_digest;
+        if let Some(until) = self.ports.limited_until(digest) {
             return ended(Err(denied_too_often(until, verified.now)), None, None);
         }
         let decision_id = match self.ports.decision_id() {
@@ -206,14 +203,14 @@ impl<P: Ports> Run<'_, P> {
         failure: Failure,
     ) -> Attempt {
         entry.timings.clone_from(&self.steps.borrow().done);
-        let (issuer_name, subject) = (entry.issuer_name.clone(), entry.subject.clone());
+        let digest = entry.subject_digest.clone();
         let (own_id, now) = (entry.decision_id.clone(), entry.decided_at);
         let is_decision = recordable(&failure.refusal);
         let (failure, decision_id) = match self.ports.record(entry).await {
             Ok(Recorded::Written | Recorded::Superseded) => (failure, own_id),
             Ok(Recorded::Counted { decision_id }) => (failure, decision_id),
             Ok(Recorded::Limited { decision_id, until }) if is_decision => {
-                self.ports.limit(&issuer_name, &subject, until);
+                self.ports.limit(&digest, until);
                 (denied_too_often(until, now), decision_id)
             }
             Ok(Recorded::Limited { decision_id, .. }) => (failure, decision_id),

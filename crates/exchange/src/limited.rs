@@ -1,45 +1,43 @@
-//! Which subjects were denied too often and get no decision until the minute ends, as one instance remembers.
+//! Tokens of subjects that were denied too often, which get no decision until the minute ends.
 //!
-//! The store counts, and tells with the record of a denial that the limit is reached. What this forgets costs a
-//! decision, which the store counts like those before.
+//! The store counts the denials of a subject, and reports with the record of one that the limit is reached. An
+//! instance then remembers the token, not the subject: several workloads can have one `sub`, and the denials of
+//! one must not keep the others from their tokens. What this forgets costs a decision, which the store counts.
 
-use crate::limits::{LIMITED_SECONDS_MAX, LIMITED_SUBJECTS_MAX};
+use crate::limits::{LIMITED_SECONDS_MAX, LIMITED_TOKENS_MAX};
 use crate::ports::UnixSeconds;
 use std::collections::BTreeMap;
 
-/// At most [`LIMITED_SUBJECTS_MAX`] subjects, each until at most [`LIMITED_SECONDS_MAX`] from now.
+/// At most [`LIMITED_TOKENS_MAX`] tokens by the digests of their signing inputs, each until at most [`LIMITED_SECONDS_MAX`] from now.
 #[derive(Debug, Default)]
-pub struct LimitedSubjects(BTreeMap<String, UnixSeconds>);
+pub struct LimitedTokens(BTreeMap<String, UnixSeconds>);
 
-impl LimitedSubjects {
+impl LimitedTokens {
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Until when the subject gets no decision.
+    /// Until when the token gets no decision.
     #[must_use]
-    pub fn until(&self, issuer_name: &str, subject: &str, now: UnixSeconds) -> Option<UnixSeconds> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let until = self.0.get(&name(issuer_name, subject)).copied();
+    pub fn until(&self, digest: &str, now: UnixSeconds) -> Option<UnixSeconds> {
+        let until = self.0.get(digest).copied();
         until.filter(|until| holds(*until, now))
     }
 
-    pub fn note(&mut self, issuer_name: &str, subject: &str, until: UnixSeconds, now: UnixSeconds) {
+    pub fn note(&mut self, digest: &str, until: UnixSeconds, now: UnixSeconds) {
         if !holds(until, now) {
             return;
         }
-        if self.0.len() >= LIMITED_SUBJECTS_MAX {
+        if self.0.len() >= LIMITED_TOKENS_MAX {
             self.0.retain(|_, until| holds(*until, now));
         }
-        if self.0.len() >= LIMITED_SUBJECTS_MAX {
+        if self.0.len() >= LIMITED_TOKENS_MAX {
             let first = self.0.iter().min_by_key(|(_, until)| **until);
-            let first = first.map(|(subject, _)| subject.clone());
-            first.and_then(|subject| self.0.remove(&subject));
+            let first = first.map(|(digest, _)| digest.clone());
+            first.and_then(|digest| self.0.remove(&digest));
         }
-        self.0.insert(name(issuer_name, subject), until);
+        self.0.insert(digest.to_owned(), until);
     }
 
     #[must_use]
@@ -51,11 +49,6 @@ impl LimitedSubjects {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-/// The `sub` of issued tokens, which no two subjects share: names of issuers have no colon.
-fn name(issuer_name: &str, subject: &str) -> String {
-    format!("{issuer_name}:{subject}")
 }
 
 /// A moment further ahead is of a clock that was set back since.

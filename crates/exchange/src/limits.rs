@@ -27,12 +27,12 @@ pub const LIFETIME_SECONDS_MIN: u64 = 1;
 /// that was used in time is signed.
 pub const EXCHANGE_SECONDS_MAX: u64 = 7;
 
-/// Longest time that a subject which was denied too often gets no decision, in seconds, inclusive: the minute in
-/// which the store counts.
+/// Longest time that a token of a subject which was denied too often gets no decision, in seconds, inclusive: the
+/// minute in which the store counts.
 pub const LIMITED_SECONDS_MAX: u64 = 60;
 
-/// Subjects that one instance remembers to have been denied too often; one that ends first goes first.
-pub const LIMITED_SUBJECTS_MAX: usize = 1024;
+/// Tokens that one instance remembers to get no decision; one whose minute ends first goes first.
+pub const LIMITED_TOKENS_MAX: usize = 1024;
 
 /// How much longer than a token can be accepted its replay entry is kept, in seconds: hosts that
 /// share a store may disagree about the time by this much.

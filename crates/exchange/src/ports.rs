@@ -341,10 +341,11 @@ pub trait Ports {
 
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
 
-    /// Until when the subject gets no decision, as far as this instance remembers.
-    fn limited_until(&self, issuer_name: &str, subject: &str) -> Option<UnixSeconds>;
-    /// Remembers that the subject gets no decision until then; the implementation bounds how many.
-    fn limit(&self, issuer_name: &str, subject: &str, until: UnixSeconds);
+    /// Until when the token with this digest of its signing input gets no decision, as far as this instance
+    /// remembers.
+    fn limited_until(&self, digest: &str) -> Option<UnixSeconds>;
+    /// Remembers that the token gets no decision until then; the implementation bounds how many.
+    fn limit(&self, digest: &str, until: UnixSeconds);
 
     /// Keys that this instance holds in memory for the issuer `id`.
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys>;

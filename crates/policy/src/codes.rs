@@ -28,6 +28,7 @@ impl Problem {
             Self::CaseUndecidable(_) => "case-undecidable",
             Self::CaseUnmet { .. } => "case-unmet",
             Self::Cedar { .. } => "cedar",
+            Self::CharacterHidden(_) => "character-hidden",
             Self::ClaimNameInvalid(_) => "claim-name-invalid",
             Self::ClaimNameRepeated(_) => "claim-name-repeated",
             Self::ClaimReserved(_) => "claim-reserved",
@@ -48,10 +49,12 @@ impl Problem {
             Self::FileNotUtf8 => "file-not-utf8",
             Self::FileTooLarge { .. } => "file-too-large",
             Self::FilesTooMany { .. } => "files-too-many",
+            Self::ForbidNeedsAddress(_) => "forbid-needs-address",
             Self::GroupAudienceUnknown { .. } => "group-audience-unknown",
             Self::GroupClaimUnknown { .. } => "group-claim-unknown",
             Self::GroupIssuerUnknown { .. } => "group-issuer-unknown",
             Self::HiddenFile => "hidden-file",
+            Self::IssuerHasProvider { .. } => "issuer-has-a-provider",
             Self::IssuerIsOurs(_) => "issuer-is-ours",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
             Self::KeysAmbiguous => "keys-ambiguous",
@@ -98,6 +101,9 @@ impl Problem {
         if let Some(nearest) = self.nearest() {
             return Some(format!("did you mean `{nearest}`?"));
         }
+        if let Self::IssuerHasProvider { provider, .. } = self {
+            return Some(format!("write `provider = \"{provider}\"`"));
+        }
         let fix = match self {
             Self::AlgorithmNeedsHsm(_) => "take `ES256` or `EdDSA`, or `tier = \"hsm\"`",
             Self::CaseIssuerUnknown { .. } => "name an issuer by its file, without `.toml`",
@@ -115,11 +121,17 @@ impl Problem {
                 "correct the rule or the case; `vouchsafe policy explain` says why"
             }
             Self::Cedar { help, .. } => return help.clone(),
+            Self::CharacterHidden(_) => {
+                "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
+            }
             Self::ClaimUndeclared { .. } => "name a claim as the provider's page lists it",
             Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
                 "remove one of the files"
             }
             Self::DuplicateRule { .. } => "give one of them another `@id`",
+            Self::ForbidNeedsAddress(_) => {
+                "forbid all but known addresses: `unless { context has client_ip && … }`"
+            }
             Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => {
                 "move it out of the bundle"
             }

@@ -174,6 +174,8 @@ pub enum Problem {
     CaseTimeInvalid,
     #[error("cannot be read: {0}")]
     CannotRead(String),
+    #[error("the file holds {0}, a control or format character that is not displayed")]
+    CharacterHidden(String),
     /// Cedar's own words.
     #[error("{message}")]
     Cedar {
@@ -225,6 +227,8 @@ pub enum Problem {
     FileTooLarge { bytes_max: usize },
     #[error("there are over {files_max} files")]
     FilesTooMany { files_max: usize },
+    #[error("rule `{0}` forbids less where the client address is unknown")]
+    ForbidNeedsAddress(String),
     #[error("audience `{name}` is in no audience file")]
     GroupAudienceUnknown {
         name: String,
@@ -243,6 +247,11 @@ pub enum Problem {
     },
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
+    #[error("issuer `{issuer}` serves many tenants, which only provider `{provider}` tells apart")]
+    IssuerHasProvider {
+        issuer: String,
+        provider: &'static str,
+    },
     #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
     IssuerIsOurs(String),
     #[error(
@@ -268,7 +277,9 @@ pub enum Problem {
     NameInvalid,
     #[error("not a regular file")]
     NotAFile,
-    #[error("the name is not UTF-8, or is over {bytes_max} bytes, or holds control characters")]
+    #[error(
+        "the name is not UTF-8, or is over {bytes_max} bytes, or holds control or format characters"
+    )]
     PathInvalid { bytes_max: usize },
     #[error(
         "rule `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
@@ -376,7 +387,7 @@ pub enum Problem {
         key: &'static str,
         reason: &'static str,
     },
-    #[error("`{key}` is over {bytes_max} bytes or holds control characters")]
+    #[error("`{key}` is over {bytes_max} bytes or holds control or format characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
     #[error("the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `{0}`")]
     ZoneNameInvalid(String),

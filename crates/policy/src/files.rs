@@ -5,6 +5,7 @@ use crate::limits::{BUNDLE_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX, PATH_BYTES_MAX}
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use vouchsafe_providers::is_unprintable;
 
 /// Paths, relative to the bundle and with `/` between folders, with their contents.
 ///
@@ -76,7 +77,7 @@ impl BundleFiles {
 /// Checks a path of a bundle, file or folder.
 pub(crate) fn check_path(path: &str) -> Result<(), Finding> {
     let refuse = |problem| Err(Finding::of_file(&path.escape_debug().to_string(), problem));
-    if path.len() > PATH_BYTES_MAX || path.chars().any(char::is_control) {
+    if path.len() > PATH_BYTES_MAX || path.chars().any(is_unprintable) {
         return refuse(Problem::PathInvalid {
             bytes_max: PATH_BYTES_MAX,
         });

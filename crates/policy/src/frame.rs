@@ -5,6 +5,7 @@ use crate::error::{Finding, InvalidBundle, Problem};
 use crate::files::BundleFiles;
 use crate::groups::{self, Group};
 use crate::head::{self, Head};
+use crate::hidden;
 use crate::known::Known;
 use crate::listing::{self, Listing, check_copied_claims, check_unique};
 use crate::records::{Audience, Environment, Issuer};
@@ -32,6 +33,12 @@ impl<'f> Frame<'f> {
     ) -> Result<Self, InvalidBundle> {
         let mut findings = Vec::new();
         let listing = listing::list(files, &mut findings);
+        let hidden = hidden::findings(files);
+        if !hidden.is_empty() {
+            // Further findings could quote such a text.
+            findings.extend(hidden);
+            return Err(InvalidBundle { findings });
+        }
         let head = head::read(files).map_err(|more| findings.extend(more)).ok();
         let issuers: Vec<Issuer> =
             collect(&mut findings, listing.issuers.iter(), |(path, name)| {

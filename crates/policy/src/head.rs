@@ -10,6 +10,7 @@ use crate::spanned::Spanned;
 use crate::toml_file::TomlFile;
 use crate::zones::Zones;
 use std::collections::BTreeMap;
+use vouchsafe_providers::is_unprintable;
 
 pub(crate) const FILE: &str = "bundle.toml";
 
@@ -45,7 +46,7 @@ pub(crate) fn read(files: &BundleFiles) -> Result<Head, Vec<Finding>> {
         if value.is_empty() {
             file.refuse(file.place(&[key]), Problem::Empty(key));
         }
-        if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(char::is_control) {
+        if value.len() > crate::limits::NAME_BYTES_MAX || value.chars().any(is_unprintable) {
             let bytes_max = crate::limits::NAME_BYTES_MAX;
             file.refuse(file.place(&[key]), Problem::ValueInvalid { key, bytes_max });
         }

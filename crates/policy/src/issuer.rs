@@ -161,6 +161,16 @@ fn check_issuer_url(
         file.refuse(span, Problem::UrlRefused { key, reason });
         return;
     }
+    if let Some(known) = Provider::of_shared_issuer(url)
+        && known != provider
+    {
+        let problem = Problem::IssuerHasProvider {
+            issuer: url.clone(),
+            provider: known.name,
+        };
+        file.refuse(entries.provider.span(), problem);
+        return;
+    }
     let of_no_tenant = |part: &&&str| format!("{url}/").contains(**part);
     if let Some(part) = provider.never_issuers.iter().find(of_no_tenant) {
         file.refuse(span, Problem::IssuerOfNoTenant((*part).to_owned()));

@@ -35,6 +35,7 @@ pub mod folder;
 mod frame;
 mod groups;
 mod head;
+mod hidden;
 mod issuer;
 #[cfg(feature = "json-schema")]
 pub mod json_schema;

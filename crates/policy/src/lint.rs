@@ -1,5 +1,7 @@
 //! What `vouchsafe policy check` says beyond what keeps a bundle from loading.
 
+mod addresses;
+mod candidate;
 mod caution;
 mod conditions;
 mod forks;
@@ -71,8 +73,9 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     };
     let (mut warnings, impossible) = validator_warnings(files, &bundle);
     let mut dead: Vec<&str> = impossible.iter().map(String::as_str).collect();
+    let forbids = candidate::Forbids::of(&bundle);
     for rule in bundle.rules() {
-        let mut cautions = permits::cautions(rule, &bundle);
+        let mut cautions = permits::cautions(rule, &bundle, &forbids);
         let never = reach::never_matches(rule, &bundle);
         let overruled = || match rule.is_forbid() {
             true => None,
@@ -87,6 +90,8 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     }
     let rules = bundle.rules().iter();
     errors.extend(rules.flat_map(|rule| presence::unknown_names(files, rule, &bundle)));
+    let rules = bundle.rules().iter();
+    errors.extend(rules.filter_map(|rule| addresses::forbid_that_needs_one(files, rule)));
     let unused = bundle.unused_templates().iter();
     let unused =
         unused.map(|template| template.found(files, Caution::TemplateUnused(template.id.clone())));

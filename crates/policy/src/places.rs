@@ -23,16 +23,17 @@ fn place_of(uid: &EntityUid) -> Option<Range<usize>> {
 
 /// The bytes of the first expression that `is_it` takes, which is given each as Cedar writes it.
 pub(crate) fn expression(rule: &Rule, is_it: impl Fn(&str) -> bool) -> Option<Range<usize>> {
-    if rule.link.is_some() {
-        return None;
-    }
-    let mut found: Option<Range<usize>> = None;
-    for part in rule
-        .policy
-        .as_ref()
-        .non_scope_constraints()?
-        .subexpressions()
-    {
+    expressions(rule, is_it).into_iter().next()
+}
+
+/// As [`expression`], of all such expressions in the order of the text.
+pub(crate) fn expressions(rule: &Rule, is_it: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let body = rule.policy.as_ref().non_scope_constraints();
+    let Some(body) = body.filter(|_| rule.link.is_none()) else {
+        return found;
+    };
+    for part in body.subexpressions() {
         let written = part.to_string();
         let Some(place) = part.source_loc().filter(|_| is_it(&written)) else {
             continue;
@@ -45,11 +46,10 @@ pub(crate) fn expression(rule: &Rule, is_it: impl Fn(&str) -> bool) -> Option<Ra
             true => place.start().saturating_add(written.len()),
             false => place.end(),
         };
-        let earlier = |before: &Range<usize>| (before.start, before.end) <= (place.start(), end);
-        if !found.as_ref().is_some_and(earlier) {
-            found = Some(place.start()..end);
-        }
+        found.push(place.start()..end);
     }
+    found.sort_by_key(|place| (place.start, place.end));
+    found.dedup();
     found
 }
 

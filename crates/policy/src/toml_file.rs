@@ -7,6 +7,7 @@ use crate::toml_places;
 use serde::de::DeserializeOwned;
 use std::ops::{Range, RangeInclusive};
 use vouchsafe_claims::{ClaimNames, NameFault};
+use vouchsafe_providers::is_unprintable;
 
 /// A file that parsed as `T`, and what was found wrong with it so far.
 pub(crate) struct TomlFile<'a> {
@@ -98,7 +99,7 @@ impl<'a> TomlFile<'a> {
         value
     }
 
-    /// Checks a text that must not be empty, too long or hold control characters.
+    /// Checks a text that must not be empty, too long, or hold control or format characters.
     pub fn check_value(
         &mut self,
         key: &'static str,
@@ -108,7 +109,7 @@ impl<'a> TomlFile<'a> {
     ) {
         if value.is_empty() {
             self.refuse_within(span, value, Problem::Empty(key));
-        } else if value.len() > bytes_max || value.chars().any(char::is_control) {
+        } else if value.len() > bytes_max || value.chars().any(is_unprintable) {
             self.refuse_within(span, value, Problem::ValueInvalid { key, bytes_max });
         }
     }

@@ -76,10 +76,19 @@ pub struct Provider {
     /// Issuers that anybody can have tokens of, and that rules narrow: they serve too many tenants for
     /// an issuer's file to name them.
     pub open_issuers: &'static [&'static str],
+    /// Claims of open issuers whose value for one tenant no other tenant can have.
+    pub tenant_claims: &'static [&'static str],
+    /// URLs at or below which the platform issues tokens to many tenants. An issuer there is of this provider and
+    /// no other, so that its tenants are told apart.
+    pub shared_issuers: &'static [&'static str],
     /// Parts of URLs that look like an issuer's and that no token names.
     pub never_issuers: &'static [&'static str],
     /// Claims whose values are the words of whoever asked for the token.
     pub chosen_by_caller: &'static [&'static str],
+    /// Claims whose values hold letters, digits and `-` only: none can be taken for the text beside it.
+    pub plain_claims: &'static [&'static str],
+    /// Sets of claims of which each names one workload of the issuer, as `sub` does.
+    pub workload_claims: &'static [&'static [&'static str]],
     /// Names that can be had by somebody else later, with the ids that make one safe to trust.
     pub names_with_ids: &'static [(&'static str, &'static [&'static str])],
 }
@@ -126,6 +135,20 @@ impl Provider {
         PROVIDERS
             .iter()
             .find(|provider| provider.name == name)
+            .copied()
+    }
+
+    /// The provider whose platform issues tokens to many tenants at `issuer`.
+    #[must_use]
+    pub fn of_shared_issuer(issuer: &str) -> Option<&'static Self> {
+        let issuer = issuer.to_ascii_lowercase();
+        let is_at = |base: &&str| {
+            let rest = issuer.strip_prefix(*base);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let mut providers = PROVIDERS.iter();
+        providers
+            .find(|provider| provider.shared_issuers.iter().any(is_at))
             .copied()
     }
 

@@ -156,3 +156,103 @@ fn takes_one_text_for_a_set_only_where_a_provider_writes_it_so() {
         assert!(one(set(ClaimType::TextOrSet), claims).is_err(), "{claims}");
     }
 }
+
+#[test]
+fn names_the_provider_of_every_shared_issuer() {
+    let of = |issuer: &str| Provider::of_shared_issuer(issuer).map(|provider| provider.name);
+    for (issuer, expected) in [
+        (
+            "https://token.actions.githubusercontent.com",
+            Some("github"),
+        ),
+        (
+            "https://token.actions.githubusercontent.com/octo-enterprise",
+            Some("github"),
+        ),
+        (
+            "https://TOKEN.actions.githubusercontent.com/",
+            Some("github"),
+        ),
+        (
+            "https://token.actions.githubusercontent.com.evil.example",
+            None,
+        ),
+        ("https://token.actions.octo.ghe.com", None),
+        ("https://gitlab.com", Some("gitlab")),
+        ("https://gitlab.company.example", None),
+        ("https://oidc.circleci.com", Some("circleci")),
+        ("https://oidc.circleci.com/org/c9035eb6", Some("circleci")),
+        ("https://agent.buildkite.com", Some("buildkite")),
+        ("https://app.terraform.io", Some("terraform")),
+        ("https://app.eu.terraform.io", Some("terraform")),
+        ("https://terraform.example", None),
+        ("https://accounts.google.com", Some("google")),
+        (
+            "https://login.microsoftonline.com/common/v2.0",
+            Some("azure"),
+        ),
+        (
+            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+            Some("azure"),
+        ),
+        // A tenant's own issuer, which may have other claims than workloads have.
+        (
+            "https://login.microsoftonline.com/0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec/v2.0",
+            None,
+        ),
+        ("https://idp.example", None),
+        ("", None),
+    ] {
+        assert_eq!(of(issuer), expected, "{issuer}");
+    }
+}
+
+/// An open issuer under another provider would have no tenants.
+#[test]
+fn lists_every_open_issuer_as_shared() {
+    for provider in PROVIDERS {
+        for issuer in provider.open_issuers {
+            assert_eq!(
+                Provider::of_shared_issuer(issuer),
+                Some(provider),
+                "{issuer}"
+            );
+        }
+        if provider.tenancy.is_some() {
+            assert!(!provider.shared_issuers.is_empty(), "{}", provider.name);
+        }
+    }
+}
+
+#[test]
+fn names_workloads_by_claims_of_their_own() {
+    for provider in PROVIDERS {
+        let sets = provider.workload_claims.iter().copied().flatten();
+        for name in sets.chain(provider.plain_claims) {
+            let claim = provider.claims.iter().find(|claim| claim.name == *name);
+            let is_text = claim.is_some_and(|claim| claim.claim_type == ClaimType::Text);
+            assert!(is_text, "{} {name}", provider.name);
+        }
+        assert_eq!(
+            provider.workload_claims.is_empty(),
+            provider.declares_claims()
+        );
+    }
+}
+
+#[test]
+fn tells_tenants_of_open_issuers_apart() {
+    for provider in PROVIDERS {
+        let is_open = !provider.open_issuers.is_empty();
+        assert_eq!(
+            !provider.tenant_claims.is_empty(),
+            is_open,
+            "{}",
+            provider.name
+        );
+        for name in provider.tenant_claims {
+            let known = provider.claims.iter().any(|claim| claim.name == *name);
+            assert!(known, "{} {name}", provider.name);
+        }
+    }
+}

@@ -18,6 +18,9 @@ pub const REFUSALS_IN_FULL_MAX: u64 = 3;
 /// Refusals of one kind per issuer, subject and minute, counted ones included. Further ones are counted on one
 /// record of that minute.
 pub const REFUSALS_PER_MINUTE_MAX: u64 = 60;
+/// Refusals of one kind per issuer and minute, of each subject at most [`REFUSALS_PER_MINUTE_MAX`]. Further ones are
+/// counted on one record of that minute, so that an issuer's many subjects can't fill the disk.
+pub const REFUSALS_PER_ISSUER_MAX: u64 = 600;
 const MINUTE_MS: u64 = 60_000;
 const MINUTE_SECONDS: u64 = 60;
 
@@ -107,24 +110,28 @@ const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, sl
     SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
     column11, column12, column13, column14, column15, column16, column17, column18, column19, column20, \
     column21, CASE WHEN column20 IS NULL THEN NULL ";
-/// `column23` and `column24` say how many earlier records of the same statement have the same subject and the
-/// same key: SQLite evaluates the SELECT for all records before it writes the first.
-const OVER_LIMIT: &str = "WHEN coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
+/// `column23`, `column24` and `column25` say how many earlier records of the same statement have the same subject, the
+/// same key and the same issuer: SQLite evaluates the SELECT for all records before it writes the first.
+const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
     AND issuer_name = column9 AND subject = column10 AND refused = column20), 0) + column23 >= ";
-const COUNTED_BY_MINUTE: &str =
-    " THEN 'over ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 || ' ' || column10 ";
+const OF_ISSUER: &str = "coalesce((SELECT sum(min(count, 60)) FROM refusals WHERE minute = column21 / 60000 \
+    AND issuer_name = column9 AND refused = column20), 0) + column25 >= ";
+const COUNTED_BY_ISSUER: &str =
+    "'many ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 ";
+const COUNTED_BY_SUBJECT: &str =
+    "'over ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 || ' ' || column10 ";
 const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM audit WHERE counted_as IN \
     ('1 ' || column20 || ' ' || column22, '2 ' || column20 || ' ' || column22, '3 ' || column20 || ' ' || column22))) \
     || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
 const PLACEHOLDERS: &str =
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// A record of a generation below the highest is not written. A row comes back for each other record.
 const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
     coalesce((SELECT highest FROM generations WHERE name = column18), 0) \
     ON CONFLICT (counted_as) WHERE counted_as IS NOT NULL DO UPDATE SET repeats = repeats + 1, \
         last_at_ms = excluded.last_at_ms, last_decision_id = excluded.decision_id \
     RETURNING decision_id, coalesce(last_decision_id, decision_id), coalesce(counted_as, '')";
-/// How `counted_as` begins for what is over [`REFUSALS_PER_MINUTE_MAX`]. Others begin with a digit.
+/// How `counted_as` begins for what is over [`REFUSALS_PER_MINUTE_MAX`]. Others begin with `many` or a digit.
 const OVER: &str = "over ";
 const COLUMNS: usize = 19;
 const GENERATION_GET: &str = "SELECT highest FROM generations WHERE name = ?1";
@@ -152,6 +159,11 @@ impl Counted {
     fn has_subject_of(&self, other: &Self) -> bool {
         (self.refused.kind, &self.issuer_name, &self.subject)
             == (other.refused.kind, &other.issuer_name, &other.subject)
+    }
+
+    /// The same for the limit of an issuer.
+    fn has_issuer_of(&self, other: &Self) -> bool {
+        (self.refused.kind, &self.issuer_name) == (other.refused.kind, &other.issuer_name)
     }
 }
 
@@ -234,8 +246,9 @@ impl AuditRow {
         }
     }
 
-    /// How many of the rows `before` it have its subject in the same minute, and how many have its key.
-    fn places(&self, before: &[Self]) -> (i64, i64) {
+    /// How many of the rows `before` it have its subject in the same minute, how many have its key, and how many have
+    /// its issuer in the same minute.
+    fn places(&self, before: &[Self]) -> [i64; 3] {
         let count = |alike: &dyn Fn(&Counted, &Counted) -> bool, within_minute: bool| {
             let alike = before.iter().filter(|row| {
                 let same_minute = !within_minute || row.minute() == self.minute();
@@ -246,10 +259,11 @@ impl AuditRow {
             });
             i64::try_from(alike.count()).unwrap_or(i64::MAX)
         };
-        (
+        [
             count(&Counted::has_subject_of, true),
             count(&|counted, other| counted.refused == other.refused, false),
-        )
+            count(&Counted::has_issuer_of, true),
+        ]
     }
 
     fn bytes(&self) -> usize {
@@ -277,29 +291,32 @@ pub(crate) struct Claim {
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let values = vec![PLACEHOLDERS; rows.len()].join(", ");
     let sql = format!(
-        "{INSERT}{OVER_LIMIT}{REFUSALS_PER_MINUTE_MAX}{COUNTED_BY_MINUTE}{COUNTED_BY_KEY}{values}{INSERT_TAIL}"
+        "{INSERT}WHEN {OF_SUBJECT}{REFUSALS_PER_MINUTE_MAX} THEN CASE WHEN {OF_ISSUER}{REFUSALS_PER_ISSUER_MAX} \
+         THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
+         WHEN {OF_ISSUER}{REFUSALS_PER_ISSUER_MAX} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}{INSERT_TAIL}"
     );
     let places: Vec<_> = rows
         .iter()
         .enumerate()
         .map(|(at, row)| row.places(rows.get(..at).unwrap_or_default()))
         .collect();
-    let parameters = rows
-        .into_iter()
-        .zip(places)
-        .flat_map(|(row, (of_subject, of_key))| {
-            let counting = match row.counted {
-                None => [const { Value::Null }; 5],
-                Some(Counted { refused, .. }) => [
-                    refused.kind.name().into(),
-                    Value::Integer(i64::try_from(row.at.0).unwrap_or(i64::MAX)),
-                    Value::Text(refused.key),
-                    Value::Integer(of_subject),
-                    Value::Integer(of_key),
-                ],
-            };
-            row.columns.into_iter().chain(counting)
-        });
+    let parameters =
+        rows.into_iter()
+            .zip(places)
+            .flat_map(|(row, [of_subject, of_key, of_issuer])| {
+                let counting = match row.counted {
+                    None => [const { Value::Null }; 6],
+                    Some(Counted { refused, .. }) => [
+                        refused.kind.name().into(),
+                        Value::Integer(i64::try_from(row.at.0).unwrap_or(i64::MAX)),
+                        Value::Text(refused.key),
+                        Value::Integer(of_subject),
+                        Value::Integer(of_key),
+                        Value::Integer(of_issuer),
+                    ],
+                };
+                row.columns.into_iter().chain(counting)
+            });
     Statement {
         sql: Cow::Owned(sql),
         parameters: parameters.collect(),

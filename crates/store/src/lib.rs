@@ -28,8 +28,8 @@ mod store;
 
 pub use audit::{
     AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, Generation,
-    REFUSALS_IN_FULL_MAX, REFUSALS_PER_MINUTE_MAX, REFUSED_KEY_BYTES_MAX, Recorded, Refused,
-    RefusedKind,
+    REFUSALS_IN_FULL_MAX, REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, REFUSED_KEY_BYTES_MAX,
+    Recorded, Refused, RefusedKind,
 };
 pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
 pub use database::{Database, Row, Statement, Value};

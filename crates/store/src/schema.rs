@@ -150,7 +150,8 @@ pub(crate) const AFTER_COLUMNS: [&str; 4] = [
         VALUES (NEW.last_at_ms / 60000, NEW.issuer_name, NEW.subject, NEW.refused, 1) \
         ON CONFLICT (minute, issuer_name, subject, refused) DO UPDATE SET count = count + 1; END",
     "CREATE TRIGGER IF NOT EXISTS count_repeat \
-        AFTER UPDATE OF repeats ON audit WHEN NEW.refused IS NOT NULL BEGIN \
+        AFTER UPDATE OF repeats ON audit WHEN NEW.refused IS NOT NULL \
+        AND substr(NEW.counted_as, 1, 5) <> 'many ' AND substr(NEW.counted_as, 1, 10) <> 'over many ' BEGIN \
         INSERT INTO refusals (minute, issuer_name, subject, refused, count) \
         VALUES (NEW.last_at_ms / 60000, NEW.issuer_name, NEW.subject, NEW.refused, 1) \
         ON CONFLICT (minute, issuer_name, subject, refused) DO UPDATE SET count = count + 1; END",

@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::schema;
 use crate::store::UnixMilliseconds;
 
-/// Free bytes under which room is low: what refusals of a few subjects write in a day, so that there is time to act.
-pub const SPACE_LOW_BYTES: u64 = 256 * 1024 * 1024;
+/// Free bytes below which space is low. At most `REFUSALS_PER_ISSUER_MAX` rows of some 12 KiB a minute leave over two
+/// hours to act.
+pub const SPACE_LOW_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// The room that is left where the database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -56,6 +56,9 @@ fn the_nearest_hop_that_is_no_trusted_proxy_is_the_client() {
         ("xff", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
         ("xff", "6.6.6.6, 192.0.2.1, 10.1.2.3", "192.0.2.1"),
         ("xff", "garbage, 192.0.2.1", "192.0.2.1"),
+        // Every hop is trusted: the outermost is the client.
+        ("xff", "10.1.1.1, 10.2.2.2", "10.1.1.1"),
+        ("forwarded", "for=10.1.1.1", "10.1.1.1"),
         ("xff", "192.0.2.1:4711", "192.0.2.1"),
         ("xff", "2001:db8::1", "2001:db8::1"),
         ("xff", "[2001:db8::1]", "2001:db8::1"),
@@ -116,7 +119,6 @@ fn doubtful_hops_leave_the_client_undetermined() {
         (&[("xff", "2001:db8::1]:5")], HopUnreadable),
         (&[("xff", "0.0.0.0")], HopUnreadable),
         (&[("xff", "::")], HopUnreadable),
-        (&[("xff", "10.1.1.1, 10.2.2.2")], HopsTrusted),
         (&[("forwarded", "")], HopUnreadable),
         (&[("forwarded", "for")], HopUnreadable),
         (&[("forwarded", "for=unknown")], HopUnreadable),
@@ -128,7 +130,6 @@ fn doubtful_hops_leave_the_client_undetermined() {
         ),
         (&[("forwarded", "for=\"192.0.2.1")], HopUnreadable),
         (&[("forwarded", "for=\"192.0.2.1\\\"\"")], HopUnreadable),
-        (&[("forwarded", "for=10.1.1.1")], HopsTrusted),
         // A client that opens a quote for the proxy to close.
         (
             &[("forwarded", "for=6.6.6.6;x=\", for=\"[2001:db8::1]\"")],
@@ -190,7 +191,7 @@ fn the_configured_header_alone_counts() {
         ("", Ok(Either)),
         ("forwarded", Ok(Forwarded)),
         ("x-forwarded-for", Ok(XForwardedFor)),
-        ("Forwarded", Err(HeaderUnknown)),
+        ("X-Forwarded-For", Ok(ForwardedHeader::XForwardedFor)),
         ("x-real-ip", Err(HeaderUnknown)),
     ] {
         assert_eq!(ForwardedHeader::parse(text), expected, "{text}");

@@ -5,8 +5,8 @@ use crate::{FORM, attempt, check, denied};
 use std::collections::HashSet;
 use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::exchange;
-use vouchsafe_exchange::limited::LimitedSubjects;
-use vouchsafe_exchange::limits::LIMITED_SUBJECTS_MAX;
+use vouchsafe_exchange::limited::LimitedTokens;
+use vouchsafe_exchange::limits::LIMITED_TOKENS_MAX;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
 
@@ -78,15 +78,13 @@ fn a_subject_denied_too_often_is_answered_before_policy() {
 }
 
 #[test]
-fn other_subjects_are_not_limited() {
+fn other_tokens_of_a_limited_subject_are_decided() {
     let fake = denying();
     fake.recorded.borrow_mut().push_back(limited(NOW + 30));
     check(&fake, "", too_often(30));
     fake.permitted.set(true);
-    fake.subject.borrow_mut().subject = "repo:o/other".into();
-    check(&fake, "", Ok(()));
-    fake.subject.borrow_mut().subject = "repo:o/r".into();
-    fake.subject.borrow_mut().issuer_name = "other".into();
+    check(&fake, "", too_often(30));
+    fake.subject.borrow_mut().signing_input_digest = "d2".into();
     check(&fake, "", Ok(()));
 }
 
@@ -172,12 +170,12 @@ fn repeats_are_of_one_token_audience_and_bundle() {
 }
 
 #[test]
-fn remembers_a_subject_until_its_minute_ends() {
-    let mut limited = LimitedSubjects::new();
-    limited.note("ci", "a", NOW + 60, NOW);
+fn remembers_a_token_until_its_minute_ends() {
+    let mut limited = LimitedTokens::new();
+    limited.note("a", NOW + 60, NOW);
     // Of a clock that was set back since.
-    limited.note("ci", "b", NOW + 61, NOW);
-    limited.note("ci", "c", NOW, NOW);
+    limited.note("b", NOW + 61, NOW);
+    limited.note("c", NOW, NOW);
     for (subject, now, expected) in [
         ("a", NOW, Some(NOW + 60)),
         ("a", NOW + 59, Some(NOW + 60)),
@@ -186,28 +184,23 @@ fn remembers_a_subject_until_its_minute_ends() {
         ("b", NOW, None),
         ("c", NOW, None),
     ] {
-        assert_eq!(
-            limited.until("ci", subject, now),
-            expected,
-            "{subject} {now}"
-        );
+        assert_eq!(limited.until(subject, now), expected, "{subject} {now}");
     }
-    assert_eq!(limited.until("c", "i:a", NOW), None);
 }
 
 #[test]
-fn remembers_a_bounded_number_of_subjects() {
-    let mut limited = LimitedSubjects::new();
-    let fill = |limited: &mut LimitedSubjects, until, now| {
-        for number in 0..=LIMITED_SUBJECTS_MAX {
-            limited.note("ci", &format!("{until} {number}"), until, now);
+fn remembers_a_bounded_number_of_tokens() {
+    let mut limited = LimitedTokens::new();
+    let fill = |limited: &mut LimitedTokens, until, now| {
+        for number in 0..=LIMITED_TOKENS_MAX {
+            limited.note(&format!("{until} {number}"), until, now);
         }
     };
-    limited.note("ci", "soonest", NOW + 1, NOW);
+    limited.note("soonest", NOW + 1, NOW);
     fill(&mut limited, NOW + 10, NOW);
-    assert_eq!(limited.len(), LIMITED_SUBJECTS_MAX);
-    assert_eq!(limited.until("ci", "soonest", NOW), None);
+    assert_eq!(limited.len(), LIMITED_TOKENS_MAX);
+    assert_eq!(limited.until("soonest", NOW), None);
     // Those that are over make room for all.
-    limited.note("ci", "new", NOW + 20, NOW + 10);
+    limited.note("new", NOW + 20, NOW + 10);
     assert_eq!(limited.len(), 1);
 }

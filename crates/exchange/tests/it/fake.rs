@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use vouchsafe_exchange::client_address::TrustedProxies;
-use vouchsafe_exchange::limited::LimitedSubjects;
+use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault, TokenFault};
 
@@ -52,7 +52,7 @@ pub struct Fake {
     pub bundle_digest: RefCell<String>,
     /// What the store answers to the next refusals; `Written` once it is empty.
     pub recorded: RefCell<VecDeque<Recorded>>,
-    pub limited: RefCell<LimitedSubjects>,
+    pub limited: RefCell<LimitedTokens>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
     /// Called once, while an issuer has not answered yet.
@@ -356,13 +356,12 @@ impl Ports for Fake {
             expires_at,
         })
     }
-    fn limited_until(&self, issuer_name: &str, subject: &str) -> Option<u64> {
-        let limited = self.limited.borrow();
-        limited.until(issuer_name, subject, self.now.get())
+    fn limited_until(&self, digest: &str) -> Option<u64> {
+        self.limited.borrow().until(digest, self.now.get())
     }
-    fn limit(&self, issuer_name: &str, subject: &str, until: u64) {
+    fn limit(&self, digest: &str, until: u64) {
         let mut limited = self.limited.borrow_mut();
-        limited.note(issuer_name, subject, until, self.now.get());
+        limited.note(digest, until, self.now.get());
     }
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
         self.memory.borrow().get(id).cloned()

@@ -1,6 +1,7 @@
 //! Findings for people: where, what, the line with a caret, and what to do.
 
 use crate::report::{Item, Place};
+use vouchsafe_providers::is_unprintable;
 
 /// How a part of the text is shown; without colours all are as they are.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,15 @@ fn block(item: &Item, paint: Paint) -> String {
     text
 }
 
+/// A character of a file as a terminal may have it: what is not displayed would move the carets, or act.
+fn displayed(character: char) -> char {
+    match character {
+        '\t' => '\t',
+        hidden if is_unprintable(hidden) => char::REPLACEMENT_CHARACTER,
+        shown => shown,
+    }
+}
+
 /// The line and, below it, carets under what it is about. Tabs are kept, so that both lines are as wide.
 fn excerpt(place: &Place, paint: Paint) -> String {
     let number = place.position.line.to_string();
@@ -57,8 +67,6 @@ fn excerpt(place: &Place, paint: Paint) -> String {
     let carets = paint.paint("1;31", &"^".repeat(place.length));
     let bar = paint.paint("1;34", "|");
     let number = paint.paint("1;34", &number);
-    format!(
-        "  {number} {bar} {}\n  {margin} {bar} {blank}{carets}\n",
-        place.line
-    )
+    let line: String = place.line.chars().map(displayed).collect();
+    format!("  {number} {bar} {line}\n  {margin} {bar} {blank}{carets}\n")
 }

@@ -29,6 +29,20 @@ fn reversed() -> Vec<Item> {
     items
 }
 
+/// A terminal would reorder the line, and the carets would point elsewhere.
+#[test]
+fn text_shows_hidden_characters_as_replacements() {
+    let rules = format!("// \u{202e}\u{2066}shown\n{RULES}");
+    assert_eq!(
+        report::text(&items(&[("rules/api.cedar", Some(&rules))]), false),
+        "error[character-hidden]: rules/api.cedar:1:4: the file holds U+202E, a control or format character that is \
+         not displayed\n  \
+         1 | // \u{fffd}\u{fffd}shown\n    \
+         |    ^\n  \
+         fix: remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON\n"
+    );
+}
+
 #[test]
 fn text_shows_the_line_with_carets_and_what_to_do() {
     assert_eq!(

@@ -1,14 +1,16 @@
 //! What `policy check` warns of: what is wrong, what to do about it, and what of a rule it is about.
 
+use crate::groups::WORKLOADS;
 use crate::places;
 use crate::rules::{Rule, is_issuer};
+use cedar_policy::EntityUid;
 use std::ops::Range;
 
 /// Something that loads, but is hardly meant. `Display` says what is wrong; [`Caution::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Caution {
     #[error(
-        "rule `{rule}` does not say whose workload it means, and issuer `{issuer}` serves everybody"
+        "rule `{rule}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone"
     )]
     AnyTenant {
         rule: String,
@@ -34,6 +36,15 @@ pub enum Caution {
          this project under the name of the fork's branch"
     )]
     BranchOfStrangers(String),
+    #[error(
+        "rule `{rule}` takes builds of forks: a fork's pull request has the ids of this {unit}"
+    )]
+    BuildOfFork {
+        rule: String,
+        /// What the platform calls what is built.
+        unit: &'static str,
+        fix: &'static str,
+    },
     #[error("rule `{rule}` takes `{event}` runs, which can build the code of strangers")]
     EventOfStrangers {
         rule: String,
@@ -42,17 +53,16 @@ pub enum Caution {
         event: String,
     },
     #[error(
-        "rule `{0}` trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
-         branch's `ref`, whatever code it builds"
+        "rule `{rule}` trusts `ref` and not `event_name`: `{events}` runs have the `ref` of a branch of the \
+         repository, whatever code they build"
     )]
-    EventUnchecked(String),
+    EventUnchecked { rule: String, events: String },
     #[error(
-        "rule `{0}` takes every event, `pull_request_target` too, whose runs can build the code of \
-         strangers"
+        "rule `{rule}` does not read `event_name`, and takes `{events}` runs, which can build the code of strangers"
     )]
-    EventsUnbounded(String),
+    EventsUnbounded { rule: String, events: String },
     #[error(
-        "group `{group}` does not say whose workload it means, and issuer `{issuer}` serves everybody"
+        "group `{group}` admits any tenant of issuer `{issuer}`, which issues tokens to everyone"
     )]
     GroupAnyTenant {
         group: String,
@@ -111,6 +121,8 @@ pub enum Caution {
         "the value of `{0}` can reach into its neighbour's place in `subject`: two workloads could share one"
     )]
     SubjectAmbiguous(String),
+    #[error("`subject` holds no id of the workload: several workloads share one `sub`")]
+    SubjectShared(String),
     #[error("template `{0}` is filled nowhere")]
     TemplateUnused(String),
     #[error("rule `{rule}` takes `{claim}` at any ref: a workflow file of any branch would match")]
@@ -129,11 +141,12 @@ impl Caution {
             Self::AttemptUnchecked { .. } => "attempt-unchecked",
             Self::AudienceUnreachable(_) => "audience-unreachable",
             Self::BranchOfStrangers(_) => "branch-of-strangers",
+            Self::BuildOfFork { .. } => "build-of-fork",
             Self::Cedar { .. } => "cedar-warning",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
             Self::EventOfStrangers { .. } => "event-of-strangers",
-            Self::EventUnchecked(_) => "event-unchecked",
-            Self::EventsUnbounded(_) => "events-unbounded",
+            Self::EventUnchecked { .. } => "event-unchecked",
+            Self::EventsUnbounded { .. } => "events-unbounded",
             Self::GroupAnyTenant { .. } => "group-any-tenant",
             Self::GroupNameWithoutId { .. } => "group-name-without-id",
             Self::LifetimeLong(_) => "lifetime-long",
@@ -151,6 +164,7 @@ impl Caution {
             Self::ScopesReversed(_) => "scopes-reversed",
             Self::ScopesUnbounded(_) => "scopes-unbounded",
             Self::SubjectAmbiguous(_) => "subject-ambiguous",
+            Self::SubjectShared(_) => "subject-shared",
             Self::TemplateUnused(_) => "template-unused",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
@@ -160,10 +174,13 @@ impl Caution {
     pub fn fix(&self) -> Option<String> {
         let fix = match self {
             Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
-                format!("compare one of `{claims}`")
+                format!(
+                    "require one of `{claims}` to equal yours, with `==`, on every way to a permit"
+                )
             }
             Self::AttemptUnchecked { .. } => "compare `run_attempt == \"1\"` too".to_owned(),
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
+            Self::BuildOfFork { fix, .. } => (*fix).to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
             Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
             Self::BranchOfStrangers(_) => {
@@ -173,8 +190,8 @@ impl Caution {
             Self::EventOfStrangers { claim, .. } => format!(
                 "take runs of reviewed code only, such as `{claim} == \"push\"`, or forbid the others"
             ),
-            Self::EventUnchecked(_) | Self::EventsUnbounded(_) => {
-                "compare `event_name`, or forbid the event".to_owned()
+            Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
+                "compare `event_name == \"push\"`, or forbid these events".to_owned()
             }
             Self::LifetimeLong(_) => {
                 "shorten it: a job can ask again, and what is stolen lives as long".to_owned()
@@ -207,6 +224,9 @@ impl Caution {
             Self::SubjectAmbiguous(_) => {
                 "put ids first, text between them, and at most one free text, at the end".to_owned()
             }
+            Self::SubjectShared(placeholders) => {
+                format!("put `{placeholders}` into the template, or leave `subject` out")
+            }
             Self::TemplateUnused(template) => {
                 format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")
             }
@@ -221,9 +241,12 @@ impl Caution {
     pub(super) fn is_of_something_absent(&self) -> bool {
         matches!(
             self,
-            Self::AudienceUnreachable(_)
-                | Self::EventUnchecked(_)
-                | Self::EventsUnbounded(_)
+            Self::AnyTenant { .. }
+                | Self::AudienceUnreachable(_)
+                | Self::BuildOfFork { .. }
+                | Self::EventOfStrangers { .. }
+                | Self::EventUnchecked { .. }
+                | Self::EventsUnbounded { .. }
                 | Self::RuleOfCaseUnknown(_)
                 | Self::RuleWithoutTest(_)
                 | Self::TemplateUnused(_)
@@ -235,7 +258,9 @@ impl Caution {
         let expression = |wanted: String| places::expression(rule, |text| text == wanted);
         let begins = |wanted: String| places::expression(rule, |text| text.starts_with(&wanted));
         match self {
-            Self::AnyTenant { .. } | Self::EventsUnbounded(_) => places::entity(rule, is_issuer),
+            Self::AnyTenant { .. } | Self::BuildOfFork { .. } | Self::EventsUnbounded { .. } => {
+                places::entity(rule, names_principals)
+            }
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
                 expression(format!("principal.{claim}"))
             }
@@ -245,7 +270,7 @@ impl Caution {
                     .or_else(|| expression(format!("principal.{claim}")))
                     .or_else(|| expression("principal.ref".to_owned()))
             }
-            Self::BranchOfStrangers(_) | Self::EventUnchecked(_) => {
+            Self::BranchOfStrangers(_) | Self::EventUnchecked { .. } => {
                 expression("principal.ref".to_owned())
             }
             Self::LikeCrossesSeparator { claim, pattern, .. } => {
@@ -262,4 +287,9 @@ impl Caution {
             _ => None,
         }
     }
+}
+
+/// Whether an entity in a rule's scope says whose workloads it is for.
+fn names_principals(uid: &EntityUid) -> bool {
+    is_issuer(uid) || uid.type_name().to_string() == WORKLOADS
 }

@@ -1,13 +1,12 @@
 //! Rules that give tokens to runs of code that nobody of the project has taken yet: proposals, from forks too.
 //!
-//! Each [`Proposal`] is a kind of run with what its token says. A rule that reads one of those claims is
-//! evaluated with them, and with everything else unknown: what is not certainly false lets the run through.
+//! Each [`Proposal`] is a kind of run with what its token says. Each `permit` is evaluated for it together with the
+//! bundle's `forbid`s, everything else being open: what is not certainly kept out is let through.
 
+use super::candidate::{Candidate, Forbids};
 use super::caution::Caution;
-use super::conditions::{Conditions, attribute_read, sole_member, text_literal, text_literals};
-use crate::bundle::Bundle;
-use crate::rules::{Rule, is_issuer};
-use cedar_policy::{PrincipalConstraint, ResourceConstraint};
+use super::permits::is_looked_at;
+use crate::rules::Rule;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -24,7 +23,7 @@ struct Proposal {
 /// its default or base branch's `ref`, whatever they check out; a `pull_request` run has the merge's `ref`, and a
 /// token where the repository gives write tokens to forks. GitLab: a merge request of a fork runs as the target
 /// project when a member starts it there, under the name of the source's branch.
-const PROPOSALS: [Proposal; 6] = [
+static PROPOSALS: [Proposal; 6] = [
     Proposal {
         provider: "github",
         claims: &[("event_name", "issue_comment")],
@@ -57,139 +56,115 @@ const PROPOSALS: [Proposal; 6] = [
     },
 ];
 
-/// Proposals that a `permit` for principals of `provider` lets through although it looks at what tells them.
+/// Proposals that a `permit` lets through, by what it looks at: what started a run, its `ref`, or neither.
 pub(super) fn cautions(
     rule: &Rule,
-    bundle: &Bundle,
-    provider: &str,
+    est: &Value,
     read: &BTreeSet<&str>,
-) -> Option<Caution> {
-    let est = rule.policy.to_json().unwrap_or_default();
-    let forbids: Vec<Value> = bundle.rules().iter().filter_map(forbid_for_all).collect();
-    let looked_at = |proposal: &&Proposal| {
-        let mut claims = proposal.claims.iter();
-        proposal.provider == provider && claims.any(|(claim, _)| read.contains(claim))
-    };
-    let let_through = |proposal: &&Proposal| {
-        let forbidden = |forbid: &Value| matches(forbid, proposal.claims) == Some(true);
-        matches(&est, proposal.claims) != Some(false) && !forbids.iter().any(forbidden)
-    };
-    let proposals = PROPOSALS.iter().filter(looked_at).filter(let_through);
-    let starts: Vec<(&str, &str)> = proposals
-        .filter_map(|it| it.claims.first().copied())
-        .collect();
-    let (claim, _) = *starts.first()?;
-    let events: Vec<&str> = starts.iter().map(|(_, event)| *event).collect();
-    Some(Caution::EventOfStrangers {
-        rule: rule.id.clone(),
-        claim,
-        event: events.join("`, `"),
-    })
+    candidates: &[Candidate<'_>],
+    forbids: &Forbids<'_>,
+) -> Vec<Caution> {
+    let (mut told, mut by_ref, mut unbounded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    // A development issuer's tokens are minted by hand.
+    for candidate in candidates.iter().filter(|it| !it.issuer.development) {
+        let is_read = |claim: &str| is_looked_at(claim, read, candidate);
+        for proposal in proposals_of(candidate) {
+            let Some((claim, event)) = proposal.claims.first().copied() else {
+                continue;
+            };
+            let mut claims = proposal.claims.iter();
+            let run = claims.try_fold(candidate.clone(), |run, (claim, value)| {
+                run.with(claim, [*value])
+            });
+            if !run.is_some_and(|run| run.is_let_through(rule, est, forbids)) {
+                continue;
+            }
+            // Most rules for GitLab go by `ref_protected` or not at all: see `branch_by_name`.
+            let is_github = proposal.provider == "github";
+            if proposal.claims.iter().any(|(claim, _)| is_read(claim)) {
+                told.insert((claim, event));
+            } else if is_github && is_read("ref") {
+                by_ref.insert(event);
+            } else if is_github && candidate.has_claim(claim) {
+                unbounded.insert(event);
+            }
+        }
+    }
+    let rule = || rule.id.clone();
+    let listed = |events: BTreeSet<&str>| Vec::from_iter(events).join("`, `");
+    let claims: BTreeSet<&str> = told.iter().map(|(claim, _)| *claim).collect();
+    let told = claims.into_iter().map(|claim| {
+        let events = told.iter().filter(|(of, _)| *of == claim);
+        Caution::EventOfStrangers {
+            rule: rule(),
+            claim,
+            event: listed(events.map(|(_, event)| *event).collect()),
+        }
+    });
+    let mut cautions: Vec<Caution> = told.collect();
+    if !by_ref.is_empty() {
+        let (rule, events) = (rule(), listed(by_ref));
+        cautions.push(Caution::EventUnchecked { rule, events });
+    }
+    if !unbounded.is_empty() {
+        let (rule, events) = (rule(), listed(unbounded));
+        cautions.push(Caution::EventsUnbounded { rule, events });
+    }
+    cautions
+}
+
+fn proposals_of(candidate: &Candidate<'_>) -> impl Iterator<Item = &'static Proposal> {
+    let provider = candidate.issuer.provider.name;
+    PROPOSALS.iter().filter(move |it| it.provider == provider)
 }
 
 /// A GitLab rule that trusts a branch by its name alone, which a fork's branch may have too.
 pub(super) fn branch_by_name(
     rule: &Rule,
-    provider: &str,
     read: &BTreeSet<&str>,
+    candidates: &[Candidate<'_>],
 ) -> Option<Caution> {
     let telling = ["pipeline_source", "ref_path", "ref_protected"];
-    let told = telling.iter().any(|claim| read.contains(claim));
-    let unchecked = provider == "gitlab" && read.contains("ref") && !told;
+    let unchecked = |candidate: &Candidate<'_>| {
+        let is_read = |claim: &str| is_looked_at(claim, read, candidate);
+        candidate.issuer.provider.name == "gitlab"
+            && is_read("ref")
+            && !telling.iter().any(|claim| is_read(claim))
+    };
+    let unchecked = candidates.iter().any(unchecked);
     unchecked.then(|| Caution::BranchOfStrangers(rule.id.clone()))
 }
 
-/// The rule in Cedar's JSON format, if it is a `forbid` whose scope takes every request of an issuer or of all.
-fn forbid_for_all(rule: &Rule) -> Option<Value> {
-    let whole = match rule.policy.principal_constraint() {
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => true,
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is_issuer(&uid),
-        PrincipalConstraint::Eq(_) => false,
-    };
-    let resources = matches!(
-        rule.policy.resource_constraint(),
-        ResourceConstraint::Any | ResourceConstraint::Is(_)
-    );
-    let est = || rule.policy.to_json().ok();
-    (rule.is_forbid() && whole && resources).then(est).flatten()
-}
-
-/// Whether the conditions of a rule hold for a token with these claims; none where other claims decide.
-fn matches(est: &Value, claims: &[(&str, &str)]) -> Option<bool> {
-    let Conditions { when, unless } = Conditions::of(est);
-    let when = when.into_iter().map(|body| holds(body, claims));
-    let unless = unless
-        .into_iter()
-        .map(|body| holds(body, claims).map(|it| !it));
-    when.chain(unless).fold(Some(true), and)
-}
-
-fn and(one: Option<bool>, other: Option<bool>) -> Option<bool> {
-    match (one, other) {
-        (Some(false), _) | (_, Some(false)) => Some(false),
-        (Some(true), Some(true)) => Some(true),
-        _ => None,
-    }
-}
-
-fn holds(expression: &Value, claims: &[(&str, &str)]) -> Option<bool> {
-    let (operator, operands) = sole_member(expression)?;
-    let operand = |name: &str| operands.get(name).unwrap_or(&Value::Null);
-    let truth = |name: &str| holds(operand(name), claims);
-    let claim = |expression: &Value| {
-        let read = attribute_read(expression)?;
-        let name = read.strip_prefix("principal.")?.to_owned();
-        let mut known = claims.iter();
-        known
-            .find(|(claim, _)| *claim == name)
-            .map(|(_, value)| *value)
-    };
-    let equal = || match (claim(operand("left")), claim(operand("right"))) {
-        (Some(value), None) => Some(text_literal(operand("right"))? == value),
-        (None, Some(value)) => Some(text_literal(operand("left"))? == value),
-        _ => None,
-    };
-    match operator {
-        "Value" => operands.as_bool(),
-        "&&" => and(truth("left"), truth("right")),
-        "||" => and(truth("left").map(|it| !it), truth("right").map(|it| !it)).map(|it| !it),
-        "!" => truth("arg").map(|it| !it),
-        "if-then-else" => match truth("if") {
-            Some(true) => truth("then"),
-            Some(false) => truth("else"),
-            None => truth("then").filter(|then| truth("else") == Some(*then)),
-        },
-        "==" => equal(),
-        "!=" => equal().map(|it| !it),
-        "contains" => {
-            let value = claim(operand("right"))?;
-            Some(text_literals(operand("left"))?.contains(&value))
-        }
-        "like" => {
-            let value = claim(operand("left"))?;
-            Some(fits(operand("pattern").as_array()?, value))
-        }
-        "has" => {
-            let principal = operand("left").get("Var").and_then(Value::as_str) == Some("principal");
-            let name = operand("attr").as_str()?;
-            (principal && claims.iter().any(|(claim, _)| *claim == name)).then_some(true)
-        }
-        _ => None,
-    }
-}
-
-/// Whether `text` fits a pattern of Cedar's JSON format, a list of literals and wildcards.
-fn fits(pattern: &[Value], text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_first() else {
-        return text.is_empty();
-    };
-    match first.get("Literal").and_then(Value::as_str) {
-        Some(literal) => text
-            .strip_prefix(literal)
-            .is_some_and(|text| fits(rest, text)),
-        None => {
-            let mut starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
-            starts.any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))
+/// Rules for CircleCI and Buildkite, whose builds of a fork's pull request have the ids of the project that they are
+/// proposed to. CircleCI's tokens name the fork in `vcs_origin`. Buildkite's don't, so a rule has to look at what
+/// started the build.
+pub(super) fn builds_of_forks(
+    rule: &Rule,
+    est: &Value,
+    read: &BTreeSet<&str>,
+    candidates: &[Candidate<'_>],
+    forbids: &Forbids<'_>,
+) -> Vec<Caution> {
+    let mut cautions = Vec::new();
+    for candidate in candidates.iter().filter(|it| !it.issuer.development) {
+        let (builds, unit, fix) = match candidate.issuer.provider.name {
+            "circleci" if candidate.has_claim("vcs_origin") => (
+                candidate.clone().foreign(["vcs_origin"]),
+                "project",
+                "require `vcs_origin` to equal your repository, with `==`",
+            ),
+            "buildkite" if !is_looked_at("build_source", read, candidate) => (
+                Some(candidate.clone()),
+                "pipeline",
+                "turn off builds of forks for the pipeline, and compare `build_source`",
+            ),
+            _ => continue,
+        };
+        if builds.is_some_and(|builds| builds.is_let_through(rule, est, forbids)) {
+            let rule = rule.id.clone();
+            cautions.push(Caution::BuildOfFork { rule, unit, fix });
         }
     }
+    cautions.dedup();
+    cautions
 }

@@ -141,3 +141,32 @@ fn parts(expression: &Value) -> Vec<&Value> {
         Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }
+
+/// Whether a value of somebody else's can fit a pattern. Parts of a name come first, the tenant's before others: a
+/// pattern that writes it out with its `/` takes no value of another tenant.
+pub(super) fn can_be_foreign(claim: &str, pattern: &[Value]) -> bool {
+    // `github.com/octo-org/octo-repo` has a host first.
+    let parts = if claim == "vcs_origin" { 2 } else { 1 };
+    let literals = pattern
+        .iter()
+        .map_while(|part| part.get("Literal")?.as_str());
+    let start: String = literals.collect();
+    let has_wildcard = pattern.iter().any(|part| part.get("Literal").is_none());
+    has_wildcard && start.matches('/').count() < parts
+}
+
+/// Whether `text` fits a pattern of Cedar's JSON format, a list of literals and wildcards.
+pub(super) fn fits(pattern: &[Value], text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_first() else {
+        return text.is_empty();
+    };
+    match first.get("Literal").and_then(Value::as_str) {
+        Some(literal) => text
+            .strip_prefix(literal)
+            .is_some_and(|text| fits(rest, text)),
+        None => {
+            let mut starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            starts.any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! What a single `permit` says that is hardly meant.
 
+use super::candidate::{Candidate, Forbids};
 use super::caution::Caution;
 use super::conditions::Conditions;
 use super::forks;
@@ -7,12 +8,13 @@ use super::patterns;
 use crate::bundle::Bundle;
 use crate::records::Issuer;
 use crate::rules::{Rule, is_issuer};
-use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{PrincipalConstraint, ResourceConstraint};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use vouchsafe_providers::PROVIDERS;
 
 /// Everything about one rule.
-pub(super) fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
+pub(super) fn cautions(rule: &Rule, bundle: &Bundle, forbids: &Forbids<'_>) -> Vec<Caution> {
     let mut cautions = Vec::new();
     let Ok(est) = rule.policy.to_json() else {
         return cautions;
@@ -26,16 +28,15 @@ pub(super) fn cautions(rule: &Rule, bundle: &Bundle) -> Vec<Caution> {
     if unconditional && !names_principal(rule) {
         cautions.push(Caution::PermitUnconditional(rule.id.clone()));
     }
-    cautions.extend(any_tenant(rule, bundle, &read));
-    cautions.extend(names_without_ids(rule, &read));
-    cautions.extend(chosen_by_caller(rule, &read));
-    cautions.extend(attempts(rule, bundle, &read));
-    cautions.extend(events(rule, bundle, &read));
-    if let Some(issuer) = issuer_of(rule, bundle) {
-        let provider = issuer.provider.name;
-        cautions.extend(forks::cautions(rule, bundle, provider, &read));
-        cautions.extend(forks::branch_by_name(rule, provider, &read));
-    }
+    let candidates = Candidate::of_scope(rule, bundle);
+    cautions.extend(any_tenant(rule, &est, &candidates, forbids));
+    cautions.extend(names_without_ids(rule, &read, &candidates));
+    cautions.extend(chosen_by_caller(rule, &read, &candidates));
+    cautions.extend(attempts(rule, &read, &candidates));
+    cautions.extend(forks::cautions(rule, &est, &read, &candidates, forbids));
+    cautions.extend(forks::branch_by_name(rule, &read, &candidates));
+    let builds = forks::builds_of_forks(rule, &est, &read, &candidates, forbids);
+    cautions.extend(builds);
     for body in &conditions.when {
         cautions.extend(patterns::workflows_at_any_ref(rule, body));
     }
@@ -85,89 +86,67 @@ fn scopes(rule: &Rule, bundle: &Bundle, conditions: &Conditions<'_>) -> Vec<Caut
 }
 
 /// Who started a workflow run, trusted for whoever runs it again.
-fn attempts(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Vec<Caution> {
-    let is_github = issuer_of(rule, bundle).is_some_and(|it| it.provider.name == "github");
-    if !is_github || read.contains("run_attempt") {
-        return Vec::new();
-    }
+fn attempts(rule: &Rule, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Caution> {
+    let caution = |claim: &'static str| {
+        let is_unchecked = |candidate: &Candidate<'_>| {
+            let is_read = |claim: &str| is_looked_at(claim, read, candidate);
+            candidate.issuer.provider.name == "github" && is_read(claim) && !is_read("run_attempt")
+        };
+        let rule = rule.id.clone();
+        let unchecked = candidates.iter().any(is_unchecked);
+        unchecked.then_some(Caution::AttemptUnchecked { rule, claim })
+    };
     ["actor", "actor_id"]
         .into_iter()
-        .filter(|claim| read.contains(claim))
-        .map(|claim| Caution::AttemptUnchecked {
-            rule: rule.id.clone(),
-            claim,
-        })
+        .filter_map(caution)
         .collect()
 }
 
-/// A `permit` for workflow runs of any event, where no rule forbids events.
-fn events(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Option<Caution> {
-    let issuer = issuer_of(rule, bundle)?;
-    let has_events = bundle
-        .attributes_of(&issuer.entity_type())
-        .is_some_and(|attributes| attributes.contains_key("event_name"));
-    let is_github = issuer.provider.name == "github";
-    if !is_github || read.contains("event_name") || bundle.rules().iter().any(forbids_events) {
-        return None;
-    }
-    let rule = rule.id.clone();
-    match read.contains("ref") {
-        true => Some(Caution::EventUnchecked(rule)),
-        false => has_events.then_some(Caution::EventsUnbounded(rule)),
-    }
+/// Whether a rule, or what is required of the principals in its scope, goes by a claim.
+pub(super) fn is_looked_at(claim: &str, read: &BTreeSet<&str>, candidate: &Candidate<'_>) -> bool {
+    read.contains(claim) || candidate.certain_claims().any(|certain| certain == claim)
 }
 
-/// The issuer that a rule's scope names, by itself or by the only issuer of its principals' type.
-fn issuer_of<'b>(rule: &Rule, bundle: &'b Bundle) -> Option<&'b Issuer> {
-    let named = |uid: &EntityUid, issuer: &Issuer| match is_issuer(uid) {
-        true => uid.id().unescaped() == issuer.name,
-        false => uid.type_name().to_string() == issuer.entity_type(),
-    };
-    match rule.policy.principal_constraint() {
-        PrincipalConstraint::Eq(uid)
-        | PrincipalConstraint::In(uid)
-        | PrincipalConstraint::IsIn(_, uid) => bundle
-            .issuers_of_all_environments()
-            .find(|issuer| named(&uid, issuer)),
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+/// Issuers of many tenants for whose strangers a `permit` can hold, whatever it reads.
+fn any_tenant(
+    rule: &Rule,
+    est: &Value,
+    candidates: &[Candidate<'_>],
+    forbids: &Forbids<'_>,
+) -> Vec<Caution> {
+    let mut issuers = BTreeMap::new();
+    for stranger in candidates.iter().cloned().filter_map(Candidate::stranger) {
+        if stranger.is_let_through(rule, est, forbids) {
+            issuers.insert(&stranger.issuer.name, stranger.issuer);
+        }
     }
-}
-
-/// A `permit` for an issuer of many tenants that reads nothing which tells them apart.
-fn any_tenant(rule: &Rule, bundle: &Bundle, read: &BTreeSet<&str>) -> Option<Caution> {
-    let issuer = issuer_of(rule, bundle)?;
-    untold_tenant(issuer, |claim| read.contains(claim)).map(|claims| Caution::AnyTenant {
+    let caution = |issuer: &Issuer| Caution::AnyTenant {
         rule: rule.id.clone(),
         issuer: issuer.name.clone(),
-        claims,
-    })
+        claims: issuer.provider.tenant_claims.join("`, `"),
+    };
+    issuers.into_values().map(caution).collect()
 }
 
-/// The claims that would say whose workload is meant, where `issuer` serves everybody and none of them is
-/// looked at.
-pub(super) fn untold_tenant(issuer: &Issuer, is_read: impl Fn(&str) -> bool) -> Option<String> {
-    let telling = issuer.provider.names_with_ids;
-    let claims: BTreeSet<&str> = telling
-        .iter()
-        .flat_map(|(name, ids)| std::iter::once(*name).chain(ids.iter().copied()))
-        .collect();
-    let open = issuer.provider.open_issuers;
-    let narrowed = !open.contains(&issuer.issuer.as_str())
-        || !issuer.require.is_empty()
-        || claims.iter().any(|claim| is_read(claim));
-    (!narrowed).then(|| claims.into_iter().collect::<Vec<_>>().join("`, `"))
-}
-
-/// Names that a `permit` reads from its principal while it reads none of their ids. What is read is
-/// looked at, not how: this is a warning.
-fn names_without_ids(rule: &Rule, read: &BTreeSet<&str>) -> Vec<Caution> {
+/// Names that a `permit` reads from its principal while neither it nor its scope goes by one of their ids. What is
+/// read is looked at, not how: this is a warning.
+fn names_without_ids(
+    rule: &Rule,
+    read: &BTreeSet<&str>,
+    candidates: &[Candidate<'_>],
+) -> Vec<Caution> {
     let names: BTreeMap<_, _> = PROVIDERS
         .iter()
         .flat_map(|provider| provider.names_with_ids.iter().copied())
         .collect();
+    let has_id = |ids: &[&str]| {
+        let of = |candidate: &Candidate<'_>| ids.iter().any(|id| is_looked_at(id, read, candidate));
+        let in_scope = !candidates.is_empty() && candidates.iter().all(of);
+        in_scope || ids.iter().any(|id| read.contains(id))
+    };
     let without = names
         .into_iter()
-        .filter(|(name, ids)| read.contains(name) && !ids.iter().any(|id| read.contains(id)));
+        .filter(|(name, ids)| read.contains(name) && !has_id(ids));
     without
         .filter_map(|(name, ids)| {
             Some(Caution::NameWithoutId {
@@ -179,26 +158,21 @@ fn names_without_ids(rule: &Rule, read: &BTreeSet<&str>) -> Vec<Caution> {
         .collect()
 }
 
-fn chosen_by_caller(rule: &Rule, read: &BTreeSet<&str>) -> Vec<Caution> {
-    let chosen = PROVIDERS
-        .iter()
-        .flat_map(|provider| provider.chosen_by_caller);
-    chosen
-        .filter(|claim| read.contains(*claim))
-        .map(|claim| Caution::ChosenByCaller {
-            rule: rule.id.clone(),
-            claim,
-        })
-        .collect()
-}
-
-/// Whether `rule` keeps workflow runs out by their event.
-fn forbids_events(rule: &Rule) -> bool {
-    let est = rule.policy.to_json().unwrap_or_default();
-    rule.is_forbid()
-        && Conditions::of(&est)
-            .attributes_of_principal()
-            .contains("event_name")
+fn chosen_by_caller(
+    rule: &Rule,
+    read: &BTreeSet<&str>,
+    candidates: &[Candidate<'_>],
+) -> Vec<Caution> {
+    let mut chosen = BTreeSet::new();
+    for candidate in candidates {
+        let claims = candidate.issuer.provider.chosen_by_caller.iter();
+        chosen.extend(claims.filter(|claim| is_looked_at(claim, read, candidate)));
+    }
+    let caution = |claim: &'static str| Caution::ChosenByCaller {
+        rule: rule.id.clone(),
+        claim,
+    };
+    chosen.into_iter().map(caution).collect()
 }
 
 /// Whether a request that `rule` permits can have scopes at all: the broker refuses those that an

@@ -118,8 +118,8 @@ fn covers_principal(wide: &Rule, narrow: &Rule, bundle: &Bundle) -> bool {
     }
 }
 
-/// As [`covers_principal`], for resources.
-fn covers_resource(wide: &Rule, narrow: &Rule) -> bool {
+/// Whether every resource of the scope of `narrow` is in that of `wide`; false where that is not known.
+pub(super) fn covers_resource(wide: &Rule, narrow: &Rule) -> bool {
     let narrow = narrow.policy.resource_constraint();
     match wide.policy.resource_constraint() {
         // Every resource is an audience.

@@ -1,7 +1,7 @@
 //! What issuer and audience files say that is hardly meant.
 
+use super::candidate::Candidate;
 use super::caution::Caution;
-use super::permits::untold_tenant;
 use super::reach;
 use crate::bundle::Bundle;
 use crate::error::Finding;
@@ -29,7 +29,8 @@ pub(super) fn cautions(
     for issuer in bundle.issuers_of_all_environments() {
         let path = format!("issuers/{}.toml", issuer.name);
         let replay = of_issuer(issuer).map(|caution| found(&path, &["replay"], caution));
-        let subject = ambiguous_subject(issuer).map(|caution| found(&path, &["subject"], caution));
+        let subject = ambiguous_subject(issuer).or_else(|| shared_subject(issuer));
+        let subject = subject.map(|caution| found(&path, &["subject"], caution));
         findings.extend(replay.into_iter().chain(subject));
     }
     for group in bundle.groups() {
@@ -77,12 +78,12 @@ fn of_workload(
         return Vec::new();
     };
     let has = |claim: &str| workload.claims.contains_key(claim);
-    // `sub` is unique within the issuer, and of a repository's name at GitHub: it tells the tenant.
-    let untold = untold_tenant(issuer, |claim| has(claim) || has("sub"));
-    let untold = untold.map(|claims| Caution::GroupAnyTenant {
+    let members = Candidate::of_issuer(issuer, bundle).and_then(|it| it.with_all(&workload.claims));
+    let untold = members.and_then(Candidate::stranger);
+    let untold = untold.map(|_| Caution::GroupAnyTenant {
         group: group.name.clone(),
         issuer: issuer.name.clone(),
-        claims,
+        claims: issuer.provider.tenant_claims.join("`, `"),
     });
     let untold = untold.map(|caution| ("issuer", caution));
     let names = issuer.provider.names_with_ids.iter();
@@ -102,13 +103,28 @@ fn of_issuer(issuer: &Issuer) -> Option<Caution> {
     allowed.then_some(Caution::ReplayAllowed(issuer.provider.name))
 }
 
+/// A subject template that names no workload: tokens of several would have one `sub`.
+fn shared_subject(issuer: &Issuer) -> Option<Caution> {
+    let template = issuer.subject_template.as_deref()?;
+    let names: Vec<&str> = subject::placeholders(template).collect();
+    let workloads = issuer.provider.workload_claims;
+    let named = |claims: &&[&str]| claims.iter().all(|claim| names.contains(claim));
+    if names.contains(&"sub") || workloads.iter().any(|claims| named(&claims)) {
+        return None;
+    }
+    let first = workloads.first().copied().unwrap_or(&["sub"]);
+    let placeholders = format!("{{{}}}", first.join("}` and `{"));
+    Some(Caution::SubjectShared(placeholders))
+}
+
 /// A subject template in which one value can reach into the next one's place: placeholders that touch, or
-/// one before the last that is no id.
+/// one before the last whose values may hold any text.
 fn ambiguous_subject(issuer: &Issuer) -> Option<Caution> {
     let template = issuer.subject_template.as_deref()?;
     let mut names: Vec<&str> = subject::placeholders(template).collect();
     let last = names.pop()?;
-    let open = names.iter().find(|name| !name.ends_with("id"));
+    let plain = issuer.provider.plain_claims;
+    let open = names.iter().find(|name| !plain.contains(name));
     let claim = match (template.contains("}{"), open) {
         (_, Some(name)) => name,
         (true, None) => last,

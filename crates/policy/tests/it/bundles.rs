@@ -1145,7 +1145,8 @@ fn refuses_the_issuer_that_all_tenants_of_azure_share() {
         )
     };
     assert!(of("0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec").is_ok());
-    for shared in ["common", "organizations", "consumers"] {
+    let personal_accounts = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    for shared in ["common", personal_accounts, "organizations", "consumers"] {
         assert_eq!(
             one_error(of(shared)),
             format!(

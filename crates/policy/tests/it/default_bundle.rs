@@ -66,6 +66,51 @@ fn has_an_allow_and_a_deny_case_for_every_rule() {
     }
 }
 
+/// Who starts from this bundle starts without a warning, in production too.
+#[test]
+fn has_nothing_to_warn_of() {
+    for development in [false, true] {
+        let environment = Environment {
+            issuer: "https://broker.example".to_owned(),
+            development,
+            epoch_seconds: 3600,
+        };
+        let report = vouchsafe_policy::lint::check(&default_files(), &environment);
+        assert_eq!(report.to_string(), "");
+    }
+}
+
+/// Runs that can build a stranger's code under the repository's own identity get nothing, whatever they ask for.
+#[test]
+fn denies_runs_of_proposed_code() {
+    let bundle = default_bundle(true);
+    let files = default_files();
+    let cases = cases::read(&files, &bundle).expect("every case reads");
+    let permitted: Vec<_> = cases
+        .into_iter()
+        .filter(|case| case.effect == vouchsafe_policy::Effect::Permit)
+        .collect();
+    assert!(permitted.len() > 5, "{}", permitted.len());
+    for case in permitted {
+        for event in ["issue_comment", "pull_request_target", "workflow_run"] {
+            let mut case = case.clone();
+            let mut claims = case.principal.attributes.iter_mut();
+            let claim = claims.find(|claim| claim.name == "event_name");
+            claim.expect("every run has an event").value =
+                vouchsafe_policy::AttributeValue::Text(event.to_owned());
+            let decision = case.decide(&bundle).expect("it is decided");
+            let by = ["no-code-of-strangers".to_owned()];
+            assert_eq!(
+                decision.effect,
+                vouchsafe_policy::Effect::Deny,
+                "{}",
+                case.path
+            );
+            assert_eq!(decision.determining_rules, by, "{} {event}", case.path);
+        }
+    }
+}
+
 /// Every set of texts is one type to Cedar.
 fn cedar_type(claim_type: ClaimType) -> &'static str {
     claim_type.cedar_type()

@@ -270,7 +270,7 @@ fn a_rule_that_forbids_may_go_by_names() {
 fn is_other(warning: &str) -> bool {
     let others = [
         "determines no test case",
-        "takes every event",
+        "does not read `event_name`",
         "whose `*` also matches",
     ];
     others.iter().any(|other| warning.contains(other))
@@ -304,9 +304,9 @@ fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
 
 #[test]
 fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
-    let everybody = "does not say whose workload it means, and issuer `github` serves everybody: \
-        compare one of `enterprise`, `enterprise_id`, `job_workflow_ref`, `repository`, \
-        `repository_id`, `repository_owner`, `repository_owner_id`, `workflow_ref`";
+    let everybody = "permits any tenant of issuer `github`, which issues tokens to everyone: require one of \
+        `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
+        `repository_owner_id`, `workflow_ref` to equal yours, with `==`, on every way to a permit";
     assert_eq!(
         of_github("principal.event_name == \"push\"", &[]),
         [everybody]
@@ -379,17 +379,31 @@ fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
 #[test]
 fn warns_of_a_ref_that_events_of_strangers_have_too() {
     let of = "principal.repository_id == \"1\" && principal.ref == \"refs/heads/main\"";
-    let warning = "trusts `ref` and not `event_name`: a `pull_request_target` run has the base \
-        branch's `ref`, whatever code it builds: compare `event_name`, or forbid the event";
-    assert_eq!(of_github(of, &[]), [warning]);
+    let warning = |events: &str| {
+        [format!(
+            "trusts `ref` and not `event_name`: `{events}` runs have the `ref` of a branch of the repository, \
+             whatever code they build: compare `event_name == \"push\"`, or forbid these events"
+        )]
+    };
+    let all = "issue_comment`, `pull_request_target`, `workflow_run";
+    assert_eq!(of_github(of, &[]), warning(all));
     assert_eq!(
         of_github(&format!("{of} && principal.event_name == \"push\""), &[]),
         [""; 0]
     );
-    let forbid = "@id(\"no-targets\") forbid (principal is GitHub::Workflow, action, resource) \
-        when { principal.event_name == \"pull_request_target\" };";
+    let forbid = |events: &str| {
+        let forbid = format!(
+            "@id(\"no\") forbid (principal is GitHub::Workflow, action, resource) when {{ \
+             [{events}].contains(principal.event_name) }};"
+        );
+        of_github(of, &[("rules/no.cedar", Some(&forbid))])
+    };
     assert_eq!(
-        of_github(of, &[("rules/targets.cedar", Some(forbid))]),
+        forbid("\"pull_request_target\""),
+        warning("issue_comment`, `workflow_run")
+    );
+    assert_eq!(
+        forbid("\"issue_comment\", \"pull_request_target\", \"workflow_run\""),
         [""; 0]
     );
 }

@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod addresses;
 mod bundles;
 mod cautions;
 mod corpora;
@@ -19,8 +20,11 @@ mod default_bundle;
 mod differential;
 mod explanations;
 mod folders;
+mod hidden;
 mod language;
 mod lints;
 mod messages;
 mod places;
+mod strangers;
 mod support;
+mod tenants;

@@ -44,14 +44,18 @@ fn a_test_expects_each_message_word_by_word() {
         include_str!("../../src/lint/caution.rs"),
     ];
     let tests = [
+        include_str!("addresses.rs"),
         include_str!("bundles.rs"),
         include_str!("cautions.rs"),
         include_str!("credentials.rs"),
         include_str!("folders.rs"),
+        include_str!("hidden.rs"),
         include_str!("language.rs"),
         include_str!("lints.rs"),
         include_str!("messages.rs"),
         include_str!("places.rs"),
+        include_str!("strangers.rs"),
+        include_str!("tenants.rs"),
         include_str!("../../../policy-tools/tests/it/suites.rs"),
     ]
     .map(joined)
@@ -146,7 +150,9 @@ fn says_which_limit_of_a_bundle_s_files_is_passed() {
     assert_eq!(add(&mut files, &"a".repeat(PATH_BYTES_MAX), 0), None);
     assert_eq!(
         add(&mut files, "a\n", 0).as_deref(),
-        Some("a\\n: the name is not UTF-8, or is over 512 bytes, or holds control characters")
+        Some(
+            "a\\n: the name is not UTF-8, or is over 512 bytes, or holds control or format characters"
+        )
     );
 }
 
@@ -198,7 +204,7 @@ fn says_what_of_a_file_no_bundle_can_have() {
     assert_eq!(named(&"a".repeat(NAME_BYTES_MAX)), None);
     assert_eq!(
         named("\\u0007").as_deref(),
-        Some("bundle.toml:1:8: `name` is over 128 bytes or holds control characters")
+        Some("bundle.toml:1:8: `name` is over 128 bytes or holds control or format characters")
     );
     let rule = |scope: &str| {
         of_file(

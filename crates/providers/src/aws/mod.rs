@@ -25,7 +25,12 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &[],
     never_issuers: &[],
-    chosen_by_caller: &["request_tags"],
+    // Whoever assumes a role sets the source identity of the session.
+    chosen_by_caller: &["request_tags", "source_identity"],
+    plain_claims: &["aws_account", "org_id"],
+    workload_claims: &[&["principal_arn"]],
     names_with_ids: &[],
 };

@@ -24,7 +24,24 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
-    never_issuers: &["/common/", "/organizations/", "/consumers/", "{tenantid}"],
+    tenant_claims: &[],
+    shared_issuers: &[
+        "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad",
+        "https://login.microsoftonline.com/common",
+        "https://login.microsoftonline.com/consumers",
+        "https://login.microsoftonline.com/organizations",
+        "https://sts.windows.net/common",
+    ],
+    // The second is the tenant of every personal Microsoft account.
+    never_issuers: &[
+        "/common/",
+        "/9188040d-6c67-4c5b-b112-36a304b66dad/",
+        "/organizations/",
+        "/consumers/",
+        "{tenantid}",
+    ],
     chosen_by_caller: &[],
+    plain_claims: &["appid", "azp", "oid", "tid"],
+    workload_claims: &[&["oid"]],
     names_with_ids: &[],
 };

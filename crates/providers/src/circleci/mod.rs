@@ -27,7 +27,18 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: Some("/org/"),
     }),
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &["https://oidc.circleci.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[
+        "job_id",
+        "org_id",
+        "pipeline_definition_id",
+        "pipeline_id",
+        "project_id",
+        "workflow_id",
+    ],
+    workload_claims: &[&["project_id"]],
     names_with_ids: &[("vcs_origin", &["project_id", "org_id"])],
 };

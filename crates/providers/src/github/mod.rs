@@ -26,8 +26,29 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://token.actions.githubusercontent.com"],
+    // Everyone may call a public reusable workflow, so `job_workflow_ref` tells no tenant.
+    tenant_claims: &[
+        "enterprise",
+        "enterprise_id",
+        "repository",
+        "repository_id",
+        "repository_owner",
+        "repository_owner_id",
+        "workflow_ref",
+    ],
+    shared_issuers: &["https://token.actions.githubusercontent.com"],
     never_issuers: &[],
-    chosen_by_caller: &["head_ref"],
+    // A workflow file of any branch may give itself any name.
+    chosen_by_caller: &["head_ref", "workflow"],
+    plain_claims: &[
+        "actor_id",
+        "check_run_id",
+        "enterprise_id",
+        "repository_id",
+        "repository_owner_id",
+        "run_id",
+    ],
+    workload_claims: &[&["repository_id"]],
     names_with_ids: &[
         ("enterprise", &["enterprise_id"]),
         (

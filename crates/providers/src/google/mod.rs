@@ -27,7 +27,11 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: None,
     }),
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &["https://accounts.google.com"],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &["instance_id", "unique_id"],
+    workload_claims: &[&["unique_id"]],
     names_with_ids: &[("instance_name", &["instance_id"])],
 };

@@ -24,7 +24,20 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[
+        "namespace",
+        "node_uid",
+        "pod_uid",
+        "secret_uid",
+        "service_account_uid",
+    ],
+    workload_claims: &[
+        &["service_account_uid"],
+        &["namespace", "service_account_name"],
+    ],
     names_with_ids: &[],
 };

@@ -13,8 +13,12 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[],
+    workload_claims: &[],
     names_with_ids: &[],
 };
 

@@ -30,7 +30,11 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::JwtSvid,
     tenancy: None,
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[],
+    workload_claims: &[&["spiffe_id"], &["path"]],
     names_with_ids: &[],
 };

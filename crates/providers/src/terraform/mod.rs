@@ -26,8 +26,17 @@ pub const PROVIDER: Provider = Provider {
         own_issuer_contains: None,
     }),
     open_issuers: &[],
+    tenant_claims: &[],
+    shared_issuers: &["https://app.eu.terraform.io", "https://app.terraform.io"],
     never_issuers: &[],
     chosen_by_caller: &[],
+    plain_claims: &[
+        "terraform_organization_id",
+        "terraform_project_id",
+        "terraform_run_id",
+        "terraform_workspace_id",
+    ],
+    workload_claims: &[&["terraform_workspace_id"]],
     names_with_ids: &[
         (
             "terraform_full_workspace",

@@ -1,7 +1,6 @@
 //! Hostile requests in the broker's place, and both sides of every ceiling.
 
 use super::*;
-use crate::ceilings::*;
 use vouchsafe_claims::NAME_BYTES_MAX;
 
 #[track_caller]

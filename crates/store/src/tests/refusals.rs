@@ -92,6 +92,93 @@ fn counts_a_fourth_refusal_on_the_third() {
 }
 
 #[test]
+fn bounds_the_rows_of_an_issuers_many_subjects() {
+    let file = File::new();
+    let store = file.open();
+    let of = |number: u64, id: &str| AuditRecord {
+        subject: format!("repo:acme/{number}"),
+        ..denial(id, id)
+    };
+    for number in 0..REFUSALS_PER_ISSUER_MAX {
+        let id = format!("in-full-{number}");
+        assert_eq!(record(&store, of(number, &id)), Recorded::Written, "{id}");
+    }
+    // The first beyond the limit is the record of all that follow in this minute, whatever their subjects.
+    assert_eq!(record(&store, of(700, "many")), Recorded::Written);
+    assert_eq!(record(&store, of(701, "x")), counted("many"));
+    assert_eq!(record(&store, of(0, "y")), counted("many"));
+    let elsewhere = AuditRecord {
+        issuer_name: "gitlab".into(),
+        ..of(700, "gitlab")
+    };
+    assert_eq!(record(&store, elsewhere), Recorded::Written);
+    let outage = refusal(RefusedKind::Outage, "outage", "o");
+    assert_eq!(record(&store, outage), Recorded::Written);
+    let next = UnixMilliseconds(MINUTE.0 + 60_000);
+    let fresh = record_at(&store, of(700, "next"), next);
+    assert_eq!(fresh, Recorded::Written);
+    let rows = file.connect().count("audit");
+    assert_eq!(rows, REFUSALS_PER_ISSUER_MAX + 4);
+}
+
+/// One subject can't use up what its issuer's other subjects have.
+#[test]
+fn one_subject_counts_sixty_times_for_its_issuer() {
+    let file = File::new();
+    let store = file.open();
+    reach_the_limit(&store);
+    for number in 0..REFUSALS_PER_ISSUER_MAX {
+        let id = format!("over-{number}");
+        let expected = match record(&store, denial(&id, &id)) {
+            Recorded::Limited { decision_id, .. } => decision_id,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(expected, "over-0");
+    }
+    let other = AuditRecord {
+        subject: "repo:acme/other".into(),
+        ..denial("other", "other")
+    };
+    assert_eq!(record(&store, other), Recorded::Written);
+}
+
+/// A subject beyond both limits is still told so, and makes no row of its own.
+#[test]
+fn a_limited_subject_of_a_busy_issuer_makes_no_row() {
+    let file = File::new();
+    let store = file.open();
+    reach_the_limit(&store);
+    for number in 0..REFUSALS_PER_ISSUER_MAX - LIMIT {
+        let entry = AuditRecord {
+            subject: format!("repo:acme/{number}"),
+            ..denial(&format!("other-{number}"), &format!("o{number}"))
+        };
+        assert_eq!(record(&store, entry), Recorded::Written);
+    }
+    assert_eq!(record(&store, denial("first", "f")), limited("first"));
+    let second = AuditRecord {
+        subject: "repo:acme/second".into(),
+        ..denial("second", "s")
+    };
+    assert_eq!(record(&store, second.clone()), Recorded::Written);
+    // What is counted for the issuer counts against no subject: the record is of one of many.
+    for number in 0..=LIMIT {
+        let again = AuditRecord {
+            decision_id: format!("again-{number}"),
+            subject: format!("repo:acme/again-{number}"),
+            ..second.clone()
+        };
+        assert_eq!(record(&store, again), counted("second"));
+    }
+    assert_eq!(record(&store, denial("again", "g")), limited("first"));
+    let owner = AuditRecord {
+        decision_id: "owner".into(),
+        ..second
+    };
+    assert_eq!(record(&store, owner), counted("second"));
+}
+
+#[test]
 fn limits_the_refusals_of_a_subject_per_minute() {
     let file = File::new();
     let store = file.open();

@@ -219,8 +219,8 @@ impl Gateway {
         }
         self.tallies()
             .count(&rule.name, outcome.version, |it| match outcome.verified {
-                true => it.probes += 1,
-                false => it.probe_failures += 1,
+                true => it.probes = it.probes.saturating_add(1),
+                false => it.probe_failures = it.probe_failures.saturating_add(1),
             });
         Ok(())
     }

@@ -48,7 +48,9 @@ impl Gateway {
         self.record(Share::Group(rule.group.clone()), line).await?;
         self.metrics.signatures.fetch_add(1, Relaxed);
         let mut tallies = self.tallies();
-        tallies.count(&key.name, key.version, |it| it.signed += 1);
+        tallies.count(&key.name, key.version, |it| {
+            it.signed = it.signed.saturating_add(1)
+        });
         tallies.used(&key.label, now);
         Ok(Signature {
             kid: key.jwk.kid().to_owned(),
@@ -84,16 +86,18 @@ impl Gateway {
         let signature = outcome.inspect_err(|refusal| {
             // A full queue says nothing of a version.
             if *refusal != Refusal::Overloaded {
-                self.tallies()
-                    .count(&key.name, key.version, |it| it.sign_failures += 1);
+                self.tallies().count(&key.name, key.version, |it| {
+                    it.sign_failures = it.sign_failures.saturating_add(1)
+                });
             }
         })?;
         // INVARIANT: no signature leaves that does not verify: a faulty one can give an ECDSA or RSA
         // key away.
         if key.verifier.verify(message, &signature).is_err() {
             self.metrics.signatures_withheld.fetch_add(1, Relaxed);
-            self.tallies()
-                .count(&key.name, key.version, |it| it.verify_failures += 1);
+            self.tallies().count(&key.name, key.version, |it| {
+                it.verify_failures = it.verify_failures.saturating_add(1)
+            });
             eprintln!(
                 "hsm-gateway: a signature of `{}` does not verify, and is withheld",
                 key.label

@@ -175,16 +175,12 @@ impl Gateways {
         let is_limited = |it: &&str| *it == format!("{host} {path}");
         let retry_after_seconds = 1;
         match path {
-            SEED_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
-                Err(Refusal::SeedRate {
-                    retry_after_seconds,
-                })
-            }
-            KEYS_PATH if self.limited.borrow().iter().any(|it| is_limited(it)) => {
-                Err(Refusal::KeysRate {
-                    retry_after_seconds,
-                })
-            }
+            SEED_PATH if self.limited.borrow().iter().any(is_limited) => Err(Refusal::SeedRate {
+                retry_after_seconds,
+            }),
+            KEYS_PATH if self.limited.borrow().iter().any(is_limited) => Err(Refusal::KeysRate {
+                retry_after_seconds,
+            }),
             KEYS_PATH => Ok(self.keys(host)),
             SEED_PATH => {
                 let ask = SeedRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;

@@ -204,8 +204,8 @@ permit dev-deploy-from-main (rules/deploy.cedar:19): matches
   holds principal.event_name == \"push\"
   holds [\"deploy:read\", \"deploy:write\"].containsAll(context.scopes)
 
-forbid no-pull-request-target (rules/untrusted-code.cedar:4): does not match
-  FAILS principal.event_name == \"pull_request_target\"
+forbid no-code-of-strangers (rules/untrusted-code.cedar:4): does not match
+  FAILS [\"issue_comment\", \"pull_request_target\", \"workflow_run\"].contains(principal.event_name)
         principal.event_name is \"push\"
 
 rules for another principal, issuer or audience:
@@ -254,7 +254,7 @@ fn explains_a_denial_by_the_rule_that_forbids() {
     .expect("it runs");
     assert!(!issued);
     assert!(
-        text.contains("\ndecision: deny: forbidden by `no-pull-request-target`\n"),
+        text.contains("\ndecision: deny: forbidden by `no-code-of-strangers`\n"),
         "{text}"
     );
 }
@@ -409,7 +409,7 @@ fn what_no_bundle_can_have_is_reported_in_both_formats() {
 #[test]
 fn warnings_fail_a_bundle_only_where_they_are_denied() {
     let dir = scratch("warnings");
-    fs::remove_dir_all(dir.join("tests/no-pull-request-target")).expect("it can be removed");
+    fs::remove_dir_all(dir.join("tests/no-code-of-strangers")).expect("it can be removed");
     let shown = dir.display().to_string();
     let (text, passed) = run_check(&[&shown]).expect("it runs");
     assert!(text.ends_with("0 errors, 1 warning\n"), "{text}");

@@ -31,7 +31,7 @@ fn all_cases_of_the_default_bundle_are_met() {
     let (text, passed) = run(&[&super::default_bundle()]).expect("it runs");
     assert_eq!(
         timeless(&text),
-        "27 cases of default: 27 met, 0 not; 6 of 6 rules tested\n"
+        "31 cases of default: 31 met, 0 not; 6 of 6 rules tested\n"
     );
     assert!(passed);
 }
@@ -43,21 +43,21 @@ fn fails_where_a_case_is_unmet_or_a_rule_has_none() {
     let case = dir.join("tests/api-read/allow/any branch may read.toml");
     let text = fs::read_to_string(&case).expect("it reads");
     fs::write(&case, text.replace("\"read\"", "\"write\"")).expect("it writes");
-    fs::remove_dir_all(dir.join("tests/no-pull-request-target")).expect("it can be removed");
+    fs::remove_dir_all(dir.join("tests/no-code-of-strangers")).expect("it can be removed");
     let (text, passed) = run(&[&shown]).expect("it runs");
     assert_eq!(
         timeless(&text),
         "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
          no rule\n\
-         FAIL rule `no-pull-request-target` determines no case: add one in `tests/no-pull-request-target/`\n\
-         24 cases of default: 23 met, 1 not; 5 of 6 rules tested\n"
+         FAIL rule `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
+         26 cases of default: 25 met, 1 not; 5 of 6 rules tested\n"
     );
     assert!(!passed);
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(
         json["untested_rules"],
-        serde_json::json!(["no-pull-request-target"])
+        serde_json::json!(["no-code-of-strangers"])
     );
     assert_eq!(json["passed"], false);
     assert_eq!(json["coverage"], serde_json::Value::Null);
@@ -97,10 +97,10 @@ fn writes_what_ci_and_stock_tools_read() {
     let (_, passed) = run(&arguments.each_ref().map(String::as_str)).expect("it runs");
     assert!(passed);
     let xml = fs::read_to_string(&junit).expect("it reads");
-    assert!(xml.contains("<testsuites name=\"default\" tests=\"27\" failures=\"0\" errors=\"0\""));
+    assert!(xml.contains("<testsuites name=\"default\" tests=\"31\" failures=\"0\" errors=\"0\""));
     let tests = fs::read_to_string(cedar.join("tests.json")).expect("it reads");
     let tests: serde_json::Value = serde_json::from_str(&tests).expect("it is JSON");
-    assert_eq!(tests.as_array().map(Vec::len), Some(27));
+    assert_eq!(tests.as_array().map(Vec::len), Some(31));
     assert!(cedar.join("policies.cedar").is_file());
     assert!(cedar.join("schema.cedarschema.json").is_file());
     fs::remove_dir_all(out).expect("it can be removed");
