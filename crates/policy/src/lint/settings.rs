@@ -109,7 +109,7 @@ fn shared_subject(issuer: &Issuer) -> Option<Caution> {
     let names: Vec<&str> = subject::placeholders(template).collect();
     let workloads = issuer.provider.workload_claims;
     let named = |claims: &&[&str]| claims.iter().all(|claim| names.contains(claim));
-    if names.contains(&"sub") || workloads.iter().any(|claims| named(&claims)) {
+    if names.contains(&"sub") || workloads.iter().any(named) {
         return None;
     }
     let first = workloads.first().copied().unwrap_or(&["sub"]);

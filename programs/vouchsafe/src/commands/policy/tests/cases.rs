@@ -72,9 +72,9 @@ fn coverage_names_conditions_that_no_case_saw_false() {
     let (_, tail) = text.split_once('\n').expect("lines");
     assert_eq!(
         tail,
-        "api-write-from-main (rules/api.cedar:12), asked by 9 cases:\n  \
+        "api-write-from-main (rules/api.cedar:16), asked by 13 cases:\n  \
          never false: [\"read\", \"write\"].containsAll(context.scopes)\n\
-         15 of 16 conditions seen both true and false\n"
+         17 of 18 conditions seen both true and false\n"
     );
     assert!(passed);
     let (_, passed) = run(&[&dir, "--coverage", "--require-coverage"]).expect("it runs");
