@@ -607,7 +607,7 @@ fn records_share_a_statement_too() {
             Poll::Ready(Ok(Recorded::Written))
         ]
     );
-    assert_eq!(*calls.store.database().inserts.borrow(), [24, 48]);
+    assert_eq!(*calls.store.database().inserts.borrow(), [25, 50]);
     assert_eq!(
         file.connect()
             .column("SELECT decision_id FROM audit ORDER BY seq"),

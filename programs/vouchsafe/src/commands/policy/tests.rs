@@ -118,9 +118,9 @@ fn says_file_line_and_column_of_what_is_wrong() {
     let (text, passed) = run_check(&[&shown]).expect("it runs");
     assert_eq!(
         text,
-        "error[cedar]: rules/api.cedar:10:3: for policy `api-read`, attribute `repositry_id` on entity type \
+        "error[cedar]: rules/api.cedar:11:3: for policy `api-read`, attribute `repositry_id` on entity type \
          `GitHub::Workflow` not found\n\
-         \x20 10 | { principal.repositry_id == \"123456\" && [\"read\"].containsAll(context.scopes) };\n\
+         \x20 11 |   principal.repositry_id == \"123456\" &&\n\
          \x20    |   ^^^^^^^^^^^^^^^^^^^^^^\n\
          \x20 fix: did you mean `repository_id`?\n1 error, 0 warnings\n"
     );

@@ -30,15 +30,15 @@ fn the_same_bundle_in_other_words_is_no_change() {
     let dir = scratch("diff-same");
     edit(
         &dir.join("rules/api.cedar"),
-        "// Any branch",
-        "// Each branch",
+        "// A push to any branch",
+        "// Pushes to each branch",
     );
     edit(&dir.join("rules/api.cedar"), "when\n{", "when {\n\n");
     let shown = dir.display().to_string();
     let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
     assert_eq!(
         text,
-        "27 requests decided by both: 0 widening, 0 either way, 0 narrowing, 0 issuer URLs\n"
+        "31 requests decided by both: 0 widening, 0 either way, 0 narrowing, 0 issuer URLs\n"
     );
     assert!(!failed);
     fs::remove_dir_all(dir).expect("it can be removed");
@@ -67,7 +67,7 @@ fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
          rule deploy-from-main: principal.ref == \"refs/heads/main\" -> without\n\
          narrowing:\n  \
          audience https://api.example max_lifetime: 900 -> 600\n\
-         27 requests decided by both: 3 widening, 0 either way, 1 narrowing, 0 issuer URLs\n"
+         31 requests decided by both: 3 widening, 0 either way, 1 narrowing, 0 issuer URLs\n"
     );
     assert!(failed);
     let (_, failed) = run(&[&old, &shown, "--fail-on", "never"]).expect("it runs");
@@ -75,7 +75,7 @@ fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
     // The other way round, the same things narrow and widen.
     let (text, failed) = run(&[&shown, &old, "--fail-on", "narrowing"]).expect("it runs");
     assert!(
-        text.contains("27 requests decided by both: 1 widening, 0 either way, 3 narrowing"),
+        text.contains("31 requests decided by both: 1 widening, 0 either way, 3 narrowing"),
         "{text}"
     );
     assert!(failed);
@@ -156,7 +156,7 @@ fn recorded_requests_are_decided_by_both() {
         "\n  decision new: permit by `deploy-from-main` -> deny by no rule\n",
         "\n  decision old: permit by `deploy-from-main` -> deny by no rule\n",
         "\nnote: 1 recorded request can't be read and were left out\n",
-        "\n29 requests decided by both: ",
+        "\n33 requests decided by both: ",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -164,7 +164,7 @@ fn recorded_requests_are_decided_by_both() {
     let recent = [&arguments[..], &["--since", "24h", "--format", "json"]].concat();
     let (text, _) = run(&recent).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    assert_eq!(json["decided"], 28);
+    assert_eq!(json["decided"], 32);
     let (message, hint, code) = said(run(&[&arguments[..], &["--since", "soon"]].concat()));
     assert_eq!(message, "`soon` is not a duration");
     assert_eq!(hint.as_deref(), Some("write one such as 30m, 24h or 7d"));
