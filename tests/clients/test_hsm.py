@@ -57,6 +57,7 @@ class Hsm:
         self.folder = folder
         (folder / "tokens").mkdir(parents=True)
         (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
+        (folder / "pin").touch(mode=0o600)
         (folder / "pin").write_text("1234")
         self.environment = {**os.environ, "SOFTHSM2_CONF": str(folder / "softhsm2.conf")}
         self.call("softhsm2-util", "--init-token", "--free", "--label", "clients", "--so-pin", "0000", "--pin", "1234")

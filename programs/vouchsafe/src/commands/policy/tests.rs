@@ -127,7 +127,7 @@ fn says_file_line_and_column_of_what_is_wrong() {
     assert!(!passed);
     let (text, _) = run_check(&[&shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    assert_eq!(json["errors"][0]["line"], 10);
+    assert_eq!(json["errors"][0]["line"], 11);
     assert_eq!(json["errors"][0]["file"], "rules/api.cedar");
     assert_eq!(json["bundle"], serde_json::Value::Null);
     fs::remove_dir_all(dir).expect("it can be removed");
