@@ -114,7 +114,8 @@ const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, sl
 /// same key and the same issuer: SQLite evaluates the SELECT for all records before it writes the first.
 const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
     AND issuer_name = column9 AND subject = column10 AND refused = column20), 0) + column23 >= ";
-const OF_ISSUER: &str = "coalesce((SELECT sum(min(count, 60)) FROM refusals WHERE minute = column21 / 60000 \
+const OF_ISSUER: &str = "coalesce((SELECT sum(min(count, ";
+const OF_ISSUER_TAIL: &str = ")) FROM refusals WHERE minute = column21 / 60000 \
     AND issuer_name = column9 AND refused = column20), 0) + column25 >= ";
 const COUNTED_BY_ISSUER: &str =
     "'many ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 ";
@@ -290,10 +291,12 @@ pub(crate) struct Claim {
 /// One statement that appends or counts all `rows`.
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let values = vec![PLACEHOLDERS; rows.len()].join(", ");
+    let of_issuer =
+        format!("{OF_ISSUER}{REFUSALS_PER_MINUTE_MAX}{OF_ISSUER_TAIL}{REFUSALS_PER_ISSUER_MAX}");
     let sql = format!(
-        "{INSERT}WHEN {OF_SUBJECT}{REFUSALS_PER_MINUTE_MAX} THEN CASE WHEN {OF_ISSUER}{REFUSALS_PER_ISSUER_MAX} \
+        "{INSERT}WHEN {OF_SUBJECT}{REFUSALS_PER_MINUTE_MAX} THEN CASE WHEN {of_issuer} \
          THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
-         WHEN {OF_ISSUER}{REFUSALS_PER_ISSUER_MAX} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}{INSERT_TAIL}"
+         WHEN {of_issuer} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}{INSERT_TAIL}"
     );
     let places: Vec<_> = rows
         .iter()
