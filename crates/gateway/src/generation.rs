@@ -4,7 +4,7 @@
 //! Does not read a clock: the moment is passed in.
 
 use crate::refusal::Refusal;
-use crate::versions::PUBLISHED_SECONDS_MIN;
+use crate::timing::PUBLISHED_SECONDS_MIN;
 
 /// Which epoch keys are the current ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,7 @@ mod refusal;
 mod rollout;
 mod rules;
 mod steady;
+mod timing;
 mod token;
 pub mod versions;
 pub mod wire;
@@ -56,7 +57,5 @@ pub use rules::{
     RuleError, Rules,
 };
 pub use steady::{CLOCK_STEP_SECONDS_MAX, Moment, Reading, SteadyClock, SteadySeconds};
+pub use timing::CLOCK_SKEW_SECONDS_MAX;
 pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput, claimed_decision_id};
-
-/// Furthest that a signer's clock may be from its gateway's before it signs no more.
-pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use vouchsafe_json::{Json, JsonObject};
 
 use crate::base64url;
-use crate::key::KeyRejection;
+use crate::error::KeyRejection;
 
 const BIT_STRING: u8 = 0x03;
 const INTEGER: u8 = 0x02;

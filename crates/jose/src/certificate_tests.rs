@@ -1,6 +1,7 @@
 use vouchsafe_json::JsonObject;
 
-use crate::key::{KeyRejection, KeyUse, PublicKey};
+use crate::error::KeyRejection;
+use crate::key::{KeyUse, PublicKey};
 
 /// Self-signed certificates of keys made for these tests, with the keys as members of a JWK.
 const RSA: [&str; 2] = [

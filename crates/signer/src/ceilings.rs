@@ -5,10 +5,10 @@
 
 use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
 
+use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error};
 use crate::json::is_one_strict_value;
-use crate::key::Algorithm;
 use crate::request::{ExtraClaim, TokenRequest, UnixSeconds};
 
 /// Furthest that `iat` may be from the signer's clock, either way.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
-use crate::store::UnixMilliseconds;
+use crate::time::UnixMilliseconds;
 
 /// Longest audit record: all its texts together.
 pub const AUDIT_ENTRY_BYTES_MAX: usize = 256 * 1024;

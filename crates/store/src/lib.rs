@@ -25,6 +25,7 @@ mod schema;
 mod space;
 mod statements;
 mod store;
+mod time;
 
 pub use audit::{
     AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, Generation,
@@ -38,8 +39,9 @@ pub use error::{Cause, Error, Limit};
 pub use space::{SPACE_LOW_BYTES, Space, note_space};
 pub use store::{
     BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX,
-    POINTER_BYTES_MAX, Pointer, Store, UnixMilliseconds,
+    POINTER_BYTES_MAX, Pointer, Store,
 };
+pub use time::UnixMilliseconds;
 
 #[cfg(test)]
 mod tests;

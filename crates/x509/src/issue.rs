@@ -22,7 +22,7 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 use x509_cert::time::{Time, Validity};
 use x509_cert::{Certificate, SubjectPublicKeyInfo};
 
-use crate::CertificateError;
+use crate::error::CertificateError;
 use crate::key::{LeafKey, RootKey, identifier};
 
 const SIGNATURE_BYTES: usize = 64;

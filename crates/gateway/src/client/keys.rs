@@ -1,9 +1,17 @@
 //! What the gateway said of its public keys, once it was held against the signer's configuration.
 
-use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
+use vouchsafe_signer::{Algorithm, Config, Epoch, Error, Fault, UnixSeconds, Variable};
 
-use super::{Backend, KEYS_FRESH_SECONDS, differs};
+use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
+
+/// What stands behind the signer, as it was last heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backend {
+    pub generation: u64,
+    /// For how long the gateway can go on without its HSM.
+    pub seconds_left: u64,
+}
 
 /// The public keys of the signer's group.
 pub(super) struct KnownKeys {
@@ -123,5 +131,13 @@ impl KnownKeys {
             .map(|key| key.jwk.clone())
             .chain(token_keys.map(|key| key.jwk.clone()))
             .collect())
+    }
+}
+
+/// The gateway has another value of `variable`.
+fn differs(variable: Variable) -> Error {
+    Error::Misconfigured {
+        variable,
+        fault: Fault::DiffersFromGateway,
     }
 }
