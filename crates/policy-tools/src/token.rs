@@ -75,15 +75,11 @@ fn keys(
             return Err(Refusal::KeysMissing(issuer.name.clone()));
         }
     };
-    let digest = hex(&Sha256::digest(document.as_bytes()));
+    let digest = base16ct::lower::encode_string(&Sha256::digest(document.as_bytes()));
     let set = KeySetCache::new()
         .get_or_parse(&digest, document, trusted.key_use())
         .map_err(|error| Refusal::KeysUnusable(error.to_string()))?;
     Ok(TrustedKeys::new(set, digest, UnixSeconds(u64::MAX)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn record(issuer: &Issuer) -> identity::IssuerRecord {

@@ -23,7 +23,6 @@ mod entropy;
 mod epoch;
 mod error;
 mod issuer;
-mod json;
 mod jwk;
 mod key;
 mod request;
