@@ -1,4 +1,6 @@
 use super::*;
+use crate::credential::{CertificateDigest, CredentialDigest};
+use crate::refusal::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{Scope, Seed, TokenType, Variables};
+use vouchsafe_signer::{Fault, Scope, Seed, TokenType, Variable, Variables};
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;

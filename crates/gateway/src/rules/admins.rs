@@ -4,7 +4,7 @@ use super::callers::Rules;
 use super::checks;
 use super::entries::{Admin, ENTRIES_MAX, RuleError, place_of};
 use super::files::AdminFile;
-use crate::credential::{CertificateDigest, CredentialDigest};
+use crate::credential::CertificateDigest;
 use crate::refusal::Refusal;
 
 /// Who may change keys. None of them is a caller of [`Rules`].
