@@ -60,7 +60,7 @@ impl PublicKey {
             "RSA" => {
                 let (n, e) = (required_bytes(jwk, "n")?, required_bytes(jwk, "e")?);
                 let key = RsaPublicKey::from_be_bytes(&n, &e, rsa_bits_max)?;
-                (Kind::Rsa(key), certificate::rsa(&n, &e))
+                (Kind::Rsa(key), certificate::rsa(&n, &e)?)
             }
             _ => return Err(KeyRejection::KeyType),
         };
@@ -165,7 +165,7 @@ fn ec_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
         }
     };
     let kind = kind.map_err(|_| KeyRejection::Point)?;
-    Ok((kind, certificate::ec(curve, &point)))
+    Ok((kind, certificate::ec(curve, &point)?))
 }
 
 fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
@@ -182,7 +182,7 @@ fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
     if key.is_weak() {
         Err(KeyRejection::Point)
     } else {
-        Ok((Kind::Ed25519(key), certificate::ed25519(&point)))
+        Ok((Kind::Ed25519(key), certificate::ed25519(&point)?))
     }
 }
 
