@@ -24,7 +24,7 @@ use vouchsafe_signer::{
     UnixSeconds,
 };
 
-use crate::rollout::Workload;
+use crate::canary::Workload;
 pub use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{SIGN_PATH, SignRequest, Signature};
 use calls::accepted;

@@ -15,8 +15,8 @@ use vouchsafe_signer::{
     SCOPES_MAX, SUBJECT_BYTES_MAX,
 };
 
+use crate::canary::Workload;
 use crate::refusal::{Refusal, TokenFault};
-use crate::rollout::Workload;
 use crate::rules::KeyRule;
 use crate::timing::CLOCK_SKEW_SECONDS_MAX;
 use crate::wire::SignRequest;

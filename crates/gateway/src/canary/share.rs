@@ -6,9 +6,10 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use vouchsafe_signer::SEED_BYTES;
 use zeroize::Zeroizing;
 
+/// Bytes of the secret: the output of HMAC-SHA256.
+const SECRET_BYTES: usize = 32;
 /// First and only field of the label from which the secret is derived.
 const SCHEME: &str = "vouchsafe-rollout-v1";
 /// Longest issuer or principal id of a workload.
@@ -36,7 +37,7 @@ impl Workload {
 }
 
 /// What shares are drawn with. Derived from the root, so that it needs no configuration.
-pub struct RolloutSecret(Zeroizing<[u8; SEED_BYTES]>);
+pub struct RolloutSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl fmt::Debug for RolloutSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +56,7 @@ impl RolloutSecret {
     }
 
     #[must_use]
-    pub fn from_bytes(bytes: [u8; SEED_BYTES]) -> Self {
+    pub fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
