@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_act_has_what_belongs_to_it_and_nothing_else() {
+    fn accepts_only_the_fields_of_an_operation() {
         check(r#"{"key":"a","act":"stage"}"#, Some(Ok(Act::Stage)));
         check(
             r#"{"key":"a","act":"canary","share":5}"#,

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_32_bytes_of_base64url_and_nothing_else() {
+    fn accepts_only_32_bytes_of_base64url() {
         for (credential, expected) in [
             (URL_SAFE_NO_PAD.encode([7; 32]), true),
             (URL_SAFE_NO_PAD.encode([7; 31]), false),

@@ -65,7 +65,7 @@ fn rejects_nesting_beyond_the_limit() {
 }
 
 #[test]
-fn rejects_what_is_not_utf8() {
+fn rejects_invalid_utf8() {
     for document in [
         &b"{\"a\":\"\xff\"}"[..],
         b"{\"a\":\"\xc0\xaf\"}",
@@ -78,7 +78,7 @@ fn rejects_what_is_not_utf8() {
 }
 
 #[test]
-fn rejects_what_is_not_well_formed() {
+fn rejects_malformed_json() {
     for document in [
         "",
         " ",

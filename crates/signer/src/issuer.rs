@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_no_issuer_url() {
+    fn rejects_invalid_issuer_urls() {
         for url in [
             "broker.example",
             "ftp://broker.example",
