@@ -2,7 +2,6 @@
 
 use super::tree::{self, File, ModulePath, Tree};
 use proc_macro2::{TokenStream, TokenTree};
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
 /// Where a file names something of another one.
@@ -98,7 +97,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         for import in tree::imports(&item.tree) {
-            self.add(&import.path, item.span().start().line);
+            self.add(&import.path, item.use_token.span.start().line);
         }
     }
 
@@ -108,13 +107,16 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        if path.leading_colon.is_none() && path.segments.len() > 1 {
+        if let Some(first) = path.segments.first()
+            && path.leading_colon.is_none()
+            && path.segments.len() > 1
+        {
             let names: Vec<_> = path
                 .segments
                 .iter()
                 .map(|segment| segment.ident.to_string())
                 .collect();
-            self.add(&names, path.span().start().line);
+            self.add(&names, first.ident.span().start().line);
         }
         visit::visit_path(self, path);
     }

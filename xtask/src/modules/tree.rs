@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use syn::{Attribute, Item, UseTree};
 
 /// The names of a module from the crate root, whose own path is empty.
@@ -15,7 +16,7 @@ const HOPS_MAX: usize = 16;
 pub struct File {
     pub path: PathBuf,
     pub module: ModulePath,
-    pub syntax: syn::File,
+    pub syntax: Rc<syn::File>,
 }
 
 /// The modules of a crate, without those for tests only.
@@ -60,11 +61,12 @@ impl Tree {
     fn add_file(&mut self, path: &Path, module: ModulePath, children: &Path) -> Result<()> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
+        let syntax = Rc::new(syntax);
         let file = self.files.len();
         self.files.push(File {
             path: path.to_owned(),
             module: module.clone(),
-            syntax: syntax.clone(),
+            syntax: Rc::clone(&syntax),
         });
         self.add_module(&syntax.items, module, file, children)
     }
