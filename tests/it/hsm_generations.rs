@@ -271,7 +271,7 @@ fn the_log_says_why_a_gateway_gives_no_answer() {
     let line = lines.find(|line| line["slug"] == "signer.unavailable");
     let detail = line.expect("a line")["detail"].to_string();
     assert!(
-        detail.contains(&format!("gateway {}: it can't be reached", setup.url())),
+        detail.contains(&format!("gateway {}: connection failed", setup.url())),
         "{detail}"
     );
 }

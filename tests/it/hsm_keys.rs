@@ -467,11 +467,11 @@ fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
     let text = keys(&[&setup], &["list", "--deny-warnings"]);
     text.is(
         1,
-        "warning: version 1 is active for 366 days: stage the next one",
+        "warning: version 1 has been active for 366 days: stage the next one",
     );
     text.is(
         1,
-        "warning: version 2 is pending for 366 days: try it, or retire it",
+        "warning: version 2 has been pending for 366 days: make it the canary or retire it",
     );
     drop(at);
 }

@@ -175,8 +175,8 @@ fn a_version_that_is_there_twice_is_not_used_and_everything_else_goes_on() {
     assert!(code == 1 && text.contains(&destroys), "{text}");
     assert!(text.contains("ok    vouchsafe:token:es256:v1"), "{text}");
     let ask = |arguments: &[&str]| keys(&[&setup], arguments);
-    ask(&["list", "--deny-warnings"]).is(1, "warning: the token has version 2 twice");
-    ask(&["retire", KEY, "--version", "2"]).is(1, "the token has version 2 twice");
+    ask(&["list", "--deny-warnings"]).is(1, "warning: duplicate PKCS#11 objects for version 2");
+    ask(&["retire", KEY, "--version", "2"]).is(1, "duplicate PKCS#11 objects for version 2");
     ask(&["stage", KEY]).is(0, "1 active, 2 doubled, 3 pending");
     let destroy = ["retire", KEY, "--version", "2", "--destroy"];
     ask(&destroy).is(0, "1 active, 2 destroyed, 3 pending");

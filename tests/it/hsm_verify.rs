@@ -290,7 +290,7 @@ fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
     refused(
         pinned(&unknown),
         "key",
-        "the set has no such key",
+        "no such key in the key set",
         Some(long_over),
     );
     let elsewhere = |more: &[&str]| {

@@ -1,8 +1,7 @@
-//! The token that an HSM key is asked to sign, understood to its last member and held against the key's
-//! rule.
+//! Checks of a token that an HSM key is asked to sign.
 //!
-//! The gateway is where tier `hsm` is enforced: whoever stole a credential sends what it likes, so
-//! nothing is signed whose meaning is not known here.
+//! The gateway enforces tier `hsm`: whoever stole a credential can send anything. So it signs nothing unless it
+//! understands every member.
 
 use std::collections::BTreeSet;
 
@@ -23,15 +22,15 @@ use crate::wire::SignRequest;
 
 /// Longest `BASE64URL(header) . BASE64URL(payload)`.
 pub const SIGNING_INPUT_BYTES_MAX: usize = 16 * 1024;
-/// Furthest that `iat` may be from the gateway's clock: the signer allows 15 s to its own, whose clock
-/// may be [`CLOCK_SKEW_SECONDS_MAX`] off.
+/// How far `iat` may be from the gateway's clock: the signer allows 15 s from its own clock, which may differ by
+/// [`CLOCK_SKEW_SECONDS_MAX`].
 const ISSUED_AT_SKEW_SECONDS_MAX: u64 =
     vouchsafe_signer::ISSUED_AT_SKEW_SECONDS_MAX + CLOCK_SKEW_SECONDS_MAX;
 
-/// What a header's `typ` may be.
+/// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
-/// Claims that every token has; `scope` may be left out. Others need the key's permission.
+/// Claims that every token has; only `scope` is optional. The key must allow all others.
 const CLAIMS: [&str; 9] = [
     "aud",
     "client_id",
@@ -44,13 +43,13 @@ const CLAIMS: [&str; 9] = [
     "sub",
 ];
 
-/// A signing input that was understood and that the key's rule allows.
+/// A signing input that the key's rule allows.
 ///
-/// INVARIANT: only [`SigningInput::check`] makes one.
+/// INVARIANT: only [`SigningInput::check`] creates one.
 pub struct SigningInput {
     text: String,
     kid: String,
-    /// What its header's `typ` is.
+    /// `typ` in the header.
     typ: &'static str,
     jti: String,
     audience: String,
@@ -65,9 +64,8 @@ impl std::fmt::Debug for SigningInput {
 }
 
 impl SigningInput {
-    /// Reads header and payload of `request` and holds them against `rule` at `now` (Unix seconds). Its
-    /// `kid` has to be that of a published version of the key; which of them signs is not the caller's to
-    /// choose.
+    /// Checks header and payload of `request` against `rule` at `now` (Unix seconds). The `kid` must be that of a
+    /// published version of the key, but the caller can't choose which version signs.
     ///
     /// # Errors
     /// [`Refusal::Token`], or [`Refusal::KeyVersion`] if the header names no published version.
@@ -102,7 +100,7 @@ impl SigningInput {
         })
     }
 
-    /// What is signed if the version `kid` of the key signs: the payload under a header that names it.
+    /// The signing input for the version `kid` of the key: the payload with a header that names it.
     #[must_use]
     pub fn signed_by(&self, rule: &KeyRule, kid: &str) -> String {
         if kid == self.kid {
@@ -130,14 +128,14 @@ impl SigningInput {
         self.lifetime_seconds
     }
 
-    /// Whom the token is for, where the caller said so.
+    /// The workload that the token is for, if the caller named one.
     #[must_use]
     pub fn workload(&self) -> Option<&Workload> {
         self.workload.as_ref()
     }
 }
 
-/// The decision id that a signing input claims, for the record of a refusal: nothing of it was checked.
+/// The unverified decision id in a signing input, for the record of a refusal.
 #[must_use]
 pub fn claimed_decision_id(signing_input: &str) -> Option<String> {
     if signing_input.len() > SIGNING_INPUT_BYTES_MAX {
@@ -156,7 +154,7 @@ fn object(part: &str) -> Result<JsonObject, TokenFault> {
     JsonObject::parse(&json).map_err(|_| TokenFault::Malformed)
 }
 
-/// Exactly `alg`, `kid` and `typ`; gives the last two.
+/// Checks that the header has exactly `alg`, `kid` and `typ`, and returns the last two.
 fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static str), TokenFault> {
     let text = |name| header.get(name).and_then(Json::as_text);
     if text("alg") != Some(rule.algorithm.name()) {
@@ -169,7 +167,7 @@ fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static
     }
 }
 
-/// No claim whose name is neither every token's nor one of the key's.
+/// Checks that every claim is one of [`CLAIMS`] or allowed by the key.
 fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenFault> {
     for (name, value) in payload.iter() {
         if CLAIMS.contains(&name) {
@@ -182,8 +180,8 @@ fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenFault> {
     Ok(())
 }
 
-/// What an audience can copy from a verified identity: text, whole numbers, truth values, lists of
-/// texts.
+/// Whether a claim can be one that an audience copies from a verified identity: a string, an integer, a boolean or a list
+/// of strings.
 fn is_plain(value: &Json) -> bool {
     let short = |text: &str| text.len() <= EXTRA_CLAIM_BYTES_MAX;
     match value {
@@ -194,7 +192,7 @@ fn is_plain(value: &Json) -> bool {
     }
 }
 
-/// Everything but the times; gives `jti` and `aud`.
+/// Checks the registered claims other than times, and returns `jti` and `aud`.
 fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenFault> {
     let text = |name, bytes_max: usize| {
         let text = payload.get(name).and_then(Json::as_text);
@@ -206,7 +204,7 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     if payload.get("iss").and_then(Json::as_text) != Some(rule.issuer.as_str()) {
         return Err(TokenFault::Issuer);
     }
-    // A list, even of one, is another claim than the text.
+    // A list, even with one element, is not the same claim as the string.
     let audience = text("aud", AUDIENCE_BYTES_MAX).map_err(|_| TokenFault::Audience)?;
     if !rule.audiences.contains(audience) {
         return Err(TokenFault::Audience);
@@ -222,7 +220,7 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     Ok((jti, audience.to_owned()))
 }
 
-/// RFC 6749 §3.3, each token once.
+/// Checks a scope (RFC 6749 §3.3) without duplicates.
 fn check_scope(scope: &str) -> Result<(), TokenFault> {
     let mut seen = BTreeSet::new();
     for token in scope.split(' ') {
@@ -239,7 +237,7 @@ fn check_scope(scope: &str) -> Result<(), TokenFault> {
     Ok(())
 }
 
-/// Gives how long the token lives.
+/// Checks the times and returns the lifetime.
 fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<u64, TokenFault> {
     let seconds = |name| match payload.get(name) {
         Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenFault::Times),

@@ -1,4 +1,7 @@
 use super::*;
+use crate::timing::KEYS_FRESH_SECONDS;
+use std::collections::{BTreeMap, BTreeSet};
+use vouchsafe_signer::MAX_AGE_SECONDS;
 
 const START: u64 = 1_800_000_000;
 const LIFETIME: u64 = 900;

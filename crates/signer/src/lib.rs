@@ -1,14 +1,13 @@
 //! Epoch keys and the tokens they sign (`docs/epoch-keys.md`).
 //!
-//! Does not read a clock, a variable, randomness or the network: all of them are passed in. Does not decide who
-//! may have a token: it only refuses what its own configuration forbids, whoever asks.
+//! Does not read a clock, variables, randomness or the network; all of them are passed in. Does not decide who may have
+//! a token; it only refuses what its own configuration forbids, whoever asks.
 //!
-//! Entry points: [`Config::parse`] and [`Root::parse`], then [`Signer::new`], then [`Signer::sign`]. A
-//! signer whose root is elsewhere has [`Config::allow`] for the ceilings and [`EpochKey::from_seed`]
-//! for the keys.
+//! Entry points: [`Config::parse`] and [`Root::parse`], then [`Signer::new`] and [`Signer::sign`]. A signer whose root is
+//! elsewhere uses [`Config::allow`] for the ceilings and [`EpochKey::from_seed`] for the keys.
 //!
-//! Invariants: a request never widens a ceiling of [`Config`]; no token outlives its key's place in
-//! the JWK Set less 60 s (I3); seeds and private keys live in memory only and are never printed.
+//! Invariants: a request never widens a ceiling of [`Config`]; every token expires at least 60 s before its key leaves
+//! the JWK Set (I3); seeds and private keys exist only in memory and are never printed.
 
 #![cfg_attr(
     test,

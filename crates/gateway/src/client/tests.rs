@@ -389,7 +389,7 @@ fn outage_names_gateways_until_one_answers() {
         sign(&signer, &gateways, Tier::Hsm).map(drop),
         Err(Error::Unavailable)
     );
-    let why = "gateway https://a: it can't be reached; gateway https://b: it can't be reached";
+    let why = "gateway https://a: connection failed; gateway https://b: connection failed";
     assert_eq!(signer.outage().as_deref(), Some(why));
     gateways.down.borrow_mut().clear();
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();

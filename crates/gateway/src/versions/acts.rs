@@ -1,25 +1,25 @@
-//! What an operator can do with the versions of a key, and what has to be written for it.
+//! Operations on the versions of a key, planned as lists of writes.
 
 use super::key_versions::{KeyVersions, PUBLISHED_MAX};
 use super::record::{VersionRecord, VersionState as State};
 
-/// What an operator asks for. Each can be asked again: where it is done already, nothing is written.
+/// An operation on the versions of a key. All are idempotent: repeating one writes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Make and publish the next version.
+    /// Create and publish the next version.
     Stage,
-    /// Have the staged version sign for `share` percent of the workloads.
+    /// Let the staged version sign for `share` percent of the workloads.
     Canary { share: u8 },
-    /// Have the canary sign for all.
+    /// Let the canary sign for all workloads.
     Promote,
-    /// Undo [`Act::Canary`], or [`Act::Promote`] while the version before is published. `from` is the
-    /// version that is to sign no more: asked twice, it does not undo the act before, too.
+    /// Undo [`Act::Canary`], or [`Act::Promote`] while the previous version is still published. `from` is the version
+    /// that stops signing; with it, a repeated rollback does not undo an earlier operation too.
     Rollback { from: Option<u64> },
-    /// Take a version out: one that signs nothing more leaves the JWK Set once its tokens are over, a
-    /// pending one (`version` names it) begins to.
+    /// Withdraw a version. A retiring version leaves the JWK Set once its tokens have expired; a pending one, named by
+    /// `version`, becomes retiring.
     Retire {
         version: Option<u64>,
-        /// Destroy the private key too, of the version that is named and retired.
+        /// Also destroy the private key of the named, retired version.
         destroy: bool,
     },
 }
@@ -37,16 +37,16 @@ impl Act {
     }
 }
 
-/// What is done for an act, in this order. Every beginning of it is a valid state.
+/// The steps of an operation, in order. Every prefix leaves a valid state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// A version to make.
+    /// The version to create.
     pub create: Option<u64>,
-    /// Records to write.
+    /// The records to write.
     pub writes: Vec<(u64, VersionRecord)>,
-    /// A version whose private key is destroyed.
+    /// The version whose private key is to be destroyed.
     pub destroy: Option<u64>,
-    /// The version that the act is about.
+    /// The version that the operation concerns.
     pub version: u64,
 }
 
@@ -64,26 +64,26 @@ impl Plan {
     }
 }
 
-/// Why an act is refused.
+/// Why an operation is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActFault {
     #[error("version {version} is the canary: promote it or roll it back first")]
     CanaryExists { version: u64 },
-    #[error("the token has version {version} twice: it is not used")]
+    #[error("duplicate PKCS#11 objects for version {version}; the version is not used")]
     Doubled { version: u64 },
     #[error("there is no version to {act}")]
     Nothing { act: &'static str },
     #[error("version {version} is not retired")]
     NotRetired { version: u64 },
-    #[error("a share is 1 to 100 percent")]
+    #[error("the share is not 1 to 100 percent")]
     Share,
     #[error("version {version} signs tokens")]
     Signs { version: u64 },
     #[error("{PUBLISHED_MAX} versions are published: retire one first")]
     TooMany,
-    #[error("verifiers may not know version {version} yet: {seconds_left} s are left")]
+    #[error("verifiers may not know version {version} yet: wait {seconds_left} s")]
     TooEarly { version: u64, seconds_left: u64 },
-    #[error("tokens of version {version} may live: {seconds_left} s are left")]
+    #[error("tokens of version {version} may still be valid: wait {seconds_left} s")]
     TokensLive { version: u64, seconds_left: u64 },
     #[error("there is no version {version}")]
     Unknown { version: u64 },
@@ -112,11 +112,10 @@ impl ActFault {
 }
 
 impl KeyVersions {
-    /// What has to be done for `act` at `now` (Unix seconds), for a key whose tokens live
-    /// `lifetime_seconds_max` at most.
+    /// Plans `act` at `now` (Unix seconds), for a key whose tokens live `lifetime_seconds_max` at most.
     ///
     /// # Errors
-    /// Why it must not be done.
+    /// Why the operation is not allowed.
     pub fn plan(&self, act: Act, now: u64, lifetime_seconds_max: u64) -> Result<Plan, ActFault> {
         let mut plan = match act {
             Act::Stage => self.stage(),
@@ -125,14 +124,14 @@ impl KeyVersions {
             Act::Rollback { from } => self.roll_back(from, now),
             Act::Retire { version, destroy } => self.retire(version, destroy, now),
         }?;
-        // What an act before this one began, and did not end, is ended first.
+        // An earlier operation that was interrupted is completed first.
         let torn = self.torn.iter();
         let ended = torn.filter_map(|version| Some((*version, *self.get(*version)?)));
         plan.writes = ended.chain(plan.writes).collect();
         Ok(plan)
     }
 
-    /// As it is once `plan` was carried out at `now` (Unix seconds).
+    /// The versions after `plan` was carried out at `now` (Unix seconds).
     #[must_use]
     pub fn after(&self, plan: &Plan, now: u64) -> Self {
         let mut records = self.versions.clone();
@@ -161,7 +160,7 @@ impl KeyVersions {
         if self.published().count() >= PUBLISHED_MAX {
             return Err(ActFault::TooMany);
         }
-        // INVARIANT: above every number that was ever used.
+        // INVARIANT: higher than every number that was ever used.
         let used = self.iter().map(|(version, _)| version);
         let used = used.chain(self.destroyed()).chain(self.doubled());
         let last = used.max().unwrap_or(0);
@@ -172,7 +171,7 @@ impl KeyVersions {
         })
     }
 
-    /// The pending version that may become the canary: the newest, and newer than the active one.
+    /// The pending version that may become the canary: the newest one, if it is newer than the active one.
     fn staged(&self) -> Option<u64> {
         let pending = self.iter().filter(|(_, it)| it.state == State::Pending);
         let newest = pending.map(|(version, _)| version).max();
@@ -208,7 +207,7 @@ impl KeyVersions {
 
     fn promote(&self, now: u64, lifetime: u64) -> Result<Plan, ActFault> {
         let canary = self.canary().map(|(version, _)| version);
-        // Where nothing signs yet there is nobody to try a version on.
+        // While nothing signs, no canary is possible.
         let first = || self.staged().filter(|_| self.active().is_none());
         let Some(version) = canary.or_else(first) else {
             let act = Act::Promote.name();
@@ -216,7 +215,7 @@ impl KeyVersions {
                 let state = State::Pending.name();
                 return Err(ActFault::WrongState { version, state });
             }
-            // Done already, or nothing was ever staged: the active version tells.
+            // Already done, or nothing was ever staged; the active version shows which.
             return self
                 .active()
                 .map(Plan::about)
@@ -232,7 +231,7 @@ impl KeyVersions {
             lifetime_seconds: record.lifetime_seconds.max(lifetime),
             ..*record
         };
-        // ORDER: the new one first. Between the two writes both are active, and the later one signs.
+        // ORDER: the new version first. Between the two writes both are active, and the later one signs.
         let mut plan = self.write(Plan::about(version), version, active);
         if let Some(before) = self.active() {
             let retiring = self.get(before).map(|it| VersionRecord {
@@ -266,7 +265,7 @@ impl KeyVersions {
             return Ok(Plan::about(version));
         }
         let Some((before, record)) = self.signed_before(record) else {
-            // Asked for by its number, there is nothing to go back to; else it may be done already.
+            // With a number, there is nothing to go back to; without one, it may be done already.
             return match from {
                 Some(_) => Err(ActFault::Nothing { act }),
                 None => Ok(Plan::about(version)),
@@ -277,14 +276,13 @@ impl KeyVersions {
             since,
             ..*record
         };
-        // ORDER: as in a promotion.
+        // ORDER: as in `promote`.
         let mut plan = self.write(Plan::about(version), before, again);
         plan.writes.push((version, pending));
         Ok(plan)
     }
 
-    /// The version whose place `active` took, if it is published still: both came into their state at
-    /// once.
+    /// The version that `active` replaced, if it is still published. Both changed state at the same time.
     fn signed_before(&self, active: &VersionRecord) -> Option<(u64, &VersionRecord)> {
         self.iter().find(|(_, it)| {
             it.state == State::Retiring && it.since == active.since && it.lifetime_seconds > 0
@@ -303,7 +301,7 @@ impl KeyVersions {
             return Ok(Plan::about(version));
         }
         if destroy && self.doubled.contains_key(&version) {
-            // Nothing of it is published or signs, whatever its two records say.
+            // It is neither published nor signs, whatever its two records say.
             return Ok(Plan {
                 destroy: Some(version),
                 ..Plan::about(version)
@@ -352,8 +350,7 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    /// INVARIANT: later than every change so far, also where clocks go back: of two active versions the
-    /// later one signs.
+    /// INVARIANT: later than every change so far, even if clocks go back, because the later of two active versions signs.
     fn after_all(&self, now: u64) -> u64 {
         let changes = self.iter().map(|(_, it)| it.since);
         let last = changes.chain(self.doubled.values().copied()).max();
@@ -361,7 +358,7 @@ impl KeyVersions {
         now.max(last.saturating_add(1))
     }
 
-    /// The record of a version that an admin named.
+    /// The record of the version that an admin named.
     fn known(&self, version: u64) -> Result<&VersionRecord, ActFault> {
         self.get(version).ok_or({
             if self.doubled.contains_key(&version) {
