@@ -339,7 +339,7 @@ fn a_token_of_another_root_is_refused() {
     let root = site.path("root.pem");
     let token = stranger.issue(&issuer, API);
     assert_eq!(stranger.verify(API, &[], &token.jwt).code, 0);
-    let chain = "its certificate is not signed by the pinned root";
+    let chain = "the certificate is not signed by the pinned root";
     let hint = Some("the root was replaced, or the keys are not the broker's");
     let pin = ["--pin-root", root.as_str()];
     refused(
@@ -389,7 +389,7 @@ fn a_key_that_the_same_root_certified_for_another_issuer_is_refused() {
     refused(
         |more: &[&str]| site.verify_with(&jwks, &[&pin[..], more].concat(), &forged),
         "certificate",
-        "its certificate is of another issuer",
+        "the certificate is for another issuer",
         None,
     );
 }
@@ -401,8 +401,8 @@ fn a_certificate_is_good_for_as_long_as_its_key_is_published() {
     let keys = setup();
     let far = 4 * EPOCH_SECONDS;
     for (at, reason) in [
-        (now() - far, "its certificate is no longer valid"),
-        (now() + far, "its certificate is not valid yet"),
+        (now() - far, "the certificate has expired"),
+        (now() + far, "the certificate is not valid yet"),
     ] {
         let site = Site::start(keys.twin(), at, &files(&issuer), issuer.origin());
         let root = site.path("root.pem");
@@ -472,7 +472,7 @@ fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_awa
         );
     };
     pin(&gone, "gone: No such file");
-    let no_root = "the file holds no certificate of a root signing key in PEM\n\
+    let no_root = "the file contains no PEM certificate of a root signing key\n\
                    hint: `hsm-gateway root-certificate` prints it";
     pin(&keys, no_root);
     let jwk = &site.broker.jwks()["keys"][0];

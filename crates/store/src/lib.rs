@@ -1,14 +1,14 @@
 //! The broker's state in SQLite: single use, audit, leases, documents, pointers.
 //!
-//! Does not open a database, read a clock or know a host: it runs [`Statement`]s through a
-//! [`Database`] and is told the time.
+//! Does not open a database, read a clock or depend on a host: it runs [`Statement`]s through a [`Database`], and the time
+//! is a parameter.
 //!
 //! Entry points: [`Store::open`], then its methods.
 //!
-//! Invariants: every write is one statement, because on Spin all instances share one connection and
-//! a transaction of one would swallow the writes of another (I10); no answer is given before the
-//! statement's final result, and what is not confirmed in time counts as failed; nothing is read from `changes()`, which is shared too. A consumed key
-//! is never fresh again (I4).
+//! Invariants: every write is one statement, because on Spin all instances share one connection, so a transaction of one
+//! instance would include the writes of others (I10); nothing is answered before the statement's final result, and what
+//! is not confirmed in time counts as failed; `changes()` is never read, since it is shared too; a consumed key is never
+//! fresh again (I4).
 
 #![cfg_attr(
     test,

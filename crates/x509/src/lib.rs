@@ -1,13 +1,13 @@
-//! Certificates of epoch keys: what the root signing key of an HSM says of them, and how a verifier that
-//! pins the root checks it (`docs/pinning.md`, RFC 5280).
+//! Certificates of epoch keys: making them for the root signing key of an HSM, and verifying them against a pinned root
+//! (`docs/pinning.md`, RFC 5280).
 //!
-//! Does not read a clock, make randomness or hold a private key: a [`Draft`] is signed elsewhere.
+//! Does not read a clock, generate randomness or hold private keys; a [`Draft`] is signed elsewhere.
 //!
 //! Entry points: for the gateway [`RootKey::draft`] and [`RootCertificate::leaf`]; for verifiers
 //! [`PinnedRoot`].
 //!
-//! Invariants: equal input makes equal drafts, so gateways of one root can't contradict each other; a leaf
-//! names its issuer, can't certify, and is valid for as long as its key is published.
+//! Invariants: equal input makes equal drafts, so gateways of one root can't contradict each other; a leaf names its
+//! issuer, can't certify other keys, and is valid exactly as long as its key is published.
 
 #![cfg_attr(
     test,

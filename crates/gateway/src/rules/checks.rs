@@ -140,7 +140,7 @@ pub(super) fn credential(
         .iter()
         .any(|name| groups.iter().all(|group| group.name != *name))
     {
-        return Err(fail("groups", "names what names no [[group]]"));
+        return Err(fail("groups", "names an unknown [[group]]"));
     }
     let certificates =
         binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;

@@ -125,12 +125,12 @@ fn a_pinned_root_vouches_for_its_own_keys_of_this_issuer_while_they_are_publishe
     refuses(
         at(NOW - 2 * HOUR - 1),
         Check::Certificate,
-        "its certificate is not valid yet",
+        "the certificate is not valid yet",
     );
     refuses(
         at(NOW + 2 * HOUR + 1),
         Check::Certificate,
-        "its certificate is no longer valid",
+        "the certificate has expired",
     );
 }
 
@@ -143,11 +143,11 @@ fn a_key_that_the_pinned_root_does_not_vouch_for_is_refused_and_believed_without
         (None, "the key has no certificate"),
         (
             Some(certificate(&stranger, &key, ISSUER)),
-            "its certificate is not signed by the pinned root",
+            "the certificate is not signed by the pinned root",
         ),
         (
             Some(certificate(&root, &key, "https://other.example")),
-            "its certificate is of another issuer",
+            "the certificate is for another issuer",
         ),
     ] {
         let (keys, token) = (jwks(&key, chain), token(&key, &claims()));
