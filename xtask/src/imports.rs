@@ -1,5 +1,5 @@
-//! Capability = import list: what each component imports beyond ambient WASI is committed, so that
-//! a change of it shows in review.
+//! Snapshots of what each component imports beyond ambient WASI. The imports of a component are its capabilities, so every
+//! change shows in review.
 
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use vouchsafe_manifest::Manifest;
 use wasmparser::{Parser, Payload};
 
-/// What every std component imports; the hosts supply it empty where it could carry anything.
+/// Imports of every component with `std`. Hosts provide them empty if they could carry anything.
 const AMBIENT: &[&str] = &[
     "wasi:cli/",
     "wasi:clocks/",
@@ -16,10 +16,10 @@ const AMBIENT: &[&str] = &[
     "wasi:random/",
 ];
 
-/// Manifests that choose between the components.
+/// Manifests that select components.
 const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
 
-/// Compares the built components of [`MANIFESTS`] with their snapshots, or writes those.
+/// Compares the built components of [`MANIFESTS`] with their snapshots, or writes the snapshots.
 pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     let folder = root.join("tests/snapshots/imports");
     let mut faults = Vec::new();
@@ -70,7 +70,7 @@ fn components(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     Ok(components)
 }
 
-/// Imports of the component itself, not of those inside it, without patch versions.
+/// Imports of the component itself without nested components, and without patch versions.
 fn capabilities(wasm: &[u8]) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut depth = 0_usize;

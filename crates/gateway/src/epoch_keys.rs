@@ -9,7 +9,8 @@
 use std::collections::BTreeMap;
 
 use vouchsafe_signer::{
-    Algorithm, Epoch, EpochKey, Error, PublicJwk, SEED_BYTES, Scope, Seed, UnixSeconds, label,
+    Algorithm, Epoch, EpochKey, Error, KeyDerivationInfo, PublicJwk, SEED_BYTES, Seed, UnixSeconds,
+    label,
 };
 
 use crate::refusal::Refusal;
@@ -132,12 +133,12 @@ impl EpochKeyring {
                 if entry.is_some_and(|it| it.seed.is_some() || !held) {
                     continue;
                 }
-                let scope = Scope {
+                let info = KeyDerivationInfo {
                     issuer: &group.issuer,
                     group: &group.name,
                     generation: id.generation,
                 };
-                let label = label(scope, id.algorithm, id.epoch)?;
+                let label = label(info, id.algorithm, id.epoch)?;
                 missing.push((id.epoch != current, Derivation { id, label }));
             }
         }

@@ -52,7 +52,7 @@ pub use labels::{
 pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};
-pub use refusal::{Refusal, TokenFault};
+pub use refusal::{Refusal, TokenError};
 pub use rules::{
     AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
     RuleError, Rules,

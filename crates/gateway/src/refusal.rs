@@ -52,7 +52,7 @@ pub enum Refusal {
     #[error("verifiers may not know the standby generation yet: wait {seconds_left} s")]
     StandbyUnknown { seconds_left: u64 },
     #[error("the token may not be signed: {0}")]
-    Token(TokenFault),
+    Token(TokenError),
     #[error("{0}")]
     Version(ActFault),
 }
@@ -151,7 +151,7 @@ impl Refusal {
 
 /// Why an HSM key must not sign a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
+pub enum TokenError {
     #[error("`alg` is not the key's algorithm")]
     Algorithm,
     #[error("`aud` is not one of the key's audiences")]
@@ -170,7 +170,7 @@ pub enum TokenFault {
     Type,
 }
 
-impl TokenFault {
+impl TokenError {
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -186,8 +186,8 @@ impl TokenFault {
     }
 }
 
-impl From<TokenFault> for Refusal {
-    fn from(fault: TokenFault) -> Self {
+impl From<TokenError> for Refusal {
+    fn from(fault: TokenError) -> Self {
         Self::Token(fault)
     }
 }

@@ -15,7 +15,7 @@ use vouchsafe_signer::{
 };
 
 use crate::canary::Workload;
-use crate::refusal::{Refusal, TokenFault};
+use crate::refusal::{Refusal, TokenError};
 use crate::rules::KeyRule;
 use crate::timing::CLOCK_SKEW_SECONDS_MAX;
 use crate::wire::SignRequest;
@@ -78,9 +78,9 @@ impl SigningInput {
         let text = request.signing_input;
         // ORDER: size before decoding, the whole form before any member.
         if text.len() > SIGNING_INPUT_BYTES_MAX {
-            return Err(TokenFault::Malformed.into());
+            return Err(TokenError::Malformed.into());
         }
-        let (header, payload) = text.split_once('.').ok_or(TokenFault::Malformed)?;
+        let (header, payload) = text.split_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = (object(header)?, object(payload)?);
         let (kid, typ) = check_header(&header, rule)?;
         if !is_published(&kid) {
@@ -147,34 +147,34 @@ pub fn claimed_decision_id(signing_input: &str) -> Option<String> {
     (jti.len() <= JTI_BYTES_MAX).then(|| jti.to_owned())
 }
 
-fn object(part: &str) -> Result<JsonObject, TokenFault> {
+fn object(part: &str) -> Result<JsonObject, TokenError> {
     let json = URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| TokenFault::Malformed)?;
-    JsonObject::parse(&json).map_err(|_| TokenFault::Malformed)
+        .map_err(|_| TokenError::Malformed)?;
+    JsonObject::parse(&json).map_err(|_| TokenError::Malformed)
 }
 
 /// Checks that the header has exactly `alg`, `kid` and `typ`, and returns the last two.
-fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static str), TokenFault> {
+fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static str), TokenError> {
     let text = |name| header.get(name).and_then(Json::as_text);
     if text("alg") != Some(rule.algorithm.name()) {
-        return Err(TokenFault::Algorithm);
+        return Err(TokenError::Algorithm);
     }
     let typ = TYPS.into_iter().find(|typ| text("typ") == Some(typ));
     match (header.len(), text("kid"), typ) {
         (3, Some(kid), Some(typ)) => Ok((kid.to_owned(), typ)),
-        _ => Err(TokenFault::Type),
+        _ => Err(TokenError::Type),
     }
 }
 
 /// Checks that every claim is one of [`CLAIMS`] or allowed by the key.
-fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenFault> {
+fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenError> {
     for (name, value) in payload.iter() {
         if CLAIMS.contains(&name) {
             continue;
         }
         if !rule.claims.contains(name) || !is_plain(value) {
-            return Err(TokenFault::Claim);
+            return Err(TokenError::Claim);
         }
     }
     Ok(())
@@ -193,25 +193,25 @@ fn is_plain(value: &Json) -> bool {
 }
 
 /// Checks the registered claims other than times, and returns `jti` and `aud`.
-fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenFault> {
+fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenError> {
     let text = |name, bytes_max: usize| {
         let text = payload.get(name).and_then(Json::as_text);
         let sane = |text: &&str| {
             !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable)
         };
-        text.filter(sane).ok_or(TokenFault::Claim)
+        text.filter(sane).ok_or(TokenError::Claim)
     };
     if payload.get("iss").and_then(Json::as_text) != Some(rule.issuer.as_str()) {
-        return Err(TokenFault::Issuer);
+        return Err(TokenError::Issuer);
     }
     // A list, even with one element, is not the same claim as the string.
-    let audience = text("aud", AUDIENCE_BYTES_MAX).map_err(|_| TokenFault::Audience)?;
+    let audience = text("aud", AUDIENCE_BYTES_MAX).map_err(|_| TokenError::Audience)?;
     if !rule.audiences.contains(audience) {
-        return Err(TokenFault::Audience);
+        return Err(TokenError::Audience);
     }
     let subject = text("sub", SUBJECT_BYTES_MAX)?;
     if text("client_id", SUBJECT_BYTES_MAX)? != subject {
-        return Err(TokenFault::Claim);
+        return Err(TokenError::Claim);
     }
     if payload.contains("scope") {
         check_scope(text("scope", usize::MAX)?)?;
@@ -221,38 +221,38 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
 }
 
 /// Checks a scope (RFC 6749 §3.3) without duplicates.
-fn check_scope(scope: &str) -> Result<(), TokenFault> {
+fn check_scope(scope: &str) -> Result<(), TokenError> {
     let mut seen = BTreeSet::new();
     for token in scope.split(' ') {
         let legal = token
             .bytes()
             .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         if !legal || token.is_empty() || token.len() > SCOPE_BYTES_MAX || !seen.insert(token) {
-            return Err(TokenFault::Claim);
+            return Err(TokenError::Claim);
         }
     }
     if seen.len() > SCOPES_MAX {
-        return Err(TokenFault::Claim);
+        return Err(TokenError::Claim);
     }
     Ok(())
 }
 
 /// Checks the times and returns the lifetime.
-fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<u64, TokenFault> {
+fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<u64, TokenError> {
     let seconds = |name| match payload.get(name) {
-        Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenFault::Times),
-        Some(_) | None => Err(TokenFault::Times),
+        Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenError::Times),
+        Some(_) | None => Err(TokenError::Times),
     };
     let (iat, nbf, exp) = (seconds("iat")?, seconds("nbf")?, seconds("exp")?);
     if iat.abs_diff(now) > ISSUED_AT_SKEW_SECONDS_MAX {
-        return Err(TokenFault::Times);
+        return Err(TokenError::Times);
     }
     if nbf != iat.saturating_sub(NOT_BEFORE_SECONDS) {
-        return Err(TokenFault::Times);
+        return Err(TokenError::Times);
     }
-    let lifetime = exp.checked_sub(iat).ok_or(TokenFault::Lifetime)?;
+    let lifetime = exp.checked_sub(iat).ok_or(TokenError::Lifetime)?;
     if !(1..=rule.lifetime_seconds_max).contains(&lifetime) {
-        return Err(TokenFault::Lifetime);
+        return Err(TokenError::Lifetime);
     }
     Ok(lifetime)
 }

@@ -111,7 +111,7 @@ impl Epoch {
 
 /// What a seed is derived for, besides its epoch and algorithm.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
+pub struct KeyDerivationInfo<'a> {
     pub issuer: &'a str,
     pub group: &'a str,
     pub generation: u64,
@@ -142,14 +142,14 @@ impl Seed {
     /// Derives `HMAC-SHA256(root, label)`.
     ///
     /// # Errors
-    /// [`Error::Internal`], which no configured root or scope causes.
+    /// [`Error::Internal`], which no configured root causes.
     pub fn derive(
         root: &[u8],
-        scope: Scope<'_>,
+        info: KeyDerivationInfo<'_>,
         algorithm: Algorithm,
         epoch: Epoch,
     ) -> Result<Self, Error> {
-        let label = label(scope, algorithm, epoch)?;
+        let label = label(info, algorithm, epoch)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(root).map_err(|_| Error::Internal)?;
         mac.update(&label);
         Ok(Self(Zeroizing::new(mac.finalize().into_bytes().into())))
@@ -185,12 +185,16 @@ impl Seed {
 ///
 /// # Errors
 /// [`Error::Internal`] for a field of more than 2^32 bytes.
-pub fn label(scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Vec<u8>, Error> {
+pub fn label(
+    info: KeyDerivationInfo<'_>,
+    algorithm: Algorithm,
+    epoch: Epoch,
+) -> Result<Vec<u8>, Error> {
     let fields: [&[u8]; 7] = [
         SCHEME.as_bytes(),
-        scope.issuer.as_bytes(),
-        scope.group.as_bytes(),
-        &scope.generation.to_be_bytes(),
+        info.issuer.as_bytes(),
+        info.group.as_bytes(),
+        &info.generation.to_be_bytes(),
         algorithm.name().as_bytes(),
         &epoch.length_seconds.to_be_bytes(),
         &epoch.start.to_be_bytes(),

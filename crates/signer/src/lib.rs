@@ -36,7 +36,9 @@ pub use ceilings::{
 pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
 pub use entropy::{ENTROPY_BYTES, Entropy};
-pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
+pub use epoch::{
+    EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, SEED_BYTES, Seed, label,
+};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::config::{Config, Variables, at, number};
-use crate::epoch::{Epoch, Scope, Seed};
+use crate::epoch::{Epoch, KeyDerivationInfo, Seed};
 use crate::error::{Error, Fault, Variable};
 use crate::key::EpochKey;
 
@@ -51,12 +51,12 @@ impl Root {
         algorithm: Algorithm,
         epoch: Epoch,
     ) -> Result<EpochKey, Error> {
-        let scope = Scope {
+        let info = KeyDerivationInfo {
             issuer: config.issuer(),
             group: config.group(),
             generation: self.generation,
         };
-        let seed = Seed::derive(&self.secret, scope, algorithm, epoch)?;
+        let seed = Seed::derive(&self.secret, info, algorithm, epoch)?;
         EpochKey::from_seed(&seed, algorithm, epoch)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vouchsafe_signer::{Error, Fault, Variable};
 
 use super::network::{Answer, Network};
-use super::state::{Concern, GatewaySigner};
+use super::state::{FailureKind, GatewaySigner};
 use crate::timing::KEYS_FRESH_SECONDS;
 
 /// How long a gateway that failed is tried last.
@@ -15,7 +15,7 @@ pub(super) const SKEWED_SECONDS: u64 = KEYS_FRESH_SECONDS;
 
 /// How a gateway's answer is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AnswerKind {
     Taken,
     /// The gateway is behind in generations or lacks the current epoch's key; another one may be better.
     Behind,
@@ -35,9 +35,9 @@ impl GatewaySigner {
         network: &impl Network,
     ) -> Result<Answer, Error> {
         let judge = |answer: &Answer| match answer.status {
-            200 if !is_wanted(&answer.body) => Verdict::Foreign,
-            403 if says(answer, &CLOCK_SLUGS) => Verdict::Skewed,
-            _ => Verdict::Taken,
+            200 if !is_wanted(&answer.body) => AnswerKind::Foreign,
+            403 if says(answer, &CLOCK_SLUGS) => AnswerKind::Skewed,
+            _ => AnswerKind::Taken,
         };
         self.call_until(path, Some(body), network, judge).await
     }
@@ -49,14 +49,14 @@ impl GatewaySigner {
         path: &str,
         body: Option<String>,
         network: &impl Network,
-        mut judge: impl FnMut(&Answer) -> Verdict,
+        mut judge: impl FnMut(&Answer) -> AnswerKind,
     ) -> Result<Answer, Error> {
-        let (now, concern) = (network.now().0, Concern::of(path));
+        let (now, kind) = (network.now().0, FailureKind::of(path));
         let mut places: Vec<_> = (0..self.config.urls.len()).collect();
         // A stable sort keeps the configured order among working and among failed gateways. A gateway that gave no keys
         // is not tried first for a signature either.
         places.sort_by_key(|place| {
-            [concern, Concern::Keys, Concern::Clock]
+            [kind, FailureKind::Keys, FailureKind::Clock]
                 .iter()
                 .any(|it| self.failed_lately(*place, *it, now))
         });
@@ -81,34 +81,34 @@ impl GatewaySigner {
                         Ok(answer) => format!("gateway {url}: status {}", answer.status),
                         Err(cause) => format!("gateway {url}: {cause}"),
                     });
-                    self.note_failure(place, concern, now.saturating_add(FAILING_SECONDS));
+                    self.note_failure(place, kind, now.saturating_add(FAILING_SECONDS));
                     continue;
                 }
             };
-            if is_of_the_gateway_alone(&answer, concern) {
+            if is_of_the_gateway_alone(&answer, kind) {
                 causes.push(format!("gateway {url}: status {}", answer.status));
                 // This refusal is reported if no other gateway has a better answer.
                 refused.get_or_insert(answer);
                 continue;
             }
             match judge(&answer) {
-                Verdict::Taken => {
-                    self.note_success(place, concern);
+                AnswerKind::Taken => {
+                    self.note_success(place, kind);
                     return Ok(answer);
                 }
-                Verdict::Behind => causes.push(format!(
+                AnswerKind::Behind => causes.push(format!(
                     "gateway {url}: superseded generation, or no key of this epoch"
                 )),
-                Verdict::Foreign => {
+                AnswerKind::Foreign => {
                     causes.push(format!("gateway {url}: the answer is not for this signer"));
                 }
-                Verdict::Skewed => {
+                AnswerKind::Skewed => {
                     skewed = true;
                     causes.push(format!(
                         "gateway {url}: its clock differs from the signer's"
                     ));
                     let until = now.saturating_add(SKEWED_SECONDS);
-                    self.note_failure(place, Concern::Clock, until);
+                    self.note_failure(place, FailureKind::Clock, until);
                 }
             }
         }
@@ -120,30 +120,30 @@ impl GatewaySigner {
         refused.filter(|_| !skewed).ok_or(Error::Unavailable)
     }
 
-    fn note_success(&self, place: usize, concern: Concern) {
+    fn note_success(&self, place: usize, kind: FailureKind) {
         let mut state = self.state.borrow_mut();
-        state.failing_until.remove(&(place, concern));
-        if concern == Concern::Keys {
-            state.failing_until.remove(&(place, Concern::Clock));
+        state.failing_until.remove(&(place, kind));
+        if kind == FailureKind::Keys {
+            state.failing_until.remove(&(place, FailureKind::Clock));
         }
         state.outage = None;
     }
 
-    fn note_failure(&self, place: usize, concern: Concern, until: u64) {
+    fn note_failure(&self, place: usize, kind: FailureKind, until: u64) {
         let mut state = self.state.borrow_mut();
-        state.failing_until.insert((place, concern), until);
+        state.failing_until.insert((place, kind), until);
     }
 
-    fn failed_lately(&self, place: usize, concern: Concern, now: u64) -> bool {
+    fn failed_lately(&self, place: usize, kind: FailureKind, now: u64) -> bool {
         let state = self.state.borrow();
-        let until = state.failing_until.get(&(place, concern));
+        let until = state.failing_until.get(&(place, kind));
         // A clock that goes back must not prolong a failure.
         until.is_some_and(|until| now < *until && *until <= now.saturating_add(SKEWED_SECONDS))
     }
 
     /// Whether every gateway recently failed to give keys or seeds.
     pub(super) fn all_failed_lately(&self, now: u64) -> bool {
-        (0..self.config.urls.len()).all(|place| self.failed_lately(place, Concern::Keys, now))
+        (0..self.config.urls.len()).all(|place| self.failed_lately(place, FailureKind::Keys, now))
     }
 }
 
@@ -155,12 +155,12 @@ const OWN_SLUGS: [&str; 3] = ["group.forbidden", "seed.algorithm", "seed.epoch"]
 
 /// Whether another gateway may answer differently: this one may not know the credential yet, or a proxy may answer in its
 /// place. Refusals that depend on the request are not of this kind.
-fn is_of_the_gateway_alone(answer: &Answer, concern: Concern) -> bool {
+fn is_of_the_gateway_alone(answer: &Answer, kind: FailureKind) -> bool {
     match answer.status {
         200 => false,
         401 | 404 => true,
         // A gateway that is behind in generations or overloaded.
-        409 | 429 if concern == Concern::Keys => true,
+        409 | 429 if kind == FailureKind::Keys => true,
         _ => !is_refusal(answer) || says(answer, &OWN_SLUGS),
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use vouchsafe_signer::Error;
 
-use super::calls::{Verdict, accepted};
+use super::calls::{AnswerKind, accepted};
 use super::keys::KnownKeys;
 use super::network::{Answer, Network};
 use super::state::GatewaySigner;
@@ -18,32 +18,32 @@ impl GatewaySigner {
         let generation_seen = self.state.borrow().generation_seen;
         let judge = |answer: &Answer| {
             let Ok(keys) = Keys::parse(&answer.body) else {
-                return Verdict::Foreign;
+                return AnswerKind::Foreign;
             };
             let now = network.now();
             if keys.now.abs_diff(now.0) > CLOCK_SKEW_SECONDS_MAX {
-                return Verdict::Skewed;
+                return AnswerKind::Skewed;
             }
             // A superseded generation never becomes current again.
             if keys.generation < generation_seen {
-                return Verdict::Behind;
+                return AnswerKind::Behind;
             }
             match KnownKeys::accept(keys, &self.config.signer, now) {
                 Ok(keys) if keys.has_current(now) => {
                     fetched = Some(keys);
-                    Verdict::Taken
+                    AnswerKind::Taken
                 }
                 // A generation without a key is not accepted.
                 Ok(keys) if generation_seen != 0 && keys.generation() != generation_seen => {
-                    Verdict::Foreign
+                    AnswerKind::Foreign
                 }
                 Ok(keys) => {
                     without_current.get_or_insert(keys);
-                    Verdict::Behind
+                    AnswerKind::Behind
                 }
                 Err(error) => {
                     foreign.get_or_insert(error);
-                    Verdict::Foreign
+                    AnswerKind::Foreign
                 }
             }
         };

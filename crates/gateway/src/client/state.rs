@@ -29,7 +29,7 @@ pub(super) struct State {
     /// Whether a call is fetching keys or a seed. One fetches at a time, because fetches are rare.
     pub(super) fetching: bool,
     /// Until when each gateway is tried last, by its index and the kind of failure.
-    pub(super) failing_until: BTreeMap<(usize, Concern), u64>,
+    pub(super) failing_until: BTreeMap<(usize, FailureKind), u64>,
     /// Why no gateway answered the last call, if none did.
     pub(super) outage: Option<String>,
 }
@@ -37,14 +37,14 @@ pub(super) struct State {
 /// What a gateway failed at. A gateway whose HSM hangs or is busy still has keys and seeds, so a failure to sign does not
 /// justify using stale keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Concern {
+pub(super) enum FailureKind {
     /// Its clock differs from ours.
     Clock,
     Keys,
     Signing,
 }
 
-impl Concern {
+impl FailureKind {
     pub(super) fn of(path: &str) -> Self {
         if path == SIGN_PATH {
             Self::Signing

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{Fault, Scope, Seed, TokenType, Variable, Variables};
+use vouchsafe_signer::{Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables};
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;
@@ -113,7 +113,7 @@ fn kid_of(outcome: Result<SignedToken, Error>) -> String {
 
 /// The key that a signer with the root itself would use.
 fn local_kid(start: u64) -> String {
-    let scope = Scope {
+    let scope = KeyDerivationInfo {
         issuer: ISSUER,
         group: "default",
         generation: 1,
