@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use vouchsafe_signer::{
     Algorithm, AllowedToken, Ceiling, Entropy, Epoch, EpochKey, Error, Fault, PublicKeySet,
-    Settings, SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
+    SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds, Variable,
 };
 
 use crate::client::keys::KnownKeys;
@@ -30,6 +30,7 @@ use crate::rollout::Workload;
 use crate::wire::{SIGN_PATH, SignRequest, Signature};
 use calls::{Concern, accepted};
 pub use config::{GATEWAYS_MAX, GatewayConfig};
+use vouchsafe_types::BackendStatus;
 
 /// For how long an answer to `GET /v1/keys` is not asked for again.
 pub const KEYS_FRESH_SECONDS: u64 = 60;
@@ -67,14 +68,6 @@ pub enum Unreachable {
     NotReached,
     #[error("tls failed, or the host does not trust its certificate")]
     TlsFailed,
-}
-
-/// What stands behind the signer, as it was last heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backend {
-    pub generation: u64,
-    /// For how long the gateway can go on without its HSM.
-    pub seconds_left: u64,
 }
 
 /// The way to the gateways, for one call of the signer.
@@ -144,22 +137,22 @@ impl GatewaySigner {
     }
 
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> SignerSettings {
         let config = &self.config.signer;
-        let epoch = config.algorithms().iter().map(|it| it.name());
-        let mut algorithms: Vec<_> = epoch.collect();
+        let epoch = config.algorithms().iter().map(|algorithm| algorithm.name());
+        let mut algorithms: Vec<_> = epoch.map(str::to_owned).collect();
         for algorithm in &self.config.hsm_algorithms {
-            if !algorithms.contains(&algorithm.name()) {
-                algorithms.push(algorithm.name());
+            if !algorithms.iter().any(|known| known == algorithm.name()) {
+                algorithms.push(algorithm.name().to_owned());
             }
         }
-        Settings {
+        SignerSettings {
             issuer: config.issuer().to_owned(),
             development: config.development(),
             epoch_seconds: config.epoch_seconds(),
             algorithms,
             backend_urls: self.config.urls.clone(),
-            warnings: config.warnings(),
+            warnings: config.warnings().into_iter().map(str::to_owned).collect(),
             trusted_proxies: config.trusted_proxies().to_owned(),
             forwarded_header: config.forwarded_header().to_owned(),
             group: config.group().to_owned(),
@@ -191,12 +184,12 @@ impl GatewaySigner {
         if over(&keys) {
             return Err(Error::Superseded);
         }
-        Ok(PublicKeySet::of(&keys.jwks(now)?))
+        Ok(vouchsafe_signer::public_key_set(&keys.jwks(now)?))
     }
 
     /// What stands behind this signer, if anything was heard of it.
     #[must_use]
-    pub fn backend(&self, now: UnixSeconds) -> Option<Backend> {
+    pub fn backend(&self, now: UnixSeconds) -> Option<BackendStatus> {
         self.known_keys().map(|keys| keys.backend(now))
     }
 
@@ -213,7 +206,7 @@ impl GatewaySigner {
     /// Which ceiling was broken, or that nobody can sign now.
     pub async fn sign(
         &self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         network: &impl Network,
     ) -> Result<SignedToken, Error> {
         let now = network.now();
@@ -263,7 +256,7 @@ impl GatewaySigner {
 
     async fn sign_in_hsm(
         &self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         allowed: &AllowedToken<'_>,
         network: &impl Network,
     ) -> Result<SignedToken, Error> {

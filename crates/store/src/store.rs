@@ -3,16 +3,17 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use crate::audit::{self, AuditRecord, AuditRow, GENERATION_OF_BYTES_MAX, Recorded};
+use crate::audit::{self, AuditRow, GENERATION_OF_BYTES_MAX};
 use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Row, Statement};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
 use crate::schema::Column;
-use crate::space::{self, Space};
+use crate::space;
 use crate::statements::ConsumeRow;
 use crate::{schema, statements};
+use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space};
 
 /// Longest key of [`Store::consume`].
 pub const KEY_BYTES_MAX: usize = 128;
@@ -39,32 +40,6 @@ impl UnixMilliseconds {
     pub(crate) fn seconds(self) -> u64 {
         self.0 / 1000
     }
-}
-
-/// What became of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consumption {
-    /// A use that is allowed; now recorded.
-    Fresh,
-    /// Issued before this store began to remember, or this may not be the store that remembers.
-    PredatesStore,
-    /// Used up before.
-    Spent,
-}
-
-/// A named text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    pub body: String,
-    /// Unix seconds after which it may be swept.
-    pub keep_until: u64,
-}
-
-/// A named text that changes only from a known revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
-    pub value: String,
-    pub revision: u64,
 }
 
 /// The state behind one connection.

@@ -2,8 +2,9 @@
 
 use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
 
-use super::{Backend, KEYS_FRESH_SECONDS, differs};
+use super::{KEYS_FRESH_SECONDS, differs};
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
+use vouchsafe_types::BackendStatus;
 
 /// The public keys of the signer's group.
 pub(super) struct KnownKeys {
@@ -38,8 +39,8 @@ impl KnownKeys {
         self.generation
     }
 
-    pub(super) fn backend(&self, now: UnixSeconds) -> Backend {
-        Backend {
+    pub(super) fn backend(&self, now: UnixSeconds) -> BackendStatus {
+        BackendStatus {
             generation: self.generation,
             seconds_left: self.seconds_left.saturating_sub(self.age_seconds(now)),
         }
