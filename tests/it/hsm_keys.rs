@@ -189,7 +189,7 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
     verifiers.meet(&at);
     assert_eq!(at.version_that_signed_last(), 2);
     ask(&["retire", KEY, "--version", "2"]).is(1, "version 2 signs tokens");
-    ask(&["promote", KEY]).is(1, "the canary can't be judged yet: 16 outcomes are wanting");
+    ask(&["promote", KEY]).is(1, "not enough canary data: 16 more outcomes required");
     let broker = format!("http://{}", at.bench.broker.address);
     ask(&["promote", KEY, "--broker", &broker])
         .is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");

@@ -252,7 +252,7 @@ fn make_thief(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_bound_credential_is_refused_with_another_certificate() {
+fn rejects_bound_credential_with_another_certificate() {
     let setup = setup().over_mutual_tls();
     let (thief, thief_key) = make_thief(&setup.folder);
     let pem = |name: &str| certificates().join(name);

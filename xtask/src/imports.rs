@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_added_and_what_is_gone() {
+    fn reports_added_and_removed_imports() {
         let found = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
         assert_eq!(
             differences("x", "a\nb\n", &found),

@@ -70,9 +70,8 @@ fn keys(
             return Err(Refusal::KeysMissing(issuer.name.clone()));
         }
     };
-    let digest = Sha256::digest(document.as_bytes());
     let keys = KeySet {
-        digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: base16ct::lower::encode_string(&Sha256::digest(document.as_bytes())),
         document: document.clone(),
         trusted_until: u64::MAX,
         etag: None,

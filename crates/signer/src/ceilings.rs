@@ -4,11 +4,11 @@
 //! allows.
 
 use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
+use vouchsafe_json::Json;
 
+use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error};
-use crate::json::is_one_strict_value;
-use crate::key::Algorithm;
 use vouchsafe_types::{ExtraClaim, SigningRequest, UnixSeconds};
 
 /// Furthest that `iat` may be from the signer's clock, either way.
@@ -149,7 +149,7 @@ fn extra_claim(claim: &ExtraClaim) -> Result<(), Error> {
     if claim.value.len() > EXTRA_CLAIM_BYTES_MAX {
         return Err(Error::Refused(Ceiling::ExtraClaimTooLong));
     }
-    if !is_one_strict_value(&claim.value) {
+    if Json::parse(claim.value.as_bytes()).is_err() {
         return Err(Error::Refused(Ceiling::ExtraClaimNotJson));
     }
     Ok(())

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::algorithm::Algorithm;
 use crate::ceilings::AllowedToken;
 use crate::claims;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::epoch::{Epoch, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Ceiling, Error};
-use crate::key::{Algorithm, EpochKey};
+use crate::key::EpochKey;
 use crate::request::typ;
 use crate::root::Root;
 use vouchsafe_types::{

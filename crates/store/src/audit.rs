@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
-use crate::store::UnixMilliseconds;
+use crate::time::UnixMilliseconds;
 use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, Refused, RefusedKind};
 
 /// Longest audit record: all its texts together.

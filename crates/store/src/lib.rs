@@ -25,6 +25,7 @@ mod schema;
 mod space;
 mod statements;
 mod store;
+mod time;
 
 pub use audit::{
     AUDIT_ENTRY_BYTES_MAX, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, REFUSALS_IN_FULL_MAX,
@@ -37,12 +38,12 @@ pub use error::{Cause, Error, Limit};
 pub use space::{SPACE_LOW_BYTES, note_space};
 pub use store::{
     BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store,
-    UnixMilliseconds,
 };
 pub use vouchsafe_types::{
     AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused,
     RefusedKind, Space,
 };
+pub use time::UnixMilliseconds;
 
 #[cfg(test)]
 mod tests;

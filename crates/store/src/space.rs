@@ -7,7 +7,7 @@ use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Statement};
 use crate::error::Error;
 use crate::schema;
-use crate::store::UnixMilliseconds;
+use crate::time::UnixMilliseconds;
 use vouchsafe_types::Space;
 
 /// Free bytes below which space is low. At most `REFUSALS_PER_ISSUER_MAX` rows of some 12 KiB a minute leave over two

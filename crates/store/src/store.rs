@@ -12,6 +12,7 @@ use crate::group::Group;
 use crate::schema::Column;
 use crate::space;
 use crate::statements::ConsumeRow;
+use crate::time::UnixMilliseconds;
 use crate::{schema, statements};
 use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space};
 
@@ -31,16 +32,6 @@ pub(crate) const WRITES_PER_SWEEP: u64 = 64;
 /// How long a row outlives its `keep_until`, so that a process whose clock is ahead does not forget
 /// what another still accepts.
 pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
-
-/// Milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixMilliseconds(pub u64);
-
-impl UnixMilliseconds {
-    pub(crate) fn seconds(self) -> u64 {
-        self.0 / 1000
-    }
-}
 
 /// The state behind one connection.
 pub struct Store<D: Database> {

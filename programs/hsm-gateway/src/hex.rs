@@ -1,7 +1,7 @@
 //! Bytes in hexadecimal digits.
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
 }
 
 /// As `openssl x509 -fingerprint` prints a digest.

@@ -1,8 +1,8 @@
 //! What the gateway said of its public keys, once it was held against the signer's configuration.
 
-use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
+use vouchsafe_signer::{Algorithm, Config, Epoch, Error, Fault, UnixSeconds, Variable};
 
-use super::{KEYS_FRESH_SECONDS, differs};
+use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
 use vouchsafe_types::BackendStatus;
 
@@ -124,5 +124,13 @@ impl KnownKeys {
             .map(|key| key.jwk.clone())
             .chain(token_keys.map(|key| key.jwk.clone()))
             .collect())
+    }
+}
+
+/// The gateway has another value of `variable`.
+fn differs(variable: Variable) -> Error {
+    Error::Misconfigured {
+        variable,
+        fault: Fault::DiffersFromGateway,
     }
 }

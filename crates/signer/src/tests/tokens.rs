@@ -33,7 +33,7 @@ fn builds_header_and_claims_of_an_access_token() {
 }
 
 #[test]
-fn leaves_an_empty_scope_out_and_types_other_tokens_as_jwt() {
+fn omits_empty_scope_and_types_plain_jwts() {
     let mut signer = signer();
     let mut request = request("EdDSA", NOW);
     request.scopes.clear();
@@ -122,7 +122,7 @@ fn serves_only_configured_algorithms() {
 }
 
 #[test]
-fn settings_tell_what_the_broker_needs() {
+fn settings_contain_what_the_broker_needs() {
     let settings = signer().settings();
     assert_eq!(
         settings,

@@ -144,7 +144,7 @@ fn one_subject_counts_sixty_times_for_its_issuer() {
 
 /// A subject beyond both limits is still told so, and makes no row of its own.
 #[test]
-fn a_limited_subject_of_a_busy_issuer_makes_no_row() {
+fn limited_subject_of_busy_issuer_adds_no_row() {
     let file = File::new();
     let store = file.open();
     reach_the_limit(&store);
@@ -225,7 +225,7 @@ fn counted_repeats_count_towards_the_limit() {
 }
 
 #[test]
-fn the_limit_begins_anew_with_each_minute() {
+fn limit_restarts_each_minute() {
     let file = File::new();
     let store = file.open();
     let end = UnixMilliseconds(MINUTE.0 + 59_999);

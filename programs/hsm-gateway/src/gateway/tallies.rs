@@ -8,7 +8,7 @@ use crate::inventory::replace;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use vouchsafe_gateway::Figures;
+use vouchsafe_gateway::Counters;
 
 /// How often uses are written down.
 const SAVE_PAUSE: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ type Version = (String, u64);
 
 #[derive(Default)]
 pub struct Tallies {
-    figures: BTreeMap<Version, Figures>,
+    figures: BTreeMap<Version, Counters>,
     /// Each key's canary, by its number and when it began.
     canaries: BTreeMap<String, (u64, u64)>,
     /// First and last use, in Unix seconds, by label.
@@ -57,12 +57,12 @@ impl Tallies {
         }
     }
 
-    pub fn figures(&self, name: &str, version: u64) -> Figures {
+    pub fn figures(&self, name: &str, version: u64) -> Counters {
         let figures = self.figures.get(&(name.to_owned(), version));
         figures.copied().unwrap_or_default()
     }
 
-    pub fn count(&mut self, name: &str, version: u64, count: impl FnOnce(&mut Figures)) {
+    pub fn count(&mut self, name: &str, version: u64, count: impl FnOnce(&mut Counters)) {
         count(self.figures.entry((name.to_owned(), version)).or_default());
     }
 

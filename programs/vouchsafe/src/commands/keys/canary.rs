@@ -145,7 +145,7 @@ fn prove(gateway: &Gateway, name: &str, verifiers: &Verifiers) -> Result<(), Fai
     Ok(())
 }
 
-/// Figures of the canary and the active version, on standard error.
+/// Counters of the canary and the active version, on standard error.
 fn tell(gateway: &Gateway, key: &KeyListing) {
     if let Some(Pair { canary, active }) = probes::pair(key) {
         let seen = |version| outcomes(probes::figures(key, version));

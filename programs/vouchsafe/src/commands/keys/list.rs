@@ -6,7 +6,7 @@ use crate::commands::Failure;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use vouchsafe_gateway::Figures;
+use vouchsafe_gateway::Counters;
 use vouchsafe_gateway::admin::{GroupListing, KeyListing, Listing, VersionListing};
 
 /// List the keys of gateways, and what is overdue.
@@ -155,7 +155,7 @@ fn print_version(version: &VersionListing, now: u64) {
 }
 
 /// Such as `120, 2 failed`.
-pub fn outcomes(figures: Figures) -> String {
+pub fn outcomes(figures: Counters) -> String {
     match (figures.outcomes(), figures.failures()) {
         (0, _) => "-".to_owned(),
         (outcomes, 0) => outcomes.to_string(),

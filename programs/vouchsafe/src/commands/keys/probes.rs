@@ -8,7 +8,7 @@ use crate::client::jwt::{decode_unverified, verify_signature};
 use crate::commands::Failure;
 use serde_json::Value;
 use vouchsafe_gateway::admin::{KeyListing, Listing, ProbeOutcome, ProbeRequest};
-use vouchsafe_gateway::{Figures, Verdict, judge};
+use vouchsafe_gateway::{Counters, Verdict, judge};
 
 /// Where verifiers get their keys.
 pub struct Verifiers {
@@ -78,7 +78,7 @@ pub fn pair(key: &KeyListing) -> Option<Pair> {
     })
 }
 
-pub fn figures(key: &KeyListing, version: u64) -> Figures {
+pub fn figures(key: &KeyListing, version: u64) -> Counters {
     let found = key.versions.iter().find(|it| it.version == version);
     found.map(|it| it.figures.into()).unwrap_or_default()
 }

@@ -6,9 +6,10 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use vouchsafe_signer::SEED_BYTES;
 use zeroize::Zeroizing;
 
+/// Bytes of the secret: the output of HMAC-SHA256.
+const SECRET_BYTES: usize = 32;
 /// First and only field of the label from which the secret is derived.
 const SCHEME: &str = "vouchsafe-rollout-v1";
 /// Longest issuer or principal id of a workload.
@@ -36,7 +37,7 @@ impl Workload {
 }
 
 /// What shares are drawn with. Derived from the root, so that it needs no configuration.
-pub struct RolloutSecret(Zeroizing<[u8; SEED_BYTES]>);
+pub struct RolloutSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl fmt::Debug for RolloutSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +56,7 @@ impl RolloutSecret {
     }
 
     #[must_use]
-    pub fn from_bytes(bytes: [u8; SEED_BYTES]) -> Self {
+    pub fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
@@ -107,7 +108,7 @@ mod tests {
 
     /// 10,000 fixed workloads; the bound is four standard deviations of as many coins.
     #[test]
-    fn a_share_is_as_large_as_it_says() {
+    fn share_has_the_stated_size() {
         for percent in [1_u8, 5, 20, 50, 99] {
             let within = (0..10_000).filter(|it| place(*it, AUDIENCE).is_within(percent));
             let found = i64::try_from(within.count()).unwrap();
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_a_share_is_in_every_greater_one() {
+    fn larger_shares_contain_smaller_ones() {
         for number in 0..1_000 {
             let place = place(number, AUDIENCE);
             let within: Vec<_> = (0..=100).map(|percent| place.is_within(percent)).collect();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_has_two_parts_of_bounded_length() {
+    fn bounds_both_parts_of_a_workload() {
         let long = "x".repeat(WORKLOAD_BYTES_MAX);
         assert!(Workload::new(&long, &long).is_some());
         for (issuer, principal) in [("", "a"), ("a", ""), ("a", &*format!("{long}x"))] {
