@@ -169,7 +169,7 @@ impl Token {
     pub fn import_root(&self, root: &[u8], generation: u64) {
         let generation = generation.to_string();
         self.in_a_process(
-            "hsm_gateway::imports_a_root",
+            "hsm::ops::gateway::imports_a_root",
             &[("ROOT", &hex(root)), ("GENERATION", &generation)],
         );
     }
@@ -177,14 +177,14 @@ impl Token {
     /// Tries all that PKCS#11 has to take any of its `keys` keys out of the token; fails if it got one.
     pub fn try_to_take_keys_out(&self, keys: usize) {
         let keys = keys.to_string();
-        self.in_a_process("hsm_extraction::tries_to_take_keys_out", &[("KEYS", &keys)]);
+        self.in_a_process("hsm::security::key_extraction::tries_to_take_keys_out", &[("KEYS", &keys)]);
     }
 
     /// Looks at what the token says of each of its `keys` keys; fails if one may leave it or do more than sign.
     pub fn look_at_every_key(&self, keys: usize, from_outside: bool) {
         let (keys, from_outside) = (keys.to_string(), from_outside.to_string());
         let variables = [("KEYS", keys.as_str()), ("FROM_OUTSIDE", &from_outside)];
-        self.in_a_process("hsm_extraction::looks_at_every_key", &variables);
+        self.in_a_process("hsm::security::key_extraction::looks_at_every_key", &variables);
     }
 
     /// Runs an ignored test of this executable in a process of its own: the module reads its file's

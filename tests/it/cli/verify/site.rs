@@ -1,0 +1,135 @@
+//! A broker with a gateway behind it, and `vouchsafe verify` run against them.
+
+use crate::cases::files;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use vouchsafe_tests::broker::{Broker, Setup, profile_folder};
+use vouchsafe_tests::bundle::{API, BROKER, IssuerFile};
+use vouchsafe_tests::exchange::Form;
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::jwt::{self, Issued};
+use vouchsafe_tests::now;
+
+/// What a command ended with.
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    // It may end before it has read all.
+    drop(child.stdin.take().expect("piped").write_all(stdin));
+    let output = child.wait_with_output().expect("ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Ended {
+        code: output.status.code().expect("an exit code"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+pub fn vouchsafe(arguments: &[&str], stdin: &[u8]) -> Ended {
+    let mut command = Command::new(profile_folder().join("vouchsafe"));
+    run(command.arg("verify").args(arguments), stdin)
+}
+
+/// A broker that can be asked for its metadata, and the gateway behind it.
+pub struct Site {
+    pub setup: GatewaySetup,
+    pub gateway: Gateway,
+    pub broker: Broker,
+    pub url: String,
+    pub at: u64,
+}
+
+impl Site {
+    /// At a moment of its own.
+    pub fn start(setup: GatewaySetup, at: u64, issuers: &[IssuerFile], origin: String) -> Self {
+        let origins = [origin, setup.url()];
+        let broker = Setup::of("spin.hsm.toml", issuers, &origins)
+            .at_its_issuer_url()
+            .variable("gateway_urls", &setup.url())
+            .variable("gateway_token", &setup.credential)
+            .variable("signer_hsm_algorithms", "ES256 EdDSA RS256");
+        let issuer = broker.variables.iter().find(|(name, _)| name == "issuer");
+        let url = issuer.expect("an issuer URL").1.clone();
+        let gateway = setup
+            .clone()
+            .change(BROKER, &url)
+            .argument("--danger-now")
+            .argument(at.to_string())
+            .start();
+        let broker = broker
+            .argument("--danger-now")
+            .argument(at.to_string())
+            .start();
+        let (code, pem) = setup.run(&["root-certificate"]);
+        assert_eq!(code, 0, "{pem}");
+        let site = Self {
+            setup,
+            gateway,
+            broker,
+            url,
+            at,
+        };
+        site.write("root.pem", &pem);
+        site.write("keys.json", &site.broker.jwks().to_string());
+        site
+    }
+
+    /// The same with the suites' issuer, and now.
+    pub fn with(setup: GatewaySetup, issuer: &Issuer) -> Self {
+        Self::start(setup, now(), &files(issuer), issuer.origin())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.setup.folder
+    }
+
+    /// Writes a file of the gateway's folder; gives where it is.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.folder().join(name), text).expect("a file");
+        self.path(name)
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder().join(name).display().to_string()
+    }
+
+    pub fn issue(&self, issuer: &Issuer, audience: &str) -> Issued {
+        let claims = jwt::claims(&issuer.url("main"), &self.url, self.at);
+        let form = Form::of(&jwt::mint("RS256", &claims)).set("audience", audience);
+        let response = self.broker.send(&form.request());
+        assert_eq!(response.status, 200, "{}", response.text());
+        Issued::parse(response.json()["access_token"].as_str().expect("a token"))
+    }
+
+    /// Verifies by the broker's URL.
+    pub fn verify(&self, audience: &str, more: &[&str], token: &str) -> Ended {
+        let named = ["--broker", &self.url, "--audience", audience];
+        vouchsafe(&[&named[..], more, &[token]].concat(), b"")
+    }
+
+    /// Verifies by a JWK Set in a file.
+    pub fn verify_with(&self, jwks: &str, more: &[&str], token: &str) -> Ended {
+        let named = ["--jwks", jwks, "--issuer", &self.url, "--audience", API];
+        vouchsafe(&[&named[..], more, &[token]].concat(), b"")
+    }
+}
+
+pub fn issuer() -> Issuer {
+    Issuer::start([("main", Script::honest()), ("other", Script::honest())])
+}
+
+pub fn setup() -> GatewaySetup {
+    GatewaySetup::new(&Token::new()).with_keys()
+}

@@ -1,0 +1,165 @@
+//! Which address a rule sees, through the whole broker: what clients write into headers, and what proxies do.
+
+use crate::cases::files;
+use vouchsafe_tests::broker::{Broker, Setup};
+use vouchsafe_tests::bundle::BROKER;
+use vouchsafe_tests::exchange::{Form, Want, check, refused};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::{jwt, now};
+
+/// Keeps everybody out who is not known to come from these networks.
+const RULE: &str = "@id(\"from-the-office\")\nforbid (principal, action, resource)\n\
+    unless { context has client_ip && context.client_ip.isInRange(ip(\"192.0.2.0/24\")) };\n";
+
+/// Keeps these networks out: with the address unknown, this condition is false.
+const DENY_LIST: &str = "@id(\"not-from-there\")\nforbid (principal, action, resource)\n\
+    when { context has client_ip && context.client_ip.isInRange(ip(\"203.0.113.0/24\")) };\n";
+
+const UNDETERMINED: Want = refused(
+    400,
+    "invalid_request",
+    "request.client_address_undetermined",
+);
+const DENIED: Want = refused(400, "invalid_target", "policy.denied");
+
+/// What the cases here reach.
+pub fn wants() -> Vec<Want> {
+    vec![UNDETERMINED, DENIED]
+}
+
+struct Office {
+    broker: Broker,
+    issuer: Issuer,
+}
+
+impl Office {
+    /// A broker behind the proxies in `trusted`; the tests' own address is 127.0.0.1.
+    fn behind(trusted: &str, rule: &str) -> Self {
+        Self::behind_writing(trusted, "", rule)
+    }
+
+    /// As [`Office::behind`], with proxies that write this header.
+    fn behind_writing(trusted: &str, header: &str, rule: &str) -> Self {
+        let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        let path = setup.folder.join("policies/rules/office.cedar");
+        std::fs::write(path, rule).expect("a rule");
+        let setup = setup.variable("trusted_proxies", trusted);
+        let broker = setup.variable("forwarded_header", header).start();
+        Self { broker, issuer }
+    }
+
+    fn ask(&self, headers: &[(&str, &str)], want: Want) {
+        let claims = jwt::claims(&self.issuer.url("main"), BROKER, now());
+        let token = jwt::mint("RS256", &claims);
+        let request = Form::of(&token).request();
+        let request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.with(name, value));
+        if let Err(failure) = check(&self.broker, &request, &token, want) {
+            panic!("{headers:?}: {failure}");
+        }
+    }
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_for_the_hop_that_it_saw() {
+    let office = Office::behind("127.0.0.1 10.0.0.0/8", RULE);
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-for", "6.6.6.6, 192.0.2.7:443, 10.1.1.1"),
+        ("x-forwarded-for", "::ffff:192.0.2.7"),
+        (
+            "forwarded",
+            "for=6.6.6.6, for=\"192.0.2.7:443\";proto=https",
+        ),
+    ] {
+        office.ask(&[(name, value)], Want::Issued);
+    }
+    office.ask(&[("x-forwarded-for", "192.0.2.7, 6.6.6.6")], DENIED);
+    let split = [
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-for", "6.6.6.6"),
+    ];
+    office.ask(&split, DENIED);
+    office.broker.assert_unharmed();
+}
+
+#[test]
+fn undetermined_client_addresses_are_refused() {
+    let office = Office::behind("127.0.0.1 10.0.0.0/8", RULE);
+    for headers in [
+        &[][..],
+        &[("x-forwarded-for", "192.0.2.7, garbage")],
+        &[
+            ("x-forwarded-for", "192.0.2.7"),
+            ("forwarded", "for=192.0.2.7"),
+        ],
+        &[("forwarded", "for=192.0.2.7;x=\", for=6.6.6.6")],
+        // The host's own header is the last one, whatever a client sends.
+        &[("spin-client-addr", "192.0.2.7:443")],
+    ] {
+        office.ask(headers, UNDETERMINED);
+    }
+    office.broker.assert_unharmed();
+}
+
+/// A client behind a proxy that appends to `x-forwarded-for` adds the other header.
+#[test]
+fn clients_cannot_hide_from_a_deny_list() {
+    let listed = ("x-forwarded-for", "203.0.113.9");
+    let added = ("forwarded", "for=192.0.2.1");
+    let office = Office::behind("127.0.0.1", DENY_LIST);
+    office.ask(&[("x-forwarded-for", "192.0.2.7")], Want::Issued);
+    office.ask(&[listed], DENIED);
+    office.ask(&[listed, added], UNDETERMINED);
+    // With the header configured, the other one is ignored.
+    let office = Office::behind_writing("127.0.0.1", "x-forwarded-for", DENY_LIST);
+    office.ask(&[listed, added], DENIED);
+    office.ask(&[("x-forwarded-for", "192.0.2.7"), added], Want::Issued);
+    office.ask(&[added], UNDETERMINED);
+    let office = Office::behind_writing("127.0.0.1", "forwarded", DENY_LIST);
+    office.ask(&[listed, added], Want::Issued);
+    office.ask(&[("forwarded", "for=203.0.113.9")], DENIED);
+}
+
+#[test]
+fn nobody_else_is_believed() {
+    let forged = [
+        ("x-forwarded-for", "192.0.2.7"),
+        ("forwarded", "for=192.0.2.7"),
+        ("spin-client-addr", "192.0.2.7:443"),
+    ];
+    for trusted in ["", "10.0.0.0/8"] {
+        let office = Office::behind(trusted, RULE);
+        for header in forged {
+            office.ask(&[header], DENIED);
+        }
+    }
+    // A direct client is known by its peer address, once it is known who is no direct client.
+    let here = RULE.replace("192.0.2.0/24", "127.0.0.0/8");
+    Office::behind("10.0.0.0/8", &here).ask(&forged, Want::Issued);
+    Office::behind("", &here).ask(&[], DENIED);
+}
+
+#[test]
+fn unreadable_proxy_settings_keep_the_broker_from_starting() {
+    let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+    for (name, value, detail) in [
+        (
+            "trusted_proxies",
+            "10.0.0.1/8",
+            "`trusted_proxies`: the trusted proxies are not addresses or networks such as `10.0.0.0/8`",
+        ),
+        (
+            "forwarded_header",
+            "x-real-ip",
+            "`forwarded_header`: the header is neither `forwarded` nor `x-forwarded-for`",
+        ),
+    ] {
+        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        let refused = setup.variable(name, value).try_start();
+        let said = refused.err().expect("it does not start");
+        assert!(said.contains(detail), "{said}");
+    }
+}

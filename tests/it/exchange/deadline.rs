@@ -1,0 +1,67 @@
+//! An exchange that takes so long that its signer would refuse the token's time: the subject token is not used.
+
+use crate::cases::files;
+use std::time::Duration;
+use vouchsafe_tests::broker::Setup;
+use vouchsafe_tests::bundle::{BROKER, DEPLOY};
+use vouchsafe_tests::exchange::{Form, Want, check_answer, unavailable};
+use vouchsafe_tests::http::{self, Response};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::{jwt, now};
+
+const OVERLOADED: Want = unavailable("exchange.overloaded");
+/// Just under the 5 s that a fetch may take.
+const FETCH: Duration = Duration::from_millis(4_600);
+const MEANWHILE: Duration = Duration::from_millis(300);
+/// A busy machine may be later than the 5 s; what is tested is what happens when it is not.
+const TRIES_MAX: usize = 5;
+
+pub fn wants() -> Vec<Want> {
+    vec![OVERLOADED]
+}
+
+/// A request that waits for the fetch of another one, and then fetches itself for its unknown `kid`. Its answer,
+/// what is on record, and its answer when it comes again.
+fn attempt() -> (Response, Vec<(String, String)>, Response) {
+    let slow = |algorithms: &[&str]| Script::Slow(FETCH, Script::keys(algorithms));
+    let issuer = Issuer::start([("main", slow(&["RS256"]))]);
+    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let broker = setup.start();
+    let request = |alg| {
+        let claims = jwt::claims(&issuer.url("main"), BROKER, now() + 1);
+        let token = jwt::mint(alg, &claims);
+        Form::of(&token).set("audience", DEPLOY).request()
+    };
+    let (first, second) = (request("RS256"), request("ES256"));
+    let send = |request| http::send(&broker.address, request).expect("an answer");
+    let answer = std::thread::scope(|scope| {
+        scope.spawn(|| send(&first));
+        std::thread::sleep(MEANWHILE);
+        let second = scope.spawn(|| send(&second));
+        std::thread::sleep(MEANWHILE);
+        issuer.play("main", slow(&["RS256", "ES256"]));
+        second.join().expect("an answer")
+    });
+    let database = rusqlite::Connection::open(setup.database()).expect("opens");
+    let mut statement = database
+        .prepare("SELECT slug, refused FROM audit WHERE outcome = 'refused'")
+        .expect("prepares");
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let records = rows.expect("runs").map(|row| row.expect("a row")).collect();
+    (answer, records, send(&second))
+}
+
+#[test]
+fn an_exchange_that_takes_too_long_does_not_use_its_token() {
+    let too_long = (0..TRIES_MAX).find_map(|_| {
+        let (answer, records, again) = attempt();
+        let text = answer.text();
+        text.contains("took too long")
+            .then_some((answer, records, again))
+    });
+    let (answer, records, again) = too_long.expect("fetches of 4.6 s");
+    check_answer(&answer, None, false, OVERLOADED).expect("told to come again");
+    let expected = ("exchange.overloaded".to_owned(), "outage".to_owned());
+    assert_eq!(records, [expected]);
+    check_answer(&again, None, false, Want::Issued).expect("the token was not used");
+}

@@ -1,0 +1,253 @@
+//! Tokens that are not strict JWTs.
+
+use crate::cases::{Bench, TokenCase, case};
+use serde_json::{Value, json};
+use vouchsafe_tests::exchange::{Want, bad};
+use vouchsafe_tests::jwt::{base64url, mint, mint_raw};
+use vouchsafe_tests::keys::Key;
+
+const MALFORMED: Want = bad("token.malformed");
+const RS256: &str = r#"{"alg":"RS256","kid":"RS256","typ":"JWT"}"#;
+/// Largest token, and most claims and nesting in one.
+const TOKEN_BYTES_MAX: usize = 16 * 1024;
+const CLAIMS_MAX: usize = 100;
+const DEPTH_MAX: usize = 8;
+
+fn signed(payload: impl AsRef<[u8]>) -> String {
+    mint_raw(&Key::issuer("RS256"), RS256, payload)
+}
+
+/// A good token's three parts, rearranged.
+fn parts(name: &str, want: Want, rearrange: fn(&str, &str, &str) -> String) -> TokenCase {
+    case(name, want, move |bench| {
+        let token = bench.token();
+        let parts: Vec<_> = token.split('.').collect();
+        rearrange(parts[0], parts[1], parts[2])
+    })
+}
+
+/// A payload that is the good claims' text, rewritten.
+fn payload(name: &str, want: Want, rewrite: fn(String) -> Vec<u8>) -> TokenCase {
+    case(name, want, move |bench| {
+        signed(rewrite(bench.claims().to_string()))
+    })
+}
+
+/// The good claims with the member `more` behind them, as text.
+fn with(text: &str, more: &str) -> Vec<u8> {
+    format!("{},{more}}}", text.strip_suffix('}').expect("an object")).into_bytes()
+}
+
+fn nested(depth: usize) -> Value {
+    (1..depth).fold(json!([]), |inner, _| json!([inner]))
+}
+
+/// Exactly `bytes` long, for which a claim is filled up.
+fn of_length(bench: &Bench, bytes: usize) -> String {
+    let claims = bench.claims();
+    for header in [
+        RS256,
+        r#"{"alg":"RS256", "kid":"RS256","typ":"JWT"}"#,
+        r#"{"alg":"RS256",  "kid":"RS256","typ":"JWT"}"#,
+    ] {
+        let shortest = signed(with(&claims.to_string(), r#""x":"""#)).len();
+        let guess = bytes.saturating_sub(shortest) * 3 / 4;
+        for length in guess.saturating_sub(8)..guess + 8 {
+            let filled = with(
+                &claims.to_string(),
+                &format!(r#""x":"{}""#, "x".repeat(length)),
+            );
+            let token = mint_raw(&Key::issuer("RS256"), header, filled);
+            if token.len() == bytes {
+                return token;
+            }
+        }
+    }
+    panic!("no token of {bytes} bytes");
+}
+
+fn shapes() -> Vec<TokenCase> {
+    vec![
+        parts("a good token", Want::Issued, |h, p, s| {
+            format!("{h}.{p}.{s}")
+        }),
+        case("no JWT", MALFORMED, |_| "abc".to_owned()),
+        case("only dots", MALFORMED, |_| "..".to_owned()),
+        case("a JSON object", MALFORMED, |bench| {
+            bench.claims().to_string()
+        }),
+        parts("one part", MALFORMED, |_, p, _| p.to_owned()),
+        parts("two parts", MALFORMED, |h, p, _| format!("{h}.{p}")),
+        parts("four parts", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{s}.{s}")
+        }),
+        parts("five parts, as in JWE", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{s}.{s}.{s}")
+        }),
+        parts("an empty fourth part", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{s}.")
+        }),
+        parts("an empty header", MALFORMED, |_, p, s| format!(".{p}.{s}")),
+        parts("an empty payload", MALFORMED, |h, _, s| format!("{h}..{s}")),
+        parts("an empty signature", MALFORMED, |h, p, _| {
+            format!("{h}.{p}.")
+        }),
+        parts("padded base64", MALFORMED, |h, p, s| {
+            format!("{h}.{p}=.{s}")
+        }),
+        parts("a padded signature", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{s}==")
+        }),
+        parts("base64 of another alphabet", MALFORMED, |h, p, _| {
+            format!("{h}.{p}.+/+/")
+        }),
+        parts("a line break inside", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{}\n{}", &s[..8], &s[8..])
+        }),
+        parts("a space before", MALFORMED, |h, p, s| {
+            format!(" {h}.{p}.{s}")
+        }),
+        parts("a line feed behind", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{s}\n")
+        }),
+        parts("a NUL inside", MALFORMED, |h, p, s| {
+            format!("{h}.\0{p}.{s}")
+        }),
+        parts("letters beyond ASCII", MALFORMED, |h, p, s| {
+            format!("{h}.{p}é.{s}")
+        }),
+        // 256 bytes leave 4 bits over in the last character: 15 other characters decode to the same.
+        parts(
+            "a signature whose last bits are not zero",
+            MALFORMED,
+            |h, p, s| {
+                let last = s.chars().last().expect("a character");
+                let other = match last {
+                    'A' => 'B',
+                    'Q' => 'R',
+                    'g' => 'h',
+                    _ => 'x',
+                };
+                format!("{h}.{p}.{}{other}", &s[..s.len() - 1])
+            },
+        ),
+        parts("a length that base64 can't have", MALFORMED, |h, p, s| {
+            format!("{h}.{p}.{}", &s[..s.len() - 1])
+        }),
+        parts(
+            "another token's signature",
+            bad("token.signature_invalid"),
+            |h, p, _| format!("{h}.{p}.{}", base64url([1_u8; 256])),
+        ),
+        parts(
+            "a short signature",
+            bad("token.signature_invalid"),
+            |h, p, _| format!("{h}.{p}.{}", base64url([1_u8])),
+        ),
+    ]
+}
+
+fn payloads() -> Vec<TokenCase> {
+    vec![
+        payload("bad UTF-8", MALFORMED, |text| {
+            let mut bytes = with(&text, r#""x":"?""#);
+            let at = bytes
+                .iter()
+                .rposition(|byte| *byte == b'?')
+                .expect("a question mark");
+            bytes[at] = 0xff;
+            bytes
+        }),
+        payload("a byte order mark", MALFORMED, |text| {
+            [&[0xef, 0xbb, 0xbf][..], text.as_bytes()].concat()
+        }),
+        payload("a lone surrogate", MALFORMED, |text| {
+            with(&text, r#""x":"\ud800""#)
+        }),
+        payload("a member twice", MALFORMED, |text| {
+            with(&text, r#""repository_id":"123456""#)
+        }),
+        payload("a member twice, once in escapes", MALFORMED, |text| {
+            with(&text, r#""\u0073ub":"x""#)
+        }),
+        payload("a member twice, deep inside", MALFORMED, |text| {
+            with(&text, r#""x":[{"y":{"a":1,"b":2,"a":1}}]"#)
+        }),
+        payload("text behind the object", MALFORMED, |text| {
+            (text + "{}").into_bytes()
+        }),
+        payload("a comma too many", MALFORMED, |text| {
+            text.replace('}', ",}").into_bytes()
+        }),
+        payload("a comment", MALFORMED, |text| {
+            text.replacen('{', "{/**/", 1).into_bytes()
+        }),
+        payload("single quotes", MALFORMED, |text| {
+            text.replace('"', "'").into_bytes()
+        }),
+        payload("a control character in text", MALFORMED, |text| {
+            with(&text, "\"x\":\"a\tb\"")
+        }),
+        payload("a number too large", MALFORMED, |text| {
+            with(&text, r#""x":1e999"#)
+        }),
+        payload("not a number", MALFORMED, |text| with(&text, r#""x":NaN"#)),
+        payload("an array", MALFORMED, |text| {
+            format!("[{text}]").into_bytes()
+        }),
+        payload("a string", MALFORMED, |_| b"\"claims\"".to_vec()),
+        payload("null", MALFORMED, |_| b"null".to_vec()),
+        payload("nothing at all", MALFORMED, |_| Vec::new()),
+        payload("spaces only", MALFORMED, |_| b"   ".to_vec()),
+        payload("zeros", MALFORMED, |_| vec![0; 64]),
+        payload("10,000 open brackets", MALFORMED, |_| vec![b'['; 10_000]),
+    ]
+}
+
+fn limits() -> Vec<TokenCase> {
+    let deep = |name: &str, want, depth| {
+        case(name, want, move |bench: &Bench| {
+            let mut claims = bench.claims();
+            claims["x"] = nested(depth);
+            mint("RS256", &claims)
+        })
+    };
+    let many = |name: &str, want, count| {
+        case(name, want, move |bench: &Bench| {
+            let mut claims = bench.claims();
+            for index in claims.as_object().expect("claims").len()..count {
+                claims[format!("x{index}")] = json!(index);
+            }
+            mint("RS256", &claims)
+        })
+    };
+    vec![
+        // The claims set itself is the first level.
+        deep("nesting at the limit", Want::Issued, DEPTH_MAX - 1),
+        deep("nesting over the limit", MALFORMED, DEPTH_MAX),
+        deep("nesting far over the limit", MALFORMED, 2000),
+        many("claims at the limit", Want::Issued, CLAIMS_MAX),
+        many("claims over the limit", MALFORMED, CLAIMS_MAX + 1),
+        case("a size at the limit", Want::Issued, |bench| {
+            of_length(bench, TOKEN_BYTES_MAX)
+        }),
+        case("a size over the limit", bad("token.too_large"), |bench| {
+            of_length(bench, TOKEN_BYTES_MAX + 1)
+        }),
+        case("48 KiB of letters", bad("token.too_large"), |_| {
+            "a".repeat(48 * 1024)
+        }),
+    ]
+}
+
+pub fn cases() -> Vec<TokenCase> {
+    [shapes(), payloads(), limits()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+#[test]
+fn refuses_what_is_not_a_strict_jwt() {
+    Bench::start().run(cases());
+}

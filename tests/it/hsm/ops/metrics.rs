@@ -1,0 +1,57 @@
+//! The metrics listener of a gateway.
+
+use std::collections::BTreeSet;
+use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
+
+/// `docs/hsm/operate.md` has all of them, and nothing else.
+#[test]
+fn the_documented_metrics_are_those_that_are_there() {
+    const PREFIX: &str = "hsm_gateway_";
+    let page = vouchsafe_tests::broker::repository().join("docs/hsm/operate.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, section) = page.split_once("\n## Metrics\n").expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    let names = cells.flat_map(|cell| cell.split(", "));
+    let documented: BTreeSet<_> = names
+        .map(|name| name.trim_matches('`').split('{').next().unwrap_or_default())
+        .map(|name| format!("{PREFIX}{name}"))
+        .collect();
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let text = gateway.metrics();
+    let there: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, there);
+}
+
+/// Those who connect to the metrics and say nothing take no descriptors away from anybody else.
+#[test]
+fn connections_to_the_metrics_are_bounded() {
+    const MANY: usize = 200;
+    const BOUND: usize = 32;
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let before = gateway.open_files();
+    let address = format!("127.0.0.1:{}", gateway.setup.metrics_port);
+    let idle: Vec<_> = (0..MANY)
+        .map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel"))
+        .collect();
+    // Those that it took, it takes at once: all come before an answer of the other listener.
+    eventually("as many as it takes", || {
+        gateway.get("/healthz");
+        (gateway.open_files() >= before + BOUND).then_some(())
+    });
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/healthz").status, 200);
+        let more = gateway.open_files() - before;
+        assert!(more < 2 * BOUND, "{more} open files more");
+    }
+    drop(idle);
+    assert!(
+        gateway.metric("hsm_gateway_hsm_operations_total") > 0,
+        "served again"
+    );
+}

@@ -1,0 +1,108 @@
+//! The same while a new version of a key is tried again and again, and taken back in the middle of each failure.
+//!
+//! A version has to be published for 425 s before it is tried (`PUBLISHED_SECONDS_MIN`), which no configuration
+//! shortens. So it is staged before the run, by the real gateway, whose clock is put back for that: that clock is
+//! what is simulated. It is sound, since no verifier has a copy from before the run. Both gateways need the
+//! version, and shares have none that was staged: the second token is a copy of the first, as HSMs make them of each
+//! other.
+
+use super::{Clock, EMERGENCY, FAILURES, Gateways, Site, judge, start_gateway};
+use crate::hsm::rollout::key_versions::{KEY, PUBLISHED_SECONDS, keys};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use vouchsafe_tests::bundle::HSM_ES256;
+use vouchsafe_tests::hsm::{Token, eventually};
+
+const SHARE: &str = "50%";
+
+impl Gateways {
+    /// Both have the same keys, and a version that was staged long enough before `now`.
+    fn staged(now: u64) -> Self {
+        let mut gateways = Self::new();
+        let gateway = start_gateway(&gateways.setups[0], now - PUBLISHED_SECONDS - 60);
+        keys(&[&gateway.setup], &["stage", KEY]).is(0, "1 active, 2 pending");
+        drop(gateway);
+        let copy = Token::copy_of(&gateways.setups[0].token);
+        gateways.setups[1] = gateways.setups[1].with_token(&copy);
+        gateways
+    }
+}
+
+impl Site {
+    /// Has both gateways do something with the key, whatever else goes on: it is asked for until it is done.
+    fn act(&self, arguments: &[&str]) {
+        let setups = [self.setup(0), self.setup(1)];
+        eventually(arguments[0], || {
+            let ended = keys(&[&setups[0], &setups[1]], arguments);
+            // Gateways that are down, or whose HSM is; never a rule that was broken.
+            let wait = ended.code == 3 || ended.text.contains("hsm.unavailable");
+            assert!(ended.code == 0 || wait, "{arguments:?}: {}", ended.text);
+            (ended.code == 0).then_some(())
+        });
+    }
+
+    /// `kid`s of both versions, the first one's first.
+    fn versions(&self) -> [String; 2] {
+        let keys = self.with(0, |it| it.ask("/v1/keys", None).json());
+        let keys = keys["groups"][0]["token_keys"].as_array().expect("keys");
+        let of_it = keys.iter().filter(|key| key["name"] == KEY);
+        let kids: Vec<_> = of_it
+            .map(|key| key["jwk"]["kid"].as_str().expect("a kid").to_owned())
+            .collect();
+        kids.try_into().expect("two versions")
+    }
+
+    /// Waits until this version has signed a token.
+    fn signed_by(&self, kid: &str) {
+        eventually("a token of the version", || {
+            let token = self.exchange(HSM_ES256).ok()?;
+            (token.kid() == kid).then_some(())
+        });
+    }
+}
+
+fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'static str, u64>) {
+    for (name, fail) in &FAILURES {
+        site.all_up();
+        let (start, generation) = (Instant::now(), site.generation.load(Relaxed));
+        site.act(&["canary", KEY, SHARE]);
+        site.signed_by(second);
+        std::thread::scope(|scope| {
+            // Named, so that it is done once, however often it is asked for.
+            let back = scope.spawn(|| site.act(&["rollback", KEY, "--version", "2"]));
+            fail(site);
+            back.join().expect("taken back");
+        });
+        site.all_up();
+        // Gateways look at the states once a second, and sign by nothing older than 5 s.
+        eventually("no token of the version that was taken back", || {
+            let of_it = (0..2 * super::WORKLOADS).any(|_| {
+                let token = site.exchange(HSM_ES256);
+                token.is_ok_and(|token| token.kid() == *second)
+            });
+            (!of_it).then_some(())
+        });
+        site.signed_by(first);
+        // Emergencies come too soon after each other to be in every round.
+        if *name == EMERGENCY && site.generation.load(Relaxed) == generation {
+            continue;
+        }
+        println!("{name}, under a canary: {} ms", start.elapsed().as_millis());
+        *counts.entry(name).or_default() += 1;
+    }
+}
+
+#[test]
+fn no_verifier_notices_a_canary_that_is_taken_back_while_everything_fails() {
+    let clock = Clock::start();
+    let site = Site::start(Gateways::staged(clock.base), clock);
+    let versions = site.versions();
+    let counts = site.under_load(|counts| round(&site, &versions, counts));
+    judge(&site, &counts);
+    for kid in &versions {
+        let signed = site.seen().signed_by(kid);
+        println!("{signed} tokens of {kid}");
+        assert!(signed >= FAILURES.len(), "{kid} signed {signed}");
+    }
+}

@@ -1,0 +1,558 @@
+//! What goes on, what stops and what comes back by itself when parts of the way to the HSM fail.
+
+use crate::cases::files;
+use crate::hsm::tiers::{HsmBench, SIGNER};
+use serde_json::json;
+use std::time::Instant;
+use vouchsafe_tests::broker::Setup;
+use vouchsafe_tests::bundle::{API, BROKER, EPOCH_SECONDS, HSM, HSM_ES256};
+use vouchsafe_tests::exchange::{Form, Want};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::jwt::{self, Issued};
+
+fn start() -> (Gateway, HsmBench) {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    (gateway, bench)
+}
+
+/// Asks until there is a token, as a client that honours `retry-after` would.
+fn recovered(bench: &HsmBench, audience: &str) -> Issued {
+    eventually("a token again", || {
+        bench.try_for(audience, Want::Issued).ok().flatten()
+    })
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
+    let (gateway, bench) = start();
+    let jwks = bench.broker.jwks();
+    bench.issue(HSM);
+    let first = gateway.signal_worker("-KILL");
+    assert!(
+        bench.issue(API).verifies(&jwks),
+        "delegated tokens need no HSM"
+    );
+    let second = gateway.next_worker(first);
+    assert!(recovered(&bench, HSM).verifies(&jwks));
+    assert_ne!(first, second);
+    assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
+}
+
+/// An upgrade puts another program in the place of the one that runs.
+#[test]
+fn a_worker_is_replaced_after_the_program_was() {
+    let (setup, program) = GatewaySetup::new(&Token::new()).with_keys().own_program();
+    let gateway = setup.start();
+    let sign = || {
+        gateway
+            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
+            .status
+    };
+    std::fs::remove_file(&program).expect("the program");
+    for replacement in [None, Some("#!/bin/sh\nexit 1\n")] {
+        if let Some(text) = replacement {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::write(&program, text).expect("a file");
+            let all = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&program, all).expect("a program");
+        }
+        let worker = gateway.signal_worker("-KILL");
+        gateway.next_worker(worker);
+        eventually("a signature", || (sign() == 200).then_some(()));
+    }
+}
+
+/// Service managers send their signal to all processes of a service, terminals to all of a group.
+#[test]
+fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
+    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let worker = gateway.worker().expect("a worker");
+    let text = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("Linux");
+    // After the name: state, parent, process group.
+    let (_, rest) = text.rsplit_once(')').expect("a name");
+    let group = rest.split_ascii_whitespace().nth(2);
+    assert_eq!(
+        group,
+        Some(worker.to_string().as_str()),
+        "a group of its own"
+    );
+    for signal in ["-TERM", "-INT"] {
+        gateway.signal_worker(signal);
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.status, 200, "{signal}: {}", answer.text());
+    }
+    assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
+    // The gateway itself stops, and takes its worker along.
+    gateway.signal("-TERM");
+    eventually("the worker's end", || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
+        // Whoever has ended and is not waited for yet is `Z`.
+        let ended = stat.map_or(true, |it| it.contains(") Z "));
+        ended.then_some(())
+    });
+}
+
+#[test]
+fn a_hung_worker_is_killed_after_its_deadline() {
+    let setup = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .change("pin_file", "deadline_ms = 500\npin_file");
+    let gateway = setup.start();
+    let bench = HsmBench::start(&[&setup]);
+    let jwks = bench.broker.jwks();
+    bench.issue(HSM_ES256);
+    let first = gateway.signal_worker("-STOP");
+    bench.refuse(HSM_ES256, SIGNER);
+    assert!(
+        bench.issue(API).verifies(&jwks),
+        "delegated tokens need no HSM"
+    );
+    gateway.next_worker(first);
+    assert!(recovered(&bench, HSM_ES256).verifies(&jwks));
+}
+
+/// A token that the key `es256` may sign now.
+pub fn es256_request(gateway: &Gateway) -> serde_json::Value {
+    let kid =
+        gateway.ask("/v1/keys", None).json()["groups"][0]["token_keys"][2]["jwk"]["kid"].clone();
+    let now = vouchsafe_tests::now();
+    let header = json!({ "alg": "ES256", "kid": kid, "typ": "JWT" });
+    let claims = json!({
+        "iss": BROKER, "sub": "a", "aud": HSM_ES256, "exp": now + 60, "iat": now, "nbf": now - 5, "jti": "a",
+        "client_id": "a",
+    });
+    let input = [header, claims]
+        .map(|part| jwt::base64url(part.to_string()))
+        .join(".");
+    json!({ "key": "es256", "signing_input": input })
+}
+
+/// With one session and one place in the queue, both taken while the module hangs, others are told at once:
+/// before those who wait have been told anything.
+#[test]
+fn a_full_queue_sheds_load_with_retry_after() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().change(
+        "pin_file",
+        "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
+    );
+    let gateway = setup.start();
+    let request = es256_request(&gateway);
+    let ask = || gateway.ask("/v1/sign-token", Some(&request));
+    let waiting = || gateway.metric("hsm_gateway_hsm_waiting");
+    // Those who wait do so for two seconds. A machine that takes longer for a few answers shows nothing, and is
+    // asked again.
+    let told_first = (0..5).any(|_| {
+        eventually("a worker", || {
+            (gateway.metric("hsm_gateway_hsm_up") == 1).then_some(())
+        });
+        gateway.signal_worker("-STOP");
+        std::thread::scope(|scope| {
+            let full: Vec<_> = (0..2).map(|_| scope.spawn(ask)).collect();
+            let all_wait = || full.iter().all(|it| !it.is_finished());
+            while waiting() < 2 && all_wait() {}
+            let answer = ask();
+            let told_first = waiting() == 2 && all_wait();
+            if told_first {
+                assert_eq!(answer.json()["error"], "hsm.overloaded");
+                let retry_after = answer.header("retry-after");
+                assert_eq!((answer.status, retry_after), (503, Some("1")));
+            }
+            // Of the two, one is in the worker, unless a question of the gateway's own is.
+            for call in full {
+                let answer = call.join().expect("an answer");
+                assert_eq!(answer.status, 503, "{}", answer.text());
+            }
+            told_first
+        })
+    });
+    assert!(
+        told_first,
+        "whoever did not fit was told no earlier than the others"
+    );
+}
+
+/// Callers that ask and leave take a session for as long as the module works for them, and no more.
+#[test]
+fn those_who_ask_and_leave_do_not_fill_the_worker() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().change(
+        "pin_file",
+        "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
+    );
+    let gateway = setup.start();
+    let request = es256_request(&gateway);
+    let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
+    let files = gateway.open_files();
+    let (worker, before) = (gateway.signal_worker("-STOP"), operations());
+    for _ in 0..20 {
+        gateway.ask_and_leave("/v1/sign-token", &request);
+    }
+    // It has read them all, and has noticed that they have gone.
+    eventually("the end of their connections", || {
+        (gateway.open_files() <= files).then_some(())
+    });
+    let begun = operations() - before;
+    assert!(begun <= 2, "{begun} operations on one session");
+    let waiting = gateway.metric("hsm_gateway_hsm_waiting");
+    assert!(waiting <= 2, "{waiting} for one session and one place");
+    vouchsafe_tests::hsm::signal(worker, "-CONT");
+    eventually("a signature", || {
+        let answer = gateway.ask("/v1/sign-token", Some(&request));
+        (answer.status == 200).then_some(())
+    });
+}
+
+#[test]
+fn a_killed_gateway_stops_tier_hsm_alone_and_comes_back_by_itself() {
+    let (gateway, bench) = start();
+    let jwks = bench.broker.jwks();
+    bench.issue(API);
+    bench.issue(HSM);
+    gateway.kill();
+    assert!(
+        bench.issue(API).verifies(&jwks),
+        "the instance has its seed"
+    );
+    bench.refuse(HSM, SIGNER);
+    assert_eq!(bench.broker.jwks(), jwks, "verifiers are served");
+    let again = gateway.setup.start();
+    assert!(recovered(&bench, HSM).verifies(&jwks));
+    assert!(bench.issue(API).verifies(&jwks));
+    drop(again);
+}
+
+#[test]
+fn a_second_gateway_takes_over() {
+    let token = Token::new();
+    let setup = GatewaySetup::new(&token).with_keys();
+    let twin = setup.twin();
+    let (first, second) = (setup.start(), twin.start());
+    let bench = HsmBench::start(&[&setup, &twin]);
+    let jwks = bench.broker.jwks();
+    let signatures = |gateway: &Gateway| {
+        let log = gateway.log();
+        log.iter()
+            .filter(|line| line["event"] == "signature")
+            .count()
+    };
+    bench.issue(HSM);
+    bench.issue(API);
+    assert_eq!(
+        (signatures(&first), signatures(&second)),
+        (1, 0),
+        "the first of the list is asked"
+    );
+    first.kill();
+    for _ in 0..3 {
+        assert!(bench.issue(HSM).verifies(&jwks));
+    }
+    assert_eq!(signatures(&second), 3);
+    second.kill();
+    bench.refuse(HSM, SIGNER);
+    assert!(bench.issue(API).verifies(&jwks));
+}
+
+/// The PIN is changed behind the gateway's back: what is logged in goes on, and what is not tries once.
+#[test]
+fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
+    let (gateway, bench) = start();
+    bench.issue(HSM);
+    let changed = gateway
+        .setup
+        .token
+        .pkcs11_tool(&["--change-pin", "--new-pin", "9876"]);
+    assert!(changed.status.success(), "{changed:?}");
+    bench.issue(HSM);
+    gateway.signal_worker("-KILL");
+    let note = gateway.setup.folder.join("state/pin-refused");
+    eventually("a note of the refused PIN", || note.is_file().then_some(()));
+    bench.refuse(HSM, SIGNER);
+    bench.issue(API);
+    assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
+    assert_eq!(gateway.metric("hsm_gateway_pin_refused"), 1);
+    gateway.kill();
+    std::fs::write(gateway.setup.folder.join("pin"), "9876").expect("a file");
+    std::fs::remove_file(note).expect("the note");
+    let _again = gateway.setup.start();
+    recovered(&bench, HSM);
+}
+
+fn logins(setup: &GatewaySetup) -> usize {
+    let logins = std::fs::read_to_string(setup.folder.join("logins"));
+    logins.expect("logins").lines().count()
+}
+
+/// Modules answer a wrong PIN with all kinds of errors, and the token counts: two tries, by all that start.
+#[test]
+fn logins_that_fail_without_a_reason_end_after_two() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let setup = gateway.setup.clone();
+    assert_eq!(logins(&setup), 1);
+    let fails = setup.folder.join("login-fails");
+    let note = setup.folder.join("state/pin-refused");
+    std::fs::write(&fails, "").expect("a file");
+    gateway.signal_worker("-KILL");
+    eventually("a note of the failed logins", || {
+        note.is_file().then_some(())
+    });
+    let text = std::fs::read_to_string(&note).expect("a note");
+    assert!(text.contains("FunctionFailed"), "{text}");
+    assert_eq!(logins(&setup), 3);
+    gateway.kill();
+    assert_eq!(setup.run(&["serve"]).0, 2, "nobody has looked yet");
+    assert_eq!(logins(&setup), 3);
+    // Each start tries once, and the second is the last.
+    std::fs::remove_file(&note).expect("the note");
+    for (code, tried) in [(1, 4), (2, 5), (2, 5)] {
+        let (found, text) = setup.run(&["serve"]);
+        assert_eq!((found, logins(&setup)), (code, tried), "{text}");
+        assert!(text.contains("hint: "), "{text}");
+    }
+}
+
+/// The HSM was out for a moment: one failed login needs nobody.
+#[test]
+fn one_failed_login_is_tried_again() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys().shimmed();
+    let fails = setup.folder.join("login-fails");
+    for _ in 0..3 {
+        std::fs::write(&fails, "").expect("a file");
+        let (code, text) = setup.run(&["serve"]);
+        assert_eq!(code, 1, "{text}");
+        std::fs::remove_file(&fails).expect("the file");
+        drop(setup.start());
+    }
+}
+
+/// A token too long for the module's EdDSA, say: another worker would not sign it either.
+#[test]
+fn what_one_key_can_not_do_ends_no_worker() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let request = es256_request(&gateway);
+    let fault = gateway.setup.folder.join("data-length");
+    for _ in 0..6 {
+        std::fs::write(&fault, "").expect("a file");
+        let answer = gateway.ask("/v1/sign-token", Some(&request));
+        // The gateway's own derivations, of a new epoch, may have met it.
+        assert!(answer.status == 503 || !fault.exists(), "{}", answer.text());
+    }
+    assert_eq!(gateway.ask("/v1/sign-token", Some(&request)).status, 200);
+    assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
+}
+
+/// A faulty signature can give its key away: none leaves.
+#[test]
+fn a_signature_that_does_not_verify_is_withheld() {
+    let gateway = GatewaySetup::new(&Token::new())
+        .with_keys()
+        .shimmed()
+        .start();
+    let request = es256_request(&gateway);
+    let spoil = gateway.setup.folder.join("spoil");
+    std::fs::write(&spoil, "").expect("a file");
+    let answer = gateway.ask("/v1/sign-token", Some(&request));
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (503, r#"{"error":"hsm.unavailable"}"#)
+    );
+    assert!(!spoil.exists(), "the module did give a faulty one");
+    assert_eq!(gateway.metric("hsm_gateway_signatures_withheld_total"), 1);
+    let answer = gateway.ask("/v1/sign-token", Some(&request));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let signed = gateway.log().into_iter();
+    assert_eq!(
+        signed.filter(|line| line["event"] == "signature").count(),
+        1
+    );
+}
+
+/// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
+#[test]
+fn signatures_go_on_while_uses_can_not_be_written_down() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    for name in ["uses.new", "uses.json.new"] {
+        // Whoever opens it to write waits for a reader.
+        let pipe = setup.folder.join("state").join(name);
+        let made = std::process::Command::new("mkfifo").arg(pipe).status();
+        assert!(made.expect("mkfifo").success());
+    }
+    let gateway = setup.start();
+    let sign = || {
+        gateway
+            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
+            .status
+    };
+    assert_eq!(sign(), 200);
+    // Two questions to the HSM each time that is looked whether something is to be written down.
+    let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
+    let before = operations();
+    eventually("three looks", || (operations() >= before + 6).then_some(()));
+    assert_eq!(sign(), 200);
+    assert!(
+        !setup.folder.join("state/uses.json").exists(),
+        "the pipe was written to"
+    );
+}
+
+/// A broker that was never there before needs a gateway.
+#[test]
+fn a_fresh_broker_without_gateways_is_not_ready() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
+    let broker = Setup::of(
+        "spin.hsm.toml",
+        &files(&issuer),
+        &[issuer.origin(), setup.url()],
+    )
+    .variable("gateway_urls", &setup.url())
+    .variable("gateway_token", &setup.credential);
+    let Err(reason) = broker.try_start() else {
+        panic!("it serves")
+    };
+    assert!(reason.contains("signer.unavailable"), "{reason}");
+}
+
+/// Seconds before the end of an epoch at which gateway and broker are started. Where that took so long
+/// that the epoch ended, it is tried again, further from the end.
+const OFFSETS: [u64; 3] = [12, 40, 120];
+
+/// The next epoch's seeds are there before it begins: the first token of an epoch waits for nobody, and a
+/// verifier that fetched the keys before knows what signs.
+#[test]
+fn an_epoch_ends_without_a_token_that_fails() {
+    let token = Token::new();
+    let keys = GatewaySetup::new(&token).with_keys();
+    let boundary = 1_800_000_000 + EPOCH_SECONDS;
+    for offset in OFFSETS {
+        let start = boundary - offset;
+        let setup = keys
+            .clone()
+            .argument("--danger-now")
+            .argument(start.to_string());
+        let (gateway, started) = (setup.start(), Instant::now());
+        let virtual_now = || start + started.elapsed().as_secs();
+        let bench = HsmBench::start_with(&[&setup], |broker| {
+            broker
+                .argument("--danger-now")
+                .argument(virtual_now().to_string())
+        });
+        let issue = || {
+            let claims = jwt::claims(&bench.issuer.url("main"), BROKER, virtual_now());
+            let form = Form::of(&jwt::mint("RS256", &claims));
+            let response = bench.broker.send(&form.request());
+            assert_eq!(response.status, 200, "{}", response.text());
+            Issued::parse(response.json()["access_token"].as_str().expect("a token"))
+        };
+        let (first, jwks) = (issue(), bench.broker.jwks());
+        if first.number("iat") >= boundary - 3 {
+            continue;
+        }
+        let last = eventually("the next epoch's key", || {
+            let token = issue();
+            assert!(token.verifies(&jwks), "whatever signs, verifiers know it");
+            (token.kid() != first.kid()).then_some(token)
+        });
+        assert!(
+            first.verifies(&bench.broker.jwks()),
+            "the old key is published on"
+        );
+        let seed = gateway.log().into_iter().find(|line| {
+            line["event"] == "seed"
+                && line["epoch_start"] == boundary
+                && line["algorithm"] == "ES256"
+        });
+        let fetched_at = seed.expect("a seed")["time"].as_u64();
+        assert!(
+            fetched_at < Some(boundary),
+            "fetched at {fetched_at:?}, needed at {boundary}"
+        );
+        assert!(last.number("iat") + 2 >= boundary);
+        return;
+    }
+    panic!("each start took longer than its epoch");
+}
+
+/// Whoever steers the gateway's NTP gets no seed of another time, and a clock that comes back costs none.
+#[test]
+fn a_clock_that_was_set_lets_nothing_leave_until_it_is_back_or_believed() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let file = setup.folder.join("clock");
+    let setup = setup
+        .argument("--danger-clock")
+        .argument(file.display().to_string());
+    let gateway = setup.start();
+    let set_by = |seconds: i64| std::fs::write(&file, seconds.to_string()).expect("a file");
+    // For the epoch that the wall clock shows.
+    let seed = |seconds: i64| {
+        let now = vouchsafe_tests::now().saturating_add_signed(seconds);
+        let body = json!({
+            "group": "default", "generation": 1, "algorithm": "ES256",
+            "epoch_start": now / EPOCH_SECONDS * EPOCH_SECONDS,
+        });
+        let answer = gateway.ask("/v1/epoch-seed", Some(&body));
+        (
+            answer.status,
+            answer.json()["error"].as_str().map(str::to_owned),
+        )
+    };
+    let refused = (503, Some("clock.set".to_owned()));
+    let epoch = EPOCH_SECONDS as i64;
+    assert_eq!(seed(0), (200, None));
+    let derived = gateway.metric("hsm_gateway_hsm_operations_total");
+    for step in [epoch, -epoch, 400 * 24 * 3600] {
+        set_by(step);
+        assert_eq!(
+            (seed(step), seed(0)),
+            (refused.clone(), refused.clone()),
+            "{step}"
+        );
+        let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
+        assert_eq!(answer.json()["error"], "clock.set");
+        let ready = gateway.get("/readyz");
+        let body = ready.json();
+        assert_eq!((ready.status, &body["clock"]), (503, &"set".into()));
+        assert_eq!(body["clock_set_by_seconds"], step);
+        assert!(
+            body["wanting"].as_str().expect("words").contains("SIGUSR1"),
+            "{body}"
+        );
+        assert!(
+            body["seconds_left"].as_u64() > Some(0),
+            "seeds are held on: {body}"
+        );
+        let metric = gateway.metric("hsm_gateway_clock_set_by_seconds");
+        assert_eq!(metric, step.unsigned_abs());
+        eventually("a line in the log", || {
+            let lines = gateway.log().into_iter();
+            let mut clock = lines.filter(|line| line["event"] == "clock");
+            clock.find(|line| line["set_by_seconds"] == step)
+        });
+        set_by(0);
+        assert_eq!(seed(0), (200, None), "a glitch of {step} s");
+        assert_eq!(gateway.get("/readyz").status, 200);
+        eventually("a line in the log", || {
+            let log = gateway.log();
+            let last = log.iter().rfind(|line| line["event"] == "clock")?;
+            last["set_by_seconds"].is_null().then_some(())
+        });
+    }
+    assert!(gateway.metric("hsm_gateway_hsm_operations_total") > derived);
+    // An honest step: somebody has looked.
+    let honest = 2 * epoch;
+    set_by(honest);
+    assert_eq!(seed(honest), refused);
+    gateway.signal("-USR1");
+    eventually("the seed of the time that is believed", || {
+        (seed(honest) == (200, None)).then_some(())
+    });
+    assert_ne!(seed(0).0, 200, "and none of the one before");
+    assert_eq!(gateway.get("/readyz").json()["clock"], "believed");
+}

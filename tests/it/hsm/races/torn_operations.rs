@@ -1,0 +1,134 @@
+//! The worker is killed before, between and after the writes of an act: SIGKILL, while a call to the module
+//! is held. What the next gateway reads is the state before the act or that behind it.
+
+use crate::hsm::races::two_gateways::{kid_that_signs, sign};
+use crate::hsm::rollout::key_versions::{KEY, PUBLISHED_SECONDS, check_states, keys};
+use serde_json::{Value, json};
+use std::thread;
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
+use vouchsafe_tests::now;
+
+const BEFORE_MAKING: &str = "before-C_GenerateKeyPair";
+const AFTER_MAKING: &str = "after-C_GenerateKeyPair";
+const BEFORE_WRITING: &str = "before-C_SetAttributeValue";
+const AFTER_WRITING: &str = "after-C_SetAttributeValue";
+
+fn setup() -> GatewaySetup {
+    GatewaySetup::new(&Token::new()).with_keys().shimmed()
+}
+
+/// Asks for something whose `number`th call at `place` is the worker's last; and a gateway that starts anew.
+fn torn(gateway: Gateway, place: &str, number: u32, path: &str, body: &Value) -> Gateway {
+    let setup = gateway.setup.clone();
+    setup.hold(place, number);
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| gateway.administer(path, Some(body)));
+        setup.held(place);
+        gateway.signal_worker("-KILL");
+        let answer = asked.join().expect("an answer");
+        assert_eq!(answer.status, 503, "{place} {number}: {}", answer.text());
+    });
+    gateway.kill();
+    setup.release(place);
+    setup.start()
+}
+
+fn act(act: &str) -> Value {
+    json!({ "key": KEY, "act": act })
+}
+
+#[test]
+fn a_stage_that_is_torn_has_made_a_version_or_none() {
+    let setup = setup();
+    let mut gateway = setup.start();
+    for (place, before, after) in [
+        (BEFORE_MAKING, "1 active", "1 active"),
+        (AFTER_MAKING, "1 active", "1 active, 2 pending"),
+        (
+            BEFORE_WRITING,
+            "1 active, 2 retiring",
+            "1 active, 2 retiring, 3 pending",
+        ),
+        (
+            AFTER_WRITING,
+            "1 active, 2 retiring, 3 retiring",
+            "1 active, 2 retiring, 3 retiring, 4 pending",
+        ),
+    ] {
+        check_states(&gateway, before);
+        gateway = torn(gateway, place, 1, "/v1/admin/act", &act("stage"));
+        check_states(&gateway, after);
+        if let Some((_, version)) = after.rsplit_once(", ") {
+            // It is a whole one: what goes on with it is what goes on with any.
+            keys(&[&setup], &["stage", KEY]).is(0, &format!("unchanged, {after}"));
+            let number = version.trim_end_matches(" pending");
+            keys(&[&setup], &["retire", KEY, "--version", number]).is(0, "retiring");
+        }
+        check_signs(&gateway, now());
+    }
+}
+
+#[test]
+fn a_promotion_that_is_torn_is_done_or_not_begun() {
+    const CANARY: &str = "1 active, 2 canary 100%";
+    const PROMOTED: &str = "1 retiring, 2 active";
+    let setup = setup();
+    let gateway = setup.start();
+    keys(&[&setup], &["stage", KEY]).is(0, "2 pending");
+    gateway.kill();
+    let known = now() + PUBLISHED_SECONDS + 10;
+    let setup = setup.argument("--danger-now").argument(known.to_string());
+    for (place, number, after) in [
+        (BEFORE_WRITING, 1, CANARY),
+        (AFTER_WRITING, 1, PROMOTED),
+        (BEFORE_WRITING, 2, PROMOTED),
+        (AFTER_WRITING, 2, PROMOTED),
+    ] {
+        let gateway = setup.start();
+        keys(&[&setup], &["canary", KEY, "100%"]).is(0, CANARY);
+        prove(&gateway);
+        let gateway = torn(gateway, place, number, "/v1/admin/act", &act("promote"));
+        check_states(&gateway, after);
+        check_signs(&gateway, known);
+        prove(&gateway);
+        keys(&[&setup], &["promote", KEY]).is(0, PROMOTED);
+        keys(&[&setup], &["rollback", KEY, "--version", "2"]).is(0, "1 active, 2 pending");
+    }
+}
+
+/// What a canary is judged by, as if its probes had been verified.
+fn prove(gateway: &Gateway) {
+    for version in [1, 2] {
+        let outcome = json!({ "key": KEY, "version": version, "verified": true });
+        for _ in 0..20 {
+            let answer = gateway.administer("/v1/admin/probe-outcome", Some(&outcome));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn a_rotation_that_is_torn_is_done_or_not_begun() {
+    let setup = setup();
+    let mut gateway = setup.start();
+    for (place, from, after) in [(BEFORE_WRITING, 1, 1), (AFTER_WRITING, 1, 2)] {
+        let body = json!({ "from": from });
+        gateway = torn(gateway, place, 1, "/v1/admin/rotate", &body);
+        assert_eq!(
+            gateway.get("/readyz").json()["generation"],
+            after,
+            "{place}"
+        );
+    }
+    // Asked for again, it is done already.
+    let again = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));
+    assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
+    assert_eq!(setup.run(&["doctor"]).0, 0);
+}
+
+/// Exactly one version signs for whoever is in no share, and verifiers know it.
+#[track_caller]
+fn check_signs(gateway: &Gateway, now: u64) {
+    let kid = kid_that_signs(gateway, KEY).expect("one signs");
+    assert_eq!(sign(gateway, KEY, &kid, now), (200, Value::Null));
+}

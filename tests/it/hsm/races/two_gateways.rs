@@ -1,0 +1,364 @@
+//! Two gateways of one token that act at once, and gateways that die in the middle of an act.
+//!
+//! Calls to the PKCS#11 module are held where the other gateway is to come in between, so that no test
+//! depends on who is faster.
+
+use crate::hsm::rollout::key_versions::{
+    KEY, PUBLISHED_SECONDS, check_states, keys, staged, states,
+};
+use crate::hsm::security::stolen_credential::claims;
+use crate::hsm::tiers::{HsmBench, events};
+use serde_json::{Value, json};
+use std::thread;
+use vouchsafe_tests::bundle::{API, HSM_EDDSA, HSM_ES256};
+use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
+use vouchsafe_tests::http::Response;
+use vouchsafe_tests::jwt::base64url;
+use vouchsafe_tests::now;
+
+const BEFORE_MAKING: &str = "before-C_GenerateKeyPair";
+const AFTER_MAKING: &str = "after-C_GenerateKeyPair";
+
+fn stage(gateway: &Gateway) -> Response {
+    let body = json!({ "key": KEY, "act": "stage" });
+    gateway.administer("/v1/admin/act", Some(&body))
+}
+
+/// Two gateways of one token, whose calls to the module can be held.
+fn pair() -> [Gateway; 2] {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let twin = setup.twin();
+    [setup.shimmed().start(), twin.shimmed().start()]
+}
+
+/// Who finds that the other was faster takes back what it made, and can ask again.
+#[test]
+fn of_two_that_stage_at_once_the_later_one_takes_its_version_back() {
+    let [first, second] = pair();
+    first.setup.hold(BEFORE_MAKING, 1);
+    second.setup.hold(BEFORE_MAKING, 1);
+    thread::scope(|scope| {
+        let one = scope.spawn(|| stage(&first));
+        let other = scope.spawn(|| stage(&second));
+        // Both have seen that the number is free.
+        first.setup.held(BEFORE_MAKING);
+        second.setup.held(BEFORE_MAKING);
+        first.setup.release(BEFORE_MAKING);
+        let won = one.join().expect("an answer");
+        assert_eq!((won.status, &won.json()["changed"]), (200, &true.into()));
+        second.setup.release(BEFORE_MAKING);
+        let lost = other.join().expect("an answer");
+        let answer = lost.json();
+        assert_eq!(
+            (lost.status, &answer["error"]),
+            (409, &"version.conflict".into()),
+            "{answer}"
+        );
+    });
+    for gateway in [&first, &second] {
+        eventually("one staged version", || {
+            (states(gateway) == "1 active, 2 pending").then_some(())
+        });
+    }
+    let failed = events(&second, "admin");
+    assert_eq!(failed.last().expect("lines")["failed"], "version.conflict");
+    // Its worker is a new one.
+    eventually("it can be asked again", || {
+        (stage(&second).status == 200).then_some(())
+    });
+    keys(&[&second.setup], &["stage", KEY]).is(0, "unchanged, 1 active, 2 pending");
+    assert_eq!(first.setup.run(&["doctor"]).0, 0);
+}
+
+/// Whoever wins, if anybody does: nothing is left half, and one of the next two tries makes a version.
+#[test]
+fn two_that_have_made_the_same_version_leave_one_of_it_or_none() {
+    let [first, second] = pair();
+    hold_until_made([&first, &second]);
+    let answers = thread::scope(|scope| {
+        let asked = [&first, &second].map(|gateway| scope.spawn(move || stage(gateway)));
+        wait_until_made([&first, &second]);
+        first.setup.release(AFTER_MAKING);
+        second.setup.release(AFTER_MAKING);
+        asked.map(|it| it.join().expect("an answer"))
+    });
+    let won = answers.iter().filter(|it| it.status == 200).count();
+    assert!(won <= 1, "both made it");
+    for answer in answers.iter().filter(|it| it.status != 200) {
+        assert_eq!(answer.json()["error"], "version.conflict");
+    }
+    eventually("it can be asked again", || {
+        let answer = stage(&first);
+        println!("asked again: {}", answer.text());
+        (answer.status == 200).then_some(())
+    });
+    // The number of what was taken back may be used up: a public half can be left of it.
+    let found = states(&first);
+    let staged = found.strip_prefix("1 active, ").expect("the active one");
+    let numbers = ["2 pending", "2 destroyed, 3 pending"];
+    assert!(numbers.contains(&staged), "{found}");
+    let (code, text) = second.setup.run(&["status"]);
+    assert!(code == 0 && !text.contains("DOUBLED"), "{text}");
+}
+
+/// Both see that the number is free, then both make the version.
+fn hold_until_made(gateways: [&Gateway; 2]) {
+    for gateway in gateways {
+        gateway.setup.hold(BEFORE_MAKING, 1);
+        gateway.setup.hold(AFTER_MAKING, 1);
+    }
+}
+
+fn wait_until_made(gateways: [&Gateway; 2]) {
+    for place in [BEFORE_MAKING, AFTER_MAKING] {
+        for gateway in gateways {
+            gateway.setup.held(place);
+        }
+        for gateway in gateways.iter().filter(|_| place == BEFORE_MAKING) {
+            gateway.setup.release(place);
+        }
+    }
+}
+
+/// A token on which both gateways died after they had made the same version.
+fn doubled() -> [Gateway; 2] {
+    let [first, second] = pair();
+    hold_until_made([&first, &second]);
+    thread::scope(|scope| {
+        for gateway in [&first, &second] {
+            scope.spawn(move || assert_eq!(stage(gateway).status, 503));
+        }
+        wait_until_made([&first, &second]);
+        for gateway in [&first, &second] {
+            gateway.signal_worker("-KILL");
+        }
+    });
+    for gateway in [&first, &second] {
+        gateway.setup.release(AFTER_MAKING);
+    }
+    [first, second]
+}
+
+/// What is left where both die before they find out: that version is used by nobody, and all else goes on.
+#[test]
+fn a_version_that_is_there_twice_is_not_used_and_everything_else_goes_on() {
+    let [first, second] = doubled();
+    let setup = first.setup.clone();
+    for gateway in [&first, &second] {
+        eventually("it is seen", || {
+            (states(gateway) == "1 active, 2 doubled").then_some(())
+        });
+    }
+    second.kill();
+    first.kill();
+    // A gateway that starts with it.
+    let gateway = setup.start();
+    check_states(&gateway, "1 active, 2 doubled");
+    assert_eq!(
+        events(&gateway, "doubled").last().expect("a line")["version"],
+        2
+    );
+    let bench = HsmBench::start(&[&setup]);
+    let jwks = bench.broker.jwks();
+    for audience in [API, HSM_ES256, HSM_EDDSA] {
+        assert!(bench.issue(audience).verifies(&jwks), "{audience}");
+    }
+    let published = gateway.ask("/v1/keys", None).json();
+    let published = published["groups"][0]["token_keys"]
+        .as_array()
+        .expect("keys")
+        .clone();
+    let versions = published.iter().filter(|key| key["name"] == KEY);
+    assert_eq!(versions.count(), 1, "the doubled one is not published");
+    let destroys = format!("`vouchsafe keys retire {KEY} --version 2 --destroy` destroys both");
+    let (code, text) = setup.run(&["status"]);
+    assert!(code == 0 && text.contains(&destroys), "{text}");
+    let (code, text) = setup.run(&["doctor"]);
+    assert!(code == 1 && text.contains(&destroys), "{text}");
+    assert!(text.contains("ok    vouchsafe:token:es256:v1"), "{text}");
+    let ask = |arguments: &[&str]| keys(&[&setup], arguments);
+    ask(&["list", "--deny-warnings"]).is(1, "warning: the token has version 2 twice");
+    ask(&["retire", KEY, "--version", "2"]).is(1, "the token has version 2 twice");
+    ask(&["stage", KEY]).is(0, "1 active, 2 doubled, 3 pending");
+    let destroy = ["retire", KEY, "--version", "2", "--destroy"];
+    ask(&destroy).is(0, "1 active, 2 destroyed, 3 pending");
+    ask(&destroy).is(0, "unchanged");
+    check_states(&gateway, "1 active, 2 destroyed, 3 pending");
+    assert_eq!(setup.run(&["doctor"]).0, 0);
+    gateway.kill();
+    check_states(&setup.start(), "1 active, 2 destroyed, 3 pending");
+}
+
+/// Somebody with the PIN puts a key of their own beside the one that signs: it is not believed, and takes
+/// no other key along.
+#[test]
+fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let gateway = setup.start();
+    let kid = kid_that_signs(&gateway, KEY).expect("it is published");
+    assert_eq!(sign(&gateway, KEY, &kid, now()), (200, Value::Null));
+    make_pair(&setup, "vouchsafe:token:es256:v1");
+    eventually("it is seen", || {
+        (states(&gateway) == "1 doubled").then_some(())
+    });
+    let check = |gateway: &Gateway| {
+        assert_eq!(
+            kid_that_signs(gateway, KEY),
+            None,
+            "neither of the two does"
+        );
+        assert_eq!(sign(gateway, KEY, &kid, now()), (409, "key.version".into()));
+        let other = kid_that_signs(gateway, "eddsa").expect("it is published");
+        assert_eq!(sign(gateway, "eddsa", &other, now()), (200, Value::Null));
+    };
+    check(&gateway);
+    gateway.kill();
+    let gateway = setup.start();
+    check(&gateway);
+    // The next version takes its place, as the first one of a key does: when verifiers know it.
+    keys(&[&setup], &["stage", KEY]).is(0, "1 doubled, 2 pending");
+    keys(&[&setup], &["promote", KEY]).is(1, "verifiers may not know version 2 yet");
+    gateway.kill();
+    let later = now() + PUBLISHED_SECONDS + 5;
+    let gateway = setup
+        .clone()
+        .argument("--danger-now")
+        .argument(later.to_string())
+        .start();
+    keys(&[&setup], &["promote", KEY]).is(0, "1 doubled, 2 active");
+    let kid = kid_that_signs(&gateway, KEY).expect("it is published");
+    assert_eq!(sign(&gateway, KEY, &kid, later), (200, Value::Null));
+}
+
+/// Without one root there is nothing to go on with: the object is named.
+#[test]
+fn roots_that_are_there_twice_are_refused_by_their_names() {
+    let refused = |setup: &GatewaySetup, label: &str| {
+        let twice = format!("the token has `{label}` twice");
+        let (code, text) = setup.run(&["serve"]);
+        assert!(code == 1 && text.contains(&twice), "{text}");
+        assert!(
+            text.contains("hint: which of the two is meant is not guessed"),
+            "{text}"
+        );
+        let (code, text) = setup.run(&["doctor"]);
+        assert!(code == 1 && text.contains(&twice), "{text}");
+        let (code, text) = setup.run(&["status"]);
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    setup.token.import_root(&[7; 32], 1);
+    let text = refused(&setup, "vouchsafe:root");
+    assert!(text.contains("vouchsafe:root  DOUBLED: "), "{text}");
+    let (code, text) = setup.run(&["rotate", "--emergency"]);
+    assert!(
+        code == 1 && text.contains("`vouchsafe:root` twice"),
+        "{text}"
+    );
+
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    make_pair(&setup, "vouchsafe:root-signing");
+    let text = refused(&setup, "vouchsafe:root-signing");
+    assert!(text.contains("vouchsafe:root-signing  DOUBLED: "), "{text}");
+
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let (code, pem) = setup.run(&["root-certificate"]);
+    assert_eq!(code, 0, "{pem}");
+    let file = setup.folder.join("root.pem");
+    std::fs::write(&file, pem).expect("a file");
+    let written = setup.token.pkcs11_tool(&[
+        "--write-object",
+        &file.display().to_string(),
+        "--type",
+        "cert",
+        "--label",
+        "vouchsafe:root-certificate",
+    ]);
+    assert!(written.status.success(), "{written:?}");
+    refused(&setup, "vouchsafe:root-certificate");
+}
+
+/// The `kid` of the version that signs for all but a canary's share, if one does.
+pub fn kid_that_signs(gateway: &Gateway, name: &str) -> Option<String> {
+    let keys = gateway.ask("/v1/keys", None).json();
+    let keys = keys["groups"][0]["token_keys"]
+        .as_array()
+        .expect("keys")
+        .clone();
+    let signs = |key: &&Value| key["name"] == name && key["signs"] == true;
+    let key = keys.iter().find(signs)?;
+    Some(key["jwk"]["kid"].as_str().expect("a kid").to_owned())
+}
+
+/// Has a token signed: the status, and the error where there is one.
+pub fn sign(gateway: &Gateway, key: &str, kid: &str, now: u64) -> (u16, Value) {
+    let (alg, audience) = match key {
+        KEY => ("ES256", HSM_ES256),
+        _ => ("EdDSA", HSM_EDDSA),
+    };
+    let header = json!({ "alg": alg, "kid": kid, "typ": "at+jwt" });
+    let mut claims = claims(now);
+    claims["aud"] = audience.into();
+    let input = [header, claims]
+        .map(|part| base64url(part.to_string()))
+        .join(".");
+    let body = json!({ "key": key, "signing_input": input });
+    let response = gateway.ask("/v1/sign-token", Some(&body));
+    (response.status, response.json()["error"].clone())
+}
+
+/// As a program of others makes a pair of this label.
+fn make_pair(setup: &GatewaySetup, label: &str) {
+    let made = setup.token.pkcs11_tool(&[
+        "--keypairgen",
+        "--key-type",
+        "EC:prime256v1",
+        "--label",
+        label,
+    ]);
+    assert!(made.status.success(), "{made:?}");
+}
+
+/// A gateway that starts with a longer `lifetime_max` writes that into the versions that sign: it must not
+/// take back what the other gateway did since it looked.
+#[test]
+fn a_gateway_that_starts_undoes_no_act_of_another() {
+    let (setup, at) = staged();
+    let now = at.now().to_string();
+    keys(&[&setup], &["canary", KEY, "100%"]).is(0, "2 canary 100%");
+    let twin = setup
+        .twin()
+        .shimmed()
+        .change("pin_file", "deadline_ms = 60000\npin_file")
+        .argument("--danger-now")
+        .argument(now);
+    // Of the keys of the file, es256 is the third.
+    let longer = ["rs256", "eddsa", "es256"].map(|_| ("lifetime_max = 900", "lifetime_max = 1800"));
+    let twin = longer
+        .iter()
+        .fold(twin, |twin, (from, to)| twin.change(from, to));
+    let other = thread::scope(|scope| {
+        // The first search for a private key is that before the first write.
+        twin.hold("before-find", 1);
+        let starting = scope.spawn(|| twin.start());
+        twin.held("before-find");
+        let broker = format!("http://{}", at.bench.broker.address);
+        keys(&[&setup], &["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
+        twin.release("before-find");
+        starting.join().expect("it starts")
+    });
+    for gateway in [&at.gateway, &other] {
+        eventually("what was done stays", || {
+            (states(gateway) == "1 retiring, 2 active").then_some(())
+        });
+    }
+    // And the longer life is remembered, of the version that signs now.
+    let remembered = events(&other, "lifetime");
+    let of_key: Vec<_> = remembered.iter().filter(|it| it["key"] == KEY).collect();
+    assert_eq!(of_key.last().expect("lines")["version"], 2, "{of_key:?}");
+    assert!(
+        of_key.last().expect("lines")["failed"].is_null(),
+        "{of_key:?}"
+    );
+}

@@ -1,0 +1,412 @@
+//! No key leaves the token: by what the token says of its keys, by what is tried to take them out, and by every
+//! call that the gateway makes from the first key to the last.
+
+use crate::hsm::rollout::key_versions::{
+    At, KEY, PUBLISHED_SECONDS, WITHDRAWN_SECONDS, issue_for, keys,
+};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use vouchsafe_tests::bundle::{API, BROKER, EDDSA, HSM, HSM_EDDSA, HSM_ES256};
+use vouchsafe_tests::hsm::spy::{Call, calls};
+use vouchsafe_tests::hsm::{self, GatewaySetup, Token};
+use vouchsafe_tests::{jwt, now};
+
+/// Not a test: [`Token::try_to_take_keys_out`] runs it in a process of its own.
+#[test]
+#[ignore = "run by the tests of keys that stay"]
+fn tries_to_take_keys_out() {
+    hsm::try_to_take_keys_out();
+}
+
+/// Not a test: [`Token::look_at_every_key`] runs it in a process of its own.
+#[test]
+#[ignore = "run by the tests of keys that stay"]
+fn looks_at_every_key() {
+    hsm::look_at_every_key();
+}
+
+/// Two roots, and the first version of each of four keys.
+const KEYS: usize = 6;
+
+/// What `pkcs11-tool`, a program of others, says of each secret or private key: its label, its use, its access.
+fn listed(token: &Token) -> Vec<[String; 3]> {
+    let list = token.pkcs11_tool(&["--list-objects"]);
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let mut objects: Vec<Vec<&str>> = Vec::new();
+    for line in list.lines() {
+        match line.starts_with(' ') {
+            false => objects.push(vec![line]),
+            true => objects.last_mut().expect("an object").push(line),
+        }
+    }
+    let has = |object: &Vec<&str>, kind: &str| object[0].starts_with(kind);
+    objects.retain(|it| has(it, "Private Key Object") || has(it, "Secret Key Object"));
+    let field = |object: &[&str], name: &str| {
+        let mut lines = object.iter();
+        let value = lines.find_map(|line| line.trim().strip_prefix(name));
+        value.unwrap_or_default().trim().to_owned()
+    };
+    let said = |object: &Vec<&str>| ["label:", "Usage:", "Access:"].map(|it| field(object, it));
+    objects.iter().map(said).collect()
+}
+
+#[track_caller]
+fn check_listed(token: &Token, access: &str) {
+    let objects = listed(token);
+    let labels: BTreeSet<_> = objects.iter().map(|[label, ..]| label.as_str()).collect();
+    let expected = [
+        "vouchsafe:root",
+        "vouchsafe:root-signing",
+        "vouchsafe:token:eddsa:v1",
+        "vouchsafe:token:es256:v1",
+        "vouchsafe:token:rs256:v1",
+        "vouchsafe:token:theirs:v1",
+    ];
+    assert_eq!(labels, BTreeSet::from(expected));
+    for [label, usage, found] in &objects {
+        // Of a secret it says only whether it encrypts or wraps: `look_at_every_key` looks at the rest.
+        let signs = usage == "sign" || label == "vouchsafe:root" && usage == "none";
+        assert!(signs, "{label}: {usage}");
+        assert_eq!(found, access, "{label}");
+    }
+}
+
+#[test]
+fn keys_that_were_made_in_the_token_never_could_leave_it() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    check_listed(
+        &setup.token,
+        "sensitive, always sensitive, never extractable, local",
+    );
+    setup.token.look_at_every_key(KEYS, false);
+    let read = [
+        "--read-object",
+        "--type",
+        "secrkey",
+        "--label",
+        "vouchsafe:root",
+    ];
+    let read = setup.token.pkcs11_tool(&read);
+    assert!(read.stdout.is_empty(), "{read:?}");
+    setup.token.try_to_take_keys_out(KEYS);
+}
+
+/// They were outside once, and the token says so: it can't say `never extractable` of them. Now they stay.
+#[test]
+fn keys_with_a_backup_came_from_outside_and_can_leave_the_token_no_more() {
+    let setup = GatewaySetup::new(&Token::new());
+    let shares = init_with_backup(&setup);
+    let restored = setup.with_token(&Token::new());
+    restore(&restored, &shares);
+    for setup in [&setup, &restored] {
+        check_listed(&setup.token, "sensitive");
+        setup.token.look_at_every_key(KEYS, true);
+        setup.token.try_to_take_keys_out(KEYS);
+    }
+}
+
+fn init_with_backup(setup: &GatewaySetup) -> [String; 2] {
+    let folder = setup.folder.join("shares");
+    std::fs::create_dir(&folder).expect("a folder");
+    let shares = folder.display().to_string();
+    let (code, text) = setup.run(&["init", "--with-backup", "2-of-3", "--shares", &shares]);
+    assert_eq!(code, 0, "{text}");
+    ["share-1-of-3", "share-3-of-3"].map(|name| folder.join(name).display().to_string())
+}
+
+fn restore(setup: &GatewaySetup, [first, second]: &[String; 2]) {
+    let (code, text) = setup.run(&["restore", "--generation", "1", first, second]);
+    assert_eq!(code, 0, "{text}");
+}
+
+/// A gateway's life, of which each process writes its calls into a file of its own.
+struct Life {
+    setup: GatewaySetup,
+    files: usize,
+}
+
+impl Life {
+    fn new(token: &Token) -> Self {
+        // One session, so that the calls of a process follow each other.
+        let setup = GatewaySetup::new(token).change("pin_file", "sessions = 1\npin_file");
+        Self {
+            setup: setup.spied_on().0,
+            files: 0,
+        }
+    }
+
+    fn next(&mut self) -> GatewaySetup {
+        self.files += 1;
+        let file = self.setup.folder.join(format!("calls-{}", self.files));
+        self.setup.clone().spying_into(&file)
+    }
+
+    #[track_caller]
+    fn runs(&mut self, command: &[&str], code: i32) {
+        let (ended, text) = self.next().run(command);
+        assert_eq!(ended, code, "{command:?}: {text}");
+    }
+
+    fn serves(&mut self, at: u64) -> (GatewaySetup, At) {
+        let setup = self.next();
+        let at = At::new(&setup, at);
+        (setup, at)
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        let file = |number| self.setup.folder.join(format!("calls-{number}"));
+        let files = (1..=self.files).map(file);
+        files.flat_map(|file| calls(Path::new(&file))).collect()
+    }
+
+    /// Exchanges in both tiers and all algorithms, every act on a version, an emergency of either kind, and all
+    /// commands that only look.
+    fn goes_by(&mut self) {
+        for command in ["status", "doctor", "root-certificate"] {
+            self.runs(&[command], 0);
+        }
+        let (setup, at) = self.serves(now() + 10);
+        exchange(&at);
+        keys(&[&setup], &["stage", KEY]).is(0, "2 pending");
+        let staged = at.now();
+        drop(at);
+        let (setup, at) = self.serves(staged + PUBLISHED_SECONDS + 5);
+        let ask = |arguments: &[&str]| keys(&[&setup], arguments);
+        let broker = format!("http://{}", at.bench.broker.address);
+        ask(&["canary", KEY, "100%"]).is(0, "2 canary 100%");
+        exchange(&at);
+        ask(&["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
+        exchange(&at);
+        ask(&["rollback", KEY]).is(0, "1 active, 2 pending");
+        ask(&["canary", KEY, "100%"]).is(0, "2 canary 100%");
+        ask(&["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
+        let rotate = [
+            "rotate",
+            "--emergency",
+            "--broker",
+            &broker,
+            "--timeout",
+            "60",
+        ];
+        ask(&rotate).is(0, "generation 2");
+        exchange(&at);
+        let retired = at.now() + WITHDRAWN_SECONDS + 5;
+        drop(at);
+        let (setup, at) = self.serves(retired);
+        let ask = |arguments: &[&str]| keys(&[&setup], arguments);
+        ask(&["retire", KEY]).is(0, "1 retired, 2 active");
+        ask(&["retire", KEY, "--version", "1", "--destroy"]).is(0, "1 destroyed, 2 active");
+        exchange(&at);
+        drop(at);
+        // By the clock of this machine, the one before was a moment ago.
+        self.runs(&["rotate", "--emergency", "--although-unpublished"], 0);
+        self.runs(&["doctor"], 0);
+    }
+}
+
+fn exchange(at: &At) {
+    for audience in [API, EDDSA, HSM, HSM_EDDSA, HSM_ES256] {
+        let claims = jwt::claims(&at.bench.issuer.url("main"), BROKER, at.now());
+        let token = issue_for(&at.bench, audience, &claims);
+        assert!(token.verifies(&at.bench.broker.jwks()), "{audience}");
+    }
+}
+
+/// What the gateway asks of objects: whose they are, what they may do, and what anyone may know.
+const LOOKED_AT: [&str; 15] = [
+    "CKA_DECRYPT",
+    "CKA_DERIVE",
+    "CKA_EC_POINT",
+    "CKA_ENCRYPT",
+    "CKA_EXTRACTABLE",
+    "CKA_ID",
+    "CKA_KEY_TYPE",
+    "CKA_LABEL",
+    "CKA_MODULUS",
+    "CKA_NEVER_EXTRACTABLE",
+    "CKA_PUBLIC_EXPONENT",
+    "CKA_SENSITIVE",
+    "CKA_SIGN",
+    "CKA_UNWRAP",
+    "CKA_WRAP",
+];
+
+/// All functions that it calls: none of `C_WrapKey`, `C_UnwrapKey`, `C_DeriveKey`, `C_CopyObject`, `C_Decrypt…`.
+const CALLED: [&str; 24] = [
+    "C_CloseAllSessions",
+    "C_CloseSession",
+    "C_CreateObject",
+    "C_DestroyObject",
+    "C_Finalize",
+    "C_FindObjects",
+    "C_FindObjectsFinal",
+    "C_FindObjectsInit",
+    "C_GenerateKey",
+    "C_GenerateKeyPair",
+    "C_GetAttributeValue",
+    "C_GetFunctionList",
+    "C_GetInfo",
+    "C_GetInterface",
+    "C_GetMechanismList",
+    "C_GetSessionInfo",
+    "C_GetSlotList",
+    "C_GetTokenInfo",
+    "C_Initialize",
+    "C_Login",
+    "C_OpenSession",
+    "C_SetAttributeValue",
+    "C_Sign",
+    "C_SignInit",
+];
+
+/// Whether a call reads what is neither in [`LOOKED_AT`] nor the value of a certificate.
+fn asks_for_more(call: &Call) -> bool {
+    let is_certificate = call.class.as_deref() == Some("CKO_CERTIFICATE");
+    let mut asked = call.attributes().into_iter();
+    asked.any(|it| !(LOOKED_AT.contains(&it) || is_certificate && it == "CKA_VALUE"))
+}
+
+/// Holds every call against what a gateway may do; `imports` says whether keys may be put into the token.
+fn check(calls: &[Call], imports: bool) {
+    let mut put_in = Vec::new();
+    for call in calls {
+        assert!(CALLED.contains(&call.function.as_str()), "{call:?}");
+        let class = call.class.as_deref();
+        match call.function.as_str() {
+            "C_GetAttributeValue" => assert!(!asks_for_more(call), "{call:?}"),
+            "C_SetAttributeValue" => {
+                assert_eq!(call.attributes(), BTreeSet::from(["CKA_ID"]), "{call:?}");
+            }
+            "C_CreateObject" => match class {
+                Some("CKO_CERTIFICATE") => {}
+                Some("CKO_PUBLIC_KEY") => assert!(imports, "{call:?}"),
+                _ => {
+                    assert!(imports, "{call:?}");
+                    stays(call);
+                    put_in.extend(call.secrets());
+                }
+            },
+            "C_GenerateKey" | "C_GenerateKeyPair" => stays(call),
+            _ => assert!(call.secrets().is_empty(), "{call:?}"),
+        }
+    }
+    assert_eq!(put_in.is_empty(), !imports);
+    // What was put in never comes back, in no call's answer.
+    for secret in &put_in {
+        assert!(secret.len() >= 32, "{secret} is too short to be looked for");
+        let has = |call: &&Call| call.bytes_back().contains(secret.as_str());
+        assert!(!calls.iter().any(|call| has(&call)), "a secret came back");
+    }
+}
+
+/// What a template says of a key that is made or put in.
+fn stays(call: &Call) {
+    let template = match call.given.split_once("pPrivateKeyTemplate") {
+        Some((_, private)) => Call {
+            given: private.to_owned(),
+            ..call.clone()
+        },
+        None => call.clone(),
+    };
+    for (attribute, truth) in [
+        ("CKA_TOKEN", "True"),
+        ("CKA_PRIVATE", "True"),
+        ("CKA_SENSITIVE", "True"),
+        ("CKA_EXTRACTABLE", "False"),
+        ("CKA_SIGN", "True"),
+        ("CKA_DECRYPT", "False"),
+        ("CKA_DERIVE", "False"),
+        ("CKA_UNWRAP", "False"),
+    ] {
+        assert_eq!(
+            template.says(attribute),
+            Some(truth),
+            "{attribute}: {call:?}"
+        );
+    }
+}
+
+/// The check itself: `pkcs11-tool` does ask for values of private keys, though it gets none.
+#[test]
+fn a_program_that_asks_for_a_key_is_found() {
+    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let file = setup.folder.join("calls");
+    let listed = Command::new("pkcs11-tool")
+        .arg("--module")
+        .arg(hsm::spy())
+        .args([
+            "--token-label",
+            hsm::TOKEN,
+            "--login",
+            "--pin",
+            hsm::PIN,
+            "--list-objects",
+        ])
+        .env("SOFTHSM2_CONF", setup.token.softhsm_file())
+        .env("PKCS11SPY", hsm::module())
+        .env("PKCS11SPY_OUTPUT", &file)
+        .output()
+        .expect("starts");
+    assert!(listed.status.success(), "{listed:?}");
+    let asked = |it: &Call| it.attributes().contains("CKA_VALUE") && asks_for_more(it);
+    assert!(calls(&file).iter().any(asked));
+}
+
+fn count(calls: &[Call], function: &str) -> usize {
+    calls.iter().filter(|it| it.function == function).count()
+}
+
+/// `pkcs11-spy`, a program of others, writes down every call that the gateway makes. The root's signatures are the
+/// seeds, which brokers get; everything else that is secret stays.
+#[test]
+fn no_call_of_a_whole_life_asks_for_a_key() {
+    let mut life = Life::new(&Token::new());
+    life.runs(&["init"], 0);
+    life.goes_by();
+    let calls = life.calls();
+    check(&calls, false);
+    // It did happen: the roots, four first versions and the second one of one, a certificate; one key destroyed.
+    assert_eq!(count(&calls, "C_GenerateKey"), 1);
+    assert_eq!(count(&calls, "C_GenerateKeyPair"), 6);
+    assert_eq!(count(&calls, "C_CreateObject"), 1);
+    assert_eq!(count(&calls, "C_DestroyObject"), 1);
+    let signed = |class: &str| {
+        let with = |it: &&Call| it.function == "C_SignInit" && it.class.as_deref() == Some(class);
+        calls.iter().filter(with).count()
+    };
+    assert!(signed("CKO_SECRET_KEY") > 0 && signed("CKO_PRIVATE_KEY") > 0);
+    let mut asked = calls
+        .iter()
+        .filter(|it| it.function == "C_GetAttributeValue");
+    let certificate = asked.any(|it| it.attributes().contains("CKA_VALUE"));
+    assert!(certificate, "the spy shows what is asked for");
+}
+
+/// The same with keys that were made outside: they go in once, and nothing of them comes back.
+#[test]
+fn no_call_of_a_life_with_a_backup_and_a_restored_token_asks_for_a_key() {
+    let mut life = Life::new(&Token::new());
+    let shares = init_with_backup(&life.next());
+    life.goes_by();
+    let lost = life.calls();
+    let mut found = Life::new(&Token::new());
+    restore(&found.next(), &shares);
+    found.goes_by();
+    for (calls, made) in [(lost, 1), (found.calls(), 1)] {
+        check(&calls, true);
+        // The second version of one key has no backup: it was made in the token.
+        assert_eq!(count(&calls, "C_GenerateKey"), 0);
+        assert_eq!(count(&calls, "C_GenerateKeyPair"), made);
+        // A root and five pairs of two halves, and a certificate.
+        assert_eq!(count(&calls, "C_CreateObject"), 1 + 2 * 5 + 1);
+        let is_key = |it: &&Call| {
+            let class = it.class.as_deref();
+            it.function == "C_CreateObject" && class != Some("CKO_CERTIFICATE")
+        };
+        let put_in = calls.iter().filter(is_key);
+        let secrets: BTreeSet<String> = put_in.flat_map(Call::secrets).collect();
+        // The root, the scalars and the Edwards key, the RSA key in six numbers.
+        assert_eq!(secrets.len(), 1 + 3 + 1 + 6);
+    }
+}

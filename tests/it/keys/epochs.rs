@@ -1,0 +1,168 @@
+//! The keys of a broker whose clock moves across epochs.
+
+use crate::cases::files;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use vouchsafe_tests::broker::{Broker, Setup};
+use vouchsafe_tests::bundle::{API, BROKER, EDDSA, EPOCH_SECONDS, LONG};
+use vouchsafe_tests::exchange::Form;
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::jwt::{self, Issued};
+
+/// Start of an epoch.
+const FIRST: u64 = 1_800_000_000;
+/// Four whole windows of keys: one epoch before them and two behind are needed to know them.
+const STEPS: u64 = 7;
+/// No token outlives its key's withdrawal less this.
+const MARGIN_SECONDS: u64 = 60;
+/// Seconds into its epoch at which a step's broker starts. Where it took so long that the epoch
+/// ended, the step is tried again, further from the end.
+const OFFSETS: [u64; 4] = [1180, 1100, 900, 600];
+
+/// What a broker of one epoch published and issued.
+struct Step {
+    jwks: Value,
+    /// For the ES256 audience, for the EdDSA audience, and with the longest life.
+    tokens: Vec<Issued>,
+}
+
+impl Step {
+    fn kids(&self, alg: &str) -> BTreeSet<String> {
+        let keys = self.jwks["keys"].as_array().expect("a JWK Set");
+        let kids: Vec<_> = keys
+            .iter()
+            .filter(|key| key["alg"] == alg)
+            .map(|key| key["kid"].to_string())
+            .collect();
+        let set: BTreeSet<_> = kids.iter().cloned().collect();
+        assert_eq!(
+            (kids.len(), set.len()),
+            (4, 4),
+            "previous, current and next two of {alg}"
+        );
+        set
+    }
+
+    fn signing_kid(&self, alg: &str) -> String {
+        let token = self
+            .tokens
+            .iter()
+            .find(|token| token.header["alg"] == alg)
+            .expect("a token");
+        token.header["kid"].to_string()
+    }
+}
+
+fn issue(broker: &Broker, iss: &str, audience: &str, now: u64) -> Issued {
+    let mut claims = jwt::claims(iss, BROKER, now);
+    claims["exp"] = (now + 600).into();
+    let form = Form::of(&jwt::mint("ES256", &claims)).set("audience", audience);
+    let response = broker.send(&form.request());
+    assert_eq!(response.status, 200, "{audience}: {}", response.text());
+    Issued::parse(response.json()["access_token"].as_str().expect("a token"))
+}
+
+/// Runs a broker near the end of an epoch.
+fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
+    for offset in OFFSETS {
+        let now = epoch_start + offset;
+        let broker = setup
+            .clone()
+            .argument("--danger-now")
+            .argument(now.to_string())
+            .start();
+        let tokens: Vec<_> = [API, EDDSA, LONG]
+            .map(|audience| issue(&broker, iss, audience, now))
+            .into();
+        let jwks = broker.jwks();
+        let last = issue(&broker, iss, API, now);
+        broker.assert_unharmed();
+        if last.number("iat") < epoch_start + EPOCH_SECONDS {
+            return Step { jwks, tokens };
+        }
+    }
+    panic!("each broker took longer than its epoch");
+}
+
+#[test]
+fn each_epoch_has_exactly_its_keys_and_no_token_outlives_its_own() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let start = |index: u64| FIRST + index * EPOCH_SECONDS;
+    let steps: Vec<_> = (0..STEPS)
+        .map(|index| step(&setup, &issuer.url("main"), start(index)))
+        .collect();
+
+    for alg in ["ES256", "EdDSA"] {
+        let signing: Vec<_> = steps.iter().map(|step| step.signing_kid(alg)).collect();
+        let distinct: BTreeSet<_> = signing.iter().collect();
+        assert_eq!(
+            distinct.len(),
+            steps.len(),
+            "each epoch has its own {alg} key"
+        );
+        for (index, step) in steps.iter().enumerate() {
+            let kids = step.kids(alg);
+            let first = index.saturating_sub(1);
+            let known: BTreeSet<_> = signing[first..steps.len().min(index + 3)]
+                .iter()
+                .cloned()
+                .collect();
+            // At the ends of the walk the keys of epochs that were not walked are unknown.
+            assert!(known.is_subset(&kids), "epoch {index}: {alg}");
+            if known.len() == 4 {
+                assert_eq!(kids, known, "epoch {index}: {alg}");
+            }
+            let withdrawn = &signing[..first];
+            assert!(
+                withdrawn.iter().all(|kid| !kids.contains(kid)),
+                "epoch {index}: {alg}"
+            );
+        }
+    }
+
+    for (index, step) in steps.iter().enumerate() {
+        let withdrawal = start(u64::try_from(index).expect("small")) + 2 * EPOCH_SECONDS;
+        for token in &step.tokens {
+            assert!(
+                token.number("exp") <= withdrawal - MARGIN_SECONDS,
+                "epoch {index}: {}",
+                token.claims
+            );
+            for (other, published) in steps.iter().enumerate() {
+                // From two epochs before until one after.
+                let expected = other <= index + 1 && other + 2 >= index;
+                assert_eq!(
+                    token.verifies(&published.jwks),
+                    expected,
+                    "a token of epoch {index} in epoch {other}"
+                );
+            }
+        }
+        let longest = step.tokens.last().expect("a token");
+        assert_eq!(
+            longest.number("exp") - longest.number("iat"),
+            EPOCH_SECONDS - MARGIN_SECONDS
+        );
+    }
+}
+
+/// The database that brokers share has no part in the keys: a new one gives the same.
+#[test]
+fn a_broker_with_another_database_derives_the_same_keys() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let keys = |root: Option<&str>| {
+        let mut setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        if let Some(root) = root {
+            setup = setup.variable("signer_root", root);
+        }
+        setup
+            .argument("--danger-now")
+            .argument(FIRST.to_string())
+            .start()
+            .jwks()
+    };
+    assert_eq!(keys(None), keys(None));
+    let other = keys(Some("YW5vdGhlci1yb290LWFub3RoZXItcm9vdC1hbm90aGU"));
+    assert_ne!(keys(None), other, "another root, other keys");
+}

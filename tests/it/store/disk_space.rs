@@ -1,0 +1,172 @@
+//! A disk without room: told before it is full, and not ready once nothing can be written.
+
+use crate::cases::files;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use vouchsafe_tests::broker::{Broker, Setup};
+use vouchsafe_tests::bundle::BROKER;
+use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
+use vouchsafe_tests::http::{self, Request};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::ports::port;
+use vouchsafe_tests::{jwt, now};
+
+const STORE: Want = unavailable("store.unavailable");
+/// A writer that is over its limit gets an error, not a signal.
+const WITHOUT_SIGNAL: &str = "trap '' XFSZ; exec \"$@\"";
+/// What needs a mount namespace of its own, which not every machine allows.
+const OWN_MOUNTS: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
+const DISK_MIB: u64 = 64;
+/// Longest that the host may take to note what room there is; it does so every 5 s.
+const NOTED_WITHIN: Duration = Duration::from_secs(30);
+
+struct Scene {
+    issuer: Issuer,
+    setup: Setup,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let issuer = Issuer::start([("main", Script::honest())]);
+        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        Self { issuer, setup }
+    }
+
+    fn present(&self, broker: &Broker, want: Want) {
+        let token = jwt::mint(
+            "ES256",
+            &jwt::claims(&self.issuer.url("main"), BROKER, now()),
+        );
+        check(broker, &Form::of(&token).request(), &token, want).expect("the expected answer");
+    }
+}
+
+/// Limits the size of files that a process writes, as a quota would; `unlimited` ends that.
+fn limit_files(process: u32, bytes: &str) {
+    let limit = format!("--fsize={bytes}:");
+    let status = Command::new("prlimit")
+        .args(["--pid", &process.to_string(), &limit])
+        .status();
+    assert!(status.expect("prlimit runs").success());
+}
+
+#[test]
+fn is_not_ready_while_nothing_can_be_written() {
+    let scene = Scene::new();
+    let setup = scene.setup.clone().from_script(&[], WITHOUT_SIGNAL);
+    let broker = setup.start();
+    assert_eq!(broker.get("/readyz").status, 200);
+    limit_files(broker.process(), "0");
+    // Anybody may have written within this second.
+    std::thread::sleep(Duration::from_millis(1100));
+    let ready = broker.get("/readyz");
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    assert_eq!(
+        ready.json()["error_description"],
+        "the store is unavailable"
+    );
+    assert_eq!(broker.get("/healthz").status, 200);
+    scene.present(&broker, STORE);
+    limit_files(broker.process(), "unlimited");
+    assert_eq!(broker.get("/readyz").status, 200);
+    scene.present(&broker, Want::Issued);
+}
+
+/// The state folder of `broker` as its own process sees it.
+fn state_within(broker: &Broker, setup: &Setup) -> PathBuf {
+    let state = setup.folder.join("state");
+    let state = state.strip_prefix("/").expect("an absolute path");
+    Path::new("/proc")
+        .join(broker.process().to_string())
+        .join("root")
+        .join(state)
+}
+
+fn fill(path: &Path) {
+    let mut file = std::fs::File::create(path).expect("a file");
+    let block = [0; 1 << 16];
+    while file.write_all(&block).is_ok() {}
+}
+
+#[test]
+fn says_that_room_is_low_before_the_disk_is_full() {
+    if !Command::new(OWN_MOUNTS[0])
+        .args(&OWN_MOUNTS[1..])
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        println!("this machine allows no mounts of one's own: nothing tested");
+        return;
+    }
+    let scene = Scene::new();
+    let state = scene.setup.folder.join("state");
+    std::fs::create_dir(&state).expect("a folder");
+    let script = format!(
+        "mount -t tmpfs -o mode=700,size={DISK_MIB}m tmpfs '{}'; exec \"$@\"",
+        state.display()
+    );
+    let setup = scene.setup.clone().from_script(&OWN_MOUNTS, &script);
+    let broker = setup.start();
+    let ready = broker.get("/readyz");
+    assert_eq!(ready.status, 200);
+    assert_eq!(ready.json()["store"]["space"], "low");
+    scene.present(&broker, Want::Issued);
+
+    let filler = state_within(&broker, &setup).join("filler");
+    fill(&filler);
+    // Pages that the log has already are written over until it has to grow.
+    let end = Instant::now() + NOTED_WITHIN;
+    while broker.get("/readyz").status == 200 && Instant::now() < end {
+        let token = jwt::mint(
+            "ES256",
+            &jwt::claims(&scene.issuer.url("main"), BROKER, now()),
+        );
+        let _issued_or_not = broker.send(&Form::of(&token).request());
+    }
+    assert_eq!(broker.get("/readyz").status, 503);
+    let token = jwt::mint(
+        "ES256",
+        &jwt::claims(&scene.issuer.url("main"), BROKER, now()),
+    );
+    assert_eq!(broker.send(&Form::of(&token).request()).status, 503);
+
+    std::fs::remove_file(&filler).expect("removed");
+    assert_eq!(broker.get("/readyz").status, 200);
+    let token = jwt::mint(
+        "ES256",
+        &jwt::claims(&scene.issuer.url("main"), BROKER, now()),
+    );
+    assert_eq!(broker.send(&Form::of(&token).request()).status, 200);
+}
+
+#[test]
+fn metrics_have_the_size_of_the_store_and_its_room() {
+    let scene = Scene::new();
+    let address = format!("127.0.0.1:{}", port());
+    let setup = scene.setup.clone().argument("--metrics-listen");
+    let broker = setup.argument(&address).start();
+    let ready = broker.get("/readyz");
+    assert_eq!(ready.json()["store"]["space"], "ok", "{}", ready.text());
+    let metric = |name: &str| -> u64 {
+        let answer = http::send(&address, &Request::get("/metrics")).expect("an answer");
+        let text = answer.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+        value.trim().parse().expect("a number")
+    };
+    let on_disk = || -> u64 {
+        let database = scene.setup.database();
+        let log = database.with_extension("db-wal");
+        let length = |path: &Path| std::fs::metadata(path).expect("a file").len();
+        length(&database) + length(&log)
+    };
+    let before = on_disk();
+    let told = metric("vouchsafe_store_bytes ");
+    assert!((before..=on_disk()).contains(&told), "{told}");
+    scene.present(&broker, Want::Issued);
+    assert!(metric("vouchsafe_store_bytes ") > before);
+    assert!(metric("vouchsafe_store_free_bytes ") > 0);
+}

@@ -1,0 +1,129 @@
+//! Tokens that are accepted once, across restarts and lost databases.
+
+use crate::cases::{Bench, files};
+use vouchsafe_tests::broker::Setup;
+use vouchsafe_tests::bundle::{API, BROKER, DEPLOY};
+use vouchsafe_tests::exchange::{Form, Want, bad, check};
+use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_tests::{jwt, now};
+
+const SPENT: Want = bad("replay.spent");
+const PREDATES: Want = bad("replay.predates_store");
+
+pub fn wants() -> Vec<Want> {
+    vec![SPENT, PREDATES]
+}
+
+#[test]
+fn a_single_use_token_buys_one_token_also_after_a_restart() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let (first, second) = (
+        jwt::claims(&issuer.url("main"), BROKER, now() + 1),
+        jwt::claims(&issuer.url("main"), BROKER, now() + 1),
+    );
+    let token = jwt::mint("RS256", &first);
+    let form = Form::of(&token).set("audience", DEPLOY);
+    {
+        let broker = setup.start();
+        check(&broker, &form.request(), &token, Want::Issued).expect("the first use");
+        check(&broker, &form.request(), &token, SPENT).expect("the second use");
+        // The same claims by another signature are the same token.
+        let again = jwt::mint("ES256", &first);
+        check(
+            &broker,
+            &Form::of(&again).set("audience", DEPLOY).request(),
+            &again,
+            SPENT,
+        )
+        .expect("a twin");
+        // An audience that allows replay does not care.
+        check(
+            &broker,
+            &form.clone().set("audience", API).request(),
+            &token,
+            Want::Issued,
+        )
+        .expect("another audience");
+        check(
+            &broker,
+            &form.clone().set("audience", API).request(),
+            &token,
+            Want::Issued,
+        )
+        .expect("and again");
+    }
+    let broker = setup.start();
+    check(&broker, &form.request(), &token, SPENT).expect("after a restart");
+    let other = jwt::mint("RS256", &second);
+    check(
+        &broker,
+        &Form::of(&other).set("audience", DEPLOY).request(),
+        &other,
+        Want::Issued,
+    )
+    .expect("another token");
+    broker.assert_unharmed();
+}
+
+#[test]
+fn a_refused_request_does_not_use_its_token_up() {
+    let bench = Bench::start();
+    let mut claims = bench.claims();
+    claims["iat"] = (now() + 1).into();
+    let token = jwt::mint("RS256", &claims);
+    let form = Form::of(&token).set("audience", DEPLOY);
+    for (name, value) in [
+        ("scope", "admin"),
+        ("requested_expires_in", "99999"),
+        ("requested_expires_in", "x"),
+    ] {
+        let response = bench.broker.send(&form.clone().set(name, value).request());
+        assert_eq!(response.status, 400, "{name} {value}: {}", response.text());
+        bench.broker.line("token");
+    }
+    check(&bench.broker, &form.request(), &token, Want::Issued).expect("still fresh");
+}
+
+#[test]
+fn a_single_use_token_from_before_the_store_is_refused() {
+    let bench = Bench::start();
+    let token = jwt::mint("RS256", &{
+        let mut claims = bench.claims();
+        claims["iat"] = (now() - 300).into();
+        claims
+    });
+    let form = Form::of(&token).set("audience", DEPLOY);
+    check(&bench.broker, &form.request(), &token, PREDATES)
+        .expect("its use may have been forgotten");
+    check(
+        &bench.broker,
+        &Form::of(&token).request(),
+        &token,
+        Want::Issued,
+    )
+    .expect("where replay is allowed");
+}
+
+/// A store that lost what it knew must not accept again what it may have seen (I4).
+#[test]
+fn a_single_use_token_is_refused_by_a_store_that_is_younger_than_it() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let at = |now: u64| {
+        setup
+            .clone()
+            .argument("--danger-now")
+            .argument(now.to_string())
+            .start()
+    };
+    let start = 1_800_000_000;
+    let token = jwt::mint(
+        "RS256",
+        &jwt::claims(&issuer.url("main"), BROKER, start + 20),
+    );
+    let form = Form::of(&token).set("audience", DEPLOY);
+    check(&at(start), &form.request(), &token, Want::Issued).expect("the first use");
+    std::fs::remove_dir_all(setup.folder.join("state")).expect("a state folder");
+    check(&at(start + 100), &form.request(), &token, PREDATES).expect("forgotten, and refused");
+}
