@@ -11,8 +11,6 @@
     reason = "tests may panic"
 )]
 
-mod cases;
-
 /// Commands that need a running broker.
 mod cli {
     mod verify;
@@ -99,7 +97,6 @@ mod keys {
     mod case_folding;
     mod epochs;
     pub mod hostile_broker;
-    pub mod strict_verifier;
 }
 
 /// Loading bundles and deciding with them.

@@ -2,19 +2,18 @@
 
 mod site;
 
-use crate::cases::files;
-use crate::hsm::ops::gateway::epoch_at;
 use ring::hkdf::{HKDF_SHA256, Prk};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
-use site::{Ended, Site, issuer, run, setup, vouchsafe};
+use site::{Ended, Site, issuer, run, vouchsafe};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use vouchsafe_tests::broker::profile_folder;
-use vouchsafe_tests::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_ES256, IssuerFile};
-use vouchsafe_tests::jwt::{self, base64url, from_base64url};
-use vouchsafe_tests::keys::Key;
-use vouchsafe_tests::now;
+use vouchsafe_harness::broker::profile_folder;
+use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_ES256, IssuerFile};
+use vouchsafe_harness::hsm::{GatewaySetup, epoch_at};
+use vouchsafe_harness::jwt::{self, base64url, from_base64url};
+use vouchsafe_harness::keys::Key;
+use vouchsafe_harness::now;
 
 /// Runs a check twice: what is wrong with the token is said in words, and in JSON.
 #[track_caller]
@@ -39,7 +38,7 @@ fn refused(check: impl Fn(&[&str]) -> Ended, place: &str, reason: &str, hint: Op
 #[test]
 fn a_good_token_is_told_by_whom_it_is_signed_with_and_without_the_pin() {
     let issuer = issuer();
-    let site = Site::with(setup(), &issuer);
+    let site = Site::with(GatewaySetup::initialized(), &issuer);
     let root = site.path("root.pem");
     let pin = ["--pin-root", root.as_str()];
     for (audience, algorithm) in [(API, "ES256"), (EDDSA, "EdDSA")] {
@@ -124,7 +123,7 @@ fn spoilt(jwt: &str, part: usize, place: usize) -> String {
 #[test]
 fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
     let issuer = issuer();
-    let site = Site::with(setup(), &issuer);
+    let site = Site::with(GatewaySetup::initialized(), &issuer);
     let root = site.path("root.pem");
     let token = site.issue(&issuer, API);
     let pinned = |token: &str| {
@@ -212,7 +211,10 @@ fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
 #[test]
 fn a_token_of_another_root_is_refused() {
     let issuer = issuer();
-    let (site, stranger) = (Site::with(setup(), &issuer), Site::with(setup(), &issuer));
+    let (site, stranger) = (
+        Site::with(GatewaySetup::initialized(), &issuer),
+        Site::with(GatewaySetup::initialized(), &issuer),
+    );
     let root = site.path("root.pem");
     let token = stranger.issue(&issuer, API);
     assert_eq!(stranger.verify(API, &[], &token.jwt).code, 0);
@@ -231,7 +233,7 @@ fn a_token_of_another_root_is_refused() {
 #[test]
 fn a_key_that_the_same_root_certified_for_another_issuer_is_refused() {
     let issuer = issuer();
-    let site = Site::with(setup(), &issuer);
+    let site = Site::with(GatewaySetup::initialized(), &issuer);
     let root = site.path("root.pem");
     let credential = &site.setup.other_credential;
     let start = epoch_at(now());
@@ -275,13 +277,13 @@ fn a_key_that_the_same_root_certified_for_another_issuer_is_refused() {
 #[test]
 fn a_certificate_is_good_for_as_long_as_its_key_is_published() {
     let issuer = issuer();
-    let keys = setup();
+    let keys = GatewaySetup::initialized();
     let far = 4 * EPOCH_SECONDS;
     for (at, reason) in [
         (now() - far, "its certificate is no longer valid"),
         (now() + far, "its certificate is not valid yet"),
     ] {
-        let site = Site::start(keys.twin(), at, &files(&issuer), issuer.origin());
+        let site = Site::start(keys.twin(), at, &issuer.files(), issuer.origin());
         let root = site.path("root.pem");
         let token = site.issue(&issuer, API);
         let pin = ["--pin-root", root.as_str()];
@@ -307,7 +309,7 @@ fn a_certificate_is_good_for_as_long_as_its_key_is_published() {
 #[test]
 fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_away() {
     let issuer = issuer();
-    let site = Site::with(setup(), &issuer);
+    let site = Site::with(GatewaySetup::initialized(), &issuer);
     let token = site.issue(&issuer, API).jwt;
     let by = ["--broker", &site.url, "--audience", API];
     let says = |arguments: &[&str], stdin: &[u8], code: i32, words: &str| {
@@ -467,7 +469,7 @@ impl Drop for DevIssuer {
 fn the_examples_of_the_help_work_as_they_stand() {
     let dev = DevIssuer::start();
     let main = IssuerFile::new("main", &dev.url, "");
-    let site = Site::start(setup(), now(), &[main], dev.url.clone());
+    let site = Site::start(GatewaySetup::initialized(), now(), &[main], dev.url.clone());
     let help = vouchsafe(&["--help"], b"");
     assert_eq!(help.code, 0, "{}", help.stderr);
     assert!(

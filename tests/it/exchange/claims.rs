@@ -1,11 +1,11 @@
 //! Well-signed tokens whose claims are missing, wrong, or on one side of a limit.
 
-use crate::cases::{Bench, TokenCase, case, claims_case};
 use serde_json::{Value, json};
-use vouchsafe_tests::bundle::{API, BROKER, LONG};
-use vouchsafe_tests::exchange::{Want, bad, refused};
-use vouchsafe_tests::jwt::{mint, mint_raw};
-use vouchsafe_tests::keys::Key;
+use vouchsafe_harness::bundle::{API, BROKER, LONG};
+use vouchsafe_harness::cases::{Fixture, TokenCase, case, claims_case};
+use vouchsafe_harness::exchange::{Want, bad, refused};
+use vouchsafe_harness::jwt::{mint, mint_raw};
+use vouchsafe_harness::keys::Key;
 
 const EXPIRED: Want = bad("token.expired");
 const EARLY: Want = bad("token.not_yet_valid");
@@ -46,8 +46,8 @@ fn time(claim: &'static str, offset: i64, want: Want) -> TokenCase {
 
 /// A number that `serde_json` would not write, as text.
 fn literal(claim: &'static str, text: &'static str, want: Want) -> TokenCase {
-    case(format!("{claim} {text}"), want, move |bench: &Bench| {
-        let mut claims = bench.claims();
+    case(format!("{claim} {text}"), want, move |fixture: &Fixture| {
+        let mut claims = fixture.claims();
         claims[claim] = json!("LITERAL");
         let payload = claims.to_string().replace("\"LITERAL\"", text);
         mint_raw(
@@ -220,8 +220,8 @@ fn audiences() -> Vec<TokenCase> {
 
 fn issuers() -> Vec<TokenCase> {
     let of = |name: &str, change: fn(&str) -> String| {
-        claims_case(name, UNTRUSTED, move |claims, bench, _| {
-            claims["iss"] = json!(change(&bench.issuer.url("main")))
+        claims_case(name, UNTRUSTED, move |claims, fixture, _| {
+            claims["iss"] = json!(change(&fixture.issuer.url("main")))
         })
     };
     let mut cases = vec![
@@ -252,16 +252,16 @@ fn issuers() -> Vec<TokenCase> {
         claims_case(
             "an issuer that could be fetched, and is not configured",
             UNTRUSTED,
-            |claims, bench, _| {
-                claims["iss"] = json!(bench.canary.url("keys"));
+            |claims, fixture, _| {
+                claims["iss"] = json!(fixture.canary.url("keys"));
             },
         ),
         // The very same claims, rightly signed, from a second issuer of the same provider.
         claims_case(
             "the same claims from another issuer",
             refused(400, "invalid_target", "policy.denied"),
-            |claims, bench, _| {
-                claims["iss"] = json!(bench.issuer.url("other"));
+            |claims, fixture, _| {
+                claims["iss"] = json!(fixture.issuer.url("other"));
             },
         ),
     ];
@@ -274,7 +274,7 @@ fn issuers() -> Vec<TokenCase> {
     cases.push(claims_case(
         "an array of issuers",
         INVALID,
-        |claims, bench, _| claims["iss"] = json!([bench.issuer.url("main")]),
+        |claims, fixture, _| claims["iss"] = json!([fixture.issuer.url("main")]),
     ));
     cases
 }
@@ -395,33 +395,33 @@ pub fn cases() -> Vec<TokenCase> {
 
 #[test]
 fn refuses_claims_that_are_missing_or_wrong_on_each_side_of_each_limit() {
-    Bench::start().run(cases());
+    Fixture::start().run(cases());
 }
 
 /// The broker's own tokens: a token that Vouchsafe issued buys no other.
 #[test]
 fn refuses_a_token_of_its_own() {
-    let bench = Bench::start();
-    let issued = bench
+    let fixture = Fixture::start();
+    let issued = fixture
         .broker
-        .send(&vouchsafe_tests::exchange::Form::of(&bench.token()).request())
+        .send(&vouchsafe_harness::exchange::Form::of(&fixture.token()).request())
         .json();
-    bench.broker.line("token");
+    fixture.broker.line("token");
     let own = issued["access_token"].as_str().expect("a token").to_owned();
-    bench.run(vec![case("our own token", UNTRUSTED, move |_| own.clone())]);
+    fixture.run(vec![case("our own token", UNTRUSTED, move |_| own.clone())]);
 }
 
 /// `iat` of the issued token is the broker's clock, so that the edges above are what they say.
 #[test]
 fn an_expiry_of_the_subject_shortens_the_issued_token() {
-    let bench = Bench::start();
-    let mut claims = bench.claims();
+    let fixture = Fixture::start();
+    let mut claims = fixture.claims();
     let exp = claims["iat"].as_u64().expect("a time") + 100;
     claims["exp"] = json!(exp);
-    let form = vouchsafe_tests::exchange::Form::of(&mint("RS256", &claims));
-    let body = bench.broker.send(&form.request()).json();
+    let form = vouchsafe_harness::exchange::Form::of(&mint("RS256", &claims));
+    let body = fixture.broker.send(&form.request()).json();
     let issued =
-        vouchsafe_tests::jwt::Issued::parse(body["access_token"].as_str().expect("a token"));
+        vouchsafe_harness::jwt::Issued::parse(body["access_token"].as_str().expect("a token"));
     assert_eq!(issued.number("exp"), exp);
     assert_eq!(
         body["expires_in"].as_u64(),

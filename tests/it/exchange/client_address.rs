@@ -1,11 +1,9 @@
 //! Which address a rule sees, through the whole broker: what clients write into headers, and what proxies do.
 
-use crate::cases::files;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::BROKER;
-use vouchsafe_tests::exchange::{Form, Want, check, refused};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::exchange::{Form, Want, check, refused};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::{jwt, now};
 
 /// Keeps everybody out who is not known to come from these networks.
 const RULE: &str = "@id(\"from-the-office\")\nforbid (principal, action, resource)\n\
@@ -41,7 +39,7 @@ impl Office {
     /// As [`Office::behind`], with proxies that write this header.
     fn behind_writing(trusted: &str, header: &str, rule: &str) -> Self {
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        let setup = Setup::trusting(&issuer);
         let path = setup.folder.join("policies/rules/office.cedar");
         std::fs::write(path, rule).expect("a rule");
         let setup = setup.variable("trusted_proxies", trusted);
@@ -50,7 +48,7 @@ impl Office {
     }
 
     fn ask(&self, headers: &[(&str, &str)], want: Want) {
-        let claims = jwt::claims(&self.issuer.url("main"), BROKER, now());
+        let claims = self.issuer.claims(now());
         let token = jwt::mint("RS256", &claims);
         let request = Form::of(&token).request();
         let request = headers
@@ -157,7 +155,7 @@ fn unreadable_proxy_settings_keep_the_broker_from_starting() {
             "`forwarded_header`: the header is neither `forwarded` nor `x-forwarded-for`",
         ),
     ] {
-        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        let setup = Setup::trusting(&issuer);
         let refused = setup.variable(name, value).try_start();
         let said = refused.err().expect("it does not start");
         assert!(said.contains(detail), "{said}");

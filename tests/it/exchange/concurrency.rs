@@ -1,13 +1,12 @@
 //! Many different requests at once, in instances that they share: each gets its own answer.
 
-use crate::cases::files;
 use std::sync::Barrier;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{API, BROKER, DEPLOY};
-use vouchsafe_tests::exchange::{Form, Want, bad, check_answer, refused};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
-use vouchsafe_tests::now;
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{API, BROKER, DEPLOY};
+use vouchsafe_harness::exchange::{Form, Want, bad, check_answer, refused};
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::jwt::{self, Issued};
+use vouchsafe_harness::now;
 
 const CLIENTS: usize = 32;
 const REQUESTS_PER_CLIENT: usize = 6;
@@ -72,8 +71,8 @@ fn present_once(broker: &Broker, iss: &str, client: usize, number: usize) -> Res
 }
 
 fn mix(arguments: &[&str]) {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let setup = arguments
         .iter()
         .fold(setup, |setup, argument| setup.argument(*argument));

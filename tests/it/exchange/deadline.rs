@@ -1,13 +1,12 @@
 //! An exchange that takes so long that its signer would refuse the token's time: the subject token is not used.
 
-use crate::cases::files;
 use std::time::Duration;
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{BROKER, DEPLOY};
-use vouchsafe_tests::exchange::{Form, Want, check_answer, unavailable};
-use vouchsafe_tests::http::{self, Response};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::DEPLOY;
+use vouchsafe_harness::exchange::{Form, Want, check_answer, unavailable};
+use vouchsafe_harness::http::{self, Response};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::{jwt, now};
 
 const OVERLOADED: Want = unavailable("exchange.overloaded");
 /// Just under the 5 s that a fetch may take.
@@ -25,10 +24,10 @@ pub fn wants() -> Vec<Want> {
 fn attempt() -> (Response, Vec<(String, String)>, Response) {
     let slow = |algorithms: &[&str]| Script::Slow(FETCH, Script::keys(algorithms));
     let issuer = Issuer::start([("main", slow(&["RS256"]))]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let setup = Setup::trusting(&issuer);
     let broker = setup.start();
     let request = |alg| {
-        let claims = jwt::claims(&issuer.url("main"), BROKER, now() + 1);
+        let claims = issuer.claims(now() + 1);
         let token = jwt::mint(alg, &claims);
         Form::of(&token).set("audience", DEPLOY).request()
     };

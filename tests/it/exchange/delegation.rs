@@ -1,12 +1,11 @@
 //! Subject tokens whose bearer acts for their subject (RFC 8693 §4).
 
-use crate::cases;
 use serde_json::{Value, json};
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{API, BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, bad, check, refused};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{API, BROKER, IssuerFile};
+use vouchsafe_harness::exchange::{Form, Want, bad, check, refused};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::{jwt, now};
 
 const INVALID: Want = bad("token.claim_invalid");
 const DENIED: Want = refused(400, "invalid_target", "policy.denied");
@@ -17,7 +16,7 @@ const RULE: &str = "@id(\"not-through-others\")\npermit (\n  principal is Oidc::
 
 /// A broker that trusts an `oidc` issuer `idp`, whose file has these further lines.
 fn start(issuer: &Issuer, more: &str, rule: &str) -> (Setup, Broker) {
-    let mut files = cases::files(issuer);
+    let mut files = issuer.files();
     files.push(IssuerFile::new("idp", issuer.url("idp"), more).of("oidc"));
     let setup = Setup::broker(&files, &[issuer.origin()]);
     std::fs::write(setup.folder.join("policies/rules/idp.cedar"), rule).expect("a rule");

@@ -1,17 +1,14 @@
 //! What a workload can make a broker write that gets nothing there, and when it is no longer asked what it wants.
 
-use crate::cases::files;
 use rusqlite::Connection;
 use std::sync::Mutex;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BROKER, DEPLOY};
-use vouchsafe_tests::exchange::{Form, Want, bad, check, refused};
-use vouchsafe_tests::http::{self, Response};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt;
+use vouchsafe_harness::broker::Broker;
+use vouchsafe_harness::bundle::DEPLOY;
+use vouchsafe_harness::exchange::{Form, Want, bad, check, refused};
+use vouchsafe_harness::http::{self, Response};
+use vouchsafe_harness::jwt;
+use vouchsafe_harness::scene::Scene;
 
-/// The first second of a minute.
-const START: u64 = 1_800_000_000;
 /// `REFUSALS_PER_MINUTE_MAX` of the store.
 const LIMIT: usize = 60;
 const DENIED: Want = refused(400, "invalid_target", "policy.denied");
@@ -21,47 +18,28 @@ pub fn wants() -> Vec<Want> {
     vec![TOO_OFTEN]
 }
 
-struct Scene {
-    issuer: Issuer,
-    setup: Setup,
+/// A token of a workload that gets nothing, since its repository is another.
+fn denied(scene: &Scene) -> String {
+    let mut claims = scene.claims_at(10);
+    claims["repository_id"] = "999".into();
+    jwt::mint("ES256", &claims)
 }
 
-impl Scene {
-    fn new() -> Self {
-        let issuer = Issuer::start([("main", Script::honest())]);
-        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-        Self { issuer, setup }
+/// A token of a workload with the same subject, or `subject`, that is permitted.
+fn permitted(scene: &Scene, subject: Option<&str>) -> String {
+    let mut claims = scene.claims_at(10);
+    if let Some(subject) = subject {
+        claims["sub"] = subject.into();
     }
+    jwt::mint("ES256", &claims)
+}
 
-    /// A broker whose clock starts at `seconds` after [`START`].
-    fn at(&self, seconds: u64) -> Broker {
-        let setup = self.setup.clone().argument("--danger-now");
-        setup.argument((START + seconds).to_string()).start()
-    }
-
-    /// A token of a job that gets nothing, since its repository is another.
-    fn denied(&self) -> String {
-        let mut claims = jwt::claims(&self.issuer.url("main"), BROKER, START + 10);
-        claims["repository_id"] = "999".into();
-        jwt::mint("ES256", &claims)
-    }
-
-    /// A token of a job with the same subject, or `subject`, that is permitted.
-    fn permitted(&self, subject: Option<&str>) -> String {
-        let mut claims = jwt::claims(&self.issuer.url("main"), BROKER, START + 10);
-        if let Some(subject) = subject {
-            claims["sub"] = subject.into();
-        }
-        jwt::mint("ES256", &claims)
-    }
-
-    fn number(&self, sql: &str) -> usize {
-        let database = Connection::open(self.setup.database()).expect("opens");
-        let number: i64 = database
-            .query_row(sql, [], |row| row.get(0))
-            .unwrap_or_else(|error| panic!("{sql}: {error}"));
-        usize::try_from(number).expect("not negative")
-    }
+fn number(scene: &Scene, sql: &str) -> usize {
+    let database = Connection::open(scene.setup.database()).expect("opens");
+    let number: i64 = database
+        .query_row(sql, [], |row| row.get(0))
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    usize::try_from(number).expect("not negative")
 }
 
 fn present(broker: &Broker, token: &str, want: Want) -> Response {
@@ -75,18 +53,18 @@ fn decision_id(answer: &Response) -> Option<String> {
 #[test]
 fn a_denied_token_makes_three_records() {
     let scene = Scene::new();
-    let broker = scene.at(0);
-    let token = scene.denied();
+    let broker = scene.start_at(0);
+    let token = denied(&scene);
     let mut ids = Vec::new();
     for _ in 0..10 {
         ids.extend(decision_id(&present(&broker, &token, DENIED)));
     }
-    assert_eq!(scene.number("SELECT count(*) FROM audit"), 3);
-    assert_eq!(scene.number("SELECT sum(1 + repeats) FROM audit"), 10);
+    assert_eq!(number(&scene, "SELECT count(*) FROM audit"), 3);
+    assert_eq!(number(&scene, "SELECT sum(1 + repeats) FROM audit"), 10);
     assert_eq!(ids.len(), 10);
     for id in &ids {
         let sql = format!("SELECT count(*) FROM audit WHERE decision_id = '{id}'");
-        assert_eq!(scene.number(&sql), 1, "{id} can be looked up");
+        assert_eq!(number(&scene, &sql), 1, "{id} can be looked up");
     }
     assert!(ids[3..].iter().all(|id| *id == ids[2]), "{ids:?}");
     broker.assert_unharmed();
@@ -96,32 +74,32 @@ fn a_denied_token_makes_three_records() {
 #[test]
 fn a_spent_token_makes_four_records() {
     let scene = Scene::new();
-    let broker = scene.at(0);
-    let token = scene.permitted(None);
+    let broker = scene.start_at(0);
+    let token = permitted(&scene, None);
     let request = Form::of(&token).set("audience", DEPLOY).request();
     check(&broker, &request, &token, Want::Issued).expect("the first use");
     for _ in 0..10 {
         check(&broker, &request, &token, bad("replay.spent")).expect("refused");
     }
-    assert_eq!(scene.number("SELECT count(*) FROM audit"), 4);
-    assert_eq!(scene.number("SELECT sum(1 + repeats) FROM audit"), 11);
+    assert_eq!(number(&scene, "SELECT count(*) FROM audit"), 4);
+    assert_eq!(number(&scene, "SELECT sum(1 + repeats) FROM audit"), 11);
 }
 
 #[test]
 fn a_subject_denied_too_often_gets_no_decision_until_the_next_minute() {
     let scene = Scene::new();
-    let broker = scene.at(0);
+    let broker = scene.start_at(0);
     for number in 0..LIMIT {
-        let token = scene.denied();
+        let token = denied(&scene);
         let answer = check(&broker, &Form::of(&token).request(), &token, DENIED);
         answer.unwrap_or_else(|error| panic!("{number}: {error}"));
     }
-    let first = present(&broker, &scene.denied(), TOO_OFTEN);
+    let first = present(&broker, &denied(&scene), TOO_OFTEN);
     assert!(decision_id(&first).is_some(), "it was decided and counted");
-    let records = scene.number("SELECT count(*) FROM audit");
+    let records = number(&scene, "SELECT count(*) FROM audit");
     assert_eq!(records, LIMIT + 1);
     // One token is decided and counted once more; after that it gets no decision.
-    let again = scene.denied();
+    let again = denied(&scene);
     let counted = present(&broker, &again, TOO_OFTEN);
     assert_eq!(decision_id(&counted), decision_id(&first));
     let answer = present(&broker, &again, TOO_OFTEN);
@@ -129,16 +107,16 @@ fn a_subject_denied_too_often_gets_no_decision_until_the_next_minute() {
     let seconds = answer.header("retry-after").expect("a time");
     let seconds: u64 = seconds.parse().expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
-    assert_eq!(scene.number("SELECT count(*) FROM audit"), records);
+    assert_eq!(number(&scene, "SELECT count(*) FROM audit"), records);
     // Another workload with the same `sub`, or the same one with a better request, is not kept out.
-    present(&broker, &scene.permitted(None), Want::Issued);
-    let other = scene.permitted(Some("repo:octo-org/other"));
+    present(&broker, &permitted(&scene, None), Want::Issued);
+    let other = permitted(&scene, Some("repo:octo-org/other"));
     present(&broker, &other, Want::Issued);
     broker.assert_unharmed();
     drop(broker);
-    let next = scene.at(60);
-    present(&next, &scene.permitted(None), Want::Issued);
-    present(&next, &scene.denied(), DENIED);
+    let next = scene.start_at(60);
+    present(&next, &permitted(&scene, None), Want::Issued);
+    present(&next, &denied(&scene), DENIED);
 }
 
 /// Requests of many clients, in instances that know nothing of each other.
@@ -147,14 +125,14 @@ fn racing_denials_are_all_counted() {
     const CLIENTS: usize = 8;
     const EACH: usize = 20;
     let scene = Scene::new();
-    let broker = scene.at(0);
+    let broker = scene.start_at(0);
     // Status and whether a decision was made, of each answer.
     let answers = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 for _ in 0..EACH {
-                    let token = scene.denied();
+                    let token = denied(&scene);
                     let answer = http::send(&broker.address, &Form::of(&token).request());
                     let answer = answer.expect("an answer");
                     let decided = decision_id(&answer).is_some();
@@ -179,12 +157,12 @@ fn racing_denials_are_all_counted() {
         denied <= LIMIT && denied + busy >= LIMIT,
         "{denied} of {busy}"
     );
-    let on_record = scene.number("SELECT sum(1 + repeats) FROM audit");
+    let on_record = number(&scene, "SELECT sum(1 + repeats) FROM audit");
     let told = denied + over;
     assert!(
         (told..=told + busy).contains(&on_record),
         "{on_record} of {told}"
     );
-    assert!(scene.number("SELECT count(*) FROM audit") <= LIMIT + 1);
+    assert!(number(&scene, "SELECT count(*) FROM audit") <= LIMIT + 1);
     broker.assert_unharmed();
 }

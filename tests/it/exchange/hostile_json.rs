@@ -3,13 +3,13 @@
 //! `VOUCHSAFE_CORPORA`, or `../shared/corpora` beside the repository; without it the suite passes and
 //! says that it ran none.
 
-use crate::cases::{Bench, header};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use vouchsafe_tests::broker::repository;
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::jwt::{mint, mint_raw};
-use vouchsafe_tests::keys::Key;
+use vouchsafe_harness::broker::repository;
+use vouchsafe_harness::cases::{Fixture, header};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::jwt::{mint, mint_raw};
+use vouchsafe_harness::keys::Key;
 
 /// Files over this, in bytes, exceed a subject token by themselves.
 const FILE_BYTES_MAX: usize = 11_000;
@@ -42,7 +42,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 /// claims that rules here are about.
 #[test]
 fn other_platforms_claims_are_read_and_get_nothing() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let mut failures = Vec::new();
     let mut presented = 0;
     for (name, text) in corpus("claims") {
@@ -51,14 +51,14 @@ fn other_platforms_claims_are_read_and_get_nothing() {
             continue;
         };
         presented += 1;
-        let mut claims = bench.claims();
+        let mut claims = fixture.claims();
         let own =
             ["iss", "aud", "exp", "nbf", "iat"].map(|name| (name.to_owned(), claims[name].take()));
         claims = Value::Object(theirs.clone().into_iter().chain(own).collect());
-        let response = bench
+        let response = fixture
             .broker
             .send(&Form::of(&mint("RS256", &claims)).request());
-        let slug = bench.broker.line("token")["slug"]
+        let slug = fixture.broker.line("token")["slug"]
             .as_str()
             .unwrap_or_default()
             .to_owned();
@@ -71,7 +71,7 @@ fn other_platforms_claims_are_read_and_get_nothing() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
     println!("claims of {presented} platforms");
 }
 
@@ -79,10 +79,10 @@ fn other_platforms_claims_are_read_and_get_nothing() {
 #[test]
 fn hostile_json_is_refused_and_harms_nobody() {
     let corpus = corpus("jsontestsuite/test_parsing");
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let key = Key::issuer("RS256");
     let present = |header: &[u8], payload: &[u8]| {
-        let response = bench
+        let response = fixture
             .broker
             .send(&Form::of(&mint_raw(&key, header, payload)).request());
         // Not its log line: so many within a minute are not all written.
@@ -92,9 +92,9 @@ fn hostile_json_is_refused_and_harms_nobody() {
     for (name, json) in &corpus {
         // As the payload: never the claims of anybody, whatever it is.
         let bare = present(header(&json!({})).as_bytes(), json);
-        let head = present(json, bench.claims().to_string().as_bytes());
+        let head = present(json, fixture.claims().to_string().as_bytes());
         // As one claim's value among good ones: what is no JSON spoils all of it.
-        let claims = bench.claims().to_string();
+        let claims = fixture.claims().to_string();
         let inside = [
             claims.trim_end_matches('}').as_bytes(),
             b",\"x\":",
@@ -119,7 +119,7 @@ fn hostile_json_is_refused_and_harms_nobody() {
         corpus.len(),
         failures.join("\n")
     );
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
     println!(
         "JSONTestSuite: {} files as payload, header and claim",
         corpus.len()

@@ -1,14 +1,14 @@
 //! What a caller gets when all is well, to the last member, and what is on record of it.
 
-use crate::cases::{Bench, files};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{API, BROKER, DEPLOY, EDDSA};
-use vouchsafe_tests::exchange::{Form, TYPE_ACCESS, TYPE_JWT, Want, check};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
-use vouchsafe_tests::now;
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::{API, BROKER, DEPLOY, EDDSA};
+use vouchsafe_harness::cases::Fixture;
+use vouchsafe_harness::exchange::{Form, TYPE_ACCESS, TYPE_JWT, Want, check};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::jwt::{self, Issued};
+use vouchsafe_harness::now;
 
 const UPSTREAM: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 const SUBJECT: &str = "main:repo:octo-org/octo-repo:ref:refs/heads/main";
@@ -25,13 +25,13 @@ fn names(value: &Value) -> Vec<&str> {
 }
 
 /// The response and the token of an accepted request for `audience` with further parameters.
-fn exchange(bench: &Bench, audience: &str, more: &[(&str, &str)]) -> (Value, Issued) {
-    let token = bench.token();
+fn exchange(fixture: &Fixture, audience: &str, more: &[(&str, &str)]) -> (Value, Issued) {
+    let token = fixture.token();
     let form = Form::of(&token).set("audience", audience);
     let form = more
         .iter()
         .fold(form, |form, (name, value)| form.and(name, value));
-    let response = check(&bench.broker, &form.request(), &token, Want::Issued).expect("issued");
+    let response = check(&fixture.broker, &form.request(), &token, Want::Issued).expect("issued");
     let body = response.json();
     let issued = Issued::parse(body["access_token"].as_str().expect("a token"));
     (body, issued)
@@ -39,8 +39,8 @@ fn exchange(bench: &Bench, audience: &str, more: &[(&str, &str)]) -> (Value, Iss
 
 #[test]
 fn an_issued_token_says_what_was_verified_and_nothing_else() {
-    let bench = Bench::start();
-    let (body, issued) = exchange(&bench, API, &[]);
+    let fixture = Fixture::start();
+    let (body, issued) = exchange(&fixture, API, &[]);
     assert_eq!(
         names(&body),
         [
@@ -86,34 +86,34 @@ fn an_issued_token_says_what_was_verified_and_nothing_else() {
             .is_some_and(|jti| jti.len() >= 22),
         "128 bits"
     );
-    assert!(issued.verifies(&bench.broker.jwks()));
+    assert!(issued.verifies(&fixture.broker.jwks()));
 }
 
 #[test]
 fn scopes_claims_types_and_algorithms_are_those_of_request_and_audience() {
-    let bench = Bench::start();
-    let (body, issued) = exchange(&bench, API, &[("scope", "write read write")]);
+    let fixture = Fixture::start();
+    let (body, issued) = exchange(&fixture, API, &[("scope", "write read write")]);
     assert_eq!(
         (&body["scope"], &issued.claims["scope"]),
         (&json!("write read"), &json!("write read"))
     );
-    let (body, issued) = exchange(&bench, API, &[("requested_token_type", TYPE_JWT)]);
+    let (body, issued) = exchange(&fixture, API, &[("requested_token_type", TYPE_JWT)]);
     assert_eq!(
         (&body["issued_token_type"], &body["token_type"]),
         (&json!(TYPE_JWT), &json!("N_A"))
     );
     assert_eq!(issued.header["typ"], "JWT");
-    let (_, issued) = exchange(&bench, DEPLOY, &[]);
+    let (_, issued) = exchange(&fixture, DEPLOY, &[]);
     assert_eq!(issued.claims["ref"], "refs/heads/main");
     assert_eq!(issued.claims["repository"], "octo-org/octo-repo");
     assert_eq!(
         issued.claims.as_object().map(serde_json::Map::len),
         Some(10)
     );
-    let (_, issued) = exchange(&bench, EDDSA, &[]);
+    let (_, issued) = exchange(&fixture, EDDSA, &[]);
     assert_eq!(issued.header["alg"], "EdDSA");
-    assert!(issued.verifies(&bench.broker.jwks()));
-    let (body, issued) = exchange(&bench, API, &[("requested_expires_in", "7")]);
+    assert!(issued.verifies(&fixture.broker.jwks()));
+    let (body, issued) = exchange(&fixture, API, &[("requested_expires_in", "7")]);
     assert_eq!(
         (
             body["expires_in"].as_u64(),
@@ -125,10 +125,10 @@ fn scopes_claims_types_and_algorithms_are_those_of_request_and_audience() {
 
 #[test]
 fn each_decision_about_a_verified_token_is_on_record_and_no_other() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let broker = setup.start();
-    let mut claims = jwt::claims(&issuer.url("main"), BROKER, now());
+    let mut claims = issuer.claims(now());
     let send = |claims: &Value, form: &dyn Fn(Form) -> Form| {
         let response = broker.send(&form(Form::of(&jwt::mint("RS256", claims))).request());
         (response.json(), broker.line("token"))
@@ -199,12 +199,12 @@ fn tokens_of_new_instances_share_no_jti() {
     const INSTANCES: usize = 24;
     const RANDOM_BYTES: usize = 16;
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-    let broker = Setup::broker(&files(&issuer), &[issuer.origin()])
+    let broker = Setup::trusting(&issuer)
         .argument("--max-instance-reuse-count")
         .argument("1")
         .start();
     // One token for all, so that nothing but the instance differs.
-    let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+    let token = jwt::mint("RS256", &issuer.claims(now()));
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..INSTANCES {
         let response =

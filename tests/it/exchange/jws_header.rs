@@ -1,11 +1,11 @@
 //! Tokens whose protected header tries to choose how they are verified.
 
-use crate::cases::{Bench, TokenCase, case, header};
 use ring::hmac;
 use serde_json::{Value, json};
-use vouchsafe_tests::exchange::{Want, bad};
-use vouchsafe_tests::jwt::{base64url, mint_raw};
-use vouchsafe_tests::keys::Key;
+use vouchsafe_harness::cases::{Fixture, TokenCase, case, header};
+use vouchsafe_harness::exchange::{Want, bad};
+use vouchsafe_harness::jwt::{base64url, mint_raw};
+use vouchsafe_harness::keys::Key;
 
 const ALGORITHM: Want = bad("token.algorithm_not_allowed");
 const MALFORMED: Want = bad("token.malformed");
@@ -13,11 +13,11 @@ const KID_BYTES_MAX: usize = 256;
 
 /// Acceptable claims under a changed header, signed by the issuer's RS256 key.
 fn with(name: impl Into<String>, want: Want, more: Value) -> TokenCase {
-    case(name, want, move |bench| {
+    case(name, want, move |fixture| {
         mint_raw(
             &Key::issuer("RS256"),
             header(&more),
-            bench.claims().to_string(),
+            fixture.claims().to_string(),
         )
     })
 }
@@ -30,11 +30,11 @@ fn by(
     kid: &'static str,
     key: fn() -> Key,
 ) -> TokenCase {
-    case(name, want, move |bench| {
+    case(name, want, move |fixture| {
         mint_raw(
             &key(),
             json!({ "alg": alg, "kid": kid, "typ": "JWT" }).to_string(),
-            bench.claims().to_string(),
+            fixture.claims().to_string(),
         )
     })
 }
@@ -54,24 +54,24 @@ fn none() -> impl Iterator<Item = TokenCase> {
     ]
     .into_iter()
     .flat_map(|alg| {
-        let token = move |bench: &Bench| {
+        let token = move |fixture: &Fixture| {
             let header = json!({ "alg": alg, "kid": "RS256" }).to_string();
             format!(
                 "{}.{}",
                 base64url(header),
-                base64url(bench.claims().to_string())
+                base64url(fixture.claims().to_string())
             )
         };
         [
             case(
                 format!("alg {alg:?} without a signature"),
                 ALGORITHM,
-                move |bench| token(bench) + ".",
+                move |fixture| token(fixture) + ".",
             ),
             case(
                 format!("alg {alg:?} with a signature"),
                 ALGORITHM,
-                move |bench| token(bench) + ".c2lnbmF0dXJl",
+                move |fixture| token(fixture) + ".c2lnbmF0dXJl",
             ),
         ]
     })
@@ -90,12 +90,12 @@ fn hs256() -> impl Iterator<Item = TokenCase> {
             case(
                 format!("{alg} with the public key as {encoding}"),
                 ALGORITHM,
-                move |bench| {
+                move |fixture| {
                     let header = json!({ "alg": alg, "kid": "RS256" }).to_string();
                     let input = format!(
                         "{}.{}",
                         base64url(header),
-                        base64url(bench.claims().to_string())
+                        base64url(fixture.claims().to_string())
                     );
                     let tag = hmac::sign(&hmac::Key::new(mac, &secret), input.as_bytes());
                     format!("{input}.{}", base64url(tag))
@@ -220,10 +220,10 @@ fn algorithms() -> Vec<TokenCase> {
         cases.push(case(
             format!("{alg}, which the issuer does not list"),
             ALGORITHM,
-            move |bench| {
-                let mut claims = bench.claims();
-                claims["iss"] = json!(bench.issuer.url("other"));
-                vouchsafe_tests::jwt::mint(alg, &claims)
+            move |fixture| {
+                let mut claims = fixture.claims();
+                claims["iss"] = json!(fixture.issuer.url("other"));
+                vouchsafe_harness::jwt::mint(alg, &claims)
             },
         ));
     }
@@ -232,7 +232,7 @@ fn algorithms() -> Vec<TokenCase> {
 
 /// The token brings its own key, or says where one is; both sign with the stranger's.
 fn own_keys() -> Vec<TokenCase> {
-    type Members = fn(&Bench) -> Value;
+    type Members = fn(&Fixture) -> Value;
     let members: [(&str, Members); 6] = [
         (
             "jwk",
@@ -240,11 +240,11 @@ fn own_keys() -> Vec<TokenCase> {
         ),
         (
             "jku",
-            |bench| json!({ "jku": format!("{}/jwks", bench.canary.url("keys")) }),
+            |fixture| json!({ "jku": format!("{}/jwks", fixture.canary.url("keys")) }),
         ),
         (
             "x5u",
-            |bench| json!({ "x5u": format!("{}/jwks", bench.canary.url("keys")) }),
+            |fixture| json!({ "x5u": format!("{}/jwks", fixture.canary.url("keys")) }),
         ),
         ("x5c", |_| json!({ "x5c": ["MIIBszCCAVmgAwIBAgIUB"] })),
         (
@@ -253,15 +253,15 @@ fn own_keys() -> Vec<TokenCase> {
         ),
         (
             "a kid that is a URL",
-            |bench| json!({ "jku": bench.canary.origin(), "x5u": bench.canary.origin() }),
+            |fixture| json!({ "jku": fixture.canary.origin(), "x5u": fixture.canary.origin() }),
         ),
     ];
-    let sign = |bench: &Bench, members: Members, key: Key, drop_kid: bool| {
-        let mut header: Value = serde_json::from_str(&header(&members(bench))).expect("JSON");
+    let sign = |fixture: &Fixture, members: Members, key: Key, drop_kid: bool| {
+        let mut header: Value = serde_json::from_str(&header(&members(fixture))).expect("JSON");
         if drop_kid {
             header.as_object_mut().expect("an object").remove("kid");
         }
-        mint_raw(&key, header.to_string(), bench.claims().to_string())
+        mint_raw(&key, header.to_string(), fixture.claims().to_string())
     };
     let forged = bad("token.signature_invalid");
     members
@@ -271,15 +271,15 @@ fn own_keys() -> Vec<TokenCase> {
                 case(
                     format!("{name} that would verify a forgery"),
                     forged,
-                    move |bench| sign(bench, members, Key::stranger("RS256"), false),
+                    move |fixture| sign(fixture, members, Key::stranger("RS256"), false),
                 ),
-                case(format!("{name} without a kid"), forged, move |bench| {
-                    sign(bench, members, Key::stranger("RS256"), true)
+                case(format!("{name} without a kid"), forged, move |fixture| {
+                    sign(fixture, members, Key::stranger("RS256"), true)
                 }),
                 case(
                     format!("{name} on a good token, ignored"),
                     Want::Issued,
-                    move |bench| sign(bench, members, Key::issuer("RS256"), false),
+                    move |fixture| sign(fixture, members, Key::issuer("RS256"), false),
                 ),
             ]
         })
@@ -336,8 +336,8 @@ fn processing() -> Vec<TokenCase> {
         cases.push(with(format!("typ {typ:?}"), typed, json!({ "typ": typ })));
     }
     let text = |name: &str, header: &'static str| {
-        case(name, MALFORMED, move |bench: &Bench| {
-            mint_raw(&Key::issuer("RS256"), header, bench.claims().to_string())
+        case(name, MALFORMED, move |fixture: &Fixture| {
+            mint_raw(&Key::issuer("RS256"), header, fixture.claims().to_string())
         })
     };
     cases.extend([
@@ -367,5 +367,5 @@ pub fn cases() -> Vec<TokenCase> {
 
 #[test]
 fn no_header_chooses_how_its_token_is_verified() {
-    Bench::start().run(cases());
+    Fixture::start().run(cases());
 }

@@ -1,10 +1,10 @@
 //! Tokens that are not strict JWTs.
 
-use crate::cases::{Bench, TokenCase, case};
 use serde_json::{Value, json};
-use vouchsafe_tests::exchange::{Want, bad};
-use vouchsafe_tests::jwt::{base64url, mint, mint_raw};
-use vouchsafe_tests::keys::Key;
+use vouchsafe_harness::cases::{Fixture, TokenCase, case};
+use vouchsafe_harness::exchange::{Want, bad};
+use vouchsafe_harness::jwt::{base64url, mint, mint_raw};
+use vouchsafe_harness::keys::Key;
 
 const MALFORMED: Want = bad("token.malformed");
 const RS256: &str = r#"{"alg":"RS256","kid":"RS256","typ":"JWT"}"#;
@@ -19,8 +19,8 @@ fn signed(payload: impl AsRef<[u8]>) -> String {
 
 /// A good token's three parts, rearranged.
 fn parts(name: &str, want: Want, rearrange: fn(&str, &str, &str) -> String) -> TokenCase {
-    case(name, want, move |bench| {
-        let token = bench.token();
+    case(name, want, move |fixture| {
+        let token = fixture.token();
         let parts: Vec<_> = token.split('.').collect();
         rearrange(parts[0], parts[1], parts[2])
     })
@@ -28,8 +28,8 @@ fn parts(name: &str, want: Want, rearrange: fn(&str, &str, &str) -> String) -> T
 
 /// A payload that is the good claims' text, rewritten.
 fn payload(name: &str, want: Want, rewrite: fn(String) -> Vec<u8>) -> TokenCase {
-    case(name, want, move |bench| {
-        signed(rewrite(bench.claims().to_string()))
+    case(name, want, move |fixture| {
+        signed(rewrite(fixture.claims().to_string()))
     })
 }
 
@@ -43,8 +43,8 @@ fn nested(depth: usize) -> Value {
 }
 
 /// Exactly `bytes` long, for which a claim is filled up.
-fn of_length(bench: &Bench, bytes: usize) -> String {
-    let claims = bench.claims();
+fn of_length(fixture: &Fixture, bytes: usize) -> String {
+    let claims = fixture.claims();
     for header in [
         RS256,
         r#"{"alg":"RS256", "kid":"RS256","typ":"JWT"}"#,
@@ -73,8 +73,8 @@ fn shapes() -> Vec<TokenCase> {
         }),
         case("no JWT", MALFORMED, |_| "abc".to_owned()),
         case("only dots", MALFORMED, |_| "..".to_owned()),
-        case("a JSON object", MALFORMED, |bench| {
-            bench.claims().to_string()
+        case("a JSON object", MALFORMED, |fixture| {
+            fixture.claims().to_string()
         }),
         parts("one part", MALFORMED, |_, p, _| p.to_owned()),
         parts("two parts", MALFORMED, |h, p, _| format!("{h}.{p}")),
@@ -206,15 +206,15 @@ fn payloads() -> Vec<TokenCase> {
 
 fn limits() -> Vec<TokenCase> {
     let deep = |name: &str, want, depth| {
-        case(name, want, move |bench: &Bench| {
-            let mut claims = bench.claims();
+        case(name, want, move |fixture: &Fixture| {
+            let mut claims = fixture.claims();
             claims["x"] = nested(depth);
             mint("RS256", &claims)
         })
     };
     let many = |name: &str, want, count| {
-        case(name, want, move |bench: &Bench| {
-            let mut claims = bench.claims();
+        case(name, want, move |fixture: &Fixture| {
+            let mut claims = fixture.claims();
             for index in claims.as_object().expect("claims").len()..count {
                 claims[format!("x{index}")] = json!(index);
             }
@@ -228,11 +228,11 @@ fn limits() -> Vec<TokenCase> {
         deep("nesting far over the limit", MALFORMED, 2000),
         many("claims at the limit", Want::Issued, CLAIMS_MAX),
         many("claims over the limit", MALFORMED, CLAIMS_MAX + 1),
-        case("a size at the limit", Want::Issued, |bench| {
-            of_length(bench, TOKEN_BYTES_MAX)
+        case("a size at the limit", Want::Issued, |fixture| {
+            of_length(fixture, TOKEN_BYTES_MAX)
         }),
-        case("a size over the limit", bad("token.too_large"), |bench| {
-            of_length(bench, TOKEN_BYTES_MAX + 1)
+        case("a size over the limit", bad("token.too_large"), |fixture| {
+            of_length(fixture, TOKEN_BYTES_MAX + 1)
         }),
         case("48 KiB of letters", bad("token.too_large"), |_| {
             "a".repeat(48 * 1024)
@@ -249,5 +249,5 @@ pub fn cases() -> Vec<TokenCase> {
 
 #[test]
 fn refuses_what_is_not_a_strict_jwt() {
-    Bench::start().run(cases());
+    Fixture::start().run(cases());
 }

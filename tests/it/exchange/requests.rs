@@ -1,11 +1,11 @@
 //! Requests that are wrong before any token is looked at, and those beside them that are not.
 
-use crate::cases::Bench;
-use vouchsafe_tests::bundle::{API, BEYOND, DEPLOY, HSM};
-use vouchsafe_tests::exchange::{
+use vouchsafe_harness::bundle::{API, BEYOND, DEPLOY, HSM};
+use vouchsafe_harness::cases::Fixture;
+use vouchsafe_harness::exchange::{
     FORM, Form, GRANT, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused,
 };
-use vouchsafe_tests::http::Request;
+use vouchsafe_harness::http::Request;
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const PARAMETERS_MAX: usize = 64;
@@ -412,13 +412,13 @@ pub fn cases() -> Vec<RequestCase> {
 
 #[test]
 fn refuses_requests_that_are_not_a_proper_exchange() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let cases = cases();
     let mut failures = Vec::new();
     for case in &cases {
-        let token = bench.token();
+        let token = fixture.token();
         let request = (case.make)(Form::of(&token));
-        if let Err(reason) = check(&bench.broker, &request, &token, case.want) {
+        if let Err(reason) = check(&fixture.broker, &request, &token, case.want) {
             failures.push(format!("- {}: {reason}", case.name));
         }
     }
@@ -429,22 +429,22 @@ fn refuses_requests_that_are_not_a_proper_exchange() {
         cases.len(),
         failures.join("\n")
     );
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }
 
 /// What may not be had can't be told from what does not exist.
 #[test]
 fn an_audience_that_is_denied_looks_like_one_that_is_unknown() {
-    let bench = Bench::start();
-    let mut claims = bench.claims();
+    let fixture = Fixture::start();
+    let mut claims = fixture.claims();
     claims["repository_id"] = "999".into();
     let ask = |audience: &str, scope: &str| {
-        let token = vouchsafe_tests::jwt::mint("RS256", &claims);
+        let token = vouchsafe_harness::jwt::mint("RS256", &claims);
         let form = Form::of(&token)
             .set("audience", audience)
             .and("scope", scope)
             .and("requested_expires_in", "99999");
-        let response = bench.broker.send(&form.request());
+        let response = fixture.broker.send(&form.request());
         let mut body = response.json();
         assert!(body["decision_id"].is_string(), "{body}");
         body["decision_id"] = "".into();

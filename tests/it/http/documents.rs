@@ -1,12 +1,12 @@
 //! What verifiers fetch: metadata and keys, with the headers that caches live by.
 
-use crate::cases::Bench;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use vouchsafe_tests::bundle::BROKER;
-use vouchsafe_tests::exchange::GRANT;
-use vouchsafe_tests::http::{Request, Response};
-use vouchsafe_tests::jwt::base64url;
+use vouchsafe_harness::bundle::BROKER;
+use vouchsafe_harness::cases::Fixture;
+use vouchsafe_harness::exchange::GRANT;
+use vouchsafe_harness::http::{Request, Response};
+use vouchsafe_harness::jwt::base64url;
 
 const JWKS: &str = "/.well-known/jwks.json";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
@@ -34,7 +34,7 @@ fn thumbprint(jwk: &Value) -> String {
 
 #[test]
 fn the_key_set_holds_public_keys_named_by_their_thumbprints() {
-    let jwks = Bench::start().broker.jwks();
+    let jwks = Fixture::start().broker.jwks();
     let keys = jwks["keys"].as_array().expect("keys");
     assert_eq!(keys.len(), 8, "four epochs of two algorithms");
     for jwk in keys {
@@ -57,9 +57,9 @@ fn the_key_set_holds_public_keys_named_by_their_thumbprints() {
 
 #[test]
 fn both_metadata_documents_name_the_issuer_and_its_endpoints() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for path in [OAUTH, OIDC] {
-        let document = bench.broker.get(path).json();
+        let document = fixture.broker.get(path).json();
         assert_eq!(document["issuer"], BROKER, "{path}");
         assert_eq!(document["token_endpoint"], format!("{BROKER}/token"));
         assert_eq!(document["jwks_uri"], format!("{BROKER}{JWKS}"));
@@ -70,7 +70,7 @@ fn both_metadata_documents_name_the_issuer_and_its_endpoints() {
             "{document}"
         );
     }
-    let document = bench.broker.get(OIDC).json();
+    let document = fixture.broker.get(OIDC).json();
     assert_eq!(
         document["id_token_signing_alg_values_supported"],
         json!(["ES256", "EdDSA"])
@@ -80,9 +80,9 @@ fn both_metadata_documents_name_the_issuer_and_its_endpoints() {
 
 #[test]
 fn documents_can_be_cached_and_asked_for_again() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for path in [JWKS, OAUTH, OIDC] {
-        let first = bench.broker.get(path);
+        let first = fixture.broker.get(path);
         let etag = first.header("etag").expect("an ETag").to_owned();
         assert_eq!(
             first.header("cache-control"),
@@ -90,9 +90,9 @@ fn documents_can_be_cached_and_asked_for_again() {
             "{path}"
         );
         assert_eq!(first.header("content-type"), Some("application/json"));
-        assert_eq!(bench.broker.get(path).header("etag"), Some(etag.as_str()));
+        assert_eq!(fixture.broker.get(path).header("etag"), Some(etag.as_str()));
         let ask = |known: &str| {
-            bench
+            fixture
                 .broker
                 .send(&Request::get(path).with("if-none-match", known))
         };
@@ -110,21 +110,21 @@ fn documents_can_be_cached_and_asked_for_again() {
         unchanged(ask("*"));
         assert_eq!(ask("\"another\"").status, 200);
         assert_eq!(ask("").status, 200);
-        let head = bench.broker.send(&Request {
+        let head = fixture.broker.send(&Request {
             method: "HEAD".to_owned(),
             ..Request::get(path)
         });
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
         assert_eq!(head.header("etag"), Some(etag.as_str()));
     }
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }
 
 /// RFC 8414 §2 and OpenID Connect Discovery 1.0 §3, as a client without this project's code reads them.
 #[test]
 fn metadata_meets_rfc_8414_section_2() {
-    let bench = Bench::start();
-    let documents = [OAUTH, OIDC].map(|path| bench.broker.get(path).json());
+    let fixture = Fixture::start();
+    let documents = [OAUTH, OIDC].map(|path| fixture.broker.get(path).json());
     for document in &documents {
         let members = document.as_object().expect("an object");
         for (name, value) in members {
@@ -168,7 +168,7 @@ fn metadata_meets_rfc_8414_section_2() {
 /// Tokens are for servers and jobs: no page of another origin may read what the broker answers.
 #[test]
 fn no_answer_lets_other_origins_read_it() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let mut answers = Vec::new();
     for path in [JWKS, OAUTH, OIDC, "/healthz", "/readyz", "/token", "/none"] {
         for method in ["GET", "OPTIONS", "TRACE", "POST"] {
@@ -178,7 +178,7 @@ fn no_answer_lets_other_origins_read_it() {
             }
             .with("origin", "https://other.example")
             .with("access-control-request-method", "POST");
-            answers.push((method, path, bench.broker.send(&request)));
+            answers.push((method, path, fixture.broker.send(&request)));
         }
     }
     for (method, path, response) in &answers {
@@ -194,5 +194,5 @@ fn no_answer_lets_other_origins_read_it() {
             assert_eq!(response.status, 405, "{method} {path}");
         }
     }
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }

@@ -1,8 +1,8 @@
 //! What is not proper HTTP never reaches a guest, and harms none.
 
-use crate::cases::Bench;
-use vouchsafe_tests::exchange::{FORM, Form, Want, check, check_answer, refused};
-use vouchsafe_tests::http::{Request, send_raw};
+use vouchsafe_harness::cases::Fixture;
+use vouchsafe_harness::exchange::{FORM, Form, Want, check, check_answer, refused};
+use vouchsafe_harness::http::{Request, send_raw};
 
 /// Largest body that the host hands on; the broker's own cap is lower.
 const HOST_BODY_BYTES_MAX: usize = 128 * 1024;
@@ -11,8 +11,8 @@ const HEAD_BYTES: usize = 4 * 1024 * 1024;
 
 #[test]
 fn answers_malformed_http_without_a_guest() {
-    let bench = Bench::start();
-    let address = &bench.broker.address;
+    let fixture = Fixture::start();
+    let address = &fixture.broker.address;
     let post = |head: &str, body: &str| {
         format!("POST /token HTTP/1.1\r\n{head}content-type: {FORM}\r\n\r\n{body}")
     };
@@ -100,48 +100,48 @@ fn answers_malformed_http_without_a_guest() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    let token = bench.token();
+    let token = fixture.token();
     check(
-        &bench.broker,
+        &fixture.broker,
         &Form::of(&token).request(),
         &token,
         Want::Issued,
     )
     .expect("unharmed");
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }
 
 /// A head far over the host's buffer is cut off, with an answer if the client still reads one.
 #[test]
 fn does_not_read_a_head_without_end() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let head = format!(
         "GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
         "a".repeat(HEAD_BYTES)
     );
-    if let Ok(response) = send_raw(&bench.broker.address, head.as_bytes(), false) {
+    if let Ok(response) = send_raw(&fixture.broker.address, head.as_bytes(), false) {
         assert_eq!(response.status, 431, "{}", response.text());
     }
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }
 
 /// Beyond the host's own cap no guest is asked; the answer is in the broker's words all the same.
 #[test]
 fn the_hosts_own_refusals_read_like_the_brokers() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let over = vec![b'a'; HOST_BODY_BYTES_MAX + 1];
     let request = Request {
         chunk_bytes: Some(4096),
         ..Request::post("/token", FORM, over)
     };
     let want = refused(413, "invalid_request", "none");
-    check_answer(&bench.broker.send(&request), None, false, want).expect("the broker's words");
-    bench.broker.assert_unharmed();
+    check_answer(&fixture.broker.send(&request), None, false, want).expect("the broker's words");
+    fixture.broker.assert_unharmed();
 }
 
 #[test]
 fn other_paths_and_methods_have_their_own_answers() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     for (method, path, status) in [
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 200),
@@ -163,10 +163,10 @@ fn other_paths_and_methods_have_their_own_answers() {
             ..Request::get(path)
         };
         assert_eq!(
-            bench.broker.send(&request).status,
+            fixture.broker.send(&request).status,
             status,
             "{method} {path}"
         );
     }
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }

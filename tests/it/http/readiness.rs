@@ -1,7 +1,7 @@
 //! What `/readyz` and `serve` tell an operator to change.
 
 use serde_json::Value;
-use vouchsafe_tests::broker::{Setup, repository};
+use vouchsafe_harness::broker::{Setup, repository};
 
 /// Of a broker in production, and with what else it said at its start.
 fn ready(audiences: &str) -> (Value, Vec<String>) {

@@ -1,10 +1,10 @@
 //! Issuers that give their keys only to who shows a credential, as a Kubernetes API server does.
 
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::IssuerFile;
+use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::{jwt, now};
 
 const DOWN: Want = unavailable("issuer.unavailable");
 const FIRST: &str = "vouchsafe-credential-first";
@@ -24,12 +24,9 @@ fn setup(issuer: &Issuer) -> Setup {
 
 /// Presents a new token at `now`, in a broker of its own; no credential is in its answer or its log.
 fn present(setup: &Setup, issuer: &Issuer, now: u64, want: Want) {
-    let setup = setup
-        .clone()
-        .argument("--danger-now")
-        .argument(now.to_string());
+    let setup = setup.clone().at_time(now);
     let broker = setup.start();
-    let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now));
+    let token = jwt::mint("RS256", &issuer.claims(now));
     let secrets = format!("{FIRST}.{SECOND}.{token}");
     let answer = check(&broker, &Form::of(&token).request(), &secrets, want);
     answer.unwrap_or_else(|error| panic!("{error}"));
@@ -69,7 +66,7 @@ fn shows_the_credential_that_lies_there_now() {
 
 #[test]
 fn does_not_start_where_no_credentials_are_mounted() {
-    let issuer = Issuer::start([("main", Script::honest())]);
+    let issuer = Issuer::honest();
     let said = Setup::broker(&[file(&issuer)], &[issuer.origin()])
         .try_start()
         .err()

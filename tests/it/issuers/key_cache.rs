@@ -1,76 +1,61 @@
 //! The states of an issuer's keys, through the shipped components, with a moved clock: each moment is a
 //! process of its own on the same database.
 
-use crate::cases::files;
 use std::time::Duration;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, bad, check, unavailable};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt;
-use vouchsafe_tests::keys::Key;
+use vouchsafe_harness::broker::Broker;
+use vouchsafe_harness::bundle::IssuerFile;
+use vouchsafe_harness::exchange::{Form, Want, bad, check, unavailable};
+use vouchsafe_harness::issuer::Script;
+use vouchsafe_harness::jwt;
+use vouchsafe_harness::keys::Key;
+use vouchsafe_harness::scene::Scene;
 
-const START: u64 = 1_800_000_000;
 /// Requests for discovery document and key set.
 const FETCH: usize = 2;
 /// How long a test waits for what happens behind an answer.
 const LATER_TRIES: usize = 200;
 
-struct Scene {
-    issuer: Issuer,
-    setup: Setup,
+/// Starts a broker `seconds` after the scene.
+fn at(scene: &Scene, seconds: u64) -> Moment<'_> {
+    Moment {
+        scene,
+        seconds,
+        broker: scene.start_at(seconds),
+    }
 }
 
-impl Scene {
-    fn of(files: impl FnOnce(&Issuer) -> Vec<IssuerFile>) -> Self {
-        let issuer = Issuer::start([("main", Script::honest())]);
-        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-        Self { issuer, setup }
-    }
+fn fetches(scene: &Scene) -> usize {
+    scene.issuer.fetched("main")
+}
 
-    /// A broker whose clock stands at `START` and so many seconds.
-    fn at(&self, seconds: u64) -> Moment<'_> {
-        let setup = self.setup.clone().argument("--danger-now");
-        Moment {
-            scene: self,
-            now: START + seconds,
-            broker: setup.argument((START + seconds).to_string()).start(),
-        }
-    }
-
-    fn fetched(&self) -> usize {
-        self.issuer.fetched("main")
-    }
-
-    /// The key sets in the store.
-    fn stored(&self) -> Vec<(String, String)> {
-        let database = rusqlite::Connection::open(self.setup.database()).expect("opens");
-        let mut rows = database
-            .prepare("SELECT name, body FROM documents ORDER BY name")
-            .expect("prepared");
-        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.expect("rows")
-            .collect::<Result<_, _>>()
-            .expect("a row")
-    }
+/// The key sets in the store.
+fn stored_keys(scene: &Scene) -> Vec<(String, String)> {
+    let database = rusqlite::Connection::open(scene.setup.database()).expect("opens");
+    let mut rows = database
+        .prepare("SELECT name, body FROM documents ORDER BY name")
+        .expect("prepared");
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("a row")
 }
 
 struct Moment<'s> {
     scene: &'s Scene,
-    now: u64,
+    seconds: u64,
     broker: Broker,
 }
 
 impl Moment<'_> {
     fn claims(&self) -> serde_json::Value {
-        jwt::claims(&self.scene.issuer.url("main"), BROKER, self.now)
+        self.scene.claims_at(self.seconds)
     }
 
     /// Presents a new token of the issuer's key for `alg`.
     fn present(&self, alg: &str, want: Want) {
         let token = jwt::mint(alg, &self.claims());
         let answer = check(&self.broker, &Form::of(&token).request(), &token, want);
-        answer.unwrap_or_else(|error| panic!("{} s: {error}", self.now - START));
+        answer.unwrap_or_else(|error| panic!("{} s: {error}", self.seconds));
     }
 
     fn present_kid(&self, kid: &str, want: Want) {
@@ -85,24 +70,19 @@ const DOWN: Want = unavailable("issuer.unavailable");
 const UNKNOWN: Want = bad("token.key_unknown");
 
 fn only(algorithms: &[&str]) -> Script {
-    Script::Keys(
-        algorithms
-            .iter()
-            .map(|alg| Key::issuer(alg).jwk(alg))
-            .collect(),
-    )
+    Script::Keys(Script::keys(algorithms))
 }
 
 /// Peers §5.1, 2: a removed key dies within the bound, known `kid` or not, restart or not.
 #[test]
 fn a_removed_key_is_trusted_until_the_bound_and_not_at_it() {
-    let scene = Scene::of(files);
-    scene.at(0).present("RS256", Want::Issued);
+    let scene = Scene::new();
+    at(&scene, 0).present("RS256", Want::Issued);
     scene.issuer.play("main", only(&["ES256"]));
-    assert_eq!(scene.fetched(), FETCH);
-    scene.at(200).present("RS256", Want::Issued);
-    assert_eq!(scene.fetched(), FETCH, "the store has the keys");
-    let end = scene.at(300);
+    assert_eq!(fetches(&scene), FETCH);
+    at(&scene, 200).present("RS256", Want::Issued);
+    assert_eq!(fetches(&scene), FETCH, "the store has the keys");
+    let end = at(&scene, 300);
     end.present("RS256", UNKNOWN);
     end.present("ES256", Want::Issued);
     end.broker.assert_unharmed();
@@ -111,47 +91,47 @@ fn a_removed_key_is_trusted_until_the_bound_and_not_at_it() {
 /// Peers §5.1, 1: a flood of unknown `kid`s is one fetch per window, and known keys go on.
 #[test]
 fn a_flood_of_unknown_kids_is_one_fetch_and_slows_no_known_key() {
-    let scene = Scene::of(files);
-    let moment = scene.at(0);
+    let scene = Scene::new();
+    let moment = at(&scene, 0);
     moment.present("RS256", Want::Issued);
     for number in 0..50 {
         moment.present_kid(&format!("unknown-{number}"), UNKNOWN);
         moment.present("RS256", Want::Issued);
     }
-    assert_eq!(scene.fetched(), 2 * FETCH);
+    assert_eq!(fetches(&scene), 2 * FETCH);
     drop(moment);
-    scene.at(10).present_kid("unknown", UNKNOWN);
-    assert_eq!(scene.fetched(), 2 * FETCH);
-    scene.at(11).present_kid("unknown", UNKNOWN);
-    assert_eq!(scene.fetched(), 3 * FETCH);
+    at(&scene, 10).present_kid("unknown", UNKNOWN);
+    assert_eq!(fetches(&scene), 2 * FETCH);
+    at(&scene, 11).present_kid("unknown", UNKNOWN);
+    assert_eq!(fetches(&scene), 3 * FETCH);
 }
 
 /// The last quarter of their life at the latest: one request has them renewed, and does not wait.
 #[test]
 fn keys_that_age_are_renewed_behind_the_answer() {
-    let scene = Scene::of(files);
-    scene.at(0).present("RS256", Want::Issued);
+    let scene = Scene::new();
+    at(&scene, 0).present("RS256", Want::Issued);
     {
-        let ageing = scene.at(299);
+        let ageing = at(&scene, 299);
         // A request that waited for this issuer would be told that it is unavailable, or time out.
         scene.issuer.play("main", Script::Silent);
         ageing.present("RS256", Want::Issued);
         scene.issuer.play("main", only(&["RS256"]));
     }
-    let fetched = scene.fetched();
-    let ageing = scene.at(298);
+    let fetched = fetches(&scene);
+    let ageing = at(&scene, 298);
     ageing.present("RS256", Want::Issued);
     let renewed = (0..LATER_TRIES).any(|_| {
         std::thread::sleep(Duration::from_millis(50));
-        scene.fetched() >= fetched + FETCH
+        fetches(&scene) >= fetched + FETCH
     });
     // The process before may have the lease still: then nobody asks within its window.
     if renewed {
         drop(ageing);
-        let before = scene.fetched();
-        scene.at(400).present("RS256", Want::Issued);
+        let before = fetches(&scene);
+        at(&scene, 400).present("RS256", Want::Issued);
         assert_eq!(
-            scene.fetched(),
+            fetches(&scene),
             before,
             "the renewed keys are trusted beyond the old end"
         );
@@ -160,31 +140,31 @@ fn keys_that_age_are_renewed_behind_the_answer() {
 
 #[test]
 fn renewed_keys_need_no_fetch_when_the_old_ones_end() {
-    let scene = Scene::of(files);
-    scene.at(0).present("RS256", Want::Issued);
-    let stored = scene.stored();
-    let ageing = scene.at(290);
+    let scene = Scene::new();
+    at(&scene, 0).present("RS256", Want::Issued);
+    let stored = stored_keys(&scene);
+    let ageing = at(&scene, 290);
     ageing.present("RS256", Want::Issued);
     // What was fetched has to reach the store, too.
     let renewed = (0..LATER_TRIES).any(|_| {
         std::thread::sleep(Duration::from_millis(50));
-        scene.stored() != stored
+        stored_keys(&scene) != stored
     });
     assert!(renewed, "nobody renewed the keys");
-    assert_eq!(scene.fetched(), 2 * FETCH);
+    assert_eq!(fetches(&scene), 2 * FETCH);
     drop(ageing);
-    let later = scene.at(300);
+    let later = at(&scene, 300);
     later.present("RS256", Want::Issued);
-    assert_eq!(scene.fetched(), 2 * FETCH);
+    assert_eq!(fetches(&scene), 2 * FETCH);
     later.broker.assert_unharmed();
 }
 
 /// Peers §5.1, 26: keys that were fetched under an old issuer file are not used under the new one.
 #[test]
 fn a_changed_source_of_keys_takes_effect_while_the_old_keys_are_trusted() {
-    let scene = Scene::of(files);
+    let scene = Scene::new();
     scene.issuer.play("moved", only(&["ES256"]));
-    scene.at(0).present("RS256", Want::Issued);
+    at(&scene, 0).present("RS256", Want::Issued);
     let file = scene.setup.folder.join("policies/issuers/main.toml");
     let text = std::fs::read_to_string(&file).expect("the issuer file");
     let keys = format!(
@@ -192,41 +172,41 @@ fn a_changed_source_of_keys_takes_effect_while_the_old_keys_are_trusted() {
         scene.issuer.url("moved")
     );
     std::fs::write(&file, text + &keys).expect("written");
-    let after = scene.at(10);
+    let after = at(&scene, 10);
     after.present("RS256", UNKNOWN);
     after.present("ES256", Want::Issued);
-    assert_eq!(scene.fetched(), FETCH, "nobody asks the old place");
+    assert_eq!(fetches(&scene), FETCH, "nobody asks the old place");
 }
 
 #[test]
 fn a_failing_issuer_is_asked_after_10_then_20_then_40_seconds() {
-    let scene = Scene::of(files);
+    let scene = Scene::new();
     scene.issuer.play(
         "main",
         Script::DiscoveryIs(500, "text/plain", b"no".to_vec()),
     );
     for (seconds, asked) in [(0, 1), (10, 1), (11, 2), (31, 2), (32, 3), (72, 3), (73, 4)] {
-        scene.at(seconds).present("RS256", DOWN);
-        assert_eq!(scene.fetched(), asked, "{seconds} s");
+        at(&scene, seconds).present("RS256", DOWN);
+        assert_eq!(fetches(&scene), asked, "{seconds} s");
     }
     scene.issuer.play("main", Script::honest());
-    scene.at(133).present("RS256", DOWN);
-    scene.at(134).present("RS256", Want::Issued);
+    at(&scene, 133).present("RS256", DOWN);
+    at(&scene, 134).present("RS256", Want::Issued);
 }
 
 #[test]
 fn stale_keys_are_used_only_where_the_issuers_file_says_so() {
-    let scene = Scene::of(|issuer| {
+    let scene = Scene::with(|issuer| {
         let lines = "stale_keys_max = \"2m\"\n";
         vec![IssuerFile::new("main", issuer.url("main"), lines)]
     });
-    scene.at(0).present("RS256", Want::Issued);
+    at(&scene, 0).present("RS256", Want::Issued);
     scene.issuer.play("main", Script::Reset);
-    scene.at(300).present("RS256", Want::Issued);
-    scene.at(419).present("RS256", Want::Issued);
-    scene.at(420).present("RS256", DOWN);
+    at(&scene, 300).present("RS256", Want::Issued);
+    at(&scene, 419).present("RS256", Want::Issued);
+    at(&scene, 420).present("RS256", DOWN);
     scene.issuer.play("main", only(&["ES256"]));
-    scene.at(500).present("RS256", UNKNOWN);
+    at(&scene, 500).present("RS256", UNKNOWN);
 }
 
 /// Without `kid`, a key is used only if exactly one fits.
@@ -237,12 +217,12 @@ fn keys_without_a_kid_are_used_where_one_alone_fits() {
         jwk.as_object_mut().expect("an object").remove("kid");
         jwk
     };
-    let scene = Scene::of(files);
+    let scene = Scene::new();
     scene.issuer.play(
         "main",
         Script::Keys(vec![unnamed("RS256"), unnamed("ES256")]),
     );
-    let moment = scene.at(0);
+    let moment = at(&scene, 0);
     let header = serde_json::json!({ "alg": "RS256" }).to_string();
     let token = jwt::mint_raw(&Key::issuer("RS256"), header, moment.claims().to_string());
     let form = Form::of(&token).request();
@@ -254,7 +234,7 @@ fn keys_without_a_kid_are_used_where_one_alone_fits() {
     scene
         .issuer
         .play("main", Script::Keys(vec![unnamed("RS256"), stranger]));
-    let later = scene.at(400);
+    let later = at(&scene, 400);
     let header = serde_json::json!({ "alg": "RS256" }).to_string();
     let token = jwt::mint_raw(&Key::issuer("RS256"), header, later.claims().to_string());
     check(&later.broker, &Form::of(&token).request(), &token, UNKNOWN).expect("two keys fit");
@@ -263,8 +243,8 @@ fn keys_without_a_kid_are_used_where_one_alone_fits() {
 /// Peers §5.1, 4: a proxy on the way must not answer with keys of yesterday.
 #[test]
 fn every_fetch_asks_past_the_caches_on_the_way() {
-    let scene = Scene::of(files);
-    let moment = scene.at(0);
+    let scene = Scene::new();
+    let moment = at(&scene, 0);
     moment.present("RS256", Want::Issued);
     moment.present_kid("unknown", UNKNOWN);
     let heads = scene.issuer.heads();

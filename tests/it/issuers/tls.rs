@@ -1,12 +1,12 @@
 //! Issuers behind TLS, through the shipped components: keys come only over connections whose certificate is in
 //! force, for the issuer's host name, and of a trusted authority.
 
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::hsm::certificates;
-use vouchsafe_tests::tls::TlsIssuer;
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::{BROKER, IssuerFile};
+use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::hsm::certificates;
+use vouchsafe_harness::tls::TlsIssuer;
+use vouchsafe_harness::{jwt, now};
 
 /// What becomes of a token of an issuer that serves with `certificate`, where the authority `root` is trusted.
 #[track_caller]

@@ -3,12 +3,12 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, check, refused, unavailable};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::keys::Key;
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{BROKER, IssuerFile};
+use vouchsafe_harness::exchange::{Form, Want, check, refused, unavailable};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::keys::Key;
+use vouchsafe_harness::{jwt, now};
 
 const UNAVAILABLE: Want = unavailable("issuer.unavailable");
 /// What a realm with usable keys comes to: its principals are in no rule.
@@ -387,11 +387,7 @@ fn a_silent_issuer_keeps_nobody_from_keys_and_probes() {
     let issuer = Issuer::start([("main", Script::Silent)]);
     let file = IssuerFile::new("main", issuer.url("main"), "");
     let broker = Setup::broker(&[file], &[issuer.origin()]).start();
-    let request = Form::of(&jwt::mint(
-        "RS256",
-        &jwt::claims(&issuer.url("main"), BROKER, now()),
-    ))
-    .request();
+    let request = Form::of(&jwt::mint("RS256", &issuer.claims(now()))).request();
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..WAITING)
             .map(|_| scope.spawn(|| broker.send(&request).status))

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
-use vouchsafe_tests::jwt::{Issued, from_base64url};
+use vouchsafe_harness::jwt::{Issued, from_base64url};
 
 /// The fields of a struct that a verifier decodes claims into.
 const FIELDS: [&str; 9] = [

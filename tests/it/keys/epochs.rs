@@ -1,13 +1,12 @@
 //! The keys of a broker whose clock moves across epochs.
 
-use crate::cases::files;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{API, BROKER, EDDSA, EPOCH_SECONDS, LONG};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{API, BROKER, EDDSA, EPOCH_SECONDS, LONG};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::jwt::{self, Issued};
 
 /// Start of an epoch.
 const FIRST: u64 = 1_800_000_000;
@@ -66,11 +65,7 @@ fn issue(broker: &Broker, iss: &str, audience: &str, now: u64) -> Issued {
 fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
     for offset in OFFSETS {
         let now = epoch_start + offset;
-        let broker = setup
-            .clone()
-            .argument("--danger-now")
-            .argument(now.to_string())
-            .start();
+        let broker = setup.clone().at_time(now).start();
         let tokens: Vec<_> = [API, EDDSA, LONG]
             .map(|audience| issue(&broker, iss, audience, now))
             .into();
@@ -86,8 +81,8 @@ fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
 
 #[test]
 fn each_epoch_has_exactly_its_keys_and_no_token_outlives_its_own() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let start = |index: u64| FIRST + index * EPOCH_SECONDS;
     let steps: Vec<_> = (0..STEPS)
         .map(|index| step(&setup, &issuer.url("main"), start(index)))
@@ -150,17 +145,13 @@ fn each_epoch_has_exactly_its_keys_and_no_token_outlives_its_own() {
 /// The database that brokers share has no part in the keys: a new one gives the same.
 #[test]
 fn a_broker_with_another_database_derives_the_same_keys() {
-    let issuer = Issuer::start([("main", Script::honest())]);
+    let issuer = Issuer::honest();
     let keys = |root: Option<&str>| {
-        let mut setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+        let mut setup = Setup::trusting(&issuer);
         if let Some(root) = root {
             setup = setup.variable("signer_root", root);
         }
-        setup
-            .argument("--danger-now")
-            .argument(FIRST.to_string())
-            .start()
-            .jwks()
+        setup.at_time(FIRST).start().jwks()
     };
     assert_eq!(keys(None), keys(None));
     let other = keys(Some("YW5vdGhlci1yb290LWFub3RoZXItcm9vdC1hbm90aGU"));

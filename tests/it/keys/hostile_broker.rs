@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use std::process::Command;
-use vouchsafe_tests::broker::{Broker, Folder, Setup, repository};
-use vouchsafe_tests::bundle::{API, BROKER, DEPLOY};
-use vouchsafe_tests::http::Request;
-use vouchsafe_tests::jwt::Issued;
+use vouchsafe_harness::broker::{Broker, Folder, Setup, repository};
+use vouchsafe_harness::bundle::{API, BROKER, DEPLOY};
+use vouchsafe_harness::http::Request;
+use vouchsafe_harness::jwt::Issued;
 
 /// Tries until the clock stands still for the time of one request.
 const CLOCK_TRIES_MAX: usize = 100;
@@ -73,6 +73,7 @@ pub fn start() -> Broker {
         component("vouchsafe_signer_local"),
     );
     Setup::application(Folder::new(), &manifest)
+        .with_root()
         .variable("signer_algorithms", "ES256")
         .variable("signer_audiences", &format!("{API} {DEPLOY}"))
         .variable("signer_lifetime_max", &LIFETIME_SECONDS_MAX.to_string())

@@ -1,16 +1,15 @@
 //! The component decides as the crate on the workstation does, and its decisions can be explained later.
 
-use crate::cases::files;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::process::Command;
+use vouchsafe_harness::broker::{Setup, profile_folder};
+use vouchsafe_harness::bundle::{API, BROKER, DEPLOY, EDDSA, EPOCH_SECONDS};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::{jwt, now};
 use vouchsafe_policy::{Bundle, Effect, Environment, folder};
 use vouchsafe_policy_tools::RecordedRequest;
-use vouchsafe_tests::broker::{Setup, profile_folder};
-use vouchsafe_tests::bundle::{API, BROKER, DEPLOY, EDDSA, EPOCH_SECONDS};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
 
 /// Beside the permits of the suites: scopes, lifetimes, groups and local time, a template, and a `forbid`
 /// that errs.
@@ -62,7 +61,7 @@ impl Random {
 }
 
 fn setup(issuer: &Issuer) -> Setup {
-    let setup = Setup::broker(&files(issuer), &[issuer.origin()]);
+    let setup = Setup::trusting(issuer);
     let bundle = setup.folder.join("policies");
     std::fs::create_dir_all(bundle.join("entities")).expect("a folder");
     for (path, text) in [
@@ -78,12 +77,12 @@ fn setup(issuer: &Issuer) -> Setup {
 
 #[test]
 fn five_hundred_exchanges_are_decided_as_on_the_workstation() {
-    let issuer = Issuer::start([("main", Script::honest())]);
+    let issuer = Issuer::honest();
     let setup = setup(&issuer);
     let broker = setup.start();
     let mut random = Random(7);
     for number in 0..REQUESTS {
-        let mut claims = jwt::claims(&issuer.url("main"), BROKER, now());
+        let mut claims = issuer.claims(now());
         // One subject alone would be denied too often to be decided.
         claims["sub"] = json!(format!("repo:octo-org/octo-repo:request:{number}"));
         claims["repository_id"] = json!(random.pick(&["123456", "2", "3", "4"]));
@@ -167,10 +166,10 @@ fn rows(setup: &Setup) -> Vec<[String; 5]> {
 
 #[test]
 fn a_denied_caller_s_decision_is_explained_from_the_running_broker_s_records() {
-    let issuer = Issuer::start([("main", Script::honest())]);
+    let issuer = Issuer::honest();
     let setup = setup(&issuer);
     let broker = setup.start();
-    let mut claims = jwt::claims(&issuer.url("main"), BROKER, now());
+    let mut claims = issuer.claims(now());
     claims["event_name"] = json!("pull_request_target");
     let response = broker.send(&Form::of(&jwt::mint("RS256", &claims)).request());
     let id = response.json()["decision_id"]

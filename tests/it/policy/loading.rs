@@ -1,14 +1,13 @@
 //! Bundles that do not load.
 
-use crate::cases::files;
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::issuer::{Issuer, Script};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::issuer::Issuer;
 
 /// `serve` refuses a bundle that does not load, so that no request ever meets it.
 #[test]
 fn does_not_start_with_a_bundle_that_does_not_load() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     std::fs::write(
         setup.folder.join("policies/rules/broken.cedar"),
         "permit (principal, action",

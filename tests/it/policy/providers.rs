@@ -1,13 +1,12 @@
 //! Tokens of each provider, through the shipped components.
 
-use crate::cases;
 use serde_json::{Value, json};
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, bad, check, refused};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::keys::Key;
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::{BROKER, IssuerFile};
+use vouchsafe_harness::exchange::{Form, Want, bad, check, refused};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::keys::Key;
+use vouchsafe_harness::{jwt, now};
 
 type Change = fn(&mut Value);
 
@@ -44,7 +43,7 @@ fn kubernetes_claims(issuer: &str) -> Value {
 
 /// Presents each token to a broker that trusts an issuer of this provider, for [`API`].
 ///
-/// [`API`]: vouchsafe_tests::bundle::API
+/// [`API`]: vouchsafe_harness::bundle::API
 fn exchange(provider: &'static str, claims: fn(&str) -> Value, cases: &[(&str, Change, Want)]) {
     exchange_with(provider, "", claims, cases);
 }
@@ -57,7 +56,7 @@ fn exchange_with(
     cases: &[(&str, Change, Want)],
 ) {
     let issuer = Issuer::start([("main", Script::honest()), ("tokens", Script::honest())]);
-    let mut files = cases::files(&issuer);
+    let mut files = issuer.files();
     files.retain(|file| file.name == "main");
     files.push(IssuerFile::new("tokens", issuer.url("tokens"), more).of(provider));
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
@@ -237,14 +236,14 @@ fn exchanges_tokens_of_aws_by_the_tags_of_iam_and_never_by_the_callers() {
 /// AWS signs with ES384 where the caller asks for it.
 #[test]
 fn exchanges_tokens_that_are_signed_with_es384() {
-    let issuer = Issuer::start([("main", Script::honest())]);
+    let issuer = Issuer::honest();
     let files = [IssuerFile::new(
         "main",
         issuer.url("main"),
         "algorithms = [\"ES384\"]\n",
     )];
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
-    let claims = jwt::claims(&issuer.url("main"), BROKER, now());
+    let claims = issuer.claims(now());
     let token = jwt::mint("ES384", &claims);
     check(&broker, &Form::of(&token).request(), &token, Want::Issued).expect("it is issued");
     let (input, _) = token.rsplit_once('.').expect("three parts");
@@ -445,7 +444,7 @@ fn exchanges_jwt_svids_by_the_trust_domain_in_their_subject() {
         key("EdDSA", "jwt-svid"),
     ];
     let issuer = Issuer::start([("main", Script::honest()), ("bundle", Script::Keys(bundle))]);
-    let mut files = cases::files(&issuer);
+    let mut files = issuer.files();
     files.retain(|file| file.name == "main");
     let keys = format!(
         "keys = {{ jwks_uri = \"{}/jwks\" }}\n",
@@ -526,7 +525,7 @@ fn exchanges_jwt_svids_by_the_trust_domain_in_their_subject() {
     }
     // The trust domain's keys vouch for nobody else: a token that names another issuer of the bundle
     // is that one's, or nobody's.
-    let mut claims = jwt::claims(&issuer.url("main"), BROKER, now);
+    let mut claims = issuer.claims(now);
     claims["sub"] = svid["sub"].clone();
     let forged = jwt::mint_raw(
         &Key::stranger("ES256"),

@@ -1,7 +1,7 @@
 //! The tests that docs/regressions.md and docs/security-checklist.md name exist.
 
 use std::path::Path;
-use vouchsafe_tests::broker::repository;
+use vouchsafe_harness::broker::repository;
 
 fn sources(folder: &Path, text: &mut String) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {

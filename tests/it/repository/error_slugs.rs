@@ -9,7 +9,7 @@ use crate::issuers::unavailable;
 use crate::policy::providers;
 use crate::store::{records, single_use};
 use std::collections::BTreeSet;
-use vouchsafe_tests::broker::repository;
+use vouchsafe_harness::broker::repository;
 
 /// Slugs that no request to `vouchsafe serve` can bring about, and why. This list may only shrink.
 const UNREACHED: [(&str, &str); 2] = [

@@ -2,19 +2,18 @@
 //!
 //! `VOUCHSAFE_KILLS` says how often; `scripts/soak` runs more than a test run does.
 
-use crate::cases::files;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BROKER, DEPLOY};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::http;
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
-use vouchsafe_tests::now;
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{BROKER, DEPLOY};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::http;
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::jwt::{self, Issued};
+use vouchsafe_harness::now;
 
 const KILLS_DEFAULT: usize = 3;
 const CLIENTS: usize = 8;
@@ -176,8 +175,8 @@ fn assert_recorded(database: &Connection, ledger: &Ledger) {
 fn a_broker_killed_under_load_forgets_no_use_and_no_record() {
     let kills = std::env::var("VOUCHSAFE_KILLS")
         .map_or(KILLS_DEFAULT, |text| text.parse().expect("a number"));
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let ledger = Ledger::default();
     for round in 0..kills {
         ledger.load(

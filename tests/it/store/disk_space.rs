@@ -1,17 +1,15 @@
 //! A disk without room: told before it is full, and not ready once nothing can be written.
 
-use crate::cases::files;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::BROKER;
-use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::http::{self, Request};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::ports::port;
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::http::{self, Request};
+use vouchsafe_harness::ports::port;
+use vouchsafe_harness::scene::Scene;
+use vouchsafe_harness::{jwt, now};
 
 const STORE: Want = unavailable("store.unavailable");
 /// A writer that is over its limit gets an error, not a signal.
@@ -22,25 +20,13 @@ const DISK_MIB: u64 = 64;
 /// Longest that the host may take to note what room there is; it does so every 5 s.
 const NOTED_WITHIN: Duration = Duration::from_secs(30);
 
-struct Scene {
-    issuer: Issuer,
-    setup: Setup,
+fn new_token(scene: &Scene) -> String {
+    jwt::mint("ES256", &scene.issuer.claims(now()))
 }
 
-impl Scene {
-    fn new() -> Self {
-        let issuer = Issuer::start([("main", Script::honest())]);
-        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-        Self { issuer, setup }
-    }
-
-    fn present(&self, broker: &Broker, want: Want) {
-        let token = jwt::mint(
-            "ES256",
-            &jwt::claims(&self.issuer.url("main"), BROKER, now()),
-        );
-        check(broker, &Form::of(&token).request(), &token, want).expect("the expected answer");
-    }
+fn present(scene: &Scene, broker: &Broker, want: Want) {
+    let token = new_token(scene);
+    check(broker, &Form::of(&token).request(), &token, want).expect("the expected answer");
 }
 
 /// Limits the size of files that a process writes, as a quota would; `unlimited` ends that.
@@ -68,10 +54,10 @@ fn is_not_ready_while_nothing_can_be_written() {
         "the store is unavailable"
     );
     assert_eq!(broker.get("/healthz").status, 200);
-    scene.present(&broker, STORE);
+    present(&scene, &broker, STORE);
     limit_files(broker.process(), "unlimited");
     assert_eq!(broker.get("/readyz").status, 200);
-    scene.present(&broker, Want::Issued);
+    present(&scene, &broker, Want::Issued);
 }
 
 /// The state folder of `broker` as its own process sees it.
@@ -113,32 +99,23 @@ fn says_that_room_is_low_before_the_disk_is_full() {
     let ready = broker.get("/readyz");
     assert_eq!(ready.status, 200);
     assert_eq!(ready.json()["store"]["space"], "low");
-    scene.present(&broker, Want::Issued);
+    present(&scene, &broker, Want::Issued);
 
     let filler = state_within(&broker, &setup).join("filler");
     fill(&filler);
     // Pages that the log has already are written over until it has to grow.
     let end = Instant::now() + NOTED_WITHIN;
     while broker.get("/readyz").status == 200 && Instant::now() < end {
-        let token = jwt::mint(
-            "ES256",
-            &jwt::claims(&scene.issuer.url("main"), BROKER, now()),
-        );
+        let token = new_token(&scene);
         let _issued_or_not = broker.send(&Form::of(&token).request());
     }
     assert_eq!(broker.get("/readyz").status, 503);
-    let token = jwt::mint(
-        "ES256",
-        &jwt::claims(&scene.issuer.url("main"), BROKER, now()),
-    );
+    let token = new_token(&scene);
     assert_eq!(broker.send(&Form::of(&token).request()).status, 503);
 
     std::fs::remove_file(&filler).expect("removed");
     assert_eq!(broker.get("/readyz").status, 200);
-    let token = jwt::mint(
-        "ES256",
-        &jwt::claims(&scene.issuer.url("main"), BROKER, now()),
-    );
+    let token = new_token(&scene);
     assert_eq!(broker.send(&Form::of(&token).request()).status, 200);
 }
 
@@ -166,7 +143,7 @@ fn metrics_have_the_size_of_the_store_and_its_room() {
     let before = on_disk();
     let told = metric("vouchsafe_store_bytes ");
     assert!((before..=on_disk()).contains(&told), "{told}");
-    scene.present(&broker, Want::Issued);
+    present(&scene, &broker, Want::Issued);
     assert!(metric("vouchsafe_store_bytes ") > before);
     assert!(metric("vouchsafe_store_free_bytes ") > 0);
 }

@@ -1,12 +1,11 @@
 //! What is written to the state folder before a token leaves, and what never is.
 
-use crate::cases::files;
 use std::process::Command;
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{BROKER, DEPLOY};
-use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::DEPLOY;
+use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::{jwt, now};
 
 const STORE: Want = unavailable("store.unavailable");
 
@@ -16,10 +15,10 @@ pub fn wants() -> Vec<Want> {
 
 #[test]
 fn issues_nothing_that_it_can_not_record() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let broker = setup.start();
-    let fresh = || jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+    let fresh = || jwt::mint("RS256", &issuer.claims(now()));
     let token = fresh();
     check(&broker, &Form::of(&token).request(), &token, Want::Issued).expect("before");
     {
@@ -28,7 +27,7 @@ fn issues_nothing_that_it_can_not_record() {
         let token = fresh();
         check(&broker, &Form::of(&token).request(), &token, STORE)
             .expect("while another process holds the lock");
-        let mut denied = jwt::claims(&issuer.url("main"), BROKER, now());
+        let mut denied = issuer.claims(now());
         denied["repository_id"] = "999".into();
         let token = jwt::mint("RS256", &denied);
         check(&broker, &Form::of(&token).request(), &token, STORE)
@@ -43,12 +42,9 @@ fn issues_nothing_that_it_can_not_record() {
 /// Nothing of a token, and nothing secret, stays behind on disk or in the log (I6).
 #[test]
 fn keeps_no_token_and_no_root_in_its_state() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-    let token = jwt::mint(
-        "RS256",
-        &jwt::claims(&issuer.url("main"), BROKER, now() + 1),
-    );
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
+    let token = jwt::mint("RS256", &issuer.claims(now() + 1));
     let issued = {
         let broker = setup.start();
         let form = Form::of(&token).set("audience", DEPLOY);

@@ -1,87 +1,70 @@
 //! A database that is restored from an older copy has forgotten uses, and takes no token that may have had
 //! one.
 
-use crate::cases::files;
 use std::path::{Path, PathBuf};
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{BROKER, DEPLOY};
-use vouchsafe_tests::exchange::{Form, Want, bad, check};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt;
+use vouchsafe_harness::bundle::DEPLOY;
+use vouchsafe_harness::exchange::{Form, Want, bad, check};
+use vouchsafe_harness::jwt;
+use vouchsafe_harness::scene::Scene;
 
-const START: u64 = 1_800_000_000;
 const SPENT: Want = bad("replay.spent");
 const PREDATES: Want = bad("replay.predates_store");
 
-struct Scene {
-    issuer: Issuer,
-    setup: Setup,
+fn token(scene: &Scene, seconds: u64) -> String {
+    jwt::mint("ES256", &scene.claims_at(seconds))
 }
 
-impl Scene {
-    fn new() -> Self {
-        let issuer = Issuer::start([("main", Script::honest())]);
-        let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-        Self { issuer, setup }
+/// Presents tokens to a broker that starts `seconds` after the scene and is killed afterwards.
+fn present(scene: &Scene, seconds: u64, tokens: &[(&str, &String, Want)]) {
+    let broker = scene.start_at(seconds);
+    for (name, token, want) in tokens {
+        let request = Form::of(token).set("audience", DEPLOY).request();
+        let answer = check(&broker, &request, token, *want);
+        answer.unwrap_or_else(|error| panic!("{name} at {seconds} s: {error}"));
     }
+    broker.kill();
+}
 
-    fn token(&self, seconds: u64) -> String {
-        let claims = jwt::claims(&self.issuer.url("main"), BROKER, START + seconds);
-        jwt::mint("ES256", &claims)
-    }
+/// The database's file and its journals, with their contents.
+fn copy(scene: &Scene) -> Vec<(PathBuf, Vec<u8>)> {
+    database_files(scene)
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(path).expect("a file")))
+        .collect()
+}
 
-    /// Presents tokens to a broker that starts so many seconds after `START` and is killed afterwards.
-    fn at(&self, seconds: u64, presented: &[(&str, &String, Want)]) {
-        let setup = self.setup.clone().argument("--danger-now");
-        let broker = setup.argument((START + seconds).to_string()).start();
-        for (name, token, want) in presented {
-            let request = Form::of(token).set("audience", DEPLOY).request();
-            let answer = check(&broker, &request, token, *want);
-            answer.unwrap_or_else(|error| panic!("{name} at {seconds} s: {error}"));
-        }
-        broker.kill();
+fn restore(scene: &Scene, copy: &[(PathBuf, Vec<u8>)]) {
+    for path in database_files(scene) {
+        std::fs::remove_file(path).expect("removed");
     }
+    for (path, content) in copy {
+        std::fs::write(path, content).expect("a file");
+    }
+}
 
-    /// The database's file and its journals, with their contents.
-    fn copy(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        self.database_files()
-            .into_iter()
-            .map(|path| (path.clone(), std::fs::read(path).expect("a file")))
-            .collect()
-    }
-
-    fn restore(&self, copy: &[(PathBuf, Vec<u8>)]) {
-        for path in self.database_files() {
-            std::fs::remove_file(path).expect("removed");
-        }
-        for (path, content) in copy {
-            std::fs::write(path, content).expect("a file");
-        }
-    }
-
-    fn database_files(&self) -> Vec<PathBuf> {
-        let database = self.setup.database();
-        let name = database.file_name().expect("a name").to_string_lossy();
-        let of_it = |path: &PathBuf| {
-            let file = path.file_name().expect("a name").to_string_lossy();
-            file.starts_with(&*name)
-        };
-        let folder = database.parent().unwrap_or(Path::new("."));
-        let files = std::fs::read_dir(folder).expect("a folder").flatten();
-        files.map(|entry| entry.path()).filter(of_it).collect()
-    }
+fn database_files(scene: &Scene) -> Vec<PathBuf> {
+    let database = scene.setup.database();
+    let name = database.file_name().expect("a name").to_string_lossy();
+    let of_it = |path: &PathBuf| {
+        let file = path.file_name().expect("a name").to_string_lossy();
+        file.starts_with(&*name)
+    };
+    let folder = database.parent().unwrap_or(Path::new("."));
+    let files = std::fs::read_dir(folder).expect("a folder").flatten();
+    files.map(|entry| entry.path()).filter(of_it).collect()
 }
 
 #[test]
 fn a_restored_database_takes_no_token_whose_use_it_has_forgotten() {
     let scene = Scene::new();
-    let [remembered, forgotten, unused] = [scene.token(0), scene.token(1), scene.token(2)];
-    scene.at(0, &[("remembered", &remembered, Want::Issued)]);
-    let copy = scene.copy();
-    scene.at(8, &[("forgotten", &forgotten, Want::Issued)]);
-    scene.restore(&copy);
-    let new = scene.token(60);
-    scene.at(
+    let [remembered, forgotten, unused] = [token(&scene, 0), token(&scene, 1), token(&scene, 2)];
+    present(&scene, 0, &[("remembered", &remembered, Want::Issued)]);
+    let copy = copy(&scene);
+    present(&scene, 8, &[("forgotten", &forgotten, Want::Issued)]);
+    restore(&scene, &copy);
+    let new = token(&scene, 60);
+    present(
+        &scene,
         60,
         &[
             ("forgotten", &forgotten, PREDATES),
@@ -97,9 +80,10 @@ fn a_restored_database_takes_no_token_whose_use_it_has_forgotten() {
 #[test]
 fn a_restart_without_a_pause_takes_tokens_of_before_and_no_token_twice() {
     let scene = Scene::new();
-    let [used, unused] = [scene.token(0), scene.token(0)];
-    scene.at(0, &[("used", &used, Want::Issued)]);
-    scene.at(
+    let [used, unused] = [token(&scene, 0), token(&scene, 0)];
+    present(&scene, 0, &[("used", &used, Want::Issued)]);
+    present(
+        &scene,
         15,
         &[("used", &used, SPENT), ("unused", &unused, Want::Issued)],
     );

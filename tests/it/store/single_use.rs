@@ -1,11 +1,11 @@
 //! Tokens that are accepted once, across restarts and lost databases.
 
-use crate::cases::{Bench, files};
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{API, BROKER, DEPLOY};
-use vouchsafe_tests::exchange::{Form, Want, bad, check};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::{API, DEPLOY};
+use vouchsafe_harness::cases::Fixture;
+use vouchsafe_harness::exchange::{Form, Want, bad, check};
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::{jwt, now};
 
 const SPENT: Want = bad("replay.spent");
 const PREDATES: Want = bad("replay.predates_store");
@@ -16,12 +16,9 @@ pub fn wants() -> Vec<Want> {
 
 #[test]
 fn a_single_use_token_buys_one_token_also_after_a_restart() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-    let (first, second) = (
-        jwt::claims(&issuer.url("main"), BROKER, now() + 1),
-        jwt::claims(&issuer.url("main"), BROKER, now() + 1),
-    );
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
+    let (first, second) = (issuer.claims(now() + 1), issuer.claims(now() + 1));
     let token = jwt::mint("RS256", &first);
     let form = Form::of(&token).set("audience", DEPLOY);
     {
@@ -68,8 +65,8 @@ fn a_single_use_token_buys_one_token_also_after_a_restart() {
 
 #[test]
 fn a_refused_request_does_not_use_its_token_up() {
-    let bench = Bench::start();
-    let mut claims = bench.claims();
+    let fixture = Fixture::start();
+    let mut claims = fixture.claims();
     claims["iat"] = (now() + 1).into();
     let token = jwt::mint("RS256", &claims);
     let form = Form::of(&token).set("audience", DEPLOY);
@@ -78,26 +75,28 @@ fn a_refused_request_does_not_use_its_token_up() {
         ("requested_expires_in", "99999"),
         ("requested_expires_in", "x"),
     ] {
-        let response = bench.broker.send(&form.clone().set(name, value).request());
+        let response = fixture
+            .broker
+            .send(&form.clone().set(name, value).request());
         assert_eq!(response.status, 400, "{name} {value}: {}", response.text());
-        bench.broker.line("token");
+        fixture.broker.line("token");
     }
-    check(&bench.broker, &form.request(), &token, Want::Issued).expect("still fresh");
+    check(&fixture.broker, &form.request(), &token, Want::Issued).expect("still fresh");
 }
 
 #[test]
 fn a_single_use_token_from_before_the_store_is_refused() {
-    let bench = Bench::start();
+    let fixture = Fixture::start();
     let token = jwt::mint("RS256", &{
-        let mut claims = bench.claims();
+        let mut claims = fixture.claims();
         claims["iat"] = (now() - 300).into();
         claims
     });
     let form = Form::of(&token).set("audience", DEPLOY);
-    check(&bench.broker, &form.request(), &token, PREDATES)
+    check(&fixture.broker, &form.request(), &token, PREDATES)
         .expect("its use may have been forgotten");
     check(
-        &bench.broker,
+        &fixture.broker,
         &Form::of(&token).request(),
         &token,
         Want::Issued,
@@ -108,20 +107,11 @@ fn a_single_use_token_from_before_the_store_is_refused() {
 /// A store that lost what it knew must not accept again what it may have seen (I4).
 #[test]
 fn a_single_use_token_is_refused_by_a_store_that_is_younger_than_it() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
-    let at = |now: u64| {
-        setup
-            .clone()
-            .argument("--danger-now")
-            .argument(now.to_string())
-            .start()
-    };
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
+    let at = |now: u64| setup.clone().at_time(now).start();
     let start = 1_800_000_000;
-    let token = jwt::mint(
-        "RS256",
-        &jwt::claims(&issuer.url("main"), BROKER, start + 20),
-    );
+    let token = jwt::mint("RS256", &issuer.claims(start + 20));
     let form = Form::of(&token).set("audience", DEPLOY);
     check(&at(start), &form.request(), &token, Want::Issued).expect("the first use");
     std::fs::remove_dir_all(setup.folder.join("state")).expect("a state folder");

@@ -2,13 +2,12 @@
 //!
 //! `VOUCHSAFE_RACES` says how often; `scripts/soak` runs more than a test run does.
 
-use crate::cases::files;
 use std::sync::Barrier;
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BOUNDED, BROKER, DEPLOY, USES};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{BOUNDED, DEPLOY, USES};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::{jwt, now};
 
 const CLIENTS: usize = 64;
 /// Races in which nobody was told to come back.
@@ -26,7 +25,7 @@ struct Tally {
 
 /// A token for a race of its own, whose subject nobody has had denied yet.
 fn token(issuer: &Issuer) -> String {
-    let mut claims = jwt::claims(&issuer.url("main"), BROKER, now());
+    let mut claims = issuer.claims(now());
     let jti = claims["jti"].as_str().expect("a jti");
     claims["sub"] = format!("repo:octo-org/octo-repo:{jti}").into();
     jwt::mint("ES256", &claims)
@@ -66,8 +65,8 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
 
 #[test]
 fn one_of_64_clients_wins_a_single_use_token_through_two_brokers() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let brokers = [setup.start(), setup.start()];
     let races = std::env::var("VOUCHSAFE_RACES")
         .map_or(RACES_DEFAULT, |text| text.parse().expect("a number"));
@@ -97,8 +96,8 @@ fn one_of_64_clients_wins_a_single_use_token_through_two_brokers() {
 
 #[test]
 fn as_many_of_64_clients_win_a_bounded_token_as_its_bound_says() {
-    let issuer = Issuer::start([("main", Script::honest())]);
-    let setup = Setup::broker(&files(&issuer), &[issuer.origin()]);
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
     let brokers = [setup.start(), setup.start()];
     let clean = (0..TRIES_PER_RACE_MAX).any(|_| {
         let token = token(&issuer);

@@ -1,6 +1,6 @@
 use super::*;
 use vouchsafe_gateway::ROOT_LABEL;
-use vouchsafe_tests::hsm;
+use vouchsafe_harness::hsm;
 
 fn keeper(token: &Arc<Token>) -> SessionKeeper {
     SessionKeeper::open(Arc::clone(token)).expect("a session")

@@ -1,16 +1,15 @@
 //! A broker with a gateway behind it, and `vouchsafe verify` run against them.
 
-use crate::cases::files;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use vouchsafe_tests::broker::{Broker, Setup, profile_folder};
-use vouchsafe_tests::bundle::{API, BROKER, IssuerFile};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
-use vouchsafe_tests::now;
+use vouchsafe_harness::broker::{Broker, Setup, profile_folder};
+use vouchsafe_harness::bundle::{API, BROKER, IssuerFile};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::jwt::{self, Issued};
+use vouchsafe_harness::now;
 
 /// What a command ended with.
 pub struct Ended {
@@ -62,16 +61,8 @@ impl Site {
             .variable("signer_hsm_algorithms", "ES256 EdDSA RS256");
         let issuer = broker.variables.iter().find(|(name, _)| name == "issuer");
         let url = issuer.expect("an issuer URL").1.clone();
-        let gateway = setup
-            .clone()
-            .change(BROKER, &url)
-            .argument("--danger-now")
-            .argument(at.to_string())
-            .start();
-        let broker = broker
-            .argument("--danger-now")
-            .argument(at.to_string())
-            .start();
+        let gateway = setup.clone().change(BROKER, &url).at_time(at).start();
+        let broker = broker.at_time(at).start();
         let (code, pem) = setup.run(&["root-certificate"]);
         assert_eq!(code, 0, "{pem}");
         let site = Self {
@@ -88,7 +79,7 @@ impl Site {
 
     /// The same with the suites' issuer, and now.
     pub fn with(setup: GatewaySetup, issuer: &Issuer) -> Self {
-        Self::start(setup, now(), &files(issuer), issuer.origin())
+        Self::start(setup, now(), &issuer.files(), issuer.origin())
     }
 
     pub fn folder(&self) -> &Path {
@@ -128,8 +119,4 @@ impl Site {
 
 pub fn issuer() -> Issuer {
     Issuer::start([("main", Script::honest()), ("other", Script::honest())])
-}
-
-pub fn setup() -> GatewaySetup {
-    GatewaySetup::new(&Token::new()).with_keys()
 }

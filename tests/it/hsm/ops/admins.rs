@@ -1,12 +1,12 @@
 //! What admins do to gateways: to several at once, and leaving before the end; and to their tokens.
 
-use crate::hsm::rollout::key_versions::{check_states, keys, states};
-use crate::hsm::tiers::HsmBench;
 use serde_json::json;
 use std::time::Duration;
-use vouchsafe_tests::bundle::{API, HSM_ES256};
-use vouchsafe_tests::exchange::{Want, unavailable};
-use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
+use vouchsafe_harness::bundle::{API, HSM_ES256};
+use vouchsafe_harness::exchange::{Want, unavailable};
+use vouchsafe_harness::hsm::{
+    GatewaySetup, HsmFixture, Token, check_states, eventually, keys, states,
+};
 
 /// Who presses Ctrl-C must not leave a key between two states, nor the log without the end.
 #[test]
@@ -66,9 +66,9 @@ fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
     let (code, text) = setup.with_token(&other).run(&["init", "--generation", "5"]);
     assert_eq!(code, 0, "{text}");
     let gateway = setup.start();
-    let bench = HsmBench::start(&[&setup]);
-    bench.issue(HSM_ES256);
-    let published = bench.broker.jwks();
+    let fixture = HsmFixture::start(&[&setup]);
+    fixture.issue(HSM_ES256);
+    let published = fixture.broker.jwks();
     let swap = || {
         let (ours, theirs) = (token.folder.join("tokens"), other.folder.join("tokens"));
         let aside = token.folder.join("aside");
@@ -84,9 +84,9 @@ fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
     };
     swap();
     hsm_is("down");
-    let refused = bench.try_for(HSM_ES256, unavailable("signer.unavailable"));
+    let refused = fixture.try_for(HSM_ES256, unavailable("signer.unavailable"));
     assert!(matches!(refused, Ok(None)), "it is signed, or {refused:?}");
-    bench.issue(API);
+    fixture.issue(API);
     // Nor is its generation followed, or raised.
     let rotate = json!({ "from": 1 });
     let rotated = gateway.administer("/v1/admin/rotate", Some(&rotate));
@@ -98,14 +98,14 @@ fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
     assert_eq!(remembered.expect("a file").trim(), "1");
     assert_eq!(gateway.get("/readyz").json()["generation"], 1);
     for key in published["keys"].as_array().expect("keys") {
-        let now = bench.broker.jwks();
+        let now = fixture.broker.jwks();
         let mut all = now["keys"].as_array().expect("keys").iter();
         assert!(all.any(|it| it["kid"] == key["kid"]), "{key} is gone");
     }
     let issued = eventually("a token", || {
-        bench.try_for(HSM_ES256, Want::Issued).ok().flatten()
+        fixture.try_for(HSM_ES256, Want::Issued).ok().flatten()
     });
-    assert!(issued.verifies(&bench.broker.jwks()));
+    assert!(issued.verifies(&fixture.broker.jwks()));
 }
 
 /// Public halves can be written by whoever reaches the token, without a PIN.
@@ -143,7 +143,7 @@ fn a_public_half_that_is_anothers_is_not_published() {
 /// A generation that could not be written down is, once it can: a restart must not take a lower one.
 #[test]
 fn a_generation_that_can_not_be_written_is_tried_again() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let state = |name: &str| setup.folder.join("state").join(name);
     let in_its_way = state("generation.new");
@@ -170,7 +170,7 @@ fn a_generation_that_can_not_be_written_is_tried_again() {
 /// Seeds and the PIN are in there.
 #[test]
 fn a_crash_leaves_no_copy_of_the_memory() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let worker = gateway.worker().expect("a worker");
     let limits = std::fs::read_to_string(format!("/proc/{worker}/limits")).expect("Linux");
@@ -200,7 +200,7 @@ fn a_key_is_added_to_no_empty_token() {
 
 #[test]
 fn the_wrong_file_or_listener_is_wrong_use() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let _gateway = setup.start();
     let signing = ["list", "--gateway", &setup.url()];
     keys(&[&setup], &signing).is(2, "not a gateway's listener for admins");

@@ -1,15 +1,15 @@
 //! What an operator meets: the gateway's commands in a pipe, their exit codes, and its log.
 
-use crate::hsm::ops::gateway::{epoch_at, seed_request, setup};
-use crate::hsm::rollout::key_versions::keys;
-use crate::hsm::security::stolen_credential::{claims, sign};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write as _;
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually, unheard};
-use vouchsafe_tests::now;
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, Token, epoch_at, eventually, keys, seed_request, sign, token_claims,
+    unheard,
+};
+use vouchsafe_harness::now;
 
 /// `hsm-gateway status | head -1`, where `head` was faster.
 #[test]
@@ -36,7 +36,7 @@ fn a_reader_that_leaves_is_no_failure_and_a_full_disk_is_one() {
 
 #[test]
 fn a_gateway_goes_on_where_nobody_reads_what_it_says() {
-    let gateway = setup().shimmed().start_unheard();
+    let gateway = GatewaySetup::initialized().shimmed().start_unheard();
     let first = gateway.worker().expect("a worker");
     // It has more to say.
     gateway.signal_worker("-KILL");
@@ -50,7 +50,7 @@ fn a_gateway_goes_on_where_nobody_reads_what_it_says() {
 /// Exit code 2 is never followed by another start: what may pass has another one.
 #[test]
 fn a_state_folder_that_fails_is_worth_another_start() {
-    let setup = setup();
+    let setup = GatewaySetup::initialized();
     let (code, text) = setup.clone().change("\"state\"", "\"pin\"").run(&["serve"]);
     assert!(code == 1 && text.contains("pin: "), "{code}: {text}");
     for name in ["generation", "gateway.log"] {
@@ -67,7 +67,7 @@ fn a_state_folder_that_fails_is_worth_another_start() {
 
 #[test]
 fn a_file_can_be_checked_beside_a_running_gateway() {
-    let (setup, calls) = setup().spied_on();
+    let (setup, calls) = GatewaySetup::initialized().spied_on();
     let gateway = setup.start();
     let asked = || std::fs::read_to_string(&calls).expect("calls");
     let check = |setup: &GatewaySetup| setup.run(&["serve", "--check"]);
@@ -105,7 +105,7 @@ fn lines(setup: &GatewaySetup, event: &str) -> Vec<Value> {
 
 #[test]
 fn what_commands_change_is_on_record_before_it_is_done() {
-    let setup = setup();
+    let setup = GatewaySetup::initialized();
     let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
     assert_eq!(more.run(&["add-key", "more"]).0, 0);
     assert_eq!(setup.run(&["rotate", "--emergency"]).0, 0);
@@ -156,7 +156,7 @@ fn an_act_that_fails_is_on_record_as_failed() {
 
 #[test]
 fn a_refusal_in_the_log_says_what_it_was_about() {
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let old = epoch_at(now()) - 100 * 3600;
     assert_eq!(
         gateway
@@ -164,7 +164,7 @@ fn a_refusal_in_the_log_says_what_it_was_about() {
             .status,
         403
     );
-    let mut wrong = claims(now());
+    let mut wrong = token_claims(now());
     wrong["aud"] = "https://nowhere.example".into();
     let decision = wrong["jti"].clone();
     assert_eq!(sign(&gateway, "es256", &wrong).0, 403);
@@ -211,7 +211,7 @@ fn fingerprint(pem: &str) -> String {
 
 #[test]
 fn status_lists_mechanisms_and_the_fingerprint_that_openssl_prints() {
-    let setup = setup();
+    let setup = GatewaySetup::initialized();
     let (_, text) = setup.run(&["status"]);
     let line = text.lines().find(|line| line.starts_with("  mechanisms  "));
     let line = line.unwrap_or_else(|| panic!("{text}"));
@@ -262,7 +262,7 @@ fn a_token_that_can_make_no_keys_is_well_if_it_has_them() {
 
 #[test]
 fn doctor_uses_keys_that_the_file_does_not_name() {
-    let setup = setup();
+    let setup = GatewaySetup::initialized();
     let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
     let (code, text) = more.run(&["doctor", "--format", "json"]);
     assert_eq!(code, 1, "{text}");
@@ -286,7 +286,10 @@ fn doctor_uses_keys_that_the_file_does_not_name() {
 
 #[test]
 fn keys_of_gateways_behind_one_that_is_down_are_listed() {
-    let (down, up) = (GatewaySetup::new(&Token::new()), setup());
+    let (down, up) = (
+        GatewaySetup::new(&Token::new()),
+        GatewaySetup::initialized(),
+    );
     let gateway: Gateway = up.start();
     std::fs::copy(up.folder.join("admin"), down.folder.join("admin")).expect("copies");
     let listed = keys(&[&down, &gateway.setup], &["list"]);

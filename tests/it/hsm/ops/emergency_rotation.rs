@@ -1,16 +1,15 @@
 //! Generations: the one command of an emergency, what the store remembers, and what an operator is told.
 
-use crate::cases::files;
-use crate::hsm::rollout::key_versions::{PUBLISHED_SECONDS, keys};
-use crate::hsm::tiers::{HsmBench, events};
 use serde_json::{Value, json};
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{API, BROKER, HSM_ES256};
-use vouchsafe_tests::exchange::{Form, Want, check, unavailable};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt;
-use vouchsafe_tests::now;
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{API, BROKER, HSM_ES256};
+use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, HsmFixture, PUBLISHED_SECONDS, Token, eventually, keys,
+};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::jwt;
+use vouchsafe_harness::now;
 
 const SUPERSEDED: Want = unavailable("signer.superseded");
 
@@ -21,13 +20,13 @@ pub fn wants() -> Vec<Want> {
 /// The one command of an emergency: it measures that every broker has followed within 5 s.
 #[test]
 fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
-    let bench = HsmBench::start(&[&setup]);
-    let quiet = HsmBench::start(&[&setup]);
-    let (old, before) = (bench.issue(API), bench.broker.jwks());
+    let fixture = HsmFixture::start(&[&setup]);
+    let quiet = HsmFixture::start(&[&setup]);
+    let (old, before) = (fixture.issue(API), fixture.broker.jwks());
     quiet.broker.jwks();
-    let urls = [&bench, &quiet].map(|it| format!("http://{}", it.broker.address));
+    let urls = [&fixture, &quiet].map(|it| format!("http://{}", it.broker.address));
     let arguments = ["rotate", "--broker", &urls[0], "--broker", &urls[1]];
     keys(&[&setup], &arguments).is(2, "epoch keys replace themselves every epoch");
     let rotated = keys(&[&setup], &[&arguments[..], &["--emergency"]].concat());
@@ -36,13 +35,13 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
     for url in &urls {
         rotated.is(0, &format!("{url}: followed after "));
     }
-    let new = bench.issue(API);
+    let new = fixture.issue(API);
     assert!(
         new.verifies(&before),
         "verifiers have known its key all along"
     );
-    assert!(!old.verifies(&bench.broker.jwks()));
-    let acts = events(&gateway, "admin");
+    assert!(!old.verifies(&fixture.broker.jwks()));
+    let acts = gateway.events("admin");
     assert_eq!(
         (&acts[0]["act"], &acts[0]["before"], &acts[0]["after"]),
         (&"rotate".into(), &1.into(), &2.into())
@@ -87,10 +86,10 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
 #[test]
 fn a_second_emergency_waits_until_verifiers_know_its_generation() {
     const TOO_EARLY: &str = "verifiers may not know the standby generation yet: ";
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
-    let bench = HsmBench::start(&[&setup]);
-    let broker = format!("http://{}", bench.broker.address);
+    let fixture = HsmFixture::start(&[&setup]);
+    let broker = format!("http://{}", fixture.broker.address);
     let emergency = ["rotate", "--emergency", "--broker", &broker];
     keys(&[&setup], &emergency).is(0, "rotated, generation 2");
     let refused = keys(&[&setup], &emergency);
@@ -99,7 +98,7 @@ fn a_second_emergency_waits_until_verifiers_know_its_generation() {
     let (code, text) = setup.run(&["rotate", "--emergency"]);
     assert!(code == 1 && text.contains(TOO_EARLY), "{text}");
     assert!(text.contains("--although-unpublished"), "{text}");
-    let refusals = events(&gateway, "refusal");
+    let refusals = gateway.events("refusal");
     let refusal = refusals.last().expect("a line");
     assert_eq!(
         (&refusal["caller"], &refusal["slug"]),
@@ -114,10 +113,7 @@ fn a_second_emergency_waits_until_verifiers_know_its_generation() {
     let root = root.clone().find(|key| key["label"] == "vouchsafe:root");
     let since = root.expect("the root")["generation_since"].as_u64();
     let since = since.expect("a moment");
-    let at = |moment: u64| {
-        let setup = setup.clone().argument("--danger-now");
-        setup.argument(moment.to_string()).start()
-    };
+    let at = |moment: u64| setup.clone().at_time(moment).start();
     let body = json!({ "from": 2 });
     let gateway = at(since + PUBLISHED_SECONDS - 120);
     let early = gateway.administer("/v1/admin/rotate", Some(&body));
@@ -137,17 +133,17 @@ fn a_second_emergency_waits_until_verifiers_know_its_generation() {
     let body = json!({ "from": 3, "although_unpublished": true });
     let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
     assert_eq!(rotated.json(), json!({ "generation": 4, "changed": true }));
-    let acts = events(&gateway, "admin");
+    let acts = gateway.events("admin");
     let noted: Vec<_> = acts.iter().map(|it| &it["although_unpublished"]).collect();
     assert_eq!(noted, [false, false, true]);
 }
 
 /// A broker of another gateway: it has nothing to follow.
-fn bad_broker() -> (Gateway, HsmBench) {
-    let other = GatewaySetup::new(&Token::new()).with_keys();
+fn bad_broker() -> (Gateway, HsmFixture) {
+    let other = GatewaySetup::initialized();
     let gateway = other.start();
-    let bench = HsmBench::start(&[&other]);
-    (gateway, bench)
+    let fixture = HsmFixture::start(&[&other]);
+    (gateway, fixture)
 }
 
 /// An HSM from before an emergency comes back, behind a gateway that knows of none: the store does.
@@ -159,14 +155,14 @@ fn the_store_remembers_the_highest_generation() {
     assert_eq!(code, 0, "{text}");
     let gateway = setup.start();
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-    let older = GatewaySetup::new(&Token::new()).with_keys();
+    let older = GatewaySetup::initialized();
     let origins = [issuer.origin(), setup.url(), older.url()];
-    let first = Setup::of("spin.hsm.toml", &files(&issuer), &origins)
+    let first = Setup::of("spin.hsm.toml", &issuer.files(), &origins)
         .variable("gateway_urls", &setup.url())
         .variable("gateway_token", &setup.credential)
         .variable("signer_hsm_algorithms", "ES256");
     let exchange = |broker: &Broker, audience: &str| {
-        let claims = jwt::claims(&issuer.url("main"), BROKER, now());
+        let claims = issuer.claims(now());
         let form = Form::of(&jwt::mint("RS256", &claims)).set("audience", audience);
         broker.send(&form.request())
     };
@@ -213,7 +209,7 @@ fn the_store_remembers_the_highest_generation() {
     assert_eq!(running.line("token")["slug"], "issued");
     assert_eq!(running.get("/.well-known/jwks.json").status, 200);
     remember(2);
-    let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
+    let token = jwt::mint("RS256", &issuer.claims(now()));
     let form = Form::of(&token).set("audience", API);
     check(&running, &form.request(), &token, SUPERSEDED).expect("a refusal");
     let response = exchange(&running, HSM_ES256);
@@ -241,10 +237,10 @@ fn the_store_remembers_the_highest_generation() {
 /// An operator who forgot the manifest is told so, and a stranger is not.
 #[test]
 fn the_log_says_why_a_gateway_gives_no_answer() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-    let broker = Setup::of("spin.hsm.toml", &files(&issuer), &[issuer.origin()])
+    let broker = Setup::of("spin.hsm.toml", &issuer.files(), &[issuer.origin()])
         .variable("gateway_urls", &setup.url())
         .variable("gateway_token", &setup.credential);
     let Err(reason) = broker.try_start() else {
@@ -256,18 +252,18 @@ fn the_log_says_why_a_gateway_gives_no_answer() {
     );
     assert!(reason.contains(&why), "{reason}");
     assert!(!reason.contains(&setup.credential));
-    let bench = HsmBench::start(&[&setup]);
-    bench.issue(HSM_ES256);
+    let fixture = HsmFixture::start(&[&setup]);
+    fixture.issue(HSM_ES256);
     gateway.kill();
-    let form = Form::of(&bench.token()).set("audience", HSM_ES256);
-    let response = bench.broker.send(&form.request());
+    let form = Form::of(&fixture.token()).set("audience", HSM_ES256);
+    let response = fixture.broker.send(&form.request());
     assert_eq!(response.status, 503);
     assert!(
         !response.text().contains(&setup.url()),
         "{}",
         response.text()
     );
-    let mut lines = std::iter::repeat_with(|| bench.broker.line("token"));
+    let mut lines = std::iter::repeat_with(|| fixture.broker.line("token"));
     let line = lines.find(|line| line["slug"] == "signer.unavailable");
     let detail = line.expect("a line")["detail"].to_string();
     assert!(

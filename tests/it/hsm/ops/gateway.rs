@@ -1,41 +1,17 @@
 //! The gateway alone: its keys and its commands.
 
-use crate::hsm::security::stolen_credential::{claims, sign};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use vouchsafe_tests::bundle::{BROKER, EPOCH_SECONDS};
-use vouchsafe_tests::hsm::{self, Gateway, GatewaySetup, Token};
-use vouchsafe_tests::jwt::from_base64url;
-use vouchsafe_tests::now;
+use vouchsafe_harness::bundle::{BROKER, EPOCH_SECONDS};
+use vouchsafe_harness::hsm::{self, Gateway, GatewaySetup, Token, epoch_at, sign, token_claims};
+use vouchsafe_harness::jwt::from_base64url;
+use vouchsafe_harness::now;
 
 /// Not a test: [`Token::import_root`] runs it in a process of its own.
 #[test]
 #[ignore = "run by the tests that import a root"]
 fn imports_a_root() {
     hsm::import_root();
-}
-
-pub fn setup() -> GatewaySetup {
-    GatewaySetup::new(&Token::new()).with_keys()
-}
-
-pub fn epoch_at(now: u64) -> u64 {
-    now / EPOCH_SECONDS * EPOCH_SECONDS
-}
-
-pub fn seed_request(epoch_start: u64) -> Value {
-    json!({ "group": "default", "generation": 1, "algorithm": "ES256", "epoch_start": epoch_start })
-}
-
-/// Asks again if the second changed meanwhile: then both sides of an edge are exact.
-pub fn ask_at(gateway: &Gateway, path: &str, body: impl Fn(u64) -> Value) -> (u16, Value) {
-    loop {
-        let second = now();
-        let response = gateway.ask(path, Some(&body(second)));
-        if now() == second {
-            return (response.status, response.json());
-        }
-    }
 }
 
 /// `docs/epoch-keys.md`: what the HSM derives is what the page says, byte for byte.
@@ -54,7 +30,7 @@ fn derives_the_published_test_vectors_inside_of_the_hsm() {
     assert!(deleted.status.success(), "{deleted:?}");
     let root: Vec<u8> = (0..32).collect();
     token.import_root(&root, 1);
-    let page = vouchsafe_tests::broker::repository().join("docs/epoch-keys.md");
+    let page = vouchsafe_harness::broker::repository().join("docs/epoch-keys.md");
     let page = std::fs::read_to_string(page).expect("the page");
     let gateway = keys
         .change(BROKER, "https://broker.example")
@@ -62,8 +38,7 @@ fn derives_the_published_test_vectors_inside_of_the_hsm() {
             &format!("epoch_seconds = {EPOCH_SECONDS}"),
             "epoch_seconds = 3600",
         )
-        .argument("--danger-now")
-        .argument("1800000000");
+        .at_time(1_800_000_000);
     let (code, text) = gateway.run(&["status"]);
     assert_eq!(code, 0, "{text}");
     assert!(
@@ -150,7 +125,7 @@ fn commands_say_what_is_there_and_what_is_missing() {
 /// A wrong PIN is tried once, by all that start, until somebody looks.
 #[test]
 fn a_refused_pin_is_never_tried_twice() {
-    let (setup, calls) = setup().spied_on();
+    let (setup, calls) = GatewaySetup::initialized().spied_on();
     let pin = |text: &str| std::fs::write(setup.folder.join("pin"), text).expect("a file");
     let logins = || {
         let calls = std::fs::read_to_string(&calls).unwrap_or_default();
@@ -175,7 +150,7 @@ fn a_refused_pin_is_never_tried_twice() {
 #[test]
 fn a_pin_in_the_environment_does_not_reach_the_worker() {
     const NAME: &str = "VOUCHSAFE_TEST_PIN";
-    let setup = setup()
+    let setup = GatewaySetup::initialized()
         .change("pin_file = \"pin\"", &format!("pin_variable = \"{NAME}\""))
         .environment(NAME, hsm::PIN);
     let gateway = setup.start();
@@ -188,14 +163,14 @@ fn a_pin_in_the_environment_does_not_reach_the_worker() {
     gateway.signal_worker("-KILL");
     gateway.next_worker(worker);
     hsm::eventually("a signature", || {
-        (sign(&gateway, "es256", &claims(now())).0 == 200).then_some(())
+        (sign(&gateway, "es256", &token_claims(now())).0 == 200).then_some(())
     });
 }
 
 #[test]
 fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
     use std::os::unix::fs::PermissionsExt as _;
-    let setup = setup();
+    let setup = GatewaySetup::initialized();
     let set_mode = |name: &str, mode| {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(setup.folder.join(name), mode).expect("a mode");
@@ -224,7 +199,7 @@ fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
 #[test]
 fn a_secret_that_others_can_read_stops_the_start() {
     use std::os::unix::fs::PermissionsExt as _;
-    let setup = setup().over_mutual_tls();
+    let setup = GatewaySetup::initialized().over_mutual_tls();
     let set_mode = |name: &str, mode| {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(setup.folder.join(name), mode).expect("a mode");
@@ -252,7 +227,7 @@ fn a_secret_that_others_can_read_stops_the_start() {
 /// A login that fails costs one of the token's tries, and has to be remembered.
 #[test]
 fn nothing_logs_in_while_a_refusal_could_not_be_noted() {
-    let (setup, calls) = setup().spied_on();
+    let (setup, calls) = GatewaySetup::initialized().spied_on();
     let gateway = setup.start();
     let logins = || {
         let calls = std::fs::read_to_string(&calls).unwrap_or_default();
@@ -279,7 +254,7 @@ fn nothing_logs_in_while_a_refusal_could_not_be_noted() {
 
 #[test]
 fn an_older_generation_does_not_come_back() {
-    let setup = setup();
+    let setup = GatewaySetup::initialized();
     drop(setup.start());
     let seen = setup.folder.join("state/generation");
     assert_eq!(std::fs::read_to_string(&seen).expect("a number"), "1\n");
@@ -381,7 +356,7 @@ fn a_backup_in_shares_restores_every_key_and_the_root_certificate() {
     // An epoch that began meanwhile costs the oldest of the four.
     assert!(common.intersection(&before.0).count() >= 8, "{before:?}");
     for key in ["rs256", "eddsa", "es256"] {
-        let answer = sign(&gateway, key, &claims(now()));
+        let answer = sign(&gateway, key, &token_claims(now()));
         assert!(answer.0 == 200 || key != "es256", "{key}: {answer:?}");
     }
 }

@@ -1,9 +1,8 @@
 //! How long a request takes whose client writes its head and its body by themselves, as Spin's does.
 
-use crate::hsm::ops::gateway::{epoch_at, seed_request, setup};
 use std::time::{Duration, Instant};
-use vouchsafe_tests::hsm::{TlsClient, certificates};
-use vouchsafe_tests::now;
+use vouchsafe_harness::hsm::{GatewaySetup, TlsClient, certificates, epoch_at, seed_request};
+use vouchsafe_harness::now;
 
 /// Of each kind, in turns, so that whatever else the machine does slows both.
 const REQUESTS: usize = 60;
@@ -13,7 +12,7 @@ const DIFFERENCE_MAX: Duration = Duration::from_millis(20);
 /// The second write waits until the first is acknowledged (Nagle's algorithm, RFC 1122 §4.2.3.4).
 #[test]
 fn a_body_does_not_wait_for_a_delayed_acknowledgement() {
-    let setup = setup().over_mutual_tls();
+    let setup = GatewaySetup::initialized().over_mutual_tls();
     let _gateway = setup.start();
     let pem = |name: &str| certificates().join(name);
     let mut client = TlsClient::connect(

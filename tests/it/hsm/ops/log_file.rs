@@ -1,12 +1,11 @@
 //! The log file of a gateway: rotation, and a disk that is full.
 
-use crate::hsm::outages::recovery::es256_request;
-use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
+use vouchsafe_harness::hsm::{GatewaySetup, es256_request, eventually};
 
 /// As `logrotate` does it.
 #[test]
 fn the_log_goes_on_in_a_new_file_after_sighup() {
-    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let gateway = GatewaySetup::initialized().start();
     let (log, moved) = ["gateway.log", "gateway.log.1"]
         .map(|name| gateway.setup.folder.join("state").join(name))
         .into();
@@ -42,7 +41,7 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
 /// Nothing leaves that is not on record, so a gateway that can't write is of no use.
 #[test]
 fn a_gateway_whose_log_can_not_be_written_is_not_ready_until_it_can() {
-    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let gateway = GatewaySetup::initialized().start();
     let log = gateway.setup.folder.join("state/gateway.log");
     let ready = || {
         let answer = gateway.get("/readyz");

@@ -1,13 +1,13 @@
 //! The metrics listener of a gateway.
 
 use std::collections::BTreeSet;
-use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
+use vouchsafe_harness::hsm::{GatewaySetup, eventually};
 
 /// `docs/hsm/operate.md` has all of them, and nothing else.
 #[test]
 fn the_documented_metrics_are_those_that_are_there() {
     const PREFIX: &str = "hsm_gateway_";
-    let page = vouchsafe_tests::broker::repository().join("docs/hsm/operate.md");
+    let page = vouchsafe_harness::broker::repository().join("docs/hsm/operate.md");
     let page = std::fs::read_to_string(page).expect("the page");
     let (_, section) = page.split_once("\n## Metrics\n").expect("a section");
     let section = section.split("\n## ").next().unwrap_or_default();
@@ -18,7 +18,7 @@ fn the_documented_metrics_are_those_that_are_there() {
         .map(|name| name.trim_matches('`').split('{').next().unwrap_or_default())
         .map(|name| format!("{PREFIX}{name}"))
         .collect();
-    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let gateway = GatewaySetup::initialized().start();
     let text = gateway.metrics();
     let there: BTreeSet<_> = text
         .lines()
@@ -33,7 +33,7 @@ fn the_documented_metrics_are_those_that_are_there() {
 fn connections_to_the_metrics_are_bounded() {
     const MANY: usize = 200;
     const BOUND: usize = 32;
-    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let gateway = GatewaySetup::initialized().start();
     let before = gateway.open_files();
     let address = format!("127.0.0.1:{}", gateway.setup.metrics_port);
     let idle: Vec<_> = (0..MANY)

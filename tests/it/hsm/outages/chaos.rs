@@ -1,25 +1,24 @@
 //! Everything on the way to the HSM fails while tokens are issued, and no verifier notices.
 //!
 //! Clients exchange in both tiers and every algorithm without a pause; every token that they get is held
-//! against what strict verifiers would say of it (`strict.rs`). `VOUCHSAFE_CHAOS_SECONDS` says for how
+//! against what strict verifiers would say of it (`strict_verifier`). `VOUCHSAFE_CHAOS_SECONDS` says for how
 //! long the rounds of failures go on; `scripts/soak` has more than one.
 
 mod canaries;
 
-use crate::cases::files;
-use crate::keys::strict_verifier::Verifiers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{API, BROKER, EDDSA, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, PIN, Token, eventually};
-use vouchsafe_tests::http::{self, Request};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
+use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, PIN, Token, eventually};
+use vouchsafe_harness::http::{self, Request};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::jwt::{self, Issued};
+use vouchsafe_harness::strict_verifier::Verifiers;
 
 const CLIENTS: usize = 4;
 /// Those who ask: some of them are in a canary's share.
@@ -74,11 +73,7 @@ impl Clock {
 }
 
 fn start_gateway(setup: &GatewaySetup, now: u64) -> Gateway {
-    let setup = setup.clone();
-    setup
-        .argument("--danger-now")
-        .argument(now.to_string())
-        .start()
+    setup.clone().at_time(now).start()
 }
 
 /// What fits into the shortest epoch.
@@ -135,7 +130,7 @@ impl Clock {
     /// Starts soon enough before an epoch ends.
     fn start() -> Self {
         Self {
-            base: (vouchsafe_tests::now() / EPOCH + 2) * EPOCH - LEAD,
+            base: (vouchsafe_harness::now() / EPOCH + 2) * EPOCH - LEAD,
             since: Instant::now(),
         }
     }
@@ -148,7 +143,7 @@ impl Site {
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
         let urls = [setups[0].url(), setups[1].url()];
         let origins = [&[issuer.origin()][..], &urls].concat();
-        let broker = Setup::of("spin.hsm.toml", &files(&issuer), &origins);
+        let broker = Setup::of("spin.hsm.toml", &issuer.files(), &origins);
         shorten_lifetimes(&broker.folder.join("policies/audiences"));
         let broker = broker
             .variable("gateway_urls", &urls.join(" "))
@@ -156,8 +151,7 @@ impl Site {
             .variable("signer_hsm_algorithms", "ES256 EdDSA RS256")
             .variable("signer_epoch", &EPOCH.to_string())
             .variable("signer_lifetime_max", &(EPOCH - 60).to_string())
-            .argument("--danger-now")
-            .argument(clock.now().to_string())
+            .at_time(clock.now())
             .start();
         Self {
             setups: Mutex::new(setups),
@@ -204,7 +198,7 @@ impl Site {
     /// One exchange; the token, or what it was refused with. Both go on record.
     fn exchange(&self, audience: &str) -> Result<Issued, String> {
         let at = self.clock.now();
-        let mut claims = jwt::claims(&self.issuer.url("main"), BROKER, at);
+        let mut claims = self.issuer.claims(at);
         let workload = self.exchanges.fetch_add(1, Relaxed) % WORKLOADS;
         claims["sub"] = format!("repo:octo-org/octo-repo:ref:refs/heads/{workload}").into();
         let form = Form::of(&jwt::mint("ES256", &claims))

@@ -1,42 +1,41 @@
 //! What goes on, what stops and what comes back by itself when parts of the way to the HSM fail.
 
-use crate::cases::files;
-use crate::hsm::tiers::{HsmBench, SIGNER};
+use crate::hsm::tiers::SIGNER;
 use serde_json::json;
 use std::time::Instant;
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{API, BROKER, EPOCH_SECONDS, HSM, HSM_ES256};
-use vouchsafe_tests::exchange::{Form, Want};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::jwt::{self, Issued};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::{API, EPOCH_SECONDS, HSM, HSM_ES256};
+use vouchsafe_harness::exchange::{Form, Want};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, Token, es256_request, eventually};
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::jwt::{self, Issued};
 
-fn start() -> (Gateway, HsmBench) {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+fn start() -> (Gateway, HsmFixture) {
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
-    let bench = HsmBench::start(&[&setup]);
-    (gateway, bench)
+    let fixture = HsmFixture::start(&[&setup]);
+    (gateway, fixture)
 }
 
 /// Asks until there is a token, as a client that honours `retry-after` would.
-fn recovered(bench: &HsmBench, audience: &str) -> Issued {
+fn recovered(fixture: &HsmFixture, audience: &str) -> Issued {
     eventually("a token again", || {
-        bench.try_for(audience, Want::Issued).ok().flatten()
+        fixture.try_for(audience, Want::Issued).ok().flatten()
     })
 }
 
 #[test]
 fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
-    let (gateway, bench) = start();
-    let jwks = bench.broker.jwks();
-    bench.issue(HSM);
+    let (gateway, fixture) = start();
+    let jwks = fixture.broker.jwks();
+    fixture.issue(HSM);
     let first = gateway.signal_worker("-KILL");
     assert!(
-        bench.issue(API).verifies(&jwks),
+        fixture.issue(API).verifies(&jwks),
         "delegated tokens need no HSM"
     );
     let second = gateway.next_worker(first);
-    assert!(recovered(&bench, HSM).verifies(&jwks));
+    assert!(recovered(&fixture, HSM).verifies(&jwks));
     assert_ne!(first, second);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
 }
@@ -44,7 +43,7 @@ fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
 /// An upgrade puts another program in the place of the one that runs.
 #[test]
 fn a_worker_is_replaced_after_the_program_was() {
-    let (setup, program) = GatewaySetup::new(&Token::new()).with_keys().own_program();
+    let (setup, program) = GatewaySetup::initialized().own_program();
     let gateway = setup.start();
     let sign = || {
         gateway
@@ -68,7 +67,7 @@ fn a_worker_is_replaced_after_the_program_was() {
 /// Service managers send their signal to all processes of a service, terminals to all of a group.
 #[test]
 fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
-    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let gateway = GatewaySetup::initialized().start();
     let worker = gateway.worker().expect("a worker");
     let text = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("Linux");
     // After the name: state, parent, process group.
@@ -97,44 +96,26 @@ fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
 
 #[test]
 fn a_hung_worker_is_killed_after_its_deadline() {
-    let setup = GatewaySetup::new(&Token::new())
-        .with_keys()
-        .change("pin_file", "deadline_ms = 500\npin_file");
+    let setup = GatewaySetup::initialized().change("pin_file", "deadline_ms = 500\npin_file");
     let gateway = setup.start();
-    let bench = HsmBench::start(&[&setup]);
-    let jwks = bench.broker.jwks();
-    bench.issue(HSM_ES256);
+    let fixture = HsmFixture::start(&[&setup]);
+    let jwks = fixture.broker.jwks();
+    fixture.issue(HSM_ES256);
     let first = gateway.signal_worker("-STOP");
-    bench.refuse(HSM_ES256, SIGNER);
+    fixture.refuse(HSM_ES256, SIGNER);
     assert!(
-        bench.issue(API).verifies(&jwks),
+        fixture.issue(API).verifies(&jwks),
         "delegated tokens need no HSM"
     );
     gateway.next_worker(first);
-    assert!(recovered(&bench, HSM_ES256).verifies(&jwks));
-}
-
-/// A token that the key `es256` may sign now.
-pub fn es256_request(gateway: &Gateway) -> serde_json::Value {
-    let kid =
-        gateway.ask("/v1/keys", None).json()["groups"][0]["token_keys"][2]["jwk"]["kid"].clone();
-    let now = vouchsafe_tests::now();
-    let header = json!({ "alg": "ES256", "kid": kid, "typ": "JWT" });
-    let claims = json!({
-        "iss": BROKER, "sub": "a", "aud": HSM_ES256, "exp": now + 60, "iat": now, "nbf": now - 5, "jti": "a",
-        "client_id": "a",
-    });
-    let input = [header, claims]
-        .map(|part| jwt::base64url(part.to_string()))
-        .join(".");
-    json!({ "key": "es256", "signing_input": input })
+    assert!(recovered(&fixture, HSM_ES256).verifies(&jwks));
 }
 
 /// With one session and one place in the queue, both taken while the module hangs, others are told at once:
 /// before those who wait have been told anything.
 #[test]
 fn a_full_queue_sheds_load_with_retry_after() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys().change(
+    let setup = GatewaySetup::initialized().change(
         "pin_file",
         "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
     );
@@ -177,7 +158,7 @@ fn a_full_queue_sheds_load_with_retry_after() {
 /// Callers that ask and leave take a session for as long as the module works for them, and no more.
 #[test]
 fn those_who_ask_and_leave_do_not_fill_the_worker() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys().change(
+    let setup = GatewaySetup::initialized().change(
         "pin_file",
         "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
     );
@@ -197,7 +178,7 @@ fn those_who_ask_and_leave_do_not_fill_the_worker() {
     assert!(begun <= 2, "{begun} operations on one session");
     let waiting = gateway.metric("hsm_gateway_hsm_waiting");
     assert!(waiting <= 2, "{waiting} for one session and one place");
-    vouchsafe_tests::hsm::signal(worker, "-CONT");
+    vouchsafe_harness::hsm::signal(worker, "-CONT");
     eventually("a signature", || {
         let answer = gateway.ask("/v1/sign-token", Some(&request));
         (answer.status == 200).then_some(())
@@ -206,20 +187,20 @@ fn those_who_ask_and_leave_do_not_fill_the_worker() {
 
 #[test]
 fn a_killed_gateway_stops_tier_hsm_alone_and_comes_back_by_itself() {
-    let (gateway, bench) = start();
-    let jwks = bench.broker.jwks();
-    bench.issue(API);
-    bench.issue(HSM);
+    let (gateway, fixture) = start();
+    let jwks = fixture.broker.jwks();
+    fixture.issue(API);
+    fixture.issue(HSM);
     gateway.kill();
     assert!(
-        bench.issue(API).verifies(&jwks),
+        fixture.issue(API).verifies(&jwks),
         "the instance has its seed"
     );
-    bench.refuse(HSM, SIGNER);
-    assert_eq!(bench.broker.jwks(), jwks, "verifiers are served");
+    fixture.refuse(HSM, SIGNER);
+    assert_eq!(fixture.broker.jwks(), jwks, "verifiers are served");
     let again = gateway.setup.start();
-    assert!(recovered(&bench, HSM).verifies(&jwks));
-    assert!(bench.issue(API).verifies(&jwks));
+    assert!(recovered(&fixture, HSM).verifies(&jwks));
+    assert!(fixture.issue(API).verifies(&jwks));
     drop(again);
 }
 
@@ -229,16 +210,16 @@ fn a_second_gateway_takes_over() {
     let setup = GatewaySetup::new(&token).with_keys();
     let twin = setup.twin();
     let (first, second) = (setup.start(), twin.start());
-    let bench = HsmBench::start(&[&setup, &twin]);
-    let jwks = bench.broker.jwks();
+    let fixture = HsmFixture::start(&[&setup, &twin]);
+    let jwks = fixture.broker.jwks();
     let signatures = |gateway: &Gateway| {
         let log = gateway.log();
         log.iter()
             .filter(|line| line["event"] == "signature")
             .count()
     };
-    bench.issue(HSM);
-    bench.issue(API);
+    fixture.issue(HSM);
+    fixture.issue(API);
     assert_eq!(
         (signatures(&first), signatures(&second)),
         (1, 0),
@@ -246,37 +227,37 @@ fn a_second_gateway_takes_over() {
     );
     first.kill();
     for _ in 0..3 {
-        assert!(bench.issue(HSM).verifies(&jwks));
+        assert!(fixture.issue(HSM).verifies(&jwks));
     }
     assert_eq!(signatures(&second), 3);
     second.kill();
-    bench.refuse(HSM, SIGNER);
-    assert!(bench.issue(API).verifies(&jwks));
+    fixture.refuse(HSM, SIGNER);
+    assert!(fixture.issue(API).verifies(&jwks));
 }
 
 /// The PIN is changed behind the gateway's back: what is logged in goes on, and what is not tries once.
 #[test]
 fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
-    let (gateway, bench) = start();
-    bench.issue(HSM);
+    let (gateway, fixture) = start();
+    fixture.issue(HSM);
     let changed = gateway
         .setup
         .token
         .pkcs11_tool(&["--change-pin", "--new-pin", "9876"]);
     assert!(changed.status.success(), "{changed:?}");
-    bench.issue(HSM);
+    fixture.issue(HSM);
     gateway.signal_worker("-KILL");
     let note = gateway.setup.folder.join("state/pin-refused");
     eventually("a note of the refused PIN", || note.is_file().then_some(()));
-    bench.refuse(HSM, SIGNER);
-    bench.issue(API);
+    fixture.refuse(HSM, SIGNER);
+    fixture.issue(API);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
     assert_eq!(gateway.metric("hsm_gateway_pin_refused"), 1);
     gateway.kill();
     std::fs::write(gateway.setup.folder.join("pin"), "9876").expect("a file");
     std::fs::remove_file(note).expect("the note");
     let _again = gateway.setup.start();
-    recovered(&bench, HSM);
+    recovered(&fixture, HSM);
 }
 
 fn logins(setup: &GatewaySetup) -> usize {
@@ -287,10 +268,7 @@ fn logins(setup: &GatewaySetup) -> usize {
 /// Modules answer a wrong PIN with all kinds of errors, and the token counts: two tries, by all that start.
 #[test]
 fn logins_that_fail_without_a_reason_end_after_two() {
-    let gateway = GatewaySetup::new(&Token::new())
-        .with_keys()
-        .shimmed()
-        .start();
+    let gateway = GatewaySetup::initialized().shimmed().start();
     let setup = gateway.setup.clone();
     assert_eq!(logins(&setup), 1);
     let fails = setup.folder.join("login-fails");
@@ -318,7 +296,7 @@ fn logins_that_fail_without_a_reason_end_after_two() {
 /// The HSM was out for a moment: one failed login needs nobody.
 #[test]
 fn one_failed_login_is_tried_again() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys().shimmed();
+    let setup = GatewaySetup::initialized().shimmed();
     let fails = setup.folder.join("login-fails");
     for _ in 0..3 {
         std::fs::write(&fails, "").expect("a file");
@@ -332,10 +310,7 @@ fn one_failed_login_is_tried_again() {
 /// A token too long for the module's EdDSA, say: another worker would not sign it either.
 #[test]
 fn what_one_key_can_not_do_ends_no_worker() {
-    let gateway = GatewaySetup::new(&Token::new())
-        .with_keys()
-        .shimmed()
-        .start();
+    let gateway = GatewaySetup::initialized().shimmed().start();
     let request = es256_request(&gateway);
     let fault = gateway.setup.folder.join("data-length");
     for _ in 0..6 {
@@ -351,10 +326,7 @@ fn what_one_key_can_not_do_ends_no_worker() {
 /// A faulty signature can give its key away: none leaves.
 #[test]
 fn a_signature_that_does_not_verify_is_withheld() {
-    let gateway = GatewaySetup::new(&Token::new())
-        .with_keys()
-        .shimmed()
-        .start();
+    let gateway = GatewaySetup::initialized().shimmed().start();
     let request = es256_request(&gateway);
     let spoil = gateway.setup.folder.join("spoil");
     std::fs::write(&spoil, "").expect("a file");
@@ -377,7 +349,7 @@ fn a_signature_that_does_not_verify_is_withheld() {
 /// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
 #[test]
 fn signatures_go_on_while_uses_can_not_be_written_down() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     for name in ["uses.new", "uses.json.new"] {
         // Whoever opens it to write waits for a reader.
         let pipe = setup.folder.join("state").join(name);
@@ -405,11 +377,11 @@ fn signatures_go_on_while_uses_can_not_be_written_down() {
 /// A broker that was never there before needs a gateway.
 #[test]
 fn a_fresh_broker_without_gateways_is_not_ready() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
     let broker = Setup::of(
         "spin.hsm.toml",
-        &files(&issuer),
+        &issuer.files(),
         &[issuer.origin(), setup.url()],
     )
     .variable("gateway_urls", &setup.url())
@@ -433,25 +405,18 @@ fn an_epoch_ends_without_a_token_that_fails() {
     let boundary = 1_800_000_000 + EPOCH_SECONDS;
     for offset in OFFSETS {
         let start = boundary - offset;
-        let setup = keys
-            .clone()
-            .argument("--danger-now")
-            .argument(start.to_string());
+        let setup = keys.clone().at_time(start);
         let (gateway, started) = (setup.start(), Instant::now());
         let virtual_now = || start + started.elapsed().as_secs();
-        let bench = HsmBench::start_with(&[&setup], |broker| {
-            broker
-                .argument("--danger-now")
-                .argument(virtual_now().to_string())
-        });
+        let fixture = HsmFixture::start_with(&[&setup], |broker| broker.at_time(virtual_now()));
         let issue = || {
-            let claims = jwt::claims(&bench.issuer.url("main"), BROKER, virtual_now());
+            let claims = fixture.issuer.claims(virtual_now());
             let form = Form::of(&jwt::mint("RS256", &claims));
-            let response = bench.broker.send(&form.request());
+            let response = fixture.broker.send(&form.request());
             assert_eq!(response.status, 200, "{}", response.text());
             Issued::parse(response.json()["access_token"].as_str().expect("a token"))
         };
-        let (first, jwks) = (issue(), bench.broker.jwks());
+        let (first, jwks) = (issue(), fixture.broker.jwks());
         if first.number("iat") >= boundary - 3 {
             continue;
         }
@@ -461,7 +426,7 @@ fn an_epoch_ends_without_a_token_that_fails() {
             (token.kid() != first.kid()).then_some(token)
         });
         assert!(
-            first.verifies(&bench.broker.jwks()),
+            first.verifies(&fixture.broker.jwks()),
             "the old key is published on"
         );
         let seed = gateway.log().into_iter().find(|line| {
@@ -483,7 +448,7 @@ fn an_epoch_ends_without_a_token_that_fails() {
 /// Whoever steers the gateway's NTP gets no seed of another time, and a clock that comes back costs none.
 #[test]
 fn a_clock_that_was_set_lets_nothing_leave_until_it_is_back_or_believed() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let file = setup.folder.join("clock");
     let setup = setup
         .argument("--danger-clock")
@@ -492,7 +457,7 @@ fn a_clock_that_was_set_lets_nothing_leave_until_it_is_back_or_believed() {
     let set_by = |seconds: i64| std::fs::write(&file, seconds.to_string()).expect("a file");
     // For the epoch that the wall clock shows.
     let seed = |seconds: i64| {
-        let now = vouchsafe_tests::now().saturating_add_signed(seconds);
+        let now = vouchsafe_harness::now().saturating_add_signed(seconds);
         let body = json!({
             "group": "default", "generation": 1, "algorithm": "ES256",
             "epoch_start": now / EPOCH_SECONDS * EPOCH_SECONDS,

@@ -1,12 +1,12 @@
 //! The worker is killed before, between and after the writes of an act: SIGKILL, while a call to the module
 //! is held. What the next gateway reads is the state before the act or that behind it.
 
-use crate::hsm::races::two_gateways::{kid_that_signs, sign};
-use crate::hsm::rollout::key_versions::{KEY, PUBLISHED_SECONDS, check_states, keys};
 use serde_json::{Value, json};
 use std::thread;
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
-use vouchsafe_tests::now;
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, KEY, PUBLISHED_SECONDS, check_states, keys, kid_that_signs, sign_with,
+};
+use vouchsafe_harness::now;
 
 const BEFORE_MAKING: &str = "before-C_GenerateKeyPair";
 const AFTER_MAKING: &str = "after-C_GenerateKeyPair";
@@ -14,7 +14,7 @@ const BEFORE_WRITING: &str = "before-C_SetAttributeValue";
 const AFTER_WRITING: &str = "after-C_SetAttributeValue";
 
 fn setup() -> GatewaySetup {
-    GatewaySetup::new(&Token::new()).with_keys().shimmed()
+    GatewaySetup::initialized().shimmed()
 }
 
 /// Asks for something whose `number`th call at `place` is the worker's last; and a gateway that starts anew.
@@ -77,7 +77,7 @@ fn a_promotion_that_is_torn_is_done_or_not_begun() {
     keys(&[&setup], &["stage", KEY]).is(0, "2 pending");
     gateway.kill();
     let known = now() + PUBLISHED_SECONDS + 10;
-    let setup = setup.argument("--danger-now").argument(known.to_string());
+    let setup = setup.at_time(known);
     for (place, number, after) in [
         (BEFORE_WRITING, 1, CANARY),
         (AFTER_WRITING, 1, PROMOTED),
@@ -130,5 +130,5 @@ fn a_rotation_that_is_torn_is_done_or_not_begun() {
 #[track_caller]
 fn check_signs(gateway: &Gateway, now: u64) {
     let kid = kid_that_signs(gateway, KEY).expect("one signs");
-    assert_eq!(sign(gateway, KEY, &kid, now), (200, Value::Null));
+    assert_eq!(sign_with(gateway, KEY, &kid, now), (200, Value::Null));
 }

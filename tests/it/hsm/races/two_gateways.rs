@@ -3,18 +3,15 @@
 //! Calls to the PKCS#11 module are held where the other gateway is to come in between, so that no test
 //! depends on who is faster.
 
-use crate::hsm::rollout::key_versions::{
-    KEY, PUBLISHED_SECONDS, check_states, keys, staged, states,
-};
-use crate::hsm::security::stolen_credential::claims;
-use crate::hsm::tiers::{HsmBench, events};
 use serde_json::{Value, json};
 use std::thread;
-use vouchsafe_tests::bundle::{API, HSM_EDDSA, HSM_ES256};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, eventually};
-use vouchsafe_tests::http::Response;
-use vouchsafe_tests::jwt::base64url;
-use vouchsafe_tests::now;
+use vouchsafe_harness::bundle::{API, HSM_EDDSA, HSM_ES256};
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, check_states, eventually, keys,
+    kid_that_signs, sign_with, staged, states,
+};
+use vouchsafe_harness::http::Response;
+use vouchsafe_harness::now;
 
 const BEFORE_MAKING: &str = "before-C_GenerateKeyPair";
 const AFTER_MAKING: &str = "after-C_GenerateKeyPair";
@@ -26,7 +23,7 @@ fn stage(gateway: &Gateway) -> Response {
 
 /// Two gateways of one token, whose calls to the module can be held.
 fn pair() -> [Gateway; 2] {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let twin = setup.twin();
     [setup.shimmed().start(), twin.shimmed().start()]
 }
@@ -60,7 +57,7 @@ fn of_two_that_stage_at_once_the_later_one_takes_its_version_back() {
             (states(gateway) == "1 active, 2 pending").then_some(())
         });
     }
-    let failed = events(&second, "admin");
+    let failed = second.events("admin");
     assert_eq!(failed.last().expect("lines")["failed"], "version.conflict");
     // Its worker is a new one.
     eventually("it can be asked again", || {
@@ -155,13 +152,13 @@ fn a_version_that_is_there_twice_is_not_used_and_everything_else_goes_on() {
     let gateway = setup.start();
     check_states(&gateway, "1 active, 2 doubled");
     assert_eq!(
-        events(&gateway, "doubled").last().expect("a line")["version"],
+        gateway.events("doubled").last().expect("a line")["version"],
         2
     );
-    let bench = HsmBench::start(&[&setup]);
-    let jwks = bench.broker.jwks();
+    let fixture = HsmFixture::start(&[&setup]);
+    let jwks = fixture.broker.jwks();
     for audience in [API, HSM_ES256, HSM_EDDSA] {
-        assert!(bench.issue(audience).verifies(&jwks), "{audience}");
+        assert!(fixture.issue(audience).verifies(&jwks), "{audience}");
     }
     let published = gateway.ask("/v1/keys", None).json();
     let published = published["groups"][0]["token_keys"]
@@ -193,10 +190,10 @@ fn a_version_that_is_there_twice_is_not_used_and_everything_else_goes_on() {
 /// no other key along.
 #[test]
 fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let kid = kid_that_signs(&gateway, KEY).expect("it is published");
-    assert_eq!(sign(&gateway, KEY, &kid, now()), (200, Value::Null));
+    assert_eq!(sign_with(&gateway, KEY, &kid, now()), (200, Value::Null));
     make_pair(&setup, "vouchsafe:token:es256:v1");
     eventually("it is seen", || {
         (states(&gateway) == "1 doubled").then_some(())
@@ -207,9 +204,15 @@ fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
             None,
             "neither of the two does"
         );
-        assert_eq!(sign(gateway, KEY, &kid, now()), (409, "key.version".into()));
+        assert_eq!(
+            sign_with(gateway, KEY, &kid, now()),
+            (409, "key.version".into())
+        );
         let other = kid_that_signs(gateway, "eddsa").expect("it is published");
-        assert_eq!(sign(gateway, "eddsa", &other, now()), (200, Value::Null));
+        assert_eq!(
+            sign_with(gateway, "eddsa", &other, now()),
+            (200, Value::Null)
+        );
     };
     check(&gateway);
     gateway.kill();
@@ -220,14 +223,10 @@ fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
     keys(&[&setup], &["promote", KEY]).is(1, "verifiers may not know version 2 yet");
     gateway.kill();
     let later = now() + PUBLISHED_SECONDS + 5;
-    let gateway = setup
-        .clone()
-        .argument("--danger-now")
-        .argument(later.to_string())
-        .start();
+    let gateway = setup.clone().at_time(later).start();
     keys(&[&setup], &["promote", KEY]).is(0, "1 doubled, 2 active");
     let kid = kid_that_signs(&gateway, KEY).expect("it is published");
-    assert_eq!(sign(&gateway, KEY, &kid, later), (200, Value::Null));
+    assert_eq!(sign_with(&gateway, KEY, &kid, later), (200, Value::Null));
 }
 
 /// Without one root there is nothing to go on with: the object is named.
@@ -247,7 +246,7 @@ fn roots_that_are_there_twice_are_refused_by_their_names() {
         assert_eq!(code, 0, "{text}");
         text
     };
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     setup.token.import_root(&[7; 32], 1);
     let text = refused(&setup, "vouchsafe:root");
     assert!(text.contains("vouchsafe:root  DOUBLED: "), "{text}");
@@ -257,12 +256,12 @@ fn roots_that_are_there_twice_are_refused_by_their_names() {
         "{text}"
     );
 
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     make_pair(&setup, "vouchsafe:root-signing");
     let text = refused(&setup, "vouchsafe:root-signing");
     assert!(text.contains("vouchsafe:root-signing  DOUBLED: "), "{text}");
 
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let (code, pem) = setup.run(&["root-certificate"]);
     assert_eq!(code, 0, "{pem}");
     let file = setup.folder.join("root.pem");
@@ -277,35 +276,6 @@ fn roots_that_are_there_twice_are_refused_by_their_names() {
     ]);
     assert!(written.status.success(), "{written:?}");
     refused(&setup, "vouchsafe:root-certificate");
-}
-
-/// The `kid` of the version that signs for all but a canary's share, if one does.
-pub fn kid_that_signs(gateway: &Gateway, name: &str) -> Option<String> {
-    let keys = gateway.ask("/v1/keys", None).json();
-    let keys = keys["groups"][0]["token_keys"]
-        .as_array()
-        .expect("keys")
-        .clone();
-    let signs = |key: &&Value| key["name"] == name && key["signs"] == true;
-    let key = keys.iter().find(signs)?;
-    Some(key["jwk"]["kid"].as_str().expect("a kid").to_owned())
-}
-
-/// Has a token signed: the status, and the error where there is one.
-pub fn sign(gateway: &Gateway, key: &str, kid: &str, now: u64) -> (u16, Value) {
-    let (alg, audience) = match key {
-        KEY => ("ES256", HSM_ES256),
-        _ => ("EdDSA", HSM_EDDSA),
-    };
-    let header = json!({ "alg": alg, "kid": kid, "typ": "at+jwt" });
-    let mut claims = claims(now);
-    claims["aud"] = audience.into();
-    let input = [header, claims]
-        .map(|part| base64url(part.to_string()))
-        .join(".");
-    let body = json!({ "key": key, "signing_input": input });
-    let response = gateway.ask("/v1/sign-token", Some(&body));
-    (response.status, response.json()["error"].clone())
 }
 
 /// As a program of others makes a pair of this label.
@@ -325,14 +295,13 @@ fn make_pair(setup: &GatewaySetup, label: &str) {
 #[test]
 fn a_gateway_that_starts_undoes_no_act_of_another() {
     let (setup, at) = staged();
-    let now = at.now().to_string();
+    let now = at.now();
     keys(&[&setup], &["canary", KEY, "100%"]).is(0, "2 canary 100%");
     let twin = setup
         .twin()
         .shimmed()
         .change("pin_file", "deadline_ms = 60000\npin_file")
-        .argument("--danger-now")
-        .argument(now);
+        .at_time(now);
     // Of the keys of the file, es256 is the third.
     let longer = ["rs256", "eddsa", "es256"].map(|_| ("lifetime_max = 900", "lifetime_max = 1800"));
     let twin = longer
@@ -343,7 +312,7 @@ fn a_gateway_that_starts_undoes_no_act_of_another() {
         twin.hold("before-find", 1);
         let starting = scope.spawn(|| twin.start());
         twin.held("before-find");
-        let broker = format!("http://{}", at.bench.broker.address);
+        let broker = format!("http://{}", at.fixture.broker.address);
         keys(&[&setup], &["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
         twin.release("before-find");
         starting.join().expect("it starts")
@@ -354,7 +323,7 @@ fn a_gateway_that_starts_undoes_no_act_of_another() {
         });
     }
     // And the longer life is remembered, of the version that signs now.
-    let remembered = events(&other, "lifetime");
+    let remembered = other.events("lifetime");
     let of_key: Vec<_> = remembered.iter().filter(|it| it["key"] == KEY).collect();
     assert_eq!(of_key.last().expect("lines")["version"], 2, "{of_key:?}");
     assert!(

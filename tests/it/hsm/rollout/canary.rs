@@ -1,22 +1,20 @@
 //! Who is in a canary's share, and what becomes of a canary that is worse.
 
-use crate::hsm::rollout::key_versions::{At, KEY, check_states, issue, keys, staged};
-use crate::hsm::security::stolen_credential::claims;
-use crate::hsm::tiers::events;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use vouchsafe_tests::bundle::BROKER;
-use vouchsafe_tests::hsm::{GatewaySetup, Token};
-use vouchsafe_tests::jwt::{self, base64url};
+use vouchsafe_harness::hsm::{
+    At, GatewaySetup, KEY, check_states, issue, keys, staged, token_claims,
+};
+use vouchsafe_harness::jwt::base64url;
 
 /// Exchanges go on while shares grow, and while a version is promoted and taken back: all tokens verify
 /// with the keys that were fetched before.
 #[test]
 fn shares_promotion_and_rollback_under_traffic_fail_no_token() {
     let (setup, at) = staged();
-    let jwks = at.bench.broker.jwks();
-    let broker = format!("http://{}", at.bench.broker.address);
+    let jwks = at.fixture.broker.jwks();
+    let broker = format!("http://{}", at.fixture.broker.address);
     let ask = |arguments: &[&str]| keys(&[&setup], arguments);
     let stop = AtomicBool::new(false);
     let kids = std::thread::scope(|scope| {
@@ -42,7 +40,7 @@ fn shares_promotion_and_rollback_under_traffic_fail_no_token() {
         traffic.join().expect("traffic")
     });
     assert_eq!(kids.len(), 2, "both versions signed: {kids:?}");
-    at.bench.broker.assert_unharmed();
+    at.fixture.broker.assert_unharmed();
 }
 
 fn sign_for(at: &At, principal: &str) -> String {
@@ -59,7 +57,7 @@ fn sign_for(at: &At, principal: &str) -> String {
     let input = format!(
         "{}.{}",
         base64url(header.to_string()),
-        base64url(claims(at.now()).to_string())
+        base64url(token_claims(at.now()).to_string())
     );
     let body = json!({
         "key": KEY, "signing_input": input,
@@ -106,10 +104,10 @@ fn the_broker_tells_the_gateway_for_whom_a_token_is() {
     for round in 0..3 {
         for number in 0..12 {
             let subject = format!("repo:octo-org/octo-repo:ref:refs/heads/{number}");
-            let mut claims = jwt::claims(&at.bench.issuer.url("main"), BROKER, at.now());
+            let mut claims = at.fixture.issuer.claims(at.now());
             claims["sub"] = subject.as_str().into();
             claims["jti"] = format!("{subject} {round}").into();
-            let token = issue(&at.bench, &claims);
+            let token = issue(&at.fixture, &claims);
             versions
                 .entry(subject)
                 .or_default()
@@ -135,9 +133,9 @@ fn the_broker_tells_the_gateway_for_whom_a_token_is() {
 #[test]
 fn a_canary_whose_signatures_verifiers_do_not_know_is_not_promoted() {
     let (setup, at) = staged();
-    let strange = GatewaySetup::new(&Token::new()).with_keys();
+    let strange = GatewaySetup::initialized();
     let strange_at = At::new(&strange, at.now());
-    let url = |at: &At| format!("http://{}", at.bench.broker.address);
+    let url = |at: &At| format!("http://{}", at.fixture.broker.address);
     let ask = |arguments: &[&str]| keys(&[&setup], arguments);
     ask(&["canary", KEY, "10%"]).is(0, "2 canary 10%");
     let refused = ask(&["promote", KEY, "--broker", &url(&strange_at)]);
@@ -173,7 +171,7 @@ fn a_canary_whose_signatures_verifiers_do_not_know_is_not_promoted() {
     ]);
     watched.is(0, "1 retiring, 2 active");
     watched.is(0, "healthy");
-    let probes = events(&at.gateway, "probe");
+    let probes = at.gateway.events("probe");
     assert!(
         probes.iter().all(|line| line["caller"] == "ops"),
         "on record"

@@ -1,15 +1,15 @@
 //! `vouchsafe keys canary --watch` is left alone: what it does by itself, and what its exit code says.
 
-use crate::hsm::rollout::key_versions::{At, Ended, KEY, check_states, keys, staged, staged_with};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use vouchsafe_tests::broker::profile_folder;
-use vouchsafe_tests::bundle::BROKER;
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::hsm::{GatewaySetup, Token, eventually};
-use vouchsafe_tests::jwt::{self, Issued};
+use vouchsafe_harness::broker::profile_folder;
+use vouchsafe_harness::exchange::Form;
+use vouchsafe_harness::hsm::{
+    At, Ended, GatewaySetup, KEY, check_states, eventually, keys, staged, staged_with,
+};
+use vouchsafe_harness::jwt::{self, Issued};
 
 /// Nothing is to happen because of this.
 const LONG: &str = "604800";
@@ -24,7 +24,7 @@ struct Watch {
 impl Watch {
     /// Starts it, and waits until it has looked once.
     fn start(setup: &GatewaySetup, at: &At, share: &str, seconds: &str) -> Self {
-        let broker = format!("http://{}", at.bench.broker.address);
+        let broker = format!("http://{}", at.fixture.broker.address);
         let mut child = Command::new(profile_folder().join("vouchsafe"))
             .args(["keys", "canary", KEY, share, "--watch", "--broker", &broker])
             .args(["--watch-seconds", seconds, "--interval-seconds", "1"])
@@ -99,13 +99,13 @@ fn check_acts(stdout: &str, expected: &[(&str, &str)]) {
 
 /// Exchanges until `stop`; whatever was issued verifies with the keys of before. Gives how many were refused.
 fn traffic(at: &At, stop: &AtomicBool) -> usize {
-    let jwks = at.bench.broker.jwks();
+    let jwks = at.fixture.broker.jwks();
     let mut refused = 0;
     while !stop.load(Relaxed) {
-        let claims = jwt::claims(&at.bench.issuer.url("main"), BROKER, at.now());
+        let claims = at.fixture.issuer.claims(at.now());
         let form = Form::of(&jwt::mint("RS256", &claims));
-        let form = form.set("audience", vouchsafe_tests::bundle::HSM_ES256);
-        let answer = at.bench.broker.send(&form.request());
+        let form = form.set("audience", vouchsafe_harness::bundle::HSM_ES256);
+        let answer = at.fixture.broker.send(&form.request());
         match answer.status {
             200 => {
                 let jwt = answer.json()["access_token"].as_str().map(Issued::parse);
@@ -149,13 +149,13 @@ fn a_canary_that_stays_well_is_promoted_by_itself_and_the_code_is_0() {
     );
     check_states(&at.gateway, "1 retiring, 2 active");
     assert_eq!(refused, 0);
-    at.bench.broker.assert_unharmed();
+    at.fixture.broker.assert_unharmed();
 }
 
 /// The module gives faulty signatures, some of them for the version that is tried: none of them leaves.
 #[test]
 fn a_canary_that_becomes_worse_is_taken_back_by_itself_and_the_code_is_1() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys().shimmed();
+    let setup = GatewaySetup::initialized().shimmed();
     let (setup, at) = staged_with(setup);
     let spoil = setup.folder.join("spoil");
     let ((ended, stdout), refused) = under_traffic(&at, || {
@@ -198,9 +198,8 @@ fn without_its_gateway_it_says_nothing_of_the_canary_and_the_code_is_3() {
     check_states(&gateway, "1 active, 2 canary 5%");
 }
 
-fn restarted(setup: &GatewaySetup, at: &At) -> vouchsafe_tests::hsm::Gateway {
-    let now = at.now().to_string();
-    setup.clone().argument("--danger-now").argument(now).start()
+fn restarted(setup: &GatewaySetup, at: &At) -> vouchsafe_harness::hsm::Gateway {
+    setup.clone().at_time(at.now()).start()
 }
 
 /// Nobody can say that verifiers know its keys.
@@ -208,7 +207,7 @@ fn restarted(setup: &GatewaySetup, at: &At) -> vouchsafe_tests::hsm::Gateway {
 fn without_a_broker_it_says_nothing_of_the_canary_and_the_code_is_3() {
     let (setup, at) = staged();
     let mut watch = Watch::start(&setup, &at, "5%", "2");
-    at.bench.broker.kill();
+    at.fixture.broker.kill();
     let (ended, _) = watch.ended();
     ended.is(
         3,
@@ -235,7 +234,7 @@ fn a_gateway_that_comes_back_is_watched_on() {
 #[test]
 fn what_somebody_else_made_of_the_canary_is_told_by_the_code() {
     let (setup, at) = staged();
-    let broker = format!("http://{}", at.bench.broker.address);
+    let broker = format!("http://{}", at.fixture.broker.address);
     for (act, code, states) in [
         (&["rollback", KEY][..], 1, "1 active, 2 pending"),
         (
@@ -259,7 +258,7 @@ fn wrong_use_tries_no_version_and_the_code_is_2() {
     ask(&["5%", "--watch"]).is(2, "--broker <URL>");
     ask(&["0%"]).is(2, "a share is 1% to 100%");
     ask(&["5%", "--watch", "--broker", "broker.example"]).is(2, "is not a URL such as");
-    let url = format!("http://{}", at.bench.broker.address);
+    let url = format!("http://{}", at.fixture.broker.address);
     let broker = ["5%", "--watch", "--broker", &url];
     for seconds in [["--watch-seconds", "0"], ["--interval-seconds", "3601"]] {
         ask(&[&broker[..], &seconds].concat()).is(2, "is not in");

@@ -1,134 +1,16 @@
 //! The life of an HSM key's versions through `vouchsafe keys`, real gateways, a real PKCS#11 module and
 //! brokers that issue: a verifier that keeps its keys for as long as it may never meets one it can't know.
 
-use crate::hsm::tiers::{HsmBench, events};
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::Instant;
-use vouchsafe_tests::broker::profile_folder;
-use vouchsafe_tests::bundle::{BROKER, HSM_ES256};
-use vouchsafe_tests::exchange::Form;
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token, certificates, eventually};
-use vouchsafe_tests::jwt::{self, Issued};
-use vouchsafe_tests::now;
-
-/// For how long a version is published before it signs: 300 s for a verifier's copy, 60 s for a broker's,
-/// 5 s for a gateway's, 60 s for clocks.
-pub const PUBLISHED_SECONDS: u64 = 425;
-/// `lifetime_max` of the test keys, and 300 s.
-pub const WITHDRAWN_SECONDS: u64 = 900 + 300;
-pub const KEY: &str = "es256";
-
-/// What a command ended with, and all that it printed.
-pub struct Ended {
-    pub code: i32,
-    pub text: String,
-}
-
-impl Ended {
-    #[track_caller]
-    pub fn is(&self, code: i32, words: &str) {
-        assert!(
-            self.code == code && self.text.contains(words),
-            "wanted {code} and `{words}`, not {} and\n{}",
-            self.code,
-            self.text
-        );
-    }
-}
-
-/// Runs `vouchsafe keys` for these gateways.
-pub fn keys(gateways: &[&GatewaySetup], arguments: &[&str]) -> Ended {
-    let mut command = Command::new(profile_folder().join("vouchsafe"));
-    command.arg("keys").args(arguments);
-    for gateway in gateways {
-        command.args(["--gateway", &gateway.admin_url()]);
-    }
-    let output = command
-        .arg("--admin-token-file")
-        .arg(gateways[0].folder.join("admin"))
-        .output()
-        .expect("vouchsafe runs");
-    let text = [output.stdout, output.stderr].concat();
-    Ended {
-        code: output.status.code().expect("an exit code"),
-        text: String::from_utf8_lossy(&text).into_owned(),
-    }
-}
-
-/// State of each version of the key, such as `1 active, 2 canary 5%`.
-pub fn states(gateway: &Gateway) -> String {
-    let listing = gateway.administer("/v1/admin/keys", None).json();
-    let keys = listing["keys"].as_array().expect("keys");
-    let key = keys.iter().find(|key| key["name"] == KEY).expect("the key");
-    let versions = key["versions"].as_array().expect("versions").iter();
-    let words = versions.map(|it| {
-        let share = it["share"].as_u64().map(|share| format!(" {share}%"));
-        let state = it["state"].as_str().expect("a state");
-        format!("{} {state}{}", it["version"], share.unwrap_or_default())
-    });
-    words.collect::<Vec<_>>().join(", ")
-}
-
-#[track_caller]
-pub fn check_states(gateway: &Gateway, expected: &str) {
-    assert_eq!(states(gateway), expected);
-}
-
-/// Gateway and broker at a moment of the test's own time.
-pub struct At {
-    pub gateway: Gateway,
-    pub bench: HsmBench,
-    start: u64,
-    started: Instant,
-}
-
-impl At {
-    pub fn new(setup: &GatewaySetup, start: u64) -> Self {
-        let started = Instant::now();
-        let danger = |start: u64| ["--danger-now".to_owned(), start.to_string()];
-        let [option, value] = danger(start);
-        let gateway = setup.clone().argument(option).argument(value).start();
-        let at = start + started.elapsed().as_secs();
-        let bench = HsmBench::start_with(&[setup], |broker| {
-            let [option, value] = danger(at);
-            broker.argument(option).argument(value)
-        });
-        Self {
-            gateway,
-            bench,
-            start,
-            started,
-        }
-    }
-
-    pub fn now(&self) -> u64 {
-        self.start + self.started.elapsed().as_secs()
-    }
-
-    pub fn issue(&self) -> Issued {
-        let claims = jwt::claims(&self.bench.issuer.url("main"), BROKER, self.now());
-        issue(&self.bench, &claims)
-    }
-
-    fn version_that_signed_last(&self) -> u64 {
-        let log = events(&self.gateway, "signature");
-        log.last().expect("a line")["version"]
-            .as_u64()
-            .expect("a number")
-    }
-}
-
-pub fn issue(bench: &HsmBench, claims: &Value) -> Issued {
-    issue_for(bench, HSM_ES256, claims)
-}
-
-pub fn issue_for(bench: &HsmBench, audience: &str, claims: &Value) -> Issued {
-    let form = Form::of(&jwt::mint("RS256", claims)).set("audience", audience);
-    let response = bench.broker.send(&form.request());
-    assert_eq!(response.status, 200, "{}", response.text());
-    Issued::parse(response.json()["access_token"].as_str().expect("a token"))
-}
+use vouchsafe_harness::broker::profile_folder;
+use vouchsafe_harness::bundle::HSM_ES256;
+use vouchsafe_harness::hsm::{
+    At, Ended, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, Token, WITHDRAWN_SECONDS,
+    certificates, check_states, eventually, keys, staged, states,
+};
+use vouchsafe_harness::jwt::Issued;
+use vouchsafe_harness::now;
 
 /// Every key set that some verifier may still have, with when it was fetched; and every token.
 #[derive(Default)]
@@ -141,7 +23,7 @@ impl Verifiers {
     /// Fetches and issues, and holds each live token against each set that may be kept.
     #[track_caller]
     fn meet(&mut self, at: &At) {
-        self.sets.push((at.now(), at.bench.broker.jwks()));
+        self.sets.push((at.now(), at.fixture.broker.jwks()));
         self.tokens.extend((0..4).map(|_| at.issue()));
         let now = at.now();
         self.sets.retain(|(fetched, _)| now - fetched <= 300);
@@ -161,7 +43,7 @@ impl Verifiers {
 /// Stage, wait, canary, promote, wait, retire, destroy, with verifiers that keep keys to the last second.
 #[test]
 fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let mut verifiers = Verifiers::default();
     let staged = now() + 10;
     let at = At::new(&setup, staged);
@@ -190,7 +72,7 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
     assert_eq!(at.version_that_signed_last(), 2);
     ask(&["retire", KEY, "--version", "2"]).is(1, "version 2 signs tokens");
     ask(&["promote", KEY]).is(1, "the canary can't be judged yet: 16 outcomes are wanting");
-    let broker = format!("http://{}", at.bench.broker.address);
+    let broker = format!("http://{}", at.fixture.broker.address);
     ask(&["promote", KEY, "--broker", &broker])
         .is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");
     ask(&["promote", KEY, "--broker", &broker]).is(0, "unchanged");
@@ -203,7 +85,7 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
     let at = At::new(&setup, promoted + 890);
     verifiers.meet(&at);
     ask(&["retire", KEY]).is(1, "tokens of version 1 may live");
-    let over = at.bench.broker.jwks();
+    let over = at.fixture.broker.jwks();
     drop(at);
 
     let at = At::new(&setup, promoted + WITHDRAWN_SECONDS + 5);
@@ -213,7 +95,7 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
     verifiers.meet(&at);
     let keys_of = |jwks: &Value| jwks["keys"].as_array().expect("keys").len();
     let left = eventually("a set without version 1", || {
-        let jwks = at.bench.broker.jwks();
+        let jwks = at.fixture.broker.jwks();
         (keys_of(&jwks) < keys_of(&over)).then_some(jwks)
     });
     assert_eq!(keys_of(&left) + 1, keys_of(&over));
@@ -237,7 +119,7 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
         objects("pubkey").contains(label),
         "its number is remembered"
     );
-    let acts = events(&at.gateway, "admin");
+    let acts = at.gateway.events("admin");
     let names: Vec<_> = acts
         .iter()
         .map(|line| line["act"].as_str().unwrap_or(""))
@@ -251,29 +133,11 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
     assert_eq!(acts[1]["after"], "1 active, 2 canary 100%");
 }
 
-/// A gateway in front of a token that has a staged version for long enough.
-pub fn staged() -> (GatewaySetup, At) {
-    staged_with(GatewaySetup::new(&Token::new()).with_keys())
-}
-
-pub fn staged_with(setup: GatewaySetup) -> (GatewaySetup, At) {
-    let start = now() + 10;
-    let at = At::new(&setup, start);
-    keys(&[&setup], &["stage", KEY]).is(0, "2 pending");
-    let staged = at.now();
-    drop(at);
-    let at = At::new(&setup, staged + PUBLISHED_SECONDS + 10);
-    (setup, at)
-}
-
 /// Whoever dies between the two writes of a promotion leaves a token on which two versions are active.
 #[test]
 fn two_active_versions_on_the_token_are_read_as_one() {
     let (setup, at) = staged();
-    let twin = setup
-        .twin()
-        .argument("--danger-now")
-        .argument(at.now().to_string());
+    let twin = setup.twin().at_time(at.now());
     let other = twin.start();
     keys(&[&setup], &["canary", KEY, "1%"]).is(0, "2 canary 1%");
     // The first write of a promotion, and no other: state and share, and a later moment.
@@ -325,7 +189,7 @@ fn gateways_of_one_token_agree() {
     let setup = GatewaySetup::new(&token).with_keys();
     let twin = setup.twin();
     let (first, second) = (setup.start(), twin.start());
-    let bench = HsmBench::start(&[&setup, &twin]);
+    let fixture = HsmFixture::start(&[&setup, &twin]);
     let both = [&setup, &twin];
     let staged = keys(&both, &["stage", KEY]);
     staged.is(0, "1 active, 2 pending (was 1 active)");
@@ -337,16 +201,16 @@ fn gateways_of_one_token_agree() {
     eventually("the other gateway follows", || {
         (states(&first) == "1 active, 2 retiring").then_some(())
     });
-    let jwks = bench.broker.jwks();
+    let jwks = fixture.broker.jwks();
     first.kill();
-    assert!(bench.issue(HSM_ES256).verifies(&jwks));
+    assert!(fixture.issue(HSM_ES256).verifies(&jwks));
     keys(&both, &["stage", KEY]).is(3, "3 pending");
 }
 
 /// Nobody but an admin changes a key, and an admin can do nothing else.
 #[test]
 fn a_brokers_credential_changes_nothing_and_an_admins_signs_nothing() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let act = json!({ "key": KEY, "act": "stage" });
     let routes = [
@@ -405,7 +269,7 @@ fn a_brokers_credential_changes_nothing_and_an_admins_signs_nothing() {
         assert_eq!(response.json()["error"], slug, "{body}");
     }
     check_states(&gateway, "1 active");
-    let refusals = events(&gateway, "refusal");
+    let refusals = gateway.events("refusal");
     assert_eq!(
         refusals.len(),
         4,
@@ -428,7 +292,7 @@ fn a_brokers_credential_changes_nothing_and_an_admins_signs_nothing() {
 /// The list has what an operator has to know, for people and for programs.
 #[test]
 fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let start = now() + 10;
     let at = At::new(&setup, start);
     at.issue();
@@ -480,9 +344,7 @@ fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
 #[test]
 fn an_admin_comes_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();
-    let setup = GatewaySetup::new(&Token::new())
-        .with_keys()
-        .over_mutual_tls();
+    let setup = GatewaySetup::initialized().over_mutual_tls();
     let _gateway = setup.start();
     let url = format!("https://localhost:{}", setup.admin_port);
     let list = |more: &[&str]| {

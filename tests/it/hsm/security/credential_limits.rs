@@ -1,11 +1,12 @@
 //! What one credential can take of a gateway: so many seeds and lists per minute, so many lines of the log.
 
-use crate::hsm::ops::gateway::{epoch_at, seed_request, setup};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use vouchsafe_tests::hsm::{Gateway, TlsClient, certificates, eventually};
-use vouchsafe_tests::now;
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, TlsClient, certificates, epoch_at, eventually, seed_request,
+};
+use vouchsafe_harness::now;
 
 fn lines(gateway: &Gateway, event: &str) -> Vec<Value> {
     let log = gateway.log().into_iter();
@@ -24,7 +25,7 @@ fn wait_for_count(gateway: &Gateway, event: &str, expected: u64) {
 #[test]
 fn repeated_seeds_are_one_line_and_a_count() {
     const REQUESTS: u64 = 200;
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
     let ask = |credential: &str, body: &Value| {
         let answer = gateway.ask_as(credential, "/v1/epoch-seed", Some(body));
@@ -80,7 +81,7 @@ fn repeated_seeds_are_one_line_and_a_count() {
 /// Whoever asks and leaves would else have a line each time.
 #[test]
 fn seeds_of_callers_who_leave_are_one_line() {
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
     for _ in 0..200 {
         gateway.ask_and_leave("/v1/epoch-seed", &body);
@@ -94,7 +95,7 @@ fn seeds_of_callers_who_leave_are_one_line() {
 
 #[test]
 fn parallel_first_seeds_are_one_line() {
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
     std::thread::scope(|scope| {
         for _ in 0..32 {
@@ -109,7 +110,7 @@ fn parallel_first_seeds_are_one_line() {
 
 #[test]
 fn a_credential_at_its_rate_leaves_the_others_theirs() {
-    let gateway = setup()
+    let gateway = GatewaySetup::initialized()
         .change(
             "groups = [\"default\"]",
             "groups = [\"default\"]\nseeds_per_minute = 3\nkeys_per_minute = 4",
@@ -151,7 +152,7 @@ fn a_credential_at_its_rate_leaves_the_others_theirs() {
 fn refusals_of_one_credential_hide_no_others() {
     const REFUSALS: u64 = 300;
     const BURST: usize = 60;
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let body = seed_request(0);
     for _ in 0..REFUSALS {
         let answer = gateway.ask("/v1/epoch-seed", Some(&body));
@@ -180,7 +181,7 @@ fn refusals_of_one_credential_hide_no_others() {
 #[test]
 fn attempts_without_a_credential_are_one_line_and_a_count() {
     const ATTEMPTS: u64 = 100;
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let unknown = "A".repeat(43);
     for _ in 0..ATTEMPTS {
         let answer = gateway.ask_as(&unknown, "/v1/keys", None);
@@ -253,7 +254,7 @@ fn make_thief(folder: &Path) -> (PathBuf, PathBuf) {
 
 #[test]
 fn a_bound_credential_is_refused_with_another_certificate() {
-    let setup = setup().over_mutual_tls();
+    let setup = GatewaySetup::initialized().over_mutual_tls();
     let (thief, thief_key) = make_thief(&setup.folder);
     let pem = |name: &str| certificates().join(name);
     let (ours, our_key) = (pem("client.pem"), pem("client.key"));

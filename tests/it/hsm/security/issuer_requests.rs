@@ -1,23 +1,22 @@
 //! An issuer can't have the broker send requests to the gateways.
 
-use crate::cases::files;
 use serde_json::json;
-use vouchsafe_tests::broker::Setup;
-use vouchsafe_tests::bundle::{API, BROKER};
-use vouchsafe_tests::exchange::{Form, check, unavailable};
-use vouchsafe_tests::hsm::{GatewaySetup, Token};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::broker::Setup;
+use vouchsafe_harness::bundle::API;
+use vouchsafe_harness::exchange::{Form, check, unavailable};
+use vouchsafe_harness::hsm::GatewaySetup;
+use vouchsafe_harness::issuer::{Issuer, Script};
+use vouchsafe_harness::{jwt, now};
 
 /// The second gateway serves acceptable keys, and is not needed while the first one answers.
 #[test]
 fn no_issuer_gets_its_keys_fetched_from_a_gateway() {
-    let gateway = GatewaySetup::new(&Token::new()).with_keys().start();
+    let gateway = GatewaySetup::initialized().start();
     let second = Issuer::start([("keys", Script::honest())]);
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
     let hosts = [issuer.origin(), gateway.setup.url(), second.origin()];
     let urls = format!("{} {}", gateway.setup.url(), second.origin());
-    let broker = Setup::of("spin.hsm.toml", &files(&issuer), &hosts)
+    let broker = Setup::of("spin.hsm.toml", &issuer.files(), &hosts)
         .variable("gateway_urls", &urls)
         .variable("gateway_token", &gateway.setup.credential)
         .start();
@@ -25,7 +24,7 @@ fn no_issuer_gets_its_keys_fetched_from_a_gateway() {
     let document = json!({ "issuer": issuer.url("main"), "jwks_uri": keys });
     let body = document.to_string().into_bytes();
     issuer.play("main", Script::DiscoveryIs(200, "application/json", body));
-    let claims = jwt::claims(&issuer.url("main"), BROKER, now());
+    let claims = issuer.claims(now());
     let token = jwt::mint("RS256", &claims);
     let form = Form::of(&token).set("audience", API);
     let refused = unavailable("issuer.unavailable");

@@ -1,16 +1,15 @@
 //! No key leaves the token: by what the token says of its keys, by what is tried to take them out, and by every
 //! call that the gateway makes from the first key to the last.
 
-use crate::hsm::rollout::key_versions::{
-    At, KEY, PUBLISHED_SECONDS, WITHDRAWN_SECONDS, issue_for, keys,
-};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use vouchsafe_tests::bundle::{API, BROKER, EDDSA, HSM, HSM_EDDSA, HSM_ES256};
-use vouchsafe_tests::hsm::spy::{Call, calls};
-use vouchsafe_tests::hsm::{self, GatewaySetup, Token};
-use vouchsafe_tests::{jwt, now};
+use vouchsafe_harness::bundle::{API, EDDSA, HSM, HSM_EDDSA, HSM_ES256};
+use vouchsafe_harness::hsm::spy::{Call, calls};
+use vouchsafe_harness::hsm::{
+    self, At, GatewaySetup, KEY, PUBLISHED_SECONDS, Token, WITHDRAWN_SECONDS, issue_for, keys,
+};
+use vouchsafe_harness::now;
 
 /// Not a test: [`Token::try_to_take_keys_out`] runs it in a process of its own.
 #[test]
@@ -74,7 +73,7 @@ fn check_listed(token: &Token, access: &str) {
 
 #[test]
 fn keys_that_were_made_in_the_token_never_could_leave_it() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     check_listed(
         &setup.token,
         "sensitive, always sensitive, never extractable, local",
@@ -173,7 +172,7 @@ impl Life {
         drop(at);
         let (setup, at) = self.serves(staged + PUBLISHED_SECONDS + 5);
         let ask = |arguments: &[&str]| keys(&[&setup], arguments);
-        let broker = format!("http://{}", at.bench.broker.address);
+        let broker = format!("http://{}", at.fixture.broker.address);
         ask(&["canary", KEY, "100%"]).is(0, "2 canary 100%");
         exchange(&at);
         ask(&["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
@@ -207,9 +206,9 @@ impl Life {
 
 fn exchange(at: &At) {
     for audience in [API, EDDSA, HSM, HSM_EDDSA, HSM_ES256] {
-        let claims = jwt::claims(&at.bench.issuer.url("main"), BROKER, at.now());
-        let token = issue_for(&at.bench, audience, &claims);
-        assert!(token.verifies(&at.bench.broker.jwks()), "{audience}");
+        let claims = at.fixture.issuer.claims(at.now());
+        let token = issue_for(&at.fixture, audience, &claims);
+        assert!(token.verifies(&at.fixture.broker.jwks()), "{audience}");
     }
 }
 
@@ -330,7 +329,7 @@ fn stays(call: &Call) {
 /// The check itself: `pkcs11-tool` does ask for values of private keys, though it gets none.
 #[test]
 fn a_program_that_asks_for_a_key_is_found() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     let file = setup.folder.join("calls");
     let listed = Command::new("pkcs11-tool")
         .arg("--module")

@@ -1,13 +1,12 @@
 //! Certificates of epoch keys, as `openssl` sees them, and what a verifier that pins their root does.
 
-use crate::hsm::tiers::HsmBench;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
-use vouchsafe_tests::bundle::{BROKER, EPOCH_SECONDS};
-use vouchsafe_tests::hsm::{GatewaySetup, Token};
-use vouchsafe_tests::jwt::from_base64url;
+use vouchsafe_harness::bundle::{BROKER, EPOCH_SECONDS};
+use vouchsafe_harness::hsm::{GatewaySetup, HsmFixture};
+use vouchsafe_harness::jwt::from_base64url;
 
 fn openssl(folder: &Path, arguments: &[&str]) -> Output {
     let output = Command::new("openssl")
@@ -57,10 +56,10 @@ fn verifies(folder: &Path, root: &str, at: u64) -> bool {
 /// `openssl` is a program of others.
 #[test]
 fn openssl_verifies_the_certificate_of_each_epoch_key_for_as_long_as_the_key_is_published() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
-    let stranger = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
+    let stranger = GatewaySetup::initialized();
     let _gateway = setup.start();
-    let bench = HsmBench::start(&[&setup]);
+    let fixture = HsmFixture::start(&[&setup]);
     let folder = &**setup.folder;
     write_root(&setup, folder, "root.pem");
     write_root(&stranger, folder, "stranger.pem");
@@ -68,7 +67,7 @@ fn openssl_verifies_the_certificate_of_each_epoch_key_for_as_long_as_the_key_is_
     for expected in ["CA:TRUE, pathlen:0", "Certificate Sign"] {
         assert!(root.contains(expected), "{root}");
     }
-    let jwks = bench.broker.jwks();
+    let jwks = fixture.broker.jwks();
     let keys = jwks["keys"].as_array().expect("keys");
     let certified = keys.iter().filter(|key| !key["x5c"].is_null());
     let mut subjects = BTreeSet::new();
@@ -119,13 +118,13 @@ fn openssl_verifies_the_certificate_of_each_epoch_key_for_as_long_as_the_key_is_
     }
     // Two generations, four epochs, two algorithms.
     assert_eq!(subjects.len(), 16, "{subjects:?}");
-    bench.broker.assert_unharmed();
+    fixture.broker.assert_unharmed();
 }
 
 /// Gateways of one token have one root, and say the same of a key; so do they after a restart.
 #[test]
 fn all_gateways_of_a_token_have_one_root_and_give_a_key_one_serial_number() {
-    let first = GatewaySetup::new(&Token::new()).with_keys();
+    let first = GatewaySetup::initialized();
     let second = first.twin();
     let folder = &**first.folder;
     assert_eq!(

@@ -1,17 +1,18 @@
 //! What a stolen credential gets from the gateway: nothing beyond its rules, and a line in the log.
 
-use crate::hsm::ops::gateway::{ask_at, epoch_at, seed_request, setup};
 use serde_json::{Value, json};
-use vouchsafe_tests::bundle::{BROKER, EPOCH_SECONDS, HSM_ES256};
-use vouchsafe_tests::hsm::{Gateway, GatewaySetup, Token};
-use vouchsafe_tests::http::Request;
-use vouchsafe_tests::jwt::{base64url, from_base64url};
-use vouchsafe_tests::keys;
-use vouchsafe_tests::now;
+use vouchsafe_harness::bundle::{EPOCH_SECONDS, HSM_ES256};
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, ask_at, epoch_at, seed_request, sign, sign_text, token_claims,
+};
+use vouchsafe_harness::http::Request;
+use vouchsafe_harness::jwt::from_base64url;
+use vouchsafe_harness::keys;
+use vouchsafe_harness::now;
 
 #[test]
 fn every_route_below_v1_wants_a_known_credential() {
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let real = gateway.setup.credential.clone();
     let shorter = real[..real.len() - 1].to_owned();
     for (method, path) in [
@@ -72,7 +73,7 @@ fn every_route_below_v1_wants_a_known_credential() {
 /// Tier `delegated`: what the thief of a credential can't have.
 #[test]
 fn a_stolen_credential_gets_no_seed_but_the_current_one_of_its_group() {
-    let gateway = setup().start();
+    let gateway = GatewaySetup::initialized().start();
     let with = |name: &'static str, value: Value| {
         move |now: u64| {
             let mut body = seed_request(epoch_at(now));
@@ -155,47 +156,11 @@ fn refusals(gateway: &Gateway) -> Vec<Value> {
     lines.filter(|line| line["event"] == "refusal").collect()
 }
 
-/// Claims that the key `es256` may sign.
-pub fn claims(now: u64) -> Value {
-    json!({
-        "iss": BROKER, "sub": "main:repo", "aud": HSM_ES256, "exp": now + 300, "iat": now, "nbf": now - 5,
-        "jti": "AAECAwQFBgcICQoLDA0ODw", "client_id": "main:repo",
-    })
-}
-
-fn kid(gateway: &Gateway, name: &str) -> String {
-    let keys = gateway.ask("/v1/keys", None).json();
-    let keys = keys["groups"][0]["token_keys"]
-        .as_array()
-        .expect("keys")
-        .clone();
-    let key = keys
-        .iter()
-        .find(|key| key["name"] == name)
-        .expect("the key");
-    key["jwk"]["kid"].as_str().expect("a kid").to_owned()
-}
-
-fn sign_text(gateway: &Gateway, key: &str, payload: &str) -> (u16, Value, String) {
-    let header = json!({ "alg": "ES256", "kid": kid(gateway, "es256"), "typ": "at+jwt" });
-    let input = format!("{}.{}", base64url(header.to_string()), base64url(payload));
-    let response = gateway.ask(
-        "/v1/sign-token",
-        Some(&json!({ "key": key, "signing_input": input })),
-    );
-    (response.status, response.json(), input)
-}
-
-pub fn sign(gateway: &Gateway, key: &str, claims: &Value) -> (u16, Value) {
-    let (status, answer, _) = sign_text(gateway, key, &claims.to_string());
-    (status, answer)
-}
-
 /// Tier `hsm`: what the thief of a credential can't have signed.
 #[test]
 fn a_stolen_credential_gets_no_signature_beyond_its_keys_rules() {
-    let gateway = setup().start();
-    let (status, answer, input) = sign_text(&gateway, "es256", &claims(now()).to_string());
+    let gateway = GatewaySetup::initialized().start();
+    let (status, answer, input) = sign_text(&gateway, "es256", &token_claims(now()).to_string());
     assert_eq!(status, 200, "{answer}");
     let signature =
         from_base64url(answer["signature"].as_str().expect("a signature")).expect("base64url");
@@ -214,15 +179,16 @@ fn a_stolen_credential_gets_no_signature_beyond_its_keys_rules() {
     ));
 
     let changed = |name: &str, value: Value| {
-        let mut claims = claims(now());
+        let mut claims = token_claims(now());
         claims[name] = value;
         claims.to_string()
     };
-    let twice = claims(now())
-        .to_string()
-        .replacen('{', r#"{"aud":"https://evil.example","#, 1);
+    let twice =
+        token_claims(now())
+            .to_string()
+            .replacen('{', r#"{"aud":"https://evil.example","#, 1);
     let hidden =
-        claims(now())
+        token_claims(now())
             .to_string()
             .replacen('{', r#"{"\u0061ud":"https://evil.example","#, 1);
     let cases = [
@@ -309,25 +275,25 @@ fn a_stolen_credential_gets_no_signature_beyond_its_keys_rules() {
         (
             "another group's key",
             "theirs",
-            claims(now()).to_string(),
+            token_claims(now()).to_string(),
             "key.forbidden",
         ),
         (
             "a key that is not there",
             "nobody",
-            claims(now()).to_string(),
+            token_claims(now()).to_string(),
             "key.forbidden",
         ),
         (
             "the root",
             "vouchsafe:root",
-            claims(now()).to_string(),
+            token_claims(now()).to_string(),
             "key.forbidden",
         ),
         (
             "another key's audience",
             "eddsa",
-            claims(now()).to_string(),
+            token_claims(now()).to_string(),
             "token.algorithm",
         ),
     ];
@@ -357,7 +323,7 @@ fn a_stolen_credential_gets_no_signature_beyond_its_keys_rules() {
 
 #[test]
 fn a_key_is_used_no_more_often_than_its_rule_says() {
-    let setup = GatewaySetup::new(&Token::new()).with_keys();
+    let setup = GatewaySetup::initialized();
     // The third [[key]] is `es256`.
     let mut limited = setup;
     for (from, to) in [
@@ -371,7 +337,7 @@ fn a_key_is_used_no_more_often_than_its_rule_says() {
     }
     let gateway = limited.start();
     for expected in [200, 200, 429, 429] {
-        let (status, answer) = sign(&gateway, "es256", &claims(now()));
+        let (status, answer) = sign(&gateway, "es256", &token_claims(now()));
         assert_eq!(status, expected, "{answer}");
     }
     assert_eq!(

@@ -7,12 +7,11 @@
 //! other.
 
 use super::{Clock, EMERGENCY, FAILURES, Gateways, Site, judge, start_gateway};
-use crate::hsm::rollout::key_versions::{KEY, PUBLISHED_SECONDS, keys};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
-use vouchsafe_tests::bundle::HSM_ES256;
-use vouchsafe_tests::hsm::{Token, eventually};
+use vouchsafe_harness::bundle::HSM_ES256;
+use vouchsafe_harness::hsm::{KEY, PUBLISHED_SECONDS, Token, eventually, keys};
 
 const SHARE: &str = "50%";
 

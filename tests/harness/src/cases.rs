@@ -1,11 +1,10 @@
 //! One broker and its issuers for a group of cases, and the cases' tables.
 
+use crate::broker::{Broker, Setup};
+use crate::exchange::{Form, Want, check};
+use crate::issuer::{Issuer, Script};
+use crate::{jwt, now};
 use serde_json::{Value, json};
-use vouchsafe_tests::broker::{Broker, Setup};
-use vouchsafe_tests::bundle::{BROKER, IssuerFile};
-use vouchsafe_tests::exchange::{Form, Want, check};
-use vouchsafe_tests::issuer::{Issuer, Script};
-use vouchsafe_tests::{jwt, now};
 
 /// Tries until the clock stands still for the time of one request.
 const CLOCK_TRIES_MAX: usize = 100;
@@ -13,18 +12,18 @@ const CLOCK_TRIES_MAX: usize = 100;
 /// A broker that trusts the realms of one issuer:
 /// - `main`: all three algorithms; the rules permit its workloads;
 /// - `other`: RS256 only; the same provider, and nothing is permitted to it.
-pub struct Bench {
+pub struct Fixture {
     pub broker: Broker,
     pub issuer: Issuer,
     /// Trusted by nobody, and allowed as an outbound host: a fetch from here is the broker's own idea.
     pub canary: Issuer,
 }
 
-impl Bench {
+impl Fixture {
     pub fn start() -> Self {
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
         let canary = Issuer::start([("keys", Script::honest())]);
-        let broker = Setup::broker(&files(&issuer), &[issuer.origin(), canary.origin()]).start();
+        let broker = Setup::broker(&issuer.files(), &[issuer.origin(), canary.origin()]).start();
         Self {
             broker,
             issuer,
@@ -38,7 +37,7 @@ impl Bench {
     }
 
     pub fn claims_at(&self, now: u64) -> Value {
-        jwt::claims(&self.issuer.url("main"), BROKER, now)
+        self.issuer.claims(now)
     }
 
     /// An acceptable token.
@@ -65,19 +64,7 @@ impl Bench {
     }
 }
 
-/// The issuer files of `main` and `other`.
-pub fn files(issuer: &Issuer) -> Vec<IssuerFile> {
-    vec![
-        IssuerFile::new(
-            "main",
-            issuer.url("main"),
-            "algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n",
-        ),
-        IssuerFile::new("other", issuer.url("other"), ""),
-    ]
-}
-
-type Make = Box<dyn Fn(&Bench, u64) -> String>;
+type Make = Box<dyn Fn(&Fixture, u64) -> String>;
 
 /// A subject token, and what becomes of a request for an audience with it.
 pub struct TokenCase {
@@ -92,9 +79,9 @@ pub struct TokenCase {
 pub fn case(
     name: impl Into<String>,
     want: Want,
-    make: impl Fn(&Bench) -> String + 'static,
+    make: impl Fn(&Fixture) -> String + 'static,
 ) -> TokenCase {
-    let make: Make = Box::new(move |bench, _| make(bench));
+    let make: Make = Box::new(move |fixture, _| make(fixture));
     TokenCase {
         name: name.into(),
         want,
@@ -109,11 +96,11 @@ pub fn case(
 pub fn claims_case(
     name: impl Into<String>,
     want: Want,
-    change: impl Fn(&mut Value, &Bench, u64) + 'static,
+    change: impl Fn(&mut Value, &Fixture, u64) + 'static,
 ) -> TokenCase {
-    let make: Make = Box::new(move |bench, now| {
-        let mut claims = bench.claims_at(now);
-        change(&mut claims, bench, now);
+    let make: Make = Box::new(move |fixture, now| {
+        let mut claims = fixture.claims_at(now);
+        change(&mut claims, fixture, now);
         jwt::mint("RS256", &claims)
     });
     TokenCase {
@@ -132,16 +119,16 @@ impl TokenCase {
         self
     }
 
-    fn failure(&self, bench: &Bench) -> Option<String> {
+    fn failure(&self, fixture: &Fixture) -> Option<String> {
         let said = |reason| Some(format!("- {}: {reason}", self.name));
         for _ in 0..CLOCK_TRIES_MAX {
             let before = now();
-            let token = (self.make)(bench, before);
+            let token = (self.make)(fixture, before);
             let form = Form::of(&token);
             let form = self
                 .audience
                 .map_or(form.clone(), |audience| form.set("audience", audience));
-            let outcome = check(&bench.broker, &form.request(), &token, self.want);
+            let outcome = check(&fixture.broker, &form.request(), &token, self.want);
             // A verdict counts if broker and test saw the same second: then both sides of an edge
             // are exact, on any machine.
             if !self.exact_clock || now() == before {

@@ -2,6 +2,8 @@
 //!
 //! Each realm is an issuer of its own under `http://ADDRESS/<realm>`.
 
+use crate::bundle::{BROKER, IssuerFile};
+use crate::jwt;
 use crate::keys::Key;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -80,6 +82,26 @@ impl Issuer {
             }
         });
         issuer
+    }
+
+    /// An issuer whose realm `main` behaves as it should.
+    pub fn honest() -> Self {
+        Self::start([("main", Script::honest())])
+    }
+
+    /// The issuer files of the realms `main`, whose workloads the rules permit, and `other`, to which they
+    /// permit nothing.
+    pub fn files(&self) -> Vec<IssuerFile> {
+        let algorithms = "algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n";
+        vec![
+            IssuerFile::new("main", self.url("main"), algorithms),
+            IssuerFile::new("other", self.url("other"), ""),
+        ]
+    }
+
+    /// Claims of `main` that the tests' brokers accept at `now`.
+    pub fn claims(&self, now: u64) -> Value {
+        jwt::claims(&self.url("main"), BROKER, now)
     }
 
     /// Changes what `realm` answers from now on.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 macro_rules! test_key {
     ($name:literal) => {
         include_str!(concat!(
-            "../../crates/identity/testdata/",
+            "../../../crates/identity/testdata/",
             $name,
             ".pkcs8.b64"
         ))

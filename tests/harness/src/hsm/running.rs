@@ -100,6 +100,12 @@ impl Gateway {
         lines.lines().map(line).collect()
     }
 
+    /// Lines of its log about `event`.
+    pub fn events(&self, event: &str) -> Vec<Value> {
+        let lines = self.log().into_iter();
+        lines.filter(|line| line["event"] == event).collect()
+    }
+
     /// Process id of the worker that has the module, which may be none for a while.
     pub fn worker(&self) -> Option<u32> {
         let id = self.child.lock().expect("unpoisoned").id();

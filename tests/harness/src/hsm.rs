@@ -1,6 +1,9 @@
 //! An HSM in software (SoftHSM), the real `hsm-gateway` in front of it, and independent looks at both.
 
+mod commands;
+mod fixture;
 mod held;
+mod requests;
 mod running;
 mod session;
 pub mod spy;
@@ -16,6 +19,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+pub use commands::{Ended, KEY, PUBLISHED_SECONDS, WITHDRAWN_SECONDS, check_states, keys, states};
+pub use fixture::{At, HsmFixture, issue, issue_for, staged, staged_with};
+pub use requests::{
+    ask_at, epoch_at, es256_request, kid_that_signs, seed_request, sign, sign_text, sign_with,
+    token_claims,
+};
 pub use running::{Gateway, eventually, signal};
 pub use session::{import_root, look_at_every_key, try_to_take_keys_out};
 pub use tls::{Answer, TlsClient};
@@ -45,6 +54,12 @@ pub fn module() -> PathBuf {
         Some(module) => PathBuf::from(module),
         None => first_of(&MODULES, "softhsm2"),
     }
+}
+
+/// Whether there is a module to test with.
+pub fn is_installed() -> bool {
+    std::env::var_os("VOUCHSAFE_PKCS11_MODULE").is_some()
+        || MODULES.iter().any(|module| Path::new(module).is_file())
 }
 
 /// The module that writes down each call before it goes to another (`opensc`).
@@ -177,14 +192,20 @@ impl Token {
     /// Tries all that PKCS#11 has to take any of its `keys` keys out of the token; fails if it got one.
     pub fn try_to_take_keys_out(&self, keys: usize) {
         let keys = keys.to_string();
-        self.in_a_process("hsm::security::key_extraction::tries_to_take_keys_out", &[("KEYS", &keys)]);
+        self.in_a_process(
+            "hsm::security::key_extraction::tries_to_take_keys_out",
+            &[("KEYS", &keys)],
+        );
     }
 
     /// Looks at what the token says of each of its `keys` keys; fails if one may leave it or do more than sign.
     pub fn look_at_every_key(&self, keys: usize, from_outside: bool) {
         let (keys, from_outside) = (keys.to_string(), from_outside.to_string());
         let variables = [("KEYS", keys.as_str()), ("FROM_OUTSIDE", &from_outside)];
-        self.in_a_process("hsm::security::key_extraction::looks_at_every_key", &variables);
+        self.in_a_process(
+            "hsm::security::key_extraction::looks_at_every_key",
+            &variables,
+        );
     }
 
     /// Runs an ignored test of this executable in a process of its own: the module reads its file's
@@ -240,6 +261,11 @@ pub struct GatewaySetup {
 
 impl GatewaySetup {
     pub fn new(token: &Token) -> Self {
+        Self::of_program(token, binary())
+    }
+
+    /// A gateway of another `hsm-gateway` than the one that was built.
+    pub fn of_program(token: &Token, program: PathBuf) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.join("pin"), format!("{PIN}\n")).expect("a file");
         let owner = std::fs::Permissions::from_mode(0o600);
@@ -257,12 +283,17 @@ impl GatewaySetup {
             arguments: Vec::new(),
             environment: Vec::new(),
             knows_softhsm_file: true,
-            program: binary(),
+            program,
         };
         setup.credential = setup.make_credential("broker");
         setup.other_credential = setup.make_credential("other");
         setup.admin_credential = setup.make_credential("admin");
         setup
+    }
+
+    /// A gateway in front of a new token, whose keys `init` has made.
+    pub fn initialized() -> Self {
+        Self::new(&Token::new()).with_keys()
     }
 
     /// The same callers' gateway on another port, with a state of its own.
@@ -304,6 +335,12 @@ impl GatewaySetup {
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self
+    }
+
+    /// Has its clock start at `now`.
+    #[must_use]
+    pub fn at_time(self, now: u64) -> Self {
+        self.argument("--danger-now").argument(now.to_string())
     }
 
     /// The same gateway, with its folder, in front of another token.

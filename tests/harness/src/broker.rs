@@ -2,6 +2,7 @@
 
 use crate::bundle::{self, BROKER, EPOCH_SECONDS, IssuerFile, SIGNER_AUDIENCES};
 use crate::http::{self, Request, Response};
+use crate::issuer::Issuer;
 use crate::ports::port;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
@@ -22,19 +23,27 @@ const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 /// The repository's root.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+        .ancestors()
+        .nth(2)
         .expect("a repository")
         .to_path_buf()
 }
 
-/// `target/debug`, or whatever this build's profile folder is.
+/// `target/debug`, or the folder of the profile that this executable is built with.
 pub fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("this executable");
-    executable
-        .ancestors()
-        .nth(2)
-        .expect("a profile folder")
-        .to_path_buf()
+    let folder = executable.parent().expect("a folder");
+    // Tests are in `deps` there, programs are not.
+    match folder.file_name() {
+        Some(name) if name == "deps" => folder.parent().expect("a profile folder").to_path_buf(),
+        _ => folder.to_path_buf(),
+    }
+}
+
+/// Cargo's target folder.
+pub fn target_folder() -> PathBuf {
+    let profile = profile_folder();
+    profile.parent().expect("a target folder").to_path_buf()
 }
 
 fn binary() -> PathBuf {
@@ -55,12 +64,8 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let target = profile_folder()
-            .parent()
-            .expect("a target folder")
-            .to_path_buf();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = target
+        let path = target_folder()
             .join("tmp")
             .join(format!("it-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder");
@@ -94,39 +99,48 @@ pub struct Setup {
     pub arguments: Vec<String>,
     /// The command that starts the broker's own, which it gets as its last arguments.
     wrapper: Vec<String>,
+    /// Another `vouchsafe` than the one that was built.
+    program: Option<PathBuf>,
 }
 
 impl Setup {
     /// The repository's application with `issuers` in its bundle, allowed to reach `origins`.
     pub fn broker(issuers: &[IssuerFile], origins: &[String]) -> Self {
-        Self::of("spin.toml", issuers, origins).variable("signer_root", ROOT)
+        Self::of("spin.toml", issuers, origins).with_root()
     }
 
-    /// The same with the signer of another `manifest` of the repository's.
+    /// The repository's application, which trusts the realms `main` and `other` of `issuer`.
+    pub fn trusting(issuer: &Issuer) -> Self {
+        Self::broker(&issuer.files(), &[issuer.origin()])
+    }
+
+    /// The application of another manifest of the repository, such as `spin.hsm.toml`.
     pub fn of(manifest: &str, issuers: &[IssuerFile], origins: &[String]) -> Self {
-        let (folder, repository) = (Folder::new(), repository());
-        bundle::write(&folder.join("policies"), &repository, issuers);
+        let setup = Self::without_bundle(&repository(), manifest, origins);
+        bundle::write(&setup.folder.join("policies"), &repository(), issuers);
+        setup
+            .variable("signer_audiences", SIGNER_AUDIENCES)
+            .variable("signer_lifetime_max", "1140")
+    }
+
+    /// The application of a checkout's `manifest`, allowed to reach `origins`; it needs a bundle.
+    pub fn without_bundle(checkout: &Path, manifest: &str, origins: &[String]) -> Self {
         let hosts: Vec<_> = origins
             .iter()
             .map(|origin| format!("\"{origin}\""))
             .collect();
         let hosts = hosts.join(", ");
-        let text = std::fs::read_to_string(repository.join(manifest)).expect("the manifest");
+        let text = std::fs::read_to_string(checkout.join(manifest)).expect("the manifest");
         let lines = text.lines().map(|line| match line.split_once(" = ") {
             Some(("allowed_outbound_hosts", _)) => format!("allowed_outbound_hosts = [{hosts}]"),
             Some(("source", file)) => {
-                format!(
-                    "source = \"{}\"",
-                    repository.join(file.trim_matches('"')).display()
-                )
+                let file = checkout.join(file.trim_matches('"'));
+                format!("source = \"{}\"", file.display())
             }
             _ => line.to_owned(),
         });
         let manifest: String = lines.map(|line| line + "\n").collect();
-        let setup = Self::bare(folder, &manifest);
-        setup
-            .variable("signer_audiences", SIGNER_AUDIENCES)
-            .variable("signer_lifetime_max", "1140")
+        Self::application(Folder::new(), &manifest)
     }
 
     /// Mounts the folder `source` at `destination`, beside the bundle.
@@ -142,26 +156,40 @@ impl Setup {
         self
     }
 
-    /// Any application with the variables of the software signer.
+    /// An application with the variables that every signer needs.
     pub fn application(folder: Arc<Folder>, manifest: &str) -> Self {
-        Self::bare(folder, manifest).variable("signer_root", ROOT)
+        Self::guest(folder, manifest)
+            .variable("issuer", BROKER)
+            .variable("development", "true")
+            .variable("signer_epoch", &EPOCH_SECONDS.to_string())
     }
 
-    fn bare(folder: Arc<Folder>, manifest: &str) -> Self {
+    /// An application without variables.
+    pub fn guest(folder: Arc<Folder>, manifest: &str) -> Self {
         let path = folder.join("spin.toml");
         std::fs::write(&path, manifest).expect("a manifest");
-        let setup = Self {
+        Self {
             folder,
             manifest: path,
             listen: "127.0.0.1:0".to_owned(),
             variables: Vec::new(),
             arguments: Vec::new(),
             wrapper: Vec::new(),
-        };
-        setup
-            .variable("issuer", BROKER)
-            .variable("development", "true")
-            .variable("signer_epoch", &EPOCH_SECONDS.to_string())
+            program: None,
+        }
+    }
+
+    /// Runs this `vouchsafe` in place of the one that was built.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_path_buf());
+        self
+    }
+
+    /// With the root of a software signer.
+    #[must_use]
+    pub fn with_root(self) -> Self {
+        self.variable("signer_root", ROOT)
     }
 
     /// Listens where its issuer URL says, so that clients can ask for its metadata.
@@ -183,6 +211,12 @@ impl Setup {
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self
+    }
+
+    /// Has its clock start at `now`.
+    #[must_use]
+    pub fn at_time(self, now: u64) -> Self {
+        self.argument("--danger-now").argument(now.to_string())
     }
 
     /// Starts the broker from a shell script, which ends with `exec "$@"`.
@@ -212,7 +246,8 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        let mut words = self.wrapper.iter().map(PathBuf::from).chain([binary()]);
+        let program = self.program.clone().unwrap_or_else(binary);
+        let mut words = self.wrapper.iter().map(PathBuf::from).chain([program]);
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words);
         for (name, _) in std::env::vars_os() {
@@ -229,10 +264,25 @@ impl Setup {
         }
         command.args(&self.arguments).current_dir(&**self.folder);
         command
+    }
+
+    /// Starts a broker whose log goes to `log`. Gives its process with its address, or with the line that it
+    /// printed instead.
+    pub fn spawn(&self, log: impl Into<Stdio>) -> (Child, Result<String, String>) {
+        let mut child = self
+            .command()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+            .stderr(log)
+            .spawn()
+            .expect("the broker starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("a line");
+        let address = line.trim().strip_prefix("listening on http://");
+        let address = address.map(str::to_owned).ok_or(line);
+        (child, address)
     }
 
     /// Starts a broker and waits until it accepts connections.
@@ -245,21 +295,15 @@ impl Setup {
         // One after the other: the first compiles the components, the others find them in the cache.
         static STARTING: Mutex<()> = Mutex::new(());
         let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = self.command().spawn().expect("the broker starts");
+        let (mut child, address) = self.spawn(Stdio::piped());
         let log = Log::of(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line");
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let address = address.map_err(|line| {
             let status = child.wait();
-            return Err(format!(
-                "not ready: {line:?}, {status:?}\n{}",
-                log.rest().join("\n")
-            ));
-        };
+            let log = log.rest().join("\n");
+            format!("not ready: {line:?}, {status:?}\n{log}")
+        })?;
         Ok(Broker {
-            address: address.to_owned(),
+            address,
             child: Mutex::new(child),
             log,
             _folder: Arc::clone(&self.folder),

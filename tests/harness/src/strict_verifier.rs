@@ -5,10 +5,10 @@
 //! issued, and with those that were fetched up to its end. Nothing waits for a copy to age: all moments at
 //! which a verifier may have fetched are looked at, in place of one.
 
+use crate::jwt::Issued;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use vouchsafe_tests::jwt::Issued;
 
 /// `max-age` of the JWK Set.
 const MAX_AGE_SECONDS: u64 = 300;
@@ -206,9 +206,9 @@ fn kid(key: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jwt;
+    use crate::keys::Key;
     use serde_json::json;
-    use vouchsafe_tests::jwt;
-    use vouchsafe_tests::keys::Key;
 
     const START: u64 = 1_800_000_000;
 

@@ -18,6 +18,7 @@
 
 pub mod broker;
 pub mod bundle;
+pub mod cases;
 pub mod exchange;
 pub mod hsm;
 pub mod http;
@@ -25,6 +26,8 @@ pub mod issuer;
 pub mod jwt;
 pub mod keys;
 pub mod ports;
+pub mod scene;
+pub mod strict_verifier;
 pub mod tls;
 
 /// Unix seconds, of the clock that a broker without `--danger-now` has too.
