@@ -48,8 +48,8 @@ impl Floor {
             epoch_seconds: 3600,
         };
         Ok(Self {
-            issuer_url: issuer.url.clone(),
-            issuer_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, issuer.public_key())?,
+            issuer_url: issuer.url(),
+            issuer_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, issuer.public_key()?)?,
             signing_key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
             random: SystemRandom::new(),
             bundle: Bundle::load(&files, &environment).map_err(|error| error.to_string())?,

@@ -57,7 +57,7 @@ pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
         "ratio"
     );
     for (rules, entities) in SIZES {
-        let files = files(repository, &issuer.url, rules, entities)?;
+        let files = files(repository, &issuer.url(), rules, entities)?;
         let native = native(&files)?;
         let wasm = wasm(site, issuer, &files)?;
         println!(
