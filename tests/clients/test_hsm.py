@@ -140,7 +140,7 @@ class BothTiers(unittest.TestCase):
         self.assertEqual(answer.status_code, 200, answer.text + self.setup.logs())
         return answer.json()["access_token"]
 
-    def test_pyjwt_and_jose_verify_every_algorithm_of_either_tier(self):
+    def test_verifies_every_algorithm_with_pyjwt_and_jose(self):
         keys = jwt.PyJWKClient(f"{self.setup.broker}/.well-known/jwks.json")
         for name, (_, algorithm) in AUDIENCES.items():
             with self.subTest(name):
@@ -162,7 +162,7 @@ class BothTiers(unittest.TestCase):
         self.assertEqual(len(keys), 16)
         return keys
 
-    def test_cryptography_builds_the_path_from_each_certificate_to_the_root(self):
+    def test_builds_path_from_each_certificate_to_root(self):
         root = self.setup.hsm.root
         second = datetime.timedelta(seconds=1)
         for jwk in self.certified():
@@ -178,7 +178,7 @@ class BothTiers(unittest.TestCase):
                         path_verifier(root, time).verify(leaf, [])
                 self.assertEqual(last - first, datetime.timedelta(seconds=4 * EPOCH_SECONDS))
 
-    def test_each_certificate_says_what_pinning_md_says(self):
+    def test_matches_certificate_profile_of_pinning_md(self):
         root = self.setup.hsm.root
         self.assertIsInstance(root.public_key().curve, ec.SECP256R1)
         self.assertEqual(root.not_valid_after_utc.year, 9999)
@@ -205,7 +205,7 @@ class BothTiers(unittest.TestCase):
                 serials.add(leaf.serial_number)
         self.assertEqual(len(serials), 16)
 
-    def test_a_token_verifies_with_the_key_that_the_root_certified_in_place_of_the_jwks(self):
+    def test_verifies_token_with_certified_key(self):
         root = self.setup.hsm.root
         for name, (tier, algorithm) in AUDIENCES.items():
             with self.subTest(name):
@@ -230,7 +230,7 @@ class BothTiers(unittest.TestCase):
                 jose = subprocess.run(verify, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
                 self.assertEqual(jose.stdout.strip(), kid)
 
-    def test_another_root_builds_no_path(self):
+    def test_builds_no_path_to_another_root(self):
         ours, stranger = self.setup.hsm.root, Hsm(self.setup.folder / "stranger", self.setup.broker).root
         for jwk in self.certified():
             leaf = leaf_of(jwk)

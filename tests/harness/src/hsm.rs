@@ -184,7 +184,7 @@ impl Token {
     pub fn import_root(&self, root: &[u8], generation: u64) {
         let generation = generation.to_string();
         self.in_a_process(
-            "hsm::ops::gateway::imports_a_root",
+            "hsm::ops::gateway::import_root_in_own_process",
             &[("ROOT", &hex(root)), ("GENERATION", &generation)],
         );
     }
@@ -193,7 +193,7 @@ impl Token {
     pub fn try_to_take_keys_out(&self, keys: usize) {
         let keys = keys.to_string();
         self.in_a_process(
-            "hsm::security::key_extraction::tries_to_take_keys_out",
+            "hsm::security::key_extraction::extract_keys_in_own_process",
             &[("KEYS", &keys)],
         );
     }
@@ -203,7 +203,7 @@ impl Token {
         let (keys, from_outside) = (keys.to_string(), from_outside.to_string());
         let variables = [("KEYS", keys.as_str()), ("FROM_OUTSIDE", &from_outside)];
         self.in_a_process(
-            "hsm::security::key_extraction::looks_at_every_key",
+            "hsm::security::key_extraction::inspect_keys_in_own_process",
             &variables,
         );
     }

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_are_below_those_that_the_kernel_gives_away_and_never_given_twice() {
+    fn gives_each_port_once_below_ephemeral_range() {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
         let range = range.expect("Linux");
         let lowest: u16 = range
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_somebody_has_is_taken_by_nobody_else() {
+    fn refuses_block_that_another_process_holds() {
         // Beyond those that are given away.
         let first = take(BLOCKS).expect("free");
         assert!(take(BLOCKS).is_none());

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_held_against_every_copy_that_may_be_in_use() {
+    fn checks_token_against_every_usable_copy() {
         let empty = json!({ "keys": [] });
         // 300 s before it was issued, and the second in which it ends: no longer, and never.
         for (at, failures) in [(10 - 300, 0), (11 - 300, 1), (99, 1), (100, 0)] {
@@ -250,13 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_outlives_its_key_is_found() {
+    fn finds_token_that_outlives_its_key() {
         check(&judged(540, |it, jwks| it.fetched(START, jwks)), 1, 0, 0);
         check(&judged(541, |it, jwks| it.fetched(START, jwks)), 1, 0, 1);
     }
 
     #[test]
-    fn a_revoked_key_may_be_missing_after_its_revocation_only() {
+    fn accepts_missing_key_only_after_revocation() {
         let empty = json!({ "keys": [] });
         let revoked = |at: u64| {
             judged(100, |it, _| {

@@ -36,7 +36,7 @@ fn refused(check: impl Fn(&[&str]) -> Ended, place: &str, reason: &str, hint: Op
 }
 
 #[test]
-fn a_good_token_is_told_by_whom_it_is_signed_with_and_without_the_pin() {
+fn names_signer_of_valid_token() {
     let issuer = issuer();
     let site = Site::with(GatewaySetup::initialized(), &issuer);
     let root = site.path("root.pem");
@@ -121,7 +121,7 @@ fn spoilt(jwt: &str, part: usize, place: usize) -> String {
 }
 
 #[test]
-fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
+fn reports_first_failed_check() {
     let issuer = issuer();
     let site = Site::with(GatewaySetup::initialized(), &issuer);
     let root = site.path("root.pem");
@@ -209,7 +209,7 @@ fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
 
 /// Whoever answers in the broker's place has an HSM, too, and another root.
 #[test]
-fn a_token_of_another_root_is_refused() {
+fn rejects_token_of_another_root() {
     let issuer = issuer();
     let (site, stranger) = (
         Site::with(GatewaySetup::initialized(), &issuer),
@@ -231,7 +231,7 @@ fn a_token_of_another_root_is_refused() {
 
 /// A root may certify keys of several issuers: who has the other's seed signs nothing for this one.
 #[test]
-fn a_key_that_the_same_root_certified_for_another_issuer_is_refused() {
+fn rejects_key_certified_for_another_issuer() {
     let issuer = issuer();
     let site = Site::with(GatewaySetup::initialized(), &issuer);
     let root = site.path("root.pem");
@@ -275,7 +275,7 @@ fn a_key_that_the_same_root_certified_for_another_issuer_is_refused() {
 
 /// Keys of other times: the gateway's and the broker's clocks are put wrong, the verifier's is right.
 #[test]
-fn a_certificate_is_good_for_as_long_as_its_key_is_published() {
+fn accepts_certificate_while_key_is_published() {
     let issuer = issuer();
     let keys = GatewaySetup::initialized();
     let far = 4 * EPOCH_SECONDS;
@@ -307,7 +307,7 @@ fn a_certificate_is_good_for_as_long_as_its_key_is_published() {
 }
 
 #[test]
-fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_away() {
+fn distinguishes_usage_token_and_network_errors() {
     let issuer = issuer();
     let site = Site::with(GatewaySetup::initialized(), &issuer);
     let token = site.issue(&issuer, API).jwt;
@@ -466,7 +466,7 @@ impl Drop for DevIssuer {
 
 /// Each example of `--help` is run by a shell; only the broker's URL is another.
 #[test]
-fn the_examples_of_the_help_work_as_they_stand() {
+fn runs_every_example_of_help() {
     let dev = DevIssuer::start();
     let main = IssuerFile::new("main", &dev.url, "");
     let site = Site::start(GatewaySetup::initialized(), now(), &[main], dev.url.clone());

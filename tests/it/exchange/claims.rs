@@ -394,13 +394,13 @@ pub fn cases() -> Vec<TokenCase> {
 }
 
 #[test]
-fn refuses_claims_that_are_missing_or_wrong_on_each_side_of_each_limit() {
+fn checks_both_sides_of_each_claim_limit() {
     Fixture::start().run(cases());
 }
 
 /// The broker's own tokens: a token that Vouchsafe issued buys no other.
 #[test]
-fn refuses_a_token_of_its_own() {
+fn rejects_token_that_broker_issued_itself() {
     let fixture = Fixture::start();
     let issued = fixture
         .broker
@@ -413,7 +413,7 @@ fn refuses_a_token_of_its_own() {
 
 /// `iat` of the issued token is the broker's clock, so that the edges above are what they say.
 #[test]
-fn an_expiry_of_the_subject_shortens_the_issued_token() {
+fn limits_lifetime_to_subject_token_expiry() {
     let fixture = Fixture::start();
     let mut claims = fixture.claims();
     let exp = claims["iat"].as_u64().expect("a time") + 100;

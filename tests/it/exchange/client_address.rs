@@ -61,7 +61,7 @@ impl Office {
 }
 
 #[test]
-fn a_trusted_proxy_is_believed_for_the_hop_that_it_saw() {
+fn trusts_proxy_for_the_address_it_saw() {
     let office = Office::behind("127.0.0.1 10.0.0.0/8", RULE);
     for (name, value) in [
         ("x-forwarded-for", "192.0.2.7"),
@@ -84,7 +84,7 @@ fn a_trusted_proxy_is_believed_for_the_hop_that_it_saw() {
 }
 
 #[test]
-fn undetermined_client_addresses_are_refused() {
+fn rejects_undetermined_client_address() {
     let office = Office::behind("127.0.0.1 10.0.0.0/8", RULE);
     for headers in [
         &[][..],
@@ -104,7 +104,7 @@ fn undetermined_client_addresses_are_refused() {
 
 /// A client behind a proxy that appends to `x-forwarded-for` adds the other header.
 #[test]
-fn clients_cannot_hide_from_a_deny_list() {
+fn denies_listed_client_despite_forged_headers() {
     let listed = ("x-forwarded-for", "203.0.113.9");
     let added = ("forwarded", "for=192.0.2.1");
     let office = Office::behind("127.0.0.1", DENY_LIST);
@@ -122,7 +122,7 @@ fn clients_cannot_hide_from_a_deny_list() {
 }
 
 #[test]
-fn nobody_else_is_believed() {
+fn ignores_headers_of_untrusted_peers() {
     let forged = [
         ("x-forwarded-for", "192.0.2.7"),
         ("forwarded", "for=192.0.2.7"),
@@ -141,7 +141,7 @@ fn nobody_else_is_believed() {
 }
 
 #[test]
-fn unreadable_proxy_settings_keep_the_broker_from_starting() {
+fn does_not_start_with_invalid_proxy_settings() {
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
     for (name, value, detail) in [
         (

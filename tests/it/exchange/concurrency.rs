@@ -115,12 +115,12 @@ fn mix(arguments: &[&str]) {
 }
 
 #[test]
-fn requests_at_once_in_one_instance_get_their_own_answers() {
+fn answers_concurrent_requests_in_one_instance() {
     mix(&["--max-instance-concurrent-reuse-count", "64"]);
 }
 
 #[test]
-fn requests_at_once_in_short_lived_instances_get_their_own_answers() {
+fn answers_concurrent_requests_in_short_lived_instances() {
     mix(&[
         "--max-instance-reuse-count",
         "3",

@@ -51,7 +51,7 @@ fn attempt() -> (Response, Vec<(String, String)>, Response) {
 }
 
 #[test]
-fn an_exchange_that_takes_too_long_does_not_use_its_token() {
+fn keeps_token_unused_when_exchange_is_too_slow() {
     let too_long = (0..TRIES_MAX).find_map(|_| {
         let (answer, records, again) = attempt();
         let text = answer.text();

@@ -39,7 +39,7 @@ fn realms() -> Issuer {
 }
 
 #[test]
-fn delegated_tokens_are_refused_by_default() {
+fn rejects_delegated_tokens_by_default() {
     let issuer = realms();
     let rule = RULE.replace(
         "if principal has act_sub then principal.act_sub == \"batch\" else true",
@@ -55,7 +55,7 @@ fn delegated_tokens_are_refused_by_default() {
 }
 
 #[test]
-fn rules_and_records_see_the_actor_of_delegated_tokens() {
+fn passes_actor_to_policies_and_records() {
     let issuer = realms();
     let (setup, broker) = start(&issuer, "allow_act = true\n", RULE);
     ask(&broker, &issuer, &json!({}), Want::Issued);

@@ -51,7 +51,7 @@ fn decision_id(answer: &Response) -> Option<String> {
 }
 
 #[test]
-fn a_denied_token_makes_three_records() {
+fn writes_at_most_three_records_per_denied_token() {
     let scene = Scene::new();
     let broker = scene.start_at(0);
     let token = denied(&scene);
@@ -72,7 +72,7 @@ fn a_denied_token_makes_three_records() {
 
 /// A denial does not use a single-use token up, and a token that was used up can be presented for ever.
 #[test]
-fn a_spent_token_makes_four_records() {
+fn writes_at_most_four_records_per_spent_token() {
     let scene = Scene::new();
     let broker = scene.start_at(0);
     let token = permitted(&scene, None);
@@ -86,7 +86,7 @@ fn a_spent_token_makes_four_records() {
 }
 
 #[test]
-fn a_subject_denied_too_often_gets_no_decision_until_the_next_minute() {
+fn limits_denials_of_a_subject_per_minute() {
     let scene = Scene::new();
     let broker = scene.start_at(0);
     for number in 0..LIMIT {
@@ -121,7 +121,7 @@ fn a_subject_denied_too_often_gets_no_decision_until_the_next_minute() {
 
 /// Requests of many clients, in instances that know nothing of each other.
 #[test]
-fn racing_denials_are_all_counted() {
+fn counts_every_concurrent_denial() {
     const CLIENTS: usize = 8;
     const EACH: usize = 20;
     let scene = Scene::new();

@@ -41,7 +41,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 /// Tokens as other platforms make them, rightly signed under this issuer's name: theirs are not the
 /// claims that rules here are about.
 #[test]
-fn other_platforms_claims_are_read_and_get_nothing() {
+fn denies_claims_of_other_platforms() {
     let fixture = Fixture::start();
     let mut failures = Vec::new();
     let mut presented = 0;
@@ -77,7 +77,7 @@ fn other_platforms_claims_are_read_and_get_nothing() {
 
 /// JSONTestSuite (RFC 8259): `y_` must be read, `n_` must not, `i_` may be.
 #[test]
-fn hostile_json_is_refused_and_harms_nobody() {
+fn rejects_hostile_json_without_harm() {
     let corpus = corpus("jsontestsuite/test_parsing");
     let fixture = Fixture::start();
     let key = Key::issuer("RS256");
@@ -204,7 +204,7 @@ fn files(folder: &std::path::Path, prefix: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn no_corpus_is_left_out_without_a_reason() {
+fn lists_every_corpus_with_its_test_or_reason() {
     let mut found = Vec::new();
     files(&corpora(), "", &mut found);
     let is_data = |name: &String| {

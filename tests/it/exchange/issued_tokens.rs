@@ -38,7 +38,7 @@ fn exchange(fixture: &Fixture, audience: &str, more: &[(&str, &str)]) -> (Value,
 }
 
 #[test]
-fn an_issued_token_says_what_was_verified_and_nothing_else() {
+fn issues_only_verified_claims() {
     let fixture = Fixture::start();
     let (body, issued) = exchange(&fixture, API, &[]);
     assert_eq!(
@@ -90,7 +90,7 @@ fn an_issued_token_says_what_was_verified_and_nothing_else() {
 }
 
 #[test]
-fn scopes_claims_types_and_algorithms_are_those_of_request_and_audience() {
+fn follows_request_and_audience_file() {
     let fixture = Fixture::start();
     let (body, issued) = exchange(&fixture, API, &[("scope", "write read write")]);
     assert_eq!(
@@ -124,7 +124,7 @@ fn scopes_claims_types_and_algorithms_are_those_of_request_and_audience() {
 }
 
 #[test]
-fn each_decision_about_a_verified_token_is_on_record_and_no_other() {
+fn records_exactly_the_decisions_on_verified_tokens() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let broker = setup.start();
@@ -195,7 +195,7 @@ fn each_decision_about_a_verified_token_is_on_record_and_no_other() {
 
 /// Each instance draws its own randomness, from its first request on.
 #[test]
-fn tokens_of_new_instances_share_no_jti() {
+fn never_repeats_jti_across_instances() {
     const INSTANCES: usize = 24;
     const RANDOM_BYTES: usize = 16;
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);

@@ -366,6 +366,6 @@ pub fn cases() -> Vec<TokenCase> {
 }
 
 #[test]
-fn no_header_chooses_how_its_token_is_verified() {
+fn ignores_header_parameters_that_choose_verification() {
     Fixture::start().run(cases());
 }

@@ -248,6 +248,6 @@ pub fn cases() -> Vec<TokenCase> {
 }
 
 #[test]
-fn refuses_what_is_not_a_strict_jwt() {
+fn rejects_anything_but_strict_jwts() {
     Fixture::start().run(cases());
 }

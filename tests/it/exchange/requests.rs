@@ -411,7 +411,7 @@ pub fn cases() -> Vec<RequestCase> {
 }
 
 #[test]
-fn refuses_requests_that_are_not_a_proper_exchange() {
+fn rejects_malformed_exchange_requests() {
     let fixture = Fixture::start();
     let cases = cases();
     let mut failures = Vec::new();
@@ -434,7 +434,7 @@ fn refuses_requests_that_are_not_a_proper_exchange() {
 
 /// What may not be had can't be told from what does not exist.
 #[test]
-fn an_audience_that_is_denied_looks_like_one_that_is_unknown() {
+fn answers_denied_and_unknown_audience_alike() {
     let fixture = Fixture::start();
     let mut claims = fixture.claims();
     claims["repository_id"] = "999".into();

@@ -24,7 +24,7 @@ fn start() -> (Gateway, HsmFixture) {
 }
 
 #[test]
-fn both_tiers_issue_tokens_that_verify_with_the_published_keys() {
+fn issues_verifiable_tokens_in_both_tiers() {
     let (gateway, fixture) = start();
     let jwks = fixture.broker.jwks();
     let keys = jwks["keys"].as_array().expect("a JWK Set");
@@ -70,7 +70,7 @@ fn both_tiers_issue_tokens_that_verify_with_the_published_keys() {
 }
 
 #[test]
-fn the_claims_of_an_audience_reach_a_token_of_the_hsm() {
+fn copies_audience_claims_into_hsm_token() {
     let (_gateway, fixture) = start();
     let token = fixture.token();
     let form = Form::of(&token)
@@ -86,7 +86,7 @@ fn the_claims_of_an_audience_reach_a_token_of_the_hsm() {
 
 /// The gateway decides, not the bundle: a policy that lists more than the key may sign gets nothing.
 #[test]
-fn what_the_gateway_refuses_is_refused_to_the_caller() {
+fn refuses_what_the_gateway_refuses() {
     let token = Token::new();
     let setup = GatewaySetup::new(&token)
         .with_keys()
@@ -99,7 +99,7 @@ fn what_the_gateway_refuses_is_refused_to_the_caller() {
 
 /// As in production: TLS by a private authority, and a certificate on either side.
 #[test]
-fn speaks_to_a_gateway_over_mutual_tls() {
+fn reaches_gateway_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();
     let setup = GatewaySetup::initialized().over_mutual_tls();
     let _gateway = setup.start();
@@ -145,7 +145,7 @@ fn speaks_to_a_gateway_over_mutual_tls() {
 
 /// What both ends have to share is compared at the start, and named.
 #[test]
-fn a_broker_whose_configuration_is_not_the_gateways_does_not_start() {
+fn does_not_start_with_mismatched_gateway_config() {
     let setup = GatewaySetup::initialized();
     let _gateway = setup.start();
     for (variable, value) in [
@@ -179,7 +179,7 @@ fn a_broker_whose_configuration_is_not_the_gateways_does_not_start() {
 /// An emergency: verifiers that have fetched nothing since accept new tokens at once, and those that have
 /// refuse the old ones.
 #[test]
-fn an_emergency_rotation_replaces_every_epoch_key_by_one_that_verifiers_know() {
+fn replaces_epoch_keys_with_published_standby() {
     let (gateway, fixture) = start();
     let (old, old_jwks) = (fixture.issue(API), fixture.broker.jwks());
     assert!(old.verifies(&old_jwks));

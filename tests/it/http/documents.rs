@@ -33,7 +33,7 @@ fn thumbprint(jwk: &Value) -> String {
 }
 
 #[test]
-fn the_key_set_holds_public_keys_named_by_their_thumbprints() {
+fn names_public_keys_by_thumbprint() {
     let jwks = Fixture::start().broker.jwks();
     let keys = jwks["keys"].as_array().expect("keys");
     assert_eq!(keys.len(), 8, "four epochs of two algorithms");
@@ -56,7 +56,7 @@ fn the_key_set_holds_public_keys_named_by_their_thumbprints() {
 }
 
 #[test]
-fn both_metadata_documents_name_the_issuer_and_its_endpoints() {
+fn names_issuer_and_endpoints_in_metadata() {
     let fixture = Fixture::start();
     for path in [OAUTH, OIDC] {
         let document = fixture.broker.get(path).json();
@@ -79,7 +79,7 @@ fn both_metadata_documents_name_the_issuer_and_its_endpoints() {
 }
 
 #[test]
-fn documents_can_be_cached_and_asked_for_again() {
+fn supports_caching_and_conditional_requests() {
     let fixture = Fixture::start();
     for path in [JWKS, OAUTH, OIDC] {
         let first = fixture.broker.get(path);
@@ -122,7 +122,7 @@ fn documents_can_be_cached_and_asked_for_again() {
 
 /// RFC 8414 §2 and OpenID Connect Discovery 1.0 §3, as a client without this project's code reads them.
 #[test]
-fn metadata_meets_rfc_8414_section_2() {
+fn conforms_to_rfc_8414_section_2() {
     let fixture = Fixture::start();
     let documents = [OAUTH, OIDC].map(|path| fixture.broker.get(path).json());
     for document in &documents {
@@ -167,7 +167,7 @@ fn metadata_meets_rfc_8414_section_2() {
 
 /// Tokens are for servers and jobs: no page of another origin may read what the broker answers.
 #[test]
-fn no_answer_lets_other_origins_read_it() {
+fn sends_no_cors_headers() {
     let fixture = Fixture::start();
     let mut answers = Vec::new();
     for path in [JWKS, OAUTH, OIDC, "/healthz", "/readyz", "/token", "/none"] {

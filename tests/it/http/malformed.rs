@@ -10,7 +10,7 @@ const HOST_BODY_BYTES_MAX: usize = 128 * 1024;
 const HEAD_BYTES: usize = 4 * 1024 * 1024;
 
 #[test]
-fn answers_malformed_http_without_a_guest() {
+fn answers_malformed_requests_without_guest() {
     let fixture = Fixture::start();
     let address = &fixture.broker.address;
     let post = |head: &str, body: &str| {
@@ -113,7 +113,7 @@ fn answers_malformed_http_without_a_guest() {
 
 /// A head far over the host's buffer is cut off, with an answer if the client still reads one.
 #[test]
-fn does_not_read_a_head_without_end() {
+fn stops_reading_endless_head() {
     let fixture = Fixture::start();
     let head = format!(
         "GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
@@ -127,7 +127,7 @@ fn does_not_read_a_head_without_end() {
 
 /// Beyond the host's own cap no guest is asked; the answer is in the broker's words all the same.
 #[test]
-fn the_hosts_own_refusals_read_like_the_brokers() {
+fn formats_host_refusals_like_broker_refusals() {
     let fixture = Fixture::start();
     let over = vec![b'a'; HOST_BODY_BYTES_MAX + 1];
     let request = Request {
@@ -140,7 +140,7 @@ fn the_hosts_own_refusals_read_like_the_brokers() {
 }
 
 #[test]
-fn other_paths_and_methods_have_their_own_answers() {
+fn answers_unknown_paths_and_methods() {
     let fixture = Fixture::start();
     for (method, path, status) in [
         ("GET", "/healthz", 200),

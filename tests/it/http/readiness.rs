@@ -24,7 +24,7 @@ fn ready(audiences: &str) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn an_open_audience_ceiling_is_a_warning() {
+fn warns_of_open_audience_ceiling() {
     let warning = "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences";
     let (warnings, printed) = ready("*");
     assert_eq!(warnings, serde_json::json!([warning]));

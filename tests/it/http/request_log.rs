@@ -7,7 +7,7 @@ const LINES: usize = 100;
 const MORE: usize = 5;
 
 #[test]
-fn a_flood_of_unknown_paths_has_bounded_lines() {
+fn limits_log_lines_for_unknown_paths() {
     let broker = Scene::new().start_at(0);
     for number in 0..LINES + MORE {
         assert_eq!(broker.get(&format!("/{number}")).status, 404);

@@ -34,7 +34,7 @@ fn present(setup: &Setup, issuer: &Issuer, now: u64, want: Want) {
 }
 
 #[test]
-fn shows_the_credential_that_lies_there_now() {
+fn reads_credential_on_each_fetch() {
     let issuer = Issuer::start([("main", Script::Guarded(FIRST.to_owned()))]);
     let setup = setup(&issuer);
     let put = |text: &str| {
@@ -65,7 +65,7 @@ fn shows_the_credential_that_lies_there_now() {
 }
 
 #[test]
-fn does_not_start_where_no_credentials_are_mounted() {
+fn does_not_start_without_mounted_credentials() {
     let issuer = Issuer::honest();
     let said = Setup::broker(&[file(&issuer)], &[issuer.origin()])
         .try_start()

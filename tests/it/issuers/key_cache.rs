@@ -75,7 +75,7 @@ fn only(algorithms: &[&str]) -> Script {
 
 /// Peers §5.1, 2: a removed key dies within the bound, known `kid` or not, restart or not.
 #[test]
-fn a_removed_key_is_trusted_until_the_bound_and_not_at_it() {
+fn trusts_removed_key_until_end_of_lifetime() {
     let scene = Scene::new();
     at(&scene, 0).present("RS256", Want::Issued);
     scene.issuer.play("main", only(&["ES256"]));
@@ -90,7 +90,7 @@ fn a_removed_key_is_trusted_until_the_bound_and_not_at_it() {
 
 /// Peers §5.1, 1: a flood of unknown `kid`s is one fetch per window, and known keys go on.
 #[test]
-fn a_flood_of_unknown_kids_is_one_fetch_and_slows_no_known_key() {
+fn fetches_once_for_flood_of_unknown_kids() {
     let scene = Scene::new();
     let moment = at(&scene, 0);
     moment.present("RS256", Want::Issued);
@@ -108,7 +108,7 @@ fn a_flood_of_unknown_kids_is_one_fetch_and_slows_no_known_key() {
 
 /// The last quarter of their life at the latest: one request has them renewed, and does not wait.
 #[test]
-fn keys_that_age_are_renewed_behind_the_answer() {
+fn refreshes_ageing_keys_in_background() {
     let scene = Scene::new();
     at(&scene, 0).present("RS256", Want::Issued);
     {
@@ -139,7 +139,7 @@ fn keys_that_age_are_renewed_behind_the_answer() {
 }
 
 #[test]
-fn renewed_keys_need_no_fetch_when_the_old_ones_end() {
+fn uses_refreshed_keys_without_another_fetch() {
     let scene = Scene::new();
     at(&scene, 0).present("RS256", Want::Issued);
     let stored = stored_keys(&scene);
@@ -161,7 +161,7 @@ fn renewed_keys_need_no_fetch_when_the_old_ones_end() {
 
 /// Peers §5.1, 26: keys that were fetched under an old issuer file are not used under the new one.
 #[test]
-fn a_changed_source_of_keys_takes_effect_while_the_old_keys_are_trusted() {
+fn applies_changed_key_source_immediately() {
     let scene = Scene::new();
     scene.issuer.play("moved", only(&["ES256"]));
     at(&scene, 0).present("RS256", Want::Issued);
@@ -179,7 +179,7 @@ fn a_changed_source_of_keys_takes_effect_while_the_old_keys_are_trusted() {
 }
 
 #[test]
-fn a_failing_issuer_is_asked_after_10_then_20_then_40_seconds() {
+fn retries_failing_issuer_after_10_20_40_seconds() {
     let scene = Scene::new();
     scene.issuer.play(
         "main",
@@ -195,7 +195,7 @@ fn a_failing_issuer_is_asked_after_10_then_20_then_40_seconds() {
 }
 
 #[test]
-fn stale_keys_are_used_only_where_the_issuers_file_says_so() {
+fn uses_stale_keys_only_if_configured() {
     let scene = Scene::with(|issuer| {
         let lines = "stale_keys_max = \"2m\"\n";
         vec![IssuerFile::new("main", issuer.url("main"), lines)]
@@ -211,7 +211,7 @@ fn stale_keys_are_used_only_where_the_issuers_file_says_so() {
 
 /// Without `kid`, a key is used only if exactly one fits.
 #[test]
-fn keys_without_a_kid_are_used_where_one_alone_fits() {
+fn uses_key_without_kid_only_if_unambiguous() {
     let unnamed = |alg: &str| {
         let mut jwk = Key::issuer(alg).jwk(alg);
         jwk.as_object_mut().expect("an object").remove("kid");
@@ -242,7 +242,7 @@ fn keys_without_a_kid_are_used_where_one_alone_fits() {
 
 /// Peers §5.1, 4: a proxy on the way must not answer with keys of yesterday.
 #[test]
-fn every_fetch_asks_past_the_caches_on_the_way() {
+fn bypasses_caches_on_every_fetch() {
     let scene = Scene::new();
     let moment = at(&scene, 0);
     moment.present("RS256", Want::Issued);

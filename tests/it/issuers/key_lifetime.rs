@@ -21,7 +21,7 @@ fn present(scene: &Scene, seconds: u64, want: Want) {
 }
 
 #[test]
-fn a_key_that_its_issuer_removed_is_refused_once_its_time_is_over() {
+fn rejects_removed_key_after_its_lifetime() {
     let scene = Scene::new();
     present(&scene, 0, Want::Issued);
     scene.issuer.play(
@@ -40,7 +40,7 @@ fn a_key_that_its_issuer_removed_is_refused_once_its_time_is_over() {
 }
 
 #[test]
-fn keys_outlive_an_outage_of_their_issuer_and_end_at_their_time() {
+fn keeps_keys_through_outage_until_expiry() {
     let scene = Scene::new();
     present(&scene, 0, Want::Issued);
     scene.issuer.play("main", Script::Reset);

@@ -34,21 +34,21 @@ fn exchange(root: &str, certificate: &str, want: Want) {
 const UNAVAILABLE: Want = unavailable("issuer.unavailable");
 
 #[test]
-fn valid_certificates_of_issuers_are_accepted() {
+fn accepts_valid_issuer_certificate() {
     exchange("issuers-ca.pem", "issuers.pem", Want::Issued);
 }
 
 #[test]
-fn expired_certificates_of_issuers_are_refused() {
+fn rejects_expired_issuer_certificate() {
     exchange("issuers-ca.pem", "issuers-expired.pem", UNAVAILABLE);
 }
 
 #[test]
-fn certificates_for_other_hosts_are_refused() {
+fn rejects_certificate_for_another_host() {
     exchange("issuers-ca.pem", "issuers-other.pem", UNAVAILABLE);
 }
 
 #[test]
-fn certificates_of_other_authorities_are_refused() {
+fn rejects_certificate_from_unknown_authority() {
     exchange("ca.pem", "issuers.pem", UNAVAILABLE);
 }

@@ -293,7 +293,7 @@ fn present(broker: &Broker, iss: &str, want: Want) -> Result<(), String> {
 }
 
 #[test]
-fn says_that_an_issuer_is_unavailable_whatever_is_wrong_with_it() {
+fn reports_unavailable_issuer_for_every_fault() {
     let issuer = Issuer::start([]);
     let table = table(&issuer);
     // Port 1 on loopback: nobody listens there.
@@ -327,7 +327,7 @@ fn says_that_an_issuer_is_unavailable_whatever_is_wrong_with_it() {
 }
 
 #[test]
-fn fetches_the_keys_of_an_issuer_once_however_many_tokens_and_unknown_kids_come() {
+fn fetches_keys_once_for_many_tokens() {
     let issuer = Issuer::start([("good", Script::honest())]);
     let files = [IssuerFile::new("good", issuer.url("good"), "")];
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
@@ -359,7 +359,7 @@ fn fetches_the_keys_of_an_issuer_once_however_many_tokens_and_unknown_kids_come(
 }
 
 #[test]
-fn learns_a_rotated_key_by_its_unknown_kid() {
+fn learns_rotated_key_from_unknown_kid() {
     let issuer = Issuer::start([("good", Script::honest())]);
     let files = [IssuerFile::new("good", issuer.url("good"), "")];
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
@@ -382,7 +382,7 @@ fn learns_a_rotated_key_by_its_unknown_kid() {
 
 /// Exchanges that wait for a silent issuer take all the places that exchanges have, and no others.
 #[test]
-fn a_silent_issuer_keeps_nobody_from_keys_and_probes() {
+fn serves_keys_and_probes_despite_silent_issuer() {
     const WAITING: usize = 160;
     let issuer = Issuer::start([("main", Script::Silent)]);
     let file = IssuerFile::new("main", issuer.url("main"), "");

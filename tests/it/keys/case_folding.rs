@@ -85,7 +85,7 @@ fn spellings(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn folding_decoder_is_fooled_by_appended_claims() {
+fn shows_that_folding_decoder_can_be_fooled() {
     let broker = start();
     let answer = ask(&broker, &honest());
     let payload = payload_of(answer["jwt"].as_str().expect("a token"));
@@ -113,7 +113,7 @@ fn folding_decoder_is_fooled_by_appended_claims() {
 }
 
 #[test]
-fn signed_tokens_read_the_same_to_folding_decoders() {
+fn signs_tokens_unambiguous_for_folding_decoders() {
     let broker = start();
     let mut names: Vec<String> = FIELDS.into_iter().flat_map(spellings).collect();
     names.extend(["act", "may_act", "cnf", "roles", "groups"].map(str::to_uppercase));

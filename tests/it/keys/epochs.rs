@@ -80,7 +80,7 @@ fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
 }
 
 #[test]
-fn each_epoch_has_exactly_its_keys_and_no_token_outlives_its_own() {
+fn publishes_exactly_the_keys_of_each_epoch() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let start = |index: u64| FIRST + index * EPOCH_SECONDS;
@@ -144,7 +144,7 @@ fn each_epoch_has_exactly_its_keys_and_no_token_outlives_its_own() {
 
 /// The database that brokers share has no part in the keys: a new one gives the same.
 #[test]
-fn a_broker_with_another_database_derives_the_same_keys() {
+fn derives_same_keys_with_another_database() {
     let issuer = Issuer::honest();
     let keys = |root: Option<&str>| {
         let mut setup = Setup::trusting(&issuer);

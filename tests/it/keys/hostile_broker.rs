@@ -271,7 +271,7 @@ fn table() -> Vec<(Value, Option<Value>)> {
 }
 
 #[test]
-fn the_signer_refuses_a_hostile_broker_by_its_own_configuration() {
+fn gets_nothing_beyond_signer_configuration() {
     let broker = start();
     let jwks = broker.get("/jwks").json();
     let mut failures = Vec::new();

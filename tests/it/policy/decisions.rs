@@ -76,7 +76,7 @@ fn setup(issuer: &Issuer) -> Setup {
 }
 
 #[test]
-fn five_hundred_exchanges_are_decided_as_on_the_workstation() {
+fn decides_500_exchanges_like_policy_tools() {
     let issuer = Issuer::honest();
     let setup = setup(&issuer);
     let broker = setup.start();
@@ -165,7 +165,7 @@ fn rows(setup: &Setup) -> Vec<[String; 5]> {
 }
 
 #[test]
-fn a_denied_caller_s_decision_is_explained_from_the_running_broker_s_records() {
+fn explains_denial_from_broker_records() {
     let issuer = Issuer::honest();
     let setup = setup(&issuer);
     let broker = setup.start();

@@ -5,7 +5,7 @@ use vouchsafe_harness::issuer::Issuer;
 
 /// `serve` refuses a bundle that does not load, so that no request ever meets it.
 #[test]
-fn does_not_start_with_a_bundle_that_does_not_load() {
+fn does_not_start_with_broken_bundle() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     std::fs::write(

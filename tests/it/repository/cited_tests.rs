@@ -57,7 +57,7 @@ fn check(rows: &[(String, Vec<String>)]) {
 }
 
 #[test]
-fn every_regression_row_names_existing_tests() {
+fn names_existing_tests_in_every_regression_row() {
     let rows = rows("docs/regressions.md");
     assert!(rows.len() > 30, "read {} rows", rows.len());
     for (row, names) in &rows {
@@ -67,7 +67,7 @@ fn every_regression_row_names_existing_tests() {
 }
 
 #[test]
-fn the_checklist_has_every_point_and_its_tests() {
+fn covers_every_point_of_checklist() {
     let rows = rows("docs/security-checklist.md");
     let numbers: Vec<&str> = rows
         .iter()

@@ -172,7 +172,7 @@ fn assert_recorded(database: &Connection, ledger: &Ledger) {
 }
 
 #[test]
-fn a_broker_killed_under_load_forgets_no_use_and_no_record() {
+fn keeps_every_use_and_record_when_killed() {
     let kills = std::env::var("VOUCHSAFE_KILLS")
         .map_or(KILLS_DEFAULT, |text| text.parse().expect("a number"));
     let issuer = Issuer::honest();

@@ -39,7 +39,7 @@ fn limit_files(process: u32, bytes: &str) {
 }
 
 #[test]
-fn is_not_ready_while_nothing_can_be_written() {
+fn is_not_ready_while_store_is_unwritable() {
     let scene = Scene::new();
     let setup = scene.setup.clone().from_script(&[], WITHOUT_SIGNAL);
     let broker = setup.start();
@@ -77,7 +77,7 @@ fn fill(path: &Path) {
 }
 
 #[test]
-fn says_that_room_is_low_before_the_disk_is_full() {
+fn reports_low_space_before_disk_is_full() {
     if !Command::new(OWN_MOUNTS[0])
         .args(&OWN_MOUNTS[1..])
         .arg("true")
@@ -120,7 +120,7 @@ fn says_that_room_is_low_before_the_disk_is_full() {
 }
 
 #[test]
-fn metrics_have_the_size_of_the_store_and_its_room() {
+fn exports_store_size_and_free_space() {
     let scene = Scene::new();
     let address = format!("127.0.0.1:{}", port());
     let setup = scene.setup.clone().argument("--metrics-listen");

@@ -14,7 +14,7 @@ pub fn wants() -> Vec<Want> {
 }
 
 #[test]
-fn issues_nothing_that_it_can_not_record() {
+fn issues_no_token_without_a_record() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let broker = setup.start();
@@ -41,7 +41,7 @@ fn issues_nothing_that_it_can_not_record() {
 
 /// Nothing of a token, and nothing secret, stays behind on disk or in the log (I6).
 #[test]
-fn keeps_no_token_and_no_root_in_its_state() {
+fn stores_no_token_and_no_root() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let token = jwt::mint("RS256", &issuer.claims(now() + 1));

@@ -55,7 +55,7 @@ fn database_files(scene: &Scene) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_restored_database_takes_no_token_whose_use_it_has_forgotten() {
+fn rejects_tokens_whose_use_was_forgotten() {
     let scene = Scene::new();
     let [remembered, forgotten, unused] = [token(&scene, 0), token(&scene, 1), token(&scene, 2)];
     present(&scene, 0, &[("remembered", &remembered, Want::Issued)]);
@@ -78,7 +78,7 @@ fn a_restored_database_takes_no_token_whose_use_it_has_forgotten() {
 }
 
 #[test]
-fn a_restart_without_a_pause_takes_tokens_of_before_and_no_token_twice() {
+fn accepts_unused_tokens_after_quick_restart() {
     let scene = Scene::new();
     let [used, unused] = [token(&scene, 0), token(&scene, 0)];
     present(&scene, 0, &[("used", &used, Want::Issued)]);
@@ -92,7 +92,7 @@ fn a_restart_without_a_pause_takes_tokens_of_before_and_no_token_twice() {
 /// A use is remembered for as long as any bundle could take the token: the limits of bundle and exchange are
 /// the same numbers.
 #[test]
-fn uses_are_remembered_for_as_long_as_a_bundle_can_take_tokens() {
+fn remembers_uses_for_maximum_token_age() {
     use vouchsafe_exchange::limits as exchange;
     use vouchsafe_policy::limits as policy;
     assert_eq!(

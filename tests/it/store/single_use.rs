@@ -15,7 +15,7 @@ pub fn wants() -> Vec<Want> {
 }
 
 #[test]
-fn a_single_use_token_buys_one_token_also_after_a_restart() {
+fn accepts_token_once_across_restarts() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let (first, second) = (issuer.claims(now() + 1), issuer.claims(now() + 1));
@@ -64,7 +64,7 @@ fn a_single_use_token_buys_one_token_also_after_a_restart() {
 }
 
 #[test]
-fn a_refused_request_does_not_use_its_token_up() {
+fn keeps_token_usable_after_refused_request() {
     let fixture = Fixture::start();
     let mut claims = fixture.claims();
     claims["iat"] = (now() + 1).into();
@@ -85,7 +85,7 @@ fn a_refused_request_does_not_use_its_token_up() {
 }
 
 #[test]
-fn a_single_use_token_from_before_the_store_is_refused() {
+fn rejects_token_older_than_store() {
     let fixture = Fixture::start();
     let token = jwt::mint("RS256", &{
         let mut claims = fixture.claims();
@@ -106,7 +106,7 @@ fn a_single_use_token_from_before_the_store_is_refused() {
 
 /// A store that lost what it knew must not accept again what it may have seen (I4).
 #[test]
-fn a_single_use_token_is_refused_by_a_store_that_is_younger_than_it() {
+fn rejects_spent_token_after_store_loss() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let at = |now: u64| setup.clone().at_time(now).start();

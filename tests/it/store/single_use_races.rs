@@ -64,7 +64,7 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
 }
 
 #[test]
-fn one_of_64_clients_wins_a_single_use_token_through_two_brokers() {
+fn lets_one_of_64_clients_win_token() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let brokers = [setup.start(), setup.start()];
@@ -95,7 +95,7 @@ fn one_of_64_clients_wins_a_single_use_token_through_two_brokers() {
 }
 
 #[test]
-fn as_many_of_64_clients_win_a_bounded_token_as_its_bound_says() {
+fn lets_bounded_number_of_clients_win_token() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let brokers = [setup.start(), setup.start()];

@@ -10,7 +10,7 @@ use vouchsafe_harness::hsm::{
 
 /// Who presses Ctrl-C must not leave a key between two states, nor the log without the end.
 #[test]
-fn an_act_goes_on_when_its_admin_has_left() {
+fn finishes_operation_when_admin_disconnects() {
     let setup = GatewaySetup::new(&Token::new())
         .change("pin_file", "deadline_ms = 30000\npin_file")
         .with_keys();
@@ -29,7 +29,7 @@ fn an_act_goes_on_when_its_admin_has_left() {
 
 /// Restored from one backup, two tokens have one key; what is staged later is another one in each.
 #[test]
-fn a_version_that_is_another_key_at_another_gateway_goes_no_further() {
+fn stops_when_gateways_hold_different_keys() {
     let first = GatewaySetup::new(&Token::new());
     let second = first.twin().with_token(&Token::new());
     let folder = first.folder.join("shares");
@@ -60,7 +60,7 @@ fn a_version_that_is_another_key_at_another_gateway_goes_no_further() {
 
 /// Keys that take the place of others behind the same label are known to no verifier.
 #[test]
-fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
+fn does_not_sign_with_swapped_pkcs11_token() {
     let (token, other) = (Token::new(), Token::new());
     let setup = GatewaySetup::new(&token).with_keys();
     let (code, text) = setup.with_token(&other).run(&["init", "--generation", "5"]);
@@ -110,7 +110,7 @@ fn a_token_that_takes_the_place_of_the_gateways_own_signs_nothing() {
 
 /// Public halves can be written by whoever reaches the token, without a PIN.
 #[test]
-fn a_public_half_that_is_anothers_is_not_published() {
+fn does_not_publish_foreign_public_key() {
     let token = Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let label = "vouchsafe:token:es256:v1";
@@ -142,7 +142,7 @@ fn a_public_half_that_is_anothers_is_not_published() {
 
 /// A generation that could not be written down is, once it can: a restart must not take a lower one.
 #[test]
-fn a_generation_that_can_not_be_written_is_tried_again() {
+fn retries_write_of_generation() {
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let state = |name: &str| setup.folder.join("state").join(name);
@@ -169,7 +169,7 @@ fn a_generation_that_can_not_be_written_is_tried_again() {
 
 /// Seeds and the PIN are in there.
 #[test]
-fn a_crash_leaves_no_copy_of_the_memory() {
+fn leaves_no_core_dump() {
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let worker = gateway.worker().expect("a worker");
@@ -183,7 +183,7 @@ fn a_crash_leaves_no_copy_of_the_memory() {
 
 /// A key without a root would keep `init` from making the rest.
 #[test]
-fn a_key_is_added_to_no_empty_token() {
+fn does_not_add_key_to_empty_token() {
     let setup = GatewaySetup::new(&Token::new());
     let (code, text) = setup.run(&["add-key", "es256"]);
     assert!(
@@ -199,7 +199,7 @@ fn a_key_is_added_to_no_empty_token() {
 }
 
 #[test]
-fn the_wrong_file_or_listener_is_wrong_use() {
+fn reports_usage_error_for_wrong_file_or_listener() {
     let setup = GatewaySetup::initialized();
     let _gateway = setup.start();
     let signing = ["list", "--gateway", &setup.url()];

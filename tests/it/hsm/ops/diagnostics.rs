@@ -13,7 +13,7 @@ use vouchsafe_harness::now;
 
 /// `hsm-gateway status | head -1`, where `head` was faster.
 #[test]
-fn a_reader_that_leaves_is_no_failure_and_a_full_disk_is_one() {
+fn tolerates_closed_pipe_but_not_full_disk() {
     let setup = GatewaySetup::new(&Token::new());
     let (code, errors) = setup.run_into(unheard(), &["init"]);
     assert_eq!(code, 0, "{errors}");
@@ -35,7 +35,7 @@ fn a_reader_that_leaves_is_no_failure_and_a_full_disk_is_one() {
 }
 
 #[test]
-fn a_gateway_goes_on_where_nobody_reads_what_it_says() {
+fn keeps_running_when_output_is_closed() {
     let gateway = GatewaySetup::initialized().shimmed().start_unheard();
     let first = gateway.worker().expect("a worker");
     // It has more to say.
@@ -49,7 +49,7 @@ fn a_gateway_goes_on_where_nobody_reads_what_it_says() {
 
 /// Exit code 2 is never followed by another start: what may pass has another one.
 #[test]
-fn a_state_folder_that_fails_is_worth_another_start() {
+fn exits_retryably_when_state_folder_fails() {
     let setup = GatewaySetup::initialized();
     let (code, text) = setup.clone().change("\"state\"", "\"pin\"").run(&["serve"]);
     assert!(code == 1 && text.contains("pin: "), "{code}: {text}");
@@ -66,7 +66,7 @@ fn a_state_folder_that_fails_is_worth_another_start() {
 }
 
 #[test]
-fn a_file_can_be_checked_beside_a_running_gateway() {
+fn checks_config_beside_running_gateway() {
     let (setup, calls) = GatewaySetup::initialized().spied_on();
     let gateway = setup.start();
     let asked = || std::fs::read_to_string(&calls).expect("calls");
@@ -104,7 +104,7 @@ fn lines(setup: &GatewaySetup, event: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_commands_change_is_on_record_before_it_is_done() {
+fn logs_changes_before_making_them() {
     let setup = GatewaySetup::initialized();
     let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
     assert_eq!(more.run(&["add-key", "more"]).0, 0);
@@ -140,7 +140,7 @@ fn what_commands_change_is_on_record_before_it_is_done() {
 }
 
 #[test]
-fn an_act_that_fails_is_on_record_as_failed() {
+fn logs_failed_operation() {
     let (setup, folder) = (GatewaySetup::new(&Token::new()), "nowhere/at/all");
     let init = ["init", "--with-backup", "2-of-3", "--shares", folder];
     assert_eq!(setup.run(&init).0, 2);
@@ -155,7 +155,7 @@ fn an_act_that_fails_is_on_record_as_failed() {
 }
 
 #[test]
-fn a_refusal_in_the_log_says_what_it_was_about() {
+fn logs_subject_of_each_refusal() {
     let gateway = GatewaySetup::initialized().start();
     let old = epoch_at(now()) - 100 * 3600;
     assert_eq!(
@@ -210,7 +210,7 @@ fn fingerprint(pem: &str) -> String {
 }
 
 #[test]
-fn status_lists_mechanisms_and_the_fingerprint_that_openssl_prints() {
+fn prints_mechanisms_and_openssl_fingerprint_in_status() {
     let setup = GatewaySetup::initialized();
     let (_, text) = setup.run(&["status"]);
     let line = text.lines().find(|line| line.starts_with("  mechanisms  "));
@@ -238,7 +238,7 @@ fn status_lists_mechanisms_and_the_fingerprint_that_openssl_prints() {
 
 /// Keys that came from a backup need nothing that makes keys.
 #[test]
-fn a_token_that_can_make_no_keys_is_well_if_it_has_them() {
+fn accepts_token_that_cannot_generate_existing_keys() {
     let token = Token::new();
     let file = File::options().append(true).open(token.softhsm_file());
     let without = "slots.mechanisms = -CKM_GENERIC_SECRET_KEY_GEN,CKM_EC_KEY_PAIR_GEN,\
@@ -261,7 +261,7 @@ fn a_token_that_can_make_no_keys_is_well_if_it_has_them() {
 }
 
 #[test]
-fn doctor_uses_keys_that_the_file_does_not_name() {
+fn tests_unconfigured_keys_in_doctor() {
     let setup = GatewaySetup::initialized();
     let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
     let (code, text) = more.run(&["doctor", "--format", "json"]);
@@ -285,7 +285,7 @@ fn doctor_uses_keys_that_the_file_does_not_name() {
 }
 
 #[test]
-fn keys_of_gateways_behind_one_that_is_down_are_listed() {
+fn lists_keys_despite_unreachable_gateway() {
     let (down, up) = (
         GatewaySetup::new(&Token::new()),
         GatewaySetup::initialized(),

@@ -19,7 +19,7 @@ pub fn wants() -> Vec<Want> {
 
 /// The one command of an emergency: it measures that every broker has followed within 5 s.
 #[test]
-fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
+fn reaches_every_broker_and_reports_time() {
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let fixture = HsmFixture::start(&[&setup]);
@@ -84,7 +84,7 @@ fn an_emergency_rotation_is_followed_by_every_broker_and_measured() {
 /// Verifiers that have fetched nothing since the first one know the keys of the second: by the gateway's
 /// clock, whichever gateway it is, and from both commands.
 #[test]
-fn a_second_emergency_waits_until_verifiers_know_its_generation() {
+fn waits_until_verifiers_know_next_generation() {
     const TOO_EARLY: &str = "verifiers may not know the standby generation yet: ";
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
@@ -148,7 +148,7 @@ fn bad_broker() -> (Gateway, HsmFixture) {
 
 /// An HSM from before an emergency comes back, behind a gateway that knows of none: the store does.
 #[test]
-fn the_store_remembers_the_highest_generation() {
+fn remembers_highest_generation_in_store() {
     let token = Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let (code, text) = setup.run(&["rotate", "--emergency"]);
@@ -236,7 +236,7 @@ fn the_store_remembers_the_highest_generation() {
 
 /// An operator who forgot the manifest is told so, and a stranger is not.
 #[test]
-fn the_log_says_why_a_gateway_gives_no_answer() {
+fn logs_why_gateway_did_not_answer() {
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);

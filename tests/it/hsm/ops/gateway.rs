@@ -10,13 +10,13 @@ use vouchsafe_harness::now;
 /// Not a test: [`Token::import_root`] runs it in a process of its own.
 #[test]
 #[ignore = "run by the tests that import a root"]
-fn imports_a_root() {
+fn import_root_in_own_process() {
     hsm::import_root();
 }
 
 /// `docs/epoch-keys.md`: what the HSM derives is what the page says, byte for byte.
 #[test]
-fn derives_the_published_test_vectors_inside_of_the_hsm() {
+fn derives_published_test_vectors_in_hsm() {
     let token = Token::new();
     let keys = GatewaySetup::new(&token).with_keys();
     let delete = [
@@ -68,7 +68,7 @@ fn derives_the_published_test_vectors_inside_of_the_hsm() {
 }
 
 #[test]
-fn commands_say_what_is_there_and_what_is_missing() {
+fn reports_present_and_missing_keys() {
     let token = Token::new();
     let setup = GatewaySetup::new(&token);
     let (code, text) = setup.run(&["doctor"]);
@@ -124,7 +124,7 @@ fn commands_say_what_is_there_and_what_is_missing() {
 
 /// A wrong PIN is tried once, by all that start, until somebody looks.
 #[test]
-fn a_refused_pin_is_never_tried_twice() {
+fn never_retries_rejected_pin() {
     let (setup, calls) = GatewaySetup::initialized().spied_on();
     let pin = |text: &str| std::fs::write(setup.folder.join("pin"), text).expect("a file");
     let logins = || {
@@ -148,7 +148,7 @@ fn a_refused_pin_is_never_tried_twice() {
 
 /// The module is a vendor's, and what it does with its environment its own affair.
 #[test]
-fn a_pin_in_the_environment_does_not_reach_the_worker() {
+fn hides_environment_pin_from_worker() {
     const NAME: &str = "VOUCHSAFE_TEST_PIN";
     let setup = GatewaySetup::initialized()
         .change("pin_file = \"pin\"", &format!("pin_variable = \"{NAME}\""))
@@ -168,7 +168,7 @@ fn a_pin_in_the_environment_does_not_reach_the_worker() {
 }
 
 #[test]
-fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
+fn locks_state_dir_and_restricts_its_mode() {
     use std::os::unix::fs::PermissionsExt as _;
     let setup = GatewaySetup::initialized();
     let set_mode = |name: &str, mode| {
@@ -197,7 +197,7 @@ fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
 }
 
 #[test]
-fn a_secret_that_others_can_read_stops_the_start() {
+fn does_not_start_with_readable_secrets() {
     use std::os::unix::fs::PermissionsExt as _;
     let setup = GatewaySetup::initialized().over_mutual_tls();
     let set_mode = |name: &str, mode| {
@@ -226,7 +226,7 @@ fn a_secret_that_others_can_read_stops_the_start() {
 
 /// A login that fails costs one of the token's tries, and has to be remembered.
 #[test]
-fn nothing_logs_in_while_a_refusal_could_not_be_noted() {
+fn does_not_log_in_without_writable_refusal_note() {
     let (setup, calls) = GatewaySetup::initialized().spied_on();
     let gateway = setup.start();
     let logins = || {
@@ -253,7 +253,7 @@ fn nothing_logs_in_while_a_refusal_could_not_be_noted() {
 }
 
 #[test]
-fn an_older_generation_does_not_come_back() {
+fn rejects_rollback_to_older_generation() {
     let setup = GatewaySetup::initialized();
     drop(setup.start());
     let seen = setup.folder.join("state/generation");
@@ -303,7 +303,7 @@ fn kids(gateway: &Gateway, kind: &str) -> BTreeSet<String> {
 
 /// Two of three shares rebuild a lost token: verifiers and brokers notice nothing.
 #[test]
-fn a_backup_in_shares_restores_every_key_and_the_root_certificate() {
+fn restores_all_keys_from_backup_shares() {
     let lost = GatewaySetup::new(&Token::new());
     let one = ["init", "--with-backup", "1-of-3", "--shares", "."];
     assert_eq!(
@@ -362,7 +362,7 @@ fn a_backup_in_shares_restores_every_key_and_the_root_certificate() {
 }
 
 #[test]
-fn shares_that_give_no_backup_are_named_and_change_nothing() {
+fn names_unusable_shares_and_changes_nothing() {
     let setup = GatewaySetup::new(&Token::new());
     let shares = Shares::of(&setup);
     let other = GatewaySetup::new(&Token::new());
@@ -412,7 +412,7 @@ fn shares_that_give_no_backup_are_named_and_change_nothing() {
 
 /// What a newcomer meets.
 #[test]
-fn hints_at_what_is_missing_around_the_token() {
+fn hints_at_missing_module_or_token() {
     let setup = GatewaySetup::new(&Token::new());
     let (code, text) = setup.run(&["status", "--config", "nowhere.toml"]);
     assert!(

@@ -11,7 +11,7 @@ const DIFFERENCE_MAX: Duration = Duration::from_millis(20);
 
 /// The second write waits until the first is acknowledged (Nagle's algorithm, RFC 1122 §4.2.3.4).
 #[test]
-fn a_body_does_not_wait_for_a_delayed_acknowledgement() {
+fn does_not_wait_for_delayed_acknowledgement() {
     let setup = GatewaySetup::initialized().over_mutual_tls();
     let _gateway = setup.start();
     let pem = |name: &str| certificates().join(name);

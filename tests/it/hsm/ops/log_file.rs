@@ -4,7 +4,7 @@ use vouchsafe_harness::hsm::{GatewaySetup, es256_request, eventually};
 
 /// As `logrotate` does it.
 #[test]
-fn the_log_goes_on_in_a_new_file_after_sighup() {
+fn reopens_log_file_on_sighup() {
     let gateway = GatewaySetup::initialized().start();
     let (log, moved) = ["gateway.log", "gateway.log.1"]
         .map(|name| gateway.setup.folder.join("state").join(name))
@@ -40,7 +40,7 @@ fn the_log_goes_on_in_a_new_file_after_sighup() {
 
 /// Nothing leaves that is not on record, so a gateway that can't write is of no use.
 #[test]
-fn a_gateway_whose_log_can_not_be_written_is_not_ready_until_it_can() {
+fn is_not_ready_while_log_is_unwritable() {
     let gateway = GatewaySetup::initialized().start();
     let log = gateway.setup.folder.join("state/gateway.log");
     let ready = || {

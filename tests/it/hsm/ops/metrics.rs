@@ -5,7 +5,7 @@ use vouchsafe_harness::hsm::{GatewaySetup, eventually};
 
 /// `docs/hsm/operate.md` has all of them, and nothing else.
 #[test]
-fn the_documented_metrics_are_those_that_are_there() {
+fn serves_exactly_the_documented_metrics() {
     const PREFIX: &str = "hsm_gateway_";
     let page = vouchsafe_harness::broker::repository().join("docs/hsm/operate.md");
     let page = std::fs::read_to_string(page).expect("the page");
@@ -30,7 +30,7 @@ fn the_documented_metrics_are_those_that_are_there() {
 
 /// Those who connect to the metrics and say nothing take no descriptors away from anybody else.
 #[test]
-fn connections_to_the_metrics_are_bounded() {
+fn limits_connections_to_metrics() {
     const MANY: usize = 200;
     const BOUND: usize = 32;
     let gateway = GatewaySetup::initialized().start();

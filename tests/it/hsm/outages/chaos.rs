@@ -488,7 +488,7 @@ fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
 }
 
 #[test]
-fn no_verifier_notices_what_fails_between_broker_and_hsm() {
+fn keeps_tokens_verifiable_through_all_failures() {
     let gateways = Gateways::restored();
     let site = Site::start(gateways, Clock::start());
     let counts = site.under_load(|counts| round(&site, counts));

@@ -25,7 +25,7 @@ fn recovered(fixture: &HsmFixture, audience: &str) -> Issued {
 }
 
 #[test]
-fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
+fn replaces_killed_worker() {
     let (gateway, fixture) = start();
     let jwks = fixture.broker.jwks();
     fixture.issue(HSM);
@@ -42,7 +42,7 @@ fn a_killed_worker_is_replaced_and_the_gateway_lives_on() {
 
 /// An upgrade puts another program in the place of the one that runs.
 #[test]
-fn a_worker_is_replaced_after_the_program_was() {
+fn replaces_worker_after_program_upgrade() {
     let (setup, program) = GatewaySetup::initialized().own_program();
     let gateway = setup.start();
     let sign = || {
@@ -66,7 +66,7 @@ fn a_worker_is_replaced_after_the_program_was() {
 
 /// Service managers send their signal to all processes of a service, terminals to all of a group.
 #[test]
-fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
+fn stops_worker_only_after_gateway() {
     let gateway = GatewaySetup::initialized().start();
     let worker = gateway.worker().expect("a worker");
     let text = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("Linux");
@@ -95,7 +95,7 @@ fn a_signal_to_stop_does_not_end_the_worker_before_the_gateway() {
 }
 
 #[test]
-fn a_hung_worker_is_killed_after_its_deadline() {
+fn kills_hung_worker_at_deadline() {
     let setup = GatewaySetup::initialized().change("pin_file", "deadline_ms = 500\npin_file");
     let gateway = setup.start();
     let fixture = HsmFixture::start(&[&setup]);
@@ -114,7 +114,7 @@ fn a_hung_worker_is_killed_after_its_deadline() {
 /// With one session and one place in the queue, both taken while the module hangs, others are told at once:
 /// before those who wait have been told anything.
 #[test]
-fn a_full_queue_sheds_load_with_retry_after() {
+fn sheds_load_with_retry_after() {
     let setup = GatewaySetup::initialized().change(
         "pin_file",
         "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
@@ -157,7 +157,7 @@ fn a_full_queue_sheds_load_with_retry_after() {
 
 /// Callers that ask and leave take a session for as long as the module works for them, and no more.
 #[test]
-fn those_who_ask_and_leave_do_not_fill_the_worker() {
+fn drops_requests_of_disconnected_clients() {
     let setup = GatewaySetup::initialized().change(
         "pin_file",
         "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
@@ -186,7 +186,7 @@ fn those_who_ask_and_leave_do_not_fill_the_worker() {
 }
 
 #[test]
-fn a_killed_gateway_stops_tier_hsm_alone_and_comes_back_by_itself() {
+fn recovers_tier_hsm_after_gateway_restart() {
     let (gateway, fixture) = start();
     let jwks = fixture.broker.jwks();
     fixture.issue(API);
@@ -205,7 +205,7 @@ fn a_killed_gateway_stops_tier_hsm_alone_and_comes_back_by_itself() {
 }
 
 #[test]
-fn a_second_gateway_takes_over() {
+fn fails_over_to_second_gateway() {
     let token = Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let twin = setup.twin();
@@ -237,7 +237,7 @@ fn a_second_gateway_takes_over() {
 
 /// The PIN is changed behind the gateway's back: what is logged in goes on, and what is not tries once.
 #[test]
-fn a_changed_pin_is_tried_once_and_delegated_tokens_go_on() {
+fn tries_changed_pin_only_once() {
     let (gateway, fixture) = start();
     fixture.issue(HSM);
     let changed = gateway
@@ -267,7 +267,7 @@ fn logins(setup: &GatewaySetup) -> usize {
 
 /// Modules answer a wrong PIN with all kinds of errors, and the token counts: two tries, by all that start.
 #[test]
-fn logins_that_fail_without_a_reason_end_after_two() {
+fn gives_up_after_two_unexplained_login_failures() {
     let gateway = GatewaySetup::initialized().shimmed().start();
     let setup = gateway.setup.clone();
     assert_eq!(logins(&setup), 1);
@@ -295,7 +295,7 @@ fn logins_that_fail_without_a_reason_end_after_two() {
 
 /// The HSM was out for a moment: one failed login needs nobody.
 #[test]
-fn one_failed_login_is_tried_again() {
+fn retries_single_failed_login() {
     let setup = GatewaySetup::initialized().shimmed();
     let fails = setup.folder.join("login-fails");
     for _ in 0..3 {
@@ -309,7 +309,7 @@ fn one_failed_login_is_tried_again() {
 
 /// A token too long for the module's EdDSA, say: another worker would not sign it either.
 #[test]
-fn what_one_key_can_not_do_ends_no_worker() {
+fn keeps_worker_when_one_key_fails() {
     let gateway = GatewaySetup::initialized().shimmed().start();
     let request = es256_request(&gateway);
     let fault = gateway.setup.folder.join("data-length");
@@ -325,7 +325,7 @@ fn what_one_key_can_not_do_ends_no_worker() {
 
 /// A faulty signature can give its key away: none leaves.
 #[test]
-fn a_signature_that_does_not_verify_is_withheld() {
+fn withholds_signature_that_does_not_verify() {
     let gateway = GatewaySetup::initialized().shimmed().start();
     let request = es256_request(&gateway);
     let spoil = gateway.setup.folder.join("spoil");
@@ -348,7 +348,7 @@ fn a_signature_that_does_not_verify_is_withheld() {
 
 /// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
 #[test]
-fn signatures_go_on_while_uses_can_not_be_written_down() {
+fn signs_while_key_uses_cannot_be_written() {
     let setup = GatewaySetup::initialized();
     for name in ["uses.new", "uses.json.new"] {
         // Whoever opens it to write waits for a reader.
@@ -376,7 +376,7 @@ fn signatures_go_on_while_uses_can_not_be_written_down() {
 
 /// A broker that was never there before needs a gateway.
 #[test]
-fn a_fresh_broker_without_gateways_is_not_ready() {
+fn is_not_ready_without_any_gateway() {
     let setup = GatewaySetup::initialized();
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
     let broker = Setup::of(
@@ -399,7 +399,7 @@ const OFFSETS: [u64; 3] = [12, 40, 120];
 /// The next epoch's seeds are there before it begins: the first token of an epoch waits for nobody, and a
 /// verifier that fetched the keys before knows what signs.
 #[test]
-fn an_epoch_ends_without_a_token_that_fails() {
+fn crosses_epoch_boundary_without_failed_token() {
     let token = Token::new();
     let keys = GatewaySetup::new(&token).with_keys();
     let boundary = 1_800_000_000 + EPOCH_SECONDS;
@@ -447,7 +447,7 @@ fn an_epoch_ends_without_a_token_that_fails() {
 
 /// Whoever steers the gateway's NTP gets no seed of another time, and a clock that comes back costs none.
 #[test]
-fn a_clock_that_was_set_lets_nothing_leave_until_it_is_back_or_believed() {
+fn stops_signing_until_clock_is_trusted_again() {
     let setup = GatewaySetup::initialized();
     let file = setup.folder.join("clock");
     let setup = setup

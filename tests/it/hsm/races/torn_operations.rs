@@ -38,7 +38,7 @@ fn act(act: &str) -> Value {
 }
 
 #[test]
-fn a_stage_that_is_torn_has_made_a_version_or_none() {
+fn stages_all_or_nothing_when_killed() {
     let setup = setup();
     let mut gateway = setup.start();
     for (place, before, after) in [
@@ -69,7 +69,7 @@ fn a_stage_that_is_torn_has_made_a_version_or_none() {
 }
 
 #[test]
-fn a_promotion_that_is_torn_is_done_or_not_begun() {
+fn promotes_all_or_nothing_when_killed() {
     const CANARY: &str = "1 active, 2 canary 100%";
     const PROMOTED: &str = "1 retiring, 2 active";
     let setup = setup();
@@ -108,7 +108,7 @@ fn prove(gateway: &Gateway) {
 }
 
 #[test]
-fn a_rotation_that_is_torn_is_done_or_not_begun() {
+fn rotates_all_or_nothing_when_killed() {
     let setup = setup();
     let mut gateway = setup.start();
     for (place, from, after) in [(BEFORE_WRITING, 1, 1), (AFTER_WRITING, 1, 2)] {

@@ -30,7 +30,7 @@ fn pair() -> [Gateway; 2] {
 
 /// Who finds that the other was faster takes back what it made, and can ask again.
 #[test]
-fn of_two_that_stage_at_once_the_later_one_takes_its_version_back() {
+fn rolls_back_later_of_two_concurrent_stages() {
     let [first, second] = pair();
     first.setup.hold(BEFORE_MAKING, 1);
     second.setup.hold(BEFORE_MAKING, 1);
@@ -69,7 +69,7 @@ fn of_two_that_stage_at_once_the_later_one_takes_its_version_back() {
 
 /// Whoever wins, if anybody does: nothing is left half, and one of the next two tries makes a version.
 #[test]
-fn two_that_have_made_the_same_version_leave_one_of_it_or_none() {
+fn leaves_at_most_one_version_after_race() {
     let [first, second] = pair();
     hold_until_made([&first, &second]);
     let answers = thread::scope(|scope| {
@@ -138,7 +138,7 @@ fn doubled() -> [Gateway; 2] {
 
 /// What is left where both die before they find out: that version is used by nobody, and all else goes on.
 #[test]
-fn a_version_that_is_there_twice_is_not_used_and_everything_else_goes_on() {
+fn ignores_duplicate_version() {
     let [first, second] = doubled();
     let setup = first.setup.clone();
     for gateway in [&first, &second] {
@@ -189,7 +189,7 @@ fn a_version_that_is_there_twice_is_not_used_and_everything_else_goes_on() {
 /// Somebody with the PIN puts a key of their own beside the one that signs: it is not believed, and takes
 /// no other key along.
 #[test]
-fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
+fn stops_only_key_with_duplicate_active_version() {
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let kid = kid_that_signs(&gateway, KEY).expect("it is published");
@@ -231,7 +231,7 @@ fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
 
 /// Without one root there is nothing to go on with: the object is named.
 #[test]
-fn roots_that_are_there_twice_are_refused_by_their_names() {
+fn rejects_duplicate_roots_by_name() {
     let refused = |setup: &GatewaySetup, label: &str| {
         let twice = format!("the token has `{label}` twice");
         let (code, text) = setup.run(&["serve"]);
@@ -293,7 +293,7 @@ fn make_pair(setup: &GatewaySetup, label: &str) {
 /// A gateway that starts with a longer `lifetime_max` writes that into the versions that sign: it must not
 /// take back what the other gateway did since it looked.
 #[test]
-fn a_gateway_that_starts_undoes_no_act_of_another() {
+fn keeps_operation_of_another_gateway_at_start() {
     let (setup, at) = staged();
     let now = at.now();
     keys(&[&setup], &["canary", KEY, "100%"]).is(0, "2 canary 100%");

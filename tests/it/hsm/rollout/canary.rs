@@ -11,7 +11,7 @@ use vouchsafe_harness::jwt::base64url;
 /// Exchanges go on while shares grow, and while a version is promoted and taken back: all tokens verify
 /// with the keys that were fetched before.
 #[test]
-fn shares_promotion_and_rollback_under_traffic_fail_no_token() {
+fn changes_canary_under_traffic_without_failures() {
     let (setup, at) = staged();
     let jwks = at.fixture.broker.jwks();
     let broker = format!("http://{}", at.fixture.broker.address);
@@ -70,7 +70,7 @@ fn sign_for(at: &At, principal: &str) -> String {
 
 /// A share's workloads are the same each time, in every greater share, and about as many as it says.
 #[test]
-fn a_workload_stays_in_its_share() {
+fn keeps_workload_in_its_share() {
     let (setup, at) = staged();
     let mut before: Vec<bool> = vec![false; 100];
     for (share, fewest, most) in [("30%", 8, 55), ("60%", 35, 85), ("100%", 100, 100)] {
@@ -97,7 +97,7 @@ fn a_workload_stays_in_its_share() {
 
 /// The broker says for whom a token is: one workload's tokens are all of one version.
 #[test]
-fn the_broker_tells_the_gateway_for_whom_a_token_is() {
+fn passes_workload_identity_to_gateway() {
     let (setup, at) = staged();
     keys(&[&setup], &["canary", KEY, "50%"]).is(0, "50%");
     let mut versions = BTreeMap::<String, Vec<String>>::new();
@@ -131,7 +131,7 @@ fn the_broker_tells_the_gateway_for_whom_a_token_is() {
 
 /// A probe that verifiers can't verify: the keys that are published are another HSM's.
 #[test]
-fn a_canary_whose_signatures_verifiers_do_not_know_is_not_promoted() {
+fn does_not_promote_canary_unknown_to_verifiers() {
     let (setup, at) = staged();
     let strange = GatewaySetup::initialized();
     let strange_at = At::new(&strange, at.now());

@@ -135,7 +135,7 @@ fn under_traffic<T>(at: &At, act: impl FnOnce() -> T) -> (T, usize) {
 }
 
 #[test]
-fn a_canary_that_stays_well_is_promoted_by_itself_and_the_code_is_0() {
+fn promotes_healthy_canary_with_exit_code_0() {
     let (setup, at) = staged();
     let ((ended, stdout), refused) =
         under_traffic(&at, || Watch::start(&setup, &at, "100%", "3").ended());
@@ -154,7 +154,7 @@ fn a_canary_that_stays_well_is_promoted_by_itself_and_the_code_is_0() {
 
 /// The module gives faulty signatures, some of them for the version that is tried: none of them leaves.
 #[test]
-fn a_canary_that_becomes_worse_is_taken_back_by_itself_and_the_code_is_1() {
+fn rolls_back_failing_canary_with_exit_code_1() {
     let setup = GatewaySetup::initialized().shimmed();
     let (setup, at) = staged_with(setup);
     let spoil = setup.folder.join("spoil");
@@ -182,7 +182,7 @@ fn a_canary_that_becomes_worse_is_taken_back_by_itself_and_the_code_is_1() {
 }
 
 #[test]
-fn without_its_gateway_it_says_nothing_of_the_canary_and_the_code_is_3() {
+fn exits_3_without_gateway() {
     let (setup, at) = staged();
     let mut watch = Watch::start(&setup, &at, "5%", "2");
     at.gateway.kill();
@@ -204,7 +204,7 @@ fn restarted(setup: &GatewaySetup, at: &At) -> vouchsafe_harness::hsm::Gateway {
 
 /// Nobody can say that verifiers know its keys.
 #[test]
-fn without_a_broker_it_says_nothing_of_the_canary_and_the_code_is_3() {
+fn exits_3_without_broker() {
     let (setup, at) = staged();
     let mut watch = Watch::start(&setup, &at, "5%", "2");
     at.fixture.broker.kill();
@@ -218,7 +218,7 @@ fn without_a_broker_it_says_nothing_of_the_canary_and_the_code_is_3() {
 
 /// A gateway that comes back counts anew, and is judged by what it has counted since.
 #[test]
-fn a_gateway_that_comes_back_is_watched_on() {
+fn keeps_watching_restarted_gateway() {
     let (setup, at) = staged();
     let ((ended, _gateway), _) = under_traffic(&at, || {
         let mut watch = Watch::start(&setup, &at, "100%", "10");
@@ -232,7 +232,7 @@ fn a_gateway_that_comes_back_is_watched_on() {
 
 /// Two admins: what the other one did is what counts.
 #[test]
-fn what_somebody_else_made_of_the_canary_is_told_by_the_code() {
+fn reports_outcome_of_others_by_exit_code() {
     let (setup, at) = staged();
     let broker = format!("http://{}", at.fixture.broker.address);
     for (act, code, states) in [
@@ -252,7 +252,7 @@ fn what_somebody_else_made_of_the_canary_is_told_by_the_code() {
 }
 
 #[test]
-fn wrong_use_tries_no_version_and_the_code_is_2() {
+fn exits_2_on_usage_error_without_canary() {
     let (setup, at) = staged();
     let ask = |more: &[&str]| keys(&[&setup], &[&["canary", KEY], more].concat());
     ask(&["5%", "--watch"]).is(2, "--broker <URL>");

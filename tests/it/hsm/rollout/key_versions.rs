@@ -42,7 +42,7 @@ impl Verifiers {
 
 /// Stage, wait, canary, promote, wait, retire, destroy, with verifiers that keep keys to the last second.
 #[test]
-fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
+fn rotates_key_without_failed_token() {
     let setup = GatewaySetup::initialized();
     let mut verifiers = Verifiers::default();
     let staged = now() + 10;
@@ -135,7 +135,7 @@ fn a_rotation_from_the_first_stage_to_a_destroyed_key_fails_no_token() {
 
 /// Whoever dies between the two writes of a promotion leaves a token on which two versions are active.
 #[test]
-fn two_active_versions_on_the_token_are_read_as_one() {
+fn reads_two_active_versions_as_one() {
     let (setup, at) = staged();
     let twin = setup.twin().at_time(at.now());
     let other = twin.start();
@@ -184,7 +184,7 @@ fn id_of(token: &Token, label: &str) -> String {
 
 /// Two gateways of one token: an act at one is followed by the other within a second, also a new key.
 #[test]
-fn gateways_of_one_token_agree() {
+fn keeps_gateways_of_one_token_in_agreement() {
     let token = Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let twin = setup.twin();
@@ -209,7 +209,7 @@ fn gateways_of_one_token_agree() {
 
 /// Nobody but an admin changes a key, and an admin can do nothing else.
 #[test]
-fn a_brokers_credential_changes_nothing_and_an_admins_signs_nothing() {
+fn separates_broker_and_admin_credentials() {
     let setup = GatewaySetup::initialized();
     let gateway = setup.start();
     let act = json!({ "key": KEY, "act": "stage" });
@@ -291,7 +291,7 @@ fn a_brokers_credential_changes_nothing_and_an_admins_signs_nothing() {
 
 /// The list has what an operator has to know, for people and for programs.
 #[test]
-fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
+fn lists_states_uses_epochs_and_warnings() {
     let setup = GatewaySetup::initialized();
     let start = now() + 10;
     let at = At::new(&setup, start);
@@ -342,7 +342,7 @@ fn the_list_shows_states_uses_epochs_and_what_is_overdue() {
 
 /// As in production: TLS by a private authority, and a certificate on either side.
 #[test]
-fn an_admin_comes_over_mutual_tls() {
+fn serves_admins_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();
     let setup = GatewaySetup::initialized().over_mutual_tls();
     let _gateway = setup.start();

@@ -23,7 +23,7 @@ fn wait_for_count(gateway: &Gateway, event: &str, expected: u64) {
 }
 
 #[test]
-fn repeated_seeds_are_one_line_and_a_count() {
+fn logs_repeated_seeds_as_one_counted_line() {
     const REQUESTS: u64 = 200;
     let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
@@ -80,7 +80,7 @@ fn repeated_seeds_are_one_line_and_a_count() {
 
 /// Whoever asks and leaves would else have a line each time.
 #[test]
-fn seeds_of_callers_who_leave_are_one_line() {
+fn logs_one_line_for_disconnected_callers() {
     let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
     for _ in 0..200 {
@@ -94,7 +94,7 @@ fn seeds_of_callers_who_leave_are_one_line() {
 }
 
 #[test]
-fn parallel_first_seeds_are_one_line() {
+fn logs_one_line_for_parallel_first_seeds() {
     let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
     std::thread::scope(|scope| {
@@ -109,7 +109,7 @@ fn parallel_first_seeds_are_one_line() {
 }
 
 #[test]
-fn a_credential_at_its_rate_leaves_the_others_theirs() {
+fn limits_rate_per_credential() {
     let gateway = GatewaySetup::initialized()
         .change(
             "groups = [\"default\"]",
@@ -149,7 +149,7 @@ fn a_credential_at_its_rate_leaves_the_others_theirs() {
 }
 
 #[test]
-fn refusals_of_one_credential_hide_no_others() {
+fn logs_refusals_of_each_credential() {
     const REFUSALS: u64 = 300;
     const BURST: usize = 60;
     let gateway = GatewaySetup::initialized().start();
@@ -179,7 +179,7 @@ fn refusals_of_one_credential_hide_no_others() {
 
 /// A brute force leaves a trace of its address, and can't fill the disk.
 #[test]
-fn attempts_without_a_credential_are_one_line_and_a_count() {
+fn logs_unauthenticated_attempts_as_one_counted_line() {
     const ATTEMPTS: u64 = 100;
     let gateway = GatewaySetup::initialized().start();
     let unknown = "A".repeat(43);
@@ -253,7 +253,7 @@ fn make_thief(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_bound_credential_is_refused_with_another_certificate() {
+fn rejects_bound_credential_with_another_certificate() {
     let setup = GatewaySetup::initialized().over_mutual_tls();
     let (thief, thief_key) = make_thief(&setup.folder);
     let pem = |name: &str| certificates().join(name);

@@ -10,7 +10,7 @@ use vouchsafe_harness::{jwt, now};
 
 /// The second gateway serves acceptable keys, and is not needed while the first one answers.
 #[test]
-fn no_issuer_gets_its_keys_fetched_from_a_gateway() {
+fn never_fetches_issuer_keys_from_gateway() {
     let gateway = GatewaySetup::initialized().start();
     let second = Issuer::start([("keys", Script::honest())]);
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);

@@ -14,14 +14,14 @@ use vouchsafe_harness::now;
 /// Not a test: [`Token::try_to_take_keys_out`] runs it in a process of its own.
 #[test]
 #[ignore = "run by the tests of keys that stay"]
-fn tries_to_take_keys_out() {
+fn extract_keys_in_own_process() {
     hsm::try_to_take_keys_out();
 }
 
 /// Not a test: [`Token::look_at_every_key`] runs it in a process of its own.
 #[test]
 #[ignore = "run by the tests of keys that stay"]
-fn looks_at_every_key() {
+fn inspect_keys_in_own_process() {
     hsm::look_at_every_key();
 }
 
@@ -72,7 +72,7 @@ fn check_listed(token: &Token, access: &str) {
 }
 
 #[test]
-fn keys_that_were_made_in_the_token_never_could_leave_it() {
+fn generates_keys_that_never_leave_the_token() {
     let setup = GatewaySetup::initialized();
     check_listed(
         &setup.token,
@@ -93,7 +93,7 @@ fn keys_that_were_made_in_the_token_never_could_leave_it() {
 
 /// They were outside once, and the token says so: it can't say `never extractable` of them. Now they stay.
 #[test]
-fn keys_with_a_backup_came_from_outside_and_can_leave_the_token_no_more() {
+fn makes_imported_keys_unextractable() {
     let setup = GatewaySetup::new(&Token::new());
     let shares = init_with_backup(&setup);
     let restored = setup.with_token(&Token::new());
@@ -328,7 +328,7 @@ fn stays(call: &Call) {
 
 /// The check itself: `pkcs11-tool` does ask for values of private keys, though it gets none.
 #[test]
-fn a_program_that_asks_for_a_key_is_found() {
+fn detects_program_that_reads_a_key() {
     let setup = GatewaySetup::initialized();
     let file = setup.folder.join("calls");
     let listed = Command::new("pkcs11-tool")
@@ -359,7 +359,7 @@ fn count(calls: &[Call], function: &str) -> usize {
 /// `pkcs11-spy`, a program of others, writes down every call that the gateway makes. The root's signatures are the
 /// seeds, which brokers get; everything else that is secret stays.
 #[test]
-fn no_call_of_a_whole_life_asks_for_a_key() {
+fn never_reads_a_key_in_its_lifetime() {
     let mut life = Life::new(&Token::new());
     life.runs(&["init"], 0);
     life.goes_by();
@@ -384,7 +384,7 @@ fn no_call_of_a_whole_life_asks_for_a_key() {
 
 /// The same with keys that were made outside: they go in once, and nothing of them comes back.
 #[test]
-fn no_call_of_a_life_with_a_backup_and_a_restored_token_asks_for_a_key() {
+fn never_reads_a_key_during_backup_and_restore() {
     let mut life = Life::new(&Token::new());
     let shares = init_with_backup(&life.next());
     life.goes_by();

@@ -55,7 +55,7 @@ fn verifies(folder: &Path, root: &str, at: u64) -> bool {
 
 /// `openssl` is a program of others.
 #[test]
-fn openssl_verifies_the_certificate_of_each_epoch_key_for_as_long_as_the_key_is_published() {
+fn passes_openssl_while_epoch_key_is_published() {
     let setup = GatewaySetup::initialized();
     let stranger = GatewaySetup::initialized();
     let _gateway = setup.start();
@@ -123,7 +123,7 @@ fn openssl_verifies_the_certificate_of_each_epoch_key_for_as_long_as_the_key_is_
 
 /// Gateways of one token have one root, and say the same of a key; so do they after a restart.
 #[test]
-fn all_gateways_of_a_token_have_one_root_and_give_a_key_one_serial_number() {
+fn shares_root_and_serial_numbers_between_gateways() {
     let first = GatewaySetup::initialized();
     let second = first.twin();
     let folder = &**first.folder;

@@ -11,7 +11,7 @@ use vouchsafe_harness::keys;
 use vouchsafe_harness::now;
 
 #[test]
-fn every_route_below_v1_wants_a_known_credential() {
+fn requires_known_credential_on_every_route() {
     let gateway = GatewaySetup::initialized().start();
     let real = gateway.setup.credential.clone();
     let shorter = real[..real.len() - 1].to_owned();
@@ -72,7 +72,7 @@ fn every_route_below_v1_wants_a_known_credential() {
 
 /// Tier `delegated`: what the thief of a credential can't have.
 #[test]
-fn a_stolen_credential_gets_no_seed_but_the_current_one_of_its_group() {
+fn yields_only_current_seeds_of_its_group() {
     let gateway = GatewaySetup::initialized().start();
     let with = |name: &'static str, value: Value| {
         move |now: u64| {
@@ -158,7 +158,7 @@ fn refusals(gateway: &Gateway) -> Vec<Value> {
 
 /// Tier `hsm`: what the thief of a credential can't have signed.
 #[test]
-fn a_stolen_credential_gets_no_signature_beyond_its_keys_rules() {
+fn yields_only_signatures_within_key_limits() {
     let gateway = GatewaySetup::initialized().start();
     let (status, answer, input) = sign_text(&gateway, "es256", &token_claims(now()).to_string());
     assert_eq!(status, 200, "{answer}");
@@ -322,7 +322,7 @@ fn a_stolen_credential_gets_no_signature_beyond_its_keys_rules() {
 }
 
 #[test]
-fn a_key_is_used_no_more_often_than_its_rule_says() {
+fn limits_rate_of_each_key() {
     let setup = GatewaySetup::initialized();
     // The third [[key]] is `es256`.
     let mut limited = setup;

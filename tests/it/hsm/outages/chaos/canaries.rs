@@ -93,7 +93,7 @@ fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'sta
 }
 
 #[test]
-fn no_verifier_notices_a_canary_that_is_taken_back_while_everything_fails() {
+fn keeps_tokens_verifiable_when_canary_is_rolled_back() {
     let clock = Clock::start();
     let site = Site::start(Gateways::staged(clock.base), clock);
     let versions = site.versions();
