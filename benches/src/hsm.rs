@@ -15,7 +15,7 @@ use cryptoki::types::AuthPin;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use vouchsafe_harness::bundle::{EPOCH_SECONDS, HSM_ES256};
-use vouchsafe_harness::hsm::{self, Gateway, GatewaySetup, PIN, TOKEN, Token, es256_request};
+use vouchsafe_harness::hsm::{self, Gateway, GatewaySetup, PIN, Pkcs11Token, TOKEN, es256_request};
 
 /// The key that signs, which the broker uses as `es256`.
 const LABEL: &str = "vouchsafe:token:es256:v1";
@@ -33,7 +33,7 @@ pub fn run(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) ->
         println!("\nHSM not measured: SoftHSM is not installed");
         return Ok(());
     }
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = gateway_setup(site, &token);
     write_bundle(site)?;
     heading();
@@ -79,7 +79,7 @@ pub fn run(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) ->
 }
 
 /// A gateway whose key `es256` signs for [`AUDIENCE`] without a limit that the load could reach.
-fn gateway_setup(site: &Site, token: &Token) -> GatewaySetup {
+fn gateway_setup(site: &Site, token: &Pkcs11Token) -> GatewaySetup {
     let program = site.program.with_file_name("hsm-gateway");
     let setup = GatewaySetup::of_program(token, program)
         .change(
@@ -135,7 +135,7 @@ fn operations_of(gateway: &Gateway) -> u64 {
 }
 
 /// Signatures per second of the module, in a process of its own.
-fn module_signatures(token: &Token, lasting: Duration) -> Outcome<f64> {
+fn module_signatures(token: &Pkcs11Token, lasting: Duration) -> Outcome<f64> {
     let seconds = lasting.as_secs().max(1).to_string();
     let output = Command::new(std::env::current_exe()?)
         .args([CEILING, &seconds])

@@ -16,7 +16,7 @@ mod cli {
     mod verify;
 }
 
-/// One token exchange: what is refused, and what is issued.
+/// One token exchange: refusals and issued tokens.
 mod exchange {
     pub mod claims;
     pub mod client_address;
@@ -35,7 +35,7 @@ mod exchange {
 mod hsm {
     pub mod tiers;
 
-    /// What operators and admins do to gateways.
+    /// Commands of operators and admins, and what they observe.
     pub mod ops {
         mod admins;
         mod diagnostics;
@@ -46,26 +46,26 @@ mod hsm {
         mod metrics;
     }
 
-    /// Workers, gateways, modules, clocks and disks that fail.
+    /// Failures of workers, gateways, modules, clocks and disks.
     pub mod outages {
         mod chaos;
         pub mod recovery;
     }
 
-    /// Key operations that overlap or are cut short.
+    /// Key operations that overlap or are interrupted.
     pub mod races {
         mod torn_operations;
         pub mod two_gateways;
     }
 
-    /// Replacing an HSM key.
+    /// Replacement of an HSM key.
     pub mod rollout {
         mod canary;
         mod canary_watch;
         pub mod key_versions;
     }
 
-    /// What attackers gain from a credential, a token of PKCS#11 or an issuer.
+    /// What an attacker gains from a credential, from access to the HSM, or as an issuer.
     pub mod security {
         mod credential_limits;
         mod issuer_requests;
@@ -75,7 +75,7 @@ mod hsm {
     }
 }
 
-/// HTTP apart from exchanges.
+/// HTTP other than exchanges.
 mod http {
     mod documents;
     mod malformed;
@@ -106,7 +106,7 @@ mod policy {
     pub mod providers;
 }
 
-/// Lists in the documentation and the source that the tests keep complete.
+/// Completeness of lists in documentation and source.
 mod repository {
     mod cited_tests;
     mod error_slugs;

@@ -1,4 +1,4 @@
-//! Starts the real `vouchsafe serve`, reads its log, ends it.
+//! Starts the real `vouchsafe serve`, reads its log and stops it.
 
 use crate::bundle::{self, BROKER, EPOCH_SECONDS, IssuerFile, SIGNER_AUDIENCES};
 use crate::http::{self, Request, Response};
@@ -13,9 +13,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Longest that a log line may take after its response.
+/// How long a log line may take after its response.
 const LINE_MAX: Duration = Duration::from_secs(20);
-/// What a host says that starts on a database which was left long ago, as those of a moved clock do.
+/// How the host's notice begins when the database was last used long ago, as it was for a moved clock.
 const OUT_OF_USE: &str = "serve: the database was last in use at ";
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
@@ -29,11 +29,11 @@ pub fn repository() -> PathBuf {
         .to_path_buf()
 }
 
-/// `target/debug`, or the folder of the profile that this executable is built with.
+/// `target/debug`, or the folder of the profile of this executable.
 pub fn profile_folder() -> PathBuf {
     let executable = std::env::current_exe().expect("this executable");
     let folder = executable.parent().expect("a folder");
-    // Tests are in `deps` there, programs are not.
+    // Test executables are in its subfolder `deps`, programs are not.
     match folder.file_name() {
         Some(name) if name == "deps" => folder.parent().expect("a profile folder").to_path_buf(),
         _ => folder.to_path_buf(),
@@ -57,8 +57,7 @@ fn binary() -> PathBuf {
     path
 }
 
-/// A folder below the target folder, removed when nothing uses it any more; a test that fails leaves
-/// it to be looked at.
+/// A folder below the target folder, removed with its last user; a test that fails leaves it for inspection.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -89,7 +88,7 @@ impl Drop for Folder {
     }
 }
 
-/// What a broker is started with; several can be started on one.
+/// How a broker is started; several can be started from one.
 #[derive(Clone)]
 pub struct Setup {
     pub folder: Arc<Folder>,
@@ -97,24 +96,24 @@ pub struct Setup {
     listen: String,
     pub variables: Vec<(String, String)>,
     pub arguments: Vec<String>,
-    /// The command that starts the broker's own, which it gets as its last arguments.
+    /// The command that starts the broker, whose command line follows as arguments.
     wrapper: Vec<String>,
-    /// Another `vouchsafe` than the one that was built.
+    /// Overrides the built `vouchsafe`.
     program: Option<PathBuf>,
 }
 
 impl Setup {
-    /// The repository's application with `issuers` in its bundle, allowed to reach `origins`.
+    /// The repository's application with `issuers` in its bundle and `origins` as allowed outbound hosts.
     pub fn broker(issuers: &[IssuerFile], origins: &[String]) -> Self {
         Self::of("spin.toml", issuers, origins).with_root()
     }
 
-    /// The repository's application, which trusts the realms `main` and `other` of `issuer`.
+    /// The repository's application, trusting the realms `main` and `other` of `issuer`.
     pub fn trusting(issuer: &Issuer) -> Self {
         Self::broker(&issuer.files(), &[issuer.origin()])
     }
 
-    /// The application of another manifest of the repository, such as `spin.hsm.toml`.
+    /// The repository's application in another manifest, such as `spin.hsm.toml`.
     pub fn of(manifest: &str, issuers: &[IssuerFile], origins: &[String]) -> Self {
         let setup = Self::without_bundle(&repository(), manifest, origins);
         bundle::write(&setup.folder.join("policies"), &repository(), issuers);
@@ -123,7 +122,7 @@ impl Setup {
             .variable("signer_lifetime_max", "1140")
     }
 
-    /// The application of a checkout's `manifest`, allowed to reach `origins`; it needs a bundle.
+    /// The application of `manifest` in a checkout, with `origins` as allowed outbound hosts and without a bundle.
     pub fn without_bundle(checkout: &Path, manifest: &str, origins: &[String]) -> Self {
         let hosts: Vec<_> = origins
             .iter()
@@ -143,7 +142,7 @@ impl Setup {
         Self::application(Folder::new(), &manifest)
     }
 
-    /// Mounts the folder `source` at `destination`, beside the bundle.
+    /// Mounts the folder `source` at `destination`, in addition to the bundle.
     #[must_use]
     pub fn mount(self, source: &Path, destination: &str) -> Self {
         let text = std::fs::read_to_string(&self.manifest).expect("the manifest");
@@ -156,7 +155,7 @@ impl Setup {
         self
     }
 
-    /// An application with the variables that every signer needs.
+    /// Any application, with the variables that every signer needs.
     pub fn application(folder: Arc<Folder>, manifest: &str) -> Self {
         Self::guest(folder, manifest)
             .variable("issuer", BROKER)
@@ -164,7 +163,7 @@ impl Setup {
             .variable("signer_epoch", &EPOCH_SECONDS.to_string())
     }
 
-    /// An application without variables.
+    /// Any application, without variables.
     pub fn guest(folder: Arc<Folder>, manifest: &str) -> Self {
         let path = folder.join("spin.toml");
         std::fs::write(&path, manifest).expect("a manifest");
@@ -179,20 +178,20 @@ impl Setup {
         }
     }
 
-    /// Runs this `vouchsafe` in place of the one that was built.
+    /// Runs this `vouchsafe` instead of the built one.
     #[must_use]
     pub fn program(mut self, program: &Path) -> Self {
         self.program = Some(program.to_path_buf());
         self
     }
 
-    /// With the root of a software signer.
+    /// Sets the root of a software signer.
     #[must_use]
     pub fn with_root(self) -> Self {
         self.variable("signer_root", ROOT)
     }
 
-    /// Listens where its issuer URL says, so that clients can ask for its metadata.
+    /// Listens at its issuer URL, so that clients can fetch its metadata.
     #[must_use]
     pub fn at_its_issuer_url(mut self) -> Self {
         self.listen = format!("127.0.0.1:{}", port());
@@ -213,13 +212,13 @@ impl Setup {
         self
     }
 
-    /// Has its clock start at `now`.
+    /// Starts its clock at `now`.
     #[must_use]
     pub fn at_time(self, now: u64) -> Self {
         self.argument("--danger-now").argument(now.to_string())
     }
 
-    /// Starts the broker from a shell script, which ends with `exec "$@"`.
+    /// Starts the broker from a shell script that ends with `exec "$@"`.
     #[must_use]
     pub fn from_script(mut self, command: &[&str], script: &str) -> Self {
         let script = ["sh", "-ec", script, "sh"];
@@ -231,7 +230,7 @@ impl Setup {
         self
     }
 
-    /// The database that its brokers share.
+    /// The database of its brokers.
     pub fn database(&self) -> PathBuf {
         let state = self.folder.join("state");
         let files = std::fs::read_dir(&state)
@@ -266,8 +265,7 @@ impl Setup {
         command
     }
 
-    /// Starts a broker whose log goes to `log`. Gives its process with its address, or with the line that it
-    /// printed instead.
+    /// Starts a broker with its log at `log`. Returns the process, and its address or the line that it printed instead.
     pub fn spawn(&self, log: impl Into<Stdio>) -> (Child, Result<String, String>) {
         let mut child = self
             .command()
@@ -290,9 +288,9 @@ impl Setup {
         self.try_start().unwrap_or_else(|reason| panic!("{reason}"))
     }
 
-    /// The same, or what it printed before it ended.
+    /// Starts a broker, or returns what it printed before it exited.
     pub fn try_start(&self) -> Result<Broker, String> {
-        // One after the other: the first compiles the components, the others find them in the cache.
+        // One at a time: the first one compiles the components, the others find them in the cache.
         static STARTING: Mutex<()> = Mutex::new(());
         let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut child, address) = self.spawn(Stdio::piped());
@@ -311,11 +309,10 @@ impl Setup {
     }
 }
 
-/// How lines begin by which the host says, before it serves, what the manifest lacks for the bundle: suites
-/// leave hosts out on purpose.
+/// How the host's warnings about a bundle that doesn't match the manifest begin: tests leave hosts out on purpose.
 const AT_START: [&str; 2] = ["warning: ", "hint: "];
 
-/// Standard error of a broker, line by line as it comes.
+/// Standard error of a broker, line by line.
 struct Log {
     lines: Mutex<Receiver<String>>,
     strange: Arc<Mutex<Vec<String>>>,
@@ -415,38 +412,38 @@ impl Broker {
         self.log.line(route)
     }
 
-    /// All log lines to the next one of `route`, which is the last.
+    /// All log lines up to the next one of `route`, which is the last.
     pub fn lines_until(&self, route: &str) -> Vec<Value> {
         self.log.until(route)
     }
 
-    /// The log lines of `route` that came and that nobody has taken.
+    /// The log lines of `route` that arrived and were not taken yet.
     pub fn lines_so_far(&self, route: &str) -> Vec<Value> {
         let lines = self.log.so_far().into_iter();
         let lines = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
         lines.filter(|line| line["route"] == route).collect()
     }
 
-    /// The id of its process.
+    /// Its process id.
     pub fn process(&self) -> u32 {
         self.child.lock().expect("unpoisoned").id()
     }
 
-    /// The lines before the next log line of `route` that are no log lines.
+    /// The lines before the next log line of `route` that are not log lines.
     pub fn printed_before(&self, route: &str) -> Vec<String> {
         self.log.printed_before(route)
     }
 
-    /// Sends SIGKILL, and waits for the end.
+    /// Sends SIGKILL and waits until it has ended.
     pub fn kill(&self) {
         let mut child = self.child.lock().expect("unpoisoned");
         child.kill().expect("kills");
         child.wait().expect("ends");
     }
 
-    /// Asserts that nothing trapped and that the host had nothing to complain about: whatever is not
-    /// a log line of the application is such a complaint.
-    pub fn assert_unharmed(&self) {
+    /// Asserts that nothing trapped and that the host had no complaint: every line that is not a log line of the
+    /// application is one.
+    pub fn assert_healthy(&self) {
         let strange = self.log.strange.lock().expect("unpoisoned");
         assert!(strange.is_empty(), "the host says: {strange:#?}");
         assert_eq!(self.get("/healthz").status, 200);
@@ -456,7 +453,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         if let Ok(child) = self.child.get_mut() {
-            // It may have ended by itself.
+            // It may have ended already.
             drop(child.kill());
             drop(child.wait());
         }

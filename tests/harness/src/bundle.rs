@@ -1,11 +1,10 @@
-//! A trust bundle for the suites: the repository's schema, issuers that a test names, and audiences
-//! that show each kind of limit.
+//! The tests' trust bundle: the repository's schema, issuers that a test names, and audiences with each kind of limit.
 
 use std::path::Path;
 
-/// The broker's issuer URL. It is only a name here: nothing listens there.
+/// The broker's issuer URL. Only a name: nothing listens there.
 pub const BROKER: &str = "http://127.0.0.1:3999";
-/// Any number of uses; scopes `read` and `write`; lives 5 to 15 minutes.
+/// Any number of uses; scopes `read` and `write`; lifetimes of 5 to 15 minutes.
 pub const API: &str = "https://api.example";
 /// One use per subject token.
 pub const DEPLOY: &str = "https://deploy.example";
@@ -14,17 +13,17 @@ pub const BOUNDED: &str = "https://bounded.example";
 pub const USES: usize = 5;
 /// Signed with EdDSA.
 pub const EDDSA: &str = "https://eddsa.example";
-/// Needs an HSM, as [`HSM_EDDSA`] and [`HSM_ES256`] do, each with another algorithm.
+/// In tier `hsm`, as are [`HSM_EDDSA`] and [`HSM_ES256`], each with another algorithm.
 pub const HSM: &str = "https://hsm.example";
 pub const HSM_EDDSA: &str = "https://hsm-eddsa.example";
 pub const HSM_ES256: &str = "https://hsm-es256.example";
-/// Lives as long as the signer allows, and may outlive the subject token.
+/// The longest lifetime that the signer allows; may outlive the subject token.
 pub const LONG: &str = "https://long.example";
-/// Beyond the signer's own list of audiences.
+/// Not in the signer's list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
-/// The audiences in [`SIGNER_AUDIENCES`]' list, and not [`BEYOND`].
+/// The signer's list of audiences: all except [`BEYOND`].
 pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example";
-/// Seconds of an epoch in these suites; [`LONG`] lives 60 s less.
+/// Length of an epoch in these tests; tokens for [`LONG`] live 60 s less.
 pub const EPOCH_SECONDS: u64 = 1200;
 
 const AUDIENCES: [(&str, &str, &str); 9] = [
@@ -55,7 +54,7 @@ const AUDIENCES: [(&str, &str, &str); 9] = [
     ),
 ];
 
-/// One issuer file: its name, its URL, and further lines.
+/// An issuer file: its name, its URL, and further lines.
 #[derive(Debug, Clone)]
 pub struct IssuerFile {
     pub name: String,
@@ -80,8 +79,8 @@ impl IssuerFile {
     }
 }
 
-/// Writes a bundle to `folder`. Principals of the issuer `main` whose `repository_id` is 123456 may
-/// have a token for every audience; nobody else may have anything, and nobody at all without it.
+/// Writes a bundle to `folder`. Workloads of the issuer `main` with `repository_id` 123456 may have a token for every
+/// audience; nobody else may have any.
 pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
     let put = |path: String, text: String| {
         let path = folder.join(path);
@@ -118,7 +117,7 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
             put(format!("rules/{name}.cedar"), rule);
         }
     }
-    // A rule that names an issuer which no file has would keep the bundle from loading.
+    // A policy that names a missing issuer would keep the bundle from loading.
     if issuers.iter().any(|issuer| issuer.name == "main") {
         put(
             "rules/main.cedar".into(),
@@ -135,7 +134,7 @@ fn rule(name: &str, audience: &str) -> String {
     )
 }
 
-/// One workload of each further provider may read from [`API`].
+/// A policy that lets one workload of another provider read from [`API`].
 fn provider_rule(issuer: &str, provider: &str) -> Option<String> {
     let (entity_type, condition) = match provider {
         "aws" => (

@@ -1,4 +1,4 @@
-//! One broker and its issuers for a group of cases, and the cases' tables.
+//! Tables of subject tokens, and the broker that they are presented to.
 
 use crate::broker::{Broker, Setup};
 use crate::exchange::{Form, Want, check};
@@ -6,16 +6,16 @@ use crate::issuer::{Issuer, Script};
 use crate::{jwt, now};
 use serde_json::{Value, json};
 
-/// Tries until the clock stands still for the time of one request.
+/// Attempts to send one request within a single second.
 const CLOCK_TRIES_MAX: usize = 100;
 
-/// A broker that trusts the realms of one issuer:
-/// - `main`: all three algorithms; the rules permit its workloads;
-/// - `other`: RS256 only; the same provider, and nothing is permitted to it.
+/// A broker that trusts two realms of one issuer:
+/// - `main`: all three algorithms; the policies permit its workloads;
+/// - `other`: RS256 only; the same provider, and the policies permit nothing.
 pub struct Fixture {
     pub broker: Broker,
     pub issuer: Issuer,
-    /// Trusted by nobody, and allowed as an outbound host: a fetch from here is the broker's own idea.
+    /// Not trusted, but an allowed outbound host: a request to it means that a token made the broker fetch something.
     pub canary: Issuer,
 }
 
@@ -31,7 +31,7 @@ impl Fixture {
         }
     }
 
-    /// Claims that are accepted from `main` now.
+    /// Claims of `main` that are valid now.
     pub fn claims(&self) -> Value {
         self.claims_at(now())
     }
@@ -40,12 +40,12 @@ impl Fixture {
         self.issuer.claims(now)
     }
 
-    /// An acceptable token.
+    /// A valid token.
     pub fn token(&self) -> String {
         jwt::mint("RS256", &self.claims())
     }
 
-    /// Runs every case and tells all that failed at once.
+    /// Runs every case and reports all failures together.
     pub fn run(&self, cases: Vec<TokenCase>) {
         let failures: Vec<_> = cases.iter().filter_map(|case| case.failure(self)).collect();
         assert!(
@@ -55,7 +55,7 @@ impl Fixture {
             cases.len(),
             failures.join("\n")
         );
-        self.broker.assert_unharmed();
+        self.broker.assert_healthy();
         assert_eq!(
             self.canary.fetched_at_all(),
             0,
@@ -66,7 +66,7 @@ impl Fixture {
 
 type Make = Box<dyn Fn(&Fixture, u64) -> String>;
 
-/// A subject token, and what becomes of a request for an audience with it.
+/// A subject token, and the expected outcome of an exchange with it.
 pub struct TokenCase {
     pub name: String,
     pub want: Want,
@@ -75,7 +75,7 @@ pub struct TokenCase {
     make: Make,
 }
 
-/// A case whose token does not depend on the second in which it is presented.
+/// A case whose token doesn't depend on the time at which it is presented.
 pub fn case(
     name: impl Into<String>,
     want: Want,
@@ -91,8 +91,7 @@ pub fn case(
     }
 }
 
-/// A case of acceptable claims with one thing changed, signed as an issuer would; `now` is the
-/// second in which the token is judged.
+/// A case of valid claims with one change, signed correctly; `now` is the second in which the token is judged.
 pub fn claims_case(
     name: impl Into<String>,
     want: Want,
@@ -129,8 +128,8 @@ impl TokenCase {
                 .audience
                 .map_or(form.clone(), |audience| form.set("audience", audience));
             let outcome = check(&fixture.broker, &form.request(), &token, self.want);
-            // A verdict counts if broker and test saw the same second: then both sides of an edge
-            // are exact, on any machine.
+            // The outcome counts only if broker and test saw the same second, so that both sides of a limit are exact
+            // on any machine.
             if !self.exact_clock || now() == before {
                 return outcome.err().and_then(said);
             }
@@ -139,7 +138,7 @@ impl TokenCase {
     }
 }
 
-/// A header for RS256 with further members, or others in place of its own.
+/// A header for RS256 with members added or replaced.
 pub fn header(more: &Value) -> String {
     let mut header = json!({ "alg": "RS256", "kid": "RS256", "typ": "JWT" });
     for (name, value) in more.as_object().expect("an object") {

@@ -1,4 +1,4 @@
-//! Requests to the token endpoint, and what must come back.
+//! Requests to the token endpoint, and checks of the responses.
 
 use crate::broker::Broker;
 use crate::bundle::API;
@@ -17,7 +17,7 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// The shortest request for a token for [`API`].
+    /// The minimal request for a token for [`API`].
     pub fn of(token: &str) -> Self {
         let pairs = [
             ("grant_type", GRANT),
@@ -32,7 +32,7 @@ impl Form {
         )
     }
 
-    /// Adds a parameter, which may be there already.
+    /// Adds a parameter, which may repeat an existing one.
     #[must_use]
     pub fn and(mut self, name: &str, value: &str) -> Self {
         self.0.push((name.to_owned(), value.to_owned()));
@@ -76,7 +76,7 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-/// What must come back.
+/// The expected response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     Issued,
@@ -96,7 +96,7 @@ impl Want {
     }
 }
 
-/// 400 `invalid_request`, which most refusals are.
+/// 400 `invalid_request`, the most common refusal.
 pub const fn bad(slug: &'static str) -> Want {
     refused(400, "invalid_request", slug)
 }
@@ -113,12 +113,12 @@ pub const fn unavailable(slug: &'static str) -> Want {
     refused(503, "temporarily_unavailable", slug)
 }
 
-/// Times that a request is sent again where the store took longer than a call may: a busy machine's
-/// fault, and not what a case is about.
+/// How often a request is sent again if the store timed out: that is the fault of a busy machine and not what a
+/// case tests.
 const STORE_TRIES_MAX: usize = 5;
 
-/// Sends `request` to a broker that nobody else is using, and holds answer and log line against
-/// `want`. `secret` is the subject token, which may be in neither.
+/// Sends `request` to a broker that nobody else uses, and compares response and log line with `want`. The subject
+/// token, `secret`, must appear in neither.
 pub fn check(
     broker: &Broker,
     request: &Request,
@@ -143,7 +143,7 @@ pub fn check(
     Ok(response)
 }
 
-/// Holds an answer against `want`; without a log line where the host answered by itself.
+/// Compares a response with `want`; there is no log line if the host answered itself.
 pub fn check_answer(
     response: &Response,
     line: Option<&Value>,

@@ -1,4 +1,4 @@
-//! An HSM in software (SoftHSM), the real `hsm-gateway` in front of it, and independent looks at both.
+//! SoftHSM, the real `hsm-gateway` in front of it, and independent ways to inspect both.
 
 mod commands;
 mod fixture;
@@ -26,13 +26,13 @@ pub use requests::{
     token_claims,
 };
 pub use running::{Gateway, eventually, signal};
-pub use session::{import_root, look_at_every_key, try_to_take_keys_out};
+pub use session::{check_key_attributes, import_root, try_to_extract_keys};
 pub use tls::{Answer, TlsClient};
 
 pub const PIN: &str = "1234";
 pub const TOKEN: &str = "vouchsafe";
 
-/// Where distributions put SoftHSM; `VOUCHSAFE_PKCS11_MODULE` names another place.
+/// Where distributions install SoftHSM; `VOUCHSAFE_PKCS11_MODULE` overrides it.
 const MODULES: [&str; 3] = [
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib64/pkcs11/libsofthsm2.so",
@@ -48,7 +48,7 @@ fn first_of(places: &[&str], what: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{what} is not installed: `scripts/test` installs it"))
 }
 
-/// The module that the gateways of these suites load.
+/// The PKCS#11 module that the tests' gateways load.
 pub fn module() -> PathBuf {
     match std::env::var_os("VOUCHSAFE_PKCS11_MODULE") {
         Some(module) => PathBuf::from(module),
@@ -56,13 +56,13 @@ pub fn module() -> PathBuf {
     }
 }
 
-/// Whether there is a module to test with.
+/// Whether a PKCS#11 module is installed.
 pub fn is_installed() -> bool {
     std::env::var_os("VOUCHSAFE_PKCS11_MODULE").is_some()
         || MODULES.iter().any(|module| Path::new(module).is_file())
 }
 
-/// The module that writes down each call before it goes to another (`opensc`).
+/// The module that logs each call and passes it on (package `opensc`).
 pub fn spy() -> PathBuf {
     first_of(&SPIES, "pkcs11-spy")
 }
@@ -77,13 +77,13 @@ fn binary() -> PathBuf {
     path
 }
 
-/// An initialized token, in a folder of its own.
+/// An initialized PKCS#11 token in its own folder.
 #[derive(Clone)]
-pub struct Token {
+pub struct Pkcs11Token {
     pub folder: Arc<Folder>,
 }
 
-impl Token {
+impl Pkcs11Token {
     pub fn new() -> Self {
         let token = Self::bare();
         std::fs::create_dir(token.folder.join("tokens")).expect("a folder");
@@ -91,7 +91,7 @@ impl Token {
         token
     }
 
-    /// Another one with the same objects, which nobody may use meanwhile.
+    /// A copy with the same objects; nothing may use the original meanwhile.
     pub fn copy_of(other: &Self) -> Self {
         let token = Self::bare();
         let copied = Command::new("cp")
@@ -113,7 +113,7 @@ impl Token {
         token
     }
 
-    /// Makes a token of the same label, as `softhsm2-util` does without a question.
+    /// Initializes another token with the same label, which `softhsm2-util` allows.
     pub fn initialize_another(&self) {
         self.run(
             "softhsm2-util",
@@ -130,7 +130,7 @@ impl Token {
         );
     }
 
-    /// What `SOFTHSM2_CONF` has to name for this token.
+    /// The value of `SOFTHSM2_CONF` for this token.
     pub fn softhsm_file(&self) -> PathBuf {
         self.folder.join("softhsm2.conf")
     }
@@ -153,19 +153,19 @@ impl Token {
             .unwrap_or_else(|error| panic!("{program}: {error}: `scripts/test` installs it"))
     }
 
-    /// `pkcs11-tool`, logged in.
+    /// Runs `pkcs11-tool`, logged in.
     pub fn pkcs11_tool(&self, arguments: &[&str]) -> Output {
         self.pkcs11_tool_with(PIN, arguments)
     }
 
-    /// `pkcs11-tool` of somebody without a PIN.
+    /// Runs `pkcs11-tool` without a PIN.
     pub fn pkcs11_tool_anonymously(&self, arguments: &[&str]) -> Output {
         let module = module().display().to_string();
         let token = ["--module", &module, "--token-label", TOKEN];
         self.output("pkcs11-tool", &[&token[..], arguments].concat())
     }
 
-    /// The same with another PIN.
+    /// Runs `pkcs11-tool` with another PIN.
     pub fn pkcs11_tool_with(&self, pin: &str, arguments: &[&str]) -> Output {
         let module = module().display().to_string();
         let login = [
@@ -180,7 +180,7 @@ impl Token {
         self.output("pkcs11-tool", &[&login[..], arguments].concat())
     }
 
-    /// Puts a root of known bytes on the token, for signing only, as `restore` of an HSM would.
+    /// Imports a known root that may only sign, as `restore` would.
     pub fn import_root(&self, root: &[u8], generation: u64) {
         let generation = generation.to_string();
         self.in_a_process(
@@ -189,8 +189,8 @@ impl Token {
         );
     }
 
-    /// Tries all that PKCS#11 has to take any of its `keys` keys out of the token; fails if it got one.
-    pub fn try_to_take_keys_out(&self, keys: usize) {
+    /// Tries every PKCS#11 way to extract one of its `keys` keys; fails if one succeeds.
+    pub fn try_to_extract_keys(&self, keys: usize) {
         let keys = keys.to_string();
         self.in_a_process(
             "hsm::security::key_extraction::extract_keys_in_own_process",
@@ -198,8 +198,8 @@ impl Token {
         );
     }
 
-    /// Looks at what the token says of each of its `keys` keys; fails if one may leave it or do more than sign.
-    pub fn look_at_every_key(&self, keys: usize, from_outside: bool) {
+    /// Checks the attributes of each of its `keys` keys; fails if one is extractable or may do more than sign.
+    pub fn check_key_attributes(&self, keys: usize, from_outside: bool) {
         let (keys, from_outside) = (keys.to_string(), from_outside.to_string());
         let variables = [("KEYS", keys.as_str()), ("FROM_OUTSIDE", &from_outside)];
         self.in_a_process(
@@ -208,8 +208,8 @@ impl Token {
         );
     }
 
-    /// Runs an ignored test of this executable in a process of its own: the module reads its file's
-    /// place from the environment of the process.
+    /// Runs an ignored test of this executable in a separate process, because the module reads the path of its
+    /// configuration from the environment of the process.
     pub fn in_a_process(&self, test: &str, variables: &[(&str, &str)]) {
         let executable = std::env::current_exe().expect("this executable");
         let named = |(name, value): &(&str, &str)| (format!("VOUCHSAFE_{name}"), value.to_string());
@@ -225,7 +225,7 @@ impl Token {
     }
 }
 
-impl Default for Token {
+impl Default for Pkcs11Token {
     fn default() -> Self {
         Self::new()
     }
@@ -235,37 +235,37 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A gateway's folder and file; several can be made for one token.
+/// Folder and configuration of a gateway; several gateways can share a PKCS#11 token.
 #[derive(Clone)]
 pub struct GatewaySetup {
-    pub token: Token,
+    pub token: Pkcs11Token,
     pub folder: Arc<Folder>,
     pub port: u16,
     pub metrics_port: u16,
-    /// Of the listener for admins.
+    /// Port of the admin listener.
     pub admin_port: u16,
-    /// What the broker sends.
+    /// The broker's credential.
     pub credential: String,
-    /// What a caller of the group `other` sends.
+    /// The credential of a caller in the key group `other`.
     pub other_credential: String,
-    /// What an admin sends; in the folder's file `admin`, too.
+    /// The admin's credential, which is also in the file `admin`.
     pub admin_credential: String,
-    /// Replacements in the file, one after the other.
+    /// Replacements in the configuration, applied in order.
     changes: Vec<(String, String)>,
     pub arguments: Vec<String>,
     environment: Vec<(String, String)>,
     knows_softhsm_file: bool,
-    /// The gateway's program.
+    /// Path of `hsm-gateway`.
     program: PathBuf,
 }
 
 impl GatewaySetup {
-    pub fn new(token: &Token) -> Self {
+    pub fn new(token: &Pkcs11Token) -> Self {
         Self::of_program(token, binary())
     }
 
-    /// A gateway of another `hsm-gateway` than the one that was built.
-    pub fn of_program(token: &Token, program: PathBuf) -> Self {
+    /// A gateway that runs another `hsm-gateway`.
+    pub fn of_program(token: &Pkcs11Token, program: PathBuf) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.join("pin"), format!("{PIN}\n")).expect("a file");
         let owner = std::fs::Permissions::from_mode(0o600);
@@ -291,12 +291,12 @@ impl GatewaySetup {
         setup
     }
 
-    /// A gateway in front of a new token, whose keys `init` has made.
+    /// A gateway in front of a new PKCS#11 token with keys from `init`.
     pub fn initialized() -> Self {
-        Self::new(&Token::new()).with_keys()
+        Self::new(&Pkcs11Token::new()).with_keys()
     }
 
-    /// The same callers' gateway on another port, with a state of its own.
+    /// Another gateway for the same callers, with its own ports and state.
     pub fn twin(&self) -> Self {
         let twin = Self::new(&self.token);
         for name in ["broker", "other", "admin"] {
@@ -324,7 +324,7 @@ impl GatewaySetup {
         std::fs::read_to_string(self.folder.join(name)).expect("a credential")
     }
 
-    /// Replaces the first `from` in the file by `to`.
+    /// Replaces the first `from` in the configuration.
     #[must_use]
     pub fn change(mut self, from: &str, to: &str) -> Self {
         self.changes.push((from.to_owned(), to.to_owned()));
@@ -337,29 +337,29 @@ impl GatewaySetup {
         self
     }
 
-    /// Has its clock start at `now`.
+    /// Starts its clock at `now`.
     #[must_use]
     pub fn at_time(self, now: u64) -> Self {
         self.argument("--danger-now").argument(now.to_string())
     }
 
-    /// The same gateway, with its folder, in front of another token.
+    /// The same gateway and folder in front of another PKCS#11 token.
     #[must_use]
-    pub fn with_token(&self, token: &Token) -> Self {
+    pub fn with_token(&self, token: &Pkcs11Token) -> Self {
         Self {
             token: token.clone(),
             ..self.clone()
         }
     }
 
-    /// With a variable in the environment of its commands.
+    /// Sets an environment variable for its commands.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With a copy of the program, which may be changed; gives where it is.
+    /// Runs a copy of the program, which the test may change; returns its path.
     #[must_use]
     pub fn own_program(mut self) -> (Self, PathBuf) {
         let program = self.folder.join("hsm-gateway");
@@ -368,20 +368,20 @@ impl GatewaySetup {
         (self, program)
     }
 
-    /// As whoever forgot to say where SoftHSM's tokens are.
+    /// Leaves `SOFTHSM2_CONF` unset.
     #[must_use]
     pub fn without_softhsm_file(mut self) -> Self {
         self.knows_softhsm_file = false;
         self
     }
 
-    /// As in production: TLS by a private authority, which clients have a certificate of, too.
+    /// Uses TLS as in production: a private authority, and client certificates from it.
     #[must_use]
     pub fn over_mutual_tls(self) -> Self {
         for name in ["ca.pem", "server.pem", "server.key"] {
             let to = self.folder.join(name);
             std::fs::copy(certificates().join(name), &to).expect("copies");
-            // Of a file in a repository anybody may read the key.
+            // Files in a repository are readable for everybody.
             let owner = std::fs::Permissions::from_mode(0o600);
             std::fs::set_permissions(&to, owner).expect("a mode");
         }
@@ -391,17 +391,17 @@ impl GatewaySetup {
         )
     }
 
-    /// Puts the module that writes calls down in front of the real one; gives where to.
+    /// Puts the logging module in front of the real one; returns the path of its log.
     #[must_use]
-    pub fn spied_on(self) -> (Self, PathBuf) {
+    pub fn with_spy(self) -> (Self, PathBuf) {
         let calls = self.folder.join("calls");
         let setup = self.through(&spy(), &[("PKCS11SPY", module().display().to_string())]);
-        (setup.spying_into(&calls), calls)
+        (setup.with_spy_output(&calls), calls)
     }
 
-    /// Has what is started from now on write its calls into another file.
+    /// Logs the calls of processes that start from now on to another file.
     #[must_use]
-    pub fn spying_into(mut self, calls: &Path) -> Self {
+    pub fn with_spy_output(mut self, calls: &Path) -> Self {
         let output = "PKCS11SPY_OUTPUT";
         self.environment.retain(|(name, _)| name != output);
         let calls = calls.display().to_string();
@@ -409,7 +409,7 @@ impl GatewaySetup {
         self
     }
 
-    /// Puts the module that misbehaves on demand in front of the real one (`tests/pkcs11-shim`).
+    /// Puts the module that fails on demand in front of the real one (`tests/pkcs11-shim`).
     #[must_use]
     pub fn shimmed(self) -> Self {
         let variables = [
@@ -421,7 +421,7 @@ impl GatewaySetup {
         self.through(&shim, &variables)
     }
 
-    /// Loads `wrapper` in place of the real module.
+    /// Loads `wrapper` instead of the real module.
     fn through(mut self, wrapper: &Path, variables: &[(&str, String)]) -> Self {
         let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
         self.environment = variables.iter().map(owned).collect();
@@ -502,7 +502,7 @@ impl GatewaySetup {
         command
     }
 
-    /// Runs a subcommand that ends by itself: its exit code, and all that it printed.
+    /// Runs a subcommand to its end; returns exit code and output.
     pub fn run(&self, arguments: &[&str]) -> (i32, String) {
         std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
         let output = self.command(arguments).output().expect("starts");
@@ -511,7 +511,7 @@ impl GatewaySetup {
         (code, String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// The same with its standard output at `stdout`: its exit code, and what it printed as errors.
+    /// Runs a subcommand with standard output at `stdout`; returns exit code and standard error.
     pub fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> (i32, String) {
         std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
         let mut command = self.command(arguments);
@@ -520,7 +520,7 @@ impl GatewaySetup {
         (code, String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// Makes the token's keys.
+    /// Makes the keys.
     #[must_use]
     pub fn with_keys(self) -> Self {
         let (code, text) = self.run(&["init"]);
@@ -528,13 +528,13 @@ impl GatewaySetup {
         self
     }
 
-    /// Starts a gateway whose output nobody reads, and waits until it answers.
-    pub fn start_unheard(&self) -> Gateway {
+    /// Starts a gateway whose output pipes are closed, and waits until it answers.
+    pub fn start_with_closed_output(&self) -> Gateway {
         std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
         let child = self
             .command(&["serve"])
-            .stdout(unheard())
-            .stderr(unheard())
+            .stdout(closed_pipe())
+            .stderr(closed_pipe())
             .spawn()
             .expect("the gateway starts");
         let gateway = Gateway {
@@ -576,8 +576,8 @@ impl GatewaySetup {
     }
 }
 
-/// A pipe whose reader has left, as `head` does.
-pub fn unheard() -> std::io::PipeWriter {
+/// A pipe whose reader has gone, as with `head`.
+pub fn closed_pipe() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     writer

@@ -1,14 +1,14 @@
-//! A blocking HTTP/1.1 client that can also send what no client should.
+//! A blocking HTTP/1.1 client that can also send malformed requests.
 
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Longest that an answer may take. A broker's own deadlines are all shorter.
+/// How long a response may take. All deadlines of a broker are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// An answer, read to the end of its connection.
+/// A response, read to the end of its connection.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: u16,
@@ -17,7 +17,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The only header of this name; none if it is missing or there twice.
+    /// The only header of this name; none if it is missing or repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
             .headers
@@ -33,20 +33,20 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; null if it is not.
+    /// The body as JSON; null if it isn't JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
-/// A request, by default well-formed.
+/// A request, well-formed by default.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Send the body in chunks of this size instead of with a length.
+    /// Sends the body in chunks of this size instead of with a length.
     pub chunk_bytes: Option<usize>,
 }
 
@@ -106,13 +106,13 @@ impl Request {
     }
 }
 
-/// Sends `request` on a connection of its own.
+/// Sends `request` on a new connection.
 pub fn send(address: &str, request: &Request) -> Result<Response> {
     send_raw(address, &request.bytes(address), request.method == "HEAD")
 }
 
-/// Sends `request` and closes the connection without waiting for an answer.
-pub fn send_and_leave(address: &str, request: &Request) -> Result<()> {
+/// Sends `request` and closes the connection without waiting for a response.
+pub fn send_and_disconnect(address: &str, request: &Request) -> Result<()> {
     let mut stream = TcpStream::connect(address).context("connect")?;
     stream.write_all(&request.bytes(address)).context("write")
 }
@@ -122,7 +122,7 @@ pub fn send_raw(address: &str, bytes: &[u8], head_only: bool) -> Result<Response
     let mut stream = TcpStream::connect(address).context("connect")?;
     stream.set_read_timeout(Some(ANSWER_MAX))?;
     stream.set_nodelay(true)?;
-    // A server may answer and close before it has read everything: the answer counts.
+    // A server may respond and close before it has read everything; the response counts.
     let written = stream.write_all(bytes);
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer)

@@ -1,6 +1,6 @@
-//! An OpenID provider that does what a script says, well or badly, and counts what it is asked for.
+//! An OpenID provider that follows a script, well-behaved or not, and counts the requests it gets.
 //!
-//! Each realm is an issuer of its own under `http://ADDRESS/<realm>`.
+//! Each realm is a separate issuer under `http://ADDRESS/<realm>`.
 
 use crate::bundle::{BROKER, IssuerFile};
 use crate::jwt;
@@ -12,38 +12,38 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a realm answers.
+/// How a realm answers.
 #[derive(Debug, Clone)]
 pub enum Script {
-    /// Discovery and keys as an issuer should, with these keys.
+    /// Correct discovery document and key set, with these keys.
     Keys(Vec<Value>),
-    /// Honest discovery, then this as the key set: status, content type, body.
+    /// Correct discovery document; this as the key set: status, content type, body.
     KeysAre(u16, &'static str, Vec<u8>),
-    /// As `honest`, for whoever shows this bearer token in each request; others are unauthorized.
+    /// Like `honest` for requests with this bearer token; 401 for all others.
     Guarded(String),
-    /// This as the discovery document.
+    /// This as the discovery document: status, content type, body.
     DiscoveryIs(u16, &'static str, Vec<u8>),
     /// Redirects the discovery document to another realm.
     DiscoveryMoved(String),
-    /// Honest discovery; redirects the key set to another realm.
+    /// Correct discovery document; redirects the key set to another realm.
     KeysMoved(String),
-    /// Takes the request, and never answers.
+    /// Accepts the request and never answers.
     Silent,
     /// Closes the connection without an answer.
     Reset,
-    /// Honest discovery; then these keys, after that time.
+    /// Correct discovery document; these keys, after this delay.
     Slow(Duration, Vec<Value>),
-    /// Sends the head of the key set, and never the rest of its body.
+    /// Sends the head of the key set, but never the rest of its body.
     Stalled,
 }
 
 impl Script {
-    /// The issuers' keys, each under its algorithm as `kid`.
+    /// All keys of the issuers, each with its algorithm as `kid`.
     pub fn honest() -> Self {
         Self::Keys(Self::keys(&["RS256", "ES256", "ES384", "EdDSA"]))
     }
 
-    /// The issuers' keys of these algorithms.
+    /// The issuers' keys for these algorithms.
     pub fn keys(algorithms: &[&str]) -> Vec<Value> {
         let jwk = |alg: &&str| Key::issuer(alg).jwk(alg);
         algorithms.iter().map(jwk).collect()
@@ -57,7 +57,7 @@ struct State {
     heads: Mutex<Vec<String>>,
 }
 
-/// A running provider. Its threads end with the process.
+/// A running provider. Its threads run until the process ends.
 pub struct Issuer {
     address: String,
     state: Arc<State>,
@@ -84,13 +84,13 @@ impl Issuer {
         issuer
     }
 
-    /// An issuer whose realm `main` behaves as it should.
+    /// An issuer with one well-behaved realm, `main`.
     pub fn honest() -> Self {
         Self::start([("main", Script::honest())])
     }
 
-    /// The issuer files of the realms `main`, whose workloads the rules permit, and `other`, to which they
-    /// permit nothing.
+    /// Issuer files of the realms `main`, whose workloads the policies permit, and `other`, whose workloads they
+    /// don't.
     pub fn files(&self) -> Vec<IssuerFile> {
         let algorithms = "algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n";
         vec![
@@ -104,7 +104,7 @@ impl Issuer {
         jwt::claims(&self.url("main"), BROKER, now)
     }
 
-    /// Changes what `realm` answers from now on.
+    /// Changes how `realm` answers from now on.
     pub fn play(&self, realm: &str, script: Script) {
         self.state
             .realms
@@ -123,7 +123,7 @@ impl Issuer {
         format!("http://{}", self.address)
     }
 
-    /// Requests for anything of `realm` so far.
+    /// Number of requests to `realm` so far.
     pub fn fetched(&self, realm: &str) -> usize {
         self.state
             .fetched
@@ -134,12 +134,12 @@ impl Issuer {
             .unwrap_or(0)
     }
 
-    /// The head of every request so far, in lower case.
+    /// The head of every request so far, in lowercase.
     pub fn heads(&self) -> Vec<String> {
         self.state.heads.lock().expect("unpoisoned").clone()
     }
 
-    /// Requests of any kind so far, connections without one included.
+    /// Number of requests so far, including connections without one.
     pub fn fetched_at_all(&self) -> usize {
         self.state
             .fetched

@@ -1,4 +1,4 @@
-//! Compact JWS of any shape, and the claims of an acceptable subject token.
+//! Compact JWS in any shape, and the claims of a valid subject token.
 
 use crate::keys::{self, Key};
 use base64::Engine as _;
@@ -21,14 +21,14 @@ pub fn mint_raw(key: &Key, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) 
     format!("{input}.{signature}")
 }
 
-/// A token of the issuers' key for `alg`, as an issuer would write it.
+/// A token signed with the issuers' key for `alg`, as an issuer would write it.
 pub fn mint(alg: &str, claims: &Value) -> String {
     let header = json!({ "alg": alg, "kid": alg, "typ": "JWT" });
     mint_raw(&Key::issuer(alg), header.to_string(), claims.to_string())
 }
 
-/// Claims in the shape of a GitHub Actions token that every broker of these suites accepts at `now`.
-/// No two have the same `jti`.
+/// Claims like those of a GitHub Actions token, which every broker of these tests accepts at `now`. Each call
+/// gives another `jti`.
 pub fn claims(iss: &str, aud: &str, now: u64) -> Value {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let jti = format!(
@@ -46,7 +46,7 @@ pub fn claims(iss: &str, aud: &str, now: u64) -> Value {
     })
 }
 
-/// An issued token, taken apart.
+/// An issued token, decoded.
 #[derive(Debug, Clone)]
 pub struct Issued {
     pub jwt: String,

@@ -1,6 +1,6 @@
-//! Signing and verifying with `ring`, which the components do not use.
+//! Signing and verifying with `ring`, which no component uses.
 //!
-//! The private keys are `crates/identity/testdata`'s: public, and trusted by nobody.
+//! The private keys are those of `crates/identity/testdata`: published, and trusted by nobody.
 
 use crate::jwt::{base64url, from_base64url};
 use base64::Engine as _;
@@ -37,7 +37,7 @@ fn pkcs8(text: &str) -> Vec<u8> {
 }
 
 impl Key {
-    /// The issuers' key for `alg`, published under `alg` as its `kid`.
+    /// The issuers' key for `alg`, published with `alg` as its `kid`.
     pub fn issuer(alg: &str) -> Self {
         match alg {
             "EdDSA" => Self::eddsa(test_key!("eddsa-issuer")),
@@ -133,7 +133,7 @@ impl Key {
         }
     }
 
-    /// The public key in every encoding that a confused verifier might take for a MAC key.
+    /// The public key in every encoding that a confused verifier might use as a MAC key.
     pub fn public_encodings(&self, kid: &str) -> Vec<(&'static str, Vec<u8>)> {
         let raw = match self {
             Self::EdDsa(key) => key.public_key().as_ref().to_vec(),
@@ -188,7 +188,7 @@ fn spki_of_rsa(pkcs1: &[u8]) -> Vec<u8> {
     element(0x30, &[&ALGORITHM[..], &bits].concat())
 }
 
-/// Whether `signing_input` is signed by the JWK of `jwks` that `kid` names.
+/// Whether the JWK `kid` of `jwks` verifies `signature` over `signing_input`.
 pub fn verifies(jwks: &Value, kid: &str, signing_input: &str, signature: &[u8]) -> bool {
     let keys = jwks["keys"].as_array().expect("a JWK Set");
     let Some(jwk) = keys.iter().find(|jwk| jwk["kid"] == kid) else {

@@ -1,11 +1,10 @@
-//! The black-box harness: the real `vouchsafe serve`, a scripted issuer, tokens of any shape.
+//! Runs the real programs: `vouchsafe serve`, a scripted issuer, `hsm-gateway` with SoftHSM.
 //!
-//! Talks HTTP only, and reads what an operator could read: log lines and the database. Uses none of
-//! the project's own crates, so that a fault in one can't hide itself here. Entry points:
-//! [`broker::Setup`] for a broker, [`issuer::Issuer`] for an issuer, [`exchange::Form`] for requests,
-//! [`hsm::Token`] for an HSM in software and the real gateway in front of it.
+//! Talks HTTP only, and reads what an operator could read: log lines and the database. Depends on none of the project's
+//! own crates, so that a fault in one can't hide itself here. Entry points: [`broker::Setup`] for a broker,
+//! [`issuer::Issuer`] for an issuer, [`exchange::Form`] for requests, [`hsm::GatewaySetup`] for a gateway.
 //!
-//! Invariants: no verdict depends on how fast a machine is; a broker ends with the value that owns it.
+//! Invariants: no verdict depends on the speed of the machine; a process ends with the value that owns it.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -30,7 +29,7 @@ pub mod scene;
 pub mod strict_verifier;
 pub mod tls;
 
-/// Unix seconds, of the clock that a broker without `--danger-now` has too.
+/// The current time in Unix seconds, as a broker without `--danger-now` sees it.
 pub fn now() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::SystemTime::UNIX_EPOCH)

@@ -1,8 +1,8 @@
-//! Ports that nobody else takes: for servers that are named before they start, and that start again.
+//! Ports for servers whose address must be known before they start, or that restart.
 //!
-//! A port from `bind(0)` is free for a moment only: the kernel gives it to the next connection or server that asks
-//! for any. So these lie below what it gives away (`ip_local_port_range`, 32768 and up), and each block of them
-//! belongs to one process of these suites, by a name that the kernel frees with the process.
+//! A port from `bind(0)` stays free for a moment only: the kernel gives it to the next connection or server that asks
+//! for any port. These ports lie below the kernel's range (`ip_local_port_range`, 32768 and up), and each process
+//! takes whole blocks of them by binding a name that the kernel frees when the process ends.
 //! `tests/clients/broker.py` takes its ports from the same blocks.
 
 use std::net::TcpListener;
@@ -14,14 +14,14 @@ const FIRST: u16 = 20_000;
 const BLOCKS: u16 = 200;
 const BLOCK_PORTS: u16 = 50;
 
-/// Blocks of this process, and where the next port is.
+/// The blocks of this process, and the next port.
 struct Blocks {
     _held: Vec<UnixListener>,
     next: u16,
     end: u16,
 }
 
-/// A port of 127.0.0.1 that is this process's for as long as it lives.
+/// A port of 127.0.0.1 that belongs to this process until it ends.
 pub fn port() -> u16 {
     static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks {
         _held: Vec::new(),
@@ -35,7 +35,7 @@ pub fn port() -> u16 {
         }
         let port = blocks.next;
         blocks.next += 1;
-        // A server that is no part of the suites may have it.
+        // An unrelated server may use it.
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
@@ -53,7 +53,7 @@ impl Blocks {
     }
 }
 
-/// Takes the block's name, which no file has, if nobody else has it.
+/// Takes the block by its abstract name, unless another process has it.
 fn take(block: u16) -> Option<UnixListener> {
     let name = format!("vouchsafe-test-ports-{block}");
     let address = SocketAddr::from_abstract_name(name).expect("a name");
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn refuses_block_that_another_process_holds() {
-        // Beyond those that are given away.
+        // Beyond the blocks in use.
         let first = take(BLOCKS).expect("free");
         assert!(take(BLOCKS).is_none());
         drop(first);

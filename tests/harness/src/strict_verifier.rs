@@ -1,9 +1,8 @@
-//! What every honest verifier would say of a token, whenever it fetched the JWK Set.
+//! Checks tokens as every strict verifier would, whenever it fetched the JWK Set.
 //!
-//! A verifier may keep a copy for `max-age` and asks for nothing meanwhile. So a token has to verify with
-//! each copy that somebody may hold while it lives: with those that were fetched up to 300 s before it was
-//! issued, and with those that were fetched up to its end. Nothing waits for a copy to age: all moments at
-//! which a verifier may have fetched are looked at, in place of one.
+//! A verifier may cache the JWK Set for `max-age` without asking again. So a token has to verify with each copy that
+//! a verifier may hold during its lifetime: those fetched up to 300 s before it was issued, and those fetched until it
+//! expires. Nothing waits for a copy to age; every possible fetch time is checked instead of one.
 
 use crate::jwt::Issued;
 use serde_json::Value;
@@ -12,23 +11,23 @@ use std::sync::Arc;
 
 /// `max-age` of the JWK Set.
 const MAX_AGE_SECONDS: u64 = 300;
-/// What I3 leaves between the end of a token and that of its key.
+/// The least time between the expiry of a token and the withdrawal of its key (I3).
 const WITHDRAWAL_MARGIN_SECONDS: u64 = 60;
 
 /// A JWK Set as it was served at `at`.
 struct Copy {
     at: u64,
-    /// The same as in the copy before, as they mostly are, are not kept twice.
+    /// Shared with the previous copy if equal, as it mostly is.
     keys: Arc<BTreeMap<String, Value>>,
 }
 
 struct Held {
     token: Issued,
-    /// When it was asked for.
+    /// When it was requested.
     at: u64,
 }
 
-/// What the gateway says of an epoch key.
+/// What the gateway says about an epoch key.
 #[derive(Clone, Copy)]
 struct Place {
     generation: u64,
@@ -36,14 +35,14 @@ struct Place {
     epoch_seconds: u64,
 }
 
-/// All that was issued and published, in Unix seconds of the run's own clock.
+/// Everything that was issued and published, in Unix seconds of the run's own clock.
 #[derive(Default)]
 pub struct Verifiers {
     copies: Vec<Copy>,
     held: Vec<Held>,
     places: BTreeMap<String, Place>,
     token_keys: BTreeSet<String>,
-    /// Keys of revoked generations, and since when.
+    /// Keys of revoked generations, with the time of revocation.
     ended: BTreeMap<String, u64>,
 }
 
@@ -52,21 +51,21 @@ pub struct Verdict {
     pub tokens: usize,
     pub copies: usize,
     pub distinct_copies: usize,
-    /// Pairs of a token and a copy that verified.
+    /// Pairs of token and copy that verified.
     pub verified: usize,
-    /// Pairs that failed because the token's key had been revoked.
+    /// Pairs that failed because the token's key was revoked.
     pub revoked: usize,
     pub kids: usize,
     pub failures: Vec<String>,
 }
 
 impl Verifiers {
-    /// A copy that some verifier fetched.
+    /// Adds a copy that a verifier fetched.
     pub fn fetched(&mut self, at: u64, jwks: &Value) {
         let keys = jwks["keys"].as_array().expect("a JWK Set");
         let keys = keys.iter().map(|key| {
             let mut key = key.clone();
-            // The same key has another certificate from another gateway.
+            // Gateways issue different certificates for the same key.
             key.as_object_mut().expect("a JWK").remove("x5c");
             (key["kid"].as_str().expect("a kid").to_owned(), key)
         });
@@ -79,7 +78,7 @@ impl Verifiers {
         self.copies.push(Copy { at, keys });
     }
 
-    /// The gateway's answer to `GET /v1/keys`.
+    /// Adds the keys of a gateway's answer to `GET /v1/keys`.
     pub fn learn(&mut self, keys: &Value) {
         for group in keys["groups"].as_array().expect("groups") {
             for key in group["epoch_keys"].as_array().expect("keys") {
@@ -101,7 +100,7 @@ impl Verifiers {
         self.held.push(Held { token, at });
     }
 
-    /// Generations below `generation` are revoked from now on.
+    /// Revokes the generations below `generation` from `now` on.
     pub fn revoked(&mut self, generation: u64, now: u64) {
         let old = self
             .places
@@ -112,17 +111,17 @@ impl Verifiers {
         }
     }
 
-    /// The generation whose key signed `token`; none of tier `hsm`.
+    /// The generation whose key signed `token`; none in tier `hsm`.
     pub fn generation(&self, token: &Issued) -> Option<u64> {
         self.places.get(&token.kid()).map(|place| place.generation)
     }
 
-    /// How many tokens this key has signed.
+    /// Number of tokens that this key signed.
     pub fn signed_by(&self, kid: &str) -> usize {
         self.held.iter().filter(|it| it.token.kid() == kid).count()
     }
 
-    /// Holds every token against every copy that a verifier may have while it lives.
+    /// Checks every token against every copy that a verifier may hold during its lifetime.
     pub fn judge(&self) -> Verdict {
         let mut verdict = Verdict {
             tokens: self.held.len(),
@@ -164,7 +163,7 @@ impl Verifiers {
             None if self.token_keys.contains(&kid) => {}
             None => fail("no gateway has said of this key".to_owned()),
         }
-        // The signature is looked at once; after that, whether a copy has the same key.
+        // The signature is verified once; after that it is enough that a copy contains the same key.
         let mut good: Option<&Value> = None;
         for copy in &self.copies {
             let in_use = copy.at < expires && copy.at + MAX_AGE_SECONDS > held.at;
@@ -202,7 +201,7 @@ fn kid(key: &Value) -> String {
         .to_owned()
 }
 
-/// The judge itself: each way in which a verifier would notice.
+/// Tests of the judge itself: each way in which a verifier would notice a fault.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,7 +211,7 @@ mod tests {
 
     const START: u64 = 1_800_000_000;
 
-    /// One token, issued at `START` + 10 with the key `ES256` of the epoch that starts at `START`.
+    /// The verdict on one token, issued at `START` + 10 with the key `ES256` of the epoch that starts at `START`.
     fn judged(expires: u64, act: impl FnOnce(&mut Verifiers, &Value)) -> Verdict {
         let claims = json!({ "aud": "a", "exp": START + expires });
         let token = Issued::parse(&jwt::mint("ES256", &claims));
@@ -237,7 +236,7 @@ mod tests {
     #[test]
     fn checks_token_against_every_usable_copy() {
         let empty = json!({ "keys": [] });
-        // 300 s before it was issued, and the second in which it ends: no longer, and never.
+        // One second on each side of both limits: 300 s before issuing, and the expiry.
         for (at, failures) in [(10 - 300, 0), (11 - 300, 1), (99, 1), (100, 0)] {
             let verdict = judged(100, |it, _| it.fetched(START.strict_add_signed(at), &empty));
             check(&verdict, 0, 0, failures);

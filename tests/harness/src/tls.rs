@@ -1,4 +1,4 @@
-//! An OpenID provider behind TLS, with a certificate of the test's choice.
+//! An OpenID provider with TLS and a certificate of the test's choice.
 
 use crate::hsm::certificates;
 use crate::keys::Key;
@@ -10,13 +10,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// A running provider at `https://localhost:PORT/tls`. Its thread ends with the process.
+/// A running provider at `https://localhost:PORT/tls`. Its thread runs until the process ends.
 pub struct TlsIssuer {
     port: u16,
 }
 
 impl TlsIssuer {
-    /// Serves with this file of [`certificates`] and the key `issuers.key`.
+    /// Serves with a certificate file of [`certificates`] and the key `issuers.key`.
     pub fn start(certificate: &str) -> Self {
         let file = |name: &str| certificates().join(name);
         let chain: Vec<_> = CertificateDer::pem_file_iter(file(certificate))
@@ -35,7 +35,7 @@ impl TlsIssuer {
         let port = listener.local_addr().expect("an address").port();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that does not like the certificate ends the connection.
+                // A client that rejects the certificate ends the connection.
                 drop(answer(stream, &config, port));
             }
         });

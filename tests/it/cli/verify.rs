@@ -1,4 +1,4 @@
-//! `vouchsafe verify` as those run it who verify tokens, against a broker with an HSM behind it.
+//! End-to-end tests of `vouchsafe verify`, against a broker with an HSM.
 
 mod site;
 
@@ -15,7 +15,7 @@ use vouchsafe_harness::jwt::{self, base64url, from_base64url};
 use vouchsafe_harness::keys::Key;
 use vouchsafe_harness::now;
 
-/// Runs a check twice: what is wrong with the token is said in words, and in JSON.
+/// Runs a check twice, for the text and the JSON report of what is wrong.
 #[track_caller]
 fn refused(check: impl Fn(&[&str]) -> Ended, place: &str, reason: &str, hint: Option<&str>) {
     let ended = check(&[]);
@@ -64,7 +64,7 @@ fn names_signer_of_valid_token() {
             .expect("seconds");
         assert!((1..=300).contains(&seconds), "{lines:?}");
 
-        // The same on standard input, with and without its end of line.
+        // The same on standard input, with and without a final newline.
         let json = ["--format", "json", "-"];
         for end in ["", "\n", "\r\n"] {
             let stdin = format!("{}{end}", token.jwt);
@@ -108,10 +108,10 @@ fn names_signer_of_valid_token() {
             (&true.into(), &Value::Null)
         );
     }
-    site.broker.assert_unharmed();
+    site.broker.assert_healthy();
 }
 
-/// `jwt` with another byte at `place` of the part `part`.
+/// `jwt` with another byte at `place` of part `part`.
 fn spoilt(jwt: &str, part: usize, place: usize) -> String {
     let mut parts: Vec<_> = jwt.split('.').map(str::to_owned).collect();
     let mut bytes = from_base64url(&parts[part]).expect("base64url");
@@ -137,7 +137,7 @@ fn reports_first_failed_check() {
     for jwt in [
         spoilt(&token.jwt, 2, 0),
         spoilt(&token.jwt, 2, 63),
-        // A digit of `exp`, which stays JSON.
+        // A digit of `exp`, so that it stays JSON.
         {
             let claims = token.claims.to_string();
             let exp = token.number("exp");
@@ -190,7 +190,7 @@ fn reports_first_failed_check() {
         "the key has no certificate",
         Some("keys of tier `hsm` have no certificate"),
     );
-    // A set whose certificates somebody left out, as whoever can't make any has to.
+    // A key set without its certificates, as an attacker without the root would serve it.
     let mut bare = site.broker.jwks();
     for key in bare["keys"].as_array_mut().expect("keys") {
         key.as_object_mut().expect("a JWK").remove("x5c");
@@ -204,10 +204,10 @@ fn reports_first_failed_check() {
         "the key has no certificate",
         Some("keys of tier `hsm` have no certificate"),
     );
-    site.broker.assert_unharmed();
+    site.broker.assert_healthy();
 }
 
-/// Whoever answers in the broker's place has an HSM, too, and another root.
+/// An attacker in the broker's place who has another HSM, and so another root.
 #[test]
 fn rejects_token_of_another_root() {
     let issuer = issuer();
@@ -229,7 +229,7 @@ fn rejects_token_of_another_root() {
     );
 }
 
-/// A root may certify keys of several issuers: who has the other's seed signs nothing for this one.
+/// A root may certify keys of several issuers: a seed of one signs nothing for another.
 #[test]
 fn rejects_key_certified_for_another_issuer() {
     let issuer = issuer();
@@ -273,7 +273,7 @@ fn rejects_key_certified_for_another_issuer() {
     );
 }
 
-/// Keys of other times: the gateway's and the broker's clocks are put wrong, the verifier's is right.
+/// Keys of other times: the gateway's and the broker's clocks are wrong, the verifier's is right.
 #[test]
 fn accepts_certificate_while_key_is_published() {
     let issuer = issuer();
@@ -331,7 +331,7 @@ fn distinguishes_usage_token_and_network_errors() {
     says(&[&by[..], &[""]].concat(), b"", 2, hint);
     let no_text = "error: standard input: it is no text";
     says(&[&by[..], &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
-    // The first 256 KiB alone would be good.
+    // The first 256 KiB alone would be valid.
     let kib_256 = 256 * 1024;
     let mut long = token.clone().into_bytes();
     long.resize(kib_256, b' ');
@@ -402,7 +402,7 @@ fn distinguishes_usage_token_and_network_errors() {
     ] {
         says(arguments, b"", 2, words);
     }
-    // A gateway is no broker; the broker by another name is another; nobody is there.
+    // A gateway instead of a broker; a broker with another issuer URL; nothing listening.
     let gateway = site.setup.url();
     says(
         &["--broker", &gateway, "--audience", API, &token],
@@ -426,7 +426,7 @@ fn distinguishes_usage_token_and_network_errors() {
     );
 }
 
-/// A dev issuer, which answers as GitHub's token service does.
+/// A dev issuer, which behaves like GitHub's token service.
 struct DevIssuer {
     child: Child,
     url: String,
@@ -458,13 +458,13 @@ impl DevIssuer {
 
 impl Drop for DevIssuer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Each example of `--help` is run by a shell; only the broker's URL is another.
+/// A shell runs each example of `--help`; only the broker's URL is replaced.
 #[test]
 fn runs_every_example_of_help() {
     let dev = DevIssuer::start();

@@ -1,4 +1,4 @@
-//! Well-signed tokens whose claims are missing, wrong, or on one side of a limit.
+//! Correctly signed tokens whose claims are missing, wrong, or on one side of a limit.
 
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::{API, BROKER, LONG};
@@ -14,7 +14,7 @@ const MISSING: Want = bad("token.claim_missing");
 const MISMATCH: Want = bad("token.audience_mismatch");
 const UNTRUSTED: Want = bad("token.issuer_untrusted");
 
-/// As the issuer files of these suites leave them: the defaults.
+/// The defaults, which the tests' issuer files leave unchanged.
 const LEEWAY_SECONDS: u64 = 30;
 const TOKEN_AGE_SECONDS: u64 = 600;
 const NUMERIC_DATE_MAX: u64 = 253_402_300_799;
@@ -62,7 +62,7 @@ fn edges() -> Vec<TokenCase> {
     let leeway = i64::try_from(LEEWAY_SECONDS).expect("small");
     let age = i64::try_from(TOKEN_AGE_SECONDS).expect("small");
     vec![
-        // Within the leeway such a token has no life left to give, unless the audience opts out.
+        // Within the leeway such a token has no lifetime left to pass on, unless the audience opts out.
         time("exp", 1, Want::Issued),
         time("exp", 0, EXPIRED),
         time("exp", 0, Want::Issued).for_audience(LONG),
@@ -123,7 +123,7 @@ fn times() -> Vec<TokenCase> {
         claims_case("an exp with a fraction", Want::Issued, |claims, _, now| {
             claims["exp"] = json!(now as f64 + 60.5)
         }),
-        // The fraction is cut off: what is left ends now.
+        // The fraction is truncated, so the token expires now.
         claims_case(
             "an exp that ends within this second",
             EXPIRED,
@@ -256,7 +256,7 @@ fn issuers() -> Vec<TokenCase> {
                 claims["iss"] = json!(fixture.canary.url("keys"));
             },
         ),
-        // The very same claims, rightly signed, from a second issuer of the same provider.
+        // The same claims, correctly signed, from a second issuer of the same provider.
         claims_case(
             "the same claims from another issuer",
             refused(400, "invalid_target", "policy.denied"),
@@ -398,7 +398,7 @@ fn checks_both_sides_of_each_claim_limit() {
     Fixture::start().run(cases());
 }
 
-/// The broker's own tokens: a token that Vouchsafe issued buys no other.
+/// Tokens that Vouchsafe issued can't be exchanged.
 #[test]
 fn rejects_token_that_broker_issued_itself() {
     let fixture = Fixture::start();
@@ -411,7 +411,7 @@ fn rejects_token_that_broker_issued_itself() {
     fixture.run(vec![case("our own token", UNTRUSTED, move |_| own.clone())]);
 }
 
-/// `iat` of the issued token is the broker's clock, so that the edges above are what they say.
+/// `iat` of the issued token is the broker's clock, so the limits above are exact.
 #[test]
 fn limits_lifetime_to_subject_token_expiry() {
     let fixture = Fixture::start();

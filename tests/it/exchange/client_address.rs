@@ -1,15 +1,15 @@
-//! Which address a rule sees, through the whole broker: what clients write into headers, and what proxies do.
+//! The client address that policies see, through the whole broker, whatever clients and proxies write into headers.
 
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::exchange::{Form, Want, check, refused};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::{jwt, now};
 
-/// Keeps everybody out who is not known to come from these networks.
+/// Denies everyone who is not known to come from this network.
 const RULE: &str = "@id(\"from-the-office\")\nforbid (principal, action, resource)\n\
     unless { context has client_ip && context.client_ip.isInRange(ip(\"192.0.2.0/24\")) };\n";
 
-/// Keeps these networks out: with the address unknown, this condition is false.
+/// Denies this network; if the address is unknown, the condition is false.
 const DENY_LIST: &str = "@id(\"not-from-there\")\nforbid (principal, action, resource)\n\
     when { context has client_ip && context.client_ip.isInRange(ip(\"203.0.113.0/24\")) };\n";
 
@@ -20,7 +20,7 @@ const UNDETERMINED: Want = refused(
 );
 const DENIED: Want = refused(400, "invalid_target", "policy.denied");
 
-/// What the cases here reach.
+/// The outcomes that these cases reach.
 pub fn wants() -> Vec<Want> {
     vec![UNDETERMINED, DENIED]
 }
@@ -31,12 +31,12 @@ struct Office {
 }
 
 impl Office {
-    /// A broker behind the proxies in `trusted`; the tests' own address is 127.0.0.1.
+    /// Starts a broker behind the proxies in `trusted`; the tests' own address is 127.0.0.1.
     fn behind(trusted: &str, rule: &str) -> Self {
         Self::behind_writing(trusted, "", rule)
     }
 
-    /// As [`Office::behind`], with proxies that write this header.
+    /// Starts a broker behind proxies that write `header`.
     fn behind_writing(trusted: &str, header: &str, rule: &str) -> Self {
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
         let setup = Setup::trusting(&issuer);
@@ -80,7 +80,7 @@ fn trusts_proxy_for_the_address_it_saw() {
         ("x-forwarded-for", "6.6.6.6"),
     ];
     office.ask(&split, DENIED);
-    office.broker.assert_unharmed();
+    office.broker.assert_healthy();
 }
 
 #[test]
@@ -94,12 +94,12 @@ fn rejects_undetermined_client_address() {
             ("forwarded", "for=192.0.2.7"),
         ],
         &[("forwarded", "for=192.0.2.7;x=\", for=6.6.6.6")],
-        // The host's own header is the last one, whatever a client sends.
+        // The host's own header comes last, whatever a client sends.
         &[("spin-client-addr", "192.0.2.7:443")],
     ] {
         office.ask(headers, UNDETERMINED);
     }
-    office.broker.assert_unharmed();
+    office.broker.assert_healthy();
 }
 
 /// A client behind a proxy that appends to `x-forwarded-for` adds the other header.
@@ -134,7 +134,7 @@ fn ignores_headers_of_untrusted_peers() {
             office.ask(&[header], DENIED);
         }
     }
-    // A direct client is known by its peer address, once it is known who is no direct client.
+    // A direct client is identified by its peer address once the proxies are configured.
     let here = RULE.replace("192.0.2.0/24", "127.0.0.0/8");
     Office::behind("10.0.0.0/8", &here).ask(&forged, Want::Issued);
     Office::behind("", &here).ask(&[], DENIED);

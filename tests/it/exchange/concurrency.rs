@@ -1,4 +1,4 @@
-//! Many different requests at once, in instances that they share: each gets its own answer.
+//! Many different requests at once in shared instances: each gets its own answer.
 
 use std::sync::Barrier;
 use vouchsafe_harness::broker::{Broker, Setup};
@@ -11,10 +11,10 @@ use vouchsafe_harness::now;
 const CLIENTS: usize = 32;
 const REQUESTS_PER_CLIENT: usize = 6;
 
-/// Times that a client comes back, as it is told to, to a store that took longer than a call may.
+/// How often a client retries after a 503 of a slow store.
 const TRIES_MAX: usize = 20;
 
-/// Presents a fresh request until the store has time for it. The number of tries, or what was wrong.
+/// Presents new requests until one is not refused for a slow store. Returns the number of retries, or what was wrong.
 fn present(broker: &Broker, iss: &str, client: usize, number: usize) -> Result<usize, String> {
     let mut outcome = Ok(());
     for tries in 1..=TRIES_MAX {
@@ -28,7 +28,7 @@ fn present(broker: &Broker, iss: &str, client: usize, number: usize) -> Result<u
     outcome.map(|()| TRIES_MAX)
 }
 
-/// One of the kinds of request, by its number, and its answer.
+/// Sends the request of kind `number` and checks its answer.
 fn present_once(broker: &Broker, iss: &str, client: usize, number: usize) -> Result<(), String> {
     let sub = format!("repo:octo-org/octo-repo:client:{client}:{number}");
     let mut claims = jwt::claims(iss, BROKER, now());
@@ -103,7 +103,7 @@ fn mix(arguments: &[&str]) {
         "{} failures: {failures:#?}",
         failures.len()
     );
-    // Keys that the store had no time for are fetched again.
+    // Key sets that the store was too slow to keep are fetched again.
     let patient = outcomes.iter().any(|outcome| *outcome != Ok(1));
     let fetched = issuer.fetched("main");
     assert!(
@@ -111,7 +111,7 @@ fn mix(arguments: &[&str]) {
         "all clients together fetched the keys {} times",
         fetched / 2
     );
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]

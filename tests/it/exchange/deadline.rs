@@ -1,4 +1,4 @@
-//! An exchange that takes so long that its signer would refuse the token's time: the subject token is not used.
+//! An exchange that takes longer than the signer accepts doesn't use its subject token.
 
 use std::time::Duration;
 use vouchsafe_harness::broker::Setup;
@@ -9,18 +9,18 @@ use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::{jwt, now};
 
 const OVERLOADED: Want = unavailable("exchange.overloaded");
-/// Just under the 5 s that a fetch may take.
+/// Just below the limit of 5 s on a fetch.
 const FETCH: Duration = Duration::from_millis(4_600);
 const MEANWHILE: Duration = Duration::from_millis(300);
-/// A busy machine may be later than the 5 s; what is tested is what happens when it is not.
+/// On a busy machine the fetch may exceed 5 s; the test is about the case in which it doesn't.
 const TRIES_MAX: usize = 5;
 
 pub fn wants() -> Vec<Want> {
     vec![OVERLOADED]
 }
 
-/// A request that waits for the fetch of another one, and then fetches itself for its unknown `kid`. Its answer,
-/// what is on record, and its answer when it comes again.
+/// Sends a request that waits for another one's fetch and then fetches again for its own unknown `kid`. Returns its
+/// answer, the records, and the answer to the same request again.
 fn attempt() -> (Response, Vec<(String, String)>, Response) {
     let slow = |algorithms: &[&str]| Script::Slow(FETCH, Script::keys(algorithms));
     let issuer = Issuer::start([("main", slow(&["RS256"]))]);

@@ -1,4 +1,4 @@
-//! Subject tokens whose bearer acts for their subject (RFC 8693 §4).
+//! Subject tokens whose bearer acts for the subject (RFC 8693 §4).
 
 use serde_json::{Value, json};
 use vouchsafe_harness::broker::{Broker, Setup};
@@ -14,7 +14,7 @@ const RULE: &str = "@id(\"not-through-others\")\npermit (\n  principal is Oidc::
     action == Action::\"issue\",\n  resource == Audience::\"https://api.example\"\n)\n\
     when { if principal has act_sub then principal.act_sub == \"batch\" else true };\n";
 
-/// A broker that trusts an `oidc` issuer `idp`, whose file has these further lines.
+/// Starts a broker that trusts an `oidc` issuer `idp` whose file has these further lines.
 fn start(issuer: &Issuer, more: &str, rule: &str) -> (Setup, Broker) {
     let mut files = issuer.files();
     files.push(IssuerFile::new("idp", issuer.url("idp"), more).of("oidc"));
@@ -51,7 +51,7 @@ fn rejects_delegated_tokens_by_default() {
         let more = json!({ name: { "sub": "batch" } });
         ask(&broker, &issuer, &more, INVALID);
     }
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn passes_actor_to_policies_and_records() {
         actors,
         [None, Some("batch".to_owned()), Some("cron".to_owned())]
     );
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 /// The principal's attribute `act_sub` in a recorded Cedar request.

@@ -1,4 +1,4 @@
-//! What a workload can make a broker write that gets nothing there, and when it is no longer asked what it wants.
+//! How much a denied workload can make the broker write, and when its requests are no longer decided.
 
 use rusqlite::Connection;
 use std::sync::Mutex;
@@ -18,14 +18,14 @@ pub fn wants() -> Vec<Want> {
     vec![TOO_OFTEN]
 }
 
-/// A token of a workload that gets nothing, since its repository is another.
+/// A token of a workload that is denied because of its repository.
 fn denied(scene: &Scene) -> String {
     let mut claims = scene.claims_at(10);
     claims["repository_id"] = "999".into();
     jwt::mint("ES256", &claims)
 }
 
-/// A token of a workload with the same subject, or `subject`, that is permitted.
+/// A token of a permitted workload with the same subject, or with `subject`.
 fn permitted(scene: &Scene, subject: Option<&str>) -> String {
     let mut claims = scene.claims_at(10);
     if let Some(subject) = subject {
@@ -67,10 +67,10 @@ fn writes_at_most_three_records_per_denied_token() {
         assert_eq!(number(&scene, &sql), 1, "{id} can be looked up");
     }
     assert!(ids[3..].iter().all(|id| *id == ids[2]), "{ids:?}");
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
-/// A denial does not use a single-use token up, and a token that was used up can be presented for ever.
+/// A denial doesn't use up a single-use token, and a used token can be presented for ever.
 #[test]
 fn writes_at_most_four_records_per_spent_token() {
     let scene = Scene::new();
@@ -98,7 +98,7 @@ fn limits_denials_of_a_subject_per_minute() {
     assert!(decision_id(&first).is_some(), "it was decided and counted");
     let records = number(&scene, "SELECT count(*) FROM audit");
     assert_eq!(records, LIMIT + 1);
-    // One token is decided and counted once more; after that it gets no decision.
+    // The first use of another token is still decided and counted; after that it gets no decision.
     let again = denied(&scene);
     let counted = present(&broker, &again, TOO_OFTEN);
     assert_eq!(decision_id(&counted), decision_id(&first));
@@ -108,25 +108,25 @@ fn limits_denials_of_a_subject_per_minute() {
     let seconds: u64 = seconds.parse().expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
     assert_eq!(number(&scene, "SELECT count(*) FROM audit"), records);
-    // Another workload with the same `sub`, or the same one with a better request, is not kept out.
+    // Neither another workload with the same `sub` nor a permitted request is affected.
     present(&broker, &permitted(&scene, None), Want::Issued);
     let other = permitted(&scene, Some("repo:octo-org/other"));
     present(&broker, &other, Want::Issued);
-    broker.assert_unharmed();
+    broker.assert_healthy();
     drop(broker);
     let next = scene.start_at(60);
     present(&next, &permitted(&scene, None), Want::Issued);
     present(&next, &denied(&scene), DENIED);
 }
 
-/// Requests of many clients, in instances that know nothing of each other.
+/// Concurrent clients, in instances that share nothing but the store.
 #[test]
 fn counts_every_concurrent_denial() {
     const CLIENTS: usize = 8;
     const EACH: usize = 20;
     let scene = Scene::new();
     let broker = scene.start_at(0);
-    // Status and whether a decision was made, of each answer.
+    // Status of each answer, and whether a decision was made.
     let answers = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -150,7 +150,7 @@ fn counts_every_concurrent_denial() {
         alike.count()
     };
     let (denied, over, spared) = (count(400, true), count(429, true), count(429, false));
-    // A store that was too slow: the record may be there all the same.
+    // The store timed out; the record may have been written all the same.
     let busy = count(503, true);
     assert_eq!(denied + over + spared + busy, CLIENTS * EACH, "{answers:?}");
     assert!(
@@ -164,5 +164,5 @@ fn counts_every_concurrent_denial() {
         "{on_record} of {told}"
     );
     assert!(number(&scene, "SELECT count(*) FROM audit") <= LIMIT + 1);
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }

@@ -1,7 +1,7 @@
-//! Public corpora of hostile JSON as subject tokens, where they are at hand.
+//! Public corpora of hostile JSON as subject tokens, if they are available.
 //!
-//! `VOUCHSAFE_CORPORA`, or `../shared/corpora` beside the repository; without it the suite passes and
-//! says that it ran none.
+//! They are in `VOUCHSAFE_CORPORA`, or in `../shared/corpora` beside the repository. Without them the tests pass and
+//! print that they ran no case.
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use vouchsafe_harness::exchange::Form;
 use vouchsafe_harness::jwt::{mint, mint_raw};
 use vouchsafe_harness::keys::Key;
 
-/// Files over this, in bytes, exceed a subject token by themselves.
+/// Larger files exceed the limit on subject tokens by themselves.
 const FILE_BYTES_MAX: usize = 11_000;
 
 fn corpora() -> PathBuf {
@@ -38,8 +38,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Tokens as other platforms make them, rightly signed under this issuer's name: theirs are not the
-/// claims that rules here are about.
+/// Tokens in the style of other platforms, correctly signed under this issuer's name: no policy permits their claims.
 #[test]
 fn denies_claims_of_other_platforms() {
     let fixture = Fixture::start();
@@ -71,11 +70,11 @@ fn denies_claims_of_other_platforms() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
     println!("claims of {presented} platforms");
 }
 
-/// JSONTestSuite (RFC 8259): `y_` must be read, `n_` must not, `i_` may be.
+/// JSONTestSuite (RFC 8259): `y_` must be accepted, `n_` must be rejected, `i_` is up to the parser.
 #[test]
 fn rejects_hostile_json_without_harm() {
     let corpus = corpus("jsontestsuite/test_parsing");
@@ -85,15 +84,15 @@ fn rejects_hostile_json_without_harm() {
         let response = fixture
             .broker
             .send(&Form::of(&mint_raw(&key, header, payload)).request());
-        // Not its log line: so many within a minute are not all written.
+        // Without the log line: not all of so many within a minute are written.
         (response.status, response.text())
     };
     let mut failures = Vec::new();
     for (name, json) in &corpus {
-        // As the payload: never the claims of anybody, whatever it is.
+        // As the payload: none of them is a valid claims set.
         let bare = present(header(&json!({})).as_bytes(), json);
         let head = present(json, fixture.claims().to_string().as_bytes());
-        // As one claim's value among good ones: what is no JSON spoils all of it.
+        // As the value of one claim among valid ones: invalid JSON invalidates the whole payload.
         let claims = fixture.claims().to_string();
         let inside = [
             claims.trim_end_matches('}').as_bytes(),
@@ -119,21 +118,20 @@ fn rejects_hostile_json_without_harm() {
         corpus.len(),
         failures.join("\n")
     );
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
     println!(
         "JSONTestSuite: {} files as payload, header and claim",
         corpus.len()
     );
 }
 
-/// Whether a file that is not JSON by itself becomes part of JSON between `"x":` and `}`, such as
-/// `1,"y":2`.
+/// Whether text that is not JSON by itself completes JSON between `"x":` and `}`, such as `1,"y":2`.
 fn closes_itself(json: &[u8]) -> bool {
     let text = [b"{\"x\":", json, b"}"].concat();
     serde_json::from_slice::<serde_json::Value>(&text).is_ok()
 }
 
-/// Where each corpus is compared.
+/// Where each corpus is tested.
 const COMPARED: [(&str, &str); 7] = [
     ("claims/", "here, as claims of another platform's tokens"),
     (
@@ -159,7 +157,7 @@ const COMPARED: [(&str, &str); 7] = [
     ),
 ];
 
-/// What is not compared, and why.
+/// What is not tested, and why.
 const NOT_COMPARED: [(&str, &str); 9] = [
     (
         "conformance/",

@@ -1,4 +1,4 @@
-//! What a caller gets when all is well, to the last member, and what is on record of it.
+//! The complete response to a successful exchange, and its audit record.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ fn names(value: &Value) -> Vec<&str> {
     names
 }
 
-/// The response and the token of an accepted request for `audience` with further parameters.
+/// Response and token of a successful request for `audience` with further parameters.
 fn exchange(fixture: &Fixture, audience: &str, more: &[(&str, &str)]) -> (Value, Issued) {
     let token = fixture.token();
     let form = Form::of(&token).set("audience", audience);
@@ -193,7 +193,7 @@ fn records_exactly_the_decisions_on_verified_tokens() {
     assert_eq!(rows[2][6..], [common[0], common[1], "", digest]);
 }
 
-/// Each instance draws its own randomness, from its first request on.
+/// Each instance draws its own randomness from its first request on.
 #[test]
 fn never_repeats_jti_across_instances() {
     const INSTANCES: usize = 24;
@@ -203,7 +203,7 @@ fn never_repeats_jti_across_instances() {
         .argument("--max-instance-reuse-count")
         .argument("1")
         .start();
-    // One token for all, so that nothing but the instance differs.
+    // The same token for all, so that only the instance differs.
     let token = jwt::mint("RS256", &issuer.claims(now()));
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..INSTANCES {

@@ -11,7 +11,7 @@ const ALGORITHM: Want = bad("token.algorithm_not_allowed");
 const MALFORMED: Want = bad("token.malformed");
 const KID_BYTES_MAX: usize = 256;
 
-/// Acceptable claims under a changed header, signed by the issuer's RS256 key.
+/// Valid claims under a changed header, signed with the issuer's RS256 key.
 fn with(name: impl Into<String>, want: Want, more: Value) -> TokenCase {
     case(name, want, move |fixture| {
         mint_raw(
@@ -22,7 +22,7 @@ fn with(name: impl Into<String>, want: Want, more: Value) -> TokenCase {
     })
 }
 
-/// Acceptable claims under a header that names `alg` and `kid`, signed by `key`.
+/// Valid claims under a header with `alg` and `kid`, signed with `key`.
 fn by(
     name: impl Into<String>,
     want: Want,
@@ -215,7 +215,7 @@ fn algorithms() -> Vec<TokenCase> {
             || Key::issuer("RS256"),
         ),
     ]);
-    // `other` lists RS256 alone, and publishes the same three keys.
+    // `other` lists only RS256, but publishes the same three keys.
     for alg in ["ES256", "EdDSA"] {
         cases.push(case(
             format!("{alg}, which the issuer does not list"),
@@ -230,7 +230,7 @@ fn algorithms() -> Vec<TokenCase> {
     cases
 }
 
-/// The token brings its own key, or says where one is; both sign with the stranger's.
+/// The token carries its own key or points to one; both are signed with the stranger's key.
 fn own_keys() -> Vec<TokenCase> {
     type Members = fn(&Fixture) -> Value;
     let members: [(&str, Members); 6] = [

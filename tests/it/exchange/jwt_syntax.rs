@@ -8,7 +8,7 @@ use vouchsafe_harness::keys::Key;
 
 const MALFORMED: Want = bad("token.malformed");
 const RS256: &str = r#"{"alg":"RS256","kid":"RS256","typ":"JWT"}"#;
-/// Largest token, and most claims and nesting in one.
+/// Largest token, most claims, and deepest nesting.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 const CLAIMS_MAX: usize = 100;
 const DEPTH_MAX: usize = 8;
@@ -17,7 +17,7 @@ fn signed(payload: impl AsRef<[u8]>) -> String {
     mint_raw(&Key::issuer("RS256"), RS256, payload)
 }
 
-/// A good token's three parts, rearranged.
+/// The three parts of a valid token, rearranged.
 fn parts(name: &str, want: Want, rearrange: fn(&str, &str, &str) -> String) -> TokenCase {
     case(name, want, move |fixture| {
         let token = fixture.token();
@@ -26,14 +26,14 @@ fn parts(name: &str, want: Want, rearrange: fn(&str, &str, &str) -> String) -> T
     })
 }
 
-/// A payload that is the good claims' text, rewritten.
+/// Valid claims, rewritten as text.
 fn payload(name: &str, want: Want, rewrite: fn(String) -> Vec<u8>) -> TokenCase {
     case(name, want, move |fixture| {
         signed(rewrite(fixture.claims().to_string()))
     })
 }
 
-/// The good claims with the member `more` behind them, as text.
+/// Valid claims followed by the member `more`, as text.
 fn with(text: &str, more: &str) -> Vec<u8> {
     format!("{},{more}}}", text.strip_suffix('}').expect("an object")).into_bytes()
 }
@@ -42,7 +42,7 @@ fn nested(depth: usize) -> Value {
     (1..depth).fold(json!([]), |inner, _| json!([inner]))
 }
 
-/// Exactly `bytes` long, for which a claim is filled up.
+/// A token of exactly `bytes` bytes, padded with a claim.
 fn of_length(fixture: &Fixture, bytes: usize) -> String {
     let claims = fixture.claims();
     for header in [
@@ -116,7 +116,7 @@ fn shapes() -> Vec<TokenCase> {
         parts("letters beyond ASCII", MALFORMED, |h, p, s| {
             format!("{h}.{p}é.{s}")
         }),
-        // 256 bytes leave 4 bits over in the last character: 15 other characters decode to the same.
+        // 256 bytes leave 4 bits over in the last character, so 15 other characters decode to the same bytes.
         parts(
             "a signature whose last bits are not zero",
             MALFORMED,

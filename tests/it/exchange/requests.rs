@@ -1,4 +1,4 @@
-//! Requests that are wrong before any token is looked at, and those beside them that are not.
+//! Requests that are wrong regardless of their token, and valid ones next to them.
 
 use vouchsafe_harness::bundle::{API, BEYOND, DEPLOY, HSM};
 use vouchsafe_harness::cases::Fixture;
@@ -24,7 +24,7 @@ const SCOPE: Want = refused(400, "invalid_scope", "scope.malformed");
 
 type Make = Box<dyn Fn(Form) -> Request>;
 
-/// A request made from a form that would be accepted.
+/// A request built from a valid form.
 pub struct RequestCase {
     name: String,
     pub want: Want,
@@ -429,10 +429,10 @@ fn rejects_malformed_exchange_requests() {
         cases.len(),
         failures.join("\n")
     );
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
-/// What may not be had can't be told from what does not exist.
+/// A denied audience must look the same as one that doesn't exist.
 #[test]
 fn answers_denied_and_unknown_audience_alike() {
     let fixture = Fixture::start();

@@ -5,7 +5,9 @@ use std::time::Instant;
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
 use vouchsafe_harness::exchange::{Form, Want, check, refused, unavailable};
-use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, Token, certificates, eventually};
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, HsmFixture, Pkcs11Token, certificates, eventually,
+};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::Issued;
 use vouchsafe_harness::now;
@@ -66,7 +68,7 @@ fn issues_verifiable_tokens_in_both_tiers() {
         2,
         "one seed for each algorithm"
     );
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
 #[test]
@@ -84,10 +86,10 @@ fn copies_audience_claims_into_hsm_token() {
     assert!(issued.verifies(&fixture.broker.jwks()));
 }
 
-/// The gateway decides, not the bundle: a policy that lists more than the key may sign gets nothing.
+/// The gateway decides, not the bundle: an audience file that exceeds the key's limits gets nothing.
 #[test]
 fn refuses_what_the_gateway_refuses() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = GatewaySetup::new(&token)
         .with_keys()
         .change("lifetime_max = 900", "lifetime_max = 299");
@@ -97,7 +99,7 @@ fn refuses_what_the_gateway_refuses() {
     fixture.issue(HSM_ES256);
 }
 
-/// As in production: TLS by a private authority, and a certificate on either side.
+/// TLS as in production: a private authority, and certificates on both sides.
 #[test]
 fn reaches_gateway_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();
@@ -143,7 +145,7 @@ fn reaches_gateway_over_mutual_tls() {
     );
 }
 
-/// What both ends have to share is compared at the start, and named.
+/// Settings that both ends must share are compared at start-up, and a difference is named.
 #[test]
 fn does_not_start_with_mismatched_gateway_config() {
     let setup = GatewaySetup::initialized();
@@ -176,7 +178,7 @@ fn does_not_start_with_mismatched_gateway_config() {
     }
 }
 
-/// An emergency: verifiers that have fetched nothing since accept new tokens at once, and those that have
+/// In an emergency, verifiers that have fetched nothing since accept new tokens at once, and those that have fetched
 /// refuse the old ones.
 #[test]
 fn replaces_epoch_keys_with_published_standby() {
@@ -219,7 +221,7 @@ fn replaces_epoch_keys_with_published_standby() {
     };
     assert_eq!(seed(1), 409, "no seed of a generation that is over");
     assert_eq!(gateway.events("generation").len(), 1);
-    // The gateway that starts anew has not forgotten.
+    // A restarted gateway remembers it.
     gateway.kill();
     let again = gateway.setup.start();
     assert_eq!(again.get("/readyz").json()["generation"], 2);

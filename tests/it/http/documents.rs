@@ -1,4 +1,4 @@
-//! What verifiers fetch: metadata and keys, with the headers that caches live by.
+//! What verifiers fetch: metadata and key set, with their caching headers.
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const JWKS: &str = "/.well-known/jwks.json";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OIDC: &str = "/.well-known/openid-configuration";
 
-/// RFC 7638 §3: the required members in their order.
+/// RFC 7638 §3: the required members, in order.
 fn thumbprint(jwk: &Value) -> String {
     let text = |name: &str| jwk[name].as_str().expect("a member");
     let canonical = match text("kty") {
@@ -117,10 +117,10 @@ fn supports_caching_and_conditional_requests() {
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
         assert_eq!(head.header("etag"), Some(etag.as_str()));
     }
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
-/// RFC 8414 §2 and OpenID Connect Discovery 1.0 §3, as a client without this project's code reads them.
+/// Checks RFC 8414 §2 and OpenID Connect Discovery 1.0 §3 with none of this project's code.
 #[test]
 fn conforms_to_rfc_8414_section_2() {
     let fixture = Fixture::start();
@@ -131,7 +131,7 @@ fn conforms_to_rfc_8414_section_2() {
             assert!(!value.is_null(), "{name} is null");
             if name == "issuer" || name.ends_with("_uri") || name.ends_with("_endpoint") {
                 let url = value.as_str().expect("a URL");
-                // Of this broker, which the tests run on loopback.
+                // The tests run this broker on loopback.
                 assert!(url.starts_with(BROKER), "{name}: {url}");
                 assert!(!url.contains(['?', '#']), "{name}: {url}");
             }
@@ -141,8 +141,8 @@ fn conforms_to_rfc_8414_section_2() {
                     values.iter().all(Value::is_string),
                     "{name} holds more than text: {value}"
                 );
-                // RFC 8414 §3.2: "claims with zero elements MUST be omitted"; the response types are
-                // required even where there is no authorization endpoint.
+                // RFC 8414 §3.2: "claims with zero elements MUST be omitted"; the response types are required even
+                // without an authorization endpoint.
                 assert!(
                     !values.is_empty() || name == "response_types_supported",
                     "{name} is empty"
@@ -165,7 +165,7 @@ fn conforms_to_rfc_8414_section_2() {
     }
 }
 
-/// Tokens are for servers and jobs: no page of another origin may read what the broker answers.
+/// Tokens are for servers and jobs: no web page of another origin may read the broker's responses.
 #[test]
 fn sends_no_cors_headers() {
     let fixture = Fixture::start();
@@ -194,5 +194,5 @@ fn sends_no_cors_headers() {
             assert_eq!(response.status, 405, "{method} {path}");
         }
     }
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }

@@ -1,10 +1,10 @@
-//! What is not proper HTTP never reaches a guest, and harms none.
+//! Malformed HTTP never reaches a guest and harms none.
 
 use vouchsafe_harness::cases::Fixture;
 use vouchsafe_harness::exchange::{FORM, Form, Want, check, check_answer, refused};
 use vouchsafe_harness::http::{Request, send_raw};
 
-/// Largest body that the host hands on; the broker's own cap is lower.
+/// Largest body that the host passes on; the broker's own limit is lower.
 const HOST_BODY_BYTES_MAX: usize = 128 * 1024;
 /// Many times the host's limit of 64 KiB.
 const HEAD_BYTES: usize = 4 * 1024 * 1024;
@@ -108,10 +108,10 @@ fn answers_malformed_requests_without_guest() {
         Want::Issued,
     )
     .expect("unharmed");
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
-/// A head far over the host's buffer is cut off, with an answer if the client still reads one.
+/// A head far larger than the host's buffer is cut off, with a response if the client still reads one.
 #[test]
 fn stops_reading_endless_head() {
     let fixture = Fixture::start();
@@ -122,10 +122,10 @@ fn stops_reading_endless_head() {
     if let Ok(response) = send_raw(&fixture.broker.address, head.as_bytes(), false) {
         assert_eq!(response.status, 431, "{}", response.text());
     }
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
-/// Beyond the host's own cap no guest is asked; the answer is in the broker's words all the same.
+/// Above the host's own limit no guest is asked; the response looks the same as the broker's.
 #[test]
 fn formats_host_refusals_like_broker_refusals() {
     let fixture = Fixture::start();
@@ -136,7 +136,7 @@ fn formats_host_refusals_like_broker_refusals() {
     };
     let want = refused(413, "invalid_request", "none");
     check_answer(&fixture.broker.send(&request), None, false, want).expect("the broker's words");
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
 #[test]
@@ -168,5 +168,5 @@ fn answers_unknown_paths_and_methods() {
             "{method} {path}"
         );
     }
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }

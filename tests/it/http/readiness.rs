@@ -3,7 +3,7 @@
 use serde_json::Value;
 use vouchsafe_harness::broker::{Setup, repository};
 
-/// Of a broker in production, and with what else it said at its start.
+/// The `/readyz` of a broker in production, and what it printed at start-up.
 fn ready(audiences: &str) -> (Value, Vec<String>) {
     let hosts = ["https://token.actions.githubusercontent.com".to_owned()];
     let policies = repository().join("policies");

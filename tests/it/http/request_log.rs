@@ -1,4 +1,4 @@
-//! How much anybody can have a broker log.
+//! How much an anonymous client can make a broker log.
 
 use vouchsafe_harness::scene::Scene;
 
@@ -16,5 +16,5 @@ fn limits_log_lines_for_unknown_paths() {
     let lines = broker.lines_until("jwks");
     let unknown = lines.iter().filter(|line| line["slug"] == "not_found");
     assert_eq!(unknown.count(), LINES);
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }

@@ -1,4 +1,4 @@
-//! Issuers that give their keys only to who shows a credential, as a Kubernetes API server does.
+//! Issuers that publish their keys only to authenticated clients, as a Kubernetes API server does.
 
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::IssuerFile;
@@ -22,7 +22,7 @@ fn setup(issuer: &Issuer) -> Setup {
     setup.mount(&folder, "/credentials")
 }
 
-/// Presents a new token at `now`, in a broker of its own; no credential is in its answer or its log.
+/// Presents a new token to a new broker at `now`; no credential may appear in its answer or log.
 fn present(setup: &Setup, issuer: &Issuer, now: u64, want: Want) {
     let setup = setup.clone().at_time(now);
     let broker = setup.start();
@@ -30,7 +30,7 @@ fn present(setup: &Setup, issuer: &Issuer, now: u64, want: Want) {
     let secrets = format!("{FIRST}.{SECOND}.{token}");
     let answer = check(&broker, &Form::of(&token).request(), &secrets, want);
     answer.unwrap_or_else(|error| panic!("{error}"));
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn reads_credential_on_each_fetch() {
         std::fs::write(setup.folder.join("credentials/cluster"), text).expect("a file");
     };
     let start = now();
-    // None, a wrong one, one that would be two headers, the right one.
+    // None, a wrong one, one that would inject a header, the right one.
     present(&setup, &issuer, start, DOWN);
     assert_eq!(issuer.fetched("main"), 0, "asked without a credential");
     put(SECOND);

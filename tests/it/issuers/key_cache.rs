@@ -1,5 +1,5 @@
-//! The states of an issuer's keys, through the shipped components, with a moved clock: each moment is a
-//! process of its own on the same database.
+//! The states of an issuer's key set, through the built components. Each step is a process with its own clock on the
+//! same database.
 
 use std::time::Duration;
 use vouchsafe_harness::broker::Broker;
@@ -10,9 +10,9 @@ use vouchsafe_harness::jwt;
 use vouchsafe_harness::keys::Key;
 use vouchsafe_harness::scene::Scene;
 
-/// Requests for discovery document and key set.
+/// Requests per fetch: discovery document and key set.
 const FETCH: usize = 2;
-/// How long a test waits for what happens behind an answer.
+/// How often a test checks for what happens in the background.
 const LATER_TRIES: usize = 200;
 
 /// Starts a broker `seconds` after the scene.
@@ -51,7 +51,7 @@ impl Moment<'_> {
         self.scene.claims_at(self.seconds)
     }
 
-    /// Presents a new token of the issuer's key for `alg`.
+    /// Presents a new token signed with the issuer's key for `alg`.
     fn present(&self, alg: &str, want: Want) {
         let token = jwt::mint(alg, &self.claims());
         let answer = check(&self.broker, &Form::of(&token).request(), &token, want);
@@ -73,7 +73,7 @@ fn only(algorithms: &[&str]) -> Script {
     Script::Keys(Script::keys(algorithms))
 }
 
-/// Peers §5.1, 2: a removed key dies within the bound, known `kid` or not, restart or not.
+/// A removed key is rejected at the end of its lifetime, with a known `kid` or without, after a restart or not.
 #[test]
 fn trusts_removed_key_until_end_of_lifetime() {
     let scene = Scene::new();
@@ -85,10 +85,10 @@ fn trusts_removed_key_until_end_of_lifetime() {
     let end = at(&scene, 300);
     end.present("RS256", UNKNOWN);
     end.present("ES256", Want::Issued);
-    end.broker.assert_unharmed();
+    end.broker.assert_healthy();
 }
 
-/// Peers §5.1, 1: a flood of unknown `kid`s is one fetch per window, and known keys go on.
+/// A flood of unknown `kid`s causes one fetch per window, and known keys keep working.
 #[test]
 fn fetches_once_for_flood_of_unknown_kids() {
     let scene = Scene::new();
@@ -106,14 +106,14 @@ fn fetches_once_for_flood_of_unknown_kids() {
     assert_eq!(fetches(&scene), 3 * FETCH);
 }
 
-/// The last quarter of their life at the latest: one request has them renewed, and does not wait.
+/// In the last quarter of its lifetime at the latest, a request refreshes the key set without waiting.
 #[test]
 fn refreshes_ageing_keys_in_background() {
     let scene = Scene::new();
     at(&scene, 0).present("RS256", Want::Issued);
     {
         let ageing = at(&scene, 299);
-        // A request that waited for this issuer would be told that it is unavailable, or time out.
+        // A request that waited for this issuer would fail or time out.
         scene.issuer.play("main", Script::Silent);
         ageing.present("RS256", Want::Issued);
         scene.issuer.play("main", only(&["RS256"]));
@@ -125,7 +125,7 @@ fn refreshes_ageing_keys_in_background() {
         std::thread::sleep(Duration::from_millis(50));
         fetches(&scene) >= fetched + FETCH
     });
-    // The process before may have the lease still: then nobody asks within its window.
+    // The previous process may still have the lease; then nothing is fetched within its window.
     if renewed {
         drop(ageing);
         let before = fetches(&scene);
@@ -145,7 +145,7 @@ fn uses_refreshed_keys_without_another_fetch() {
     let stored = stored_keys(&scene);
     let ageing = at(&scene, 290);
     ageing.present("RS256", Want::Issued);
-    // What was fetched has to reach the store, too.
+    // The fetched keys must reach the store, too.
     let renewed = (0..LATER_TRIES).any(|_| {
         std::thread::sleep(Duration::from_millis(50));
         stored_keys(&scene) != stored
@@ -156,10 +156,10 @@ fn uses_refreshed_keys_without_another_fetch() {
     let later = at(&scene, 300);
     later.present("RS256", Want::Issued);
     assert_eq!(fetches(&scene), 2 * FETCH);
-    later.broker.assert_unharmed();
+    later.broker.assert_healthy();
 }
 
-/// Peers §5.1, 26: keys that were fetched under an old issuer file are not used under the new one.
+/// Keys that were fetched under an old issuer file are not used under the new one.
 #[test]
 fn applies_changed_key_source_immediately() {
     let scene = Scene::new();
@@ -240,7 +240,7 @@ fn uses_key_without_kid_only_if_unambiguous() {
     check(&later.broker, &Form::of(&token).request(), &token, UNKNOWN).expect("two keys fit");
 }
 
-/// Peers §5.1, 4: a proxy on the way must not answer with keys of yesterday.
+/// An intermediate cache must not answer with old keys.
 #[test]
 fn bypasses_caches_on_every_fetch() {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! How long an issuer's keys are trusted without asking again: no longer than its file says (I5),
-//! also by a broker that was started anew and finds them in the store.
+//! Issuer keys are trusted no longer than the issuer's file allows (I5), even by a new broker that finds them in the
+//! store.
 
 use vouchsafe_harness::exchange::{Form, Want, bad, check, unavailable};
 use vouchsafe_harness::issuer::Script;
@@ -7,7 +7,7 @@ use vouchsafe_harness::jwt;
 use vouchsafe_harness::keys::Key;
 use vouchsafe_harness::scene::Scene;
 
-/// Within the default `keys_max_age` of 5 minutes and beyond it, each by more than a start takes.
+/// Within and beyond the default `keys_max_age` of 5 minutes, each by more than a start takes.
 const WITHIN_SECONDS: u64 = 150;
 const BEYOND_SECONDS: u64 = 450;
 
@@ -17,7 +17,7 @@ fn present(scene: &Scene, seconds: u64, want: Want) {
     let token = jwt::mint("RS256", &scene.claims_at(seconds));
     let outcome = check(&broker, &Form::of(&token).request(), &token, want);
     outcome.unwrap_or_else(|reason| panic!("after {seconds} s: {reason}"));
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]
@@ -47,6 +47,6 @@ fn keeps_keys_through_outage_until_expiry() {
     present(&scene, WITHIN_SECONDS, Want::Issued);
     present(&scene, BEYOND_SECONDS, unavailable("issuer.unavailable"));
     scene.issuer.play("main", Script::honest());
-    // The window of the failed attempt is over by then.
+    // The retry window of the failed attempt has ended by then.
     present(&scene, BEYOND_SECONDS + 60, Want::Issued);
 }

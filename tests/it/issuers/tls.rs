@@ -1,5 +1,5 @@
-//! Issuers behind TLS, through the shipped components: keys come only over connections whose certificate is in
-//! force, for the issuer's host name, and of a trusted authority.
+//! Issuers with TLS, through the built components: keys come only over connections whose certificate is valid, for the
+//! issuer's host name, and from a trusted authority.
 
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{BROKER, IssuerFile};
@@ -8,7 +8,7 @@ use vouchsafe_harness::hsm::certificates;
 use vouchsafe_harness::tls::TlsIssuer;
 use vouchsafe_harness::{jwt, now};
 
-/// What becomes of a token of an issuer that serves with `certificate`, where the authority `root` is trusted.
+/// Exchanges a token of an issuer that serves with `certificate`, where the authority `root` is trusted.
 #[track_caller]
 fn exchange(root: &str, certificate: &str, want: Want) {
     let issuer = TlsIssuer::start(certificate);
@@ -28,7 +28,7 @@ fn exchange(root: &str, certificate: &str, want: Want) {
     if let Err(failure) = check(&broker, &Form::of(&token).request(), &token, want) {
         panic!("{certificate}: {failure}");
     }
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 const UNAVAILABLE: Want = unavailable("issuer.unavailable");

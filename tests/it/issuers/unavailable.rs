@@ -1,5 +1,5 @@
-//! Issuers that are down, slow, wrong or hostile: the exchange says that the issuer is unavailable,
-//! and waits no longer than a fetch may take.
+//! Issuers that are down, slow, wrong or hostile: the exchange fails with `issuer.unavailable`, and no later than the
+//! limit on fetches.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use vouchsafe_harness::keys::Key;
 use vouchsafe_harness::{jwt, now};
 
 const UNAVAILABLE: Want = unavailable("issuer.unavailable");
-/// What a realm with usable keys comes to: its principals are in no rule.
+/// The outcome for a realm with usable keys: no policy names its principals.
 const REACHED: Want = refused(400, "invalid_target", "policy.denied");
 const KEYS_MAX: usize = 100;
 const KEY_SET_BYTES_MAX: usize = 256 * 1024;
@@ -26,7 +26,7 @@ fn honest() -> Vec<Value> {
         .collect()
 }
 
-/// The issuers' keys among `count` in all.
+/// A key set of `count` keys, the issuers' among them.
 fn among(count: usize) -> Script {
     let more = (3..count).map(|index| Key::stranger("EdDSA").jwk(&format!("more-{index}")));
     Script::Keys(honest().into_iter().chain(more).collect())
@@ -50,7 +50,7 @@ fn with_member(name: &str, value: Value) -> Script {
     Script::Keys(keys)
 }
 
-/// The issuers' keys under another content type.
+/// The issuers' keys with another content type.
 fn key_set_as(content_type: &'static str) -> Script {
     let body = json!({ "keys": honest() }).to_string();
     Script::KeysAre(200, content_type, body.into_bytes())
@@ -60,7 +60,7 @@ fn keys_are(body: impl Into<Vec<u8>>) -> Script {
     Script::KeysAre(200, JSON, body.into())
 }
 
-/// A discovery document for the realm `realm` of `issuer`, changed.
+/// The discovery document of the realm `realm`, changed.
 fn discovery(issuer: &Issuer, realm: &str, change: impl Fn(&mut Value)) -> Script {
     let base = issuer.url(realm);
     let mut document = json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") });
@@ -68,7 +68,7 @@ fn discovery(issuer: &Issuer, realm: &str, change: impl Fn(&mut Value)) -> Scrip
     Script::DiscoveryIs(200, JSON, document.to_string().into_bytes())
 }
 
-/// An honest discovery document under another content type.
+/// A correct discovery document with another content type.
 fn discovery_as(content_type: &'static str, issuer: &Issuer, realm: &str) -> Script {
     let document = json!({ "issuer": issuer.url(realm), "jwks_uri": issuer.url("good") + "/jwks" });
     Script::DiscoveryIs(200, content_type, document.to_string().into_bytes())
@@ -87,7 +87,7 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
             UNAVAILABLE,
         ),
         ("bytes-1-mb", of_size(1024 * 1024), UNAVAILABLE),
-        // Only the document counts: real issuers serve it as any of these.
+        // Only the document counts: real issuers use any of these types.
         ("as-text", key_set_as("text/plain"), REACHED),
         ("as-bytes", key_set_as("application/octet-stream"), REACHED),
         (
@@ -148,7 +148,7 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
             Script::KeysAre(204, JSON, Vec::new()),
             UNAVAILABLE,
         ),
-        // Nothing was asked conditionally.
+        // The request was not conditional.
         (
             "keys-304",
             Script::KeysAre(304, JSON, Vec::new()),
@@ -255,13 +255,13 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
             uri("uri-plain-http", json!("http://keys.example/jwks")),
             UNAVAILABLE,
         ),
-        // Well-formed and https, but this host is not among the manifest's `allowed_outbound_hosts`.
+        // Well-formed and https, but not among the manifest's `allowed_outbound_hosts`.
         (
             "uri-not-allowed",
             uri("uri-not-allowed", json!("https://keys.example/jwks")),
             UNAVAILABLE,
         ),
-        // Another host's keys by the issuer's own word is what OpenID Connect Discovery is for.
+        // OpenID Connect Discovery lets an issuer point to keys on another host.
         (
             "uri-elsewhere",
             uri("uri-elsewhere", json!(issuer.url("good") + "/jwks")),
@@ -270,7 +270,7 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
     ]
 }
 
-/// What the token endpoint makes of each realm.
+/// The outcome at the token endpoint for each realm.
 fn table(issuer: &Issuer) -> BTreeMap<&'static str, Want> {
     let realms: Vec<_> = key_sets().into_iter().chain(discoveries(issuer)).collect();
     let count = realms.len();
@@ -296,7 +296,7 @@ fn present(broker: &Broker, iss: &str, want: Want) -> Result<(), String> {
 fn reports_unavailable_issuer_for_every_fault() {
     let issuer = Issuer::start([]);
     let table = table(&issuer);
-    // Port 1 on loopback: nobody listens there.
+    // Nothing listens on port 1 of loopback.
     let down = "http://127.0.0.1:1/down";
     let mut files: Vec<_> = table
         .keys()
@@ -314,7 +314,7 @@ fn reports_unavailable_issuer_for_every_fault() {
     for (realm, want) in &table {
         tell(realm, present(&broker, &issuer.url(realm), *want));
     }
-    // One that is unavailable harms no other.
+    // An unavailable issuer doesn't affect the others.
     tell("good again", present(&broker, &issuer.url("good"), REACHED));
     assert!(
         failures.is_empty(),
@@ -323,7 +323,7 @@ fn reports_unavailable_issuer_for_every_fault() {
         table.len(),
         failures.join("\n")
     );
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn fetches_keys_once_for_many_tokens() {
         let token = unknown();
         check(&broker, &Form::of(&token).request(), &token, want).expect("unknown");
     }
-    // One more fetch per window of 10 s; on a machine so slow that windows passed, one for each.
+    // One more fetch per window of 10 s; more if the machine is so slow that several windows passed.
     let windows = usize::try_from((now() - before) / 10 + 1).expect("small");
     let fetched = issuer.fetched("good") - 2;
     assert!(
@@ -375,12 +375,12 @@ fn learns_rotated_key_from_unknown_kid() {
         jwt::claims(&issuer.url("good"), BROKER, now()).to_string(),
     );
     check(&broker, &Form::of(&token).request(), &token, REACHED).expect("the new key is used");
-    // The old key is gone from the set, so it is gone here.
+    // The old key is no longer in the set, so it is no longer trusted.
     let want = refused(400, "invalid_request", "token.key_unknown");
     present(&broker, &issuer.url("good"), want).expect("the old key is not used");
 }
 
-/// Exchanges that wait for a silent issuer take all the places that exchanges have, and no others.
+/// Exchanges that wait for a silent issuer fill the places for exchanges, but no others.
 #[test]
 fn serves_keys_and_probes_despite_silent_issuer() {
     const WAITING: usize = 160;
@@ -392,7 +392,7 @@ fn serves_keys_and_probes_despite_silent_issuer() {
         let waiting: Vec<_> = (0..WAITING)
             .map(|_| scope.spawn(|| broker.send(&request).status))
             .collect();
-        // Until the issuer is asked, and those who wait have their places.
+        // Waits until the issuer is asked and the exchanges have their places.
         while issuer.fetched("main") == 0 {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
@@ -409,5 +409,5 @@ fn serves_keys_and_probes_despite_silent_issuer() {
             assert_eq!(client.join().expect("an answer"), 503);
         }
     });
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }

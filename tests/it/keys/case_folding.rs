@@ -1,5 +1,5 @@
-//! Verifiers that ignore the case of member names, as Go's `encoding/json` does: no token that the signer
-//! signs, not even for a hostile broker, reads differently to one.
+//! Verifiers that ignore the case of member names, as Go's `encoding/json` does: no token that the signer signs, even
+//! for a hostile broker, means something else to them.
 
 use crate::keys::hostile_broker::{ask, honest, start};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use vouchsafe_harness::jwt::{Issued, from_base64url};
 
-/// The fields of a struct that a verifier decodes claims into.
+/// The fields into which a verifier decodes claims.
 const FIELDS: [&str; 9] = [
     "iss",
     "sub",
@@ -21,7 +21,7 @@ const FIELDS: [&str; 9] = [
     "scope",
 ];
 
-/// The members of a JSON object, in order, duplicates included.
+/// The members of a JSON object, in order, including duplicates.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -56,8 +56,8 @@ fn folded(name: &str) -> String {
     name.chars().map(fold).collect()
 }
 
-/// What Go's `json.Unmarshal` puts into a struct with [`FIELDS`]: each member goes into the field whose name
-/// it equals without case, and a later member overwrites an earlier one.
+/// Decodes like Go's `json.Unmarshal` into a struct with [`FIELDS`]: each member goes into the field whose name it
+/// matches ignoring case, and a later member overwrites an earlier one.
 fn decoded(payload: &str) -> BTreeMap<&'static str, Value> {
     let Members(members) = serde_json::from_str(payload).expect("a claims set");
     let mut fields = BTreeMap::new();
@@ -74,7 +74,7 @@ fn payload_of(jwt: &str) -> String {
     String::from_utf8(payload.expect("base64url")).expect("UTF-8")
 }
 
-/// Registered names as a folding decoder takes them, each spelled differently.
+/// Spellings of registered names that a folding decoder accepts.
 fn spellings(name: &str) -> Vec<String> {
     let upper = name.to_ascii_uppercase();
     let title = format!("{}{}", &upper[..1], &name[1..]);
@@ -134,7 +134,7 @@ fn signs_tokens_unambiguous_for_folding_decoders() {
             "{extra_claims}: {answer}"
         );
     }
-    // What is signed, with names that contain registered ones, reads the same either way.
+    // Signed names that contain registered ones read the same either way.
     let mut asked = honest();
     asked["extra_claims"] = json!([
         ["https://claims.example/sub", "1"],
@@ -149,5 +149,5 @@ fn signs_tokens_unambiguous_for_folding_decoders() {
     for (field, value) in fields {
         assert_eq!(value, token.claims[field], "{field}");
     }
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }

@@ -10,18 +10,18 @@ use vouchsafe_harness::jwt::{self, Issued};
 
 /// Start of an epoch.
 const FIRST: u64 = 1_800_000_000;
-/// Four whole windows of keys: one epoch before them and two behind are needed to know them.
+/// Four complete windows of keys; to know them takes one epoch before and two after.
 const STEPS: u64 = 7;
-/// No token outlives its key's withdrawal less this.
+/// Every token expires at least this long before its key is withdrawn.
 const MARGIN_SECONDS: u64 = 60;
-/// Seconds into its epoch at which a step's broker starts. Where it took so long that the epoch
-/// ended, the step is tried again, further from the end.
+/// Seconds into its epoch at which a step's broker starts. If the start took so long that the epoch ended, the step is
+/// tried again further from the end.
 const OFFSETS: [u64; 4] = [1180, 1100, 900, 600];
 
-/// What a broker of one epoch published and issued.
+/// What a broker published and issued in one epoch.
 struct Step {
     jwks: Value,
-    /// For the ES256 audience, for the EdDSA audience, and with the longest life.
+    /// For the ES256 audience, for the EdDSA audience, and with the longest lifetime.
     tokens: Vec<Issued>,
 }
 
@@ -71,7 +71,7 @@ fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
             .into();
         let jwks = broker.jwks();
         let last = issue(&broker, iss, API, now);
-        broker.assert_unharmed();
+        broker.assert_healthy();
         if last.number("iat") < epoch_start + EPOCH_SECONDS {
             return Step { jwks, tokens };
         }
@@ -103,7 +103,7 @@ fn publishes_exactly_the_keys_of_each_epoch() {
                 .iter()
                 .cloned()
                 .collect();
-            // At the ends of the walk the keys of epochs that were not walked are unknown.
+            // The keys of the epochs before the first step and after the last one are unknown.
             assert!(known.is_subset(&kids), "epoch {index}: {alg}");
             if known.len() == 4 {
                 assert_eq!(kids, known, "epoch {index}: {alg}");
@@ -125,7 +125,7 @@ fn publishes_exactly_the_keys_of_each_epoch() {
                 token.claims
             );
             for (other, published) in steps.iter().enumerate() {
-                // From two epochs before until one after.
+                // From two epochs before to one after.
                 let expected = other <= index + 1 && other + 2 >= index;
                 assert_eq!(
                     token.verifies(&published.jwks),
@@ -142,7 +142,7 @@ fn publishes_exactly_the_keys_of_each_epoch() {
     }
 }
 
-/// The database that brokers share has no part in the keys: a new one gives the same.
+/// Keys don't depend on the database.
 #[test]
 fn derives_same_keys_with_another_database() {
     let issuer = Issuer::honest();

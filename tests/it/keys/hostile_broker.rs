@@ -1,4 +1,4 @@
-//! A hostile guest in the broker's place: the signer gives it nothing beyond its own configuration.
+//! A hostile guest in the broker's place: it gets nothing from the signer beyond the signer's own configuration.
 
 use serde_json::{Value, json};
 use std::process::Command;
@@ -7,7 +7,7 @@ use vouchsafe_harness::bundle::{API, BROKER, DEPLOY};
 use vouchsafe_harness::http::Request;
 use vouchsafe_harness::jwt::Issued;
 
-/// Tries until the clock stands still for the time of one request.
+/// Attempts to send one request within a single second.
 const CLOCK_TRIES_MAX: usize = 100;
 const LIFETIME_SECONDS_MAX: u64 = 900;
 const EXTRA_CLAIMS_MAX: usize = 32;
@@ -25,7 +25,7 @@ const VARIABLES: [&str; 11] = [
     "forwarded_header",
 ];
 
-/// The guest, built once more if its source changed.
+/// Builds the guest if its source changed.
 fn guest() -> String {
     let built = Command::new(env!("CARGO"))
         .args([
@@ -84,7 +84,7 @@ pub fn start() -> Broker {
         .start()
 }
 
-/// What an honest broker would ask for.
+/// The request of an honest broker.
 pub fn honest() -> Value {
     json!({
         "issuer": BROKER, "subject": "main:someone", "audience": API, "tier": "delegated", "algorithm": "ES256",
@@ -93,7 +93,7 @@ pub fn honest() -> Value {
     })
 }
 
-/// What the signer says to `asked`, if guest and signer saw the same second.
+/// The signer's answer to `asked`, for which guest and signer saw the same second.
 pub fn ask(broker: &Broker, asked: &Value) -> Value {
     for _ in 0..CLOCK_TRIES_MAX {
         let response = broker.send(&Request::post(
@@ -110,7 +110,7 @@ pub fn ask(broker: &Broker, asked: &Value) -> Value {
     panic!("the clock never stood still for one request");
 }
 
-/// Requests with these members changed, and the reason for which the signer refuses; none if it signs.
+/// Requests with these members changed, and the reason for the refusal; none if it signs.
 fn table() -> Vec<(Value, Option<Value>)> {
     let refused = |reason: &str| Some(json!({ "refused": reason }));
     let extra = |claims: Value| json!({ "extra_claims": claims });
@@ -291,10 +291,10 @@ fn gets_nothing_beyond_signer_configuration() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
-/// Whether a token that was signed says what was asked, and nothing else.
+/// Checks that a signed token contains what was requested and nothing else.
 fn holds(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String> {
     let claims = &token.claims;
     let same = claims["iss"] == asked["issuer"]

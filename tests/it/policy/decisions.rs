@@ -1,4 +1,4 @@
-//! The component decides as the crate on the workstation does, and its decisions can be explained later.
+//! The policy component decides like the policy tools, and its decisions can be explained later.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ use vouchsafe_harness::{jwt, now};
 use vouchsafe_policy::{Bundle, Effect, Environment, folder};
 use vouchsafe_policy_tools::RecordedRequest;
 
-/// Beside the permits of the suites: scopes, lifetimes, groups and local time, a template, and a `forbid`
-/// that errs.
+/// Policies in addition to the tests' permits: scopes, lifetimes, groups, local time, a template, and a `forbid` whose
+/// evaluation fails.
 const RULES: &str = r#"
 @id("topic-reads")
 permit (principal is GitHub::Workflow in Issuer::"main", action == Action::"issue", resource)
@@ -47,7 +47,7 @@ const HEAD: &str = "name = \"tests\"\nversion = \"1\"\n[zones]\nberlin = \"Europ
 
 const REQUESTS: u64 = 500;
 
-/// A generator of its own, so that a seed means the same for ever (Steele and others, SplitMix64).
+/// A generator whose sequence never changes for a seed (Steele and others, SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -83,7 +83,7 @@ fn decides_500_exchanges_like_policy_tools() {
     let mut random = Random(7);
     for number in 0..REQUESTS {
         let mut claims = issuer.claims(now());
-        // One subject alone would be denied too often to be decided.
+        // With one subject only, the limit on denials would apply.
         claims["sub"] = json!(format!("repo:octo-org/octo-repo:request:{number}"));
         claims["repository_id"] = json!(random.pick(&["123456", "2", "3", "4"]));
         claims["ref"] =
@@ -138,14 +138,14 @@ fn decides_500_exchanges_like_policy_tools() {
         permitted += usize::from(!is_denied);
         erred += usize::from(erring != "[]");
     }
-    // What is generated reaches all that is compared.
+    // The generated requests cover everything that is compared.
     assert!(
         permitted > 50 && denied > 50 && erred > 20,
         "{permitted} {denied} {erred}"
     );
 }
 
-/// Cedar request, determining and erring rules, slug and digest of every record.
+/// Cedar request, determining and failing policies, slug and digest of every record.
 fn rows(setup: &Setup) -> Vec<[String; 5]> {
     let database = Connection::open(setup.database()).expect("opens");
     let mut statement = database

@@ -1,9 +1,9 @@
-//! Bundles that do not load.
+//! Bundles that don't load.
 
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::issuer::Issuer;
 
-/// `serve` refuses a bundle that does not load, so that no request ever meets it.
+/// `serve` rejects a broken bundle at start-up, so that no request ever meets it.
 #[test]
 fn does_not_start_with_broken_bundle() {
     let issuer = Issuer::honest();

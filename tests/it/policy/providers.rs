@@ -1,4 +1,4 @@
-//! Tokens of each provider, through the shipped components.
+//! Tokens of each provider, through the built components.
 
 use serde_json::{Value, json};
 use vouchsafe_harness::broker::Setup;
@@ -41,14 +41,14 @@ fn kubernetes_claims(issuer: &str) -> Value {
     })
 }
 
-/// Presents each token to a broker that trusts an issuer of this provider, for [`API`].
+/// Presents each token, for [`API`], to a broker that trusts an issuer of this provider.
 ///
 /// [`API`]: vouchsafe_harness::bundle::API
 fn exchange(provider: &'static str, claims: fn(&str) -> Value, cases: &[(&str, Change, Want)]) {
     exchange_with(provider, "", claims, cases);
 }
 
-/// With further lines in the issuer's file.
+/// Adds further lines to the issuer's file.
 fn exchange_with(
     provider: &'static str,
     more: &str,
@@ -68,7 +68,7 @@ fn exchange_with(
         check(&broker, &form.request(), &token, *want)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 const DENIED: Want = refused(400, "invalid_target", "policy.denied");
@@ -170,7 +170,7 @@ fn accepts_kubernetes_pods_and_rejects_legacy_tokens() {
 
 const MISMATCH: Want = bad("token.claim_mismatch");
 
-/// `own` with the claims that every token has.
+/// `own` and the claims that every token has.
 fn claims_of(issuer: &str, own: Value) -> Value {
     let now = now();
     let mut claims = json!({
@@ -233,7 +233,7 @@ fn accepts_aws_iam_tags_but_not_request_tags() {
     );
 }
 
-/// AWS signs with ES384 where the caller asks for it.
+/// AWS signs with ES384 if the caller asks for it.
 #[test]
 fn accepts_tokens_signed_with_es384() {
     let issuer = Issuer::honest();
@@ -253,7 +253,7 @@ fn accepts_tokens_signed_with_es384() {
     let other = jwt::mint("RS256", &claims);
     let refused = bad("token.algorithm_not_allowed");
     check(&broker, &Form::of(&other).request(), &other, refused).expect("it is refused");
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]
@@ -429,7 +429,7 @@ fn accepts_terraform_applies_but_not_plans() {
     exchange_with("terraform", more, claims, &cases);
 }
 
-/// A SPIFFE trust domain, whose bundle is at a URL of its own.
+/// A SPIFFE trust domain that publishes its bundle at a separate URL.
 #[test]
 fn checks_trust_domain_of_jwt_svids() {
     let key = |alg: &str, key_use: &str| {
@@ -523,8 +523,8 @@ fn checks_trust_domain_of_jwt_svids() {
         check(&broker, &form.request(), &token, want)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    // The trust domain's keys vouch for nobody else: a token that names another issuer of the bundle
-    // is that one's, or nobody's.
+    // The trust domain's keys sign only for itself: a token that names another issuer of the bundle must verify
+    // with that issuer's keys.
     let mut claims = issuer.claims(now);
     claims["sub"] = svid["sub"].clone();
     let forged = jwt::mint_raw(
@@ -534,10 +534,10 @@ fn checks_trust_domain_of_jwt_svids() {
     );
     let refused = bad("token.signature_invalid");
     check(&broker, &Form::of(&forged).request(), &forged, refused).expect("it is refused");
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
-/// What these suites alone reach, for the ledger of slugs.
+/// Outcomes that only these tests reach, for the list of slugs.
 pub fn wants() -> [Want; 1] {
     [MISMATCH]
 }

@@ -1,4 +1,4 @@
-//! The tests that docs/regressions.md and docs/security-checklist.md name exist.
+//! Every test that docs/regressions.md and docs/security-checklist.md name must exist.
 
 use std::path::Path;
 use vouchsafe_harness::broker::repository;
@@ -17,7 +17,7 @@ fn sources(folder: &Path, text: &mut String) {
     }
 }
 
-/// The table rows of `page`, and the tests that each names in its last column.
+/// The table rows of `page`, each with the tests that its last column names.
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     let page = std::fs::read_to_string(repository().join(page)).expect("the page");
     let numbered = page.lines().filter(|line| {

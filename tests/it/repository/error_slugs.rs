@@ -1,4 +1,4 @@
-//! Every slug that the broker can answer with is reached over HTTP by some case of these suites.
+//! Every slug that the broker can answer with is reached over HTTP by some test.
 
 use crate::exchange::{
     claims, client_address, deadline, denial_limit, jws_header, jwt_syntax, requests,
@@ -11,7 +11,7 @@ use crate::store::{records, single_use};
 use std::collections::BTreeSet;
 use vouchsafe_harness::broker::repository;
 
-/// Slugs that no request to `vouchsafe serve` can bring about, and why. This list may only shrink.
+/// Slugs that no request to `vouchsafe serve` can cause, with the reason. This list may only shrink.
 const UNREACHED: [(&str, &str); 2] = [
     (
         "internal",

@@ -1,6 +1,6 @@
-//! SIGKILL under load: what a client holds is on record, and what was used stays used.
+//! SIGKILL under load: every token that a client has is on record, and used tokens stay used.
 //!
-//! `VOUCHSAFE_KILLS` says how often; `scripts/soak` runs more than a test run does.
+//! `VOUCHSAFE_KILLS` is the number of kills; `scripts/soak` runs more than a test run does.
 
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -17,13 +17,13 @@ use vouchsafe_harness::now;
 
 const KILLS_DEFAULT: usize = 3;
 const CLIENTS: usize = 8;
-/// Tokens that clients hold before the broker of a round is killed; grows by a few each round, so
-/// that the kills do not fall on the same beat.
+/// Tokens that clients have before the broker of a round is killed; grows each round, so that the kills don't all hit
+/// the same phase.
 const TOKENS_PER_ROUND: usize = 40;
-/// How often the killer counts.
+/// How often the killer counts them.
 const POLL: Duration = Duration::from_millis(1);
 
-/// One subject token that was presented, and all that it ever bought.
+/// A subject token that was presented, and all tokens that were issued for it.
 struct Presented {
     token: String,
     bought: Vec<Issued>,
@@ -69,7 +69,7 @@ impl Ledger {
         }
     }
 
-    /// Presents every token again that was presented before.
+    /// Presents every token again.
     fn present_again(&self, broker: &Broker) {
         let tokens: Vec<_> = {
             let presented = self.presented.lock().expect("unpoisoned");
@@ -86,11 +86,11 @@ impl Ledger {
         }
     }
 
-    /// Presents a token of its own `times` times; false if the broker is gone.
+    /// Presents a new token `times` times; false if the broker is gone.
     fn present_fresh(&self, iss: &str, broker: &Broker, times: usize) -> bool {
         let mut claims = jwt::claims(iss, BROKER, now());
         let jti = claims["jti"].as_str().expect("a jti").to_owned();
-        // One subject alone would be denied too often to be decided.
+        // With one subject only, the limit on denials would apply.
         claims["sub"] = format!("repo:octo-org/octo-repo:{jti}").into();
         let token = jwt::mint("ES256", &claims);
         (0..times).all(|_| self.present(&broker.address, &jti, &token))
@@ -106,7 +106,7 @@ impl Ledger {
         }
     }
 
-    /// Clients present fresh tokens, and every other one twice, until the broker is gone.
+    /// Clients present new tokens, and every other one twice, until the broker is gone.
     fn load(&self, iss: &str, broker: &Broker, tokens: usize) {
         let enough = self.bought.load(Relaxed) + tokens;
         std::thread::scope(|scope| {
@@ -126,7 +126,7 @@ impl Ledger {
     }
 }
 
-/// Every token that a client holds has its record, and no subject token has two.
+/// Every issued token has a record, and no subject token has two.
 fn assert_recorded(database: &Connection, ledger: &Ledger) {
     let whole: String = database
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
@@ -189,7 +189,7 @@ fn keeps_every_use_and_record_when_killed() {
         let broker = setup.start();
         ledger.present_again(&broker);
         ledger.assert_each_used_once();
-        broker.assert_unharmed();
+        broker.assert_healthy();
     }
     let database = Connection::open(setup.database()).expect("opens");
     assert_recorded(&database, &ledger);

@@ -1,4 +1,4 @@
-//! A disk without room: told before it is full, and not ready once nothing can be written.
+//! A full disk: reported before it is full, and not ready once nothing can be written.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use vouchsafe_harness::scene::Scene;
 use vouchsafe_harness::{jwt, now};
 
 const STORE: Want = unavailable("store.unavailable");
-/// A writer that is over its limit gets an error, not a signal.
+/// Makes writes beyond the limit fail with an error instead of a signal.
 const WITHOUT_SIGNAL: &str = "trap '' XFSZ; exec \"$@\"";
-/// What needs a mount namespace of its own, which not every machine allows.
+/// Runs a command in a mount namespace of its own, which not every machine allows.
 const OWN_MOUNTS: [&str; 4] = ["unshare", "--user", "--map-root-user", "--mount"];
 const DISK_MIB: u64 = 64;
-/// Longest that the host may take to note what room there is; it does so every 5 s.
+/// How long the host may take to notice free space, which it checks every 5 s.
 const NOTED_WITHIN: Duration = Duration::from_secs(30);
 
 fn new_token(scene: &Scene) -> String {
@@ -29,7 +29,7 @@ fn present(scene: &Scene, broker: &Broker, want: Want) {
     check(broker, &Form::of(&token).request(), &token, want).expect("the expected answer");
 }
 
-/// Limits the size of files that a process writes, as a quota would; `unlimited` ends that.
+/// Limits the size of files that a process writes, like a quota; `unlimited` removes the limit.
 fn limit_files(process: u32, bytes: &str) {
     let limit = format!("--fsize={bytes}:");
     let status = Command::new("prlimit")
@@ -45,7 +45,7 @@ fn is_not_ready_while_store_is_unwritable() {
     let broker = setup.start();
     assert_eq!(broker.get("/readyz").status, 200);
     limit_files(broker.process(), "0");
-    // Anybody may have written within this second.
+    // The result of an earlier write counts for a second.
     std::thread::sleep(Duration::from_millis(1100));
     let ready = broker.get("/readyz");
     assert_eq!(ready.status, 503, "{}", ready.text());
@@ -103,7 +103,7 @@ fn reports_low_space_before_disk_is_full() {
 
     let filler = state_within(&broker, &setup).join("filler");
     fill(&filler);
-    // Pages that the log has already are written over until it has to grow.
+    // Existing pages of the log are overwritten until it has to grow.
     let end = Instant::now() + NOTED_WITHIN;
     while broker.get("/readyz").status == 200 && Instant::now() < end {
         let token = new_token(&scene);

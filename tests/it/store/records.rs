@@ -1,4 +1,4 @@
-//! What is written to the state folder before a token leaves, and what never is.
+//! What is on disk before a token leaves, and what never is.
 
 use std::process::Command;
 use vouchsafe_harness::broker::Setup;
@@ -36,10 +36,10 @@ fn issues_no_token_without_a_record() {
     }
     let token = fresh();
     check(&broker, &Form::of(&token).request(), &token, Want::Issued).expect("after");
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
-/// Nothing of a token, and nothing secret, stays behind on disk or in the log (I6).
+/// No token and no secret remains on disk or in the log (I6).
 #[test]
 fn stores_no_token_and_no_root() {
     let issuer = Issuer::honest();

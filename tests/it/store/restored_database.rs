@@ -1,5 +1,4 @@
-//! A database that is restored from an older copy has forgotten uses, and takes no token that may have had
-//! one.
+//! A database restored from an older copy has lost uses, so it rejects every token that may have had one.
 
 use std::path::{Path, PathBuf};
 use vouchsafe_harness::bundle::DEPLOY;
@@ -25,7 +24,7 @@ fn present(scene: &Scene, seconds: u64, tokens: &[(&str, &String, Want)]) {
     broker.kill();
 }
 
-/// The database's file and its journals, with their contents.
+/// The database file and its journals, with their contents.
 fn copy(scene: &Scene) -> Vec<(PathBuf, Vec<u8>)> {
     database_files(scene)
         .into_iter()
@@ -68,7 +67,7 @@ fn rejects_tokens_whose_use_was_forgotten() {
         60,
         &[
             ("forgotten", &forgotten, PREDATES),
-            // The price: nobody can tell that this one was not used.
+            // The price: nothing shows that this one was not used.
             ("unused", &unused, PREDATES),
             ("remembered", &remembered, SPENT),
             ("new", &new, Want::Issued),
@@ -89,8 +88,7 @@ fn accepts_unused_tokens_after_quick_restart() {
     );
 }
 
-/// A use is remembered for as long as any bundle could take the token: the limits of bundle and exchange are
-/// the same numbers.
+/// A use is remembered for as long as any bundle could accept the token: bundle and exchange have the same limits.
 #[test]
 fn remembers_uses_for_maximum_token_age() {
     use vouchsafe_exchange::limits as exchange;

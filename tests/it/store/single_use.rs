@@ -25,7 +25,7 @@ fn accepts_token_once_across_restarts() {
         let broker = setup.start();
         check(&broker, &form.request(), &token, Want::Issued).expect("the first use");
         check(&broker, &form.request(), &token, SPENT).expect("the second use");
-        // The same claims by another signature are the same token.
+        // The same claims with another signature are the same token.
         let again = jwt::mint("ES256", &first);
         check(
             &broker,
@@ -34,7 +34,7 @@ fn accepts_token_once_across_restarts() {
             SPENT,
         )
         .expect("a twin");
-        // An audience that allows replay does not care.
+        // An audience that allows replay doesn't count uses.
         check(
             &broker,
             &form.clone().set("audience", API).request(),
@@ -60,7 +60,7 @@ fn accepts_token_once_across_restarts() {
         Want::Issued,
     )
     .expect("another token");
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn rejects_token_older_than_store() {
     .expect("where replay is allowed");
 }
 
-/// A store that lost what it knew must not accept again what it may have seen (I4).
+/// A store that lost its data must not accept a token again that it may have seen (I4).
 #[test]
 fn rejects_spent_token_after_store_loss() {
     let issuer = Issuer::honest();

@@ -1,6 +1,6 @@
 //! Many clients, one token, two brokers on one database.
 //!
-//! `VOUCHSAFE_RACES` says how often; `scripts/soak` runs more than a test run does.
+//! `VOUCHSAFE_RACES` is the number of races; `scripts/soak` runs more than a test run does.
 
 use std::sync::Barrier;
 use vouchsafe_harness::broker::{Broker, Setup};
@@ -10,12 +10,12 @@ use vouchsafe_harness::issuer::Issuer;
 use vouchsafe_harness::{jwt, now};
 
 const CLIENTS: usize = 64;
-/// Races in which nobody was told to come back.
+/// Races without a 503.
 const RACES_DEFAULT: usize = 3;
-/// Races that are run at most for each of them.
+/// Attempts at most for each of them.
 const TRIES_PER_RACE_MAX: usize = 10;
 
-/// How the clients of one race fared.
+/// Outcomes of the clients in one race.
 #[derive(Debug, Default)]
 struct Tally {
     won: usize,
@@ -23,7 +23,7 @@ struct Tally {
     told_to_retry: usize,
 }
 
-/// A token for a race of its own, whose subject nobody has had denied yet.
+/// A new token, whose subject has not been denied yet.
 fn token(issuer: &Issuer) -> String {
     let mut claims = issuer.claims(now());
     let jti = claims["jti"].as_str().expect("a jti");
@@ -31,7 +31,7 @@ fn token(issuer: &Issuer) -> String {
     jwt::mint("ES256", &claims)
 }
 
-/// Lets all clients present `form` at once, each second one to the other broker.
+/// Lets all clients present `form` at once, alternately to either broker.
 fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
     let (start, request) = (Barrier::new(CLIENTS), form.request());
     let answers: Vec<_> = std::thread::scope(|scope| {
@@ -54,7 +54,7 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
         match answer.status {
             200 => tally.won += 1,
             400 if answer.text().contains("used before") => tally.spent += 1,
-            // Spent, too: the winner's subject is over the limit of denials by then.
+            // Spent as well: the subject is over the limit of denials by then.
             429 => tally.spent += 1,
             503 => tally.told_to_retry += 1,
             _ => panic!("{} {}", answer.status, answer.text()),
@@ -77,8 +77,8 @@ fn lets_one_of_64_clients_win_token() {
         let form = Form::of(&token).set("audience", DEPLOY);
         let tally = race(&brokers, &form);
         assert!(tally.won <= 1, "{tally:?}");
-        // A store that is too slow answers 503, and the winner may be among those: consumed, and
-        // not released, since its record was not confirmed.
+        // A slow store answers 503, possibly to the winner: the token was consumed but not released, because its
+        // record was not confirmed.
         if tally.told_to_retry == 0 {
             assert_eq!((tally.won, tally.spent), (1, CLIENTS - 1));
             clean += 1;
@@ -91,7 +91,7 @@ fn lets_one_of_64_clients_win_token() {
         "in none of {run} races did everybody get an answer"
     );
     println!("{run} races of {CLIENTS} clients, {clean} in which nobody was told to come back");
-    brokers.iter().for_each(Broker::assert_unharmed);
+    brokers.iter().for_each(Broker::assert_healthy);
 }
 
 #[test]
@@ -113,5 +113,5 @@ fn lets_bounded_number_of_clients_win_token() {
         tally.told_to_retry == 0 && tally.won == USES && tally.spent == CLIENTS - USES
     });
     assert!(clean, "in no race did everybody get an answer");
-    brokers.iter().for_each(Broker::assert_unharmed);
+    brokers.iter().for_each(Broker::assert_healthy);
 }

@@ -1,17 +1,17 @@
-//! `vouchsafe keys`, and the states of key versions that it leads to.
+//! `vouchsafe keys`, and the states of key versions.
 
 use super::{Gateway, GatewaySetup};
 use crate::broker::profile_folder;
 use std::process::Command;
 
-/// For how long a version is published before it signs: 300 s for a verifier's copy, 60 s for a broker's,
+/// How long a version is published before it may sign: 300 s for a verifier's copy, 60 s for a broker's,
 /// 5 s for a gateway's, 60 s for clocks.
 pub const PUBLISHED_SECONDS: u64 = 425;
-/// `lifetime_max` of the test keys, and 300 s.
+/// How long a version stays published after it last signed: `lifetime_max` of the test keys and 300 s.
 pub const WITHDRAWN_SECONDS: u64 = 900 + 300;
 pub const KEY: &str = "es256";
 
-/// What a command ended with, and all that it printed.
+/// Exit code and output of a command.
 pub struct Ended {
     pub code: i32,
     pub text: String,
@@ -48,7 +48,7 @@ pub fn keys(gateways: &[&GatewaySetup], arguments: &[&str]) -> Ended {
     }
 }
 
-/// State of each version of the key, such as `1 active, 2 canary 5%`.
+/// State of each version of [`KEY`], such as `1 active, 2 canary 5%`.
 pub fn states(gateway: &Gateway) -> String {
     let listing = gateway.administer("/v1/admin/keys", None).json();
     let keys = listing["keys"].as_array().expect("keys");

@@ -1,4 +1,4 @@
-//! A broker with gateways behind it, now or at a moment of the test's choice.
+//! A broker with gateways behind it, now or at another time.
 
 use super::{Gateway, GatewaySetup, KEY, PUBLISHED_SECONDS, keys};
 use crate::broker::{Broker, Setup};
@@ -10,14 +10,14 @@ use crate::now;
 use serde_json::Value;
 use std::time::Instant;
 
-/// A broker with gateways behind it, and who may ask it.
+/// A broker with gateways behind it, and the issuer that it trusts.
 pub struct HsmFixture {
     pub broker: Broker,
     pub issuer: Issuer,
 }
 
 impl HsmFixture {
-    /// A broker that asks `gateways`, in this order.
+    /// Starts a broker that asks `gateways` in this order.
     pub fn start(gateways: &[&GatewaySetup]) -> Self {
         Self::start_with(gateways, |setup| setup)
     }
@@ -39,7 +39,7 @@ impl HsmFixture {
         jwt::mint("RS256", &self.issuer.claims(now()))
     }
 
-    /// Asks for a token for `audience`; all that was wanted, or why not.
+    /// Requests a token for `audience`; fails unless the response is `want`.
     pub fn try_for(&self, audience: &str, want: Want) -> Result<Option<Issued>, String> {
         let token = self.token();
         let form = Form::of(&token).set("audience", audience);
@@ -63,7 +63,7 @@ impl HsmFixture {
     }
 }
 
-/// Gateway and broker at a moment of the test's own time.
+/// Gateway and broker on the test's own clock.
 pub struct At {
     pub gateway: Gateway,
     pub fixture: HsmFixture,
@@ -113,7 +113,7 @@ pub fn issue_for(fixture: &HsmFixture, audience: &str, claims: &Value) -> Issued
     Issued::parse(response.json()["access_token"].as_str().expect("a token"))
 }
 
-/// A gateway in front of a token that has a staged version for long enough.
+/// A gateway on whose token a version was staged long enough ago to sign.
 pub fn staged() -> (GatewaySetup, At) {
     staged_with(GatewaySetup::initialized())
 }

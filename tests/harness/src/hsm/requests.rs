@@ -14,7 +14,7 @@ pub fn seed_request(epoch_start: u64) -> Value {
     json!({ "group": "default", "generation": 1, "algorithm": "ES256", "epoch_start": epoch_start })
 }
 
-/// Asks again if the second changed meanwhile: then both sides of an edge are exact.
+/// Repeats the request if the second changed meanwhile, so that both sides of a limit are exact.
 pub fn ask_at(gateway: &Gateway, path: &str, body: impl Fn(u64) -> Value) -> (u16, Value) {
     loop {
         let second = now();
@@ -61,7 +61,7 @@ pub fn sign(gateway: &Gateway, key: &str, claims: &Value) -> (u16, Value) {
     (status, answer)
 }
 
-/// The `kid` of the version that signs for all but a canary's share, if one does.
+/// The `kid` of the version that signs outside the canary's share, if any.
 pub fn kid_that_signs(gateway: &Gateway, name: &str) -> Option<String> {
     let keys = gateway.ask("/v1/keys", None).json();
     let keys = keys["groups"][0]["token_keys"]
@@ -73,7 +73,7 @@ pub fn kid_that_signs(gateway: &Gateway, name: &str) -> Option<String> {
     Some(key["jwk"]["kid"].as_str().expect("a kid").to_owned())
 }
 
-/// Has a token signed: the status, and the error where there is one.
+/// Requests a signature; returns the status and the error, if any.
 pub fn sign_with(gateway: &Gateway, key: &str, kid: &str, now: u64) -> (u16, Value) {
     let (alg, audience) = match key {
         KEY => ("ES256", HSM_ES256),
@@ -90,7 +90,7 @@ pub fn sign_with(gateway: &Gateway, key: &str, kid: &str, now: u64) -> (u16, Val
     (response.status, response.json()["error"].clone())
 }
 
-/// A token that the key `es256` may sign now.
+/// A request for a token that the key `es256` may sign now.
 pub fn es256_request(gateway: &Gateway) -> Value {
     let kid =
         gateway.ask("/v1/keys", None).json()["groups"][0]["token_keys"][2]["jwk"]["kid"].clone();

@@ -1,4 +1,4 @@
-//! A gateway that runs, and what can be done to it.
+//! A running gateway and what tests do to it.
 
 use super::GatewaySetup;
 use crate::http::{self, Request, Response};
@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Longest that something may take which happens by itself.
+/// How long to wait for something that happens without a request.
 const BY_ITSELF_MAX: Duration = Duration::from_secs(60);
 
 /// A running gateway; killed when dropped.
@@ -27,7 +27,7 @@ impl Gateway {
         self.send(&Request::get(path))
     }
 
-    /// As the broker, or whoever has its credential.
+    /// Sends a request with the broker's credential.
     pub fn ask(&self, path: &str, body: Option<&Value>) -> Response {
         self.ask_as(&self.setup.credential, path, body)
     }
@@ -40,16 +40,16 @@ impl Gateway {
         self.send(&request.with("authorization", &format!("Bearer {credential}")))
     }
 
-    /// Asks as the broker does, and closes the connection before there is an answer.
-    pub fn ask_and_leave(&self, path: &str, body: &Value) {
+    /// Sends a request with the broker's credential, and disconnects before the response.
+    pub fn ask_and_disconnect(&self, path: &str, body: &Value) {
         let bearer = format!("Bearer {}", self.setup.credential);
         let request = Request::post(path, "application/json", body.to_string())
             .with("authorization", &bearer);
         let address = format!("127.0.0.1:{}", self.setup.port);
-        http::send_and_leave(&address, &request).expect("sends");
+        http::send_and_disconnect(&address, &request).expect("sends");
     }
 
-    /// One of its counters or gauges, by the name that Prometheus sees.
+    /// A counter or gauge, by its Prometheus name.
     pub fn metric(&self, name: &str) -> u64 {
         let text = self.metrics();
         let line = text
@@ -67,7 +67,7 @@ impl Gateway {
         answer.expect("metrics").text()
     }
 
-    /// As an admin, on the admins' listener.
+    /// Sends a request with the admin's credential to the admin listener.
     pub fn administer(&self, path: &str, body: Option<&Value>) -> Response {
         let credential = &self.setup.admin_credential;
         self.administer_as(credential, path, body)
@@ -83,13 +83,13 @@ impl Gateway {
         http::send(&address, &request).unwrap_or_else(|error| panic!("no answer: {error:#}"))
     }
 
-    /// As an admin who closes the connection before there is an answer.
-    pub fn administer_and_leave(&self, path: &str, body: &Value) {
+    /// Sends a request with the admin's credential, and disconnects before the response.
+    pub fn administer_and_disconnect(&self, path: &str, body: &Value) {
         let bearer = format!("Bearer {}", self.setup.admin_credential);
         let request = Request::post(path, "application/json", body.to_string())
             .with("authorization", &bearer);
         let address = format!("127.0.0.1:{}", self.setup.admin_port);
-        http::send_and_leave(&address, &request).expect("sends");
+        http::send_and_disconnect(&address, &request).expect("sends");
     }
 
     /// Lines of its log.
@@ -106,7 +106,7 @@ impl Gateway {
         lines.filter(|line| line["event"] == event).collect()
     }
 
-    /// Process id of the worker that has the module, which may be none for a while.
+    /// Process id of the worker that has loaded the module; there may be none for a moment.
     pub fn worker(&self) -> Option<u32> {
         let id = self.child.lock().expect("unpoisoned").id();
         let children = format!("/proc/{id}/task");
@@ -130,28 +130,28 @@ impl Gateway {
         signal(self.child.lock().expect("unpoisoned").id(), name);
     }
 
-    /// Sends a signal to the worker, which is this test's own process's grandchild.
+    /// Sends a signal to the worker; returns its process id.
     pub fn signal_worker(&self, name: &str) -> u32 {
         let worker = self.worker().expect("a worker");
         signal(worker, name);
         worker
     }
 
-    /// Has a gateway of [`GatewaySetup::shimmed`] meet `fault` once, and waits until it has.
-    pub fn suffer(&self, fault: &str) {
+    /// Injects `fault` once into a gateway of [`GatewaySetup::shimmed`], and waits until it has happened.
+    pub fn inject(&self, fault: &str) {
         let file = self.setup.folder.join(fault);
         std::fs::write(&file, "").expect("a file");
         eventually(fault, || (!file.exists()).then_some(()));
     }
 
-    /// How many files and sockets its process has open.
+    /// Number of files and sockets that its process has open.
     pub fn open_files(&self) -> usize {
         let id = self.child.lock().expect("unpoisoned").id();
         let files = std::fs::read_dir(format!("/proc/{id}/fd"));
         files.expect("Linux").count()
     }
 
-    /// Sends SIGKILL, and waits for the end.
+    /// Sends SIGKILL and waits until it has ended.
     pub fn kill(&self) {
         let mut child = self.child.lock().expect("unpoisoned");
         child.kill().expect("kills");
@@ -162,7 +162,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Ok(child) = self.child.get_mut() {
-            // It may have ended by itself.
+            // It may have ended already.
             drop(child.kill());
             drop(child.wait());
         }
@@ -176,7 +176,7 @@ pub fn signal(process: u32, name: &str) {
     assert!(status.expect("kill").success(), "kill {name} {process}");
 }
 
-/// Waits for what happens by itself.
+/// Polls until `look` finds something.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! What other processes do with a session of their own on the token: the module reads its file's place from
-//! the environment of the process.
+//! What separate processes do in their own session on the PKCS#11 token: the module reads the path of its
+//! configuration from the environment of the process.
 
 use super::{PIN, TOKEN, module};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -9,12 +9,12 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
-/// What [`super::Token::in_a_process`] says to it.
+/// A variable that [`super::Pkcs11Token::in_a_process`] set.
 fn variable(name: &str) -> String {
     std::env::var(format!("VOUCHSAFE_{name}")).expect(name)
 }
 
-/// A session on the token, logged in.
+/// A logged-in session on the PKCS#11 token.
 fn session() -> Session {
     let pkcs11 = Pkcs11::new(module()).expect("loads");
     pkcs11
@@ -33,8 +33,8 @@ fn session() -> Session {
     session
 }
 
-/// What [`super::Token::try_to_take_keys_out`] has another process do: reading, loosening, copying, wrapping.
-pub fn try_to_take_keys_out() {
+/// Tries to read, weaken, copy and wrap keys; see [`super::Pkcs11Token::try_to_extract_keys`].
+pub fn try_to_extract_keys() {
     let session = session();
     let wrapping = session
         .generate_key(
@@ -79,7 +79,7 @@ pub fn try_to_take_keys_out() {
     assert_eq!(tried, keys, "each of them");
 }
 
-/// What [`super::Token::import_root`] has another process do.
+/// Imports a root; see [`super::Pkcs11Token::import_root`].
 pub fn import_root() {
     let hex = variable("ROOT");
     let root: Vec<u8> = (0..hex.len() / 2)
@@ -109,12 +109,12 @@ pub fn import_root() {
         .expect("an object");
 }
 
-/// What [`super::Token::look_at_every_key`] has another process do.
-pub fn look_at_every_key() {
+/// Checks attributes of keys; see [`super::Pkcs11Token::check_key_attributes`].
+pub fn check_key_attributes() {
     use AttributeType as A;
     let from_outside = variable("FROM_OUTSIDE") == "true";
     let wanted = [
-        // What a key may be used for, and what may be done with it.
+        // What a key may be used for, and how it is protected.
         A::Sign,
         A::Verify,
         A::Encrypt,
@@ -125,7 +125,7 @@ pub fn look_at_every_key() {
         A::Sensitive,
         A::Extractable,
         A::Private,
-        // What it always was: the token notes it by itself.
+        // Its history, which the token itself records.
         A::AlwaysSensitive,
         A::NeverExtractable,
         A::Local,
@@ -163,7 +163,7 @@ pub fn look_at_every_key() {
                             | Attribute::Local(true)
                     )
                 };
-                // A private key has no `CKA_ENCRYPT`, `CKA_VERIFY` and `CKA_WRAP` at all.
+                // Private keys have no `CKA_ENCRYPT`, `CKA_VERIFY` and `CKA_WRAP` at all.
                 let said = found.first().is_some_and(truth);
                 assert_eq!(said, expected, "{attribute:?} of {label:?}");
             }

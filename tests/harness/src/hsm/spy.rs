@@ -1,11 +1,11 @@
-//! What `pkcs11-spy` wrote down: each call, with the class of the object that it was about.
+//! The log of `pkcs11-spy`: each call, with the class of the object that it concerns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// How a process begins.
+/// The first line of a process.
 const START: &str = "*************** OpenSC PKCS#11 spy";
-/// Attributes that are, or are parts of, a secret or private key.
+/// Attributes that are a secret or private key, or part of one.
 pub const SECRETS: [&str; 7] = [
     "CKA_VALUE",
     "CKA_PRIVATE_EXPONENT",
@@ -20,22 +20,22 @@ pub const SECRETS: [&str; 7] = [
 #[derive(Clone, Debug)]
 pub struct Call {
     pub function: String,
-    /// What went in, and what came back.
+    /// Arguments and results.
     pub given: String,
     pub got: String,
-    /// Of the object that it names, as that was found or made: `CKO_…`.
+    /// Class of the object that it names, as found or created: `CKO_…`.
     pub class: Option<String>,
 }
 
 impl Call {
-    /// The attributes that its templates name.
+    /// The attributes in its templates.
     pub fn attributes(&self) -> BTreeSet<&str> {
         let lines = self.given.lines().chain(self.got.lines());
         let words = lines.filter_map(|line| line.strip_prefix("    ")?.split(' ').next());
         words.filter(|word| word.starts_with("CKA_")).collect()
     }
 
-    /// What a template that went in says of an attribute.
+    /// The value of an attribute in a template argument.
     pub fn says(&self, attribute: &str) -> Option<&str> {
         self.given.lines().find_map(|line| {
             let (name, value) = line.strip_prefix("    ")?.split_once(' ')?;
@@ -43,7 +43,7 @@ impl Call {
         })
     }
 
-    /// Bytes of secrets that went in, in hexadecimal digits.
+    /// Secret bytes among the arguments, in hexadecimal.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets: Vec<String> = Vec::new();
         let mut within = false;
@@ -58,7 +58,7 @@ impl Call {
         secrets
     }
 
-    /// All bytes that came back, in hexadecimal digits.
+    /// All bytes in the results, in hexadecimal.
     pub fn bytes_back(&self) -> String {
         self.got.lines().map(dumped).collect()
     }
@@ -69,7 +69,7 @@ fn attribute(line: &str) -> Option<&str> {
     word.starts_with("CKA_").then_some(word)
 }
 
-/// The bytes of a line of a dump, such as `    00000000  06 08 2A                 .*`.
+/// The bytes in a line of a dump, such as `    00000000  06 08 2A                 .*`.
 fn dumped(line: &str) -> String {
     let bytes = line.strip_prefix("    ").and_then(|line| {
         let (offset, rest) = line.split_once("  ")?;
@@ -81,9 +81,9 @@ fn dumped(line: &str) -> String {
     bytes.map(str::to_ascii_lowercase).collect()
 }
 
-/// The calls of a file, in their order.
+/// The calls in a file, in order.
 ///
-/// The module locks nothing while it writes: what is read must come from one session, one process after the other.
+/// The module writes without a lock, so the calls must come from one session at a time.
 pub fn calls(file: &Path) -> Vec<Call> {
     let text = std::fs::read(file).expect("calls");
     let text = String::from_utf8_lossy(&text);
@@ -106,7 +106,7 @@ pub fn calls(file: &Path) -> Vec<Call> {
         let last = blocks.len().saturating_sub(1);
         for (place, (function, block)) in blocks.into_iter().enumerate() {
             let returned = block.matches("Returned:").count();
-            // The last one's process may have been killed.
+            // The last process may have been killed.
             assert!(
                 returned == 1 || place == last,
                 "calls within each other: {block}"
@@ -117,14 +117,14 @@ pub fn calls(file: &Path) -> Vec<Call> {
     calls
 }
 
-/// The function of a line such as `12: C_Sign`.
+/// The function in a line such as `12: C_Sign`.
 fn function(line: &str) -> Option<&str> {
     let (number, name) = line.split_once(": ")?;
     let is_call = number.bytes().all(|it| it.is_ascii_digit()) && name.starts_with("C_");
     is_call.then_some(name)
 }
 
-/// What is known of a process's objects.
+/// The known objects of a process.
 #[derive(Default)]
 struct Classes {
     of: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! A blocking TLS client of a gateway, which keeps its connection and says in which pieces it writes.
+//! A blocking TLS client of a gateway that keeps its connection and controls how its writes are split.
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,17 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest that an answer may take.
+/// How long a response may take.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
-/// One connection. Nagle's algorithm is on, as it is where nobody turns it off.
+/// One connection, with Nagle's algorithm on, which is the default.
 pub struct TlsClient {
     stream: StreamOwned<ClientConnection, TcpStream>,
-    /// What was read, and is not part of an answer yet.
+    /// Bytes read that belong to no response yet.
     read: Vec<u8>,
 }
 
-/// An answer on a connection that stays.
+/// A response on a connection that stays open.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 impl TlsClient {
-    /// Connects to `localhost`, whose authority is in `roots`, and shows `certificate` with its key.
+    /// Connects to `localhost`, trusting `roots`, with a client certificate and its key.
     pub fn connect(port: u16, roots: &Path, certificate: &Path, key: &Path) -> Self {
         let read = |path: &Path| -> Vec<CertificateDer<'static>> {
             let found = CertificateDer::pem_file_iter(path).expect("PEM");
@@ -57,7 +57,7 @@ impl TlsClient {
         }
     }
 
-    /// Writes each of `parts` by itself, and reads one answer.
+    /// Writes each part separately, then reads one response.
     pub fn exchange(&mut self, parts: &[&[u8]]) -> Answer {
         for part in parts {
             self.stream.write_all(part).expect("writes");

@@ -11,7 +11,7 @@ use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 use vouchsafe_harness::now;
 
-/// What a command ended with.
+/// Exit code and output of a command.
 pub struct Ended {
     pub code: i32,
     pub stdout: String,
@@ -25,7 +25,7 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
         .stderr(Stdio::piped())
         .spawn()
         .expect("starts");
-    // It may end before it has read all.
+    // It may end before it has read everything.
     drop(child.stdin.take().expect("piped").write_all(stdin));
     let output = child.wait_with_output().expect("ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -41,7 +41,7 @@ pub fn vouchsafe(arguments: &[&str], stdin: &[u8]) -> Ended {
     run(command.arg("verify").args(arguments), stdin)
 }
 
-/// A broker that can be asked for its metadata, and the gateway behind it.
+/// A broker whose metadata can be fetched, and the gateway behind it.
 pub struct Site {
     pub setup: GatewaySetup,
     pub gateway: Gateway,
@@ -51,7 +51,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// At a moment of its own.
+    /// Starts both with their clocks at `at`.
     pub fn start(setup: GatewaySetup, at: u64, issuers: &[IssuerFile], origin: String) -> Self {
         let origins = [origin, setup.url()];
         let broker = Setup::of("spin.hsm.toml", issuers, &origins)
@@ -77,7 +77,7 @@ impl Site {
         site
     }
 
-    /// The same with the suites' issuer, and now.
+    /// Starts both now, trusting the realms of `issuer`.
     pub fn with(setup: GatewaySetup, issuer: &Issuer) -> Self {
         Self::start(setup, now(), &issuer.files(), issuer.origin())
     }
@@ -86,7 +86,7 @@ impl Site {
         &self.setup.folder
     }
 
-    /// Writes a file of the gateway's folder; gives where it is.
+    /// Writes a file into the gateway's folder; returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         std::fs::write(self.folder().join(name), text).expect("a file");
         self.path(name)
@@ -104,13 +104,13 @@ impl Site {
         Issued::parse(response.json()["access_token"].as_str().expect("a token"))
     }
 
-    /// Verifies by the broker's URL.
+    /// Verifies with the broker's URL.
     pub fn verify(&self, audience: &str, more: &[&str], token: &str) -> Ended {
         let named = ["--broker", &self.url, "--audience", audience];
         vouchsafe(&[&named[..], more, &[token]].concat(), b"")
     }
 
-    /// Verifies by a JWK Set in a file.
+    /// Verifies with a JWK Set in a file.
     pub fn verify_with(&self, jwks: &str, more: &[&str], token: &str) -> Ended {
         let named = ["--jwks", jwks, "--issuer", &self.url, "--audience", API];
         vouchsafe(&[&named[..], more, &[token]].concat(), b"")

@@ -1,25 +1,25 @@
-//! What admins do to gateways: to several at once, and leaving before the end; and to their tokens.
+//! Admins who disconnect or act on several gateways at once, and changes to their PKCS#11 tokens.
 
 use serde_json::json;
 use std::time::Duration;
 use vouchsafe_harness::bundle::{API, HSM_ES256};
 use vouchsafe_harness::exchange::{Want, unavailable};
 use vouchsafe_harness::hsm::{
-    GatewaySetup, HsmFixture, Token, check_states, eventually, keys, states,
+    GatewaySetup, HsmFixture, Pkcs11Token, check_states, eventually, keys, states,
 };
 
-/// Who presses Ctrl-C must not leave a key between two states, nor the log without the end.
+/// Pressing Ctrl-C must not leave a key between two states, nor the log without the outcome.
 #[test]
 fn finishes_operation_when_admin_disconnects() {
-    let setup = GatewaySetup::new(&Token::new())
+    let setup = GatewaySetup::new(&Pkcs11Token::new())
         .change("pin_file", "deadline_ms = 30000\npin_file")
         .with_keys();
     let gateway = setup.start();
     check_states(&gateway, "1 active");
     gateway.signal_worker("-STOP");
     let stage = json!({ "key": "es256", "act": "stage" });
-    gateway.administer_and_leave("/v1/admin/act", &stage);
-    // For as long as it takes to see that the client has left.
+    gateway.administer_and_disconnect("/v1/admin/act", &stage);
+    // Long enough to notice that the client has disconnected.
     std::thread::sleep(Duration::from_millis(300));
     gateway.signal_worker("-CONT");
     eventually("a second version", || {
@@ -27,11 +27,11 @@ fn finishes_operation_when_admin_disconnects() {
     });
 }
 
-/// Restored from one backup, two tokens have one key; what is staged later is another one in each.
+/// Two PKCS#11 tokens restored from one backup share a key, but each stages a different next version.
 #[test]
 fn stops_when_gateways_hold_different_keys() {
-    let first = GatewaySetup::new(&Token::new());
-    let second = first.twin().with_token(&Token::new());
+    let first = GatewaySetup::new(&Pkcs11Token::new());
+    let second = first.twin().with_token(&Pkcs11Token::new());
     let folder = first.folder.join("shares");
     std::fs::create_dir(&folder).expect("a folder");
     let shares = folder.display().to_string();
@@ -58,10 +58,10 @@ fn stops_when_gateways_hold_different_keys() {
     keys(&both, &["retire", "es256", "--version", "2"]).is(0, "2 retiring");
 }
 
-/// Keys that take the place of others behind the same label are known to no verifier.
+/// No verifier knows keys that replace others under the same label.
 #[test]
 fn does_not_sign_with_swapped_pkcs11_token() {
-    let (token, other) = (Token::new(), Token::new());
+    let (token, other) = (Pkcs11Token::new(), Pkcs11Token::new());
     let setup = GatewaySetup::new(&token).with_keys();
     let (code, text) = setup.with_token(&other).run(&["init", "--generation", "5"]);
     assert_eq!(code, 0, "{text}");
@@ -87,7 +87,7 @@ fn does_not_sign_with_swapped_pkcs11_token() {
     let refused = fixture.try_for(HSM_ES256, unavailable("signer.unavailable"));
     assert!(matches!(refused, Ok(None)), "it is signed, or {refused:?}");
     fixture.issue(API);
-    // Nor is its generation followed, or raised.
+    // Its generation is neither followed nor raised.
     let rotate = json!({ "from": 1 });
     let rotated = gateway.administer("/v1/admin/rotate", Some(&rotate));
     assert_eq!(rotated.status, 503, "{}", rotated.text());
@@ -108,10 +108,10 @@ fn does_not_sign_with_swapped_pkcs11_token() {
     assert!(issued.verifies(&fixture.broker.jwks()));
 }
 
-/// Public halves can be written by whoever reaches the token, without a PIN.
+/// Anyone who reaches the PKCS#11 token can write public keys, without a PIN.
 #[test]
 fn does_not_publish_foreign_public_key() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let label = "vouchsafe:token:es256:v1";
     let foreign = token.folder.join("foreign.der").display().to_string();
@@ -140,7 +140,7 @@ fn does_not_publish_foreign_public_key() {
     assert_eq!(setup.run(&["doctor"]).0, 1);
 }
 
-/// A generation that could not be written down is, once it can: a restart must not take a lower one.
+/// A generation is recorded as soon as the disk allows, because a restart must not accept a lower one.
 #[test]
 fn retries_write_of_generation() {
     let setup = GatewaySetup::initialized();
@@ -167,7 +167,7 @@ fn retries_write_of_generation() {
     });
 }
 
-/// Seeds and the PIN are in there.
+/// Memory contains seeds and the PIN.
 #[test]
 fn leaves_no_core_dump() {
     let setup = GatewaySetup::initialized();
@@ -184,7 +184,7 @@ fn leaves_no_core_dump() {
 /// A key without a root would keep `init` from making the rest.
 #[test]
 fn does_not_add_key_to_empty_token() {
-    let setup = GatewaySetup::new(&Token::new());
+    let setup = GatewaySetup::new(&Pkcs11Token::new());
     let (code, text) = setup.run(&["add-key", "es256"]);
     assert!(
         code == 1 && text.contains("`hsm-gateway init` makes"),

@@ -1,4 +1,4 @@
-//! What an operator meets: the gateway's commands in a pipe, their exit codes, and its log.
+//! What operators see: commands in a pipe, exit codes and the log.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write as _;
 use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, Token, epoch_at, eventually, keys, seed_request, sign, token_claims,
-    unheard,
+    Gateway, GatewaySetup, Pkcs11Token, closed_pipe, epoch_at, eventually, keys, seed_request,
+    sign, token_claims,
 };
 use vouchsafe_harness::now;
 
-/// `hsm-gateway status | head -1`, where `head` was faster.
+/// `hsm-gateway status | head -1`, where `head` exits first.
 #[test]
 fn tolerates_closed_pipe_but_not_full_disk() {
-    let setup = GatewaySetup::new(&Token::new());
-    let (code, errors) = setup.run_into(unheard(), &["init"]);
+    let setup = GatewaySetup::new(&Pkcs11Token::new());
+    let (code, errors) = setup.run_into(closed_pipe(), &["init"]);
     assert_eq!(code, 0, "{errors}");
     for arguments in [
         &["status"][..],
@@ -25,7 +25,7 @@ fn tolerates_closed_pipe_but_not_full_disk() {
         &["root-certificate"],
         &["credential", "--out", "unread"],
     ] {
-        let (code, errors) = setup.run_into(unheard(), arguments);
+        let (code, errors) = setup.run_into(closed_pipe(), arguments);
         assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}");
     }
     let full = File::options().write(true).open("/dev/full");
@@ -36,9 +36,11 @@ fn tolerates_closed_pipe_but_not_full_disk() {
 
 #[test]
 fn keeps_running_when_output_is_closed() {
-    let gateway = GatewaySetup::initialized().shimmed().start_unheard();
+    let gateway = GatewaySetup::initialized()
+        .shimmed()
+        .start_with_closed_output();
     let first = gateway.worker().expect("a worker");
-    // It has more to say.
+    // It has more to print.
     gateway.signal_worker("-KILL");
     gateway.next_worker(first);
     eventually("an HSM", || {
@@ -47,7 +49,7 @@ fn keeps_running_when_output_is_closed() {
     assert_eq!(gateway.get("/readyz").status, 200);
 }
 
-/// Exit code 2 is never followed by another start: what may pass has another one.
+/// systemd doesn't restart after exit code 2, so a failure that may pass exits with another one.
 #[test]
 fn exits_retryably_when_state_folder_fails() {
     let setup = GatewaySetup::initialized();
@@ -67,7 +69,7 @@ fn exits_retryably_when_state_folder_fails() {
 
 #[test]
 fn checks_config_beside_running_gateway() {
-    let (setup, calls) = GatewaySetup::initialized().spied_on();
+    let (setup, calls) = GatewaySetup::initialized().with_spy();
     let gateway = setup.start();
     let asked = || std::fs::read_to_string(&calls).expect("calls");
     let check = |setup: &GatewaySetup| setup.run(&["serve", "--check"]);
@@ -95,7 +97,7 @@ fn checks_config_beside_running_gateway() {
     assert!(code == 2 && text.contains("pin-refused"), "{code}: {text}");
 }
 
-/// Lines of the log of one kind.
+/// Log lines of one event.
 fn lines(setup: &GatewaySetup, event: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(setup.folder.join("state/gateway.log")).expect("a log");
     let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
@@ -128,7 +130,7 @@ fn logs_changes_before_making_them() {
         (&rotate["before"], &rotate["after"]),
         (&json!(1), &json!(2))
     );
-    // What can't be written down is not done.
+    // What can't be logged is not done.
     let log = setup.folder.join("state/gateway.log");
     std::fs::rename(&log, setup.folder.join("moved")).expect("moves");
     std::fs::create_dir(&log).expect("a folder in its place");
@@ -141,7 +143,7 @@ fn logs_changes_before_making_them() {
 
 #[test]
 fn logs_failed_operation() {
-    let (setup, folder) = (GatewaySetup::new(&Token::new()), "nowhere/at/all");
+    let (setup, folder) = (GatewaySetup::new(&Pkcs11Token::new()), "nowhere/at/all");
     let init = ["init", "--with-backup", "2-of-3", "--shares", folder];
     assert_eq!(setup.run(&init).0, 2);
     let commands = lines(&setup, "command");
@@ -196,7 +198,7 @@ fn logs_subject_of_each_refusal() {
     );
 }
 
-/// As `openssl x509 -noout -fingerprint -sha256` prints it.
+/// The fingerprint as `openssl x509 -noout -fingerprint -sha256` prints it.
 fn fingerprint(pem: &str) -> String {
     let base64: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
     let der = STANDARD.decode(base64).expect("PEM");
@@ -236,10 +238,10 @@ fn prints_mechanisms_and_openssl_fingerprint_in_status() {
     assert_eq!(status["mechanisms_missing"], json!([]));
 }
 
-/// Keys that came from a backup need nothing that makes keys.
+/// Keys from a backup need no mechanism that generates keys.
 #[test]
 fn accepts_token_that_cannot_generate_existing_keys() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let file = File::options().append(true).open(token.softhsm_file());
     let without = "slots.mechanisms = -CKM_GENERIC_SECRET_KEY_GEN,CKM_EC_KEY_PAIR_GEN,\
                    CKM_EC_EDWARDS_KEY_PAIR_GEN,CKM_RSA_PKCS_KEY_PAIR_GEN\n";
@@ -287,7 +289,7 @@ fn tests_unconfigured_keys_in_doctor() {
 #[test]
 fn lists_keys_despite_unreachable_gateway() {
     let (down, up) = (
-        GatewaySetup::new(&Token::new()),
+        GatewaySetup::new(&Pkcs11Token::new()),
         GatewaySetup::initialized(),
     );
     let gateway: Gateway = up.start();

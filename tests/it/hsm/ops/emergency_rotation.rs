@@ -1,11 +1,11 @@
-//! Generations: the one command of an emergency, what the store remembers, and what an operator is told.
+//! Emergency rotations, the generation that the store remembers, and what the operator sees.
 
 use serde_json::{Value, json};
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::bundle::{API, BROKER, HSM_ES256};
 use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
 use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, HsmFixture, PUBLISHED_SECONDS, Token, eventually, keys,
+    Gateway, GatewaySetup, HsmFixture, PUBLISHED_SECONDS, Pkcs11Token, eventually, keys,
 };
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt;
@@ -17,7 +17,7 @@ pub fn wants() -> Vec<Want> {
     vec![SUPERSEDED]
 }
 
-/// The one command of an emergency: it measures that every broker has followed within 5 s.
+/// One command rotates and waits until every broker has followed, which takes at most 5 s.
 #[test]
 fn reaches_every_broker_and_reports_time() {
     let setup = GatewaySetup::initialized();
@@ -46,12 +46,12 @@ fn reaches_every_broker_and_reports_time() {
         (&acts[0]["act"], &acts[0]["before"], &acts[0]["after"]),
         (&"rotate".into(), &1.into(), &2.into())
     );
-    // Who asks for the same rotation again gets no other one.
+    // Requesting the same rotation again changes nothing.
     let again = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));
     assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
     let ahead = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 3 })));
     assert_eq!(ahead.json()["error"], "seed.generation");
-    // Nor does the command when it is repeated, and a broker or gateway that is away stops nothing.
+    // Neither does repeating the command, and an unreachable broker or gateway stops nothing.
     let dead = "http://127.0.0.1:9";
     let repeated = ["--emergency", "--from", "1", "--timeout", "1"];
     let with_dead = ["--broker", dead, "--gateway", dead];
@@ -62,7 +62,7 @@ fn reaches_every_broker_and_reports_time() {
     }
     repeated.is(1, &format!("{dead}: NOT FOLLOWED within 1 s"));
     repeated.is(1, "say `--from 1`");
-    // A broker that reaches no gateway does not follow, and is told.
+    // A broker that reaches no gateway doesn't follow, and is reported.
     let (_gateway, elsewhere) = bad_broker();
     let elsewhere = format!("http://{}", elsewhere.broker.address);
     let alone = keys(
@@ -81,8 +81,8 @@ fn reaches_every_broker_and_reports_time() {
     assert_eq!(gateway.get("/readyz").json()["generation"], 3);
 }
 
-/// Verifiers that have fetched nothing since the first one know the keys of the second: by the gateway's
-/// clock, whichever gateway it is, and from both commands.
+/// Verifiers that have fetched nothing since the first rotation know the keys of the second one: by the gateway's
+/// clock, on every gateway, and for both commands.
 #[test]
 fn waits_until_verifiers_know_next_generation() {
     const TOO_EARLY: &str = "verifiers may not know the standby generation yet: ";
@@ -106,7 +106,7 @@ fn waits_until_verifiers_know_next_generation() {
     );
     gateway.kill();
 
-    // The token remembers when: a gateway that starts later knows it, too.
+    // The time is stored on the PKCS#11 token, so a gateway that starts later knows it, too.
     let (_, status) = setup.run(&["status", "--format", "json"]);
     let status: Value = serde_json::from_str(&status).expect("JSON");
     let root = status["keys"].as_array().expect("keys").iter();
@@ -129,7 +129,7 @@ fn waits_until_verifiers_know_next_generation() {
     let gateway = at(since + PUBLISHED_SECONDS);
     let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
     assert_eq!(rotated.json(), json!({ "generation": 3, "changed": true }));
-    // Whoever would rather have an outage than the leaked keys.
+    // For those who prefer an outage to the leaked keys.
     let body = json!({ "from": 3, "although_unpublished": true });
     let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
     assert_eq!(rotated.json(), json!({ "generation": 4, "changed": true }));
@@ -138,7 +138,7 @@ fn waits_until_verifiers_know_next_generation() {
     assert_eq!(noted, [false, false, true]);
 }
 
-/// A broker of another gateway: it has nothing to follow.
+/// A broker of another gateway, which has nothing to follow.
 fn bad_broker() -> (Gateway, HsmFixture) {
     let other = GatewaySetup::initialized();
     let gateway = other.start();
@@ -146,10 +146,10 @@ fn bad_broker() -> (Gateway, HsmFixture) {
     (gateway, fixture)
 }
 
-/// An HSM from before an emergency comes back, behind a gateway that knows of none: the store does.
+/// An HSM from before an emergency comes back, behind a gateway that doesn't know of it; the store does.
 #[test]
 fn remembers_highest_generation_in_store() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let (code, text) = setup.run(&["rotate", "--emergency"]);
     assert_eq!(code, 0, "{text}");
@@ -179,7 +179,7 @@ fn remembers_highest_generation_in_store() {
     drop(gateway);
 
     let _older = older.start();
-    // The same database, which two brokers have one after the other.
+    // Two brokers use the same database, one after the other.
     let second = first
         .clone()
         .variable("gateway_urls", &older.url())
@@ -196,7 +196,8 @@ fn remembers_highest_generation_in_store() {
         .expect("a row");
     assert_eq!(seen, (format!("{BROKER} default"), 2));
 
-    // What an operator does who knows that the higher one was a mistake; and another broker, after all.
+    // An operator accepts the lower generation because the higher one was a mistake; then a broker has the higher one
+    // again.
     let remember = |generation: i64| {
         let update = "UPDATE generations SET highest = ?1";
         let rows = database.execute(update, [generation]).expect("written");
@@ -219,7 +220,7 @@ fn remembers_highest_generation_in_store() {
         "tier hsm has no generations: {}",
         response.text()
     );
-    // Nor does it show keys that are over, or say that it is ready.
+    // It neither publishes expired keys nor claims to be ready.
     for path in ["/.well-known/jwks.json", "/readyz"] {
         eventually("503", || (running.get(path).status == 503).then_some(()));
     }
@@ -234,7 +235,7 @@ fn remembers_highest_generation_in_store() {
     assert_eq!(refused, 1, "it is on record");
 }
 
-/// An operator who forgot the manifest is told so, and a stranger is not.
+/// The log tells an operator about the missing host in the manifest; responses to callers don't.
 #[test]
 fn logs_why_gateway_did_not_answer() {
     let setup = GatewaySetup::initialized();

@@ -1,23 +1,25 @@
-//! The gateway alone: its keys and its commands.
+//! A gateway without a broker: its keys and its commands.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use vouchsafe_harness::bundle::{BROKER, EPOCH_SECONDS};
-use vouchsafe_harness::hsm::{self, Gateway, GatewaySetup, Token, epoch_at, sign, token_claims};
+use vouchsafe_harness::hsm::{
+    self, Gateway, GatewaySetup, Pkcs11Token, epoch_at, sign, token_claims,
+};
 use vouchsafe_harness::jwt::from_base64url;
 use vouchsafe_harness::now;
 
-/// Not a test: [`Token::import_root`] runs it in a process of its own.
+/// Not a test: [`Pkcs11Token::import_root`] runs it in a separate process.
 #[test]
 #[ignore = "run by the tests that import a root"]
 fn import_root_in_own_process() {
     hsm::import_root();
 }
 
-/// `docs/epoch-keys.md`: what the HSM derives is what the page says, byte for byte.
+/// The HSM derives exactly the bytes that `docs/epoch-keys.md` states.
 #[test]
 fn derives_published_test_vectors_in_hsm() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let keys = GatewaySetup::new(&token).with_keys();
     let delete = [
         "--delete-object",
@@ -69,7 +71,7 @@ fn derives_published_test_vectors_in_hsm() {
 
 #[test]
 fn reports_present_and_missing_keys() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = GatewaySetup::new(&token);
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 1, "{text}");
@@ -122,10 +124,10 @@ fn reports_present_and_missing_keys() {
     drop(more.start());
 }
 
-/// A wrong PIN is tried once, by all that start, until somebody looks.
+/// A wrong PIN is tried once by all processes together, until an operator intervenes.
 #[test]
 fn never_retries_rejected_pin() {
-    let (setup, calls) = GatewaySetup::initialized().spied_on();
+    let (setup, calls) = GatewaySetup::initialized().with_spy();
     let pin = |text: &str| std::fs::write(setup.folder.join("pin"), text).expect("a file");
     let logins = || {
         let calls = std::fs::read_to_string(&calls).unwrap_or_default();
@@ -146,7 +148,7 @@ fn never_retries_rejected_pin() {
     assert_eq!(logins(), 2);
 }
 
-/// The module is a vendor's, and what it does with its environment its own affair.
+/// The module comes from a vendor and may do anything with its environment.
 #[test]
 fn hides_environment_pin_from_worker() {
     const NAME: &str = "VOUCHSAFE_TEST_PIN";
@@ -159,7 +161,7 @@ fn hides_environment_pin_from_worker() {
     let environment = String::from_utf8_lossy(&environment);
     assert!(environment.contains("SOFTHSM2_CONF="), "{environment}");
     assert!(!environment.contains(NAME), "{environment}");
-    // The next one logs in with it too.
+    // The next worker logs in with it, too.
     gateway.signal_worker("-KILL");
     gateway.next_worker(worker);
     hsm::eventually("a signature", || {
@@ -182,7 +184,7 @@ fn locks_state_dir_and_restricts_its_mode() {
     set_mode("state", 0o755);
     let gateway = setup.start();
     assert_eq!(mode("state"), 0o700);
-    // It has ports of its own, and the same folder.
+    // It has its own ports, but the same folder.
     let ports = [setup.port, setup.admin_port, setup.metrics_port];
     let second = ports.iter().fold(setup.clone(), |setup, port| {
         setup.change(&format!("127.0.0.1:{port}\""), "127.0.0.1:0\"")
@@ -224,10 +226,10 @@ fn does_not_start_with_readable_secrets() {
     }
 }
 
-/// A login that fails costs one of the token's tries, and has to be remembered.
+/// A failed login costs one of the token's attempts and must be remembered.
 #[test]
 fn does_not_log_in_without_writable_refusal_note() {
-    let (setup, calls) = GatewaySetup::initialized().spied_on();
+    let (setup, calls) = GatewaySetup::initialized().with_spy();
     let gateway = setup.start();
     let logins = || {
         let calls = std::fs::read_to_string(&calls).unwrap_or_default();
@@ -239,7 +241,7 @@ fn does_not_log_in_without_writable_refusal_note() {
         (answer.status, answer.json()["error"].clone())
     };
     let before = logins();
-    // As on a full disk: the note's probe can't be written.
+    // Like a full disk: the probe for the note can't be written.
     let in_its_place = setup.folder.join("state/login-check");
     std::fs::create_dir(&in_its_place).expect("a folder");
     assert_eq!(stage(), (503, "hsm.unavailable".into()));
@@ -288,7 +290,7 @@ impl Shares {
     }
 }
 
-/// Public keys by `kid`, of tier `hsm` and of epochs that are not over.
+/// Public keys by `kid`: those of tier `hsm`, and those of epochs that have not ended.
 fn kids(gateway: &Gateway, kind: &str) -> BTreeSet<String> {
     let keys = gateway.ask("/v1/keys", None).json();
     let keys = keys["groups"][0][kind].as_array().expect("keys").clone();
@@ -301,10 +303,10 @@ fn kids(gateway: &Gateway, kind: &str) -> BTreeSet<String> {
     keys.map(|key| key["jwk"]["kid"].to_string()).collect()
 }
 
-/// Two of three shares rebuild a lost token: verifiers and brokers notice nothing.
+/// Two of three shares rebuild a lost PKCS#11 token; verifiers and brokers notice nothing.
 #[test]
 fn restores_all_keys_from_backup_shares() {
-    let lost = GatewaySetup::new(&Token::new());
+    let lost = GatewaySetup::new(&Pkcs11Token::new());
     let one = ["init", "--with-backup", "1-of-3", "--shares", "."];
     assert_eq!(
         lost.run(&one).0,
@@ -319,7 +321,7 @@ fn restores_all_keys_from_backup_shares() {
     assert_eq!(code, 0, "{root}");
     gateway.kill();
 
-    let found = lost.with_token(&Token::new());
+    let found = lost.with_token(&Pkcs11Token::new());
     let (first, third) = (shares.path(1), shares.path(3));
     let restore = ["restore", "--generation", "1", &first, &third];
     let (code, text) = found.run(&["restore", &first, &third]);
@@ -347,13 +349,13 @@ fn restores_all_keys_from_backup_shares() {
             "it came from outside: {key}"
         );
     }
-    found.token.try_to_take_keys_out(6);
-    found.token.look_at_every_key(6, true);
+    found.token.try_to_extract_keys(6);
+    found.token.check_key_attributes(6, true);
     assert_eq!(found.run(&["root-certificate"]), (0, root));
     let gateway = found.start();
     assert_eq!(kids(&gateway, "token_keys"), before.1);
     let common = kids(&gateway, "epoch_keys");
-    // An epoch that began meanwhile costs the oldest of the four.
+    // If a new epoch began meanwhile, the oldest of the four keys is gone.
     assert!(common.intersection(&before.0).count() >= 8, "{before:?}");
     for key in ["rs256", "eddsa", "es256"] {
         let answer = sign(&gateway, key, &token_claims(now()));
@@ -363,9 +365,9 @@ fn restores_all_keys_from_backup_shares() {
 
 #[test]
 fn names_unusable_shares_and_changes_nothing() {
-    let setup = GatewaySetup::new(&Token::new());
+    let setup = GatewaySetup::new(&Pkcs11Token::new());
     let shares = Shares::of(&setup);
-    let other = GatewaySetup::new(&Token::new());
+    let other = GatewaySetup::new(&Pkcs11Token::new());
     let others = Shares::of(&other);
     let damaged = format!("{}/damaged", shares.folder);
     let text = std::fs::read_to_string(shares.path(2)).expect("a share");
@@ -375,7 +377,7 @@ fn names_unusable_shares_and_changes_nothing() {
     std::fs::write(&damaged, text).expect("a file");
     let old = format!("{}/old", shares.folder);
     std::fs::write(&old, "vouchsafe-root-share-v1 2-of-3 00 AA\n").expect("a file");
-    let empty = setup.with_token(&Token::new());
+    let empty = setup.with_token(&Pkcs11Token::new());
     for (second, expected) in [
         (None, "1 share is too few: these are 2-of-3"),
         (Some(shares.path(1)), "share 2 is there twice"),
@@ -394,7 +396,7 @@ fn names_unusable_shares_and_changes_nothing() {
         code == 0 && text.contains("no keys of the gateway"),
         "{text}"
     );
-    // A key that was replaced since is not to sign again.
+    // A key that has been replaced since must not sign again.
     let (first, third) = (shares.path(1), shares.path(3));
     let restore = |name: &str| {
         let without = ["restore", "--generation", "1", "--without", name];
@@ -410,10 +412,10 @@ fn names_unusable_shares_and_changes_nothing() {
     assert!(!text.contains("put in vouchsafe:token:rs256"), "{text}");
 }
 
-/// What a newcomer meets.
+/// What a newcomer runs into.
 #[test]
 fn hints_at_missing_module_or_token() {
-    let setup = GatewaySetup::new(&Token::new());
+    let setup = GatewaySetup::new(&Pkcs11Token::new());
     let (code, text) = setup.run(&["status", "--config", "nowhere.toml"]);
     assert!(
         code == 2 && text.contains("nowhere.toml") && text.contains("hint: `--config FILE`"),

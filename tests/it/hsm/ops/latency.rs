@@ -1,15 +1,15 @@
-//! How long a request takes whose client writes its head and its body by themselves, as Spin's does.
+//! Latency of requests whose head and body are written separately, as by Spin's HTTP client.
 
 use std::time::{Duration, Instant};
 use vouchsafe_harness::hsm::{GatewaySetup, TlsClient, certificates, epoch_at, seed_request};
 use vouchsafe_harness::now;
 
-/// Of each kind, in turns, so that whatever else the machine does slows both.
+/// Requests of each kind, alternating, so that other load on the machine slows both.
 const REQUESTS: usize = 60;
-/// Linux delays an acknowledgement by 40 ms at least, and what is measured here takes one or two.
+/// Linux delays an acknowledgement by at least 40 ms; a request takes one or two.
 const DIFFERENCE_MAX: Duration = Duration::from_millis(20);
 
-/// The second write waits until the first is acknowledged (Nagle's algorithm, RFC 1122 §4.2.3.4).
+/// Nagle's algorithm holds the second write until the first one is acknowledged (RFC 1122 §4.2.3.4).
 #[test]
 fn does_not_wait_for_delayed_acknowledgement() {
     let setup = GatewaySetup::initialized().over_mutual_tls();

@@ -1,8 +1,8 @@
-//! The log file of a gateway: rotation, and a disk that is full.
+//! The gateway's log file: rotation, and a full disk.
 
 use vouchsafe_harness::hsm::{GatewaySetup, es256_request, eventually};
 
-/// As `logrotate` does it.
+/// Rotates the log as `logrotate` does.
 #[test]
 fn reopens_log_file_on_sighup() {
     let gateway = GatewaySetup::initialized().start();
@@ -38,7 +38,7 @@ fn reopens_log_file_on_sighup() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// Nothing leaves that is not on record, so a gateway that can't write is of no use.
+/// Nothing leaves without a log line, so a gateway that can't write is not ready.
 #[test]
 fn is_not_ready_while_log_is_unwritable() {
     let gateway = GatewaySetup::initialized().start();
@@ -49,7 +49,7 @@ fn is_not_ready_while_log_is_unwritable() {
     };
     let sign = || gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
     assert_eq!((sign().status, ready()), (200, (200, "ok".into())));
-    // A disk without room.
+    // Like a full disk.
     std::fs::remove_file(&log).expect("the log");
     std::os::unix::fs::symlink("/dev/full", &log).expect("a link");
     gateway.signal("-HUP");

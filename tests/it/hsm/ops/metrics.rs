@@ -1,9 +1,9 @@
-//! The metrics listener of a gateway.
+//! The gateway's metrics listener.
 
 use std::collections::BTreeSet;
 use vouchsafe_harness::hsm::{GatewaySetup, eventually};
 
-/// `docs/hsm/operate.md` has all of them, and nothing else.
+/// `docs/hsm/operate.md` lists all of them, and nothing else.
 #[test]
 fn serves_exactly_the_documented_metrics() {
     const PREFIX: &str = "hsm_gateway_";
@@ -28,7 +28,7 @@ fn serves_exactly_the_documented_metrics() {
     assert_eq!(documented, there);
 }
 
-/// Those who connect to the metrics and say nothing take no descriptors away from anybody else.
+/// Idle connections to the metrics must not use up the file descriptors.
 #[test]
 fn limits_connections_to_metrics() {
     const MANY: usize = 200;
@@ -39,7 +39,7 @@ fn limits_connections_to_metrics() {
     let idle: Vec<_> = (0..MANY)
         .map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel"))
         .collect();
-    // Those that it took, it takes at once: all come before an answer of the other listener.
+    // It accepts connections at once, so all are accepted before the other listener answers.
     eventually("as many as it takes", || {
         gateway.get("/healthz");
         (gateway.open_files() >= before + BOUND).then_some(())

@@ -1,8 +1,8 @@
-//! Everything on the way to the HSM fails while tokens are issued, and no verifier notices.
+//! Everything between broker and HSM fails while tokens are issued, and no verifier notices.
 //!
-//! Clients exchange in both tiers and every algorithm without a pause; every token that they get is held
-//! against what strict verifiers would say of it (`strict_verifier`). `VOUCHSAFE_CHAOS_SECONDS` says for how
-//! long the rounds of failures go on; `scripts/soak` has more than one.
+//! Clients exchange continuously in both tiers and all algorithms; every token is checked as strict verifiers would
+//! (`strict_verifier`). `VOUCHSAFE_CHAOS_SECONDS` is the duration of the rounds of failures; `scripts/soak` runs more
+//! than one.
 
 mod canaries;
 
@@ -14,35 +14,34 @@ use std::time::{Duration, Instant};
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
 use vouchsafe_harness::exchange::Form;
-use vouchsafe_harness::hsm::{Gateway, GatewaySetup, PIN, Token, eventually};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, PIN, Pkcs11Token, eventually};
 use vouchsafe_harness::http::{self, Request};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 use vouchsafe_harness::strict_verifier::Verifiers;
 
 const CLIENTS: usize = 4;
-/// Those who ask: some of them are in a canary's share.
+/// Workloads, of which some are in a canary's share.
 const WORKLOADS: u64 = 16;
-/// Between two exchanges of a client.
+/// Pause between two exchanges of a client.
 const PAUSE: Duration = Duration::from_millis(15);
-/// Between two looks at what is published.
+/// Pause between two fetches of the published keys.
 const LOOK: Duration = Duration::from_millis(400);
-/// The shortest epoch there is, so that long runs cross many.
+/// The shortest epoch allowed, so that long runs cross many.
 const EPOCH: u64 = 300;
-/// How long before the end of an epoch a run starts.
+/// Time between the start of a run and the end of an epoch.
 const LEAD: u64 = 25;
 const LIFETIME: &str = "200";
-/// How far a gateway's clock is put wrong.
+/// How far a gateway's clock is set off.
 const WRONG_CLOCK_SECONDS: u64 = 60;
-/// Emergencies are this far apart: the gateway refuses those within 425 s.
+/// Interval between emergencies: the gateway refuses another one within 425 s.
 const EMERGENCIES_APART_SECONDS: u64 = 430;
-/// Longest after an emergency that a broker signs with the old keys is 5 s; the rest is the machine's.
+/// How long a broker may sign with the old keys after an emergency: 5 s, and time for a slow machine.
 const FOLLOWED_WITHIN_SECONDS: u64 = 5 + 10;
 const AUDIENCES: [&str; 5] = [API, HSM_ES256, EDDSA, HSM_EDDSA, HSM];
 
-/// A broker with two gateways, each in front of a token of its own with the same keys: SoftHSM 2.6.1, with two
-/// processes that log in to one token again and again, empties the token's file in the end
-/// (docs/hsm/modules.md).
+/// A broker with two gateways, each in front of its own PKCS#11 token with the same keys: if two processes keep
+/// logging in to one token, SoftHSM 2.6.1 eventually empties the token's file (docs/hsm/modules.md).
 struct Site {
     setups: Mutex<[GatewaySetup; 2]>,
     gateways: [Mutex<Option<Gateway>>; 2],
@@ -51,7 +50,7 @@ struct Site {
     shares: [PathBuf; 2],
     clock: Clock,
     seen: Mutex<Verifiers>,
-    /// By what they were refused with.
+    /// Refusals by their error.
     refused: Mutex<BTreeMap<String, u64>>,
     exchanges: AtomicU64,
     generation: AtomicU64,
@@ -59,7 +58,7 @@ struct Site {
     stop: AtomicBool,
 }
 
-/// The run's time, which starts shortly before an epoch ends.
+/// The clock of the run, which starts shortly before an epoch ends.
 #[derive(Clone, Copy)]
 struct Clock {
     base: u64,
@@ -76,7 +75,7 @@ fn start_gateway(setup: &GatewaySetup, now: u64) -> Gateway {
     setup.clone().at_time(now).start()
 }
 
-/// What fits into the shortest epoch.
+/// Shortens lifetimes to fit into the shortest epoch.
 fn shorten_lifetimes(audiences: &Path) {
     for file in std::fs::read_dir(audiences).expect("a folder").flatten() {
         let text = std::fs::read_to_string(file.path()).expect("a file");
@@ -89,17 +88,17 @@ fn shorten_lifetimes(audiences: &Path) {
     }
 }
 
-/// What both gateways are started with, and the shares of the first one's keys.
+/// The set-ups of both gateways, and backup shares of the first one's keys.
 struct Gateways {
     setups: [GatewaySetup; 2],
     shares: [PathBuf; 2],
 }
 
 impl Gateways {
-    /// The first one has its keys, the second one an empty token.
+    /// The first one has keys, the second one an empty PKCS#11 token.
     fn new() -> Self {
-        let first = GatewaySetup::new(&Token::new());
-        let twin = first.twin().with_token(&Token::new());
+        let first = GatewaySetup::new(&Pkcs11Token::new());
+        let twin = first.twin().with_token(&Pkcs11Token::new());
         let prepared = |setup: GatewaySetup| {
             let epoch = |seconds: u64| format!("epoch_seconds = {seconds}");
             setup
@@ -127,7 +126,7 @@ impl Gateways {
 }
 
 impl Clock {
-    /// Starts soon enough before an epoch ends.
+    /// Starts early enough before an epoch ends.
     fn start() -> Self {
         Self {
             base: (vouchsafe_harness::now() / EPOCH + 2) * EPOCH - LEAD,
@@ -195,7 +194,7 @@ impl Site {
         *self.gateway(place) = Some(gateway);
     }
 
-    /// One exchange; the token, or what it was refused with. Both go on record.
+    /// Does one exchange and records its token or its refusal.
     fn exchange(&self, audience: &str) -> Result<Issued, String> {
         let at = self.clock.now();
         let mut claims = self.issuer.claims(at);
@@ -217,7 +216,7 @@ impl Site {
         }
     }
 
-    /// Waits until every audience has a token; gives how long that took.
+    /// Waits until every audience has a token; returns how long that took.
     fn recovered(&self) -> Duration {
         let start = Instant::now();
         for audience in AUDIENCES {
@@ -226,7 +225,7 @@ impl Site {
         start.elapsed()
     }
 
-    /// Waits until both gateways have their HSM.
+    /// Waits until both gateways reach their HSM.
     fn all_up(&self) {
         for place in [0, 1] {
             eventually("both HSMs up", || {
@@ -236,7 +235,7 @@ impl Site {
         }
     }
 
-    /// Takes copies of the JWK Set, and asks gateways whose keys those are.
+    /// Fetches copies of the JWK Set, and asks the gateways which keys those are.
     fn watch(&self) {
         while !self.stop.load(Relaxed) {
             for place in [0, 1] {
@@ -261,8 +260,8 @@ impl Site {
         }
     }
 
-    /// Runs rounds of failures beside clients and verifiers, over the end of an epoch at least; gives what failed how
-    /// often.
+    /// Runs rounds of failures beside clients and verifiers, at least until an epoch ends; returns how often each
+    /// failure happened.
     fn under_load(&self, round: impl Fn(&mut BTreeMap<&'static str, u64>)) -> Counts {
         let seconds = std::env::var("VOUCHSAFE_CHAOS_SECONDS")
             .map_or(0, |text| text.parse().expect("a number"));
@@ -272,7 +271,7 @@ impl Site {
             let running = (0..CLIENTS).map(|client| scope.spawn(move || self.exchange_on(client)));
             let mut running: Vec<_> = running.collect();
             running.push(scope.spawn(|| self.watch()));
-            // Whoever waits for the threads must not wait for ever.
+            // Threads must stop even if this one panics.
             let stop = Stop(self);
             self.recovered();
             loop {
@@ -324,7 +323,7 @@ const EMERGENCY: &str = "an emergency rotation";
 
 type Failure = (&'static str, fn(&Site));
 
-/// What fails in each round, in this order.
+/// The failures of each round, in this order.
 const FAILURES: [Failure; 13] = [
     ("one gateway killed", |site| {
         site.kill(0);
@@ -358,14 +357,14 @@ const FAILURES: [Failure; 13] = [
             site.with(place, |gateway| gateway.next_worker(killed[place]));
         }
     }),
-    ("all sessions closed", |site| suffer(site, "close-all")),
-    ("logged out", |site| suffer(site, "log-out")),
+    ("all sessions closed", |site| inject(site, "close-all")),
+    ("logged out", |site| inject(site, "log-out")),
     ("an error of the device", |site| {
-        suffer(site, "device-error")
+        inject(site, "device-error")
     }),
-    // Nobody asks the second one while the first is well.
+    // The second one gets no requests while the first one works.
     ("a faulty signature", |site| {
-        site.with(0, |gateway| gateway.suffer("spoil"))
+        site.with(0, |gateway| gateway.inject("spoil"))
     }),
     ("the PIN changed, and back", pin_changed),
     ("one clock 60 s off", |site| {
@@ -379,9 +378,9 @@ const FAILURES: [Failure; 13] = [
     (EMERGENCY, emergency),
 ];
 
-fn suffer(site: &Site, fault: &str) {
+fn inject(site: &Site, fault: &str) {
     for place in [0, 1] {
-        site.with(place, |gateway| gateway.suffer(fault));
+        site.with(place, |gateway| gateway.inject(fault));
     }
 }
 
@@ -402,7 +401,7 @@ fn pin_changed(site: &Site) {
     site.restart(0, 0);
 }
 
-/// Nothing is signed while no gateway's clock is the broker's.
+/// Nothing is signed while no gateway's clock agrees with the broker's.
 fn clocks_off(site: &Site) {
     for place in [0, 1] {
         site.kill(place);
@@ -441,14 +440,14 @@ fn emergency(site: &Site) {
     assert!(late <= FOLLOWED_WITHIN_SECONDS, "followed after {late} s");
 }
 
-/// The tokens are lost with all that was in them, but for the shares.
+/// The PKCS#11 tokens are lost with everything on them; only the shares remain.
 fn restored(site: &Site) {
     for place in [0, 1] {
         site.kill(place);
     }
     let generation = site.generation.load(Relaxed);
     for setup in site.setups.lock().expect("unpoisoned").iter_mut() {
-        *setup = setup.with_token(&Token::new());
+        *setup = setup.with_token(&Pkcs11Token::new());
         restore(setup, &site.shares, generation);
     }
     for place in [0, 1] {
@@ -473,7 +472,7 @@ fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
         let start = Instant::now();
         let generation = site.generation.load(Relaxed);
         fail(site);
-        // Emergencies come too soon after each other to be in every round.
+        // Emergencies are refused too soon after each other to be in every round.
         if *name == EMERGENCY && site.generation.load(Relaxed) == generation {
             continue;
         }
@@ -503,7 +502,7 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// What a run did.
+/// Counts of a run.
 struct Counts {
     failures: BTreeMap<&'static str, u64>,
     lasted: Duration,
@@ -550,5 +549,5 @@ fn judge(site: &Site, counts: &Counts) {
         slugs.keys().all(|slug| allowed.contains(&slug.as_str())),
         "{slugs:?}"
     );
-    site.broker.assert_unharmed();
+    site.broker.assert_healthy();
 }

@@ -1,4 +1,4 @@
-//! What goes on, what stops and what comes back by itself when parts of the way to the HSM fail.
+//! What keeps working, what stops and what recovers by itself when something between broker and HSM fails.
 
 use crate::hsm::tiers::SIGNER;
 use serde_json::json;
@@ -6,7 +6,9 @@ use std::time::Instant;
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{API, EPOCH_SECONDS, HSM, HSM_ES256};
 use vouchsafe_harness::exchange::{Form, Want};
-use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, Token, es256_request, eventually};
+use vouchsafe_harness::hsm::{
+    Gateway, GatewaySetup, HsmFixture, Pkcs11Token, es256_request, eventually,
+};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 
@@ -17,7 +19,7 @@ fn start() -> (Gateway, HsmFixture) {
     (gateway, fixture)
 }
 
-/// Asks until there is a token, as a client that honours `retry-after` would.
+/// Retries until there is a token, as a client that honours `retry-after` would.
 fn recovered(fixture: &HsmFixture, audience: &str) -> Issued {
     eventually("a token again", || {
         fixture.try_for(audience, Want::Issued).ok().flatten()
@@ -40,7 +42,7 @@ fn replaces_killed_worker() {
     assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
 }
 
-/// An upgrade puts another program in the place of the one that runs.
+/// An upgrade replaces the file of the running program.
 #[test]
 fn replaces_worker_after_program_upgrade() {
     let (setup, program) = GatewaySetup::initialized().own_program();
@@ -64,7 +66,7 @@ fn replaces_worker_after_program_upgrade() {
     }
 }
 
-/// Service managers send their signal to all processes of a service, terminals to all of a group.
+/// Service managers signal all processes of a service, terminals all of a process group.
 #[test]
 fn stops_worker_only_after_gateway() {
     let gateway = GatewaySetup::initialized().start();
@@ -84,11 +86,11 @@ fn stops_worker_only_after_gateway() {
         assert_eq!(answer.status, 200, "{signal}: {}", answer.text());
     }
     assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
-    // The gateway itself stops, and takes its worker along.
+    // The gateway itself stops, and stops its worker.
     gateway.signal("-TERM");
     eventually("the worker's end", || {
         let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
-        // Whoever has ended and is not waited for yet is `Z`.
+        // A process that has ended and was not waited for is `Z`.
         let ended = stat.map_or(true, |it| it.contains(") Z "));
         ended.then_some(())
     });
@@ -111,8 +113,8 @@ fn kills_hung_worker_at_deadline() {
     assert!(recovered(&fixture, HSM_ES256).verifies(&jwks));
 }
 
-/// With one session and one place in the queue, both taken while the module hangs, others are told at once:
-/// before those who wait have been told anything.
+/// With the only session and the only place in the queue taken while the module hangs, others are refused at once,
+/// before the waiting requests are answered.
 #[test]
 fn sheds_load_with_retry_after() {
     let setup = GatewaySetup::initialized().change(
@@ -123,8 +125,8 @@ fn sheds_load_with_retry_after() {
     let request = es256_request(&gateway);
     let ask = || gateway.ask("/v1/sign-token", Some(&request));
     let waiting = || gateway.metric("hsm_gateway_hsm_waiting");
-    // Those who wait do so for two seconds. A machine that takes longer for a few answers shows nothing, and is
-    // asked again.
+    // The requests wait for two seconds. If the machine needs longer for a few answers, that shows nothing, and the
+    // test tries again.
     let told_first = (0..5).any(|_| {
         eventually("a worker", || {
             (gateway.metric("hsm_gateway_hsm_up") == 1).then_some(())
@@ -141,7 +143,7 @@ fn sheds_load_with_retry_after() {
                 let retry_after = answer.header("retry-after");
                 assert_eq!((answer.status, retry_after), (503, Some("1")));
             }
-            // Of the two, one is in the worker, unless a question of the gateway's own is.
+            // One of the two is in the worker, unless a request of the gateway itself is.
             for call in full {
                 let answer = call.join().expect("an answer");
                 assert_eq!(answer.status, 503, "{}", answer.text());
@@ -155,7 +157,7 @@ fn sheds_load_with_retry_after() {
     );
 }
 
-/// Callers that ask and leave take a session for as long as the module works for them, and no more.
+/// A request whose client has disconnected occupies a session only while the module works on it.
 #[test]
 fn drops_requests_of_disconnected_clients() {
     let setup = GatewaySetup::initialized().change(
@@ -168,9 +170,9 @@ fn drops_requests_of_disconnected_clients() {
     let files = gateway.open_files();
     let (worker, before) = (gateway.signal_worker("-STOP"), operations());
     for _ in 0..20 {
-        gateway.ask_and_leave("/v1/sign-token", &request);
+        gateway.ask_and_disconnect("/v1/sign-token", &request);
     }
-    // It has read them all, and has noticed that they have gone.
+    // It has read them all and noticed the disconnections.
     eventually("the end of their connections", || {
         (gateway.open_files() <= files).then_some(())
     });
@@ -206,7 +208,7 @@ fn recovers_tier_hsm_after_gateway_restart() {
 
 #[test]
 fn fails_over_to_second_gateway() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let twin = setup.twin();
     let (first, second) = (setup.start(), twin.start());
@@ -235,7 +237,7 @@ fn fails_over_to_second_gateway() {
     assert!(fixture.issue(API).verifies(&jwks));
 }
 
-/// The PIN is changed behind the gateway's back: what is logged in goes on, and what is not tries once.
+/// The PIN is changed while the gateway runs: existing logins keep working, and new ones try once.
 #[test]
 fn tries_changed_pin_only_once() {
     let (gateway, fixture) = start();
@@ -265,7 +267,7 @@ fn logins(setup: &GatewaySetup) -> usize {
     logins.expect("logins").lines().count()
 }
 
-/// Modules answer a wrong PIN with all kinds of errors, and the token counts: two tries, by all that start.
+/// Modules report a wrong PIN with all kinds of errors, and the token counts attempts: two in all, across restarts.
 #[test]
 fn gives_up_after_two_unexplained_login_failures() {
     let gateway = GatewaySetup::initialized().shimmed().start();
@@ -284,7 +286,7 @@ fn gives_up_after_two_unexplained_login_failures() {
     gateway.kill();
     assert_eq!(setup.run(&["serve"]).0, 2, "nobody has looked yet");
     assert_eq!(logins(&setup), 3);
-    // Each start tries once, and the second is the last.
+    // Each start tries once, and the second try is the last.
     std::fs::remove_file(&note).expect("the note");
     for (code, tried) in [(1, 4), (2, 5), (2, 5)] {
         let (found, text) = setup.run(&["serve"]);
@@ -293,7 +295,7 @@ fn gives_up_after_two_unexplained_login_failures() {
     }
 }
 
-/// The HSM was out for a moment: one failed login needs nobody.
+/// The HSM was gone for a moment: a single failed login needs no operator.
 #[test]
 fn retries_single_failed_login() {
     let setup = GatewaySetup::initialized().shimmed();
@@ -307,7 +309,7 @@ fn retries_single_failed_login() {
     }
 }
 
-/// A token too long for the module's EdDSA, say: another worker would not sign it either.
+/// For example a token too long for the module's EdDSA: another worker would not sign it either.
 #[test]
 fn keeps_worker_when_one_key_fails() {
     let gateway = GatewaySetup::initialized().shimmed().start();
@@ -316,14 +318,14 @@ fn keeps_worker_when_one_key_fails() {
     for _ in 0..6 {
         std::fs::write(&fault, "").expect("a file");
         let answer = gateway.ask("/v1/sign-token", Some(&request));
-        // The gateway's own derivations, of a new epoch, may have met it.
+        // The gateway's own derivations for a new epoch may have met it.
         assert!(answer.status == 503 || !fault.exists(), "{}", answer.text());
     }
     assert_eq!(gateway.ask("/v1/sign-token", Some(&request)).status, 200);
     assert_eq!(gateway.metric("hsm_gateway_worker_starts_total"), 1);
 }
 
-/// A faulty signature can give its key away: none leaves.
+/// An invalid signature can reveal its key, so none leaves the gateway.
 #[test]
 fn withholds_signature_that_does_not_verify() {
     let gateway = GatewaySetup::initialized().shimmed().start();
@@ -346,12 +348,12 @@ fn withholds_signature_that_does_not_verify() {
     );
 }
 
-/// When each key was used last is written down beside all else: a disk that hangs holds no signature up.
+/// The last use of each key is written in the background: a hanging disk delays no signature.
 #[test]
 fn signs_while_key_uses_cannot_be_written() {
     let setup = GatewaySetup::initialized();
     for name in ["uses.new", "uses.json.new"] {
-        // Whoever opens it to write waits for a reader.
+        // Opening it for writing blocks until there is a reader.
         let pipe = setup.folder.join("state").join(name);
         let made = std::process::Command::new("mkfifo").arg(pipe).status();
         assert!(made.expect("mkfifo").success());
@@ -363,7 +365,7 @@ fn signs_while_key_uses_cannot_be_written() {
             .status
     };
     assert_eq!(sign(), 200);
-    // Two questions to the HSM each time that is looked whether something is to be written down.
+    // Two HSM operations for each check whether there is something to write.
     let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
     let before = operations();
     eventually("three looks", || (operations() >= before + 6).then_some(()));
@@ -374,7 +376,7 @@ fn signs_while_key_uses_cannot_be_written() {
     );
 }
 
-/// A broker that was never there before needs a gateway.
+/// A broker with a new database needs a gateway.
 #[test]
 fn is_not_ready_without_any_gateway() {
     let setup = GatewaySetup::initialized();
@@ -392,15 +394,15 @@ fn is_not_ready_without_any_gateway() {
     assert!(reason.contains("signer.unavailable"), "{reason}");
 }
 
-/// Seconds before the end of an epoch at which gateway and broker are started. Where that took so long
-/// that the epoch ended, it is tried again, further from the end.
+/// Seconds before the end of an epoch at which gateway and broker are started. If that took so long that the epoch
+/// ended, the test tries again further from the end.
 const OFFSETS: [u64; 3] = [12, 40, 120];
 
-/// The next epoch's seeds are there before it begins: the first token of an epoch waits for nobody, and a
-/// verifier that fetched the keys before knows what signs.
+/// The next epoch's seeds are there before it begins: its first token waits for nothing, and a verifier that fetched
+/// the keys before knows the signing key.
 #[test]
 fn crosses_epoch_boundary_without_failed_token() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let keys = GatewaySetup::new(&token).with_keys();
     let boundary = 1_800_000_000 + EPOCH_SECONDS;
     for offset in OFFSETS {
@@ -445,7 +447,7 @@ fn crosses_epoch_boundary_without_failed_token() {
     panic!("each start took longer than its epoch");
 }
 
-/// Whoever steers the gateway's NTP gets no seed of another time, and a clock that comes back costs none.
+/// An attacker who controls the gateway's NTP gets no seed of another time, and a clock that recovers costs nothing.
 #[test]
 fn stops_signing_until_clock_is_trusted_again() {
     let setup = GatewaySetup::initialized();
@@ -455,7 +457,7 @@ fn stops_signing_until_clock_is_trusted_again() {
         .argument(file.display().to_string());
     let gateway = setup.start();
     let set_by = |seconds: i64| std::fs::write(&file, seconds.to_string()).expect("a file");
-    // For the epoch that the wall clock shows.
+    // For the epoch of the wall clock.
     let seed = |seconds: i64| {
         let now = vouchsafe_harness::now().saturating_add_signed(seconds);
         let body = json!({
@@ -510,7 +512,7 @@ fn stops_signing_until_clock_is_trusted_again() {
         });
     }
     assert!(gateway.metric("hsm_gateway_hsm_operations_total") > derived);
-    // An honest step: somebody has looked.
+    // A legitimate step, which an operator confirms.
     let honest = 2 * epoch;
     set_by(honest);
     assert_eq!(seed(honest), refused);

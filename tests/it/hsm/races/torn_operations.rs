@@ -1,5 +1,5 @@
-//! The worker is killed before, between and after the writes of an act: SIGKILL, while a call to the module
-//! is held. What the next gateway reads is the state before the act or that behind it.
+//! The worker is killed before, between and after the writes of an operation, while a call to the module is held. The
+//! next gateway must read the state before or after the operation.
 
 use serde_json::{Value, json};
 use std::thread;
@@ -17,13 +17,14 @@ fn setup() -> GatewaySetup {
     GatewaySetup::initialized().shimmed()
 }
 
-/// Asks for something whose `number`th call at `place` is the worker's last; and a gateway that starts anew.
+/// Kills the worker at the `number`th call that reaches `place` during a request; returns a gateway that is started
+/// again.
 fn torn(gateway: Gateway, place: &str, number: u32, path: &str, body: &Value) -> Gateway {
     let setup = gateway.setup.clone();
     setup.hold(place, number);
     thread::scope(|scope| {
         let asked = scope.spawn(|| gateway.administer(path, Some(body)));
-        setup.held(place);
+        setup.wait_until_held(place);
         gateway.signal_worker("-KILL");
         let answer = asked.join().expect("an answer");
         assert_eq!(answer.status, 503, "{place} {number}: {}", answer.text());
@@ -59,7 +60,7 @@ fn stages_all_or_nothing_when_killed() {
         gateway = torn(gateway, place, 1, "/v1/admin/act", &act("stage"));
         check_states(&gateway, after);
         if let Some((_, version)) = after.rsplit_once(", ") {
-            // It is a whole one: what goes on with it is what goes on with any.
+            // The version is complete, so it can be used like any other.
             keys(&[&setup], &["stage", KEY]).is(0, &format!("unchanged, {after}"));
             let number = version.trim_end_matches(" pending");
             keys(&[&setup], &["retire", KEY, "--version", number]).is(0, "retiring");
@@ -96,7 +97,7 @@ fn promotes_all_or_nothing_when_killed() {
     }
 }
 
-/// What a canary is judged by, as if its probes had been verified.
+/// Reports outcomes as if the canary's probes had been verified.
 fn prove(gateway: &Gateway) {
     for version in [1, 2] {
         let outcome = json!({ "key": KEY, "version": version, "verified": true });
@@ -120,13 +121,13 @@ fn rotates_all_or_nothing_when_killed() {
             "{place}"
         );
     }
-    // Asked for again, it is done already.
+    // The same request again finds it done.
     let again = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));
     assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
     assert_eq!(setup.run(&["doctor"]).0, 0);
 }
 
-/// Exactly one version signs for whoever is in no share, and verifiers know it.
+/// Exactly one version signs outside shares, and verifiers know it.
 #[track_caller]
 fn check_signs(gateway: &Gateway, now: u64) {
     let kid = kid_that_signs(gateway, KEY).expect("one signs");

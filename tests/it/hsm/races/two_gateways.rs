@@ -1,7 +1,6 @@
-//! Two gateways of one token that act at once, and gateways that die in the middle of an act.
+//! Two gateways of one PKCS#11 token that act at once, and gateways that die during an operation.
 //!
-//! Calls to the PKCS#11 module are held where the other gateway is to come in between, so that no test
-//! depends on who is faster.
+//! Calls to the PKCS#11 module are held to let the other gateway come in between, so that no test depends on speed.
 
 use serde_json::{Value, json};
 use std::thread;
@@ -21,14 +20,14 @@ fn stage(gateway: &Gateway) -> Response {
     gateway.administer("/v1/admin/act", Some(&body))
 }
 
-/// Two gateways of one token, whose calls to the module can be held.
+/// Two gateways of one PKCS#11 token, whose calls to the module can be held.
 fn pair() -> [Gateway; 2] {
     let setup = GatewaySetup::initialized();
     let twin = setup.twin();
     [setup.shimmed().start(), twin.shimmed().start()]
 }
 
-/// Who finds that the other was faster takes back what it made, and can ask again.
+/// The gateway that finds that the other was faster removes what it made, and can be asked again.
 #[test]
 fn rolls_back_later_of_two_concurrent_stages() {
     let [first, second] = pair();
@@ -38,8 +37,8 @@ fn rolls_back_later_of_two_concurrent_stages() {
         let one = scope.spawn(|| stage(&first));
         let other = scope.spawn(|| stage(&second));
         // Both have seen that the number is free.
-        first.setup.held(BEFORE_MAKING);
-        second.setup.held(BEFORE_MAKING);
+        first.setup.wait_until_held(BEFORE_MAKING);
+        second.setup.wait_until_held(BEFORE_MAKING);
         first.setup.release(BEFORE_MAKING);
         let won = one.join().expect("an answer");
         assert_eq!((won.status, &won.json()["changed"]), (200, &true.into()));
@@ -59,7 +58,7 @@ fn rolls_back_later_of_two_concurrent_stages() {
     }
     let failed = second.events("admin");
     assert_eq!(failed.last().expect("lines")["failed"], "version.conflict");
-    // Its worker is a new one.
+    // It has a new worker.
     eventually("it can be asked again", || {
         (stage(&second).status == 200).then_some(())
     });
@@ -67,7 +66,7 @@ fn rolls_back_later_of_two_concurrent_stages() {
     assert_eq!(first.setup.run(&["doctor"]).0, 0);
 }
 
-/// Whoever wins, if anybody does: nothing is left half, and one of the next two tries makes a version.
+/// Whichever wins, if any: nothing is left half-done, and one of the next two attempts makes a version.
 #[test]
 fn leaves_at_most_one_version_after_race() {
     let [first, second] = pair();
@@ -89,7 +88,7 @@ fn leaves_at_most_one_version_after_race() {
         println!("asked again: {}", answer.text());
         (answer.status == 200).then_some(())
     });
-    // The number of what was taken back may be used up: a public half can be left of it.
+    // The number of a removed version may be used up, because its public key can remain.
     let found = states(&first);
     let staged = found.strip_prefix("1 active, ").expect("the active one");
     let numbers = ["2 pending", "2 destroyed, 3 pending"];
@@ -98,7 +97,7 @@ fn leaves_at_most_one_version_after_race() {
     assert!(code == 0 && !text.contains("DOUBLED"), "{text}");
 }
 
-/// Both see that the number is free, then both make the version.
+/// Makes both see that the number is free before either makes the version.
 fn hold_until_made(gateways: [&Gateway; 2]) {
     for gateway in gateways {
         gateway.setup.hold(BEFORE_MAKING, 1);
@@ -109,7 +108,7 @@ fn hold_until_made(gateways: [&Gateway; 2]) {
 fn wait_until_made(gateways: [&Gateway; 2]) {
     for place in [BEFORE_MAKING, AFTER_MAKING] {
         for gateway in gateways {
-            gateway.setup.held(place);
+            gateway.setup.wait_until_held(place);
         }
         for gateway in gateways.iter().filter(|_| place == BEFORE_MAKING) {
             gateway.setup.release(place);
@@ -117,7 +116,7 @@ fn wait_until_made(gateways: [&Gateway; 2]) {
     }
 }
 
-/// A token on which both gateways died after they had made the same version.
+/// A PKCS#11 token on which both gateways died after they had made the same version.
 fn doubled() -> [Gateway; 2] {
     let [first, second] = pair();
     hold_until_made([&first, &second]);
@@ -136,7 +135,7 @@ fn doubled() -> [Gateway; 2] {
     [first, second]
 }
 
-/// What is left where both die before they find out: that version is used by nobody, and all else goes on.
+/// If both die before they notice, nobody uses that version, and everything else keeps working.
 #[test]
 fn ignores_duplicate_version() {
     let [first, second] = doubled();
@@ -148,7 +147,7 @@ fn ignores_duplicate_version() {
     }
     second.kill();
     first.kill();
-    // A gateway that starts with it.
+    // A gateway that starts in this state.
     let gateway = setup.start();
     check_states(&gateway, "1 active, 2 doubled");
     assert_eq!(
@@ -186,8 +185,8 @@ fn ignores_duplicate_version() {
     check_states(&setup.start(), "1 active, 2 destroyed, 3 pending");
 }
 
-/// Somebody with the PIN puts a key of their own beside the one that signs: it is not believed, and takes
-/// no other key along.
+/// Someone with the PIN adds a key of their own beside the one that signs: it is not trusted, and no other key is
+/// affected.
 #[test]
 fn stops_only_key_with_duplicate_active_version() {
     let setup = GatewaySetup::initialized();
@@ -218,7 +217,7 @@ fn stops_only_key_with_duplicate_active_version() {
     gateway.kill();
     let gateway = setup.start();
     check(&gateway);
-    // The next version takes its place, as the first one of a key does: when verifiers know it.
+    // The next version replaces it like the first one of a key: when verifiers know it.
     keys(&[&setup], &["stage", KEY]).is(0, "1 doubled, 2 pending");
     keys(&[&setup], &["promote", KEY]).is(1, "verifiers may not know version 2 yet");
     gateway.kill();
@@ -229,7 +228,7 @@ fn stops_only_key_with_duplicate_active_version() {
     assert_eq!(sign_with(&gateway, KEY, &kid, later), (200, Value::Null));
 }
 
-/// Without one root there is nothing to go on with: the object is named.
+/// Without a single root nothing works, so the object is named.
 #[test]
 fn rejects_duplicate_roots_by_name() {
     let refused = |setup: &GatewaySetup, label: &str| {
@@ -278,7 +277,7 @@ fn rejects_duplicate_roots_by_name() {
     refused(&setup, "vouchsafe:root-certificate");
 }
 
-/// As a program of others makes a pair of this label.
+/// Makes a key pair with this label, as another program would.
 fn make_pair(setup: &GatewaySetup, label: &str) {
     let made = setup.token.pkcs11_tool(&[
         "--keypairgen",
@@ -290,8 +289,8 @@ fn make_pair(setup: &GatewaySetup, label: &str) {
     assert!(made.status.success(), "{made:?}");
 }
 
-/// A gateway that starts with a longer `lifetime_max` writes that into the versions that sign: it must not
-/// take back what the other gateway did since it looked.
+/// A gateway that starts with a longer `lifetime_max` writes it into the active versions; that must not undo what the
+/// other gateway did since the states were read.
 #[test]
 fn keeps_operation_of_another_gateway_at_start() {
     let (setup, at) = staged();
@@ -302,16 +301,16 @@ fn keeps_operation_of_another_gateway_at_start() {
         .shimmed()
         .change("pin_file", "deadline_ms = 60000\npin_file")
         .at_time(now);
-    // Of the keys of the file, es256 is the third.
+    // es256 is the third key in the file.
     let longer = ["rs256", "eddsa", "es256"].map(|_| ("lifetime_max = 900", "lifetime_max = 1800"));
     let twin = longer
         .iter()
         .fold(twin, |twin, (from, to)| twin.change(from, to));
     let other = thread::scope(|scope| {
-        // The first search for a private key is that before the first write.
+        // The first search for a private key precedes the first write.
         twin.hold("before-find", 1);
         let starting = scope.spawn(|| twin.start());
-        twin.held("before-find");
+        twin.wait_until_held("before-find");
         let broker = format!("http://{}", at.fixture.broker.address);
         keys(&[&setup], &["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
         twin.release("before-find");
@@ -322,7 +321,7 @@ fn keeps_operation_of_another_gateway_at_start() {
             (states(gateway) == "1 retiring, 2 active").then_some(())
         });
     }
-    // And the longer life is remembered, of the version that signs now.
+    // The longer lifetime is recorded in the version that signs now.
     let remembered = other.events("lifetime");
     let of_key: Vec<_> = remembered.iter().filter(|it| it["key"] == KEY).collect();
     assert_eq!(of_key.last().expect("lines")["version"], 2, "{of_key:?}");

@@ -1,4 +1,4 @@
-//! Who is in a canary's share, and what becomes of a canary that is worse.
+//! Which workloads are in a canary's share, and what happens to a failing canary.
 
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,8 @@ use vouchsafe_harness::hsm::{
 };
 use vouchsafe_harness::jwt::base64url;
 
-/// Exchanges go on while shares grow, and while a version is promoted and taken back: all tokens verify
-/// with the keys that were fetched before.
+/// Exchanges continue while shares grow and a version is promoted and rolled back; all tokens verify with the keys that
+/// were fetched before.
 #[test]
 fn changes_canary_under_traffic_without_failures() {
     let (setup, at) = staged();
@@ -40,7 +40,7 @@ fn changes_canary_under_traffic_without_failures() {
         traffic.join().expect("traffic")
     });
     assert_eq!(kids.len(), 2, "both versions signed: {kids:?}");
-    at.fixture.broker.assert_unharmed();
+    at.fixture.broker.assert_healthy();
 }
 
 fn sign_for(at: &At, principal: &str) -> String {
@@ -68,7 +68,7 @@ fn sign_for(at: &At, principal: &str) -> String {
     response.json()["version"].to_string()
 }
 
-/// A share's workloads are the same each time, in every greater share, and about as many as it says.
+/// A share has the same workloads each time, is contained in every greater share, and has about the stated size.
 #[test]
 fn keeps_workload_in_its_share() {
     let (setup, at) = staged();
@@ -95,7 +95,7 @@ fn keeps_workload_in_its_share() {
     }
 }
 
-/// The broker says for whom a token is: one workload's tokens are all of one version.
+/// The broker passes on the workload, so all tokens of one workload are signed by one version.
 #[test]
 fn passes_workload_identity_to_gateway() {
     let (setup, at) = staged();
@@ -117,7 +117,7 @@ fn passes_workload_identity_to_gateway() {
     let stable = |kids: &Vec<String>| kids.iter().all(|kid| *kid == kids[0]);
     assert!(versions.values().all(stable), "{versions:?}");
     let first: BTreeSet<_> = versions.values().map(|kids| &kids[0]).collect();
-    // 12 fair coins fall alike once in 2,000 times, and so 24 of them are thrown.
+    // 12 fair coins all land on the same side once in 2,000 throws, so this throws 24.
     if first.len() < 2 {
         let more: Vec<_> = (0..24)
             .map(|it| sign_for(&at, &format!("more:{it}")))
@@ -129,7 +129,7 @@ fn passes_workload_identity_to_gateway() {
     }
 }
 
-/// A probe that verifiers can't verify: the keys that are published are another HSM's.
+/// Probes that verifiers can't verify, because the published keys are another HSM's.
 #[test]
 fn does_not_promote_canary_unknown_to_verifiers() {
     let (setup, at) = staged();
@@ -156,7 +156,7 @@ fn does_not_promote_canary_unknown_to_verifiers() {
     ]);
     watched.is(1, "version 2 is worse, and was taken back");
     check_states(&at.gateway, "1 active, 2 pending");
-    // Tried anew, it is judged anew.
+    // A new attempt is judged from zero.
     let watched = ask(&[
         "canary",
         KEY,

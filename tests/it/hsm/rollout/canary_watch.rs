@@ -1,4 +1,4 @@
-//! `vouchsafe keys canary --watch` is left alone: what it does by itself, and what its exit code says.
+//! `vouchsafe keys canary --watch` running unattended: what it does, and its exit code.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -11,10 +11,10 @@ use vouchsafe_harness::hsm::{
 };
 use vouchsafe_harness::jwt::{self, Issued};
 
-/// Nothing is to happen because of this.
+/// Too long for a test to wait for.
 const LONG: &str = "604800";
 
-/// A command that watches.
+/// A running `--watch`.
 struct Watch {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -22,7 +22,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Starts it, and waits until it has looked once.
+    /// Starts it, and waits until it has checked once.
     fn start(setup: &GatewaySetup, at: &At, share: &str, seconds: &str) -> Self {
         let broker = format!("http://{}", at.fixture.broker.address);
         let mut child = Command::new(profile_folder().join("vouchsafe"))
@@ -45,7 +45,7 @@ impl Watch {
         watch
     }
 
-    /// Waits until it has told this.
+    /// Waits until it has printed `words`.
     fn tells(&mut self, words: &str) {
         let from = self.told.len();
         while !self.told[from..].contains(words) {
@@ -58,7 +58,7 @@ impl Watch {
         self.child.try_wait().expect("a state").is_some()
     }
 
-    /// Waits for its end; what it had to say after that.
+    /// Waits for its end; returns its outcome and its standard output.
     fn ended(&mut self) -> (Ended, String) {
         self.stderr.read_to_string(&mut self.told).expect("text");
         let mut stdout = String::new();
@@ -72,13 +72,13 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// What an act printed, in JSON, line by line: before and after.
+/// The JSON lines of operations: the states before and after.
 #[track_caller]
 fn check_acts(stdout: &str, expected: &[(&str, &str)]) {
     let lines = stdout.lines().map(|line| {
@@ -97,7 +97,7 @@ fn check_acts(stdout: &str, expected: &[(&str, &str)]) {
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
 
-/// Exchanges until `stop`; whatever was issued verifies with the keys of before. Gives how many were refused.
+/// Exchanges until `stop`; every issued token verifies with the keys from before. Returns the number of refusals.
 fn traffic(at: &At, stop: &AtomicBool) -> usize {
     let jwks = at.fixture.broker.jwks();
     let mut refused = 0;
@@ -119,7 +119,7 @@ fn traffic(at: &At, stop: &AtomicBool) -> usize {
     refused
 }
 
-/// Runs `act` beside exchanges that go on.
+/// Runs `act` while exchanges continue.
 fn under_traffic<T>(at: &At, act: impl FnOnce() -> T) -> (T, usize) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -149,10 +149,10 @@ fn promotes_healthy_canary_with_exit_code_0() {
     );
     check_states(&at.gateway, "1 retiring, 2 active");
     assert_eq!(refused, 0);
-    at.fixture.broker.assert_unharmed();
+    at.fixture.broker.assert_healthy();
 }
 
-/// The module gives faulty signatures, some of them for the version that is tried: none of them leaves.
+/// The module returns invalid signatures, some of them for the canary; none of them leaves the gateway.
 #[test]
 fn rolls_back_failing_canary_with_exit_code_1() {
     let setup = GatewaySetup::initialized().shimmed();
@@ -164,7 +164,7 @@ fn rolls_back_failing_canary_with_exit_code_1() {
             std::fs::write(&spoil, "").expect("a file");
             watch.is_over().then_some(())
         });
-        // Gone already, if the module was asked since.
+        // Gone already if the module has signed since.
         drop(std::fs::remove_file(&spoil));
         watch.ended()
     });
@@ -190,7 +190,7 @@ fn exits_3_without_gateway() {
     ended.is(3, "warning: no answer from");
     let words = "error: nothing can be said of version 2, which stays a canary: no answer from";
     ended.is(3, words);
-    // From the start, it is as for every act.
+    // The same from the start as for every operation.
     let url = setup.admin_url();
     let again = ["canary", KEY, "5%", "--watch", "--broker", &url];
     keys(&[&setup], &again).is(3, "no answer from");
@@ -202,7 +202,7 @@ fn restarted(setup: &GatewaySetup, at: &At) -> vouchsafe_harness::hsm::Gateway {
     setup.clone().at_time(at.now()).start()
 }
 
-/// Nobody can say that verifiers know its keys.
+/// Nobody can confirm that verifiers know its keys.
 #[test]
 fn exits_3_without_broker() {
     let (setup, at) = staged();
@@ -216,7 +216,7 @@ fn exits_3_without_broker() {
     check_states(&at.gateway, "1 active, 2 canary 5%");
 }
 
-/// A gateway that comes back counts anew, and is judged by what it has counted since.
+/// A restarted gateway counts from zero and is judged by that.
 #[test]
 fn keeps_watching_restarted_gateway() {
     let (setup, at) = staged();
@@ -230,7 +230,7 @@ fn keeps_watching_restarted_gateway() {
     ended.is(0, "healthy");
 }
 
-/// Two admins: what the other one did is what counts.
+/// With two admins, what the other one did counts.
 #[test]
 fn reports_outcome_of_others_by_exit_code() {
     let (setup, at) = staged();
@@ -264,7 +264,7 @@ fn exits_2_on_usage_error_without_canary() {
         ask(&[&broker[..], &seconds].concat()).is(2, "is not in");
     }
     check_states(&at.gateway, "1 active, 2 pending");
-    // What is refused is 1, with `--watch` as without.
+    // A refused operation exits with 1, with `--watch` and without.
     let unknown = ["canary", "nobody", "5%", "--watch", "--broker", &url];
     keys(&[&setup], &unknown).is(1, "error: ");
 }

@@ -1,18 +1,18 @@
-//! The life of an HSM key's versions through `vouchsafe keys`, real gateways, a real PKCS#11 module and
-//! brokers that issue: a verifier that keeps its keys for as long as it may never meets one it can't know.
+//! The life of an HSM key's versions with `vouchsafe keys`, real gateways, a real PKCS#11 module and brokers that
+//! issue: a verifier that caches its keys as long as allowed must never meet an unknown one.
 
 use serde_json::{Value, json};
 use std::process::Command;
 use vouchsafe_harness::broker::profile_folder;
 use vouchsafe_harness::bundle::HSM_ES256;
 use vouchsafe_harness::hsm::{
-    At, Ended, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, Token, WITHDRAWN_SECONDS,
+    At, Ended, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, Pkcs11Token, WITHDRAWN_SECONDS,
     certificates, check_states, eventually, keys, staged, states,
 };
 use vouchsafe_harness::jwt::Issued;
 use vouchsafe_harness::now;
 
-/// Every key set that some verifier may still have, with when it was fetched; and every token.
+/// Every key set that a verifier may still have, with its fetch time, and every token.
 #[derive(Default)]
 struct Verifiers {
     sets: Vec<(u64, Value)>,
@@ -20,7 +20,7 @@ struct Verifiers {
 }
 
 impl Verifiers {
-    /// Fetches and issues, and holds each live token against each set that may be kept.
+    /// Fetches keys, issues tokens, and verifies each live token with each key set that may still be in use.
     #[track_caller]
     fn meet(&mut self, at: &At) {
         self.sets.push((at.now(), at.fixture.broker.jwks()));
@@ -40,7 +40,7 @@ impl Verifiers {
     }
 }
 
-/// Stage, wait, canary, promote, wait, retire, destroy, with verifiers that keep keys to the last second.
+/// Stage, wait, canary, promote, wait, retire, destroy, with verifiers that cache keys to the last second.
 #[test]
 fn rotates_key_without_failed_token() {
     let setup = GatewaySetup::initialized();
@@ -57,7 +57,7 @@ fn rotates_key_without_failed_token() {
     verifiers.meet(&at);
     drop(at);
 
-    // The last verifier that fetched before the stage still has its keys when the new one is published.
+    // The last verifier that fetched before the stage still uses the old key set.
     let at = At::new(&setup, staged + 290);
     verifiers.meet(&at);
     ask(&["canary", KEY, "100%"]).is(1, "verifiers may not know version 2 yet");
@@ -81,7 +81,7 @@ fn rotates_key_without_failed_token() {
     let promoted = at.now();
     drop(at);
 
-    // The last token of version 1 is about to end.
+    // The last token of version 1 is about to expire.
     let at = At::new(&setup, promoted + 890);
     verifiers.meet(&at);
     ask(&["retire", KEY]).is(1, "tokens of version 1 may live");
@@ -133,14 +133,14 @@ fn rotates_key_without_failed_token() {
     assert_eq!(acts[1]["after"], "1 active, 2 canary 100%");
 }
 
-/// Whoever dies between the two writes of a promotion leaves a token on which two versions are active.
+/// A gateway that dies between the two writes of a promotion leaves two active versions on the PKCS#11 token.
 #[test]
 fn reads_two_active_versions_as_one() {
     let (setup, at) = staged();
     let twin = setup.twin().at_time(at.now());
     let other = twin.start();
     keys(&[&setup], &["canary", KEY, "1%"]).is(0, "2 canary 1%");
-    // The first write of a promotion, and no other: state and share, and a later moment.
+    // Only the first write of a promotion: state, share and a later time.
     let label = format!("vouchsafe:token:{KEY}:v2");
     let id = id_of(&setup.token, &label);
     assert_eq!((&id[..6], &id[6..10]), ("767331", "6301"), "{id}");
@@ -157,7 +157,7 @@ fn reads_two_active_versions_as_one() {
     }
     at.issue();
     assert_eq!(at.version_that_signed_last(), 2);
-    // The next act ends what was begun, and a gateway that starts anew reads the same.
+    // The next operation completes the interrupted one, and a restarted gateway reads the same states.
     keys(&[&setup, &twin], &["promote", KEY]).is(0, "1 retiring, 2 active");
     let first = id_of(&setup.token, &format!("vouchsafe:token:{KEY}:v1"));
     assert_eq!(
@@ -167,8 +167,8 @@ fn reads_two_active_versions_as_one() {
     );
 }
 
-/// `CKA_ID` of a private key, in hexadecimal digits.
-fn id_of(token: &Token, label: &str) -> String {
+/// `CKA_ID` of a private key, in hexadecimal.
+fn id_of(token: &Pkcs11Token, label: &str) -> String {
     let output = token.pkcs11_tool(&["--list-objects", "--type", "privkey"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let object = text
@@ -182,10 +182,10 @@ fn id_of(token: &Token, label: &str) -> String {
     id.trim().to_owned()
 }
 
-/// Two gateways of one token: an act at one is followed by the other within a second, also a new key.
+/// Two gateways of one PKCS#11 token: an operation at one, even on a new key, reaches the other within a second.
 #[test]
 fn keeps_gateways_of_one_token_in_agreement() {
-    let token = Token::new();
+    let token = Pkcs11Token::new();
     let setup = GatewaySetup::new(&token).with_keys();
     let twin = setup.twin();
     let (first, second) = (setup.start(), twin.start());
@@ -207,7 +207,7 @@ fn keeps_gateways_of_one_token_in_agreement() {
     keys(&both, &["stage", KEY]).is(3, "3 pending");
 }
 
-/// Nobody but an admin changes a key, and an admin can do nothing else.
+/// Only admins change keys, and admins can do nothing else.
 #[test]
 fn separates_broker_and_admin_credentials() {
     let setup = GatewaySetup::initialized();
@@ -276,7 +276,7 @@ fn separates_broker_and_admin_credentials() {
         "those of known callers are on record: {refusals:?}"
     );
     gateway.kill();
-    // Without the member there is no such listener.
+    // Without the setting there is no such listener.
     let (admin, credential) = (
         format!("admin_listen = \"127.0.0.1:{}\"\n", setup.admin_port),
         std::fs::read_to_string(setup.folder.join("admin.sha256")).expect("a hash"),
@@ -289,7 +289,7 @@ fn separates_broker_and_admin_credentials() {
     keys(&[&setup], &["list"]).is(3, "no answer from");
 }
 
-/// The list has what an operator has to know, for people and for programs.
+/// The list shows what an operator has to know, as text and as JSON.
 #[test]
 fn lists_states_uses_epochs_and_warnings() {
     let setup = GatewaySetup::initialized();
@@ -340,7 +340,7 @@ fn lists_states_uses_epochs_and_warnings() {
     drop(at);
 }
 
-/// As in production: TLS by a private authority, and a certificate on either side.
+/// TLS as in production: a private authority, and certificates on both sides.
 #[test]
 fn serves_admins_over_mutual_tls() {
     let pem = |name: &str| certificates().join(name).display().to_string();

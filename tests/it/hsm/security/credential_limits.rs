@@ -1,4 +1,4 @@
-//! What one credential can take of a gateway: so many seeds and lists per minute, so many lines of the log.
+//! What one credential can use up: seeds and key lists per minute, and lines of the log.
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn lines(gateway: &Gateway, event: &str) -> Vec<Value> {
     log.filter(|line| line["event"] == event).collect()
 }
 
-/// The sum of the counts in the lines of `event`, once it is `expected`.
+/// Waits until the counts in the lines of `event` add up to `expected`.
 fn wait_for_count(gateway: &Gateway, event: &str, expected: u64) {
     eventually(event, || {
         let counts = lines(gateway, event);
@@ -62,7 +62,7 @@ fn logs_repeated_seeds_as_one_counted_line() {
         ]
     );
     assert_eq!(gateway.metric("hsm_gateway_seeds_total"), REQUESTS + 2);
-    // A rotation has what was counted in the old file.
+    // Rotation writes the count to the old file.
     gateway.signal("-HUP");
     wait_for_count(&gateway, "seed-repeats", REQUESTS - 1);
     let repeats = lines(&gateway, "seed-repeats");
@@ -72,23 +72,23 @@ fn logs_repeated_seeds_as_one_counted_line() {
     for name in ["caller", "group", "algorithm", "generation", "epoch_start"] {
         assert_eq!(line[name], seeds[0][name], "{name}");
     }
-    // So does the end.
+    // So does shutdown.
     ask(&gateway.setup.credential, &body);
     gateway.signal("-TERM");
     wait_for_count(&gateway, "seed-repeats", REQUESTS);
 }
 
-/// Whoever asks and leaves would else have a line each time.
+/// Otherwise, callers that disconnect would write a line each time.
 #[test]
 fn logs_one_line_for_disconnected_callers() {
     let gateway = GatewaySetup::initialized().start();
     let body = seed_request(epoch_at(now()));
     for _ in 0..200 {
-        gateway.ask_and_leave("/v1/epoch-seed", &body);
+        gateway.ask_and_disconnect("/v1/epoch-seed", &body);
     }
     let answer = gateway.ask("/v1/epoch-seed", Some(&body));
     assert_eq!(answer.status, 200, "{}", answer.text());
-    // All that were sent before it are over.
+    // All requests before it have ended.
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(lines(&gateway, "seed").len(), 1);
 }
@@ -177,7 +177,7 @@ fn logs_refusals_of_each_credential() {
     );
 }
 
-/// A brute force leaves a trace of its address, and can't fill the disk.
+/// A brute-force attack leaves its address in the log, but can't fill the disk.
 #[test]
 fn logs_unauthenticated_attempts_as_one_counted_line() {
     const ATTEMPTS: u64 = 100;
@@ -232,7 +232,7 @@ fn fingerprint(certificate: &Path) -> String {
         .collect()
 }
 
-/// A second authority that the gateway trusts, and a client's certificate of it.
+/// Makes another authority that the gateway trusts, and a client certificate from it.
 fn make_thief(folder: &Path) -> (PathBuf, PathBuf) {
     let text = "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=clientAuth\n";
     std::fs::write(folder.join("extensions"), text).expect("a file");
@@ -272,7 +272,7 @@ fn rejects_bound_credential_with_another_certificate() {
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\r\n"
         );
-        // Twice: a session that goes on has the same certificate.
+        // Twice, because a resumed session has the same certificate.
         client.exchange(&[request.as_bytes()]);
         let answer = client.exchange(&[request.as_bytes()]);
         (answer.status, answer.body)
@@ -296,7 +296,7 @@ fn rejects_bound_credential_with_another_certificate() {
             }
         }
     }
-    // One that is not bound is good with each, and the operator learns of the theft.
+    // An unbound credential works with every certificate, and the operator learns of the theft.
     let other = &setup.other_credential;
     let (status, body) = ask(setup.port, &thief, &thief_key, other, "/v1/keys");
     assert_eq!(status, 200, "{body}");

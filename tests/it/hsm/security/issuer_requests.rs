@@ -1,4 +1,4 @@
-//! An issuer can't have the broker send requests to the gateways.
+//! An issuer can't make the broker send requests to gateways.
 
 use serde_json::json;
 use vouchsafe_harness::broker::Setup;
@@ -8,7 +8,7 @@ use vouchsafe_harness::hsm::GatewaySetup;
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::{jwt, now};
 
-/// The second gateway serves acceptable keys, and is not needed while the first one answers.
+/// The second gateway serves acceptable keys, and is not used while the first one answers.
 #[test]
 fn never_fetches_issuer_keys_from_gateway() {
     let gateway = GatewaySetup::initialized().start();
@@ -30,5 +30,5 @@ fn never_fetches_issuer_keys_from_gateway() {
     let refused = unavailable("issuer.unavailable");
     check(&broker, &form.request(), &token, refused).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(second.fetched("keys"), 0, "{:?}", second.heads());
-    broker.assert_unharmed();
+    broker.assert_healthy();
 }

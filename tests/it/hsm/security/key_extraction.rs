@@ -1,4 +1,4 @@
-//! No key leaves the token: by what the token says of its keys, by what is tried to take them out, and by every
+//! No key leaves the PKCS#11 token: judged by the attributes of its keys, by attempts to extract them, and by every
 //! call that the gateway makes from the first key to the last.
 
 use std::collections::BTreeSet;
@@ -7,29 +7,29 @@ use std::process::Command;
 use vouchsafe_harness::bundle::{API, EDDSA, HSM, HSM_EDDSA, HSM_ES256};
 use vouchsafe_harness::hsm::spy::{Call, calls};
 use vouchsafe_harness::hsm::{
-    self, At, GatewaySetup, KEY, PUBLISHED_SECONDS, Token, WITHDRAWN_SECONDS, issue_for, keys,
+    self, At, GatewaySetup, KEY, PUBLISHED_SECONDS, Pkcs11Token, WITHDRAWN_SECONDS, issue_for, keys,
 };
 use vouchsafe_harness::now;
 
-/// Not a test: [`Token::try_to_take_keys_out`] runs it in a process of its own.
+/// Not a test: [`Pkcs11Token::try_to_extract_keys`] runs it in a separate process.
 #[test]
 #[ignore = "run by the tests of keys that stay"]
 fn extract_keys_in_own_process() {
-    hsm::try_to_take_keys_out();
+    hsm::try_to_extract_keys();
 }
 
-/// Not a test: [`Token::look_at_every_key`] runs it in a process of its own.
+/// Not a test: [`Pkcs11Token::check_key_attributes`] runs it in a separate process.
 #[test]
 #[ignore = "run by the tests of keys that stay"]
 fn inspect_keys_in_own_process() {
-    hsm::look_at_every_key();
+    hsm::check_key_attributes();
 }
 
 /// Two roots, and the first version of each of four keys.
 const KEYS: usize = 6;
 
-/// What `pkcs11-tool`, a program of others, says of each secret or private key: its label, its use, its access.
-fn listed(token: &Token) -> Vec<[String; 3]> {
+/// Label, usage and access of each secret or private key, as the third-party tool `pkcs11-tool` lists them.
+fn listed(token: &Pkcs11Token) -> Vec<[String; 3]> {
     let list = token.pkcs11_tool(&["--list-objects"]);
     let list = String::from_utf8_lossy(&list.stdout).into_owned();
     let mut objects: Vec<Vec<&str>> = Vec::new();
@@ -51,7 +51,7 @@ fn listed(token: &Token) -> Vec<[String; 3]> {
 }
 
 #[track_caller]
-fn check_listed(token: &Token, access: &str) {
+fn check_listed(token: &Pkcs11Token, access: &str) {
     let objects = listed(token);
     let labels: BTreeSet<_> = objects.iter().map(|[label, ..]| label.as_str()).collect();
     let expected = [
@@ -64,7 +64,7 @@ fn check_listed(token: &Token, access: &str) {
     ];
     assert_eq!(labels, BTreeSet::from(expected));
     for [label, usage, found] in &objects {
-        // Of a secret it says only whether it encrypts or wraps: `look_at_every_key` looks at the rest.
+        // For secret keys it lists only whether they encrypt or wrap; `check_key_attributes` checks the rest.
         let signs = usage == "sign" || label == "vouchsafe:root" && usage == "none";
         assert!(signs, "{label}: {usage}");
         assert_eq!(found, access, "{label}");
@@ -78,7 +78,7 @@ fn generates_keys_that_never_leave_the_token() {
         &setup.token,
         "sensitive, always sensitive, never extractable, local",
     );
-    setup.token.look_at_every_key(KEYS, false);
+    setup.token.check_key_attributes(KEYS, false);
     let read = [
         "--read-object",
         "--type",
@@ -88,20 +88,20 @@ fn generates_keys_that_never_leave_the_token() {
     ];
     let read = setup.token.pkcs11_tool(&read);
     assert!(read.stdout.is_empty(), "{read:?}");
-    setup.token.try_to_take_keys_out(KEYS);
+    setup.token.try_to_extract_keys(KEYS);
 }
 
-/// They were outside once, and the token says so: it can't say `never extractable` of them. Now they stay.
+/// They were outside once, so they are not `never extractable`; but now they can't leave.
 #[test]
 fn makes_imported_keys_unextractable() {
-    let setup = GatewaySetup::new(&Token::new());
+    let setup = GatewaySetup::new(&Pkcs11Token::new());
     let shares = init_with_backup(&setup);
-    let restored = setup.with_token(&Token::new());
+    let restored = setup.with_token(&Pkcs11Token::new());
     restore(&restored, &shares);
     for setup in [&setup, &restored] {
         check_listed(&setup.token, "sensitive");
-        setup.token.look_at_every_key(KEYS, true);
-        setup.token.try_to_take_keys_out(KEYS);
+        setup.token.check_key_attributes(KEYS, true);
+        setup.token.try_to_extract_keys(KEYS);
     }
 }
 
@@ -119,18 +119,18 @@ fn restore(setup: &GatewaySetup, [first, second]: &[String; 2]) {
     assert_eq!(code, 0, "{text}");
 }
 
-/// A gateway's life, of which each process writes its calls into a file of its own.
+/// The life of a gateway, in which each process logs its calls to its own file.
 struct Life {
     setup: GatewaySetup,
     files: usize,
 }
 
 impl Life {
-    fn new(token: &Token) -> Self {
-        // One session, so that the calls of a process follow each other.
+    fn new(token: &Pkcs11Token) -> Self {
+        // With one session, the calls of a process are in sequence.
         let setup = GatewaySetup::new(token).change("pin_file", "sessions = 1\npin_file");
         Self {
-            setup: setup.spied_on().0,
+            setup: setup.with_spy().0,
             files: 0,
         }
     }
@@ -138,7 +138,7 @@ impl Life {
     fn next(&mut self) -> GatewaySetup {
         self.files += 1;
         let file = self.setup.folder.join(format!("calls-{}", self.files));
-        self.setup.clone().spying_into(&file)
+        self.setup.clone().with_spy_output(&file)
     }
 
     #[track_caller]
@@ -159,8 +159,8 @@ impl Life {
         files.flat_map(|file| calls(Path::new(&file))).collect()
     }
 
-    /// Exchanges in both tiers and all algorithms, every act on a version, an emergency of either kind, and all
-    /// commands that only look.
+    /// Exchanges in both tiers and all algorithms, every operation on a version, both kinds of emergency, and all
+    /// read-only commands.
     fn goes_by(&mut self) {
         for command in ["status", "doctor", "root-certificate"] {
             self.runs(&[command], 0);
@@ -198,7 +198,7 @@ impl Life {
         ask(&["retire", KEY, "--version", "1", "--destroy"]).is(0, "1 destroyed, 2 active");
         exchange(&at);
         drop(at);
-        // By the clock of this machine, the one before was a moment ago.
+        // By this machine's clock, the previous rotation was a moment ago.
         self.runs(&["rotate", "--emergency", "--although-unpublished"], 0);
         self.runs(&["doctor"], 0);
     }
@@ -212,7 +212,7 @@ fn exchange(at: &At) {
     }
 }
 
-/// What the gateway asks of objects: whose they are, what they may do, and what anyone may know.
+/// Attributes that the gateway reads: identity, permitted uses, and public values.
 const LOOKED_AT: [&str; 15] = [
     "CKA_DECRYPT",
     "CKA_DERIVE",
@@ -259,14 +259,14 @@ const CALLED: [&str; 24] = [
     "C_SignInit",
 ];
 
-/// Whether a call reads what is neither in [`LOOKED_AT`] nor the value of a certificate.
+/// Whether a call reads anything other than [`LOOKED_AT`] and the value of a certificate.
 fn asks_for_more(call: &Call) -> bool {
     let is_certificate = call.class.as_deref() == Some("CKO_CERTIFICATE");
     let mut asked = call.attributes().into_iter();
     asked.any(|it| !(LOOKED_AT.contains(&it) || is_certificate && it == "CKA_VALUE"))
 }
 
-/// Holds every call against what a gateway may do; `imports` says whether keys may be put into the token.
+/// Checks that every call is one that a gateway may make; `imports` allows it to put keys into the PKCS#11 token.
 fn check(calls: &[Call], imports: bool) {
     let mut put_in = Vec::new();
     for call in calls {
@@ -291,7 +291,7 @@ fn check(calls: &[Call], imports: bool) {
         }
     }
     assert_eq!(put_in.is_empty(), !imports);
-    // What was put in never comes back, in no call's answer.
+    // Imported secrets never come back in the result of any call.
     for secret in &put_in {
         assert!(secret.len() >= 32, "{secret} is too short to be looked for");
         let has = |call: &&Call| call.bytes_back().contains(secret.as_str());
@@ -299,7 +299,7 @@ fn check(calls: &[Call], imports: bool) {
     }
 }
 
-/// What a template says of a key that is made or put in.
+/// Whether the template of a new key keeps it in the PKCS#11 token.
 fn stays(call: &Call) {
     let template = match call.given.split_once("pPrivateKeyTemplate") {
         Some((_, private)) => Call {
@@ -326,7 +326,7 @@ fn stays(call: &Call) {
     }
 }
 
-/// The check itself: `pkcs11-tool` does ask for values of private keys, though it gets none.
+/// Tests the check itself: `pkcs11-tool` does ask for values of private keys, although it gets none.
 #[test]
 fn detects_program_that_reads_a_key() {
     let setup = GatewaySetup::initialized();
@@ -356,16 +356,16 @@ fn count(calls: &[Call], function: &str) -> usize {
     calls.iter().filter(|it| it.function == function).count()
 }
 
-/// `pkcs11-spy`, a program of others, writes down every call that the gateway makes. The root's signatures are the
-/// seeds, which brokers get; everything else that is secret stays.
+/// The third-party module `pkcs11-spy` logs every call that the gateway makes. The root's signatures are the seeds,
+/// which brokers get; every other secret stays.
 #[test]
 fn never_reads_a_key_in_its_lifetime() {
-    let mut life = Life::new(&Token::new());
+    let mut life = Life::new(&Pkcs11Token::new());
     life.runs(&["init"], 0);
     life.goes_by();
     let calls = life.calls();
     check(&calls, false);
-    // It did happen: the roots, four first versions and the second one of one, a certificate; one key destroyed.
+    // These happened: two roots, four first versions, one second version and a certificate made; one key destroyed.
     assert_eq!(count(&calls, "C_GenerateKey"), 1);
     assert_eq!(count(&calls, "C_GenerateKeyPair"), 6);
     assert_eq!(count(&calls, "C_CreateObject"), 1);
@@ -382,22 +382,22 @@ fn never_reads_a_key_in_its_lifetime() {
     assert!(certificate, "the spy shows what is asked for");
 }
 
-/// The same with keys that were made outside: they go in once, and nothing of them comes back.
+/// The same with keys made outside: they go in once, and nothing of them comes back.
 #[test]
 fn never_reads_a_key_during_backup_and_restore() {
-    let mut life = Life::new(&Token::new());
+    let mut life = Life::new(&Pkcs11Token::new());
     let shares = init_with_backup(&life.next());
     life.goes_by();
     let lost = life.calls();
-    let mut found = Life::new(&Token::new());
+    let mut found = Life::new(&Pkcs11Token::new());
     restore(&found.next(), &shares);
     found.goes_by();
     for (calls, made) in [(lost, 1), (found.calls(), 1)] {
         check(&calls, true);
-        // The second version of one key has no backup: it was made in the token.
+        // The second version of one key has no backup, because it was made on the PKCS#11 token.
         assert_eq!(count(&calls, "C_GenerateKey"), 0);
         assert_eq!(count(&calls, "C_GenerateKeyPair"), made);
-        // A root and five pairs of two halves, and a certificate.
+        // A root, five key pairs as two objects each, and a certificate.
         assert_eq!(count(&calls, "C_CreateObject"), 1 + 2 * 5 + 1);
         let is_key = |it: &&Call| {
             let class = it.class.as_deref();
@@ -405,7 +405,7 @@ fn never_reads_a_key_during_backup_and_restore() {
         };
         let put_in = calls.iter().filter(is_key);
         let secrets: BTreeSet<String> = put_in.flat_map(Call::secrets).collect();
-        // The root, the scalars and the Edwards key, the RSA key in six numbers.
+        // The root, the scalars, the Edwards key, and the six numbers of the RSA key.
         assert_eq!(secrets.len(), 1 + 3 + 1 + 6);
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates of epoch keys, as `openssl` sees them, and what a verifier that pins their root does.
+//! Certificates of epoch keys as `openssl` checks them, and verifiers that pin their root.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,14 +16,14 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Output {
     output.unwrap_or_else(|error| panic!("openssl: {error}: `scripts/test` installs it"))
 }
 
-/// What it says, which has to be a success.
+/// Runs `openssl`, which must succeed; returns its output.
 fn said(folder: &Path, arguments: &[&str]) -> String {
     let output = openssl(folder, arguments);
     assert!(output.status.success(), "openssl {arguments:?}: {output:?}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Writes the root of a gateway's token to `name`.
+/// Writes the root certificate of a gateway to `name`.
 fn write_root(setup: &GatewaySetup, folder: &Path, name: &str) -> String {
     let (code, pem) = setup.run(&["root-certificate"]);
     assert_eq!(code, 0, "{pem}");
@@ -53,7 +53,7 @@ fn verifies(folder: &Path, root: &str, at: u64) -> bool {
     openssl(folder, &verify).status.success()
 }
 
-/// `openssl` is a program of others.
+/// Checks the certificates with the third-party tool `openssl`.
 #[test]
 fn passes_openssl_while_epoch_key_is_published() {
     let setup = GatewaySetup::initialized();
@@ -118,10 +118,10 @@ fn passes_openssl_while_epoch_key_is_published() {
     }
     // Two generations, four epochs, two algorithms.
     assert_eq!(subjects.len(), 16, "{subjects:?}");
-    fixture.broker.assert_unharmed();
+    fixture.broker.assert_healthy();
 }
 
-/// Gateways of one token have one root, and say the same of a key; so do they after a restart.
+/// Gateways of one PKCS#11 token have one root and issue the same serial number for a key, also after a restart.
 #[test]
 fn shares_root_and_serial_numbers_between_gateways() {
     let first = GatewaySetup::initialized();
@@ -147,6 +147,6 @@ fn shares_root_and_serial_numbers_between_gateways() {
     };
     let (one, other) = (serials(&first), serials(&second));
     assert_eq!(one.len(), 16);
-    // An epoch that began meanwhile costs the oldest of the four.
+    // If a new epoch began meanwhile, the oldest of the four keys is gone.
     assert!(one.intersection(&other).count() >= 12, "{one:?} {other:?}");
 }

@@ -1,4 +1,4 @@
-//! What a stolen credential gets from the gateway: nothing beyond its rules, and a line in the log.
+//! What a stolen credential gets from the gateway: nothing beyond its limits, and a line in the log.
 
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::{EPOCH_SECONDS, HSM_ES256};
@@ -70,7 +70,7 @@ fn requires_known_credential_on_every_route() {
     );
 }
 
-/// Tier `delegated`: what the thief of a credential can't have.
+/// Tier `delegated`: seeds that a thief of the credential can't get.
 #[test]
 fn yields_only_current_seeds_of_its_group() {
     let gateway = GatewaySetup::initialized().start();
@@ -156,7 +156,7 @@ fn refusals(gateway: &Gateway) -> Vec<Value> {
     lines.filter(|line| line["event"] == "refusal").collect()
 }
 
-/// Tier `hsm`: what the thief of a credential can't have signed.
+/// Tier `hsm`: tokens that a thief of the credential can't have signed.
 #[test]
 fn yields_only_signatures_within_key_limits() {
     let gateway = GatewaySetup::initialized().start();
@@ -324,7 +324,7 @@ fn yields_only_signatures_within_key_limits() {
 #[test]
 fn limits_rate_of_each_key() {
     let setup = GatewaySetup::initialized();
-    // The third [[key]] is `es256`.
+    // `es256` is the third [[key]].
     let mut limited = setup;
     for (from, to) in [
         ("name = \"es256\"", "# here\nname = \"es256\""),

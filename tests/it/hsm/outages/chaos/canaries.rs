@@ -1,47 +1,46 @@
-//! The same while a new version of a key is tried again and again, and taken back in the middle of each failure.
+//! The same while a new version of a key is tried repeatedly and rolled back during each failure.
 //!
-//! A version has to be published for 425 s before it is tried (`PUBLISHED_SECONDS_MIN`), which no configuration
-//! shortens. So it is staged before the run, by the real gateway, whose clock is put back for that: that clock is
-//! what is simulated. It is sound, since no verifier has a copy from before the run. Both gateways need the
-//! version, and shares have none that was staged: the second token is a copy of the first, as HSMs make them of each
-//! other.
+//! A version must be published for 425 s before it signs (`PUBLISHED_SECONDS_MIN`), which no configuration shortens.
+//! So the real gateway stages it before the run with its clock set back; only that clock is simulated. That is sound,
+//! because no verifier has a copy from before the run. Both gateways need the version, and backup shares don't
+//! contain a staged one, so the second PKCS#11 token is a copy of the first, as HSMs can make them.
 
 use super::{Clock, EMERGENCY, FAILURES, Gateways, Site, judge, start_gateway};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use vouchsafe_harness::bundle::HSM_ES256;
-use vouchsafe_harness::hsm::{KEY, PUBLISHED_SECONDS, Token, eventually, keys};
+use vouchsafe_harness::hsm::{KEY, PUBLISHED_SECONDS, Pkcs11Token, eventually, keys};
 
 const SHARE: &str = "50%";
 
 impl Gateways {
-    /// Both have the same keys, and a version that was staged long enough before `now`.
+    /// Both have the same keys and a version that was staged long enough before `now`.
     fn staged(now: u64) -> Self {
         let mut gateways = Self::new();
         let gateway = start_gateway(&gateways.setups[0], now - PUBLISHED_SECONDS - 60);
         keys(&[&gateway.setup], &["stage", KEY]).is(0, "1 active, 2 pending");
         drop(gateway);
-        let copy = Token::copy_of(&gateways.setups[0].token);
+        let copy = Pkcs11Token::copy_of(&gateways.setups[0].token);
         gateways.setups[1] = gateways.setups[1].with_token(&copy);
         gateways
     }
 }
 
 impl Site {
-    /// Has both gateways do something with the key, whatever else goes on: it is asked for until it is done.
+    /// Repeats an operation on the key until both gateways have done it, whatever else happens.
     fn act(&self, arguments: &[&str]) {
         let setups = [self.setup(0), self.setup(1)];
         eventually(arguments[0], || {
             let ended = keys(&[&setups[0], &setups[1]], arguments);
-            // Gateways that are down, or whose HSM is; never a rule that was broken.
+            // The gateway or its HSM may be down; no other refusal is acceptable.
             let wait = ended.code == 3 || ended.text.contains("hsm.unavailable");
             assert!(ended.code == 0 || wait, "{arguments:?}: {}", ended.text);
             (ended.code == 0).then_some(())
         });
     }
 
-    /// `kid`s of both versions, the first one's first.
+    /// `kid`s of both versions, in order.
     fn versions(&self) -> [String; 2] {
         let keys = self.with(0, |it| it.ask("/v1/keys", None).json());
         let keys = keys["groups"][0]["token_keys"].as_array().expect("keys");
@@ -68,13 +67,13 @@ fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'sta
         site.act(&["canary", KEY, SHARE]);
         site.signed_by(second);
         std::thread::scope(|scope| {
-            // Named, so that it is done once, however often it is asked for.
+            // With the version's number, so that repeating it does nothing.
             let back = scope.spawn(|| site.act(&["rollback", KEY, "--version", "2"]));
             fail(site);
             back.join().expect("taken back");
         });
         site.all_up();
-        // Gateways look at the states once a second, and sign by nothing older than 5 s.
+        // Gateways read the states once a second, and sign with nothing older than 5 s.
         eventually("no token of the version that was taken back", || {
             let of_it = (0..2 * super::WORKLOADS).any(|_| {
                 let token = site.exchange(HSM_ES256);
@@ -83,7 +82,7 @@ fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'sta
             (!of_it).then_some(())
         });
         site.signed_by(first);
-        // Emergencies come too soon after each other to be in every round.
+        // Emergencies are refused too soon after each other to be in every round.
         if *name == EMERGENCY && site.generation.load(Relaxed) == generation {
             continue;
         }
