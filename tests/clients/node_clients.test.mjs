@@ -1,4 +1,4 @@
-// openid-client and @actions/core fetch tokens, jose verifies them; all as they come.
+// openid-client and @actions/core fetch tokens, jose verifies them; all unmodified.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,7 +23,7 @@ async function mint(settings = {}) {
 }
 
 function discover(algorithm) {
-  // Plain http is for loopback only, so stock clients have to be told.
+  // Stock clients accept plain http only if told to.
   const options = { execute: [client.allowInsecureRequests], algorithm };
   return client.discovery(new URL(broker), "some-client", {}, client.ClientSecretBasic("some-secret"), options);
 }

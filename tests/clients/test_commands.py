@@ -1,4 +1,4 @@
-"""`vouchsafe token`, `probe` and `dev-issuer`, run as a job would run them."""
+"""`vouchsafe token`, `probe` and `dev-issuer`, run as a CI job would."""
 
 import json
 import os
@@ -167,7 +167,7 @@ class DevIssuer(unittest.TestCase):
         self.assertIn("not a loopback address", done.stderr)
 
     def test_publishes_old_key_until_next_rotation(self):
-        # One of its own: the broker has to find the shared one's keys.
+        # A separate one, because the broker needs the keys of the shared one.
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         issuer = Process(["dev-issuer", "--listen", "127.0.0.1:0"], folder / "log", folder)
         self.addCleanup(issuer.stop)

@@ -1,4 +1,4 @@
-"""google-auth exchanges, PyJWT verifies; both as they come."""
+"""google-auth exchanges and PyJWT verifies, both unmodified."""
 
 import json
 import os
