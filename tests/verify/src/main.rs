@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// The header's `typ` of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN_TYP: &str = "at+jwt";
-/// Nothing that is read here is longer.
+/// Larger inputs and responses are rejected.
 const DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -89,7 +89,7 @@ fn fetch(url: &str) -> Result<Value> {
     serde_json::from_slice(&body).with_context(|| format!("{url} did not answer with JSON"))
 }
 
-/// Checks signature, `typ`, `iss`, `aud`, `exp` and `nbf`; gives header and claims.
+/// Checks signature, `typ`, `iss`, `aud`, `exp` and `nbf`; returns header and claims.
 fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     let header = jsonwebtoken::decode_header(token).context("not a JWT")?;
     ensure!(
@@ -113,7 +113,7 @@ fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     Ok((decoded.header, decoded.claims))
 }
 
-/// The algorithm comes from the published key; the token's own header has to agree with it.
+/// The algorithm of the published key, with which the token's own header must agree.
 fn algorithm(key: &Jwk, header: &Header) -> Result<Algorithm> {
     let named = key
         .common

@@ -1,6 +1,6 @@
 use super::*;
 use vouchsafe_gateway::ROOT_LABEL;
-use vouchsafe_tests::hsm;
+use vouchsafe_harness::hsm;
 
 fn keeper(token: &Arc<Token>) -> SessionKeeper {
     SessionKeeper::open(Arc::clone(token)).expect("a session")
@@ -55,7 +55,7 @@ fn loses_sessions() {
 
 #[test]
 fn a_lost_session_is_opened_and_logged_in_again() {
-    hsm::Token::new().in_a_process("worker::token::tests::loses_sessions", &[]);
+    hsm::Pkcs11Token::new().in_a_process("worker::token::tests::loses_sessions", &[]);
 }
 
 #[test]
