@@ -3,7 +3,7 @@
 mod about;
 mod admin;
 // Both programs answer in one way.
-#[path = "../../../vouchsafe/src/host/linger.rs"]
+#[path = "../../../../crates/host/src/linger.rs"]
 mod linger;
 mod peers;
 mod quick_ack;

@@ -1,11 +1,13 @@
 //! `vouchsafe serve`: the standalone host's command line.
 
+mod warnings;
+
 use super::Failure;
-use crate::host::{self, Lifetime, Options};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use vouchsafe_host::{Application, ErrorKind, HostError, Lifetime, Options};
 
 /// Longest that background threads are waited for at the end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
@@ -71,9 +73,43 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::refused(format!("no runtime: {error}")))?;
-    let outcome = runtime.block_on(host::run(options));
+    let outcome = runtime.block_on(serve(options));
     runtime.shutdown_timeout(SHUTDOWN_MAX);
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(options: Options) -> Result<(), Failure> {
+    let application = Application::read(options)?;
+    let options = &application.options;
+    let lacking = warnings::warnings(
+        &options.manifest,
+        &application.manifest,
+        options.policies.as_deref(),
+        &application.resolved,
+    );
+    for warning in lacking.iter().chain(&application.warnings()) {
+        eprintln!("{warning}");
+    }
+    let host = application.start().await?;
+    for warning in warnings::of_ready(host.ready()) {
+        eprintln!("warning: {warning}");
+    }
+    println!("listening on http://{}", host.address());
+    host.serve().await;
+    Ok(())
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let failure = match error.kind {
+            ErrorKind::Configuration => Self::usage(error.message),
+            ErrorKind::Startup => Self::refused(error.message),
+        };
+        match error.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
 }
 
 impl Args {

@@ -3,11 +3,12 @@
 //! Answers that the host gives in a guest's place have the broker's error format, so that clients
 //! need to know one only.
 
-use super::headers;
-use super::instances::Instances;
-use super::linger::{self, Lingering};
-use super::metrics::Metrics;
-use super::turns::{Overloaded, Turns};
+use crate::headers;
+use crate::instances::Instances;
+use crate::linger::{self, Lingering};
+use crate::log::log;
+use crate::metrics::Metrics;
+use crate::turns::{Overloaded, Turns};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -118,7 +119,7 @@ impl App {
             return Refusal::TimedOut;
         }
         if let Some(error) = error.downcast_ref::<InstantiationError<()>>() {
-            eprintln!("serve: no new instance: {:#}", error.error);
+            log!("serve: no new instance: {:#}", error.error);
             return Refusal::Overloaded;
         }
         Refusal::GuestFailed

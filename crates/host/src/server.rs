@@ -1,6 +1,7 @@
 //! The HTTP server: connections, their limits, and the drain at the end.
 
-use super::app::App;
+use crate::app::App;
+use crate::log::log;
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -60,7 +61,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
                 });
             }
             Err(error) => {
-                eprintln!("serve: accept: {error}");
+                log!("serve: accept: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -75,7 +76,7 @@ async fn drain(app: &App, closing: watch::Sender<bool>, mut connections: JoinSet
     closing.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_MAX, all).await.is_err() {
-        eprintln!(
+        log!(
             "serve: {} connections did not end within {} s",
             connections.len(),
             DRAIN_MAX.as_secs()

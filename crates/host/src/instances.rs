@@ -1,8 +1,9 @@
 //! Instances of the composed component, their reuse, and their end.
 
-use super::cpu::CpuWatch;
-use super::metrics::Metrics;
-use super::state::{Grants, GuestState};
+use crate::cpu::CpuWatch;
+use crate::log::log;
+use crate::metrics::Metrics;
+use crate::state::{Grants, GuestState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -158,7 +159,7 @@ impl WorkerState for Worker {
                 "trap"
             };
             // Debug form: with the Wasm backtrace, which holds names of functions and no data.
-            eprintln!("serve: an instance ended with its requests ({reason}): {error:?}");
+            log!("serve: an instance ended with its requests ({reason}): {error:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/host/tls/test-certificates")
+        .join("src/tls/test-certificates")
         .join(name)
 }
 

@@ -6,7 +6,7 @@
 
 mod group;
 
-use super::bindings::sqlite::{Error, RowResult, Value};
+use crate::bindings::sqlite::{Error, RowResult, Value};
 use group::Job;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use std::collections::BTreeMap;
@@ -24,9 +24,6 @@ pub struct Database {
     jobs: mpsc::Sender<Job>,
     pub path: PathBuf,
 }
-
-/// What a guest's `connection` resource stands for.
-pub struct Handle(pub Arc<Database>);
 
 /// The databases of the application by label.
 #[derive(Default)]
@@ -52,12 +49,8 @@ impl Databases {
     }
 
     /// The database that a guest opens by `label`: whatever it was not granted does not exist here.
-    pub fn get(&self, label: &str) -> Result<Handle, Error> {
-        self.0
-            .get(label)
-            .cloned()
-            .map(Handle)
-            .ok_or(Error::AccessDenied)
+    pub fn get(&self, label: &str) -> Result<Arc<Database>, Error> {
+        self.0.get(label).cloned().ok_or(Error::AccessDenied)
     }
 }
 
@@ -291,7 +284,7 @@ mod tests {
         let paths = ["new", "old"].map(|name| (name.to_owned(), folder.join(format!("{name}.db"))));
         let databases = Databases::open(&paths.into()).expect("opens");
         for (name, expected) in [("new", 0o600), ("old", 0o640)] {
-            let database = databases.get(name).expect("granted").0;
+            let database = databases.get(name).expect("granted");
             run(&database, "PRAGMA journal_mode = WAL", vec![]).await;
             run(&database, "CREATE TABLE t (k TEXT)", vec![]).await;
             for file in ["db", "db-wal", "db-shm"] {

@@ -1,6 +1,6 @@
 //! The guests' wall clock, which `--danger-now` can move.
 
-use crate::commands::Failure;
+use crate::error::HostError;
 use std::time::{Duration, Instant, SystemTime};
 use wasmtime_wasi::HostWallClock;
 
@@ -8,14 +8,14 @@ use wasmtime_wasi::HostWallClock;
 const CLOCK_MIN: Duration = Duration::from_secs(1_793_491_200);
 
 /// Refuses a system clock that was never set. Such a clock would accept tokens that expired long ago.
-pub fn require_set(now: SystemTime) -> Result<(), Failure> {
+pub fn require_set(now: SystemTime) -> Result<(), HostError> {
     let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     if now >= CLOCK_MIN {
         return Ok(());
     }
-    Err(Failure::refused(format!(
+    Err(HostError::startup(format!(
         "the system clock is wrong: it says Unix time {}, and this program was released later",
         now.as_secs()
     ))

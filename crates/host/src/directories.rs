@@ -1,6 +1,6 @@
 //! The host's own directories: where they are by default, and that nobody else can write to them.
 
-use crate::commands::Failure;
+use crate::error::HostError;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -46,8 +46,8 @@ fn cache_among(
 /// Makes `path` with mode 0700. One that is there and ours is closed to others; one that others
 /// own or could write to is refused, because whoever filled it chooses the code that runs here. So is one that
 /// others could put another in the place of.
-pub fn private_directory(path: &Path) -> Result<(), Failure> {
-    let fail = |error: io::Error| Failure::usage(format!("{}: {error}", path.display()));
+pub fn private_directory(path: &Path) -> Result<(), HostError> {
+    let fail = |error: io::Error| HostError::configuration(format!("{}: {error}", path.display()));
     let mut builder = std::fs::DirBuilder::new();
     builder
         .recursive(true)
@@ -62,7 +62,9 @@ pub fn private_directory(path: &Path) -> Result<(), Failure> {
             "{} belongs to other users or can be written by them",
             path.display()
         );
-        return Err(Failure::usage(message).hint("remove it, or choose another directory"));
+        return Err(
+            HostError::configuration(message).hint("remove it, or choose another directory")
+        );
     }
     if let Some(parent) = us.unsafe_parent(path).map_err(fail)? {
         let message = format!(
@@ -70,7 +72,7 @@ pub fn private_directory(path: &Path) -> Result<(), Failure> {
             path.display(),
             parent.display()
         );
-        return Err(Failure::usage(message)
+        return Err(HostError::configuration(message)
             .hint("choose another directory, or take the write permission away"));
     }
     if mode & 0o077 != 0 {

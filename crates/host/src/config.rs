@@ -1,7 +1,7 @@
 //! The part of Spin's runtime config file that this application uses.
 
-use super::networks::Networks;
-use crate::commands::Failure;
+use crate::error::HostError;
+use crate::networks::Networks;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -55,8 +55,8 @@ enum SqliteDatabase {
 
 impl RuntimeConfig {
     /// Reads the file; paths in it are relative to its directory.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let fail = |what: String| Failure::usage(format!("{}: {what}", path.display()));
+    pub fn read(path: &Path) -> Result<Self, HostError> {
+        let fail = |what: String| HostError::configuration(format!("{}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|error| {
             fail(error.to_string().trim_end().to_owned())
@@ -85,9 +85,9 @@ impl RuntimeConfig {
     }
 
     /// Networks that no guest may connect to.
-    pub fn blocked_networks(&self) -> Result<Networks, Failure> {
+    pub fn blocked_networks(&self) -> Result<Networks, HostError> {
         Networks::parse(&self.outbound_networking.block_networks).map_err(|network| {
-            Failure::usage(format!(
+            HostError::configuration(format!(
                 "block_networks: `{network}` is neither `private` nor a network such as 10.0.0.0/8"
             ))
         })
@@ -98,7 +98,7 @@ impl RuntimeConfig {
         &self,
         labels: &[String],
         state: &Path,
-    ) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    ) -> Result<BTreeMap<String, PathBuf>, HostError> {
         let path_of = |label: &String| match (self.sqlite_database.get(label), label.as_str()) {
             (Some(SqliteDatabase::Spin { path: Some(path) }), _) => {
                 Ok((label.clone(), path.clone()))
@@ -107,11 +107,12 @@ impl RuntimeConfig {
             (Some(SqliteDatabase::Spin { path: None }), _) => {
                 Ok((label.clone(), state.join(format!("sqlite-{label}.db"))))
             }
-            (None, _) => Err(
-                Failure::usage(format!("database `{label}` is not configured")).hint(format!(
-                    "add [sqlite_database.{label}] to the runtime config file"
-                )),
-            ),
+            (None, _) => Err(HostError::configuration(format!(
+                "database `{label}` is not configured"
+            ))
+            .hint(format!(
+                "add [sqlite_database.{label}] to the runtime config file"
+            ))),
         };
         labels.iter().map(path_of).collect()
     }

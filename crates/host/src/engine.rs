@@ -1,7 +1,7 @@
 //! The Wasm engine: its limits, its clock for CPU deadlines, and the cache of compiled code.
 
-use super::directories::private_directory;
-use crate::commands::Failure;
+use crate::directories::private_directory;
+use crate::error::HostError;
 use std::path::Path;
 use std::time::Duration;
 use wasmtime::{
@@ -20,12 +20,12 @@ const TABLES_PER_INSTANCE_MAX: u32 = 24;
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Makes the engine, with compiled code cached under `cache`.
-pub fn new(cache: &Path) -> Result<Engine, Failure> {
+pub fn new(cache: &Path) -> Result<Engine, HostError> {
     private_directory(cache)?;
     let mut settings = CacheConfig::new();
     settings.with_directory(cache);
     let cache = Cache::new(settings)
-        .map_err(|error| Failure::usage(format!("{}: {error:#}", cache.display())))?;
+        .map_err(|error| HostError::configuration(format!("{}: {error:#}", cache.display())))?;
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
@@ -37,7 +37,9 @@ pub fn new(cache: &Path) -> Result<Engine, Failure> {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Engine::new(&config)
     });
-    engine.map_err(|error| Failure::usage(format!("the Wasm engine does not start: {error:#}")))
+    engine.map_err(|error| {
+        HostError::configuration(format!("the Wasm engine does not start: {error:#}"))
+    })
 }
 
 fn pooling() -> InstanceAllocationStrategy {

@@ -1,11 +1,10 @@
 //! The CPU deadline: a guest that computes without pause is ended, one that waits is not.
 //!
-//! The engine's epoch advances every [`EPOCH`](super::engine::EPOCH); Wasm code notices at its next
+//! The engine's epoch advances every [`EPOCH`](crate::engine::EPOCH); Wasm code notices at its next
 //! loop or call. Each epoch in which an instance was seen running counts; when the instance waits or
 //! takes a request, which no busy loop does, the count begins anew. Host calls are not counted.
 
-use super::engine::EPOCH;
-use super::state::GuestState;
+use crate::engine::EPOCH;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl CpuWatch {
 
     /// Ends the guest of `store` with a trap once its count reaches the deadline; until then it
     /// lets other instances run once per epoch.
-    pub fn attach(self: &Arc<Self>, store: &mut Store<GuestState>) {
+    pub fn attach<T>(self: &Arc<Self>, store: &mut Store<T>) {
         let watch = Arc::clone(self);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {

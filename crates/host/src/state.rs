@@ -1,11 +1,11 @@
 //! What belongs to one instance: its WASI, its way out, its limits.
 
-use super::clock::Clock;
-use super::cpu::CpuWatch;
-use super::engine::MEMORY_BYTES_MAX;
-use super::outbound::{Network, Outbound};
-use super::output::Output;
-use super::sqlite::Databases;
+use crate::clock::Clock;
+use crate::cpu::CpuWatch;
+use crate::engine::MEMORY_BYTES_MAX;
+use crate::outbound::{Network, Outbound};
+use crate::output::Output;
+use crate::sqlite::Databases;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,25 +4,28 @@
 //! Without a copy, an edit would reach new instances and not old ones: two policies at once, one of
 //! them perhaps half written.
 
-use super::CREDENTIALS;
-use super::directories::private_directory;
-use crate::commands::Failure;
+use crate::directories::private_directory;
+use crate::error::HostError;
+use crate::log::log;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::{BundleFiles, folder, lint, with_credentials};
+
+/// Where issuer files' `bearer_file` is read.
+pub const CREDENTIALS: &str = "/credentials";
 
 /// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and gives that folder.
 pub fn pinned(
     source: &Path,
     state_dir: &Path,
     credentials_mounted: bool,
-) -> Result<PathBuf, Failure> {
+) -> Result<PathBuf, HostError> {
     let files = read(source)?;
     if let (false, [first, ..]) = (credentials_mounted, with_credentials(&files).as_slice()) {
         let message =
             format!("{first}: `bearer_file` is read from {CREDENTIALS}, where nothing is");
-        return Err(Failure::refused(message).hint(format!(
+        return Err(HostError::startup(message).hint(format!(
             "add {{ source = \"FOLDER\", destination = \"{CREDENTIALS}\" }} to `files` of the manifest"
         )));
     }
@@ -30,7 +33,7 @@ pub fn pinned(
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     for warning in lint::expiring_keys(&files, now) {
-        eprintln!("warning: {warning}");
+        log!("warning: {warning}");
     }
     let bundles = state_dir.join("bundles");
     private_directory(state_dir)?;
@@ -38,14 +41,14 @@ pub fn pinned(
     let copy = bundles.join(files.digest());
     if !is_copy(&copy, &files) {
         write(&copy, &files)
-            .map_err(|error| Failure::refused(format!("{}: {error}", copy.display())))?;
+            .map_err(|error| HostError::startup(format!("{}: {error}", copy.display())))?;
     }
     Ok(copy)
 }
 
-fn read(source: &Path) -> Result<BundleFiles, Failure> {
+fn read(source: &Path) -> Result<BundleFiles, HostError> {
     folder::read(source).map_err(|finding| {
-        Failure::refused(format!("the bundle in {}: {finding}", source.display()))
+        HostError::startup(format!("the bundle in {}: {finding}", source.display()))
             .hint("`vouchsafe policy check` says everything that is wrong with a bundle")
     })
 }

@@ -4,8 +4,8 @@
 //! beyond its own interfaces is served with the root's configuration, so a dependency that imports
 //! a capability which it does not inherit is refused here, before anything runs.
 
-use super::deny;
-use crate::commands::Failure;
+use crate::deny;
+use crate::error::HostError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use vouchsafe_manifest::{Capability, Component, Dependency, Manifest};
@@ -35,10 +35,10 @@ pub enum Need {
 }
 
 /// Reads the components of `manifest` from `base` and composes them.
-pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, Failure> {
+pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, HostError> {
     let root = manifest
         .root()
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| HostError::configuration(error.to_string()))?;
     let mut composer = Composer {
         graph: CompositionGraph::new(),
         adapters: BTreeMap::new(),
@@ -58,7 +58,7 @@ impl Composer {
         manifest: &Manifest,
         root: &Component,
         base: &Path,
-    ) -> Result<Composite, Failure> {
+    ) -> Result<Composite, HostError> {
         let root_id = manifest.root_id();
         let root_package = self.register(root_id, &base.join(&root.source))?;
         let root_node = self.graph.instantiate(root_package);
@@ -67,13 +67,13 @@ impl Composer {
         for dependency in &root.dependencies {
             let component = manifest
                 .component(&dependency.component)
-                .map_err(|e| Failure::usage(e.to_string()))?;
+                .map_err(|e| HostError::configuration(e.to_string()))?;
             let package = self.register(&dependency.component, &base.join(&component.source))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
             for import in matching(&dependency.name, &wanted)? {
                 if !open.remove(&import) {
-                    return Err(Failure::usage(format!(
+                    return Err(HostError::configuration(format!(
                         "two dependencies of `{root_id}` satisfy `{import}`"
                     )));
                 }
@@ -92,7 +92,7 @@ impl Composer {
         self.encode()
     }
 
-    fn register(&mut self, id: &str, path: &Path) -> Result<PackageId, Failure> {
+    fn register(&mut self, id: &str, path: &Path) -> Result<PackageId, HostError> {
         let bytes = read_component(path)?;
         let package = Package::from_bytes(
             &format!("component:{id}"),
@@ -100,10 +100,10 @@ impl Composer {
             bytes,
             self.graph.types_mut(),
         )
-        .map_err(|error| Failure::usage(format!("{}: {error:#}", path.display())))?;
+        .map_err(|error| HostError::configuration(format!("{}: {error:#}", path.display())))?;
         self.graph
             .register_package(package)
-            .map_err(|error| Failure::usage(format!("component `{id}`: {error}")))
+            .map_err(|error| HostError::configuration(format!("component `{id}`: {error}")))
     }
 
     fn imports(&self, package: PackageId) -> Vec<String> {
@@ -120,7 +120,7 @@ impl Composer {
         dependency: &Dependency,
         package: PackageId,
         node: NodeId,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HostError> {
         for import in self.imports(package) {
             match need_of(&import) {
                 Need::Ambient => {}
@@ -130,7 +130,7 @@ impl Composer {
                     self.plug_nothing(&dependency.component, package, node, &import)?
                 }
                 Need::Granted(capability) => {
-                    return Err(Failure::usage(format!(
+                    return Err(HostError::configuration(format!(
                         "dependency `{}` imports `{import}` and does not inherit `{}`",
                         dependency.component,
                         capability.name()
@@ -152,7 +152,7 @@ impl Composer {
         node: NodeId,
         package: PackageId,
         open: &BTreeSet<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HostError> {
         // Files that a dependency inherits are that dependency's: the root, which Spin would show
         // them too, does not see them.
         let given_away = root
@@ -179,24 +179,26 @@ impl Composer {
         to_node: NodeId,
         to: PackageId,
         import: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HostError> {
         let types = self.graph.types();
         let export = types[self.graph[from].ty()].exports.get(import).copied();
         let export = export.ok_or_else(|| {
-            Failure::usage(format!("component `{id}` does not export `{import}`"))
+            HostError::configuration(format!("component `{id}` does not export `{import}`"))
         })?;
         let wanted = types[self.graph[to].ty()].imports.get(import).copied();
-        let wanted = wanted.ok_or_else(|| Failure::usage(format!("nothing imports `{import}`")))?;
+        let wanted = wanted
+            .ok_or_else(|| HostError::configuration(format!("nothing imports `{import}`")))?;
         let mut cache = Default::default();
         SubtypeChecker::new(&mut cache)
             .is_subtype(export, types, wanted, types)
             .map_err(|error| {
-                Failure::usage(format!(
+                HostError::configuration(format!(
                     "component `{id}` exports another `{import}`: {error:#}"
                 ))
             })?;
-        let failed =
-            |error: &dyn std::error::Error| Failure::usage(format!("plugging `{import}`: {error}"));
+        let failed = |error: &dyn std::error::Error| {
+            HostError::configuration(format!("plugging `{import}`: {error}"))
+        };
         let alias = self
             .graph
             .alias_instance_export(from_node, import)
@@ -212,20 +214,20 @@ impl Composer {
         package: PackageId,
         node: NodeId,
         import: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HostError> {
         let text = deny::adapter(import).ok_or_else(|| unknown_import(id, import))?;
         let adapter = match self.adapters.get(import) {
             Some(adapter) => *adapter,
             None => {
                 let bytes = wat::parse_str(&text)
-                    .map_err(|error| Failure::usage(format!("`{import}`: {error}")))?;
+                    .map_err(|error| HostError::configuration(format!("`{import}`: {error}")))?;
                 let name = format!("nothing:a{}", self.adapters.len());
                 let empty = Package::from_bytes(&name, None, bytes, self.graph.types_mut())
-                    .map_err(|error| Failure::usage(format!("`{import}`: {error:#}")))?;
+                    .map_err(|error| HostError::configuration(format!("`{import}`: {error:#}")))?;
                 let empty = self
                     .graph
                     .register_package(empty)
-                    .map_err(|e| Failure::usage(e.to_string()))?;
+                    .map_err(|e| HostError::configuration(e.to_string()))?;
                 let adapter = self.graph.instantiate(empty);
                 self.adapters.insert(import.to_owned(), adapter);
                 adapter
@@ -237,7 +239,7 @@ impl Composer {
         self.plug(id, from, adapter, node, package, import)
     }
 
-    fn export_all(&mut self, id: &str, package: PackageId, node: NodeId) -> Result<(), Failure> {
+    fn export_all(&mut self, id: &str, package: PackageId, node: NodeId) -> Result<(), HostError> {
         let names: Vec<String> = self.graph.types()[self.graph[package].ty()]
             .exports
             .keys()
@@ -245,7 +247,7 @@ impl Composer {
             .collect();
         for name in names {
             let failed = |error: &dyn std::error::Error| {
-                Failure::usage(format!("exporting `{name}` of `{id}`: {error}"))
+                HostError::configuration(format!("exporting `{name}` of `{id}`: {error}"))
             };
             let alias = self
                 .graph
@@ -258,7 +260,7 @@ impl Composer {
         Ok(())
     }
 
-    fn encode(&self) -> Result<Composite, Failure> {
+    fn encode(&self) -> Result<Composite, HostError> {
         let imports = self
             .graph
             .imports()
@@ -273,7 +275,7 @@ impl Composer {
             let cause = std::error::Error::source(&error)
                 .map(|source| format!(": {source:#}"))
                 .unwrap_or_default();
-            Failure::usage(format!(
+            HostError::configuration(format!(
                 "the components do not fit together: {error}{cause}"
             ))
         })?;
@@ -281,19 +283,19 @@ impl Composer {
     }
 }
 
-fn unknown_import(id: &str, import: &str) -> Failure {
-    Failure::usage(format!("component `{id}` imports `{import}`, which neither a dependency nor this host offers"))
+fn unknown_import(id: &str, import: &str) -> HostError {
+    HostError::configuration(format!("component `{id}` imports `{import}`, which neither a dependency nor this host offers"))
         .hint("`vouchsafe serve` offers WASI without sockets, spin:variables and spin:sqlite; everything else needs Spin")
 }
 
-fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
+fn read_component(path: &Path) -> Result<Vec<u8>, HostError> {
     let fail = |error: std::io::Error| {
-        Failure::usage(format!("{}: {error}", path.display()))
+        HostError::configuration(format!("{}: {error}", path.display()))
             .hint("build the components first: `scripts/up` does")
     };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > COMPONENT_BYTES_MAX {
-        return Err(Failure::usage(format!(
+        return Err(HostError::configuration(format!(
             "{}: {size} bytes is more than {COMPONENT_BYTES_MAX}",
             path.display()
         )));
@@ -326,14 +328,14 @@ pub fn need_of(import: &str) -> Need {
 }
 
 /// Imports that the dependency name covers: a package covers all of its interfaces.
-fn matching(name: &str, imports: &[String]) -> Result<Vec<String>, Failure> {
+fn matching(name: &str, imports: &[String]) -> Result<Vec<String>, HostError> {
     let found: Vec<String> = imports
         .iter()
         .filter(|import| covers(name, import))
         .cloned()
         .collect();
     if found.is_empty() {
-        return Err(Failure::usage(format!(
+        return Err(HostError::configuration(format!(
             "dependency `{name}` matches nothing that the component imports"
         )));
     }

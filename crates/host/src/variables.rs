@@ -2,7 +2,7 @@
 //!
 //! Values may be secrets: no message here repeats one.
 
-use crate::commands::Failure;
+use crate::error::HostError;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub fn collect(
     manifest: &Manifest,
     flags: &[String],
     dotenv: &Path,
-) -> Result<BTreeMap<String, String>, Failure> {
+) -> Result<BTreeMap<String, String>, HostError> {
     let mut values = BTreeMap::new();
     let file = read_dotenv(dotenv)?;
     for name in manifest.variables().keys() {
@@ -27,7 +27,7 @@ pub fn collect(
             Ok(value) => Some(value),
             Err(std::env::VarError::NotPresent) => file.get(&key).cloned(),
             Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(Failure::usage(format!("{key} is not UTF-8")));
+                return Err(HostError::configuration(format!("{key} is not UTF-8")));
             }
         };
         if let Some(value) = value {
@@ -71,9 +71,9 @@ pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<Str
     files.filter_map(warning).collect()
 }
 
-fn parse_flag(flag: &str) -> Result<(String, String), Failure> {
+fn parse_flag(flag: &str) -> Result<(String, String), HostError> {
     let (name, value) = flag.split_once('=').ok_or_else(|| {
-        Failure::usage("--variable wants NAME=VALUE or NAME=@FILE")
+        HostError::configuration("--variable wants NAME=VALUE or NAME=@FILE")
             .hint("the part before `=` is the name")
     })?;
     let value = match value.strip_prefix('@') {
@@ -83,9 +83,10 @@ fn parse_flag(flag: &str) -> Result<(String, String), Failure> {
     Ok((name.to_owned(), value))
 }
 
-fn read_value(name: &str, path: &Path) -> Result<String, Failure> {
-    let fail =
-        |why: String| Failure::usage(format!("variable `{name}` from {}: {why}", path.display()));
+fn read_value(name: &str, path: &Path) -> Result<String, HostError> {
+    let fail = |why: String| {
+        HostError::configuration(format!("variable `{name}` from {}: {why}", path.display()))
+    };
     let size = std::fs::metadata(path)
         .map_err(|error| fail(error.to_string()))?
         .len();
@@ -100,13 +101,16 @@ fn read_value(name: &str, path: &Path) -> Result<String, Failure> {
         .to_owned())
 }
 
-fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, HostError> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse_dotenv(&text).map_err(|line| {
-            Failure::usage(format!("{}, line {line}: not NAME=VALUE", path.display()))
+            HostError::configuration(format!("{}, line {line}: not NAME=VALUE", path.display()))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
+        Err(error) => Err(HostError::configuration(format!(
+            "{}: {error}",
+            path.display()
+        ))),
     }
 }
 

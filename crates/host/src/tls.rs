@@ -1,7 +1,7 @@
 //! TLS settings of outbound connections: public roots, or a private root for configured hosts.
 
-use super::config::ClientTls;
-use crate::commands::Failure;
+use crate::config::ClientTls;
+use crate::error::HostError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
@@ -17,7 +17,7 @@ pub struct Tls {
 
 impl Tls {
     /// Reads the certificates of every `[[client_tls]]` that names `component`.
-    pub fn new(settings: &[ClientTls], component: &str) -> Result<Self, Failure> {
+    pub fn new(settings: &[ClientTls], component: &str) -> Result<Self, HostError> {
         let mut by_host = BTreeMap::new();
         for setting in settings
             .iter()
@@ -48,10 +48,10 @@ impl Tls {
 
 type Builder = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
 
-fn builder() -> Result<Builder, Failure> {
+fn builder() -> Result<Builder, HostError> {
     ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::usage(format!("TLS: {error}")))
+        .map_err(|error| HostError::configuration(format!("TLS: {error}")))
 }
 
 fn public_roots() -> RootCertStore {
@@ -60,7 +60,7 @@ fn public_roots() -> RootCertStore {
     }
 }
 
-fn client_config(setting: &ClientTls) -> Result<ClientConfig, Failure> {
+fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
     // Spin: naming a file turns the other roots off unless they are asked for.
     let with_public = setting
         .ca_use_webpki_roots
@@ -86,13 +86,13 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, Failure> {
                 .with_client_auth_cert(certificates(certificate)?, private)
                 .map_err(|error| wrong(key, &error))
         }
-        _ => Err(Failure::usage(
+        _ => Err(HostError::configuration(
             "client_tls: client_cert_file and client_private_key_file go together",
         )),
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, HostError> {
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| wrong(path, &error))?;
@@ -103,8 +103,8 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     }
 }
 
-fn wrong(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::usage(format!("{}: {error}", path.display()))
+fn wrong(path: &Path, error: &dyn std::fmt::Display) -> HostError {
+    HostError::configuration(format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

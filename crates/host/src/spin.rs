@@ -1,8 +1,8 @@
 //! Spin's host functions for our guests: variables and SQLite.
 
-use super::bindings::{sqlite, variables};
-use super::sqlite::Handle;
-use super::state::GuestState;
+use crate::bindings::{Connection, sqlite, variables};
+use crate::sqlite::Database;
+use crate::state::GuestState;
 use std::sync::Arc;
 use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, StreamReader};
 
@@ -40,18 +40,20 @@ impl<T> variables::HostWithStore<T> for Spin {
 impl sqlite::Host for GuestState {}
 
 impl GuestState {
-    fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
-        match self.databases.get(label) {
-            Ok(handle) => Ok(Ok(self.table.push(handle)?)),
-            Err(error) => Ok(Err(error)),
+    fn open(
+        &mut self,
+        label: &str,
+    ) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
+        if let Err(error) = self.databases.get(label) {
+            return Ok(Err(error));
         }
+        let label = label.to_owned();
+        Ok(Ok(self.table.push(Connection { label })?))
     }
 
-    fn database(
-        &self,
-        handle: &Resource<Handle>,
-    ) -> wasmtime::Result<Arc<super::sqlite::Database>> {
-        Ok(Arc::clone(&self.table.get(handle)?.0))
+    fn database(&self, handle: &Resource<Connection>) -> wasmtime::Result<Arc<Database>> {
+        let connection = self.table.get(handle)?;
+        Ok(self.databases.get(&connection.label)?)
     }
 }
 
@@ -59,13 +61,13 @@ impl sqlite::HostConnection for GuestState {
     async fn open(
         &mut self,
         label: String,
-    ) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
+    ) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
         GuestState::open(self, &label)
     }
 
     async fn execute(
         &mut self,
-        handle: Resource<Handle>,
+        handle: Resource<Connection>,
         statement: String,
         parameters: Vec<sqlite::Value>,
     ) -> wasmtime::Result<Result<sqlite::QueryResult, sqlite::Error>> {
@@ -79,15 +81,15 @@ impl sqlite::HostConnection for GuestState {
         }))
     }
 
-    async fn last_insert_rowid(&mut self, handle: Resource<Handle>) -> wasmtime::Result<i64> {
+    async fn last_insert_rowid(&mut self, handle: Resource<Connection>) -> wasmtime::Result<i64> {
         Ok(self.database(&handle)?.last_insert_rowid().await?)
     }
 
-    async fn changes(&mut self, handle: Resource<Handle>) -> wasmtime::Result<u64> {
+    async fn changes(&mut self, handle: Resource<Connection>) -> wasmtime::Result<u64> {
         Ok(self.database(&handle)?.changes().await?)
     }
 
-    fn drop(&mut self, handle: Resource<Handle>) -> wasmtime::Result<()> {
+    fn drop(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         Ok(())
     }
@@ -104,13 +106,13 @@ impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
     async fn open_async(
         store: &Accessor<T, Self>,
         label: String,
-    ) -> wasmtime::Result<Result<Resource<Handle>, sqlite::Error>> {
+    ) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
         store.with(|mut access| access.get().open(&label))
     }
 
     async fn execute_async(
         store: &Accessor<T, Self>,
-        handle: Resource<Handle>,
+        handle: Resource<Connection>,
         statement: String,
         parameters: Vec<sqlite::Value>,
     ) -> wasmtime::Result<Result<Streamed, sqlite::Error>> {
@@ -130,7 +132,7 @@ impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
 
     async fn last_insert_rowid_async(
         store: &Accessor<T, Self>,
-        handle: Resource<Handle>,
+        handle: Resource<Connection>,
     ) -> wasmtime::Result<i64> {
         let database = store.with(|mut access| access.get().database(&handle))?;
         Ok(database.last_insert_rowid().await?)
@@ -138,7 +140,7 @@ impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
 
     async fn changes_async(
         store: &Accessor<T, Self>,
-        handle: Resource<Handle>,
+        handle: Resource<Connection>,
     ) -> wasmtime::Result<u64> {
         let database = store.with(|mut access| access.get().database(&handle))?;
         Ok(database.changes().await?)

@@ -1,5 +1,10 @@
 //! Host side of Spin's interfaces, generated from the WIT that the components are built against.
 
+/// A guest's open database, by its label.
+pub struct Connection {
+    pub label: String,
+}
+
 wasmtime::component::bindgen!({
     path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/deps/spin-variables@3.0.0"],
     inline: "
@@ -16,7 +21,7 @@ wasmtime::component::bindgen!({
         "spin:sqlite/sqlite.[method]connection.changes": async | trappable,
         default: trappable,
     },
-    with: { "spin:sqlite/sqlite.connection": crate::host::sqlite::Handle },
+    with: { "spin:sqlite/sqlite.connection": crate::bindings::Connection },
     require_store_data_send: true,
 });
 

@@ -1,6 +1,6 @@
 //! Counters of the host in the Prometheus text format.
 
-use super::space::StoreFiles;
+use crate::space::StoreFiles;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};

@@ -4,11 +4,11 @@
 //!
 //! Components have no background time, so the host does it, over the connection that they share.
 
-use super::bindings::sqlite;
-use super::clock::Clock;
-use super::space::StoreFiles;
-use super::sqlite::Handle;
-use crate::commands::Failure;
+use crate::bindings::sqlite;
+use crate::clock::Clock;
+use crate::error::HostError;
+use crate::log::log;
+use crate::space::StoreFiles;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,12 @@ pub fn has_store(root: &Component) -> bool {
 }
 
 /// Sets the store up, says that it is in use, and goes on saying so on a thread of its own.
-pub fn start(database: Handle, files: Arc<StoreFiles>, clock: Clock) -> Result<(), Failure> {
-    let failed = |what: String| Failure::refused(format!("the store can't be used: {what}"));
+pub fn start(
+    database: Arc<crate::sqlite::Database>,
+    files: Arc<StoreFiles>,
+    clock: Clock,
+) -> Result<(), HostError> {
+    let failed = |what: String| HostError::startup(format!("the store can't be used: {what}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -107,14 +111,14 @@ fn now(clock: Clock) -> UnixMilliseconds {
 fn tell(continuity: Continuity) {
     if let Continuity::Broken { last_in_use } = continuity {
         let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
-        eprintln!(
+        log!(
             "serve: the database was last in use at {when}: single-use tokens issued before now are refused"
         );
     }
 }
 
 /// The connection that the guests share.
-struct Shared(Handle);
+struct Shared(Arc<crate::sqlite::Database>);
 
 impl Database for Shared {
     type Alarm = oneshot::Sender<()>;
@@ -126,7 +130,7 @@ impl Database for Shared {
 
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         let parameters = statement.parameters.into_iter().map(to_sqlite).collect();
-        let answer = self.0.0.query(statement.sql.into_owned(), parameters).await;
+        let answer = self.0.query(statement.sql.into_owned(), parameters).await;
         let answer = answer.map_err(unavailable)?;
         match answer.late {
             Some(error) => Err(unavailable(error)),

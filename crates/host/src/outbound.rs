@@ -4,9 +4,9 @@
 //! and the connection goes to an address that was checked, so that a second answer of the name
 //! server can't redirect it.
 
-use super::metrics::{Metrics, Outcome};
-use super::networks::Networks;
-use super::tls::Tls;
+use crate::metrics::{Metrics, Outcome};
+use crate::networks::Networks;
+use crate::tls::Tls;
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
