@@ -5,12 +5,10 @@
 
 use crate::headers;
 use crate::instances::Instances;
-use crate::linger::{self, Lingering};
-use crate::log::log;
 use crate::metrics::Metrics;
 use crate::turns::{Overloaded, Turns};
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper::body::Incoming;
@@ -18,6 +16,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
+use vouchsafe_serve::linger::{self, Lingering};
+use vouchsafe_serve::{json_reply, log};
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 
@@ -216,15 +216,9 @@ impl Refusal {
         let (status, error, description) = self.parts();
         let body = format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}");
         let length = HeaderValue::from(body.len());
-        let mut response = Response::new(
-            Full::new(Bytes::from(body))
-                .map_err(|never| match never {})
-                .boxed_unsync(),
-        );
-        *response.status_mut() = status;
+        let mut response = json_reply(status, body)
+            .map(|body| body.map_err(|never| match never {}).boxed_unsync());
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(CONTENT_LENGTH, length);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

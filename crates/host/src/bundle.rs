@@ -6,11 +6,11 @@
 
 use crate::directories::private_directory;
 use crate::error::HostError;
-use crate::log::log;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::{BundleFiles, folder, lint, with_credentials};
+use vouchsafe_serve::log;
 
 /// Where issuer files' `bearer_file` is read.
 pub const CREDENTIALS: &str = "/credentials";

@@ -7,13 +7,13 @@
 use crate::bindings::sqlite;
 use crate::clock::Clock;
 use crate::error::HostError;
-use crate::log::log;
 use crate::space::StoreFiles;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use vouchsafe_manifest::{Capability, Component};
+use vouchsafe_serve::log;
 use vouchsafe_store::{
     ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds,
     Value, keep_alive, note_space,

@@ -9,17 +9,17 @@ use crate::error::HostError;
 use crate::grants;
 use crate::instances::Instances;
 use crate::link::link;
-use crate::log::log;
 use crate::server;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use vouchsafe_serve::log;
 use wasmtime::component::Component;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
@@ -33,7 +33,7 @@ pub struct Host {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
-    stop: Stop,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     ready: Vec<u8>,
 }
 
@@ -48,7 +48,8 @@ impl Application {
             tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
         }
         // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
-        let stop = Stop::new()?;
+        let stop = vouchsafe_serve::stop_signal()
+            .map_err(|error| HostError::startup(format!("signals: {error}")))?;
         let ready = match check_ready(&app, address).await {
             Ok(ready) => ready,
             Err(error) => {
@@ -60,7 +61,7 @@ impl Application {
             app,
             listener,
             address,
-            stop,
+            stop: Box::pin(stop),
             ready,
         })
     }
@@ -81,7 +82,7 @@ impl Host {
 
     /// Serves until SIGTERM or SIGINT, then drains.
     pub async fn serve(self) {
-        server::serve(self.app, self.listener, self.stop.wait()).await;
+        server::serve(self.app, self.listener, self.stop).await;
     }
 }
 
@@ -145,15 +146,11 @@ fn progress<T>(compile: impl FnOnce() -> T) -> T {
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), HostError> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    vouchsafe_serve::bind(address).await.map_err(|error| {
         HostError::startup(format!("{address}: {error}")).hint(format!(
             "another process may have the port: choose one with {flag}"
         ))
-    })?;
-    let bound = listener
-        .local_addr()
-        .map_err(|error| HostError::startup(error.to_string()))?;
-    Ok((listener, bound))
+    })
 }
 
 /// One request before any client's: it makes the first instance, which opens the store and loads
@@ -172,28 +169,4 @@ async fn check_ready(app: &App, address: SocketAddr) -> Result<Vec<u8>, HostErro
         HostError::startup(format!("the application is not ready: {why}"))
             .hint("its own lines above say why"),
     )
-}
-
-/// The signals that end the host.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self, HostError> {
-        let listen =
-            |kind| signal(kind).map_err(|error| HostError::startup(format!("signals: {error}")));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn wait(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -1,7 +1,6 @@
 //! Instances of the composed component, their reuse, and their end.
 
 use crate::cpu::CpuWatch;
-use crate::log::log;
 use crate::metrics::Metrics;
 use crate::state::{Grants, GuestState};
 use std::pin::Pin;
@@ -10,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
+use vouchsafe_serve::log;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Engine, Store, StoreContextMut};
 use wasmtime_wasi_http::WasiHttpView as _;

@@ -2,10 +2,10 @@
 
 use crate::space::StoreFiles;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use vouchsafe_serve::MetricsText;
 
 /// Routes with a series of their own; every other path counts as `other`.
 const ROUTES: &[&str] = &[
@@ -79,7 +79,7 @@ impl Metrics {
             .unwrap_or("other");
         increase(&self.requests, (route, status));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let mut latencies = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latencies = locked(&self.latency);
         let latency = latencies.entry(route).or_default();
         latency.count = latency.count.saturating_add(1);
         latency.sum_us = latency.sum_us.saturating_add(took_us);
@@ -95,122 +95,89 @@ impl Metrics {
 
     /// The text that a scraper reads.
     pub fn render(&self) -> String {
-        let mut text = String::new();
-        match self.write(&mut text) {
-            Ok(()) => text,
-            Err(std::fmt::Error) => String::new(),
+        let mut text = MetricsText::default();
+        text.family("vouchsafe_requests_total", "counter");
+        for ((route, status), count) in &*locked(&self.requests) {
+            let labels = [("route", *route), ("status", &status.to_string())];
+            text.sample("vouchsafe_requests_total", &labels, count);
         }
-    }
-
-    fn write(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "# TYPE vouchsafe_requests_total counter")?;
-        for ((route, status), count) in
-            &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            writeln!(
-                text,
-                "vouchsafe_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}"
-            )?;
+        self.write_latency(&mut text);
+        text.family("vouchsafe_outbound_total", "counter");
+        for ((host, outcome), count) in &*locked(&self.outbound) {
+            let labels = [("host", host.as_str()), ("outcome", outcome.name())];
+            text.sample("vouchsafe_outbound_total", &labels, count);
         }
-        self.write_latency(text)?;
-        writeln!(text, "# TYPE vouchsafe_outbound_total counter")?;
-        for ((host, outcome), count) in
-            &*self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            writeln!(
-                text,
-                "vouchsafe_outbound_total{{host=\"{host}\",outcome=\"{}\"}} {count}",
-                outcome.name()
-            )?;
+        for (name, value) in [
+            ("vouchsafe_instances_live", &self.instances_live),
+            ("vouchsafe_connections_live", &self.connections),
+        ] {
+            text.gauge(name, value.load(Relaxed));
         }
-        gauge(
-            text,
-            "vouchsafe_instances_live",
-            self.instances_live.load(Relaxed),
-        )?;
-        gauge(
-            text,
-            "vouchsafe_connections_live",
-            self.connections.load(Relaxed),
-        )?;
-        counter(text, "vouchsafe_instances_new_total", &self.instances_new)?;
-        counter(text, "vouchsafe_traps_total", &self.traps)?;
-        counter(text, "vouchsafe_timeouts_total", &self.timeouts)?;
-        counter(text, "vouchsafe_overloads_total", &self.overloads)?;
-        counter(text, "vouchsafe_drained_total", &self.drained)?;
-        self.write_store(text)
+        for (name, value) in [
+            ("vouchsafe_instances_new_total", &self.instances_new),
+            ("vouchsafe_traps_total", &self.traps),
+            ("vouchsafe_timeouts_total", &self.timeouts),
+            ("vouchsafe_overloads_total", &self.overloads),
+            ("vouchsafe_drained_total", &self.drained),
+        ] {
+            text.counter(name, value.load(Relaxed));
+        }
+        self.write_store(&mut text);
+        text.finish()
     }
 
     /// Measured now, so that a scraper sees the disk as it is.
-    fn write_store(&self, text: &mut String) -> std::fmt::Result {
+    fn write_store(&self, text: &mut MetricsText) {
         let Some(files) = self.store.get() else {
-            return Ok(());
+            return;
         };
         let mut size = |name: &str, help: &str, bytes: u64| {
-            writeln!(
-                text,
-                "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {bytes}"
-            )
+            text.help(name, help);
+            text.gauge(name, bytes);
         };
         size(
             "vouchsafe_store_bytes",
             "Size of the store's database and its write-ahead log.",
             files.bytes(),
-        )?;
-        match files.free_bytes() {
-            None => Ok(()),
-            Some(bytes) => size(
+        );
+        if let Some(bytes) = files.free_bytes() {
+            size(
                 "vouchsafe_store_free_bytes",
                 "Free bytes of the file system that the store's database is on.",
                 bytes,
-            ),
+            );
         }
     }
 
-    fn write_latency(&self, text: &mut String) -> std::fmt::Result {
-        let name = "vouchsafe_request_duration_seconds";
-        writeln!(text, "# TYPE {name} histogram")?;
-        for (route, latency) in &*self.latency.lock().unwrap_or_else(PoisonError::into_inner) {
+    fn write_latency(&self, text: &mut MetricsText) {
+        text.family("vouchsafe_request_duration_seconds", "histogram");
+        for (route, latency) in &*locked(&self.latency) {
+            let route = ("route", *route);
+            let mut bucket = |bound: &str, count: u64| {
+                let labels = [route, ("le", bound)];
+                text.sample("vouchsafe_request_duration_seconds_bucket", &labels, count);
+            };
             for (count, bound) in latency.buckets.iter().zip(BUCKETS_US) {
                 let bound = Duration::from_micros(bound).as_secs_f64();
-                writeln!(
-                    text,
-                    "{name}_bucket{{route=\"{route}\",le=\"{bound}\"}} {count}"
-                )?;
+                bucket(&bound.to_string(), *count);
             }
-            let (count, sum) = (
-                latency.count,
-                Duration::from_micros(latency.sum_us).as_secs_f64(),
-            );
-            writeln!(
-                text,
-                "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {count}"
-            )?;
-            writeln!(
-                text,
-                "{name}_sum{{route=\"{route}\"}} {sum}\n{name}_count{{route=\"{route}\"}} {count}"
-            )?;
+            bucket("+Inf", latency.count);
+            let sum = Duration::from_micros(latency.sum_us).as_secs_f64();
+            text.sample("vouchsafe_request_duration_seconds_sum", &[route], sum);
+            let count = latency.count;
+            text.sample("vouchsafe_request_duration_seconds_count", &[route], count);
         }
-        Ok(())
     }
+}
+
+fn locked<T>(counters: &Mutex<T>) -> MutexGuard<'_, T> {
+    counters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn increase<K: Ord>(counters: &Mutex<BTreeMap<K, u64>>, key: K) {
-    let mut counters = counters.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut counters = locked(counters);
     let count = counters.entry(key).or_default();
     *count = count.saturating_add(1);
-}
-
-fn gauge(text: &mut String, name: &str, value: i64) -> std::fmt::Result {
-    writeln!(text, "# TYPE {name} gauge\n{name} {value}")
-}
-
-fn counter(text: &mut String, name: &str, value: &AtomicU64) -> std::fmt::Result {
-    writeln!(
-        text,
-        "# TYPE {name} counter\n{name} {}",
-        value.load(Relaxed)
-    )
 }
 
 #[cfg(test)]

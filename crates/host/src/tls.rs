@@ -2,12 +2,13 @@
 
 use crate::config::ClientTls;
 use crate::error::HostError;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
 
 /// Settings by host; a host that is not listed has the public roots.
 pub struct Tls {
@@ -71,11 +72,7 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
         RootCertStore::empty()
     };
     if let Some(path) = &setting.ca_roots_file {
-        for certificate in certificates(path)? {
-            roots
-                .add(certificate)
-                .map_err(|error| wrong(path, &error))?;
-        }
+        add_roots(&mut roots, path)?;
     }
     let builder = builder()?.with_root_certificates(roots);
     match (&setting.client_cert_file, &setting.client_private_key_file) {
@@ -83,7 +80,7 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
         (Some(certificate), Some(key)) => {
             let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
             builder
-                .with_client_auth_cert(certificates(certificate)?, private)
+                .with_client_auth_cert(read_certificates(certificate)?, private)
                 .map_err(|error| wrong(key, &error))
         }
         _ => Err(HostError::configuration(
@@ -92,14 +89,9 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, HostError> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| wrong(path, &error))?;
-    if found.is_empty() {
-        Err(wrong(path, &"it holds no certificate"))
-    } else {
-        Ok(found)
+impl From<CertificateError> for HostError {
+    fn from(error: CertificateError) -> Self {
+        Self::configuration(error.to_string())
     }
 }
 

@@ -38,7 +38,11 @@ async fn server(mutual: bool) -> u16 {
     let builder = if mutual {
         let mut roots = RootCertStore::empty();
         roots
-            .add(certificates(&file("ca.pem")).expect("a root").remove(0))
+            .add(
+                read_certificates(&file("ca.pem"))
+                    .expect("a root")
+                    .remove(0),
+            )
             .expect("a root");
         let verifier =
             rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -49,7 +53,7 @@ async fn server(mutual: bool) -> u16 {
     };
     let key = PrivateKeyDer::from_pem_file(file("server.key")).expect("a key");
     let config = builder.with_single_cert(
-        certificates(&file("server.pem")).expect("a certificate"),
+        read_certificates(&file("server.pem")).expect("a certificate"),
         key,
     );
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.expect("a configuration")));

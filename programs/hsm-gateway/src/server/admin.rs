@@ -1,7 +1,7 @@
 //! Routes of the admin listener. All but `/healthz` need an admin's credential; a broker's is unknown here.
 
 use super::about::{Refused, about};
-use super::routes::{bearer, body, json_reply, refusal_reply, unknown, wrong_method};
+use super::routes::{bearer, body, refusal_reply, unknown, wrong_method};
 use super::{Peer, Reply};
 use crate::gateway::{Gateway, Who};
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use serde_json::json;
 use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
 use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
+use vouchsafe_serve::json_reply;
 
 pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut Incoming>) -> Reply {
     let path = request.uri().path().to_owned();

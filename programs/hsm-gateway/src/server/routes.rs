@@ -4,9 +4,9 @@ use super::about::{About, Refused, about};
 use super::{Peer, Reply};
 use crate::gateway::{Gateway, Who};
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use vouchsafe_gateway::wire::{
     KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest,
 };
 use vouchsafe_gateway::{Caller, Refusal};
+use vouchsafe_serve::json_reply;
 
 /// Longest that a request's body may take.
 const BODY_MAX: Duration = Duration::from_secs(10);
@@ -167,14 +168,5 @@ pub fn refusal_reply(refusal: Refusal, body: serde_json::Value) -> Reply {
             .headers_mut()
             .insert(http::header::WWW_AUTHENTICATE, challenge);
     }
-    reply
-}
-
-pub fn json_reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
-    *reply.status_mut() = status;
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }

@@ -3,13 +3,14 @@
 use crate::config::TlsFiles;
 use crate::failure::Failure;
 use crate::files::read_secret;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
+use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
 
 /// Longest private key in PEM: one of RSA-16384 has 12 KiB.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
@@ -24,11 +25,7 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(path)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| wrong(path, &error))?;
-            }
+            add_roots(&mut roots, path)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
                 .map_err(|error| wrong(path, &error))?;
@@ -39,19 +36,14 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
     let key =
         PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| wrong(&files.key, &error))?;
     let config = builder
-        .with_single_cert(certificates(&files.certificate)?, key)
+        .with_single_cert(read_certificates(&files.certificate)?, key)
         .map_err(|error| wrong(&files.key, &error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| wrong(path, &error))?;
-    if found.is_empty() {
-        Err(wrong(path, &"it holds no certificate"))
-    } else {
-        Ok(found)
+impl From<CertificateError> for Failure {
+    fn from(error: CertificateError) -> Self {
+        Self::usage(error.to_string())
     }
 }
 
