@@ -9,7 +9,7 @@ use crate::error::HostError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use vouchsafe_manifest::{Capability, Component, Dependency, Manifest};
-use wac_graph::types::{Package, SubtypeChecker};
+use wac_graph::types::{ItemKind, Package, SubtypeChecker, Type};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
 /// Largest component file.
@@ -114,6 +114,19 @@ impl Composer {
             .collect()
     }
 
+    /// Whether `import` is an interface that only names types. Nothing has to supply it, and nothing can be reached
+    /// through it. A resource is no such type: its handles come from somewhere.
+    fn is_types_only(&self, package: PackageId, import: &str) -> bool {
+        let types = self.graph.types();
+        let import = types[self.graph[package].ty()].imports.get(import);
+        let Some(ItemKind::Instance(interface)) = import else {
+            return false;
+        };
+        let exports = &types[*interface].exports;
+        let is_value_type = |export| matches!(export, &ItemKind::Type(Type::Value(_)));
+        !exports.is_empty() && exports.values().all(is_value_type)
+    }
+
     /// ORDER: before anything is plugged, so that no composite with a forbidden import ever exists.
     fn check_dependency(
         &mut self,
@@ -122,6 +135,9 @@ impl Composer {
         node: NodeId,
     ) -> Result<(), HostError> {
         for import in self.imports(package) {
+            if self.is_types_only(package, &import) {
+                continue;
+            }
             match need_of(&import) {
                 Need::Ambient => {}
                 Need::Granted(capability) | Need::Emptiable(capability)
@@ -160,6 +176,9 @@ impl Composer {
             .iter()
             .any(|d| d.inherit.contains(&Capability::Files));
         for import in open {
+            if self.is_types_only(package, import) {
+                continue;
+            }
             match need_of(import) {
                 Need::Emptiable(Capability::Files) if given_away => {
                     self.plug_nothing(id, package, node, import)?

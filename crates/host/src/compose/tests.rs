@@ -154,6 +154,48 @@ fn files_and_environment_reach_whoever_inherits_them_and_nobody_else() {
     }
 }
 
+/// Types that two components share, as `wit-component` encodes what each of them uses.
+const TYPES: &str = r#"
+  (import "a:types/types@0.1.0" (instance $types
+    (type $tier' (enum "hsm" "delegated"))
+    (export "tier" (type $tier (eq $tier')))
+    (type $record' (record (field "tier" $tier)))
+    (export "issuer" (type (eq $record')))))
+  (alias export $types "issuer" (type $issuer))"#;
+#[test]
+fn needs_nothing_for_interfaces_with_types_only() {
+    let (root, part) = (format!("{TYPES} {WANTS_PORT}"), format!("{TYPES} {PORT}"));
+    let types = "a:types/types@0.1.0";
+    let imports = composed("types", &root, &part, "false").expect("composes");
+    assert_eq!(imports, BTreeSet::from([types.to_owned()]));
+
+    let resource =
+        r#"(import "a:types/types@0.1.0" (instance (export "key" (type (sub resource)))))"#;
+    for (name, root, part, id) in [
+        (
+            "resource-root",
+            format!("{resource} {WANTS_PORT}"),
+            PORT.to_owned(),
+            "root",
+        ),
+        (
+            "resource-part",
+            WANTS_PORT.to_owned(),
+            format!("{resource} {PORT}"),
+            "part",
+        ),
+    ] {
+        let message = format!(
+            "component `{id}` imports `{types}`, which neither a dependency nor this host offers"
+        );
+        assert_eq!(
+            composed(name, &root, &part, "false"),
+            Err(message),
+            "{name}"
+        );
+    }
+}
+
 #[test]
 fn refuses_what_does_not_fit() {
     let nobody = "which neither a dependency nor this host offers";
