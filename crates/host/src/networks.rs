@@ -1,12 +1,14 @@
 //! Networks that guests may not connect to, checked on resolved addresses.
 
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr as _;
 
 /// Blocked networks.
 #[derive(Debug, Clone, Default)]
 pub struct Networks {
     private: bool,
-    ranges: Vec<(IpAddr, u8)>,
+    ranges: Vec<IpNet>,
 }
 
 impl Networks {
@@ -17,9 +19,9 @@ impl Networks {
             if text == "private" {
                 networks.private = true;
             } else {
-                networks
-                    .ranges
-                    .push(parse_range(text).ok_or_else(|| text.clone())?);
+                let range =
+                    IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
+                networks.ranges.push(range.map_err(|_| text.clone())?);
             }
         }
         Ok(networks)
@@ -30,29 +32,7 @@ impl Networks {
     pub fn block(&self, address: IpAddr) -> bool {
         let address = unwrapped(address);
         (self.private && is_private(address))
-            || self.ranges.iter().any(|range| contains(*range, address))
-    }
-}
-
-fn parse_range(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, bits) = text
-        .split_once('/')
-        .map_or((text, None), |(a, b)| (a, Some(b)));
-    let address: IpAddr = address.parse().ok()?;
-    let bits_max = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Some(bits_max), |bits| bits.parse().ok())?;
-    (bits <= bits_max).then_some((address, bits))
-}
-
-fn contains((network, bits): (IpAddr, u8), address: IpAddr) -> bool {
-    let same = |a: u128, b: u128, width: u32| {
-        let shift = width.saturating_sub(u32::from(bits));
-        a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
-    };
-    match (network, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
-        _ => false,
+            || self.ranges.iter().any(|range| range.contains(&address))
     }
 }
 
