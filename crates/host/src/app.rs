@@ -1,12 +1,11 @@
-//! One request's way through the host: limits, then a guest, then the answer.
+//! Handles one request: limits, then a guest, then the response.
 //!
-//! Answers that the host gives in a guest's place have the broker's error format, so that clients
-//! need to know one only.
+//! Responses of the host itself have the broker's error format, so that clients see only one format.
 
+use crate::concurrency::{ConcurrencyLimit, Overloaded};
 use crate::headers;
 use crate::instances::Instances;
 use crate::metrics::Metrics;
-use crate::turns::{Overloaded, Turns};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -21,19 +20,19 @@ use vouchsafe_serve::{json_reply, log};
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 
-/// Largest request body that reaches a guest. The broker's own cap is lower, and answers first.
+/// Maximum size of a request body. The broker's own limit is lower and applies first.
 pub const BODY_BYTES_MAX: usize = 128 * 1024;
-/// Longest that a client may take to send its body.
+/// Longest time that a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running application.
 pub struct App {
     pub metrics: Arc<Metrics>,
     handler: ProxyHandler<Instances>,
-    turns: Turns,
+    limit: ConcurrencyLimit,
 }
 
-/// Answers that no guest gave.
+/// Responses of the host itself, without a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     BadRequest,
@@ -51,11 +50,11 @@ impl App {
         Self {
             metrics,
             handler: ProxyHandler::new(instances),
-            turns: Turns::new(),
+            limit: ConcurrencyLimit::new(),
         }
     }
 
-    /// Answers one request, whatever happens.
+    /// Answers one request.
     pub async fn answer(
         &self,
         request: Request<Incoming>,
@@ -70,7 +69,7 @@ impl App {
         };
         let response = linger::respond(response, body);
         self.metrics
-            .request(&path, response.status().as_u16(), start.elapsed());
+            .record_request(&path, response.status().as_u16(), start.elapsed());
         if self.metrics.draining.load(Relaxed) {
             self.metrics.drained.fetch_add(1, Relaxed);
         }
@@ -92,41 +91,41 @@ impl App {
     }
 
     async fn call(&self, request: Request<Bytes>) -> Result<Response<WasiBody>, Refusal> {
-        let turn = self.turns.take(request.method()).await;
-        let turn = turn.map_err(|Overloaded| Refusal::Overloaded)?;
+        let permit = self.limit.acquire(request.method()).await;
+        let permit = permit.map_err(|Overloaded| Refusal::Overloaded)?;
         let request = request.map(|bytes| {
             Full::new(bytes)
                 .map_err(|never| match never {})
                 .boxed_unsync()
         });
-        // A task of its own: the guest goes on when its client hangs up, and so its turn must too, or
-        // clients that hang up at once would buy any number of instances.
+        // A task of its own: the guest keeps running when its client disconnects, so the request must keep its permit.
+        // Otherwise, clients that disconnect at once could cause any number of instances.
         let handler = self.handler.clone();
         let answer = tokio::spawn(async move {
             let answer = handler.handle((), request).await;
-            drop(turn);
+            drop(permit);
             answer
         });
         match answer.await {
-            Ok(answer) => answer.map_err(|error| self.failure(&error)),
+            Ok(answer) => answer.map_err(|error| self.refusal_of(&error)),
             Err(_) => Err(Refusal::GuestFailed),
         }
     }
 
-    fn failure(&self, error: &wasmtime::Error) -> Refusal {
+    fn refusal_of(&self, error: &wasmtime::Error) -> Refusal {
         if error.is::<ExpirationError>() {
             self.metrics.timeouts.fetch_add(1, Relaxed);
             return Refusal::TimedOut;
         }
         if let Some(error) = error.downcast_ref::<InstantiationError<()>>() {
-            log!("serve: no new instance: {:#}", error.error);
+            log!("serve: cannot create an instance: {:#}", error.error);
             return Refusal::Overloaded;
         }
         Refusal::GuestFailed
     }
 
-    /// Asks the application for `path` as a client would, without a connection.
-    pub async fn ask(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
+    /// Sends the application a GET request for `path`, without a connection.
+    pub async fn get(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
         let request = Request::get(format!("http://{authority}{path}"))
             .header(http::header::HOST, authority)
             .body(Bytes::new())
@@ -152,7 +151,7 @@ impl App {
     }
 }
 
-/// Reads the whole body within its limits, so that a slow client never holds an instance.
+/// Reads the whole body within its limits, so that a slow client never occupies an instance.
 async fn read_body(headers: &http::HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
     let declared = headers
         .get(CONTENT_LENGTH)

@@ -1,4 +1,4 @@
-//! The application to run: its manifest with the values of its variables, and the options of the host.
+//! The application to run: its manifest, the values of its variables, and the options of the host.
 
 use crate::clock;
 use crate::config::RuntimeConfig;
@@ -26,12 +26,12 @@ pub struct Options {
     pub runtime_config: Option<PathBuf>,
     /// `NAME=VALUE` or `NAME=@FILE`.
     pub variables: Vec<String>,
-    /// Unix seconds at which the guests' clock starts.
+    /// Where the guests' clock starts, in Unix seconds.
     pub danger_now: Option<u64>,
     pub lifetime: Lifetime,
 }
 
-/// An application whose manifest was read and whose variables have values.
+/// An application with its manifest and the values of its variables.
 pub struct Application {
     pub options: Options,
     pub manifest: Manifest,
@@ -48,9 +48,9 @@ impl Application {
             .filter(|address| networks::is_public(address.ip()))
         {
             return Err(HostError::configuration(format!(
-                "--metrics-listen is {address}, which is a public address: metrics need no credential"
+                "--metrics-listen {address} is a public address, and metrics require no credential"
             ))
-            .hint("use an address of loopback or of a private network"));
+            .hint("use a loopback address or one of a private network"));
         }
         let runtime = options
             .runtime_config
@@ -66,7 +66,7 @@ impl Application {
         })
     }
 
-    /// One text for each file with a secret variable's value that users other than its owner can read.
+    /// Warnings about files that hold a secret variable and are readable by other users, one text per file.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         variables::warnings(&self.manifest, &self.options.variables, Path::new(DOTENV))
@@ -82,12 +82,12 @@ impl Application {
 fn read_manifest(path: &Path) -> Result<Manifest, HostError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         HostError::configuration(format!("{}: {error}", path.display()))
-            .hint("--manifest names the spin.toml to serve")
+            .hint("set --manifest to the spin.toml to serve")
     })?;
     Manifest::parse(&text).map_err(|error| {
         let place = error.position().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
         HostError::configuration(format!("{}{place}: {error}", path.display()))
-            .hint("`vouchsafe serve` knows the part of Spin's manifest that this application uses, and refuses the rest")
+            .hint("`vouchsafe serve` supports only the part of Spin's manifest that this application uses")
     })
 }
 
@@ -95,7 +95,7 @@ fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError
     let values = variables::collect(manifest, &options.variables, Path::new(DOTENV))?;
     let resolved = manifest.resolve(&values).map_err(|error| {
         HostError::configuration(error.to_string())
-            .hint("give it by --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes one for local work")
+            .hint("set variables with --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes a .env for local work")
     })?;
     let development = resolved
         .application_variables
@@ -104,7 +104,7 @@ fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError
         == Some("true");
     if options.danger_now.is_some() && !development {
         return Err(HostError::configuration(
-            "--danger-now moves the clock of every check, and needs variable `development` to be true",
+            "--danger-now changes the time of every check and requires the variable `development` to be `true`",
         ));
     }
     Ok(resolved)

@@ -1,8 +1,7 @@
-//! The bundle that a running host decides with: a copy, taken once at start.
+//! A copy of the bundle, made once at start, which a running host uses for all decisions.
 //!
-//! Instances come and go while the process lives, and each reads the mounted folder for itself.
-//! Without a copy, an edit would reach new instances and not old ones: two policies at once, one of
-//! them perhaps half written.
+//! Each new instance reads the mounted folder. Without a copy, new instances would see edits that old ones don't, and
+//! perhaps half-written files.
 
 use crate::directories::private_directory;
 use crate::error::HostError;
@@ -12,19 +11,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::{BundleFiles, folder, lint, with_credentials};
 use vouchsafe_serve::log;
 
-/// Where issuer files' `bearer_file` is read.
+/// Path at which guests read the `bearer_file` of an issuer.
 pub const CREDENTIALS: &str = "/credentials";
 
-/// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and gives that folder.
-pub fn pinned(
+/// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and returns that folder.
+pub fn copy(
     source: &Path,
     state_dir: &Path,
     credentials_mounted: bool,
 ) -> Result<PathBuf, HostError> {
     let files = read(source)?;
     if let (false, [first, ..]) = (credentials_mounted, with_credentials(&files).as_slice()) {
-        let message =
-            format!("{first}: `bearer_file` is read from {CREDENTIALS}, where nothing is");
+        let message = format!(
+            "{first}: `bearer_file` is read from {CREDENTIALS}, but nothing is mounted there"
+        );
         return Err(HostError::startup(message).hint(format!(
             "add {{ source = \"FOLDER\", destination = \"{CREDENTIALS}\" }} to `files` of the manifest"
         )));
@@ -38,39 +38,42 @@ pub fn pinned(
     let bundles = state_dir.join("bundles");
     private_directory(state_dir)?;
     private_directory(&bundles)?;
-    let copy = bundles.join(files.digest());
-    if !is_copy(&copy, &files) {
-        write(&copy, &files)
-            .map_err(|error| HostError::startup(format!("{}: {error}", copy.display())))?;
+    let target = bundles.join(files.digest());
+    if !is_copy(&target, &files) {
+        write(&target, &files)
+            .map_err(|error| HostError::startup(format!("{}: {error}", target.display())))?;
     }
-    Ok(copy)
+    Ok(target)
 }
 
 fn read(source: &Path) -> Result<BundleFiles, HostError> {
     folder::read(source).map_err(|finding| {
-        HostError::startup(format!("the bundle in {}: {finding}", source.display()))
-            .hint("`vouchsafe policy check` says everything that is wrong with a bundle")
+        HostError::startup(format!(
+            "cannot read the bundle in {}: {finding}",
+            source.display()
+        ))
+        .hint("`vouchsafe policy check` reports every error of a bundle")
     })
 }
 
-fn is_copy(copy: &Path, files: &BundleFiles) -> bool {
-    folder::read(copy).is_ok_and(|copied| copied == *files)
+fn is_copy(folder: &Path, files: &BundleFiles) -> bool {
+    folder::read(folder).is_ok_and(|copied| copied == *files)
 }
 
-/// ORDER: written beside its place and then renamed, so that another process that starts at the same
-/// time, or after a crash, never sees half of it.
-fn write(copy: &Path, files: &BundleFiles) -> std::io::Result<()> {
-    let draft = copy.with_extension(std::process::id().to_string());
+/// ORDER: written to a temporary folder and then renamed, so that no process ever sees a partial copy, even after a
+/// crash.
+fn write(target: &Path, files: &BundleFiles) -> std::io::Result<()> {
+    let draft = target.with_extension(std::process::id().to_string());
     remove(&draft)?;
     for (path, content) in files.iter() {
         let path = draft.join(path);
         fs::create_dir_all(path.parent().unwrap_or(&draft))?;
         fs::write(path, content)?;
     }
-    remove(copy)?;
-    match fs::rename(&draft, copy) {
-        // Another process was first, with the same content.
-        Err(_) if is_copy(copy, files) => remove(&draft),
+    remove(target)?;
+    match fs::rename(&draft, target) {
+        // Another process made the same copy first.
+        Err(_) if is_copy(target, files) => remove(&draft),
         renamed => renamed,
     }
 }
@@ -87,38 +90,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_what_was_there_at_start_whatever_becomes_of_the_source() {
+    fn copy_is_unaffected_by_later_edits() {
         let root = std::env::temp_dir().join(format!("vouchsafe-bundle-{}", std::process::id()));
         let (source, state) = (root.join("policies"), root.join("state"));
         fs::create_dir_all(source.join("rules")).expect("a folder");
         fs::write(source.join("rules/a.cedar"), "// one").expect("a file");
-        let first = pinned(&source, &state, false).expect("a copy");
-        assert_eq!(pinned(&source, &state, false).expect("again"), first);
+        let first = copy(&source, &state, false).expect("a copy");
+        assert_eq!(copy(&source, &state, false).expect("again"), first);
 
         fs::write(source.join("rules/a.cedar"), "// two").expect("a file");
-        let content = |copy: &Path| fs::read_to_string(copy.join("rules/a.cedar")).expect("a file");
+        let content =
+            |folder: &Path| fs::read_to_string(folder.join("rules/a.cedar")).expect("a file");
         assert_eq!(content(&first), "// one");
-        let second = pinned(&source, &state, false).expect("a copy");
+        let second = copy(&source, &state, false).expect("a copy");
         assert_ne!(second, first);
         assert_eq!(content(&second), "// two");
 
-        // A damaged copy is made anew.
+        // A damaged copy is replaced.
         fs::write(second.join("rules/a.cedar"), "// three").expect("a file");
         assert_eq!(
-            content(&pinned(&source, &state, false).expect("a copy")),
+            content(&copy(&source, &state, false).expect("a copy")),
             "// two"
         );
 
         fs::create_dir_all(source.join("issuers")).expect("a folder");
         let text = "keys = { discovery = true, bearer_file = \"token\" }";
         fs::write(source.join("issuers/a.toml"), text).expect("a file");
-        let refused = pinned(&source, &state, false).expect_err("no credentials");
-        let expected = "issuers/a.toml: `bearer_file` is read from /credentials, where nothing is";
+        let refused = copy(&source, &state, false).expect_err("no credentials");
+        let expected =
+            "issuers/a.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
         assert_eq!(refused.message, expected);
-        pinned(&source, &state, true).expect("a copy");
+        copy(&source, &state, true).expect("a copy");
 
         fs::write(source.join(".hidden"), "").expect("a file");
-        let refused = pinned(&source, &state, false).expect_err("a hidden file");
+        let refused = copy(&source, &state, false).expect_err("a hidden file");
         assert!(refused.message.contains(".hidden"), "{}", refused.message);
         fs::remove_dir_all(root).expect("removed");
     }

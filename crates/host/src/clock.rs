@@ -1,13 +1,13 @@
-//! The guests' wall clock, which `--danger-now` can move.
+//! The guests' wall clock, which `--danger-now` can set.
 
 use crate::error::HostError;
 use std::time::{Duration, Instant, SystemTime};
 use wasmtime_wasi::HostWallClock;
 
-/// Every correct clock is past this moment, which is before this release: 2026-11-01T00:00:00Z.
+/// A moment shortly before this release, which every correct clock has passed: 2026-11-01T00:00:00Z.
 const CLOCK_MIN: Duration = Duration::from_secs(1_793_491_200);
 
-/// Refuses a system clock that was never set. Such a clock would accept tokens that expired long ago.
+/// Refuses a system clock that was never set: with it, tokens that expired long ago would be accepted.
 pub fn require_set(now: SystemTime) -> Result<(), HostError> {
     let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -16,23 +16,23 @@ pub fn require_set(now: SystemTime) -> Result<(), HostError> {
         return Ok(());
     }
     Err(HostError::startup(format!(
-        "the system clock is wrong: it says Unix time {}, and this program was released later",
+        "the system clock is wrong: Unix time {} is before the release of this program",
         now.as_secs()
     ))
-    .hint("set the clock, for example with NTP, then start again"))
+    .hint("set the clock, for example with NTP, and start again"))
 }
 
-/// A wall clock that ticks from a chosen instant; their monotonic clock stays the real one.
+/// A wall clock that can start at a chosen time. The monotonic clock of guests is always the real one.
 #[derive(Clone, Copy)]
 pub struct Clock {
-    moved: Option<(Duration, Instant)>,
+    start: Option<(Duration, Instant)>,
 }
 
 impl Clock {
-    /// The real time, or `danger_now` (Unix seconds) as of this call.
+    /// The real time, or a clock that starts now at `danger_now` (Unix seconds).
     pub fn new(danger_now: Option<u64>) -> Self {
         Self {
-            moved: danger_now.map(|seconds| (Duration::from_secs(seconds), Instant::now())),
+            start: danger_now.map(|seconds| (Duration::from_secs(seconds), Instant::now())),
         }
     }
 }
@@ -43,7 +43,7 @@ impl HostWallClock for Clock {
     }
 
     fn now(&self) -> Duration {
-        match self.moved {
+        match self.start {
             Some((start, since)) => start.saturating_add(since.elapsed()),
             None => SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
@@ -57,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_from_before_the_release_is_refused() {
+    fn refuses_clock_before_the_release() {
         let after = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let refused = |now| require_set(now).map_err(|failure| failure.message);
         assert_eq!(refused(after(1_793_491_200)), Ok(()));
         assert_eq!(
             refused(after(1_793_491_199)),
-            Err("the system clock is wrong: it says Unix time 1793491199, and this program was released later".to_owned())
+            Err("the system clock is wrong: Unix time 1793491199 is before the release of this program".to_owned())
         );
         let before_the_epoch = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
         assert!(refused(before_the_epoch).is_err_and(|text| text.contains("Unix time 0")));

@@ -1,10 +1,10 @@
-//! Composition: a component and its dependencies become one component, as Spin does it.
+//! Composes a component and its dependencies into one component, as Spin does.
 //!
-//! Each dependency is instantiated once and plugged one level deep. What a dependency imports
-//! beyond its own interfaces is served with the root's configuration, so a dependency that imports
-//! a capability which it does not inherit is refused here, before anything runs.
+//! Each dependency is instantiated once and plugged one level deep. The other imports of a
+//! dependency are served with the root's configuration, so a dependency that imports a capability
+//! that it does not inherit is refused here, before anything runs.
 
-use crate::deny;
+use crate::empty;
 use crate::error::HostError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,26 +15,26 @@ use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 /// Largest component file.
 const COMPONENT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// One component that holds all others.
+/// One component that contains all others.
 pub struct Composite {
     pub bytes: Vec<u8>,
-    /// Names of what it imports from the host.
+    /// Names of its imports, which the host provides.
     pub imports: BTreeSet<String>,
 }
 
-/// What an import lets a component reach.
+/// What an import gives a component access to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// WASI that carries nothing: clocks, random, standard streams.
+    /// Harmless parts of WASI: clocks, random numbers, standard streams.
     Ambient,
     Granted(Capability),
-    /// Supplied empty where it is not inherited.
+    /// Replaced by an empty implementation where it is not inherited.
     Emptiable(Capability),
-    /// Nothing this host offers.
+    /// Not provided by this host.
     Unknown,
 }
 
-/// Reads the components of `manifest` from `base` and composes them.
+/// Reads the components of `manifest`, relative to `base`, and composes them.
 pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, HostError> {
     let root = manifest
         .root()
@@ -48,7 +48,7 @@ pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, HostError>
 
 struct Composer {
     graph: CompositionGraph,
-    /// Instances of the empty adapters, by the import that they satisfy.
+    /// Instances of the empty implementations, by the import that they satisfy.
     adapters: BTreeMap<String, NodeId>,
 }
 
@@ -62,8 +62,8 @@ impl Composer {
         let root_id = manifest.root_id();
         let root_package = self.register(root_id, &base.join(&root.source))?;
         let root_node = self.graph.instantiate(root_package);
-        let wanted = self.imports(root_package);
-        let mut open: BTreeSet<String> = wanted.iter().cloned().collect();
+        let root_imports = self.imports(root_package);
+        let mut open: BTreeSet<String> = root_imports.iter().cloned().collect();
         for dependency in &root.dependencies {
             let component = manifest
                 .component(&dependency.component)
@@ -71,10 +71,10 @@ impl Composer {
             let package = self.register(&dependency.component, &base.join(&component.source))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
-            for import in matching(&dependency.name, &wanted)? {
+            for import in matching(&dependency.name, &root_imports)? {
                 if !open.remove(&import) {
                     return Err(HostError::configuration(format!(
-                        "two dependencies of `{root_id}` satisfy `{import}`"
+                        "more than one dependency of `{root_id}` satisfies `{import}`"
                     )));
                 }
                 self.plug(
@@ -114,8 +114,8 @@ impl Composer {
             .collect()
     }
 
-    /// Whether `import` is an interface that only names types. Nothing has to supply it, and nothing can be reached
-    /// through it. A resource is no such type: its handles come from somewhere.
+    /// Whether `import` is an interface that only defines types. It needs no implementation and gives access to
+    /// nothing. Resources don't count as types: their handles come from an implementation.
     fn is_types_only(&self, package: PackageId, import: &str) -> bool {
         let types = self.graph.types();
         let import = types[self.graph[package].ty()].imports.get(import);
@@ -127,7 +127,7 @@ impl Composer {
         !exports.is_empty() && exports.values().all(is_value_type)
     }
 
-    /// ORDER: before anything is plugged, so that no composite with a forbidden import ever exists.
+    /// ORDER: before the dependency is plugged in, so that no composite with a forbidden import ever exists.
     fn check_dependency(
         &mut self,
         dependency: &Dependency,
@@ -143,15 +143,17 @@ impl Composer {
                 Need::Granted(capability) | Need::Emptiable(capability)
                     if dependency.inherit.contains(&capability) => {}
                 Need::Emptiable(_) => {
-                    self.plug_nothing(&dependency.component, package, node, &import)?
+                    self.plug_empty(&dependency.component, package, node, &import)?
                 }
                 Need::Granted(capability) => {
                     return Err(HostError::configuration(format!(
-                        "dependency `{}` imports `{import}` and does not inherit `{}`",
+                        "dependency `{}` imports `{import}` but does not inherit `{}`",
                         dependency.component,
                         capability.name()
                     ))
-                    .hint("grant it in `inherit_configuration`, or find out why the component wants it"));
+                    .hint(
+                        "add it to `inherit_configuration`, or find out why the component needs it",
+                    ));
                 }
                 Need::Unknown => {
                     return Err(unknown_import(&dependency.component, &import));
@@ -169,9 +171,8 @@ impl Composer {
         package: PackageId,
         open: &BTreeSet<String>,
     ) -> Result<(), HostError> {
-        // Files that a dependency inherits are that dependency's: the root, which Spin would show
-        // them too, does not see them.
-        let given_away = root
+        // If a dependency inherits the files, the root does not see them. Spin would show them to both.
+        let inherited_by_dependency = root
             .dependencies
             .iter()
             .any(|d| d.inherit.contains(&Capability::Files));
@@ -180,8 +181,8 @@ impl Composer {
                 continue;
             }
             match need_of(import) {
-                Need::Emptiable(Capability::Files) if given_away => {
-                    self.plug_nothing(id, package, node, import)?
+                Need::Emptiable(Capability::Files) if inherited_by_dependency => {
+                    self.plug_empty(id, package, node, import)?
                 }
                 Need::Unknown => return Err(unknown_import(id, import)),
                 Need::Ambient | Need::Granted(_) | Need::Emptiable(_) => {}
@@ -212,11 +213,11 @@ impl Composer {
             .is_subtype(export, types, wanted, types)
             .map_err(|error| {
                 HostError::configuration(format!(
-                    "component `{id}` exports another `{import}`: {error:#}"
+                    "component `{id}` exports `{import}` with another type: {error:#}"
                 ))
             })?;
         let failed = |error: &dyn std::error::Error| {
-            HostError::configuration(format!("plugging `{import}`: {error}"))
+            HostError::configuration(format!("cannot plug in `{import}`: {error}"))
         };
         let alias = self
             .graph
@@ -227,20 +228,20 @@ impl Composer {
             .map_err(|error| failed(&error))
     }
 
-    fn plug_nothing(
+    fn plug_empty(
         &mut self,
         id: &str,
         package: PackageId,
         node: NodeId,
         import: &str,
     ) -> Result<(), HostError> {
-        let text = deny::adapter(import).ok_or_else(|| unknown_import(id, import))?;
+        let text = empty::adapter(import).ok_or_else(|| unknown_import(id, import))?;
         let adapter = match self.adapters.get(import) {
             Some(adapter) => *adapter,
             None => {
                 let bytes = wat::parse_str(&text)
                     .map_err(|error| HostError::configuration(format!("`{import}`: {error}")))?;
-                let name = format!("nothing:a{}", self.adapters.len());
+                let name = format!("empty:a{}", self.adapters.len());
                 let empty = Package::from_bytes(&name, None, bytes, self.graph.types_mut())
                     .map_err(|error| HostError::configuration(format!("`{import}`: {error:#}")))?;
                 let empty = self
@@ -266,7 +267,7 @@ impl Composer {
             .collect();
         for name in names {
             let failed = |error: &dyn std::error::Error| {
-                HostError::configuration(format!("exporting `{name}` of `{id}`: {error}"))
+                HostError::configuration(format!("cannot export `{name}` of `{id}`: {error}"))
             };
             let alias = self
                 .graph
@@ -285,7 +286,7 @@ impl Composer {
             .imports()
             .map(|(name, ..)| name.to_owned())
             .collect();
-        // Wasmtime validates what it compiles; validating here too would double the start-up time.
+        // Wasmtime validates what it compiles; validating here as well would double the start-up time.
         let options = EncodeOptions {
             validate: false,
             ..Default::default()
@@ -294,36 +295,34 @@ impl Composer {
             let cause = std::error::Error::source(&error)
                 .map(|source| format!(": {source:#}"))
                 .unwrap_or_default();
-            HostError::configuration(format!(
-                "the components do not fit together: {error}{cause}"
-            ))
+            HostError::configuration(format!("cannot compose the components: {error}{cause}"))
         })?;
         Ok(Composite { bytes, imports })
     }
 }
 
 fn unknown_import(id: &str, import: &str) -> HostError {
-    HostError::configuration(format!("component `{id}` imports `{import}`, which neither a dependency nor this host offers"))
-        .hint("`vouchsafe serve` offers WASI without sockets, spin:variables and spin:sqlite; everything else needs Spin")
+    HostError::configuration(format!("component `{id}` imports `{import}`, which neither a dependency nor this host provides"))
+        .hint("`vouchsafe serve` provides WASI without sockets, spin:variables and spin:sqlite; everything else requires Spin")
 }
 
 fn read_component(path: &Path) -> Result<Vec<u8>, HostError> {
     let fail = |error: std::io::Error| {
         HostError::configuration(format!("{}: {error}", path.display()))
-            .hint("build the components first: `scripts/up` does")
+            .hint("build the components first, for example with `scripts/up`")
     };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > COMPONENT_BYTES_MAX {
         return Err(HostError::configuration(format!(
-            "{}: {size} bytes is more than {COMPONENT_BYTES_MAX}",
+            "{}: the file has {size} bytes, more than the maximum of {COMPONENT_BYTES_MAX}",
             path.display()
         )));
     }
     std::fs::read(path).map_err(fail)
 }
 
-/// What an import lets a component reach. A name that is not listed is unknown: nothing passes
-/// because it was overlooked.
+/// What an import gives a component access to. Every name that is not listed is unknown, so that nothing is
+/// granted by oversight.
 pub fn need_of(import: &str) -> Need {
     let interface = import
         .split_once('@')
@@ -334,7 +333,7 @@ pub fn need_of(import: &str) -> Need {
         "wasi:http/client" => Need::Granted(Capability::AllowedOutboundHosts),
         "wasi:filesystem/preopens" => Need::Emptiable(Capability::Files),
         "wasi:cli/environment" => Need::Emptiable(Capability::Environment),
-        // A descriptor comes from `preopens` only.
+        // Descriptors come from `preopens` only.
         "wasi:filesystem/types" | "wasi:http/types" => Need::Ambient,
         _ if ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"]
             .iter()
@@ -346,7 +345,7 @@ pub fn need_of(import: &str) -> Need {
     }
 }
 
-/// Imports that the dependency name covers: a package covers all of its interfaces.
+/// Imports that a dependency's name covers: a package covers all of its interfaces.
 fn matching(name: &str, imports: &[String]) -> Result<Vec<String>, HostError> {
     let found: Vec<String> = imports
         .iter()
@@ -355,7 +354,7 @@ fn matching(name: &str, imports: &[String]) -> Result<Vec<String>, HostError> {
         .collect();
     if found.is_empty() {
         return Err(HostError::configuration(format!(
-            "dependency `{name}` matches nothing that the component imports"
+            "dependency `{name}` matches no import of the component"
         )));
     }
     Ok(found)

@@ -1,4 +1,4 @@
-//! The part of Spin's runtime config file that this application uses.
+//! Spin's runtime config file, as far as this application uses it.
 
 use crate::error::HostError;
 use crate::networks::Networks;
@@ -12,7 +12,7 @@ pub struct RuntimeConfig {
     pub state_dir: Option<PathBuf>,
     #[serde(default)]
     outbound_networking: OutboundNetworking,
-    /// Spin's connection pool. This host pools no connections, so that there is nothing to set.
+    /// Spin's connection pool, which is accepted and ignored: this host pools no connections.
     #[serde(default, rename = "outbound_http")]
     _outbound_http: OutboundHttp,
     #[serde(default)]
@@ -35,7 +35,7 @@ struct OutboundHttp {
     _connection_pooling: bool,
 }
 
-/// TLS of connections to `hosts`: naming `ca_roots_file` turns the public roots off for them.
+/// TLS settings for connections to `hosts`. With `ca_roots_file`, the public roots are not trusted for them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientTls {
@@ -60,7 +60,7 @@ impl RuntimeConfig {
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
         let mut config: Self = toml::from_str(&text).map_err(|error| {
             fail(error.to_string().trim_end().to_owned())
-                .hint("`vouchsafe serve` knows state_dir, outbound_networking.block_networks, client_tls and sqlite_database")
+                .hint("`vouchsafe serve` supports only state_dir, outbound_networking.block_networks, client_tls and sqlite_database")
         })?;
         let base = path.parent().unwrap_or(Path::new(""));
         config.for_each_path(|path| *path = base.join(&*path));
@@ -93,7 +93,7 @@ impl RuntimeConfig {
         })
     }
 
-    /// Files of the databases that the application asks for.
+    /// Paths of the databases that the manifest grants.
     pub fn database_paths(
         &self,
         labels: &[String],
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_spins_keys_with_paths_relative_to_the_file() {
+    fn resolves_paths_relative_to_the_file() {
         let text = "state_dir = \"state\"\n[outbound_networking]\nblock_networks = [\"private\"]\n\
             [[client_tls]]\ncomponent_ids = [\"broker\"]\nhosts = [\"h\"]\nca_roots_file = \"ca.pem\"\n\
             [sqlite_database.default]\ntype = \"spin\"\npath = \"/data/a.db\"\n[sqlite_database.b]\ntype = \"spin\"";
@@ -161,7 +161,7 @@ mod tests {
                 .is_some_and(|file| file.is_absolute())
         );
         let blocked = config.blocked_networks().expect("networks");
-        assert!(blocked.block("10.0.0.1".parse().expect("an address")));
+        assert!(blocked.contains("10.0.0.1".parse().expect("an address")));
         assert_eq!(
             paths(&config, &["default", "b"]),
             Ok(vec!["/state/sqlite-b.db".into(), "/data/a.db".into()])
@@ -169,18 +169,18 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_runtime_config_that_is_shipped_for_spin() {
+    fn reads_the_shipped_runtime_config() {
         let shipped = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../deploy/spin-runtime.toml"
         );
         let config = RuntimeConfig::read(Path::new(shipped)).expect("reads");
         let blocked = config.blocked_networks().expect("networks");
-        assert!(blocked.block("10.0.0.1".parse().expect("an address")));
+        assert!(blocked.contains("10.0.0.1".parse().expect("an address")));
     }
 
     #[test]
-    fn only_the_default_database_needs_no_configuration() {
+    fn only_default_database_needs_no_configuration() {
         let config = RuntimeConfig::default();
         assert_eq!(
             paths(&config, &["default"]),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_does_not_know() {
+    fn refuses_unknown_settings() {
         for (name, text, expected) in [
             ("key", "log_dir = \"x\"", "unknown field `log_dir`"),
             (

@@ -1,8 +1,8 @@
-//! Says while this process runs that its store is in use, so that a database that was restored from an
-//! older copy is told from the one that was left (`vouchsafe_store::keep_alive`), and whether it runs out of room
-//! (`vouchsafe_store::note_space`).
+//! Background work of the store: marks it as in use, and records its free space.
 //!
-//! Components have no background time, so the host does it, over the connection that they share.
+//! The mark tells a database that was restored from a backup from one that was in use all the time
+//! (`vouchsafe_store::keep_alive`); `vouchsafe_store::note_space` records the space. Components can't run in the
+//! background, so the host does this over the connection that they share.
 
 use crate::bindings::sqlite;
 use crate::clock::Clock;
@@ -23,11 +23,11 @@ use wasmtime_wasi::HostWallClock as _;
 /// The store's database.
 pub const LABEL: &str = "default";
 const STORE: &str = "vouchsafe:store";
-/// How often a store is tried that another process is setting up at the same time, and after how long.
-const TRIES: u32 = 20;
+/// How often opening the store is tried while another process sets it up, and the pause between the attempts.
+const ATTEMPTS_MAX: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Whether the application keeps its state in a store of ours.
+/// Whether the application has a dependency that exports `vouchsafe:store`.
 pub fn has_store(root: &Component) -> bool {
     root.dependencies.iter().any(|dependency| {
         let package = dependency.name.split(['@', '/']).next();
@@ -35,13 +35,13 @@ pub fn has_store(root: &Component) -> bool {
     })
 }
 
-/// Sets the store up, says that it is in use, and goes on saying so on a thread of its own.
+/// Sets up the store, marks it as in use, and keeps doing so on a separate thread.
 pub fn start(
     database: Arc<crate::sqlite::Database>,
     files: Arc<StoreFiles>,
     clock: Clock,
 ) -> Result<(), HostError> {
-    let failed = |what: String| HostError::startup(format!("the store can't be used: {what}"));
+    let failed = |what: String| HostError::startup(format!("cannot use the store: {what}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -52,19 +52,19 @@ pub fn start(
         runtime.block_on(async {
             let first = open(&store, clock).await;
             let usable = first.is_ok();
-            note(&store, &files).await;
-            // Whoever started this waits, and tells what is wrong.
+            record_space(&store, &files).await;
+            // `start` waits for this result and reports an error.
             drop(opened.send(first));
             if !usable {
                 return;
             }
             loop {
                 tokio::time::sleep(Duration::from_secs(ALIVE_SECONDS)).await;
-                // One that fails is made good by the next, or counts as out of use.
+                // The next attempt makes up for one that fails; otherwise the store counts as out of use.
                 if let Ok(continuity) = keep_alive(&store, now(clock)).await {
-                    tell(continuity);
+                    report(continuity);
                 }
-                note(&store, &files).await;
+                record_space(&store, &files).await;
             }
         });
     };
@@ -73,25 +73,26 @@ pub fn start(
         .spawn(work)
         .map_err(|error| failed(error.to_string()))?;
     match wait.recv() {
-        Ok(Ok(continuity)) => tell(continuity),
+        Ok(Ok(continuity)) => report(continuity),
         Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(_) => return Err(failed("its thread is gone".to_owned())),
+        Err(_) => return Err(failed("its thread has ended".to_owned())),
     }
     Ok(())
 }
 
-/// Notes how much room is left. A full disk keeps this from being noted, too, but room is low long before.
-async fn note(store: &Shared, files: &StoreFiles) {
+/// Records the free space. On a full disk that fails too, but low space was recorded long before.
+async fn record_space(store: &Shared, files: &StoreFiles) {
     if let Some(free_bytes) = files.free_bytes() {
-        let _made_good_by_the_next = note_space(store, free_bytes).await;
+        // The next attempt makes up for one that fails.
+        drop(note_space(store, free_bytes).await);
     }
 }
 
 async fn open(store: &Shared, clock: Clock) -> Result<Continuity, Error> {
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         match try_open(store, clock).await {
-            Err(Error::Unavailable(_)) if tries < TRIES => tries += 1,
+            Err(Error::Unavailable(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
             opened => return opened,
         }
         tokio::time::sleep(PAUSE).await;
@@ -107,12 +108,12 @@ fn now(clock: Clock) -> UnixMilliseconds {
     UnixMilliseconds(u64::try_from(clock.now().as_millis()).unwrap_or(u64::MAX))
 }
 
-/// What an operator may wonder about: callers whose tokens are older hear `replay.predates_store`.
-fn tell(continuity: Continuity) {
+/// Explains to the operator why callers with older tokens get `replay.predates_store`.
+fn report(continuity: Continuity) {
     if let Continuity::Broken { last_in_use } = continuity {
         let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
         log!(
-            "serve: the database was last in use at {when}: single-use tokens issued before now are refused"
+            "serve: the database was last in use at {when}; single-use tokens issued before now are refused"
         );
     }
 }

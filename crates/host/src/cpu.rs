@@ -1,8 +1,8 @@
-//! The CPU deadline: a guest that computes without pause is ended, one that waits is not.
+//! The CPU deadline, which terminates guests that compute without a pause, but not guests that wait.
 //!
 //! The engine's epoch advances every [`EPOCH`](crate::engine::EPOCH); Wasm code notices at its next
-//! loop or call. Each epoch in which an instance was seen running counts; when the instance waits or
-//! takes a request, which no busy loop does, the count begins anew. Host calls are not counted.
+//! loop or call. Each epoch in which an instance was running counts. The count restarts when the
+//! instance waits or takes a request, which no busy loop does. Host calls are not counted.
 
 use crate::engine::EPOCH;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ impl CpuWatch {
         })
     }
 
-    /// Ends the guest of `store` with a trap once its count reaches the deadline; until then it
-    /// lets other instances run once per epoch.
+    /// Makes the guest of `store` trap when its count reaches the deadline. Until then, the guest yields to other
+    /// instances once per epoch.
     pub fn attach<T>(self: &Arc<Self>, store: &mut Store<T>) {
         let watch = Arc::clone(self);
         store.set_epoch_deadline(1);
@@ -49,20 +49,20 @@ impl CpuWatch {
         });
     }
 
-    /// The instance gave up the processor: because it waits, or because its epoch ended.
-    pub fn paused(&self) {
+    /// Called when the instance gave up the CPU, because it waits or because its epoch ended.
+    pub fn record_pause(&self) {
         if !self.yielding.swap(false, Relaxed) {
             self.epochs.store(0, Relaxed);
         }
     }
 
-    /// The instance took a request: it is busy, and not stuck.
-    pub fn progressed(&self) {
+    /// Called when the instance took a request: it is busy, but not stuck.
+    pub fn record_progress(&self) {
         self.epochs.store(0, Relaxed);
     }
 
-    /// Whether the deadline ended the instance.
-    pub fn exceeded(&self) -> bool {
+    /// Whether the deadline terminated the instance.
+    pub fn is_exceeded(&self) -> bool {
         self.epochs.load(Relaxed) > self.epochs_max
     }
 }

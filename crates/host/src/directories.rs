@@ -1,4 +1,4 @@
-//! The host's own directories: where they are by default, and that nobody else can write to them.
+//! The host's own directories: their default locations, and the check that nobody else can write to them.
 
 use crate::error::HostError;
 use std::fs::Metadata;
@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Where root keeps compiled code if `HOME` belongs to another user, as under `sudo`.
+/// Cache directory of root if `HOME` belongs to another user, as under `sudo`.
 const CACHE_OF_ROOT: &str = "/var/cache/vouchsafe";
 const ROOT: u32 = 0;
 const GROUP_WRITE: u32 = 0o020;
@@ -14,7 +14,7 @@ const OTHER_WRITE: u32 = 0o002;
 /// In such a directory, only the owner of an entry can rename or remove it.
 const STICKY: u32 = 0o1000;
 
-/// Where compiled code is kept: the user's cache directory, else the state directory.
+/// Directory of compiled code: in the user's cache directory, or in the state directory.
 pub fn cache_directory(state: &Path) -> PathBuf {
     let absolute = |name| {
         std::env::var_os(name)
@@ -24,11 +24,11 @@ pub fn cache_directory(state: &Path) -> PathBuf {
     let owner = |path: &Path| path.metadata().map(|found| found.uid()).ok();
     let is_root = owner(Path::new("/proc/self")) == Some(ROOT);
     let trusted = |path: &Path| !is_root || owner(path) == Some(ROOT);
-    cache_among(absolute("XDG_CACHE_HOME"), absolute("HOME"), trusted, state)
+    choose_cache(absolute("XDG_CACHE_HOME"), absolute("HOME"), trusted, state)
 }
 
-/// Root trusts no directory of another user's: what lies in the cache runs as native code.
-fn cache_among(
+/// Chooses the cache directory. Root trusts no other user's directory, because the cache contains native code.
+fn choose_cache(
     cache: Option<PathBuf>,
     home: Option<PathBuf>,
     trusted: impl Fn(&Path) -> bool,
@@ -43,9 +43,9 @@ fn cache_among(
     cache.join("vouchsafe")
 }
 
-/// Makes `path` with mode 0700. One that is there and ours is closed to others; one that others
-/// own or could write to is refused, because whoever filled it chooses the code that runs here. So is one that
-/// others could put another in the place of.
+/// Creates `path` with mode 0700, or restricts an existing directory to its owner.
+///
+/// Refuses a directory that other users own, can write to, or can replace: they could choose the code that runs here.
 pub fn private_directory(path: &Path) -> Result<(), HostError> {
     let fail = |error: io::Error| HostError::configuration(format!("{}: {error}", path.display()));
     let mut builder = std::fs::DirBuilder::new();
@@ -55,25 +55,20 @@ pub fn private_directory(path: &Path) -> Result<(), HostError> {
         .create(path)
         .map_err(fail)?;
     let found = std::fs::metadata(path).map_err(fail)?;
-    let us = Us::of_process(&found);
+    let identity = Identity::of_process(&found);
     let mode = found.permissions().mode();
-    if found.uid() != us.user || mode & (GROUP_WRITE | OTHER_WRITE) != 0 {
-        let message = format!(
-            "{} belongs to other users or can be written by them",
-            path.display()
-        );
-        return Err(
-            HostError::configuration(message).hint("remove it, or choose another directory")
-        );
+    if found.uid() != identity.user || mode & (GROUP_WRITE | OTHER_WRITE) != 0 {
+        let message = format!("{} is owned by or writable for other users", path.display());
+        return Err(HostError::configuration(message).hint("remove it or choose another directory"));
     }
-    if let Some(parent) = us.unsafe_parent(path).map_err(fail)? {
+    if let Some(parent) = identity.unsafe_parent(path).map_err(fail)? {
         let message = format!(
-            "{} is in {}, which belongs to other users or can be written by them",
+            "{} is in {}, which is owned by or writable for other users",
             path.display(),
             parent.display()
         );
         return Err(HostError::configuration(message)
-            .hint("choose another directory, or take the write permission away"));
+            .hint("choose another directory, or remove the write permission"));
     }
     if mode & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
@@ -81,45 +76,45 @@ pub fn private_directory(path: &Path) -> Result<(), HostError> {
     Ok(())
 }
 
-/// As whom this process runs, and who is above it.
-struct Us {
+/// The user and group of this process, and the owner of `/`.
+struct Identity {
     user: u32,
     group: u32,
-    /// The owner of `/`, which is another than root in some user namespaces.
-    above: u32,
+    /// In some user namespaces, `/` is not owned by root.
+    root_owner: u32,
 }
 
-impl Us {
-    /// Without `/proc`, the owner of what was just made.
-    fn of_process(made: &Metadata) -> Self {
+impl Identity {
+    /// Reads `/proc/self`; without `/proc`, uses the owner of `created`, a directory that was just created.
+    fn of_process(created: &Metadata) -> Self {
         let process = std::fs::metadata("/proc/self");
-        let process = process.as_ref().unwrap_or(made);
+        let process = process.as_ref().unwrap_or(created);
         Self {
             user: process.uid(),
             group: process.gid(),
-            above: std::fs::metadata("/").map_or(ROOT, |root| root.uid()),
+            root_owner: std::fs::metadata("/").map_or(ROOT, |root| root.uid()),
         }
     }
 
-    /// The first directory above `path` in which others could exchange it.
+    /// The first directory above `path` in which other users could replace it.
     fn unsafe_parent(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let real = path.canonicalize()?;
         for parent in real.ancestors().skip(1) {
-            if self.is_open(&parent.metadata()?) {
+            if self.is_writable_for_others(&parent.metadata()?) {
                 return Ok(Some(parent.to_path_buf()));
             }
         }
         Ok(None)
     }
 
-    fn is_open(&self, directory: &Metadata) -> bool {
+    fn is_writable_for_others(&self, directory: &Metadata) -> bool {
         let mode = directory.permissions().mode();
-        let ours = [ROOT, self.above, self.user].contains(&directory.uid());
-        // Many systems give each user a group of its own, whose members may write by default.
-        let group_is_ours = [ROOT, self.group].contains(&directory.gid());
-        let by_group = mode & GROUP_WRITE != 0 && !group_is_ours;
+        let is_trusted = [ROOT, self.root_owner, self.user].contains(&directory.uid());
+        // Many systems give each user a private group, whose members may write by default.
+        let is_own_group = [ROOT, self.group].contains(&directory.gid());
+        let by_group = mode & GROUP_WRITE != 0 && !is_own_group;
         let by_others = mode & OTHER_WRITE != 0;
-        !ours || (mode & STICKY == 0 && (by_group || by_others))
+        !is_trusted || (mode & STICKY == 0 && (by_group || by_others))
     }
 }
 
@@ -139,28 +134,28 @@ mod tests {
     }
 
     #[test]
-    fn root_keeps_compiled_code_in_no_home_of_another_user() {
+    fn root_ignores_cache_of_another_user() {
         let [cache, home, state] = ["/xdg", "/home/a", "/state"].map(PathBuf::from);
         let (cache, home) = (|| Some(cache.clone()), || Some(home.clone()));
         let (all, none) = (|_: &Path| true, |_: &Path| false);
         let path = PathBuf::from;
         assert_eq!(
-            cache_among(cache(), home(), all, &state),
+            choose_cache(cache(), home(), all, &state),
             path("/xdg/vouchsafe")
         );
         assert_eq!(
-            cache_among(None, home(), all, &state),
+            choose_cache(None, home(), all, &state),
             path("/home/a/.cache/vouchsafe")
         );
-        assert_eq!(cache_among(None, None, all, &state), path("/state/cache"));
-        assert_eq!(cache_among(None, None, none, &state), path("/state/cache"));
+        assert_eq!(choose_cache(None, None, all, &state), path("/state/cache"));
+        assert_eq!(choose_cache(None, None, none, &state), path("/state/cache"));
         for (cache, home) in [(cache(), home()), (cache(), None), (None, home())] {
-            assert_eq!(cache_among(cache, home, none, &state), path(CACHE_OF_ROOT));
+            assert_eq!(choose_cache(cache, home, none, &state), path(CACHE_OF_ROOT));
         }
     }
 
     #[test]
-    fn a_directory_of_ours_is_closed_and_one_that_others_can_write_is_refused() {
+    fn restricts_own_directory_and_refuses_writable_one() {
         let base = base("own");
         for (mode, accepted) in [
             (0o700, true),
@@ -189,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_directory_that_others_can_replace() {
+    fn refuses_directory_that_others_can_replace() {
         let base = base("parents");
         for (mode, accepted) in [(0o755, true), (0o1777, true), (0o757, false)] {
             let parent = base.join(format!("{mode:o}"));
@@ -199,7 +194,7 @@ mod tests {
             for path in [path, link] {
                 let made = private_directory(&path).map_err(|failure| failure.message);
                 let refused = format!(
-                    "{} is in {}, which belongs to other users or can be written by them",
+                    "{} is in {}, which is owned by or writable for other users",
                     path.display(),
                     parent.display()
                 );
@@ -211,29 +206,41 @@ mod tests {
     }
 
     #[test]
-    fn tells_who_may_write_to_a_parent() {
+    fn considers_owner_group_and_sticky_bit() {
         let base = base("owners");
         let user = base.metadata().expect("there").uid();
         let group = base.metadata().expect("there").gid();
-        let is_open = |us: Us, mode: u32| {
+        let is_writable = |identity: Identity, mode: u32| {
             set(&base, mode);
-            us.is_open(&base.metadata().expect("there"))
+            identity.is_writable_for_others(&base.metadata().expect("there"))
         };
-        let us = |user, group| Us {
+        let identity = |user, group| Identity {
             user,
             group,
-            above: ROOT,
+            root_owner: ROOT,
         };
-        assert!(!is_open(us(user, group), 0o775), "a group of our own");
+        assert!(
+            !is_writable(identity(user, group), 0o775),
+            "the process's own group"
+        );
         // Only root can give the directory away.
         let away = |id: u32| std::os::unix::fs::chown(&base, Some(id), Some(id)).is_ok();
         if user == ROOT && away(1) {
-            assert!(!is_open(us(1, 1), 0o775), "a group of our own");
-            assert!(!is_open(us(1, 2), 0o755), "another group, which reads");
-            assert!(is_open(us(1, 2), 0o775), "another group, which writes");
-            assert!(!is_open(us(1, 2), 0o1775), "a sticky directory");
-            assert!(is_open(us(2, 1), 0o755), "another owner");
-            assert!(is_open(us(2, 1), 0o1755), "another owner, sticky");
+            assert!(
+                !is_writable(identity(1, 1), 0o775),
+                "the process's own group"
+            );
+            assert!(
+                !is_writable(identity(1, 2), 0o755),
+                "another group with read permission"
+            );
+            assert!(
+                is_writable(identity(1, 2), 0o775),
+                "another group with write permission"
+            );
+            assert!(!is_writable(identity(1, 2), 0o1775), "a sticky directory");
+            assert!(is_writable(identity(2, 1), 0o755), "another owner");
+            assert!(is_writable(identity(2, 1), 0o1755), "another owner, sticky");
         }
         std::fs::remove_dir_all(&base).expect("removed");
     }

@@ -1,4 +1,4 @@
-//! The Wasm engine: its limits, its clock for CPU deadlines, and the cache of compiled code.
+//! The Wasm engine: its limits, the epochs for CPU deadlines, and the cache of compiled code.
 
 use crate::directories::private_directory;
 use crate::error::HostError;
@@ -8,18 +8,18 @@ use wasmtime::{
     Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-/// Length of one epoch: how finely CPU time of guests is counted.
+/// Length of one epoch, in which the CPU time of guests is measured.
 pub const EPOCH: Duration = Duration::from_millis(10);
-/// Most instances of the composed component at once.
+/// Maximum number of concurrent instances of the composed component.
 pub const INSTANCES_MAX: u32 = 256;
-/// Most core instances, memories and tables that one instance of the composed component may have.
+/// Maximum number of core instances, memories and tables in one instance of the composed component.
 const CORE_INSTANCES_PER_INSTANCE_MAX: u32 = 96;
 const MEMORIES_PER_INSTANCE_MAX: u32 = 12;
 const TABLES_PER_INSTANCE_MAX: u32 = 24;
-/// Largest linear memory of one component.
+/// Maximum size of a linear memory.
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Makes the engine, with compiled code cached under `cache`.
+/// Creates the engine, which caches compiled code in `cache`.
 pub fn new(cache: &Path) -> Result<Engine, HostError> {
     private_directory(cache)?;
     let mut settings = CacheConfig::new();
@@ -33,12 +33,12 @@ pub fn new(cache: &Path) -> Result<Engine, HostError> {
     config.cache(Some(cache));
     config.allocation_strategy(pooling());
     let engine = Engine::new(&config).or_else(|_| {
-        // A machine with little address space can't hold the pool: slower instances, same behaviour.
+        // The pool does not fit into a small address space. Without it, instances start more slowly.
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Engine::new(&config)
     });
     engine.map_err(|error| {
-        HostError::configuration(format!("the Wasm engine does not start: {error:#}"))
+        HostError::configuration(format!("cannot start the Wasm engine: {error:#}"))
     })
 }
 
@@ -61,7 +61,7 @@ fn pooling() -> InstanceAllocationStrategy {
     InstanceAllocationStrategy::Pooling(pool)
 }
 
-/// Advances the engine's epoch for as long as the process lives.
+/// Advances the engine's epoch on a thread of its own, for as long as the engine exists.
 pub fn start_epochs(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vouchsafe_manifest::{Component, FileMount};
 
-/// Where the bundle is mounted, and what `--policies` replaces.
+/// Path at which guests see the bundle, and which `--policies` replaces.
 const POLICIES: &str = "/policies";
 
 /// Opens the databases, copies the bundle, and collects what guests may use.
@@ -42,7 +42,7 @@ pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, Hos
     let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
     let databases = Databases::open(&paths).map_err(|error| {
         HostError::startup(format!(
-            "the database in {} does not open: {error}",
+            "cannot open the database in {}: {error}",
             state_dir.display()
         ))
     })?;
@@ -59,7 +59,7 @@ pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, Hos
     Ok(grants)
 }
 
-/// Where the application has a store.
+/// Starts the background work of the store, if the application has one.
 fn keep_store_alive(root: &Component, grants: &Grants) -> Result<(), HostError> {
     match grants.databases.get(continuity::LABEL) {
         Ok(database) if continuity::has_store(root) => {
@@ -68,7 +68,7 @@ fn keep_store_alive(root: &Component, grants: &Grants) -> Result<(), HostError> 
             let files = metrics.store.get_or_init(|| files);
             continuity::start(database, Arc::clone(files), grants.clock)
         }
-        // A store without its database says so itself, once it is asked.
+        // Without a database, the store itself reports the error when it is used.
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -85,7 +85,7 @@ fn mounts(
     };
     if policies.is_some() && !has_mount(POLICIES) {
         return Err(HostError::configuration(format!(
-            "--policies replaces the files at {POLICIES}, and the manifest mounts none"
+            "--policies replaces the files at {POLICIES}, but the manifest mounts none there"
         )));
     }
     let mount = |mount: &FileMount| {
@@ -98,7 +98,7 @@ fn mounts(
             return Err(HostError::configuration(message));
         }
         let source = match mount.destination.as_str() {
-            POLICIES => bundle::pinned(&source, state_dir, has_mount(CREDENTIALS))?,
+            POLICIES => bundle::copy(&source, state_dir, has_mount(CREDENTIALS))?,
             _ => source,
         };
         Ok((source, mount.destination.clone()))

@@ -1,16 +1,16 @@
-//! What a guest sees of a request: its authority, and the headers that Spin adds.
+//! The request head that a guest sees: its authority, and the headers that Spin adds.
 
 use http::header::{CONNECTION, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri, request};
 use std::net::SocketAddr;
 
-/// Why a request is refused before any guest sees it (RFC 9112 §3.2).
+/// The request has no single valid authority (RFC 9112 §3.2).
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadRequest;
 
-/// Makes of a received request head the one that a guest gets. Spin's headers are appended: where
-/// the client sent one of the same name, the last value is the true one, as on Spin.
+/// Turns a received request head into the one that a guest gets. Spin's headers are appended: if the client sent one
+/// of the same name, the last value is the host's, as with Spin.
 pub fn prepare(head: &mut request::Parts, client: SocketAddr) -> Result<(), BadRequest> {
     let authority = authority(head)?;
     let path = head
@@ -40,7 +40,7 @@ pub fn prepare(head: &mut request::Parts, client: SocketAddr) -> Result<(), BadR
     Ok(())
 }
 
-/// Exactly one `Host`, and no other authority beside it.
+/// Finds the authority: exactly one `Host`, and no different one in the target.
 fn authority(head: &request::Parts) -> Result<Authority, BadRequest> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_spin_header_is_the_hosts_own() {
+    fn last_spin_header_is_from_the_host() {
         let mut head = parts(
             "/token?a=b",
             &[("host", "b.example:80"), ("spin-client-addr", "1.2.3.4:5")],
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_request_whose_authority_is_in_doubt() {
+    fn refuses_ambiguous_authority() {
         for (uri, headers) in [
             ("/", &[][..]),
             ("/", &[("host", "a.example"), ("host", "b.example")][..]),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_pass_the_connection_header_on() {
+    fn removes_connection_header() {
         let mut head = parts("/", &[("host", "a.example"), ("connection", "close")]);
         prepare(&mut head, client()).expect("accepted");
         assert!(!head.headers.contains_key("connection"));

@@ -23,9 +23,9 @@ use vouchsafe_serve::log;
 use wasmtime::component::Component;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-/// Asked once before the first connection is accepted.
+/// Requested once before the first connection is accepted.
 const READY: &str = "/readyz";
-/// How long a start may take without a word.
+/// Time after which a slow start is explained.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// A host that is ready to serve.
@@ -47,7 +47,7 @@ impl Application {
             log!("serve: metrics at http://{address}/metrics");
             tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
         }
-        // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
+        // ORDER: signals are caught before the address is announced, so that a reader of it can stop the host.
         let stop = vouchsafe_serve::stop_signal()
             .map_err(|error| HostError::startup(format!("signals: {error}")))?;
         let ready = match check_ready(&app, address).await {
@@ -106,10 +106,10 @@ fn load(application: &Application) -> Result<App, HostError> {
         .unwrap_or_else(|| directories::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
     let failed = |error: wasmtime::Error| {
-        HostError::configuration(format!("the application does not load: {error:#}"))
+        HostError::configuration(format!("cannot load the application: {error:#}"))
     };
     let linker = link(&engine, manifest, &composite.imports)?;
-    let component = progress(|| Component::from_binary(&engine, &composite.bytes));
+    let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
     let component = component.map_err(failed)?;
     let pre = linker
         .instantiate_pre(&component)
@@ -126,9 +126,9 @@ fn load(application: &Application) -> Result<App, HostError> {
     }))
 }
 
-/// Tells a person at a terminal why the first start takes a while; one with compiled code in the
-/// cache is over before that.
-fn progress<T>(compile: impl FnOnce() -> T) -> T {
+/// Tells a user at a terminal why the first start takes a while. With compiled code in the cache, compiling takes less
+/// than [`QUIET`].
+fn report_progress<T>(compile: impl FnOnce() -> T) -> T {
     if !std::io::stderr().is_terminal() {
         return compile();
     }
@@ -136,7 +136,7 @@ fn progress<T>(compile: impl FnOnce() -> T) -> T {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             if wait.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
-                log!("serve: compiling the components, which later starts need not");
+                log!("serve: compiling the components; later starts use the cache");
             }
         });
         let compiled = compile();
@@ -148,15 +148,15 @@ fn progress<T>(compile: impl FnOnce() -> T) -> T {
 async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), HostError> {
     vouchsafe_serve::bind(address).await.map_err(|error| {
         HostError::startup(format!("{address}: {error}")).hint(format!(
-            "another process may have the port: choose one with {flag}"
+            "another process may be using the port; set another one with {flag}"
         ))
     })
 }
 
-/// One request before any client's: it makes the first instance, which opens the store and loads
-/// the bundle. What is not ready is not served.
+/// Sends one request before any client does. It creates the first instance, which opens the store and loads the
+/// bundle, so that an application that isn't ready is never served.
 async fn check_ready(app: &App, address: SocketAddr) -> Result<Vec<u8>, HostError> {
-    let answer = app.ask(READY, &address.to_string()).await;
+    let answer = app.get(READY, &address.to_string()).await;
     let why = match answer {
         Ok((status, body)) if status.is_success() => return Ok(body.into()),
         Ok((status, body)) => format!(
@@ -167,6 +167,6 @@ async fn check_ready(app: &App, address: SocketAddr) -> Result<Vec<u8>, HostErro
     };
     Err(
         HostError::startup(format!("the application is not ready: {why}"))
-            .hint("its own lines above say why"),
+            .hint("the log lines above say why"),
     )
 }

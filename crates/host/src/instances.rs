@@ -1,4 +1,4 @@
-//! Instances of the composed component, their reuse, and their end.
+//! Instances of the composed component: how they start, are reused, and end.
 
 use crate::cpu::CpuWatch;
 use crate::metrics::Metrics;
@@ -17,12 +17,12 @@ use wasmtime_wasi_http::handler::{
     HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
 };
 
-/// How long after its last request an instance may go on computing.
+/// How long an instance may keep running after its last request.
 const POST_RETURN: Duration = Duration::from_secs(10);
-/// How much longer than a request's timeout an instance that does not react to it lives.
+/// How much longer than the request timeout an instance lives that does not react to it.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
 
-/// How long instances live and what they may cost.
+/// Limits on the lifetime of instances.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetime {
     pub requests_max: usize,
@@ -32,7 +32,7 @@ pub struct Lifetime {
     pub cpu_deadline: Duration,
 }
 
-/// Makes instances.
+/// Creates instances.
 pub struct Instances {
     pub engine: Engine,
     pub pre: wasmtime_wasi_http::p3::bindings::ServicePre<GuestState>,
@@ -56,7 +56,7 @@ impl HandlerState for Instances {
         )
         .await
         .map_err(|_| wasmtime::format_err!("instantiation timed out"))??;
-        cpu.paused();
+        cpu.record_pause();
         self.metrics.instances_new.fetch_add(1, Relaxed);
         self.metrics.instances_live.fetch_add(1, Relaxed);
         Ok(Instance {
@@ -77,7 +77,7 @@ impl HandlerState for Instances {
     }
 }
 
-/// Ends an instance that is idle, or that does not end by itself.
+/// Ends an instance that is idle or does not end by itself.
 pub struct Expiration {
     lifetime: Lifetime,
     cpu: Arc<CpuWatch>,
@@ -92,7 +92,7 @@ impl WorkerExpiration for Expiration {
         start: Instant,
     ) -> Poll<()> {
         // Called whenever the instance's event loop has nothing to run.
-        self.cpu.paused();
+        self.cpu.record_pause();
         let allowed = match status {
             WorkerStatus::Idle => self.lifetime.idle_max,
             WorkerStatus::Requests => self.lifetime.request_timeout.saturating_add(UNRESPONSIVE),
@@ -114,7 +114,7 @@ impl WorkerExpiration for Expiration {
     }
 }
 
-/// One instance as the request dispatcher sees it.
+/// The state of one instance that the request dispatcher uses.
 pub struct Worker {
     lifetime: Lifetime,
     metrics: Arc<Metrics>,
@@ -141,25 +141,25 @@ impl WorkerState for Worker {
         (): (),
         _task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        self.cpu.progressed();
+        self.cpu.record_progress();
         Box::pin(tokio::time::sleep(self.lifetime.request_timeout))
     }
 
     fn drop(&self, store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
         drop(store);
         self.metrics.instances_live.fetch_sub(1, Relaxed);
-        // At the end of the process every instance is dropped with its task.
+        // When the process ends, every instance is dropped with its task.
         if let Err(error) = result
             && !self.metrics.draining.load(Relaxed)
         {
             self.metrics.traps.fetch_add(1, Relaxed);
-            let reason = if self.cpu.exceeded() {
+            let reason = if self.cpu.is_exceeded() {
                 "cpu deadline"
             } else {
                 "trap"
             };
-            // Debug form: with the Wasm backtrace, which holds names of functions and no data.
-            log!("serve: an instance ended with its requests ({reason}): {error:?}");
+            // Debug output includes the Wasm backtrace, which has function names but no data.
+            log!("serve: instance terminated, its requests failed ({reason}): {error:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the composed component imports, from the host: nothing but what the manifest grants.
+//! Links the imports of the composed component to the host: nothing but what the manifest grants.
 
 use crate::compose::{Need, need_of};
 use crate::error::HostError;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use vouchsafe_manifest::{Capability, Manifest};
 use wasmtime::component::Linker;
 
-/// Offers the composite what it imports and the manifest grants.
+/// Links what the composite imports and the manifest grants.
 pub fn link(
     engine: &wasmtime::Engine,
     manifest: &Manifest,
@@ -24,7 +24,7 @@ pub fn link(
         >(&mut linker, wasmtime_wasi_http::WasiHttpView::http)
     };
     let failed = |error: wasmtime::Error| {
-        HostError::configuration(format!("the host does not link: {error:#}"))
+        HostError::configuration(format!("cannot link the host functions: {error:#}"))
     };
     link().map_err(failed)?;
     let root = manifest
@@ -51,7 +51,7 @@ pub fn link(
         };
         if !granted {
             return Err(HostError::configuration(format!(
-                "component `{}` imports `{import}` and has no `{}`",
+                "component `{}` imports `{import}`, but the manifest grants it no `{}`",
                 manifest.root_id(),
                 capability.name()
             )));

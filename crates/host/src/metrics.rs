@@ -1,4 +1,4 @@
-//! Counters of the host in the Prometheus text format.
+//! Metrics of the host.
 
 use crate::space::StoreFiles;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ const BUCKETS_US: [u64; 14] = [
     5_000_000, 30_000_000,
 ];
 
-/// How an outbound call ended.
+/// Outcome of an outbound request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Answered,
@@ -49,7 +49,7 @@ struct Latency {
     sum_us: u64,
 }
 
-/// The counters. Requests and calls are kept by label; labels come from fixed sets.
+/// All metrics. The labels of requests and outbound requests come from fixed sets.
 #[derive(Default)]
 pub struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
@@ -61,17 +61,17 @@ pub struct Metrics {
     pub timeouts: AtomicU64,
     pub overloads: AtomicU64,
     pub connections: AtomicI64,
-    /// Requests that were in flight when the drain began and were answered.
+    /// Requests that were answered after the drain began.
     pub drained: AtomicU64,
-    /// Whether the host is on its way out.
+    /// Whether the host is stopping.
     pub draining: AtomicBool,
-    /// Where the application has a store.
+    /// Set if the application has a store.
     pub store: OnceLock<Arc<StoreFiles>>,
 }
 
 impl Metrics {
     /// Counts an answered request.
-    pub fn request(&self, path: &str, status: u16, took: Duration) {
+    pub fn record_request(&self, path: &str, status: u16, took: Duration) {
         let route = ROUTES
             .iter()
             .find(|route| **route == path)
@@ -79,7 +79,7 @@ impl Metrics {
             .unwrap_or("other");
         increase(&self.requests, (route, status));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let mut latencies = locked(&self.latency);
+        let mut latencies = lock(&self.latency);
         let latency = latencies.entry(route).or_default();
         latency.count = latency.count.saturating_add(1);
         latency.sum_us = latency.sum_us.saturating_add(took_us);
@@ -88,22 +88,22 @@ impl Metrics {
         }
     }
 
-    /// Counts an outbound call.
-    pub fn outbound(&self, host: &str, outcome: Outcome) {
+    /// Counts an outbound request.
+    pub fn record_outbound(&self, host: &str, outcome: Outcome) {
         increase(&self.outbound, (host.to_owned(), outcome));
     }
 
-    /// The text that a scraper reads.
+    /// Writes all metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let mut text = MetricsText::default();
         text.family("vouchsafe_requests_total", "counter");
-        for ((route, status), count) in &*locked(&self.requests) {
+        for ((route, status), count) in &*lock(&self.requests) {
             let labels = [("route", *route), ("status", &status.to_string())];
             text.sample("vouchsafe_requests_total", &labels, count);
         }
         self.write_latency(&mut text);
         text.family("vouchsafe_outbound_total", "counter");
-        for ((host, outcome), count) in &*locked(&self.outbound) {
+        for ((host, outcome), count) in &*lock(&self.outbound) {
             let labels = [("host", host.as_str()), ("outcome", outcome.name())];
             text.sample("vouchsafe_outbound_total", &labels, count);
         }
@@ -126,7 +126,7 @@ impl Metrics {
         text.finish()
     }
 
-    /// Measured now, so that a scraper sees the disk as it is.
+    /// Measured when the metrics are read, so that they show the disk as it is.
     fn write_store(&self, text: &mut MetricsText) {
         let Some(files) = self.store.get() else {
             return;
@@ -151,7 +151,7 @@ impl Metrics {
 
     fn write_latency(&self, text: &mut MetricsText) {
         text.family("vouchsafe_request_duration_seconds", "histogram");
-        for (route, latency) in &*locked(&self.latency) {
+        for (route, latency) in &*lock(&self.latency) {
             let route = ("route", *route);
             let mut bucket = |bound: &str, count: u64| {
                 let labels = [route, ("le", bound)];
@@ -170,12 +170,12 @@ impl Metrics {
     }
 }
 
-fn locked<T>(counters: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(counters: &Mutex<T>) -> MutexGuard<'_, T> {
     counters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn increase<K: Ord>(counters: &Mutex<BTreeMap<K, u64>>, key: K) {
-    let mut counters = locked(counters);
+    let mut counters = lock(counters);
     let count = counters.entry(key).or_default();
     *count = count.saturating_add(1);
 }
@@ -185,12 +185,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_nobodys_shares_one_series() {
+    fn unknown_paths_share_one_series() {
         let metrics = Metrics::default();
-        metrics.request("/token", 200, Duration::from_millis(2));
-        metrics.request("/wp-admin", 404, Duration::from_millis(1));
-        metrics.request("/x\"y", 404, Duration::from_millis(1));
-        metrics.outbound("a.example", Outcome::TimedOut);
+        metrics.record_request("/token", 200, Duration::from_millis(2));
+        metrics.record_request("/wp-admin", 404, Duration::from_millis(1));
+        metrics.record_request("/x\"y", 404, Duration::from_millis(1));
+        metrics.record_outbound("a.example", Outcome::TimedOut);
         let text = metrics.render();
         for line in [
             "vouchsafe_requests_total{route=\"other\",status=\"404\"} 2",
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_the_size_of_the_store_and_its_room() {
+    fn shows_size_and_free_space_of_store() {
         let path = std::env::temp_dir().join(format!("vouchsafe-size-{}.db", std::process::id()));
         std::fs::write(&path, [0; 4096]).expect("written");
         let metrics = Metrics::default();

@@ -1,4 +1,4 @@
-//! Networks that guests may not connect to, checked on resolved addresses.
+//! Networks that guests must not connect to. Resolved addresses are checked.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Parses `private` and networks in prefix notation; gives back the text that is neither.
+    /// Parses `private`, addresses, and networks such as `10.0.0.0/8`; returns the text that is none of these.
     pub fn parse(texts: &[String]) -> Result<Self, String> {
         let mut networks = Self::default();
         for text in texts {
@@ -27,17 +27,16 @@ impl Networks {
         Ok(networks)
     }
 
-    /// Whether connecting to `address` is forbidden. An IPv4 address inside an IPv6 one counts as
-    /// itself.
-    pub fn block(&self, address: IpAddr) -> bool {
-        let address = unwrapped(address);
+    /// Whether `address` is blocked. An IPv4 address embedded in an IPv6 address counts as the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = unwrap_ipv4(address);
         (self.private && is_private(address))
             || self.ranges.iter().any(|range| range.contains(&address))
     }
 }
 
-/// IPv4 inside IPv4-mapped addresses, and behind the well-known NAT64 prefix (RFC 6052 §2.1).
-fn unwrapped(address: IpAddr) -> IpAddr {
+/// Extracts the IPv4 address from IPv4-mapped addresses and from those with the well-known NAT64 prefix (RFC 6052 §2.1).
+fn unwrap_ipv4(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
     };
@@ -50,12 +49,12 @@ fn unwrapped(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether anybody on the internet may reach `address`. Of all interfaces (`0.0.0.0`, `::`) nothing is known.
+/// Whether `address` is reachable from the internet. The wildcard addresses (`0.0.0.0`, `::`) count as private.
 pub fn is_public(address: IpAddr) -> bool {
-    !is_private(unwrapped(address))
+    !is_private(unwrap_ipv4(address))
 }
 
-/// Everything that is not globally reachable (the registries of RFC 6890).
+/// Whether `address` is not globally reachable (by the registries of RFC 6890).
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_private_v4(v4),
@@ -86,7 +85,7 @@ fn is_private_v6(v6: Ipv6Addr) -> bool {
         || v6.is_unicast_link_local()
         || (first == 0x2001 && second == 0x0db8)
         || (first == 0x2001 && second < 0x0200)
-        // 6to4 and local-use NAT64 carry IPv4 addresses, private ones too; the rest is not routed.
+        // 6to4 and local-use NAT64 can embed private IPv4 addresses; the others are not routed.
         || first == 0x2002
         || (first == 0x0064 && second == 0xff9b && third == 1)
         || (first == 0x0100 && second == 0 && third == 0)
@@ -103,11 +102,11 @@ mod tests {
         let texts: Vec<String> = networks.iter().map(|&text| text.to_owned()).collect();
         Networks::parse(&texts)
             .expect("networks")
-            .block(address.parse().expect(address))
+            .contains(address.parse().expect(address))
     }
 
     #[test]
-    fn private_means_not_globally_reachable() {
+    fn private_covers_addresses_not_globally_reachable() {
         for (address, expected) in [
             ("10.0.0.1", true),
             ("2002:0a00:0001::1", true),
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_holds_its_edges() {
+    fn networks_include_their_first_and_last_address() {
         for (network, address, expected) in [
             ("10.1.0.0/16", "10.1.255.255", true),
             ("10.1.0.0/16", "10.2.0.0", false),
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_network() {
+    fn refuses_invalid_networks() {
         for text in ["privat", "10.0.0.0/33", "10.0.0/8", "::/129", ""] {
             assert_eq!(
                 Networks::parse(&[text.to_owned()]).map(|_| ()),
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_public_addresses() {
+    fn recognizes_public_addresses() {
         for (address, expected) in [
             ("127.0.0.1", false),
             ("0.0.0.0", false),

@@ -1,8 +1,7 @@
-//! Outbound HTTP of guests: the allow-list, checked addresses, timeouts.
+//! Outbound HTTP of guests: allow-list, address checks, timeouts.
 //!
-//! ORDER: the allow-list before any name is resolved; every resolved address before a connection;
-//! and the connection goes to an address that was checked, so that a second answer of the name
-//! server can't redirect it.
+//! ORDER: the allow-list is checked before any name is resolved, and every resolved address before a connection. The
+//! connection goes to a checked address, so that a second DNS answer can't redirect it.
 
 use crate::metrics::{Metrics, Outcome};
 use crate::networks::Networks;
@@ -23,7 +22,7 @@ use tokio::time::{Instant, Sleep, timeout};
 use vouchsafe_manifest::HostPattern;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-/// Longest that a guest may ask to wait for each step; also what it gets when it does not ask.
+/// Maximum and default of the timeouts that a guest can set for each step.
 const STEP_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
 /// What guests may reach, and how.
@@ -34,7 +33,7 @@ pub struct Network {
     pub metrics: Arc<Metrics>,
 }
 
-/// One guest's way out.
+/// Outbound HTTP of one guest.
 pub struct Outbound(pub Arc<Network>);
 
 type IoOutcome = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -51,7 +50,7 @@ impl WasiHttpHooks for Outbound {
         Box::new(async move {
             let host = network.label(request.uri());
             let sent = send(&network, request, Timeouts::new(options)).await;
-            network.metrics.outbound(&host, outcome(&sent));
+            network.metrics.record_outbound(&host, outcome(&sent));
             sent
         })
     }
@@ -92,8 +91,7 @@ impl Network {
             .any(|pattern| pattern.allows(scheme, host, port))
     }
 
-    /// The host's name in metrics: only names that the manifest holds, so that guests can't make
-    /// series without end.
+    /// The host's name in metrics: only names in the manifest, so that guests can't create any number of series.
     fn label(&self, uri: &Uri) -> String {
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let known = self
@@ -111,7 +109,7 @@ impl Network {
         let addresses: Vec<SocketAddr> = found.collect();
         if addresses
             .iter()
-            .any(|address| self.blocked.block(address.ip()))
+            .any(|address| self.blocked.contains(address.ip()))
         {
             return Err(Error::DestinationIpProhibited);
         }
@@ -168,7 +166,7 @@ async fn send(network: &Network, mut request: Request<WasiBody>, timeouts: Timeo
     *request.uri_mut() = origin_form(uri)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // The connection ends with the response's body, or when the guest drops it: nothing is pooled.
+    // Connections are not pooled: each ends with its response's body, or when the guest drops that.
     let driver = tokio::spawn(connection);
     let guard = AbortOnDrop(driver.abort_handle());
     let response = timeout(timeouts.first_byte, sender.send_request(request))
@@ -184,7 +182,7 @@ async fn send(network: &Network, mut request: Request<WasiBody>, timeouts: Timeo
     Ok((response.map(body), finished))
 }
 
-/// What a server is sent: the path alone (RFC 9112 §3.2.1).
+/// The request target in origin form: path and query only (RFC 9112 §3.2.1).
 fn origin_form(uri: &Uri) -> Result<Uri, Error> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let path = if path.is_empty() { "/" } else { path };
@@ -202,24 +200,20 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A response body that ends with an error where the server falls silent.
+/// A response body that ends with an error when the server stops sending.
 struct TimedBody {
     incoming: hyper::body::Incoming,
-    silence_max: Duration,
-    silence: Pin<Box<Sleep>>,
+    idle_max: Duration,
+    idle: Pin<Box<Sleep>>,
     _connection: AbortOnDrop,
 }
 
 impl TimedBody {
-    fn new(
-        incoming: hyper::body::Incoming,
-        silence_max: Duration,
-        connection: AbortOnDrop,
-    ) -> Self {
+    fn new(incoming: hyper::body::Incoming, idle_max: Duration, connection: AbortOnDrop) -> Self {
         Self {
             incoming,
-            silence_max,
-            silence: Box::pin(tokio::time::sleep(silence_max)),
+            idle_max,
+            idle: Box::pin(tokio::time::sleep(idle_max)),
             _connection: connection,
         }
     }
@@ -236,13 +230,13 @@ impl http_body::Body for TimedBody {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 let deadline = Instant::now()
-                    .checked_add(self.silence_max)
+                    .checked_add(self.idle_max)
                     .unwrap_or_else(Instant::now);
-                self.silence.as_mut().reset(deadline);
+                self.idle.as_mut().reset(deadline);
                 Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
             }
             Poll::Pending => self
-                .silence
+                .idle
                 .as_mut()
                 .poll(cx)
                 .map(|()| Some(Err(Error::ConnectionReadTimeout))),

@@ -1,4 +1,4 @@
-//! Guests' standard output and error: whole lines on the host's standard error.
+//! Guests' standard output and error, forwarded to the host's standard error in whole lines.
 
 use std::io::Write as _;
 use std::pin::Pin;
@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-/// Longest line that is held back for its end; a longer one is printed in pieces.
+/// Longest line that is buffered until its end; longer ones are printed in pieces.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// One instance's output. Lines of concurrent instances never mix.
+/// Output of one instance. Lines of concurrent instances never mix.
 #[derive(Clone, Default)]
 pub struct Output(Arc<Mutex<Vec<u8>>>);
 
@@ -23,7 +23,7 @@ impl Output {
             None if pending.len() > LINE_BYTES_MAX => pending.len(),
             None => return,
         };
-        // Nothing can be done where standard error is gone; guests go on.
+        // If standard error is closed, guests carry on without it.
         drop(
             std::io::stderr()
                 .lock()

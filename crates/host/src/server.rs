@@ -1,4 +1,4 @@
-//! The HTTP server of the application, and its metrics.
+//! The listeners: one for the application, one for its metrics.
 
 use crate::app::App;
 use std::net::SocketAddr;

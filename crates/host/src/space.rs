@@ -1,4 +1,4 @@
-//! How much room the store takes, and how much is left for it.
+//! Size of the store's files, and the space that is left for them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub struct StoreFiles {
 
 impl StoreFiles {
     pub fn of(database: PathBuf) -> Self {
-        // SQLite's name for it.
+        // SQLite chooses this name.
         let mut log = OsString::from(&database);
         log.push("-wal");
         Self {
@@ -20,13 +20,13 @@ impl StoreFiles {
         }
     }
 
-    /// Bytes of the database and its write-ahead log.
+    /// Size of the database and its write-ahead log, in bytes.
     pub fn bytes(&self) -> u64 {
         let length = |path: &PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
         length(&self.database).saturating_add(length(&self.log))
     }
 
-    /// Bytes that the file system of the database has left for this process; none where it does not say.
+    /// Free bytes for this process on the database's file system, or `None` if unknown.
     pub fn free_bytes(&self) -> Option<u64> {
         let system = rustix::fs::statvfs(&self.database).ok()?;
         system.f_bavail.checked_mul(system.f_frsize)
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_the_database_and_its_log() {
+    fn counts_database_and_log() {
         let folder = std::env::temp_dir().join(format!("vouchsafe-space-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("made");
         let database = folder.join("a.db");

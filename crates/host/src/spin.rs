@@ -1,4 +1,4 @@
-//! Spin's host functions for our guests: variables and SQLite.
+//! Spin's host functions for guests: variables and SQLite.
 
 use crate::bindings::{Connection, sqlite, variables};
 use crate::sqlite::Database;
@@ -6,7 +6,7 @@ use crate::state::GuestState;
 use std::sync::Arc;
 use wasmtime::component::{Accessor, FutureReader, HasData, Linker, Resource, StreamReader};
 
-/// Marks [`GuestState`] as what Spin's host functions work on.
+/// Makes [`GuestState`] the data of Spin's host functions.
 pub struct Spin;
 
 impl HasData for Spin {
@@ -95,7 +95,7 @@ impl sqlite::HostConnection for GuestState {
     }
 }
 
-/// Columns, rows, and the outcome that a guest must wait for before it believes a write.
+/// Columns, rows, and the outcome, which a guest must await to know whether a write succeeded.
 type Streamed = (
     Vec<String>,
     StreamReader<sqlite::RowResult>,

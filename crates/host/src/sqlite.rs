@@ -1,8 +1,8 @@
-//! SQLite behind `spin:sqlite`: one connection per database, shared by every instance.
+//! The databases behind `spin:sqlite`: one SQLite connection each, shared by all instances.
 //!
-//! The connection lives on a thread of its own, so that a slow disk never stalls the event loop.
-//! As on Spin, `BEGIN` of one guest would be joined by the statements of another: the store writes
-//! single statements only. Statements that wait at the same time share one commit ([`group`]).
+//! Each connection has a thread of its own, so that a slow disk never stalls the event loop. As with Spin, statements
+//! of other guests would join a transaction that one guest begins; the store only writes single statements. Statements
+//! that wait at the same time share one commit ([`group`]).
 
 mod group;
 
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
-/// Largest answer of one statement, values only.
+/// Maximum size of the values that one statement returns.
 const RESULT_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Prepared statements that the connection keeps.
+/// Prepared statements that a connection keeps.
 const STATEMENTS_CACHED_MAX: usize = 64;
 
 /// An open database.
@@ -29,7 +29,7 @@ pub struct Database {
 #[derive(Default)]
 pub struct Databases(BTreeMap<String, Arc<Database>>);
 
-/// Columns and rows, and the error that ended the statement after its first row was asked for.
+/// Columns and rows, and the error that ended the statement after it began to run.
 pub struct Answer {
     pub columns: Vec<String>,
     pub rows: Vec<RowResult>,
@@ -37,7 +37,7 @@ pub struct Answer {
 }
 
 impl Databases {
-    /// Opens every database, making files where they are missing.
+    /// Opens every database and creates missing files.
     pub fn open(paths: &BTreeMap<String, PathBuf>) -> rusqlite::Result<Self> {
         let open = |(label, path): (&String, &PathBuf)| {
             make_private(path);
@@ -48,14 +48,14 @@ impl Databases {
         ))
     }
 
-    /// The database that a guest opens by `label`: whatever it was not granted does not exist here.
+    /// The database `label`. Only databases that the manifest grants are here.
     pub fn get(&self, label: &str) -> Result<Arc<Database>, Error> {
         self.0.get(label).cloned().ok_or(Error::AccessDenied)
     }
 }
 
-/// Makes a missing database file with mode 0600, which SQLite gives to its journals too. A file that
-/// is there keeps the mode that its owner chose; what can't be made fails when it is opened.
+/// Creates a missing database file with mode 0600, which SQLite then uses for its journals too. An existing file keeps
+/// its mode. Errors are ignored here, because opening the database reports them.
 fn make_private(path: &Path) {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
@@ -69,7 +69,7 @@ impl Database {
         let (jobs, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("sqlite".into())
-            .spawn(move || group::work(&connection, &receiver))
+            .spawn(move || group::run_jobs(&connection, &receiver))
             .map_err(|_| rusqlite::Error::InvalidQuery)?;
         Ok(Self {
             jobs,
@@ -77,17 +77,17 @@ impl Database {
         })
     }
 
-    /// Sends a job to the connection's thread. A caller that goes away does not stop it.
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Error> {
-        let gone = || Error::Io("the database thread is gone".into());
+    /// Sends a job to the connection's thread. The job runs even if the caller is dropped.
+    async fn submit<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Error> {
+        let ended = || Error::Io("the database thread has ended".into());
         let (sender, receiver) = oneshot::channel();
-        self.jobs.send(job(sender)).map_err(|_| gone())?;
-        receiver.await.map_err(|_| gone())
+        self.jobs.send(job(sender)).map_err(|_| ended())?;
+        receiver.await.map_err(|_| ended())
     }
 
-    /// Runs one statement to its end; what it wrote is committed when this returns.
+    /// Runs one statement to its end. Its writes are committed when this returns.
     pub async fn query(&self, statement: String, parameters: Vec<Value>) -> Result<Answer, Error> {
-        self.ask(|reply| Job::Query {
+        self.submit(|reply| Job::Query {
             statement,
             parameters,
             reply,
@@ -95,14 +95,14 @@ impl Database {
         .await?
     }
 
-    /// Rowid of the connection's last insert, whoever made it.
+    /// Rowid of the connection's last insert, by any guest.
     pub async fn last_insert_rowid(&self) -> Result<i64, Error> {
-        self.ask(Job::LastInsertRowid).await
+        self.submit(Job::LastInsertRowid).await
     }
 
-    /// Rows changed by the connection's last statement, whoever ran it.
+    /// Rows changed by the connection's last statement, of any guest.
     pub async fn changes(&self) -> Result<u64, Error> {
-        self.ask(Job::Changes).await
+        self.submit(Job::Changes).await
     }
 }
 
@@ -157,7 +157,7 @@ fn read_row(
         });
         if *bytes > RESULT_BYTES_MAX {
             return Err(Error::Io(format!(
-                "the answer is larger than {RESULT_BYTES_MAX} bytes"
+                "the result is larger than {RESULT_BYTES_MAX} bytes"
             )));
         }
         values.push(value);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_kind_of_value_comes_back_as_it_went_in() {
+    async fn values_of_each_type_survive_a_round_trip() {
         let values = || {
             vec![
                 Value::Integer(i64::MIN),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_while_a_statement_runs_comes_late_and_one_before_comes_at_once() {
+    async fn separates_runtime_errors_from_syntax_errors() {
         let database = database();
         run(&database, "CREATE TABLE t (k TEXT PRIMARY KEY)", vec![]).await;
         run(&database, "INSERT INTO t VALUES ('a')", vec![]).await;
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_capped() {
+    async fn limits_the_size_of_results() {
         let database = database();
         for (bytes, expected) in [(RESULT_BYTES_MAX, true), (RESULT_BYTES_MAX + 1, false)] {
             let answer = run(&database, &format!("SELECT zeroblob({bytes})"), vec![]).await;
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_database_is_told_apart() {
+    async fn reports_a_full_database() {
         let database = database();
         run(&database, "CREATE TABLE t (b BLOB)", vec![]).await;
         run(&database, "PRAGMA max_page_count = 4", vec![]).await;
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_database_and_its_journals_are_its_owners_alone() {
+    async fn new_database_and_journals_are_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = std::env::temp_dir().join(format!("vouchsafe-modes-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("made");
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_was_not_granted_is_denied() {
+    fn denies_ungranted_database() {
         let databases = Databases::default();
         assert!(matches!(
             databases.get("default").map(|_| ()),

@@ -1,4 +1,4 @@
-//! What belongs to one instance: its WASI, its way out, its limits.
+//! The state of one instance: its WASI context, outbound HTTP and limits.
 
 use crate::clock::Clock;
 use crate::cpu::CpuWatch;
@@ -14,11 +14,11 @@ use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// What the application is granted; the same for every instance.
+/// What the application is granted, the same for every instance.
 pub struct Grants {
     pub variables: Arc<BTreeMap<String, String>>,
     pub environment: BTreeMap<String, String>,
-    /// Directory on this machine and the path at which guests see it, read only.
+    /// Directories on this machine and the paths at which guests see them, read-only.
     pub files: Vec<(PathBuf, String)>,
     pub databases: Arc<Databases>,
     pub network: Arc<Network>,
@@ -37,7 +37,7 @@ pub struct GuestState {
 }
 
 impl Grants {
-    /// A store for one instance.
+    /// Creates the store of one instance.
     pub fn store(
         &self,
         engine: &Engine,
@@ -47,8 +47,8 @@ impl Grants {
         wasi.stdout(Output::default())
             .stderr(Output::default())
             .wall_clock(self.clock);
-        // Guests read a few small files when an instance begins: handing each call to another thread takes
-        // far longer than what it does.
+        // Guests read a few small files when an instance starts. Moving each read to another thread would take far
+        // longer than the read.
         wasi.allow_blocking_current_thread(true);
         for (name, value) in &self.environment {
             wasi.env(name, value);

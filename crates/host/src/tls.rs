@@ -1,4 +1,4 @@
-//! TLS settings of outbound connections: public roots, or a private root for configured hosts.
+//! TLS settings of outbound connections: the public roots, or a private root for configured hosts.
 
 use crate::config::ClientTls;
 use crate::error::HostError;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
 
-/// Settings by host; a host that is not listed has the public roots.
+/// TLS settings by host. For hosts that are not listed, the public roots are trusted.
 pub struct Tls {
     public: Arc<ClientConfig>,
     by_host: BTreeMap<String, Arc<ClientConfig>>,
@@ -62,7 +62,7 @@ fn public_roots() -> RootCertStore {
 }
 
 fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
-    // Spin: naming a file turns the other roots off unless they are asked for.
+    // As with Spin, a file replaces the public roots unless they are requested as well.
     let with_public = setting
         .ca_use_webpki_roots
         .unwrap_or(setting.ca_roots_file.is_none());
@@ -84,7 +84,7 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
                 .map_err(|error| wrong(key, &error))
         }
         _ => Err(HostError::configuration(
-            "client_tls: client_cert_file and client_private_key_file go together",
+            "client_tls: client_cert_file and client_private_key_file must be set together",
         )),
     }
 }

@@ -1,6 +1,6 @@
-//! Where variables get their values: flags, then `SPIN_VARIABLE_*`, then `.env`, then defaults.
+//! Values of variables: from flags, then `SPIN_VARIABLE_*`, then `.env`, then the manifest's defaults.
 //!
-//! Values may be secrets: no message here repeats one.
+//! Values may be secrets, so no message contains one.
 
 use crate::error::HostError;
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use vouchsafe_manifest::{Manifest, environment_name};
 
-/// Longest file that `NAME=@FILE` reads.
+/// Maximum size of a file in `NAME=@FILE`.
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
-/// Permission of users other than the owner to read.
+/// Mode bits that let users other than the owner read.
 const READ_BY_OTHERS: u32 = 0o044;
 
-/// Values for the manifest's variables from everything but its defaults.
+/// Collects values for the manifest's variables from all sources but its defaults.
 pub fn collect(
     manifest: &Manifest,
     flags: &[String],
@@ -27,7 +27,9 @@ pub fn collect(
             Ok(value) => Some(value),
             Err(std::env::VarError::NotPresent) => file.get(&key).cloned(),
             Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(HostError::configuration(format!("{key} is not UTF-8")));
+                return Err(HostError::configuration(format!(
+                    "{key} is not valid UTF-8"
+                )));
             }
         };
         if let Some(value) = value {
@@ -41,7 +43,7 @@ pub fn collect(
     Ok(values)
 }
 
-/// One text for each file with a secret variable's value that users other than its owner can read.
+/// Warnings about files that hold a secret variable and are readable by other users, one text per file.
 pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<String> {
     let is_secret = |name: &str| {
         let variable = manifest.variables().get(name);
@@ -63,7 +65,7 @@ pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<Str
         let shown = path.display();
         (mode & READ_BY_OTHERS != 0).then(|| {
             format!(
-                "warning: {shown} holds the secret variable `{name}`, and other users can read it (mode {mode:04o})\n\
+                "warning: {shown} holds the secret variable `{name}` and is readable by other users (mode {mode:04o})\n\
                  hint: chmod 600 {shown}"
             )
         })
@@ -73,8 +75,8 @@ pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<Str
 
 fn parse_flag(flag: &str) -> Result<(String, String), HostError> {
     let (name, value) = flag.split_once('=').ok_or_else(|| {
-        HostError::configuration("--variable wants NAME=VALUE or NAME=@FILE")
-            .hint("the part before `=` is the name")
+        HostError::configuration("--variable requires NAME=VALUE or NAME=@FILE")
+            .hint("put `=` between the variable's name and its value")
     })?;
     let value = match value.strip_prefix('@') {
         Some(path) => read_value(name, Path::new(path))?,
@@ -91,10 +93,12 @@ fn read_value(name: &str, path: &Path) -> Result<String, HostError> {
         .map_err(|error| fail(error.to_string()))?
         .len();
     if size > VALUE_BYTES_MAX {
-        return Err(fail(format!("{size} bytes is more than {VALUE_BYTES_MAX}")));
+        return Err(fail(format!(
+            "the file has {size} bytes, more than the maximum of {VALUE_BYTES_MAX}"
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    // An editor's last line break is not part of the value.
+    // The line break that editors add at the end is not part of the value.
     Ok(text
         .strip_suffix('\n')
         .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
@@ -104,7 +108,7 @@ fn read_value(name: &str, path: &Path) -> Result<String, HostError> {
 fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, HostError> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse_dotenv(&text).map_err(|line| {
-            HostError::configuration(format!("{}, line {line}: not NAME=VALUE", path.display()))
+            HostError::configuration(format!("{}:{line}: expected NAME=VALUE", path.display()))
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(HostError::configuration(format!(
@@ -141,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_lines_of_a_dotenv_file() {
+    fn parses_dotenv_lines() {
         let text = "# local\n\nA=b=c\nexport B = 'x y'\nC=\"q\"\nD=\n";
         let values = parse_dotenv(text).expect("parses");
         let expected = [("A", "b=c"), ("B", "x y"), ("C", "q"), ("D", "")];
@@ -153,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_without_equals_sign_does_not_repeat_its_text() {
+    fn does_not_repeat_flag_without_equals_sign() {
         let failure = parse_flag("hunter2").expect_err("refused");
         assert!(!failure.message.contains("hunter2"), "{}", failure.message);
     }
 
     #[test]
-    fn warns_of_secrets_that_others_can_read() {
+    fn warns_about_readable_secrets() {
         let text = "spin_manifest_version = 2\n[application]\nname = \"t\"\n[variables]\n\
             root = { default = \"\", secret = true }\nopen = { default = \"\" }\n\
             [[trigger.http]]\nroute = \"/...\"\ncomponent = \"c\"\n[component.c]\nsource = \"c.wasm\"\n";
@@ -174,7 +178,7 @@ mod tests {
         };
         let warning = |path: &Path, mode: &str| {
             format!(
-                "warning: {0} holds the secret variable `root`, and other users can read it (mode {mode})\n\
+                "warning: {0} holds the secret variable `root` and is readable by other users (mode {mode})\n\
                  hint: chmod 600 {0}",
                 path.display()
             )

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Why a PEM file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    #[error("{}: it holds no certificate", path.display())]
+    #[error("{}: no certificate found", path.display())]
     Empty { path: PathBuf },
     #[error("{}: {reason}", path.display())]
     Pem { path: PathBuf, reason: pem::Error },

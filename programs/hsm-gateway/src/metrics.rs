@@ -1,4 +1,4 @@
-//! Counters, in the Prometheus text format. Labels are slugs of this program, never a caller's words.
+//! Metrics of the gateway. Label values are slugs of this program, never text from a caller.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,13 +18,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Counts a refusal.
     pub fn refused(&self, slug: &'static str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let count = refusals.entry(slug).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// `gauges` are names with their values, of now.
+    /// Writes all counters and the `gauges`, given as names with values, in the Prometheus text format.
     pub fn render(&self, gauges: &[(&str, u64)]) -> String {
         let mut text = MetricsText::default();
         for (name, counter) in [

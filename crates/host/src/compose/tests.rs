@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_dependency_covers_its_interfaces_at_its_version() {
+fn dependency_covers_interfaces_of_its_version() {
     for (name, import, expected) in [
         ("a:b@0.1.0", "a:b/c@0.1.0", true),
         ("a:b@0.1.0", "a:b/d@0.1.0", true),
@@ -19,7 +19,7 @@ fn a_dependency_covers_its_interfaces_at_its_version() {
 }
 
 #[test]
-fn every_capability_import_is_known_as_one() {
+fn classifies_imports_by_capability() {
     for (import, expected) in [
         (
             "spin:variables/variables@3.0.0",
@@ -53,7 +53,7 @@ fn every_capability_import_is_known_as_one() {
     }
 }
 
-/// A component of the type of a std one: files behind `descriptor`, and its environment.
+/// The imports of a component with the standard library: files behind `descriptor`, and the environment.
 const STD: &str = r#"
   (import "wasi:filesystem/types@0.2.4" (instance $types (export "descriptor" (type (sub resource)))))
   (alias export $types "descriptor" (type $descriptor))
@@ -63,11 +63,16 @@ const STD: &str = r#"
   (import "wasi:cli/environment@0.2.4" (instance
     (export "get-environment" (func (result (list (tuple string string)))))))"#;
 const PORT: &str = r#"(instance $port) (export "a:b/c@0.1.0" (instance $port))"#;
-const WANTS_PORT: &str = r#"(import "a:b/c@0.1.0" (instance))"#;
-const WANTS_VARIABLES: &str = r#"(import "spin:variables/variables@3.0.0" (instance))"#;
+const IMPORTS_PORT: &str = r#"(import "a:b/c@0.1.0" (instance))"#;
+const IMPORTS_VARIABLES: &str = r#"(import "spin:variables/variables@3.0.0" (instance))"#;
 
-/// Composes a root and a part that satisfies `a:b@0.1.0`, inheriting `inherit`.
-fn composed(name: &str, root: &str, part: &str, inherit: &str) -> Result<BTreeSet<String>, String> {
+/// Composes a root with a part that satisfies `a:b@0.1.0` and inherits `inherit`; returns the imports.
+fn compose_parts(
+    name: &str,
+    root: &str,
+    part: &str,
+    inherit: &str,
+) -> Result<BTreeSet<String>, String> {
     let folder = std::env::temp_dir().join(format!("compose-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     for (file, text) in [("root.wasm", root), ("part.wasm", part)] {
@@ -83,11 +88,11 @@ fn composed(name: &str, root: &str, part: &str, inherit: &str) -> Result<BTreeSe
     let composite = compose(&Manifest::parse(&manifest).expect("a manifest"), &folder);
     std::fs::remove_dir_all(&folder).expect("removed");
     let composite = composite.map_err(|failure| failure.message)?;
-    Ok(really_imports(&composite))
+    Ok(encoded_imports(&composite))
 }
 
-/// The imports of the encoded bytes, once the engine has validated them.
-fn really_imports(composite: &Composite) -> BTreeSet<String> {
+/// The imports of the encoded bytes, after the engine has validated them.
+fn encoded_imports(composite: &Composite) -> BTreeSet<String> {
     let mut config = wasmtime::Config::new();
     config.wasm_component_model_async(true);
     let engine = wasmtime::Engine::new(&config).expect("an engine");
@@ -99,26 +104,26 @@ fn really_imports(composite: &Composite) -> BTreeSet<String> {
         .collect();
     assert_eq!(
         composite.imports, found,
-        "what was announced is what is there"
+        "the reported imports are the encoded ones"
     );
     found
 }
 
 #[test]
-fn a_dependency_that_imports_what_it_does_not_inherit_is_refused() {
-    let part = format!("{WANTS_VARIABLES} {PORT}");
-    let message = "dependency `part` imports `spin:variables/variables@3.0.0` and does not inherit `variables`";
+fn refuses_dependency_that_imports_uninherited_capability() {
+    let part = format!("{IMPORTS_VARIABLES} {PORT}");
+    let message = "dependency `part` imports `spin:variables/variables@3.0.0` but does not inherit `variables`";
     for (name, inherit) in [
         ("nothing", "false"),
         ("other", "[\"files\", \"sqlite_databases\"]"),
     ] {
         assert_eq!(
-            composed(name, WANTS_PORT, &part, inherit),
+            compose_parts(name, IMPORTS_PORT, &part, inherit),
             Err(message.to_owned())
         );
     }
     for (name, inherit) in [("named", "[\"variables\"]"), ("all", "true")] {
-        let imports = composed(name, WANTS_PORT, &part, inherit).expect("composes");
+        let imports = compose_parts(name, IMPORTS_PORT, &part, inherit).expect("composes");
         assert_eq!(
             imports,
             BTreeSet::from(["spin:variables/variables@3.0.0".to_owned()])
@@ -127,20 +132,20 @@ fn a_dependency_that_imports_what_it_does_not_inherit_is_refused() {
 }
 
 #[test]
-fn files_and_environment_reach_whoever_inherits_them_and_nobody_else() {
-    let (root, part) = (format!("{STD} {WANTS_PORT}"), format!("{STD} {PORT}"));
+fn only_heirs_see_files_and_environment() {
+    let (root, part) = (format!("{STD} {IMPORTS_PORT}"), format!("{STD} {PORT}"));
     let has = |imports: &BTreeSet<String>, name: &str| {
         imports.iter().any(|import| import.starts_with(name))
     };
     for (name, root, inherit, files, environment) in [
-        ("f1", WANTS_PORT, "false", false, false),
-        ("f2", WANTS_PORT, "[\"files\"]", true, false),
-        ("f3", WANTS_PORT, "[\"environment\"]", false, true),
-        // The root has its own environment, and no files where a dependency has them.
+        ("f1", IMPORTS_PORT, "false", false, false),
+        ("f2", IMPORTS_PORT, "[\"files\"]", true, false),
+        ("f3", IMPORTS_PORT, "[\"environment\"]", false, true),
+        // The root keeps its environment, but sees no files if a dependency inherits them.
         ("f4", root.as_str(), "false", true, true),
         ("f5", root.as_str(), "[\"files\"]", true, true),
     ] {
-        let imports = composed(name, root, &part, inherit).expect(name);
+        let imports = compose_parts(name, root, &part, inherit).expect(name);
         assert_eq!(
             has(&imports, "wasi:filesystem/preopens@"),
             files,
@@ -163,10 +168,10 @@ const TYPES: &str = r#"
     (export "issuer" (type (eq $record')))))
   (alias export $types "issuer" (type $issuer))"#;
 #[test]
-fn needs_nothing_for_interfaces_with_types_only() {
-    let (root, part) = (format!("{TYPES} {WANTS_PORT}"), format!("{TYPES} {PORT}"));
+fn types_only_interfaces_need_no_implementation() {
+    let (root, part) = (format!("{TYPES} {IMPORTS_PORT}"), format!("{TYPES} {PORT}"));
     let types = "a:types/types@0.1.0";
-    let imports = composed("types", &root, &part, "false").expect("composes");
+    let imports = compose_parts("types", &root, &part, "false").expect("composes");
     assert_eq!(imports, BTreeSet::from([types.to_owned()]));
 
     let resource =
@@ -174,22 +179,22 @@ fn needs_nothing_for_interfaces_with_types_only() {
     for (name, root, part, id) in [
         (
             "resource-root",
-            format!("{resource} {WANTS_PORT}"),
+            format!("{resource} {IMPORTS_PORT}"),
             PORT.to_owned(),
             "root",
         ),
         (
             "resource-part",
-            WANTS_PORT.to_owned(),
+            IMPORTS_PORT.to_owned(),
             format!("{resource} {PORT}"),
             "part",
         ),
     ] {
         let message = format!(
-            "component `{id}` imports `{types}`, which neither a dependency nor this host offers"
+            "component `{id}` imports `{types}`, which neither a dependency nor this host provides"
         );
         assert_eq!(
-            composed(name, &root, &part, "false"),
+            compose_parts(name, &root, &part, "false"),
             Err(message),
             "{name}"
         );
@@ -197,12 +202,12 @@ fn needs_nothing_for_interfaces_with_types_only() {
 }
 
 #[test]
-fn refuses_what_does_not_fit() {
-    let nobody = "which neither a dependency nor this host offers";
+fn refuses_components_that_do_not_fit() {
+    let nobody_provides = "which neither a dependency nor this host provides";
     for (name, root, part, expected) in [
         (
             "r1",
-            WANTS_PORT,
+            IMPORTS_PORT,
             "",
             "component `part` does not export `a:b/c@0.1.0`".to_owned(),
         ),
@@ -210,21 +215,25 @@ fn refuses_what_does_not_fit() {
             "r2",
             "",
             PORT,
-            "dependency `a:b@0.1.0` matches nothing that the component imports".to_owned(),
+            "dependency `a:b@0.1.0` matches no import of the component".to_owned(),
         ),
         (
             "r3",
-            WANTS_PORT,
+            IMPORTS_PORT,
             r#"(import "wasi:sockets/types@0.3.0" (instance)) (instance $port) (export "a:b/c@0.1.0" (instance $port))"#,
-            format!("component `part` imports `wasi:sockets/types@0.3.0`, {nobody}"),
+            format!("component `part` imports `wasi:sockets/types@0.3.0`, {nobody_provides}"),
         ),
         (
             "r4",
             r#"(import "a:b/c@0.1.0" (instance)) (import "x:y/z" (instance))"#,
             PORT,
-            format!("component `root` imports `x:y/z`, {nobody}"),
+            format!("component `root` imports `x:y/z`, {nobody_provides}"),
         ),
     ] {
-        assert_eq!(composed(name, root, part, "true"), Err(expected), "{name}");
+        assert_eq!(
+            compose_parts(name, root, part, "true"),
+            Err(expected),
+            "{name}"
+        );
     }
 }

@@ -13,7 +13,7 @@ fn network(allowed: &str, blocked: &[&str]) -> Network {
     }
 }
 
-/// Answers one connection with `reply`, then stays silent; its port.
+/// Answers one connection with `reply`, then sends nothing more; returns its port.
 async fn server(reply: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let port = listener.local_addr().expect("an address").port();
@@ -50,7 +50,7 @@ fn short() -> Timeouts {
 }
 
 #[tokio::test]
-async fn an_allowed_host_is_asked_for_the_path_alone() {
+async fn sends_only_the_path_to_an_allowed_host() {
     let port = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let network = network(&format!("http://127.0.0.1:{port}"), &[]);
     let text = get(&network, &format!("http://127.0.0.1:{port}/a?b"), short())
@@ -60,7 +60,7 @@ async fn an_allowed_host_is_asked_for_the_path_alone() {
 }
 
 #[tokio::test]
-async fn what_is_not_listed_is_denied() {
+async fn denies_unlisted_hosts() {
     let network = network("http://a.example:81", &[]);
     for url in [
         "http://a.example/",
@@ -79,7 +79,7 @@ async fn what_is_not_listed_is_denied() {
 }
 
 #[tokio::test]
-async fn a_listed_name_that_resolves_to_a_blocked_address_is_prohibited() {
+async fn refuses_listed_name_with_blocked_address() {
     for (pattern, blocked, url) in [
         ("http://localhost:9", "private", "http://localhost:9/"),
         ("http://localhost:9", "127.0.0.0/8", "http://127.0.0.1:9/"),
@@ -100,7 +100,7 @@ async fn a_listed_name_that_resolves_to_a_blocked_address_is_prohibited() {
 }
 
 #[tokio::test]
-async fn silence_ends_at_its_timeout() {
+async fn idle_server_times_out() {
     for (reply, expected) in [
         ("", "head"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", "body"),
@@ -116,7 +116,7 @@ async fn silence_ends_at_its_timeout() {
 }
 
 #[test]
-fn a_guest_may_shorten_a_timeout_and_not_lengthen_it() {
+fn guest_can_only_shorten_timeouts() {
     let asked = |seconds| {
         Some(RequestOptions {
             connect_timeout: Some(Duration::from_secs(seconds)),

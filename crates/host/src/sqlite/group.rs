@@ -1,8 +1,8 @@
 //! Group commit: statements that wait for the connection at the same time share one transaction.
 //!
-//! A durable commit costs a flush of the disk, and one flush can serve many. To each caller it
-//! looks as if its statement had run alone: it is answered after the commit only, a statement that
-//! fails undoes only itself, and where the transaction is lost every statement runs again alone.
+//! A durable commit flushes the disk, and one flush can serve many statements. To each caller, its statement appears to
+//! run alone: the reply comes only after the commit, a failing statement undoes only itself, and if the transaction is
+//! rolled back, every statement runs again on its own.
 
 use super::{Answer, Error, Value, query, to_error};
 use rusqlite::Connection;
@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
-/// Most statements in one transaction.
+/// Maximum number of statements in one transaction.
 const STATEMENTS_MAX: usize = 64;
 
-/// What the connection's thread is asked to do.
+/// A job for the connection's thread.
 pub enum Job {
     Changes(oneshot::Sender<u64>),
     LastInsertRowid(oneshot::Sender<i64>),
@@ -24,7 +24,7 @@ pub enum Job {
     },
 }
 
-/// Which company a statement bears.
+/// Whether a statement may share a transaction with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Alone,
@@ -41,8 +41,8 @@ impl Job {
     }
 }
 
-/// By the first word: what is not known to be a plain read or write (`PRAGMA`, `BEGIN`, `VACUUM`,
-/// `CREATE`, a comment) runs alone.
+/// Classifies a statement by its first word. Everything but a plain read or write runs alone: `PRAGMA`, `BEGIN`,
+/// `VACUUM`, `CREATE`, a comment.
 fn kind(statement: &str) -> Kind {
     let word = statement.split_whitespace().next().unwrap_or_default();
     let is = |names: &[&str]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
@@ -55,8 +55,8 @@ fn kind(statement: &str) -> Kind {
     }
 }
 
-/// Works until every sender is gone.
-pub fn work(connection: &Connection, jobs: &Receiver<Job>) {
+/// Runs jobs until all senders are dropped.
+pub fn run_jobs(connection: &Connection, jobs: &Receiver<Job>) {
     let mut waiting = VecDeque::new();
     while let Ok(job) = jobs.recv() {
         waiting.push_back(job);
@@ -67,41 +67,39 @@ pub fn work(connection: &Connection, jobs: &Receiver<Job>) {
     }
 }
 
-/// Takes the jobs that run next: in the order in which they came, as many as may go together.
+/// Takes the jobs that run next: in order of arrival, as many as may share a transaction.
 fn next_group(waiting: &mut VecDeque<Job>) -> Vec<Job> {
-    let together = waiting
+    let count = waiting
         .iter()
         .take(STATEMENTS_MAX)
         .take_while(|job| job.kind() != Kind::Alone)
         .count();
-    waiting
-        .drain(..together.max(1).min(waiting.len()))
-        .collect()
+    waiting.drain(..count.max(1).min(waiting.len())).collect()
 }
 
 fn run(connection: &Connection, group: Vec<Job>) {
     let writes = group.iter().filter(|job| job.kind() == Kind::Write).count();
-    // A guest that left a transaction open has every following statement in it, as on Spin.
+    // If a guest left a transaction open, all following statements are part of it, as with Spin.
     if writes < 2 || !connection.is_autocommit() {
         group.into_iter().for_each(|job| run_alone(connection, job));
         return;
     }
-    match run_together(connection, &group) {
-        Together::Committed(answers) => {
+    match run_in_transaction(connection, &group) {
+        Outcome::Committed(answers) => {
             for (job, answer) in group.into_iter().zip(answers) {
                 reply(job, answer);
             }
         }
-        Together::Failed(error) => group
+        Outcome::Failed(error) => group
             .into_iter()
             .for_each(|job| reply(job, Err(error.clone()))),
-        Together::RolledBack => group.into_iter().for_each(|job| run_alone(connection, job)),
+        Outcome::RolledBack => group.into_iter().for_each(|job| run_alone(connection, job)),
     }
 }
 
 fn reply(job: Job, answer: Result<Answer, Error>) {
     if let Job::Query { reply, .. } = job {
-        // A caller that went away does not want to know.
+        // The caller may be gone.
         drop(reply.send(answer));
     }
 }
@@ -118,18 +116,18 @@ fn run_alone(connection: &Connection, job: Job) {
     }
 }
 
-enum Together {
+enum Outcome {
     Committed(Vec<Result<Answer, Error>>),
-    /// Nobody knows whether the commit holds: every caller is told that it may not believe it.
+    /// It is unknown whether the commit took effect, so every caller gets an error.
     Failed(Error),
     /// Nothing took effect.
     RolledBack,
 }
 
-fn run_together(connection: &Connection, group: &[Job]) -> Together {
-    // IMMEDIATE: another process's write is waited for here, not in the middle.
+fn run_in_transaction(connection: &Connection, group: &[Job]) -> Outcome {
+    // IMMEDIATE: waits here for a write of another process, not in the middle of the transaction.
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        return Together::Failed(to_error(&error));
+        return Outcome::Failed(to_error(&error));
     }
     let mut answers = Vec::with_capacity(group.len());
     for job in group {
@@ -141,17 +139,17 @@ fn run_together(connection: &Connection, group: &[Job]) -> Together {
         {
             answers.push(query(connection, statement, parameters));
         }
-        // A full disk, for one, ends the transaction and not only the statement.
+        // Some errors, such as a full disk, roll back the whole transaction.
         if connection.is_autocommit() {
-            return Together::RolledBack;
+            return Outcome::RolledBack;
         }
     }
     match connection.execute_batch("COMMIT") {
-        Ok(()) => Together::Committed(answers),
+        Ok(()) => Outcome::Committed(answers),
         Err(error) => {
-            // Where the rollback fails too, `is_autocommit` keeps later groups apart.
+            // If the rollback fails too, `is_autocommit` keeps later statements out of a group.
             drop(connection.execute_batch("ROLLBACK"));
-            Together::Failed(to_error(&error))
+            Outcome::Failed(to_error(&error))
         }
     }
 }
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_that_fails_undoes_only_itself() {
+    fn failing_statement_undoes_only_itself() {
         let connection = database("CREATE TABLE t (k TEXT PRIMARY KEY)");
         let answers = run_all(
             &connection,
@@ -221,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_transaction_is_lost_every_statement_runs_again_alone() {
+    fn reruns_statements_alone_after_rollback() {
         let connection =
             database("CREATE TABLE t (k TEXT PRIMARY KEY, b BLOB); PRAGMA max_page_count = 6");
         let answers = run_all(
@@ -252,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_commit_is_told_to_every_caller_of_the_group() {
-        // A deferred foreign key is checked by COMMIT alone.
+    fn failed_commit_is_reported_to_every_caller() {
+        // A deferred foreign key is only checked by COMMIT.
         let connection = database(
             "PRAGMA foreign_keys = ON; CREATE TABLE p (k TEXT PRIMARY KEY);
              CREATE TABLE t (k TEXT PRIMARY KEY REFERENCES p DEFERRABLE INITIALLY DEFERRED); INSERT INTO p VALUES ('a')",
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_keep_the_order_and_hold_plain_statements_only() {
+    fn groups_keep_order_and_contain_only_plain_statements() {
         let statements = [
             "SELECT 1",
             "insert into t",

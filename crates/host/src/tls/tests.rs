@@ -29,7 +29,7 @@ fn with_client_certificate() -> ClientTls {
     }
 }
 
-/// A TLS server for `localhost` that wants a client certificate where `mutual`; its port.
+/// Starts a TLS server for `localhost`, which requires a client certificate if `mutual`; returns its port.
 async fn server(mutual: bool) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -69,8 +69,8 @@ async fn server(mutual: bool) -> u16 {
     port
 }
 
-/// What a connection with the settings `tls` hears, or `None` where TLS fails.
-async fn hears(tls: &Tls, mutual: bool) -> Option<String> {
+/// What a connection with the settings `tls` receives, or `None` if TLS fails.
+async fn receive(tls: &Tls, mutual: bool) -> Option<String> {
     let stream = TcpStream::connect(("127.0.0.1", server(mutual).await))
         .await
         .expect("connects");
@@ -93,7 +93,7 @@ async fn hears(tls: &Tls, mutual: bool) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_private_root_is_trusted_for_its_hosts_and_component_only() {
+async fn private_root_is_limited_to_hosts_and_component() {
     for (what, settings, component, expected) in [
         ("the public roots alone", vec![], "guest", None),
         (
@@ -116,23 +116,23 @@ async fn a_private_root_is_trusted_for_its_hosts_and_component_only() {
         ),
     ] {
         let tls = Tls::new(&settings, component).expect(what);
-        assert_eq!(hears(&tls, false).await, expected, "{what}");
+        assert_eq!(receive(&tls, false).await, expected, "{what}");
     }
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_one_is_configured() {
+async fn presents_configured_client_certificate() {
     for (setting, expected) in [
         (setting("localhost"), None),
         (with_client_certificate(), Some("hello".to_owned())),
     ] {
         let tls = Tls::new(&[setting], "guest").expect("settings");
-        assert_eq!(hears(&tls, true).await, expected);
+        assert_eq!(receive(&tls, true).await, expected);
     }
 }
 
 #[test]
-fn refuses_files_that_are_not_what_they_should_be() {
+fn refuses_incomplete_or_wrong_files() {
     let half = ClientTls {
         client_private_key_file: None,
         ..with_client_certificate()
@@ -142,7 +142,7 @@ fn refuses_files_that_are_not_what_they_should_be() {
         .expect_err("half a pair");
     assert_eq!(
         failure.message,
-        "client_tls: client_cert_file and client_private_key_file go together"
+        "client_tls: client_cert_file and client_private_key_file must be set together"
     );
     let key = ClientTls {
         ca_roots_file: Some(file("server.key")),
@@ -152,7 +152,7 @@ fn refuses_files_that_are_not_what_they_should_be() {
     assert!(
         failure
             .message
-            .ends_with("server.key: it holds no certificate"),
+            .ends_with("server.key: no certificate found"),
         "{}",
         failure.message
     );

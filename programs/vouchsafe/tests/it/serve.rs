@@ -318,12 +318,12 @@ fn refuses_to_start_with_a_reason() {
         (
             &["--policies", "."][..],
             2,
-            "error: --policies replaces the files at /policies, and the manifest mounts none",
+            "error: --policies replaces the files at /policies, but the manifest mounts none there",
         ),
         (
             &["--metrics-listen", "8.8.8.8:9090"][..],
             2,
-            "error: --metrics-listen is 8.8.8.8:9090, which is a public address: metrics need no credential",
+            "error: --metrics-listen 8.8.8.8:9090 is a public address, and metrics require no credential",
         ),
         (
             &["--variable", "issuer=x"][..],
@@ -333,12 +333,12 @@ fn refuses_to_start_with_a_reason() {
         (
             &["--danger-now", "1"][..],
             2,
-            "error: --danger-now moves the clock of every check",
+            "error: --danger-now changes the time of every check",
         ),
         (
             &["--max-instance-reuse-count", "0"][..],
             2,
-            "error: an instance handles at least one request",
+            "error: --max-instance-reuse-count and --max-instance-concurrent-reuse-count must be at least 1",
         ),
     ] {
         let (found, text) = refused(&plain, arguments);

@@ -1,5 +1,5 @@
-//! What the manifest lacks for the bundle: the broker starts all the same, and refuses whoever comes from such an
-//! issuer, which nobody should learn from its callers.
+//! Warnings about a manifest that lacks something for the bundle. The broker starts anyway, but refuses the tokens of
+//! the issuers in question; operators should not learn that from their users.
 
 use crate::client::broker::shown;
 use crate::commands::policy::hosts;
@@ -7,7 +7,8 @@ use std::path::Path;
 use vouchsafe_manifest::{Manifest, Resolved};
 use vouchsafe_policy::{Bundle, Environment, folder};
 
-/// One text per warning, with its hint. A bundle that can't be read or is wrong is for the broker to refuse.
+/// Finds what the manifest lacks; one text with a hint per warning. Invalid bundles are left to the broker, which
+/// refuses them.
 pub fn warnings(
     path: &Path,
     manifest: &Manifest,
@@ -27,7 +28,7 @@ pub fn warnings(
     let environment = Environment {
         issuer: variable("issuer").unwrap_or_default(),
         development,
-        // How long an epoch is has nothing to do with hosts.
+        // The length of an epoch is irrelevant here.
         epoch_seconds: u64::MAX,
     };
     let Some(bundle) = files.and_then(|files| Bundle::load(&files, &environment).ok()) else {
@@ -48,8 +49,8 @@ pub fn warnings(
             let (name, shown) = (&issuer.name, file.display());
             (!file.exists()).then(|| {
                 format!(
-                    "warning: issuer `{name}` reads `bearer_file` from `{shown}`, which is not there\n\
-                     hint: until it is, no keys of this issuer can be fetched"
+                    "warning: issuer `{name}` reads `bearer_file` from `{shown}`, which does not exist\n\
+                     hint: create it; until then, the keys of this issuer can't be fetched"
                 )
             })
         }));
@@ -57,8 +58,8 @@ pub fn warnings(
     warnings
 }
 
-/// What the application says in its answer to `/readyz`, each made safe for a terminal. Any application may answer
-/// anything.
+/// Reads the warnings in the application's answer to `/readyz`. Applications may send anything, so each text is made
+/// safe for a terminal.
 pub fn of_ready(body: &[u8]) -> Vec<String> {
     #[derive(serde::Deserialize)]
     struct Ready {
@@ -77,7 +78,7 @@ mod tests {
     use std::path::Path;
     use vouchsafe_manifest::Manifest;
 
-    /// Warnings of the repository's application with this bundle, its manifest's `from` being `to`.
+    /// Warnings for the repository's application with this bundle, after replacing `from` by `to` in its manifest.
     fn of(policies: &str, from: &str, to: &str) -> Vec<String> {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let text = std::fs::read_to_string(repository.join("spin.toml")).expect("the manifest");
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_warnings_of_a_ready_application() {
+    fn reads_warnings_of_ready_application() {
         let ready = br#"{"status":"ready","warnings":["one","two\u001b[2J"]}"#;
         assert_eq!(of_ready(ready), ["one", "two\u{fffd}[2J"]);
         for other in ["ok\n", "", "{}", "[]", r#"{"warnings":"text"}"#] {
@@ -116,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn says_nothing_where_nothing_is_missing() {
+    fn complete_manifest_has_no_warnings() {
         assert_eq!(of("policies", "/policies\"", "/policies\""), [""; 0]);
     }
 
     #[test]
-    fn names_the_issuer_whose_host_is_missing() {
+    fn names_issuer_whose_host_is_missing() {
         let found = of(
             "policies",
             "https://token.actions.githubusercontent.com",
@@ -133,7 +134,7 @@ mod tests {
         assert!(found[0].ends_with(expected), "{found:?}");
     }
 
-    /// A bundle in `folder` whose only issuer reads a credential, as a file of the default bundle's beside it.
+    /// Writes a bundle to `folder` whose only issuer reads a credential.
     fn bundle_with_credential(folder: &Path) {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         std::fs::create_dir_all(folder.join("issuers")).expect("a folder");
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn names_credentials_that_are_not_mounted_or_not_there() {
+    fn names_credentials_not_mounted_or_missing() {
         let folder =
             std::env::temp_dir().join(format!("vouchsafe-credentials-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -171,8 +172,8 @@ mod tests {
         assert_eq!(
             of(&bundle, none, &mounted),
             [format!(
-                "warning: issuer `github` reads `bearer_file` from `{}`, which is not there\n\
-                 hint: until it is, no keys of this issuer can be fetched",
+                "warning: issuer `github` reads `bearer_file` from `{}`, which does not exist\n\
+                 hint: create it; until then, the keys of this issuer can't be fetched",
                 file.display()
             )]
         );
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_a_bundle_that_is_not_there_to_the_broker() {
+    fn leaves_missing_bundle_to_the_broker() {
         assert_eq!(
             of("no-such-folder", "https://token.actions", "https://x"),
             [""; 0]

@@ -1,6 +1,5 @@
-//! HTTPS, or plain http in development: connections, their limits, and the end.
+//! The HTTPS listeners, which use plain HTTP in development: connections and their limits.
 
-mod about;
 mod admin;
 mod peers;
 mod quick_ack;
@@ -8,7 +7,6 @@ mod routes;
 mod tls;
 
 use crate::gateway::Gateway;
-pub use about::About;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -30,22 +28,23 @@ const LIMITS: Limits = Limits {
     header_bytes_max: 16 * 1024,
     drain_max: Duration::from_secs(5),
 };
+/// Longest time that a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
 pub type Reply = Response<Full<Bytes>>;
 
-/// Which routes a listener has. Each has callers of its own.
+/// Selects the routes of a listener. Each has its own callers.
 #[derive(Clone, Copy)]
 pub enum Side {
     Admin,
     Signing,
 }
 
-/// Who is at the other end of a connection.
+/// The client of a connection.
 #[derive(Clone, Copy)]
 pub struct Peer {
     address: IpAddr,
-    /// Of a client that showed one.
+    /// The client's certificate, if it presented one.
     certificate: Option<CertificateDigest>,
 }
 
@@ -59,21 +58,21 @@ pub async fn serve(
 ) {
     let peers = Arc::new(Peers::default());
     let connect = |stream, peer: SocketAddr, drain| {
-        // Who has too many is not listened to: closed at once.
-        let place = peers.enter(peer.ip())?;
+        // Connections of a peer that has too many are closed at once.
+        let counted = peers.add(peer.ip())?;
         let (gateway, tls) = (Arc::clone(&gateway), tls.clone());
         Some(async move {
-            accept((gateway, side), stream, peer.ip(), tls, drain).await;
-            drop(place);
+            handle((gateway, side), stream, peer.ip(), tls, drain).await;
+            drop(counted);
         })
     };
     vouchsafe_serve::serve("hsm-gateway", listener, LIMITS, stop, connect).await;
 }
 
-/// A gateway, and which of its sides a connection came to.
+/// The gateway, and the side that a connection belongs to.
 type Served = (Arc<Gateway>, Side);
 
-async fn accept(
+async fn handle(
     served: Served,
     stream: TcpStream,
     address: IpAddr,
@@ -86,20 +85,20 @@ async fn accept(
         certificate: None,
     };
     match tls {
-        None => converse(served, peer, stream, drain).await,
+        None => serve_requests(served, peer, stream, drain).await,
         Some(tls) => {
-            // A handshake's error is its client's affair.
+            // A failed handshake only concerns its client.
             if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
                 let (_, session) = stream.get_ref();
                 let chain = session.peer_certificates().unwrap_or_default();
                 peer.certificate = chain.first().map(|it| CertificateDigest::of(it));
-                converse(served, peer, stream, drain).await;
+                serve_requests(served, peer, stream, drain).await;
             }
         }
     }
 }
 
-async fn converse(
+async fn serve_requests(
     (gateway, side): Served,
     peer: Peer,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,

@@ -1,10 +1,10 @@
-//! What a refused request was about, for the log: in the caller's words, which nobody has believed.
+//! Details of a refused request for the log, as sent by the caller and unverified.
 
 use serde_json::Value;
 use vouchsafe_gateway::{Refusal, claimed_decision_id};
 use vouchsafe_json::{Json, JsonObject};
 
-/// Members of requests that are no secret.
+/// Members of requests that are not secret.
 const NAMES: [&str; 9] = [
     "act",
     "algorithm",
@@ -16,36 +16,36 @@ const NAMES: [&str; 9] = [
     "share",
     "version",
 ];
-/// Names are not longer, and what is longer is cut.
-const WORD_CHARS_MAX: usize = 64;
+/// Longest text of a member; longer ones are truncated. Valid names are shorter.
+const TEXT_CHARS_MAX: usize = 64;
 
-/// Members for the line of a refusal.
-pub type About = Vec<(&'static str, Value)>;
+/// Members of the log line of a refusal.
+pub type Details = Vec<(&'static str, Value)>;
 
-/// A refusal, and what it was about.
-pub struct Refused {
+/// A refusal with the details of its request.
+pub struct RefusedRequest {
     pub refusal: Refusal,
-    pub about: About,
+    pub details: Details,
 }
 
-impl From<Refusal> for Refused {
+impl From<Refusal> for RefusedRequest {
     fn from(refusal: Refusal) -> Self {
-        let about = About::new();
-        Self { refusal, about }
+        let details = Details::new();
+        Self { refusal, details }
     }
 }
 
-/// What can be told of a request with this body.
-pub fn about(body: &[u8]) -> About {
+/// Extracts the details from the body of a request.
+pub fn extract(body: &[u8]) -> Details {
     let Ok(object) = JsonObject::parse(body) else {
-        return About::new();
+        return Details::new();
     };
-    let word = |name| match object.get(name)? {
+    let value = |name| match object.get(name)? {
         Json::Integer(number) => u64::try_from(*number).ok().map(Value::from),
-        Json::Text(text) => Some(text.chars().take(WORD_CHARS_MAX).collect::<String>().into()),
+        Json::Text(text) => Some(text.chars().take(TEXT_CHARS_MAX).collect::<String>().into()),
         _ => None,
     };
-    let named = NAMES.iter().filter_map(|name| Some((*name, word(name)?)));
+    let named = NAMES.iter().filter_map(|name| Some((*name, value(name)?)));
     let input = object.get("signing_input").and_then(Json::as_text);
     let decision = input.and_then(claimed_decision_id);
     named
@@ -55,14 +55,14 @@ pub fn about(body: &[u8]) -> About {
 
 #[cfg(test)]
 mod tests {
-    use super::about;
+    use super::extract;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::{Value, json};
 
     #[track_caller]
     fn check(body: &Value, expected: Value) {
-        let found: serde_json::Map<_, _> = about(body.to_string().as_bytes())
+        let found: serde_json::Map<_, _> = extract(body.to_string().as_bytes())
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_names_and_numbers_and_cuts_what_is_long() {
+    fn extracts_names_and_numbers_and_truncates() {
         let seed = json!({ "group": "default", "generation": 1, "algorithm": "ES256", "epoch_start": 3600 });
         check(&seed, seed.clone());
         check(
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_decision_id_that_a_token_claims_and_no_more_of_it() {
+    fn extracts_only_decision_id_of_a_token() {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"jti":"a1","sub":"somebody"}"#);
         let sign = |input: String| json!({ "key": "deploy", "signing_input": input });
         check(

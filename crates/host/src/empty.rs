@@ -1,10 +1,9 @@
-//! Empty files and an empty environment for the components that inherit neither.
+//! Empty implementations of files and environment, for components that inherit neither.
 //!
-//! Every std component imports `wasi:filesystem/preopens` and `wasi:cli/environment`; a dependency
-//! would be served with its parent's. A component that answers "nothing" takes their place.
+//! Every component with the standard library imports `wasi:filesystem/preopens` and `wasi:cli/environment`. A
+//! dependency would see its parent's, so a component that returns empty lists takes their place.
 
-/// What to compose in front of an import that is not inherited, or `None` if `import` is not one
-/// that can be supplied empty.
+/// The component, as text, that satisfies `import` with an empty implementation; `None` if there is none.
 pub fn adapter(import: &str) -> Option<String> {
     let (interface, version) = import.split_once('@')?;
     match interface {
@@ -14,20 +13,20 @@ pub fn adapter(import: &str) -> Option<String> {
     }
 }
 
-/// A core module whose every function answers with a pointer to zeroes: an empty list, or `none`.
-const NOTHING: &str = r#"
-  (core module $nothing
+/// A core module whose functions all return a pointer to zeroes: an empty list, or `none`.
+const EMPTY_MODULE: &str = r#"
+  (core module $empty-module
     (memory (export "memory") 1)
-    (func (export "nothing") (result i32) (i32.const 16)))
-  (core instance $nothing (instantiate $nothing))
-  (alias core export $nothing "memory" (core memory $memory))
-  (alias core export $nothing "nothing" (core func $answer))"#;
+    (func (export "empty") (result i32) (i32.const 16)))
+  (core instance $empty-module (instantiate $empty-module))
+  (alias core export $empty-module "memory" (core memory $memory))
+  (alias core export $empty-module "empty" (core func $answer))"#;
 
 fn preopens(version: &str) -> String {
     format!(
         r#"(component
   (import "wasi:filesystem/types@{version}" (instance $types (export "descriptor" (type (sub resource)))))
-  (alias export $types "descriptor" (type $descriptor)){NOTHING}
+  (alias export $types "descriptor" (type $descriptor)){EMPTY_MODULE}
   (func $directories (result (list (tuple (own $descriptor) string)))
     (canon lift (core func $answer) (memory $memory)))
   (instance $preopens
@@ -44,7 +43,7 @@ fn environment(version: &str) -> String {
         "get-initial-cwd"
     };
     format!(
-        r#"(component{NOTHING}
+        r#"(component{EMPTY_MODULE}
   (func $environment (result (list (tuple string string)))
     (canon lift (core func $answer) (memory $memory)))
   (func $arguments (result (list string)) (canon lift (core func $answer) (memory $memory)))
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adapters_exist_for_what_can_be_empty_and_nothing_else() {
+    fn adapters_exist_only_for_files_and_environment() {
         for (import, expected) in [
             ("wasi:filesystem/preopens@0.2.4", true),
             ("wasi:filesystem/preopens@0.3.0", true),
