@@ -1,8 +1,8 @@
-//! Responses that are sent before the request's body was read.
+//! Responses that are sent before the whole request body was read.
 //!
-//! A client that sends its whole request before it reads never sees such a response if the connection is closed
-//! at once: closing a socket that holds unread data resets the connection (RFC 9112 §9.6). So the rest of the body is
-//! read and discarded behind the response, within limits, and the connection is closed after that.
+//! A client that sends its whole request before it reads would not see such a response if the connection were closed at
+//! once, because closing a socket with unread data resets the connection (RFC 9112 §9.6). So the rest of the body is
+//! read and discarded, within limits, before the connection is closed.
 
 use bytes::Bytes;
 use http::Response;
@@ -13,22 +13,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Most bytes of a body that are discarded.
+/// Maximum number of bytes of a body that are discarded.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
-/// Longest that a body is discarded for.
+/// Longest time for which a body is discarded.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A response's body, behind which the rest of the request's is discarded.
+/// A response body that, once it is being sent, discards the rest of the request body.
 pub struct Lingering<B> {
     body: B,
     unread: Option<Incoming>,
 }
 
-/// `response`, and then the end of the connection if the request's body is not at its end.
+/// Prepares `response` to be sent while `unread` may have unread data: the connection is then closed after it.
 pub fn respond<B>(mut response: Response<B>, unread: Incoming) -> Response<Lingering<B>> {
     let unread = Some(unread).filter(|unread| !unread.is_end_stream());
     if unread.is_some() {
-        // RFC 9110 §10.1.1: a client that waits for `100 Continue` must know that no other request is read.
+        // A client that waits for `100 Continue` must know that no other request will be read (RFC 9110 §10.1.1).
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
@@ -43,7 +43,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Lingering<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        // ORDER: the head is written by now. A read before it would have hyper send `100 Continue`.
+        // ORDER: after the head was written. An earlier read would make hyper send `100 Continue`.
         if let Some(unread) = self.unread.take() {
             tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)));
         }
@@ -59,7 +59,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Lingering<B> {
     }
 }
 
-/// Reads `body` up to its limit; whether that was the end of it.
+/// Reads and drops `body` up to the limit; returns whether its end was reached.
 async fn discard(mut body: impl Body<Data = Bytes> + Unpin) -> bool {
     let mut left = DISCARDED_BYTES_MAX;
     while let Some(frame) = body.frame().await {
@@ -79,7 +79,7 @@ mod tests {
     use http_body_util::Full;
 
     #[tokio::test]
-    async fn discards_up_to_its_limit() {
+    async fn discards_up_to_the_limit() {
         for (bytes, ended) in [
             (0, true),
             (DISCARDED_BYTES_MAX, true),
