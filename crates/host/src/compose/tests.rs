@@ -167,6 +167,7 @@ const TYPES: &str = r#"
     (type $record' (record (field "tier" $tier)))
     (export "issuer" (type (eq $record')))))
   (alias export $types "issuer" (type $issuer))"#;
+
 #[test]
 fn types_only_interfaces_need_no_implementation() {
     let (root, part) = (format!("{TYPES} {IMPORTS_PORT}"), format!("{TYPES} {PORT}"));
