@@ -17,6 +17,7 @@ mod backup;
 mod clock;
 mod commands;
 mod config;
+mod details;
 mod failure;
 mod files;
 mod gateway;

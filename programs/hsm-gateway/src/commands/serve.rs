@@ -74,7 +74,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let admin_listener = bind_if(config.admin_listen).await?;
     let gateway = Gateway::open(config, Clock::new(danger)).await?;
     // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
-    let stop = stop_signal()?;
+    let stop = vouchsafe_serve::stop_signal().map_err(no_signals)?;
     let mut parts = JoinSet::new();
     follow_signals(&gateway, &mut parts)?;
     parts.spawn(Arc::clone(&gateway).keep_turning());
@@ -177,7 +177,11 @@ fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")))
+    signal(kind).map_err(no_signals)
+}
+
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::refused(format!("signals: {error}"))
 }
 
 /// What an operator tells a gateway that goes on.
@@ -197,19 +201,6 @@ fn follow_signals(gateway: &Arc<Gateway>, parts: &mut JoinSet<()>) -> Result<(),
         }
     });
     Ok(())
-}
-
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 #[cfg(test)]

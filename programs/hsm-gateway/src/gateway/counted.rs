@@ -4,9 +4,9 @@
 
 use super::Gateway;
 use super::seeds::Handout;
+use crate::details::Details;
 use crate::log::{Line, Share};
 use crate::network::Network;
-use crate::server::About;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{MutexGuard, PoisonError};
@@ -136,7 +136,7 @@ impl Counted {
 
 impl Gateway {
     /// Counts a refusal, and writes it down where that is bounded.
-    pub async fn refused(&self, who: Who<'_>, what: &str, refusal: Refusal, about: About) {
+    pub async fn refused(&self, who: Who<'_>, what: &str, refusal: Refusal, about: Details) {
         let slug = refusal.slug();
         self.metrics.refused(slug);
         let moment = self.clock.look();
