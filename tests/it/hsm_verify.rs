@@ -450,7 +450,7 @@ fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_awa
         says(&[&by[..], &json].concat(), stdin, 2, hint);
     }
     says(&[&by[..], &[""]].concat(), b"", 2, hint);
-    let no_text = "error: standard input: it is no text";
+    let no_text = "error: standard input: not valid UTF-8";
     says(&[&by[..], &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
     // The first 256 KiB alone would be good.
     let kib_256 = 256 * 1024;
@@ -459,7 +459,7 @@ fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_awa
     let ended = vouchsafe(&[&by[..], &["-"]].concat(), &long);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     long.push(b'x');
-    let too_long = "error: standard input: it has more than 262144 bytes";
+    let too_long = "error: standard input: larger than 262144 bytes";
     says(&[&by[..], &["-"]].concat(), &long, 2, too_long);
 
     let (keys, gone) = (site.path("keys.json"), site.path("gone"));

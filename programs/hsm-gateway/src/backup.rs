@@ -3,13 +3,13 @@
 //! Keys are made by the crates that use such keys everywhere else here, from the operating system's
 //! randomness; what holds a secret wipes it when dropped.
 
-use crate::failure::Failure;
 use crate::worker::protocol::{Bytes, PrivateKey};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use p256::ecdsa::signature::Signer as _;
 use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use serde::{Deserialize, Serialize};
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::{KeyAlgorithm, KeyRule};
 use vouchsafe_signer::SEED_BYTES;
 use vouchsafe_x509::RootKey;

@@ -1,12 +1,12 @@
 //! The one file: where to listen, which token, and the rules.
 
-use crate::failure::Failure;
-use crate::files::{read_secret, read_small};
 use serde::Deserialize;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vouchsafe_cli::files::{read_secret, read_text};
+use vouchsafe_cli::{Failure, Position};
 use vouchsafe_gateway::{AdminFile, Admins, CredentialFile, GroupFile, KeyFile, Rules};
 use zeroize::Zeroizing;
 
@@ -128,11 +128,12 @@ pub struct Config {
 impl Config {
     /// Reads the file; other files that it names are relative to its folder.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_small(path, FILE_BYTES_MAX).map_err(|failure| {
+        let text = read_text(path, FILE_BYTES_MAX).map_err(|failure| {
             failure.hint("`--config FILE` names it; docs/hsm/install.md has one to start from")
         })?;
         let mut file: File = toml::from_str(&text).map_err(|error| {
-            let position = error.span().map(|span| position(&text, span.start));
+            let position = error.span().map(|span| Position::of(&text, span.start));
+            let position = position.map(|it| format!(":{it}"));
             // Only the message: the rest of an error of this crate quotes the file's lines.
             Failure::usage(format!(
                 "{}{}: {}",
@@ -277,18 +278,6 @@ fn module(
     })
 }
 
-/// `:line:column` of a byte in `text`, both from 1.
-fn position(text: &str, byte: usize) -> String {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count().saturating_add(1);
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |last| last.chars().count())
-        .saturating_add(1);
-    format!(":{line}:{column}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -403,7 +392,7 @@ groups = ["default"]
     fn a_file_without_an_end_is_not_read_to_it() {
         let failure = Config::read(Path::new("/dev/zero")).map(drop);
         let message = failure.expect_err("no end").message;
-        assert!(message.contains("more than 1048576 bytes"), "{message}");
+        assert!(message.contains("larger than 1048576 bytes"), "{message}");
     }
 
     #[test]

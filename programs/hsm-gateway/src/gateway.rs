@@ -13,7 +13,6 @@ mod watch;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
 use crate::inventory::{
     generation, hsm_failure, lock, make_private, no_generation, remember_generation,
@@ -32,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tallies::Tallies;
 use tokio::task::JoinHandle;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::{
     Admins, Derivation, EpochKeyring, Generation, KeyAlgorithm, Rates, Refusal, RolloutSecret,
     Rules,
@@ -82,7 +82,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
         let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
-            .map_err(|error| Failure::state(&path, &error))?;
+            .map_err(|error| Failure::state(&path, error))?;
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true)
             .await
             .map_err(hsm_failure)?;

@@ -1,11 +1,11 @@
 //! What the token has to hold before it is used, and what was seen of it before.
 
-use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
 use crate::public_key;
 use crate::worker::protocol::{Call, Fault, Inventory, Reply};
 use std::path::Path;
 use std::sync::Arc;
+use vouchsafe_cli::{Failure, files};
 use vouchsafe_gateway::versions::{KeyVersions, VersionRecord};
 use vouchsafe_gateway::{Generation, KeyLabel, KeyRule, ROOT_LABEL};
 use vouchsafe_jose::{KeyUse, PublicKey};
@@ -138,7 +138,7 @@ pub fn checked_pair(
 /// Refuses a generation below the highest that this gateway has seen, and remembers this one.
 pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Failure> {
     let path = state_dir.join("generation");
-    let fail = |error: std::io::Error| Failure::state(&path, &error);
+    let fail = |error: std::io::Error| Failure::state(&path, error);
     let seen = match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().map_err(|_| {
             Failure::usage(format!("{} holds no number", path.display()))
@@ -154,52 +154,24 @@ pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Fail
         .hint("an older token must not come back: its keys may have been revoked"));
     }
     if generation > seen {
-        replace(&path, &format!("{generation}\n")).map_err(fail)?;
+        files::replace(&path, format!("{generation}\n").as_bytes()).map_err(fail)?;
     }
     Ok(())
-}
-
-/// Writes a small file whole or not at all, also where the machine dies meanwhile.
-pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let beside = path.with_extension("new");
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    let folder = path.parent().filter(|it| *it != Path::new(""));
-    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Makes the folder, open to its owner alone, also where it was there and open to others.
 pub fn make_private(folder: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    const MODE: u32 = 0o700;
-    let fail = |error: std::io::Error| Failure::state(folder, &error);
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(MODE)
-        .create(folder)
-        .map_err(fail)?;
-    let mode = std::fs::metadata(folder)
-        .map_err(fail)?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        let private = std::fs::Permissions::from_mode(MODE);
-        std::fs::set_permissions(folder, private).map_err(|error| {
-            fail(error).hint(
-                "`state_dir` is open to others than its owner: it has to be the gateway's own",
-            )
-        })?;
-    }
-    Ok(())
+    files::create_private_directory(folder).map_err(|error| Failure::state(folder, error))?;
+    files::make_private(folder).map_err(|error| {
+        Failure::state(folder, error)
+            .hint("`state_dir` is open to others than its owner: it has to be the gateway's own")
+    })
 }
 
 /// Takes the folder for one gateway, for as long as what is given lives.
 pub fn lock(folder: &Path) -> Result<std::fs::File, Failure> {
     let path = folder.join("lock");
-    let fail = |error: std::io::Error| Failure::state(&path, &error);
+    let fail = |error: std::io::Error| Failure::state(&path, error);
     let file = std::fs::File::options()
         .create(true)
         .truncate(false)

@@ -9,16 +9,14 @@
     allow(clippy::arithmetic_side_effects, reason = "tests may panic")
 )]
 
-// ORDER: first, so that all others have its macros.
+// Output macros that don't panic when a pipe is closed, for all modules.
 #[macro_use]
-mod print;
+extern crate vouchsafe_cli;
 
 mod backup;
 mod clock;
 mod commands;
 mod config;
-mod failure;
-mod files;
 mod gateway;
 mod hex;
 mod hsm;
@@ -35,6 +33,7 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use vouchsafe_cli::print;
 
 /// Stands between Vouchsafe's signers and an HSM: hands out epoch seeds, signs tokens, holds both to rules.
 #[derive(Parser)]
@@ -99,25 +98,8 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn every_command_has_examples_and_says_its_exit_codes() {
-        for command in Cli::command()
-            .get_subcommands()
-            .filter(|it| !it.is_hide_set())
-        {
-            let help = command
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            assert!(
-                help.contains("Examples:\n  "),
-                "{}: {help}",
-                command.get_name()
-            );
-            assert!(
-                help.contains("Exit codes: 0 "),
-                "{}: {help}",
-                command.get_name()
-            );
-        }
+    fn every_command_has_examples_and_exit_codes() {
+        let none: [&str; 0] = [];
+        assert_eq!(vouchsafe_cli::undocumented(&Cli::command()), none);
     }
 }

@@ -4,11 +4,11 @@
 //! wrong PIN with all kinds of errors: a login that failed otherwise is tried once more, and refused after
 //! that, also by the next gateway. What says that no PIN came to be compared may be repeated for ever.
 
-use crate::inventory::replace;
 use crate::worker::protocol::Fault;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use vouchsafe_cli::files;
 
 /// No note is longer.
 const NOTE_BYTES_MAX: usize = 1024;
@@ -62,7 +62,7 @@ impl Logins {
     /// Why it could not.
     pub fn can_be_noted(&self) -> std::io::Result<()> {
         let probe = self.failed_file.with_file_name("login-check");
-        replace(&probe, &"-".repeat(NOTE_BYTES_MAX))?;
+        files::replace(&probe, &[b'-'; NOTE_BYTES_MAX])?;
         std::fs::remove_file(probe)
     }
 
@@ -118,7 +118,7 @@ impl Logins {
     }
 
     fn write(&self, file: &Path, note: &str) {
-        if let Err(error) = replace(file, note) {
+        if let Err(error) = files::replace(file, note.as_bytes()) {
             eprintln!("hsm-gateway: {}: {error}", file.display());
         }
     }

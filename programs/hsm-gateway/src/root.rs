@@ -1,13 +1,13 @@
 //! The root signing key: certifies epoch keys, so that verifiers can pin it (`docs/pinning.md`).
 
-use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
 use crate::inventory::{checked_pair, hsm_failure, inspect, twice};
 use crate::worker::protocol::{Algorithm, Call, Fault, Inventory, Reply};
 use std::sync::Arc;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::{ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL, Uncertified};
 use vouchsafe_jose::PublicKey;
-use vouchsafe_signer::{CurvePoint, PublicJwk, UnixSeconds};
+use vouchsafe_signer::{CurvePoint, PublicJwk};
 use vouchsafe_x509::{Draft, EpochLeaf, LeafKey, RootCertificate, RootKey};
 
 const MISSING: &str = "`hsm-gateway init` makes it in an empty token, `restore` from a backup";
@@ -81,7 +81,7 @@ impl Root {
 }
 
 /// Makes the root signing key in the token, and its certificate.
-pub async fn create(hsm: &Arc<Hsm>, now: UnixSeconds) -> Result<(), Failure> {
+pub async fn create(hsm: &Arc<Hsm>, now: u64) -> Result<(), Failure> {
     let call = Call::CreateKey {
         label: ROOT_SIGNING_LABEL.to_owned(),
         algorithm: Algorithm::Es256,
@@ -91,7 +91,7 @@ pub async fn create(hsm: &Arc<Hsm>, now: UnixSeconds) -> Result<(), Failure> {
     let inventory = inspect(hsm).await.map_err(hsm_failure)?;
     let (key, verifier) = key(&inventory)?;
     let draft = key
-        .draft(now.0)
+        .draft(now)
         .map_err(|error| Failure::refused(error.to_string()))?;
     let der = sign(hsm, draft, &verifier).await.map_err(hsm_failure)?;
     import_certificate(hsm, der, key).await?;

@@ -1,11 +1,11 @@
 //! `hsm-gateway add-key`.
 
 use super::record::recorded;
-use super::{ConfigFile, create_key, now, open, runtime};
-use crate::failure::Failure;
+use super::{ConfigFile, create_key, open};
 use crate::inventory::{generation, hsm_failure, inspect};
 use crate::log::Line;
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::KeyLabel;
 use vouchsafe_gateway::versions::VersionRecord;
 
@@ -32,7 +32,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let rule = config.rules.keys().find(|rule| rule.name == args.name);
     let rule =
         rule.ok_or_else(|| Failure::usage(format!("there is no [[key]] `{}`", args.name)))?;
-    runtime()?.block_on(async {
+    vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
         // Else a key would be there that keeps `init` from making the rest.
@@ -47,8 +47,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             .hint("`vouchsafe keys stage` makes the next one"));
         }
         let record = match args.active {
-            true => VersionRecord::first(now()?, rule.lifetime_seconds_max),
-            false => VersionRecord::pending(now()?),
+            true => VersionRecord::first(clock::unix_seconds()?, rule.lifetime_seconds_max),
+            false => VersionRecord::pending(clock::unix_seconds()?),
         };
         let about = |line: Line| {
             line.with("act", "add-key")

@@ -1,12 +1,12 @@
 //! `hsm-gateway credential`.
 
-use crate::failure::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::{CREDENTIAL_BYTES, CredentialDigest};
 use zeroize::Zeroizing;
 

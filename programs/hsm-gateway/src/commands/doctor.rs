@@ -1,8 +1,7 @@
 //! `hsm-gateway doctor`.
 
-use super::{ConfigFile, Format, doubled_hint, open, runtime};
+use super::{ConfigFile, doubled_hint, open};
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::gateway::algorithm;
 use crate::hsm::Hsm;
 use crate::inventory::{checked_pair, generation, hsm_failure, inspect, versions};
@@ -13,6 +12,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::{KeyAlgorithm, KeyLabel, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;
 
@@ -40,7 +40,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let findings = runtime()?.block_on(examine(&config))?;
+    let findings = vouchsafe_cli::run(examine(&config))?;
     let well = !findings.iter().any(|(_, it)| matches!(it, Found::Wrong(_)));
     match args.format {
         Format::Json => println!("{}", json_of(well, &findings)),

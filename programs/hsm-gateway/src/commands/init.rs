@@ -2,11 +2,9 @@
 
 use super::record::recorded;
 use super::restore::{import, read_share};
-use super::{ConfigFile, create_keys, now, open, require_empty, runtime};
+use super::{ConfigFile, create_keys, open, require_empty};
 use crate::backup::Backup;
-use crate::clock::{Clock, Danger};
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::hsm::Hsm;
 use crate::inventory::hsm_failure;
 use crate::log::Line;
@@ -18,6 +16,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::ROOT_LABEL;
 
 /// Make the keys of an empty token
@@ -46,7 +45,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    runtime()?.block_on(async {
+    vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         require_empty(&hsm).await?;
         let keys: Vec<_> = config.rules.keys().map(|it| it.name.as_str()).collect();
@@ -75,7 +74,7 @@ async fn make(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Failur
             let call = Call::CreateRoot { generation };
             hsm.call(call).await.map_err(hsm_failure)?;
             println!("made {ROOT_LABEL}, generation {generation}");
-            root::create(hsm, Clock::new(Danger::default()).now()).await?;
+            root::create(hsm, clock::unix_seconds()?).await?;
             create_keys(hsm, config).await?;
             eprintln!("note: these keys have no backup, and can't get one");
         }
@@ -87,7 +86,7 @@ async fn make(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Failur
 ///
 /// ORDER: shares before the token has a key, so that no key without its backup is ever in use.
 fn backed_up(config: &Config, threshold: Threshold, folder: &Path) -> Result<Backup, Failure> {
-    let backup = Backup::new(config.rules.keys(), now()?)?;
+    let backup = Backup::new(config.rules.keys(), clock::unix_seconds()?)?;
     let secret = backup.to_bytes()?;
     let mut read_back = Vec::new();
     for (number, line) in (1..).zip(shares::split(&secret, threshold)) {

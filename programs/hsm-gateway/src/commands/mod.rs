@@ -12,15 +12,13 @@ pub mod serve;
 pub mod status;
 
 use crate::config::{Config, Module};
-use crate::failure::Failure;
 use crate::gateway::algorithm;
 use crate::hsm::{CREATE_MAX, Hsm};
 use crate::inventory::{hsm_failure, inspect, make_private};
 use crate::worker::protocol::Call;
-use clap::ValueEnum;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::KeyRule;
 use vouchsafe_gateway::versions::VersionRecord;
 
@@ -36,19 +34,6 @@ impl ConfigFile {
     pub fn read(&self) -> Result<Config, Failure> {
         Config::read(&self.config)
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Json,
-    Text,
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::refused(format!("no runtime: {error}")))
 }
 
 /// The HSM for a command: one session, and time to make keys.
@@ -80,7 +65,7 @@ async fn require_empty(hsm: &Arc<Hsm>) -> Result<(), Failure> {
 /// Makes the first version of every [[key]], which signs at once: no verifier knows another.
 async fn create_keys(hsm: &Arc<Hsm>, config: &Config) -> Result<(), Failure> {
     for rule in config.rules.keys() {
-        let record = VersionRecord::first(now()?, rule.lifetime_seconds_max);
+        let record = VersionRecord::first(clock::unix_seconds()?, rule.lifetime_seconds_max);
         create_key(hsm, rule, record).await?;
     }
     Ok(())
@@ -105,10 +90,4 @@ fn doubled_hint(name: &str, version: u64) -> String {
     format!(
         "the token has it twice, and it is not used; `vouchsafe keys retire {name} --version {version} --destroy` destroys both"
     )
-}
-
-fn now() -> Result<u64, Failure> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since = since.map_err(|_| Failure::refused("the clock is before 1970"))?;
-    Ok(since.as_secs())
 }

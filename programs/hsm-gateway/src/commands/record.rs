@@ -1,11 +1,10 @@
 //! Acts of this program, in the gateway's log: each is there before it is done, as an admin's is.
 
-use super::now;
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::log::{Line, Log, Share};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use vouchsafe_cli::{Failure, clock};
 
 /// Does `act`, which `about` describes. A running gateway may write to the same file: lines are appended
 /// whole.
@@ -16,11 +15,11 @@ pub async fn recorded<T>(
 ) -> Result<T, Failure> {
     let path = config.state_dir.join("gateway.log");
     let fail = |error: std::io::Error| {
-        Failure::state(&path, &error).hint("nothing is done that is not on record")
+        Failure::state(&path, error).hint("nothing is done that is not on record")
     };
     let log = Log::open(&path, true, Arc::default()).map_err(fail)?;
     let line = |failed: Option<&str>| {
-        let line = about(Line::new("command", now()?).with("uid", uid()));
+        let line = about(Line::new("command", clock::unix_seconds()?).with("uid", uid()));
         Ok::<_, Failure>(match failed {
             Some(why) => line.with("failed", why),
             None => line,

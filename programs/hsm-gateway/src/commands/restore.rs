@@ -1,11 +1,9 @@
 //! `hsm-gateway restore`.
 
 use super::record::recorded;
-use super::{ConfigFile, now, open, require_empty, runtime};
+use super::{ConfigFile, open, require_empty};
 use crate::backup::{Backup, root_key};
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::files::read_small;
 use crate::hsm::Hsm;
 use crate::inventory::{hsm_failure, remember_generation};
 use crate::log::Line;
@@ -15,6 +13,7 @@ use crate::worker::protocol::{Call, PrivateKey};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use vouchsafe_cli::{Failure, clock, files};
 use vouchsafe_gateway::versions::VersionRecord;
 use vouchsafe_gateway::{
     KeyAlgorithm, KeyRule, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL,
@@ -56,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     }
     backup.keys.retain(|key| !args.without.contains(&key.name));
-    runtime()?.block_on(async {
+    vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         require_empty(&hsm).await?;
         // ORDER: all that can be known to be wrong, before the token gets its first key.
@@ -73,7 +72,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         for rule in config.rules.keys() {
             if !backup.keys.iter().any(|key| key.name == rule.name) {
                 let name = &rule.name;
-                eprintln!("note: `{name}` has no key: `hsm-gateway add-key {name}` makes a new one, which verifiers have to fetch");
+                eprintln!(
+                    "note: `{name}` has no key: `hsm-gateway add-key {name}` makes a new one, which verifiers have to fetch"
+                );
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -105,7 +106,7 @@ pub async fn import(
     import_certificate(hsm, backup.root_certificate.0.to_vec(), key).await?;
     println!("put in {ROOT_SIGNING_LABEL}, ES256, and {ROOT_CERTIFICATE_LABEL}");
     for (rule, key) in rules {
-        let record = VersionRecord::first(now()?, rule.lifetime_seconds_max);
+        let record = VersionRecord::first(clock::unix_seconds()?, rule.lifetime_seconds_max);
         let label = rule.label_of(1).to_string();
         import_key(hsm, label.clone(), &record.to_bytes(), key).await?;
         println!(
@@ -166,5 +167,5 @@ fn key_rules<'a>(
 
 /// Reads a share's file.
 pub fn read_share(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    read_small(path, SHARE_BYTES_MAX)
+    files::read_text(path, SHARE_BYTES_MAX)
 }

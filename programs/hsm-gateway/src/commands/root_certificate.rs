@@ -1,10 +1,10 @@
 //! `hsm-gateway root-certificate`.
 
-use super::{ConfigFile, open, runtime};
-use crate::failure::Failure;
+use super::{ConfigFile, open};
 use crate::inventory::{hsm_failure, inspect};
 use crate::root::Root;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// Print the certificate of the root signing key, for verifiers that pin it
 ///
@@ -21,7 +21,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let inventory = runtime()?.block_on(async {
+    let inventory = vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         inspect(&hsm).await.map_err(hsm_failure)
     })?;

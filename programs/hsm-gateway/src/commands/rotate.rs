@@ -1,12 +1,12 @@
 //! `hsm-gateway rotate`.
 
 use super::record::recorded;
-use super::{ConfigFile, now, open, runtime};
-use crate::failure::Failure;
+use super::{ConfigFile, open};
 use crate::inventory::{generation, hsm_failure, inspect};
 use crate::log::Line;
 use crate::worker::protocol::Call;
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::Refusal;
 
 /// Replace every epoch key at once, after a seed or a credential leaked
@@ -42,10 +42,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
     }
     let config = args.config.read()?;
-    runtime()?.block_on(async {
+    vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
-        let (before, now) = (generation(&inventory)?, now()?);
+        let (before, now) = (generation(&inventory)?, clock::unix_seconds()?);
         if !args.although_unpublished {
             before.may_be_left(now).map_err(unpublished)?;
         }

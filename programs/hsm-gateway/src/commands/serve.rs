@@ -1,9 +1,8 @@
 //! `hsm-gateway serve`.
 
-use super::{ConfigFile, runtime};
-use crate::clock::{Clock, Danger};
+use super::ConfigFile;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::hsm::HsmError;
 use crate::inventory::hsm_failure;
@@ -14,13 +13,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-
-/// Longest that background threads are waited for at the end.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+use vouchsafe_cli::Failure;
+use vouchsafe_cli::clock::DangerClock;
 
 /// Run the gateway
 ///
@@ -48,19 +45,13 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(serve(args));
-    runtime.shutdown_timeout(SHUTDOWN_MAX);
-    outcome.map(|()| ExitCode::SUCCESS)
+    vouchsafe_cli::run(serve(args)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(args: Args) -> Result<(), Failure> {
     let config = args.config.read()?;
-    let danger = Danger {
-        now: args.danger_now,
-        clock: args.danger_clock,
-    };
-    if (danger.now.is_some() || danger.clock.is_some()) && !config.development {
+    let danger = DangerClock::new(args.danger_now, args.danger_clock);
+    if danger.is_some() && !config.development {
         return Err(Failure::usage(
             "--danger-now and --danger-clock move the clock of every check, and need `development = true`",
         ));
@@ -218,12 +209,13 @@ mod tests {
 
     #[test]
     fn a_part_that_panics_ends_the_gateway_with_an_error() {
-        let failure = runtime().expect("a runtime").block_on(async {
+        let failure = vouchsafe_cli::run(async {
             let mut parts = JoinSet::new();
             parts.spawn(std::future::pending());
             parts.spawn(async { panic!("no epoch begins any more") });
-            ended(&mut parts).await
+            Err::<(), _>(ended(&mut parts).await)
         });
+        let failure = failure.expect_err("a part ended");
         let text = "no epoch begins any more";
         assert!(failure.message.contains(text), "{}", failure.message);
         assert_eq!(failure.code, 1, "whoever watches over it starts it again");

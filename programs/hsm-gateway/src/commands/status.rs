@@ -1,7 +1,6 @@
 //! `hsm-gateway status`.
 
-use super::{ConfigFile, Format, doubled_hint, open, runtime};
-use crate::failure::Failure;
+use super::{ConfigFile, doubled_hint, open};
 use crate::hex::{fingerprint, hex};
 use crate::inventory::{hsm_failure, inspect};
 use crate::public_key;
@@ -10,6 +9,7 @@ use crate::worker::protocol::{Inventory, KeyInfo};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::versions::VersionRecord;
 use vouchsafe_gateway::{Generation, KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
@@ -28,7 +28,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let inventory = runtime()?.block_on(async {
+    let inventory = vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         inspect(&hsm).await.map_err(hsm_failure)
     })?;

@@ -6,7 +6,6 @@
 
 use super::possession::unproven;
 use super::{Gateway, other_reply};
-use crate::failure::Failure;
 use crate::hsm::{Hsm, HsmError};
 use crate::inventory::{checked_key, hsm_failure, inspect, other_key, versions};
 use crate::log::{Line, Share};
@@ -15,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::versions::{KeyVersions, STATES_FRESH_SECONDS, VersionRecord};
 use vouchsafe_gateway::{KeyRule, Refusal, Rules, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;

@@ -4,10 +4,10 @@
 //! them.
 
 use super::states::States;
-use crate::inventory::replace;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use vouchsafe_cli::files;
 use vouchsafe_gateway::Figures;
 
 /// How often uses are written down.
@@ -107,7 +107,7 @@ pub struct Save {
 
 impl Save {
     pub fn write(&self) -> std::io::Result<()> {
-        replace(&self.path, &serde_json::to_string(&self.uses)?)
+        files::replace(&self.path, &serde_json::to_vec(&self.uses)?)
     }
 }
 

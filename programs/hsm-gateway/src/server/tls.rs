@@ -1,8 +1,6 @@
 //! TLS of the gateway, and who may speak to it where clients need certificates.
 
 use crate::config::TlsFiles;
-use crate::failure::Failure;
-use crate::files::read_secret;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -10,6 +8,8 @@ use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
+use vouchsafe_cli::Failure;
+use vouchsafe_cli::files::read_secret;
 
 /// Longest private key in PEM: one of RSA-16384 has 12 KiB.
 const KEY_BYTES_MAX: u64 = 64 * 1024;

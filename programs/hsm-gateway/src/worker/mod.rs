@@ -9,7 +9,6 @@ mod objects;
 pub mod protocol;
 mod token;
 
-use crate::failure::Failure;
 use protocol::{Call, Fault, Open, Reply, Request, Response};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -18,6 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use token::{SessionKeeper, Token};
 use tokio::signal::unix::{SignalKind, signal};
+use vouchsafe_cli::Failure;
 
 /// Runs until the gateway closes the socket.
 pub fn run() -> Result<ExitCode, Failure> {

@@ -2,8 +2,8 @@
 
 use super::Http;
 use super::http::{is_loopback, origin};
-use crate::commands::Failure;
 use serde::Deserialize;
+use vouchsafe_cli::Failure;
 use vouchsafe_providers::is_unprintable;
 
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";

@@ -1,8 +1,8 @@
 //! Asking a running dev issuer for a token.
 
 use super::Http;
-use crate::commands::Failure;
 use serde_json::{Map, Value, json};
+use vouchsafe_cli::Failure;
 
 /// The body of POST /mint.
 pub struct MintOptions<'a> {

@@ -2,9 +2,9 @@
 
 use super::broker::shown;
 use super::{Broker, Http, Reply};
-use crate::commands::Failure;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use vouchsafe_cli::Failure;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// Repeats after the broker said that it has no answer now.

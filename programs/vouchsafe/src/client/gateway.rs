@@ -2,15 +2,15 @@
 
 use super::Http;
 use super::broker::shown;
-use super::file::read_text;
 use super::http::{is_loopback, origin};
-use crate::commands::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use vouchsafe_cli::Failure;
+use vouchsafe_cli::files::read_text;
 use vouchsafe_gateway::CredentialDigest;
 use vouchsafe_gateway::admin::{
     ACT_PATH, ActAnswer, ActRequest, LIST_PATH, Listing, OUTCOME_PATH, PROBE_PATH, ProbeAnswer,

@@ -1,10 +1,10 @@
 //! A small blocking HTTP client: bounded in time and size, no redirects, loopback never by proxy.
 
-use crate::commands::Failure;
 use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
 use std::time::Duration;
 use ureq::tls::TlsConfig;
+use vouchsafe_cli::Failure;
 
 /// No answer that a client reads is longer.
 pub const REPLY_BYTES_MAX: u64 = 64 * 1024;

@@ -5,7 +5,6 @@
 pub mod broker;
 pub mod dev_issuer;
 pub mod exchange;
-pub mod file;
 pub mod gateway;
 pub mod http;
 pub mod jwt;

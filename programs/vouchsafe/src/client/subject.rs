@@ -3,10 +3,10 @@
 use super::exchange::printable;
 use super::http::is_loopback;
 use super::{Broker, Http};
-use crate::commands::Failure;
 use serde::Deserialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use vouchsafe_cli::Failure;
 
 /// Platforms' tokens are at most a few KiB; the broker takes 16 KiB.
 const TOKEN_BYTES_MAX: u64 = 16 * 1024;

@@ -1,7 +1,6 @@
 //! One module per subcommand. Each has `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
 pub mod dev_issuer;
-mod failure;
 pub mod keys;
 pub mod policy;
 pub mod probe;
@@ -10,4 +9,4 @@ pub mod serve;
 pub mod token;
 pub mod verify;
 
-pub use failure::Failure;
+pub use vouchsafe_cli::Failure;

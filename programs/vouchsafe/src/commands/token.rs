@@ -1,10 +1,10 @@
 //! `vouchsafe token`: the exchange as one command, for jobs and functions.
 
-use super::Failure;
 use crate::client::exchange::{ExchangeRequest, Issued, exchange};
 use crate::client::subject::{SubjectArgs, TokenType, mask};
 use crate::client::{Broker, Http};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// Get a token from a broker, for the token that the platform gave.
 ///

@@ -2,12 +2,8 @@
 
 use super::keys::{KeyRing, KeySet};
 use anyhow::{Context, Result};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-
-/// For its owner only: who reads the file can sign as this issuer.
-const MODE: u32 = 0o600;
+use std::path::PathBuf;
+use vouchsafe_cli::files;
 
 /// Where the keys are kept, if anywhere.
 pub struct KeyFile(Option<PathBuf>);
@@ -31,23 +27,9 @@ impl KeyFile {
 
     pub fn save(&self, ring: &KeyRing) -> Result<()> {
         match &self.0 {
-            Some(path) => write(path, &ring.export().to_string())
+            Some(path) => files::replace(path, ring.export().to_string().as_bytes())
                 .with_context(|| format!("can't write {}", path.display())),
             None => Ok(()),
         }
     }
-}
-
-/// Written beside and renamed, so that a stopped process leaves the old keys or the new ones.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(MODE)
-        .open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(beside, path)
 }

@@ -4,9 +4,9 @@ use super::claims::Shape;
 use super::keys::Algorithm;
 use crate::client::Http;
 use crate::client::dev_issuer::{MintOptions, mint};
-use crate::commands::Failure;
 use serde_json::{Map, Value};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// Get a token from a running dev issuer.
 #[derive(clap::Args)]

@@ -10,11 +10,11 @@ mod keys;
 mod mint;
 mod server;
 
-use super::Failure;
 use clap::Subcommand;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// An OIDC issuer for local work: discovery, JWKS, tokens shaped like GitHub's.
 ///

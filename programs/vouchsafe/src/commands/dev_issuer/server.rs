@@ -8,7 +8,6 @@ use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
 use super::key_file::KeyFile;
 use super::keys::{KeyRing, KeySet};
 use crate::client::encode;
-use crate::commands::Failure;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, WWW_AUTHENTICATE,
 };
@@ -23,8 +22,9 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::net::TcpListener;
+use vouchsafe_cli::{Failure, clock};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,11 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
                 .hint("the dev issuer hands a token to whoever asks; listen on 127.0.0.1"),
         );
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::refused(format!("could not start: {error}")))?;
-    runtime.block_on(listen(args))
+    vouchsafe_cli::run(listen(args))
 }
 
 async fn listen(args: Args) -> Result<ExitCode, Failure> {
@@ -265,10 +261,8 @@ impl Issuer {
         let algorithm = request.algorithm()?;
         let mut unique = [0; JTI_BYTES];
         getrandom::fill(&mut unique).map_err(|error| error.to_string())?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|error| error.to_string())?;
-        let now_seconds = i64::try_from(now.as_secs()).map_err(|error| error.to_string())?;
+        let now_seconds = clock::unix_seconds().map_err(|failure| failure.message)?;
+        let now_seconds = i64::try_from(now_seconds).map_err(|error| error.to_string())?;
         let claims = request.claims(&self.url, now_seconds, encode(&unique))?;
         self.keys
             .read()

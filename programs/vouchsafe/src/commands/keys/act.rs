@@ -1,10 +1,9 @@
 //! `vouchsafe keys stage`, `rollback` and `retire`, and how every act is sent and told.
 
-use super::Format;
 use super::several::check_same;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::admin::{ActAnswer, ActRequest};
 
 /// Make and publish the next version of a key.

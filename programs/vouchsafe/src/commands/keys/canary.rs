@@ -1,16 +1,15 @@
 //! `vouchsafe keys canary` and `promote`: a new version is tried on few, watched, and kept or taken back.
 
-use super::Format;
 use super::act::{everywhere, first_of, request};
 use super::list::outcomes;
 use super::probes::{self, Pair, Verifiers};
 use super::several::check_same;
 use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
 use serde_json::Value;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::admin::{ActRequest, KeyListing};
 use vouchsafe_gateway::{CANARY_OUTCOMES_MIN, Verdict};
 

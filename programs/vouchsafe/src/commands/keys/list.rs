@@ -1,11 +1,11 @@
 //! `vouchsafe keys list`.
 
-use super::{Format, relative};
+use super::relative;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::Figures;
 use vouchsafe_gateway::admin::{GroupListing, KeyListing, Listing, VersionListing};
 

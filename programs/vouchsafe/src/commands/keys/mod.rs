@@ -7,9 +7,9 @@ mod probes;
 mod rotate;
 mod several;
 
-use super::Failure;
 use clap::Subcommand;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// See and change the keys of HSM gateways.
 ///
@@ -38,12 +38,6 @@ enum Command {
     Rollback(act::RollbackArgs),
     Rotate(rotate::Args),
     Stage(act::StageArgs),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    Json,
-    Text,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {

@@ -5,8 +5,8 @@ use crate::client::broker::shown;
 use crate::client::gateway::Gateway;
 use crate::client::http::origin;
 use crate::client::jwt::{decode_unverified, verify_signature};
-use crate::commands::Failure;
 use serde_json::Value;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::{KeyListing, Listing, ProbeOutcome, ProbeRequest};
 use vouchsafe_gateway::{Figures, Verdict, judge};
 

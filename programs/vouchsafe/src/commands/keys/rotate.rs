@@ -1,15 +1,14 @@
 //! `vouchsafe keys rotate --emergency`: every epoch key is replaced, and each broker is watched until it
 //! has followed.
 
-use super::Format;
 use super::probes::Verifiers;
 use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::admin::{Listing, RotateRequest};
 
 /// How often a broker is asked for its keys.

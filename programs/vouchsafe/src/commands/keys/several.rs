@@ -1,8 +1,8 @@
 //! Several gateways that are to sign with one key: they need one token, or tokens that replicate.
 
 use crate::client::gateway::Gateway;
-use crate::commands::Failure;
 use std::collections::BTreeMap;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::Listing;
 
 /// Refuses where one version of the key is another one at another gateway: a broker publishes what one of

@@ -6,9 +6,9 @@ use crate::client::dev_issuer::{MintOptions, mint};
 use crate::client::exchange::{ExchangeRequest, Outcome, exchange, hint};
 use crate::client::jwt::with_spoilt_signature;
 use crate::client::{Broker, Http};
-use crate::commands::Failure;
 use serde::Serialize;
 use serde_json::Map;
+use vouchsafe_cli::Failure;
 
 /// Further in the past than any leeway (60 s at most).
 const EXPIRED_SECONDS: i64 = -3600;

@@ -7,10 +7,10 @@ mod checks;
 mod report;
 mod verify;
 
-use super::Failure;
 use crate::client::subject::SubjectArgs;
 use crate::client::{Broker, Http};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// Prove a broker from outside: one exchange that must succeed and those that must be refused.
 #[derive(clap::Args)]

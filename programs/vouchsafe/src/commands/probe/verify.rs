@@ -3,9 +3,8 @@
 use crate::client::exchange::Issued;
 use crate::client::jwt::{decode_unverified, verify_signature};
 use crate::client::{Broker, Http};
-use crate::commands::Failure;
 use serde_json::Value;
-use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_cli::{Failure, clock};
 
 /// The header's `typ` of an access token (RFC 9068 §2.1) and of any other JWT.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
@@ -21,9 +20,7 @@ pub fn verify(
     let jwks: Value = reply
         .json()
         .ok_or_else(|| Failure::unreachable(format!("{} is not a key set", broker.jwks_uri)))?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |passed| passed.as_secs());
+    let now = clock::unix_seconds()?;
     Ok(check(
         &issued.access_token,
         &jwks,

@@ -2,15 +2,14 @@
 
 mod check;
 
-use super::Failure;
-use crate::client::file::{read, read_from};
 use crate::client::{Broker, Http};
 use check::{Accepted, Expected, Refused, check};
 use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_cli::files::{read, read_from};
+use vouchsafe_cli::{Failure, Format, clock};
 use vouchsafe_x509::PinnedRoot;
 
 /// Longest file, and longest token, that is read.
@@ -60,12 +59,6 @@ pub struct Args {
     format: Format,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Json,
-    Text,
-}
-
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let root = match &args.pin_root {
         Some(path) => Some(pinned_root(path)?),
@@ -73,9 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let token = token(&args.token)?;
     let (issuer, jwks) = keys(&args)?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |passed| passed.as_secs());
+    let now = clock::unix_seconds()?;
     let expected = Expected {
         issuer: &issuer,
         audience: &args.audience,
@@ -192,5 +183,5 @@ fn from_stdin() -> Result<String, Failure> {
         eprintln!("vouchsafe: reading the token from the terminal; end it with Ctrl-D");
     }
     let bytes = read_from(stdin, &"standard input", FILE_BYTES_MAX)?;
-    String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: it is no text"))
+    String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: not valid UTF-8"))
 }
