@@ -67,7 +67,7 @@ fn derives_the_published_test_vectors_inside_of_the_hsm() {
     let (code, text) = gateway.run(&["status"]);
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("generation 1  stays in the token, came from outside"),
+        text.contains("generation 1  stays in the token, imported"),
         "{text}"
     );
     let gateway = gateway.start();
@@ -111,7 +111,7 @@ fn commands_say_what_is_there_and_what_is_missing() {
     let (code, text) = setup.run(&["init"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("error: the token has `vouchsafe:root` already\nhint: "),
+        text.contains("error: the token already has `vouchsafe:root`\nhint: "),
         "{text}"
     );
     let (code, text) = setup.run(&["status", "--format", "json"]);
@@ -160,7 +160,7 @@ fn a_refused_pin_is_never_tried_twice() {
     for _ in 0..3 {
         let (code, text) = setup.run(&["serve"]);
         assert_eq!(code, 2, "{text}");
-        assert!(text.contains("error: the token refuses the PIN"), "{text}");
+        assert!(text.contains("error: the token rejected the PIN"), "{text}");
         assert!(!text.contains("4321"), "{text}");
         assert_eq!(logins(), 1);
     }
@@ -214,7 +214,7 @@ fn a_state_dir_is_one_gateways_and_open_to_nobody_else() {
     });
     let (code, text) = second.run(&["serve"]);
     assert!(
-        code == 1 && text.contains("another gateway uses this `state_dir`"),
+        code == 1 && text.contains("another gateway is using this `state_dir`"),
         "{text}"
     );
     gateway.kill();
@@ -284,8 +284,8 @@ fn an_older_generation_does_not_come_back() {
     let seen = setup.folder.join("state/generation");
     assert_eq!(std::fs::read_to_string(&seen).expect("a number"), "1\n");
     for (text, expected) in [
-        ("2\n", "the token's generation is 1, and 2 was seen before"),
-        ("x", "holds no number"),
+        ("2\n", "the token's generation is 1, but generation 2 was seen before"),
+        ("x", "not a number"),
     ] {
         std::fs::write(&seen, text).expect("a file");
         let (code, text) = setup.run(&["serve"]);
@@ -353,7 +353,7 @@ fn a_backup_in_shares_restores_every_key_and_the_root_certificate() {
     seen("2\n").expect("a file");
     let (code, text) = found.run(&restore);
     assert!(
-        code == 1 && text.contains("and 2 was seen before"),
+        code == 1 && text.contains("but generation 2 was seen before"),
         "{text}"
     );
     seen("1\n").expect("a file");
@@ -402,11 +402,11 @@ fn shares_that_give_no_backup_are_named_and_change_nothing() {
     std::fs::write(&old, "vouchsafe-root-share-v1 2-of-3 00 AA\n").expect("a file");
     let empty = setup.with_token(&Token::new());
     for (second, expected) in [
-        (None, "1 share is too few: these are 2-of-3"),
-        (Some(shares.path(1)), "share 2 is there twice"),
-        (Some(others.path(2)), "share 2 is of another backup"),
+        (None, "not enough shares: 1 of 2 required (2-of-3)"),
+        (Some(shares.path(1)), "share 2 is a duplicate"),
+        (Some(others.path(2)), "share 2 belongs to another backup"),
         (Some(damaged), "share 2 is damaged"),
-        (Some(old), "share 2 is of the first format"),
+        (Some(old), "share 2 has the first format"),
     ] {
         let first = shares.path(1);
         let mut arguments = vec!["restore", "--generation", "1", &first];
@@ -427,12 +427,12 @@ fn shares_that_give_no_backup_are_named_and_change_nothing() {
     };
     let (code, text) = restore("nobody");
     assert!(
-        code == 2 && text.contains("the backup has no `nobody`"),
+        code == 2 && text.contains("backup contains no key `nobody`"),
         "{text}"
     );
     let (code, text) = restore("rs256");
     assert!(code == 0 && text.contains("`rs256` has no key"), "{text}");
-    assert!(!text.contains("put in vouchsafe:token:rs256"), "{text}");
+    assert!(!text.contains("imported vouchsafe:token:rs256"), "{text}");
 }
 
 /// What a newcomer meets.
@@ -456,8 +456,8 @@ fn hints_at_what_is_missing_around_the_token() {
     assert!(
         code == 1
             && text
-                .contains("error: 2 tokens have the label `vouchsafe`, with the serial numbers ")
-            && text.contains("hint: give each a label of its own"),
+                .contains("error: 2 tokens have the label `vouchsafe`; their serial numbers are ")
+            && text.contains("hint: give each token its own label"),
         "{text}"
     );
 }

@@ -83,7 +83,7 @@ fn a_file_can_be_checked_beside_a_running_gateway() {
             "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"",
             "k.pem",
         ),
-        ("pkcs11-spy.so", "no-module.so", "there is no such module"),
+        ("pkcs11-spy.so", "no-module.so", "PKCS#11 module not found"),
     ] {
         let (code, text) = check(&setup.clone().change(from, to));
         assert!(code == 2 && text.contains(expected), "{to}: {code}: {text}");
@@ -253,7 +253,7 @@ fn a_token_that_can_make_no_keys_is_well_if_it_has_them() {
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: the token has it not"),
+        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: not supported by the token"),
         "{text}"
     );
     assert!(text.contains("ok    CKM_SHA256_RSA_PKCS\n"), "{text}");

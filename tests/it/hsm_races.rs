@@ -96,7 +96,7 @@ fn two_that_have_made_the_same_version_leave_one_of_it_or_none() {
     let numbers = ["2 pending", "2 destroyed, 3 pending"];
     assert!(numbers.contains(&staged), "{found}");
     let (code, text) = second.setup.run(&["status"]);
-    assert!(code == 0 && !text.contains("DOUBLED"), "{text}");
+    assert!(code == 0 && !text.contains("DUPLICATE"), "{text}");
 }
 
 /// Both see that the number is free, then both make the version.
@@ -232,11 +232,11 @@ fn a_version_that_signs_and_is_there_twice_stops_and_no_other_key_does() {
 #[test]
 fn roots_that_are_there_twice_are_refused_by_their_names() {
     let refused = |setup: &GatewaySetup, label: &str| {
-        let twice = format!("the token has `{label}` twice");
+        let twice = format!("duplicate PKCS#11 objects `{label}`");
         let (code, text) = setup.run(&["serve"]);
         assert!(code == 1 && text.contains(&twice), "{text}");
         assert!(
-            text.contains("hint: which of the two is meant is not guessed"),
+            text.contains("hint: remove the one that does not belong there"),
             "{text}"
         );
         let (code, text) = setup.run(&["doctor"]);
@@ -248,7 +248,7 @@ fn roots_that_are_there_twice_are_refused_by_their_names() {
     let setup = GatewaySetup::new(&Token::new()).with_keys();
     setup.token.import_root(&[7; 32], 1);
     let text = refused(&setup, "vouchsafe:root");
-    assert!(text.contains("vouchsafe:root  DOUBLED: "), "{text}");
+    assert!(text.contains("vouchsafe:root  DUPLICATE: "), "{text}");
     let (code, text) = setup.run(&["rotate", "--emergency"]);
     assert!(
         code == 1 && text.contains("`vouchsafe:root` twice"),
@@ -258,7 +258,7 @@ fn roots_that_are_there_twice_are_refused_by_their_names() {
     let setup = GatewaySetup::new(&Token::new()).with_keys();
     make_pair(&setup, "vouchsafe:root-signing");
     let text = refused(&setup, "vouchsafe:root-signing");
-    assert!(text.contains("vouchsafe:root-signing  DOUBLED: "), "{text}");
+    assert!(text.contains("vouchsafe:root-signing  DUPLICATE: "), "{text}");
 
     let setup = GatewaySetup::new(&Token::new()).with_keys();
     let (code, pem) = setup.run(&["root-certificate"]);

@@ -1,5 +1,5 @@
-//! The gateway's clocks: the wall's, and one that nobody sets beside it (`vouchsafe_gateway::SteadyClock`).
-//! `--danger-now` and `--danger-clock` can move the first.
+//! The gateway's clocks: the wall clock, and a steady clock that nobody sets (`vouchsafe_gateway::SteadyClock`).
+//! `--danger-now` and `--danger-clock` control the first.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,13 +8,13 @@ use vouchsafe_cli::clock::{self, DangerClock, DangerReading};
 use vouchsafe_gateway::{Moment, Reading, SteadyClock};
 use vouchsafe_signer::UnixSeconds;
 
-/// Goes on while the machine sleeps, as the wall clock does.
+/// Continues while the machine sleeps, like the wall clock.
 #[cfg(target_os = "linux")]
 const SINCE_BOOT: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const SINCE_BOOT: ClockId = ClockId::Monotonic;
 
-/// Long after the machine's start, for a clock that is moved.
+/// The time since boot that a danger clock starts with.
 const DANGER_RUNNING: Duration = Duration::from_secs(86_400);
 
 enum Source {
@@ -35,17 +35,17 @@ impl Clock {
         Self { source, steady }
     }
 
-    pub fn look(&self) -> Moment {
+    pub fn read(&self) -> Moment {
         let reading = self.source.read();
         self.steady().look(reading)
     }
 
     pub fn now(&self) -> UnixSeconds {
-        self.look().now
+        self.read().now
     }
 
-    /// Somebody has looked: the wall clock is right.
-    pub fn believe(&self) {
+    /// Trusts the wall clock as it is.
+    pub fn trust(&self) {
         let reading = self.source.read();
         self.steady().believe(reading);
     }

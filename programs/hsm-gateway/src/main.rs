@@ -1,8 +1,7 @@
-//! `hsm-gateway`: stands between signers and an HSM, and holds both to its rules (`docs/hsm/`).
+//! `hsm-gateway`: stands between signers and an HSM, and enforces limits for both (`docs/hsm/`).
 //!
-//! The PKCS#11 module is loaded in a worker process (`worker/`), which is killed and started anew when it
-//! hangs or dies; the gateway itself never is. `crates/gateway` has the rules; here are the module, the
-//! files and the network.
+//! A worker process (`pkcs11/worker.rs`) loads the PKCS#11 module. It is killed and replaced when it hangs or crashes, while
+//! the gateway keeps running. `crates/gateway` decides what is allowed; this program does the I/O: module, files, network.
 
 #![cfg_attr(
     test,
@@ -19,29 +18,24 @@ mod commands;
 mod config;
 mod gateway;
 mod hex;
-mod hsm;
-mod inventory;
 mod log;
 mod metrics;
 mod network;
-mod pin;
-mod public_key;
-mod root;
+mod pkcs11;
 mod server;
-mod shares;
-mod worker;
+mod state_dir;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use vouchsafe_cli::print;
 
-/// Stands between Vouchsafe's signers and an HSM: hands out epoch seeds, signs tokens, holds both to rules.
+/// Gateway between Vouchsafe's signers and an HSM: hands out epoch seeds and signs tokens, within limits
 #[derive(Parser)]
 #[command(
     name = "hsm-gateway",
     version,
     propagate_version = true,
-    after_help = "Examples:\n  hsm-gateway credential\n  hsm-gateway init --config gateway.toml\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway serve --config gateway.toml\n\ndocs/hsm/install.md has a complete set-up, step by step."
+    after_help = "Examples:\n  hsm-gateway credential\n  hsm-gateway init --config gateway.toml\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway serve --config gateway.toml\n\ndocs/hsm/install.md describes a complete setup, step by step."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -59,13 +53,13 @@ enum Command {
     Rotate(commands::rotate::Args),
     Serve(commands::serve::Args),
     Status(commands::status::Args),
-    /// Holds the PKCS#11 module for the gateway, which starts it
+    /// Load the PKCS#11 module for the gateway, which starts this process
     #[command(hide = true)]
     Worker,
 }
 
 fn main() -> ExitCode {
-    keep_memory_private();
+    disable_core_dumps();
     let outcome = match Cli::parse().command {
         Command::AddKey(args) => commands::add_key::run(args),
         Command::Credential(args) => commands::credential::run(args),
@@ -76,14 +70,13 @@ fn main() -> ExitCode {
         Command::Rotate(args) => commands::rotate::run(args),
         Command::Serve(args) => commands::serve::run(args),
         Command::Status(args) => commands::status::run(args),
-        Command::Worker => worker::run(),
+        Command::Worker => pkcs11::worker::run(),
     };
     print::finish(outcome.unwrap_or_else(|failure| failure.report()))
 }
 
-/// Seeds and PINs are in the memory of gateway and worker: a crash leaves no copy of it. A kernel that does
-/// not allow this has nothing else to offer.
-fn keep_memory_private() {
+/// Disables core dumps, since seeds and PINs are in the memory of gateway and worker. Ignored if the kernel refuses.
+fn disable_core_dumps() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let none = Rlimit {
         current: Some(0),

@@ -11,7 +11,6 @@ mod routes;
 mod tls;
 
 use crate::gateway::Gateway;
-pub use about::About;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
