@@ -45,7 +45,7 @@ fn a_version_that_is_another_key_at_another_gateway_goes_no_further() {
     let both = [&first, &second];
     keys(&both, &["rollback", "es256"]).is(0, "nothing to roll back");
     let words = format!(
-        "version 2 of `es256` is one key at {} and another at {}",
+        "version 2 of `es256` is not the same key at {} and {}",
         first.admin_url(),
         second.admin_url()
     );
@@ -153,7 +153,7 @@ fn a_generation_that_can_not_be_written_is_tried_again() {
     let ready = gateway.get("/readyz");
     assert_eq!(ready.status, 503, "{}", ready.text());
     assert!(
-        ready.text().contains("the generation can't be written"),
+        ready.text().contains("the generation cannot be written"),
         "{}",
         ready.text()
     );
@@ -187,12 +187,12 @@ fn a_key_is_added_to_no_empty_token() {
     let setup = GatewaySetup::new(&Token::new());
     let (code, text) = setup.run(&["add-key", "es256"]);
     assert!(
-        code == 1 && text.contains("`hsm-gateway init` makes"),
+        code == 1 && text.contains("`hsm-gateway init` creates"),
         "{text}"
     );
     let (code, text) = setup.run(&["serve"]);
     assert!(
-        code == 1 && text.contains("`hsm-gateway init` makes"),
+        code == 1 && text.contains("`hsm-gateway init` creates"),
         "{text}"
     );
     assert_eq!(setup.run(&["init"]).0, 0);
@@ -203,7 +203,7 @@ fn the_wrong_file_or_listener_is_wrong_use() {
     let setup = GatewaySetup::new(&Token::new()).with_keys();
     let _gateway = setup.start();
     let signing = ["list", "--gateway", &setup.url()];
-    keys(&[&setup], &signing).is(2, "not a gateway's listener for admins");
+    keys(&[&setup], &signing).is(2, "not the admin listener of a gateway");
     std::fs::write(setup.folder.join("admin"), "[[admin]]\n").expect("a file");
-    keys(&[&setup], &["list"]).is(2, "it holds no secret of an [[admin]]");
+    keys(&[&setup], &["list"]).is(2, "not the secret of an [[admin]]");
 }

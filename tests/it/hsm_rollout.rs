@@ -156,7 +156,7 @@ fn a_canary_whose_signatures_verifiers_do_not_know_is_not_promoted() {
         "--broker",
         &url(&at),
     ]);
-    watched.is(1, "version 2 is worse, and was taken back");
+    watched.is(1, "version 2 is worse and was rolled back");
     check_states(&at.gateway, "1 active, 2 pending");
     // Tried anew, it is judged anew.
     let watched = ask(&[

@@ -144,7 +144,7 @@ fn setup() -> GatewaySetup {
 fn refused(check: impl Fn(&[&str]) -> Ended, place: &str, reason: &str, hint: Option<&str>) {
     let ended = check(&[]);
     let hint = hint.map(|hint| format!("hint: {hint}"));
-    let error = format!("error: the token is not good: {reason}\n");
+    let error = format!("error: invalid token: {reason}\n");
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{reason}");
     assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
     let rest = &ended.stderr[error.len()..];
@@ -286,7 +286,7 @@ fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
         json!({ "alg": "ES256", "kid": "nobody's", "typ": "at+jwt" }).to_string(),
         token.claims.to_string(),
     );
-    let long_over = "a token of an epoch that is long over";
+    let long_over = "the token's epoch ended long ago";
     refused(
         pinned(&unknown),
         "key",
@@ -300,7 +300,7 @@ fn what_is_not_good_is_refused_with_the_first_thing_that_is_wrong() {
             &token.jwt,
         )
     };
-    refused(elsewhere, "claims", "its `aud` is another", None);
+    refused(elsewhere, "claims", "`aud` is not the expected audience", None);
     let in_hsm = site.issue(&issuer, HSM_ES256);
     refused(
         |more: &[&str]| {
@@ -412,11 +412,11 @@ fn a_certificate_is_good_for_as_long_as_its_key_is_published() {
             |more: &[&str]| site.verify(API, &[&pin[..], more].concat(), &token.jwt),
             "certificate",
             reason,
-            Some("compare this machine's clock"),
+            Some("check this machine's clock"),
         );
         let reason = match at < now() {
-            true => "it has expired",
-            false => "it is not valid yet",
+            true => "expired",
+            false => "not valid yet",
         };
         refused(
             |more: &[&str]| site.verify(API, more, &token.jwt),
@@ -443,7 +443,7 @@ fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_awa
         );
         assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     };
-    let hint = "error: there is no token\nhint: the command before the pipe wrote nothing";
+    let hint = "error: no token\nhint: the command before the pipe wrote nothing";
     let json = ["--format", "json", "-"];
     for stdin in [&b""[..], b"\n", b" \r\n\t"] {
         says(&[&by[..], &["-"]].concat(), stdin, 2, hint);
@@ -529,14 +529,14 @@ fn wrong_use_is_told_from_a_token_that_is_not_good_and_from_a_broker_that_is_awa
         &["--broker", &gateway, "--audience", API, &token],
         b"",
         3,
-        "has no metadata (status 404)",
+        "no OAuth metadata at",
     );
     let named = site.url.replace("127.0.0.1", "localhost");
     says(
         &["--broker", &named, "--audience", API, &token],
         b"",
         1,
-        "the broker calls itself",
+        "the broker's issuer is",
     );
     site.broker.kill();
     says(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
@@ -595,7 +595,7 @@ fn the_examples_of_the_help_work_as_they_stand() {
     assert_eq!(help.code, 0, "{}", help.stderr);
     assert!(
         help.stdout
-            .contains("Exit codes: 0 the token is good, 1 it is not"),
+            .contains("Exit codes: 0 the token is valid, 1 it is not"),
         "{}",
         help.stdout
     );

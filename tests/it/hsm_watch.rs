@@ -168,7 +168,7 @@ fn a_canary_that_becomes_worse_is_taken_back_by_itself_and_the_code_is_1() {
         drop(std::fs::remove_file(&spoil));
         watch.ended()
     });
-    ended.is(1, "error: version 2 is worse, and was taken back\nhint: ");
+    ended.is(1, "error: version 2 is worse and was rolled back\nhint: ");
     check_acts(
         &stdout,
         &[
@@ -188,7 +188,7 @@ fn without_its_gateway_it_says_nothing_of_the_canary_and_the_code_is_3() {
     at.gateway.kill();
     let (ended, _) = watch.ended();
     ended.is(3, "warning: no answer from");
-    let words = "error: nothing can be said of version 2, which stays a canary: no answer from";
+    let words = "error: cannot judge version 2, which stays a canary: no answer from";
     ended.is(3, words);
     // From the start, it is as for every act.
     let url = setup.admin_url();
@@ -212,7 +212,7 @@ fn without_a_broker_it_says_nothing_of_the_canary_and_the_code_is_3() {
     let (ended, _) = watch.ended();
     ended.is(
         3,
-        "error: nothing can be said of version 2, which stays a canary: no answer from",
+        "error: cannot judge version 2, which stays a canary: no answer from",
     );
     check_states(&at.gateway, "1 active, 2 canary 5%");
 }
@@ -247,7 +247,7 @@ fn what_somebody_else_made_of_the_canary_is_told_by_the_code() {
         let mut watch = Watch::start(&setup, &at, "100%", LONG);
         keys(&[&setup], act).is(0, states);
         let (ended, _) = watch.ended();
-        ended.is(code, &format!("{KEY}: version 2 is no canary any more"));
+        ended.is(code, &format!("{KEY}: version 2 is no longer a canary"));
         check_states(&at.gateway, states);
     }
 }
@@ -257,7 +257,7 @@ fn wrong_use_tries_no_version_and_the_code_is_2() {
     let (setup, at) = staged();
     let ask = |more: &[&str]| keys(&[&setup], &[&["canary", KEY], more].concat());
     ask(&["5%", "--watch"]).is(2, "--broker <URL>");
-    ask(&["0%"]).is(2, "a share is 1% to 100%");
+    ask(&["0%"]).is(2, "must be 1% to 100%");
     ask(&["5%", "--watch", "--broker", "broker.example"]).is(2, "is not a URL such as");
     let url = format!("http://{}", at.bench.broker.address);
     let broker = ["5%", "--watch", "--broker", &url];

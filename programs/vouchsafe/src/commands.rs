@@ -1,4 +1,4 @@
-//! One module per subcommand. Each has `Args` and `run(Args) -> Result<ExitCode, Failure>`.
+//! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
 pub mod dev_issuer;
 pub mod keys;

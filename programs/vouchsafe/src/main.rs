@@ -1,6 +1,6 @@
 //! `vouchsafe`: the command line and the standalone host.
 //!
-//! Each subcommand lives in `commands/<name>.rs`; the host behind `serve` in `host/`.
+//! Each subcommand is in `commands/<name>.rs`, and the host behind `serve` in `host/`.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use vouchsafe_cli::print;
 
-/// A serverless token broker: exchange a platform's token for a short-lived one.
+/// A serverless token broker: exchanges a platform's token for a short-lived one.
 #[derive(Parser)]
 #[command(
     name = "vouchsafe",

@@ -1,43 +1,41 @@
-//! `vouchsafe probe`: what a broker must do and what it must refuse, tried from outside.
+//! `vouchsafe probe`: tests from outside what a broker must issue and must refuse.
 //!
-//! Fit for a schedule against a production broker: it sends nothing that could change more than one
-//! ordinary exchange does.
+//! It can run on a schedule against a production broker, because it changes no more than an ordinary exchange does.
 
 mod checks;
 mod report;
-mod verify;
 
 use crate::client::subject::SubjectArgs;
 use crate::client::{Broker, Http};
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 
-/// Prove a broker from outside: one exchange that must succeed and those that must be refused.
+/// Test a broker from outside: one exchange must succeed, the others must be refused.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 everything went as it must, 1 something went the other way, 2 wrong use,
-3 the broker can't be reached.
+Exit codes: 0 all checks passed, 1 a check failed, 2 the command line is wrong, 3 the broker cannot be
+reached.
 
 Examples:
   vouchsafe probe --broker http://127.0.0.1:3000 --audience https://api.example --dev-issuer http://127.0.0.1:7000
   vouchsafe probe --broker https://broker.example --audience https://api.example --format json")]
 pub struct Args {
-    /// The broker's issuer URL; https, but on loopback.
+    /// The broker's issuer URL; https, except on loopback.
     #[arg(long, value_name = "URL")]
     broker: String,
-    /// An audience that the subject token's workload may have.
+    /// An audience that policy permits for the subject token's workload.
     #[arg(long, value_name = "A")]
     audience: String,
-    /// A scope to ask for; may be repeated.
+    /// A scope to request; may be repeated.
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
     #[command(flatten)]
     subject: SubjectArgs,
-    /// A dev issuer that the broker trusts: gives the subject token if none is named, and those
-    /// that are expired or made for somebody else.
+    /// A dev issuer that the broker trusts. It issues the subject token if none is named, and those that are expired or for
+    /// another audience.
     #[arg(long, value_name = "URL")]
     dev_issuer: Option<String>,
-    /// How to print what was seen.
+    /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: report::Format,
 }

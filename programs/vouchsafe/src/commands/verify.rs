@@ -1,9 +1,7 @@
-//! `vouchsafe verify`: what a strict verifier makes of a token, and one that pins the root.
+//! `vouchsafe verify`: verifies a token strictly, optionally with a pinned root.
 
-mod check;
-
+use crate::client::token::{Expected, VerificationError, VerifiedToken, verify};
 use crate::client::{Broker, Http};
-use check::{Accepted, Expected, Refused, check};
 use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -12,18 +10,18 @@ use vouchsafe_cli::files::{read, read_from};
 use vouchsafe_cli::{Failure, Format, clock};
 use vouchsafe_x509::PinnedRoot;
 
-/// Longest file, and longest token, that is read.
+/// Longest file and longest token.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Verify a token as an API would, with or without a pinned root.
 ///
-/// Takes the key that the token names from the JWK Set. With `--pin-root` that set is not believed: its
-/// key has to come with a certificate (`x5c`) of the pinned root, valid now, of this issuer and of this very
-/// key. Then signature, `typ`, `iss`, `aud`, `sub`, `exp` and `nbf` are checked, strictly and without leeway.
-/// Keys of tier `hsm` have no certificate: their tokens can't be verified with a pin.
+/// Takes the key that the token names from the JWK Set. With `--pin-root` the set itself is not trusted: the key must have a
+/// certificate (`x5c`) of the pinned root that is valid now and names this issuer and this key. Then signature, `typ`, `iss`,
+/// `aud`, `sub`, `exp` and `nbf` are checked, strictly and without leeway. Keys of tier `hsm` have no certificate, so their
+/// tokens can't be verified with a pin.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 the token is good, 1 it is not, 2 wrong use or a file, 3 the broker can't be reached.
+Exit codes: 0 the token is valid, 1 it is not, 2 the command line or a file is wrong, 3 the broker cannot be reached.
 
 Examples:
   vouchsafe token --broker https://broker.example --audience https://api.example |
@@ -31,13 +29,13 @@ Examples:
   vouchsafe verify --jwks keys.json --issuer https://broker.example --audience https://api.example - < token
   vouchsafe verify --broker http://127.0.0.1:3000 --audience https://api.example --format json - < token")]
 pub struct Args {
-    /// The token, or `-` for standard input: what stands on a command line shows in process lists.
+    /// The token, or `-` for standard input; process lists show what is on a command line.
     #[arg(value_name = "TOKEN|-")]
     token: String,
-    /// The broker, whose metadata says where its keys are.
+    /// The broker's issuer URL; its metadata names its JWK Set.
     #[arg(long, value_name = "URL", required_unless_present = "jwks")]
     broker: Option<String>,
-    /// A JWK Set in a file instead.
+    /// Read the JWK Set from this file instead.
     #[arg(
         long,
         value_name = "FILE",
@@ -45,27 +43,27 @@ pub struct Args {
         requires = "issuer"
     )]
     jwks: Option<PathBuf>,
-    /// The `iss` that the token must have, where there is no broker to ask.
+    /// The `iss` that the token must have, with --jwks.
     #[arg(long, value_name = "URL", conflicts_with = "broker")]
     issuer: Option<String>,
     /// The `aud` that the token must have.
     #[arg(long, value_name = "A")]
     audience: String,
-    /// The root's certificate in PEM, as `hsm-gateway root-certificate` prints it; not from the broker.
+    /// The root's certificate (PEM), as `hsm-gateway root-certificate` prints it; don't get it from the broker.
     #[arg(long, value_name = "FILE")]
     pin_root: Option<PathBuf>,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let root = match &args.pin_root {
-        Some(path) => Some(pinned_root(path)?),
+        Some(path) => Some(read_root(path)?),
         None => None,
     };
-    let token = token(&args.token)?;
-    let (issuer, jwks) = keys(&args)?;
+    let token = read_token(&args.token)?;
+    let (issuer, jwks) = fetch_keys(&args)?;
     let now = clock::unix_seconds()?;
     let expected = Expected {
         issuer: &issuer,
@@ -73,38 +71,38 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         root: root.as_ref(),
         now,
     };
-    match check(&token, &jwks, &expected) {
-        Ok(accepted) => {
+    match verify(&token, &jwks, &expected) {
+        Ok(verified) => {
             match args.format {
-                Format::Json => println!("{}", json_of(&accepted)),
-                Format::Text => print_text(&accepted, now),
+                Format::Json => println!("{}", json_of(&verified)),
+                Format::Text => print_text(&verified, now),
             }
             Ok(ExitCode::SUCCESS)
         }
-        Err(refused) => match args.format {
+        Err(error) => match args.format {
             Format::Json => {
-                let (check, reason) = (refused.check.name(), &refused.reason);
+                let (check, reason) = (error.check.name(), &error.reason);
                 println!(
                     "{}",
                     json!({ "valid": false, "check": check, "reason": reason })
                 );
                 Ok(ExitCode::FAILURE)
             }
-            Format::Text => Err(failure(refused)),
+            Format::Text => Err(failure(error)),
         },
     }
 }
 
-fn failure(refused: Refused) -> Failure {
-    let failure = Failure::refused(format!("the token is not good: {}", refused.reason));
-    match refused.hint {
+fn failure(error: VerificationError) -> Failure {
+    let failure = Failure::refused(format!("invalid token: {}", error.reason));
+    match error.hint {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
 }
 
-fn json_of(accepted: &Accepted) -> serde_json::Value {
-    let pinned = accepted.pinned.as_ref().map(|leaf| {
+fn json_of(token: &VerifiedToken) -> serde_json::Value {
+    let pinned = token.pinned.as_ref().map(|leaf| {
         json!({
             "subject": leaf.subject,
             "root": leaf.root,
@@ -115,28 +113,28 @@ fn json_of(accepted: &Accepted) -> serde_json::Value {
     json!({
         "valid": true,
         "pinned": pinned,
-        "alg": accepted.algorithm,
-        "kid": accepted.kid,
-        "claims": accepted.claims,
+        "alg": token.algorithm,
+        "kid": token.kid,
+        "claims": token.claims,
     })
 }
 
-fn print_text(accepted: &Accepted, now: u64) {
-    let (algorithm, kid) = (accepted.algorithm, &accepted.kid);
+fn print_text(token: &VerifiedToken, now: u64) {
+    let (algorithm, kid) = (token.algorithm, &token.kid);
     println!("signature  {algorithm} by {kid}");
-    match &accepted.pinned {
+    match &token.pinned {
         Some(leaf) => {
             println!("key        {}", leaf.subject);
             println!("pinned     {}", leaf.root);
         }
-        None => println!("pinned     no: whoever controls the JWK Set can make such a token"),
+        None => println!("pinned     no; whoever controls the JWK Set can forge such a token"),
     }
-    println!("subject    {}", accepted.claims["sub"]);
-    println!("expires    in {} s", accepted.expires.saturating_sub(now));
+    println!("subject    {}", token.claims["sub"]);
+    println!("expires    in {} s", token.expires.saturating_sub(now));
 }
 
-/// Where the keys are, and whose they are.
-fn keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
+/// The expected issuer, and its JWK Set.
+fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
     match (&args.broker, &args.jwks, &args.issuer) {
         (Some(url), ..) => {
             let http = Http::new();
@@ -145,42 +143,41 @@ fn keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
             if !reply.is_success() {
                 let status = reply.status;
                 return Err(Failure::unreachable(format!(
-                    "{} answered with {status}",
+                    "{} returned status {status}",
                     broker.jwks_uri
                 )));
             }
             Ok((broker.issuer, reply.body))
         }
         (None, Some(path), Some(issuer)) => Ok((issuer.clone(), read(path, FILE_BYTES_MAX)?)),
-        // clap has seen to it.
-        _ => Err(Failure::usage("there is neither --broker nor --jwks")),
+        // Excluded by clap.
+        _ => Err(Failure::usage("neither --broker nor --jwks is given")),
     }
 }
 
-fn pinned_root(path: &Path) -> Result<PinnedRoot, Failure> {
+fn read_root(path: &Path) -> Result<PinnedRoot, Failure> {
     let pem = read(path, FILE_BYTES_MAX)?;
     PinnedRoot::from_pem(&pem).map_err(|error| {
-        Failure::usage(format!("{}: {error}", path.display()))
-            .hint("`hsm-gateway root-certificate` prints it")
+        Failure::file(path, error).hint("`hsm-gateway root-certificate` prints the certificate")
     })
 }
 
-fn token(argument: &str) -> Result<String, Failure> {
+fn read_token(argument: &str) -> Result<String, Failure> {
     let text = match argument {
-        "-" => from_stdin()?,
+        "-" => read_stdin()?,
         _ => argument.to_owned(),
     };
     match text.trim() {
-        "" => Err(Failure::usage("there is no token")
-            .hint("the command before the pipe wrote nothing: run it alone to see why")),
+        "" => Err(Failure::usage("no token")
+            .hint("the command before the pipe wrote nothing; run it alone to see why")),
         token => Ok(token.to_owned()),
     }
 }
 
-fn from_stdin() -> Result<String, Failure> {
+fn read_stdin() -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        eprintln!("vouchsafe: reading the token from the terminal; end it with Ctrl-D");
+        eprintln!("vouchsafe: reading the token from the terminal; press Ctrl-D to finish");
     }
     let bytes = read_from(stdin, &"standard input", FILE_BYTES_MAX)?;
     String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: not valid UTF-8"))

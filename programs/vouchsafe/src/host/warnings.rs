@@ -1,7 +1,7 @@
 //! What the manifest lacks for the bundle: the broker starts all the same, and refuses whoever comes from such an
 //! issuer, which nobody should learn from its callers.
 
-use crate::client::broker::shown;
+use crate::client::text::sanitize;
 use crate::commands::policy::hosts;
 use std::path::Path;
 use vouchsafe_manifest::{Manifest, Resolved};
@@ -67,7 +67,7 @@ pub fn of_ready(body: &[u8]) -> Vec<String> {
     }
     let ready: Option<Ready> = serde_json::from_slice(body).ok();
     let warnings = ready.map(|ready| ready.warnings).unwrap_or_default();
-    warnings.iter().map(|text| shown(text)).collect()
+    warnings.iter().map(|text| sanitize(text)).collect()
 }
 
 #[cfg(test)]

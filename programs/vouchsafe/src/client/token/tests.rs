@@ -1,5 +1,4 @@
 use super::*;
-use crate::client::encode;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -97,30 +96,30 @@ fn expected(root: Option<&PinnedRoot>, now: u64) -> Expected<'_> {
 }
 
 #[track_caller]
-fn refuses(outcome: Result<Accepted, Refused>, check: Check, reason: &str) {
-    let refused = outcome.expect_err(reason);
-    assert_eq!((refused.check, refused.reason.as_str()), (check, reason));
+fn refuses(outcome: Result<VerifiedToken, VerificationError>, check: Check, reason: &str) {
+    let error = outcome.expect_err(reason);
+    assert_eq!((error.check, error.reason.as_str()), (check, reason));
 }
 
 #[test]
-fn a_pinned_root_vouches_for_its_own_keys_of_this_issuer_while_they_are_published() {
+fn pinned_root_certifies_its_published_keys() {
     let (root, key) = (root(), pair());
     let keys = jwks(&key, Some(certificate(&root, &key, ISSUER)));
     let at = |now: u64| {
         let mut claims = claims();
         claims["exp"] = (now + 60).into();
         claims["nbf"] = (now - 5).into();
-        check(
+        verify(
             &token(&key, &claims),
             &keys,
             &expected(Some(&root.pinned), now),
         )
     };
     for now in [NOW - 2 * HOUR, NOW, NOW + 2 * HOUR] {
-        let accepted = at(now).unwrap();
-        let leaf = accepted.pinned.unwrap();
+        let verified = at(now).unwrap();
+        let leaf = verified.pinned.unwrap();
         assert!(leaf.subject.contains("epoch 1800000000 ES256"), "{leaf:?}");
-        assert_eq!(accepted.expires, now + 60);
+        assert_eq!(verified.expires, now + 60);
     }
     refuses(
         at(NOW - 2 * HOUR - 1),
@@ -134,9 +133,9 @@ fn a_pinned_root_vouches_for_its_own_keys_of_this_issuer_while_they_are_publishe
     );
 }
 
-/// What whoever took the JWK Set over can put into it.
+/// An attacker who controls the JWK Set can add such keys.
 #[test]
-fn a_key_that_the_pinned_root_does_not_vouch_for_is_refused_and_believed_without_the_pin() {
+fn rejects_keys_without_a_certificate_of_the_pinned_root() {
     let (root, stranger, key) = (root(), self::root(), pair());
     let other = pair();
     for (chain, reason) in [
@@ -152,15 +151,15 @@ fn a_key_that_the_pinned_root_does_not_vouch_for_is_refused_and_believed_without
     ] {
         let (keys, token) = (jwks(&key, chain), token(&key, &claims()));
         refuses(
-            check(&token, &keys, &expected(Some(&root.pinned), NOW)),
+            verify(&token, &keys, &expected(Some(&root.pinned), NOW)),
             Check::Certificate,
             reason,
         );
-        assert!(check(&token, &keys, &expected(None, NOW)).is_ok());
+        assert!(verify(&token, &keys, &expected(None, NOW)).is_ok());
     }
     // The certificate of another key is refused with the JWK, pin or not.
     let keys = jwks(&key, Some(certificate(&root, &other, ISSUER)));
-    let outcome = check(&token(&key, &claims()), &keys, &expected(None, NOW));
+    let outcome = verify(&token(&key, &claims()), &keys, &expected(None, NOW));
     refuses(
         outcome,
         Check::Key,
@@ -175,9 +174,9 @@ fn a_key_that_the_pinned_root_does_not_vouch_for_is_refused_and_believed_without
     );
 }
 
-/// A root that is taken for a leaf, and a file that is no root.
+/// A root in place of a leaf, and files that are not roots.
 #[test]
-fn a_root_is_no_leaf_and_a_leaf_is_no_root() {
+fn tells_roots_from_leaves() {
     let (root, key) = (root(), pair());
     let (x, y) = point(&root.pair);
     let der = root.certificate.to_der().unwrap();
@@ -200,17 +199,17 @@ fn a_root_is_no_leaf_and_a_leaf_is_no_root() {
 }
 
 #[test]
-fn a_spoilt_certificate_is_refused() {
+fn rejects_corrupted_certificates() {
     let (root, key) = (root(), pair());
     let (x, y) = point(&key);
     let der = STANDARD.decode(certificate(&root, &key, ISSUER)).unwrap();
-    for place in 0..der.len() {
-        let mut spoilt = der.clone();
-        spoilt[place] ^= 1;
+    for index in 0..der.len() {
+        let mut corrupted = der.clone();
+        corrupted[index] ^= 1;
         let outcome = root
             .pinned
-            .vouches_for(&spoilt, &LeafKey::P256 { x, y }, ISSUER, NOW);
-        assert!(outcome.is_err(), "byte {place}");
+            .vouches_for(&corrupted, &LeafKey::P256 { x, y }, ISSUER, NOW);
+        assert!(outcome.is_err(), "byte {index}");
     }
     assert!(
         root.pinned
@@ -220,35 +219,48 @@ fn a_spoilt_certificate_is_refused() {
 }
 
 #[test]
-fn claims_and_signature_are_checked_strictly() {
+fn verifies_claims_and_signature_strictly() {
     let key = pair();
     let keys = jwks(&key, None);
     let outcome = |name: &str, value: Value| {
         let mut claims = claims();
         claims[name] = value;
-        check(&token(&key, &claims), &keys, &expected(None, NOW))
+        verify(&token(&key, &claims), &keys, &expected(None, NOW))
     };
     assert!(outcome("exp", json!(NOW + 1)).is_ok());
     assert!(outcome("nbf", json!(NOW)).is_ok());
     for (name, value, reason) in [
-        ("exp", json!(NOW), "it has expired"),
-        ("exp", json!("1800000060"), "it has no `exp`"),
-        ("nbf", json!(NOW + 1), "it is not valid yet"),
-        ("nbf", json!("soon"), "it is not valid yet"),
+        ("exp", json!(NOW), "expired"),
+        ("exp", json!("1800000060"), "`exp` is missing"),
+        ("nbf", json!(NOW + 1), "not valid yet"),
+        ("nbf", json!("soon"), "not valid yet"),
         (
             "iss",
             json!("https://broker.example/"),
-            "its `iss` is another",
+            "`iss` is not the expected issuer",
         ),
-        ("aud", json!(["a"]), "its `aud` is another"),
-        ("aud", json!("b"), "its `aud` is another"),
-        ("sub", json!(""), "it has no `sub`"),
+        ("aud", json!(["a"]), "`aud` is not the expected audience"),
+        ("aud", json!("b"), "`aud` is not the expected audience"),
+        ("sub", json!(""), "`sub` is missing"),
     ] {
         refuses(outcome(name, value), Check::Claims, reason);
     }
     let other = token(&pair(), &claims());
-    let unlike = check(&other, &keys, &expected(None, NOW));
-    refuses(unlike, Check::Signature, "the signature does not verify");
-    let outcome = check("x", &keys, &expected(None, NOW));
+    let outcome = verify(&other, &keys, &expected(None, NOW));
+    refuses(outcome, Check::Signature, "the signature does not verify");
+    let outcome = verify("x", &keys, &expected(None, NOW));
     assert_eq!(outcome.unwrap_err().check, Check::Token);
+}
+
+#[test]
+fn verifies_signatures_alone() {
+    let key = pair();
+    let (keys, token) = (jwks(&key, None), token(&key, &json!({})));
+    assert_eq!(verify_signature(&token, &keys), Ok(()));
+    let corrupted = corrupt_signature(&token).unwrap();
+    let error = verify_signature(&corrupted, &keys).unwrap_err();
+    assert_eq!(error.check, Check::Signature);
+    let error = verify_signature(&token, br#"{"keys":[]}"#).unwrap_err();
+    assert_eq!(error.check, Check::Key);
+    assert_eq!(corrupt_signature("a.b"), None);
 }

@@ -1,54 +1,55 @@
-//! `vouchsafe keys stage`, `rollback` and `retire`, and how every act is sent and told.
+//! `vouchsafe keys stage`, `rollback` and `retire`, and how every operation is sent and reported.
 
-use super::several::check_same;
+use super::several::require_same_keys;
 use crate::client::gateway::{Gateway, GatewayArgs};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::admin::{ActAnswer, ActRequest};
 
-/// Make and publish the next version of a key.
+/// Create and publish the next version of a key.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 staged, or so already, 1 refused, 2 wrong use, 3 a gateway can't be reached.
+Exit codes: 0 staged, or done before, 1 refused, 2 the command line is wrong, 3 a gateway cannot be reached.
 
 Examples:
   vouchsafe keys stage deploy --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct StageArgs {
-    /// The `name` of the [[key]].
+    /// `name` of the [[key]].
     key: String,
     #[command(flatten)]
     gateways: GatewayArgs,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn stage(args: &StageArgs) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
-    let outcome = everywhere(&gateways, &request(&args.key, "stage"), args.format);
-    // Whatever became of it: two keys of one number must not go further.
-    check_same(&gateways, &args.key)?;
+    let outcome = send_to_all(&gateways, &request(&args.key, "stage"), args.format);
+    // Even after a failure: two keys with one version number must not be used.
+    require_same_keys(&gateways, &args.key)?;
     outcome
 }
 
-/// Take a canary back, or a promotion while the version before is published.
+/// Roll back a canary, or a promotion while the previous version is still published.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 rolled back, or nothing to roll back, 1 refused, 2 wrong use, 3 a gateway can't be reached.
+Exit codes: 0 rolled back, or nothing to roll back, 1 refused, 2 the command line is wrong, 3 a gateway
+cannot be reached.
 
 Examples:
   vouchsafe keys rollback deploy --gateway https://gateway.internal:8481 --admin-token-file admin-token
   vouchsafe keys rollback deploy --version 2 --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct RollbackArgs {
-    /// The `name` of the [[key]].
+    /// `name` of the [[key]].
     key: String,
-    /// Which version is to sign no more [default: the canary, or else the active one]; repeated with it,
-    /// the command does not go back further.
+    /// The version that stops signing [default: the canary, or else the active version]. With it, repeating the command does
+    /// not roll back further.
     #[arg(long, value_name = "N")]
     version: Option<u64>,
     #[command(flatten)]
     gateways: GatewayArgs,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -63,16 +64,16 @@ pub fn roll_back(args: &RollbackArgs) -> Result<ExitCode, Failure> {
         version,
         ..request(&args.key, "rollback")
     };
-    let outcome = everywhere_or(&gateways, &request, args.format, |slug| {
-        // Nobody named a version: there was nothing to take back.
+    let outcome = send_to_all_or(&gateways, &request, args.format, |slug| {
+        // Without --version, there being nothing to roll back is a success.
         slug == "version.nothing" && args.version.is_none()
     });
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// The same for all gateways: the second one of a token must not go back further.
+/// Chooses one version for all gateways, so that the second gateway of a token does not roll back further.
 fn version_to_roll_back(gateways: &[Gateway], key: &str) -> Result<Option<u64>, Failure> {
-    let listing = first_of(gateways, Gateway::list)?;
+    let listing = ask_first(gateways, Gateway::list)?;
     let key = listing.keys.into_iter().find(|it| it.name == key);
     let versions = key.map(|it| it.versions).unwrap_or_default();
     let in_state = |state: &str| versions.iter().find(|it| it.state == state);
@@ -80,30 +81,30 @@ fn version_to_roll_back(gateways: &[Gateway], key: &str) -> Result<Option<u64>, 
     Ok(found.map(|it| it.version))
 }
 
-/// Take versions out of the JWK Set once their tokens are over.
+/// Remove versions from the JWK Set once their tokens have expired.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --version, every version leaves that signs nothing more and whose tokens are over. With it, a
-pending version begins to retire; asked again later, it leaves.
+Without --version, removes every version that no longer signs and whose tokens have expired. With it, a
+pending version begins to retire; run again later, it is removed.
 
-Exit codes: 0 retired, or so already, 1 refused, because tokens live or the version signs, 2 wrong use,
-3 a gateway can't be reached.
+Exit codes: 0 retired, or done before, 1 refused, because tokens are still valid or the version signs, 2 the
+command line is wrong, 3 a gateway cannot be reached.
 
 Examples:
   vouchsafe keys retire deploy --gateway https://gateway.internal:8481 --admin-token-file admin-token
   vouchsafe keys retire deploy --version 1 --destroy --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct RetireArgs {
-    /// The `name` of the [[key]].
+    /// `name` of the [[key]].
     key: String,
-    /// This version alone.
+    /// Only this version.
     #[arg(long, value_name = "N")]
     version: Option<u64>,
-    /// Destroy its private key in the HSM, for ever; its public half stays, and so its number is not used again.
+    /// Destroy its private key in the HSM, irreversibly. Its public key stays, so its number is not reused.
     #[arg(long, requires = "version")]
     destroy: bool,
     #[command(flatten)]
     gateways: GatewayArgs,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -114,25 +115,25 @@ pub fn retire(args: &RetireArgs) -> Result<ExitCode, Failure> {
         destroy: args.destroy,
         ..request(&args.key, "retire")
     };
-    everywhere(&args.gateways.open()?, &request, args.format)
+    send_to_all(&args.gateways.open()?, &request, args.format)
 }
 
-pub fn request(key: &str, act: &str) -> ActRequest {
+pub fn request(key: &str, operation: &str) -> ActRequest {
     ActRequest {
         key: key.to_owned(),
-        act: act.to_owned(),
+        act: operation.to_owned(),
         share: None,
         version: None,
         destroy: false,
     }
 }
 
-/// What the first gateway answers that can be reached.
-pub fn first_of<T>(
+/// Returns the answer of the first gateway that can be reached.
+pub fn ask_first<T>(
     gateways: &[Gateway],
     ask: impl Fn(&Gateway) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut last = Failure::usage("there is no --gateway");
+    let mut last = Failure::usage("no --gateway given");
     for gateway in gateways {
         match ask(gateway) {
             Err(failure) if failure.code == 3 => last = failure,
@@ -142,20 +143,20 @@ pub fn first_of<T>(
     Err(last)
 }
 
-/// Has each gateway do what is asked.
-pub fn everywhere(
+/// Sends an operation to each gateway.
+pub fn send_to_all(
     gateways: &[Gateway],
     request: &ActRequest,
     format: Format,
 ) -> Result<ExitCode, Failure> {
-    everywhere_or(gateways, request, format, |_| false)?;
+    send_to_all_or(gateways, request, format, |_| false)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The same; a refusal whose slug is `fine` is none.
+/// Sends an operation to each gateway; a refusal whose slug is `fine` counts as success.
 ///
-/// A refusal ends it; a gateway that can't be reached is told at the end, when the others have acted.
-fn everywhere_or(
+/// Stops at the first refusal. A gateway that can't be reached fails the command only after the others were asked.
+fn send_to_all_or(
     gateways: &[Gateway],
     request: &ActRequest,
     format: Format,
@@ -164,19 +165,19 @@ fn everywhere_or(
     let mut unreached = None;
     for gateway in gateways {
         match gateway.act(request) {
-            Ok(answer) => tell(gateway, &answer, format),
-            Err(refused) if fine(&refused.slug) => tell_nothing(gateway, request, format),
-            Err(refused) if refused.failure.code == 3 => {
-                eprintln!("warning: {}", refused.failure.message);
-                unreached = Some(refused.failure);
+            Ok(answer) => report(gateway, &answer, format),
+            Err(error) if fine(&error.slug) => report_nothing(gateway, request, format),
+            Err(error) if error.failure.code == 3 => {
+                eprintln!("warning: {}", error.failure.message);
+                unreached = Some(error.failure);
             }
-            Err(refused) => return Err(refused.failure),
+            Err(error) => return Err(error.failure),
         }
     }
     unreached.map_or(Ok(()), Err)
 }
 
-fn tell(gateway: &Gateway, answer: &ActAnswer, format: Format) {
+fn report(gateway: &Gateway, answer: &ActAnswer, format: Format) {
     match format {
         Format::Json => println!(
             "{}",
@@ -200,7 +201,7 @@ fn tell(gateway: &Gateway, answer: &ActAnswer, format: Format) {
     }
 }
 
-fn tell_nothing(gateway: &Gateway, request: &ActRequest, format: Format) {
+fn report_nothing(gateway: &Gateway, request: &ActRequest, format: Format) {
     match format {
         Format::Json => println!(
             "{}",
