@@ -365,5 +365,5 @@ fn serves_admins_over_mutual_tls() {
     list(&[&["--ca", &ca], &shown[..]].concat()).is(0, "es256  hsm  ES256");
     list(&["--ca", &ca]).is(3, "no answer from");
     list(&shown).is(3, "no answer from");
-    list(&["--ca", &key]).is(2, "it holds no certificate");
+    list(&["--ca", &key]).is(2, "no certificate found");
 }
