@@ -1,4 +1,4 @@
-"""A dev issuer and a broker on free ports, with copies of the manifest and the bundle that name them."""
+"""Starts a dev issuer and a broker on free ports, with copies of the manifest and the bundle that use these ports."""
 
 import pathlib
 import shutil
@@ -11,7 +11,7 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 VOUCHSAFE = REPO / "target/debug/vouchsafe"
 DEV_ISSUER_OF_THE_BUNDLE = "http://127.0.0.1:7000"
 START_SECONDS_MAX = 120
-# Blocks of ports, as `tests/src/ports.rs` has them: below those that the kernel gives away, each of one process.
+# Blocks of ports, as in `tests/src/ports.rs`: below the kernel's ephemeral ports, one block per process.
 FIRST_PORT, BLOCKS, BLOCK_PORTS = 20_000, 200, 50
 
 
@@ -26,7 +26,7 @@ def is_free(port):
 
 
 def ports():
-    """Ports of 127.0.0.1 that are this process's for as long as it lives."""
+    """Yields ports of 127.0.0.1 that belong to this process for its lifetime."""
     held = []
     for block in range(BLOCKS):
         name = socket.socket(socket.AF_UNIX)
@@ -38,7 +38,7 @@ def ports():
         held.append(name)
         first = FIRST_PORT + block * BLOCK_PORTS
         yield from filter(is_free, range(first, first + BLOCK_PORTS))
-    raise SystemExit("no block of ports that no other process has")
+    raise SystemExit("every block of test ports is in use by another process")
 
 
 PORTS = ports()
@@ -49,7 +49,7 @@ def free_port():
 
 
 class Process:
-    """A child that prints where it listens, and is ended by its own handle."""
+    """A child process that prints where it listens."""
 
     def __init__(self, arguments, log, cwd, program=VOUCHSAFE, environment=None):
         self.log = log
@@ -78,16 +78,16 @@ class Process:
 
 
 class Setup:
-    """Both of them, as a context manager."""
+    """A dev issuer and a broker, as a context manager."""
 
     manifest = "spin.toml"
 
     def variables(self):
-        """Of the signer."""
+        """The signer's variables."""
         return {"signer_root": "Y2xpZW50LXRlc3RzLW9ubHktbm90LWEtc2VjcmV0LTAwMDE"}
 
     def prepare(self, policies, issuer):
-        """What there is to do before the broker starts."""
+        """Runs before the broker starts."""
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-clients-"))
@@ -118,7 +118,7 @@ class Setup:
         )
 
     def rename(self, source, target):
-        """Puts this dev issuer in the place of the bundle's."""
+        """Copies `source` to `target` with the URL of this dev issuer in place of the bundle's."""
         text = source.read_text()
         assert DEV_ISSUER_OF_THE_BUNDLE in text, source
         target.write_text(text.replace(DEV_ISSUER_OF_THE_BUNDLE, self.dev_issuer))

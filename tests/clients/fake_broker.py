@@ -1,4 +1,4 @@
-"""A broker that misbehaves on request: what the real one must never do, its clients must survive."""
+"""A broker that misbehaves on request, to test how clients handle what the real one must never do."""
 
 import contextlib
 import http.server
@@ -7,7 +7,7 @@ import threading
 
 
 class FakeBroker:
-    """Serves `metadata` (changed by `changes`) and answers /token from `answers` in turn.
+    """Serves metadata, overridden by `changes`, and answers /token from `answers` in turn.
 
     An answer is (status, headers, body); the last one repeats.
     """

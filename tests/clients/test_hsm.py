@@ -1,5 +1,5 @@
-"""PyJWT and jose verify what a broker with an HSM behind it issues, in both tiers and each algorithm; and
-`cryptography` and jose the certificates of its epoch keys, by the root alone."""
+"""Tests that PyJWT and jose verify the tokens of an HSM-backed broker, in both tiers and every algorithm, and that
+`cryptography` and jose verify the certificates of its epoch keys against the root."""
 
 import base64
 import datetime
@@ -18,13 +18,13 @@ from cryptography.x509 import verification
 
 import broker
 
-# Of the broker and of the gateway, unless something else is said.
+# The default of both broker and gateway.
 EPOCH_SECONDS = 3600
 
 HERE = pathlib.Path(__file__).resolve().parent
 GATEWAY = broker.REPO / "target/debug/hsm-gateway"
 MODULE = os.environ.get("VOUCHSAFE_PKCS11_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
-# By the name of the audience: its tier and its algorithm.
+# Tier and algorithm by audience name.
 AUDIENCES = {
     "delegated-es256": ("delegated", "ES256"),
     "delegated-eddsa": ("delegated", "EdDSA"),
@@ -39,19 +39,19 @@ def url(name):
 
 
 def leaf_of(jwk):
-    """The certificate in `x5c`, which is base64 and not base64url (RFC 7517 section 4.7)."""
+    """Returns the certificate in `x5c`, which is base64, not base64url (RFC 7517 section 4.7)."""
     (certificate,) = jwk["x5c"]
     return x509.load_der_x509_certificate(base64.b64decode(certificate, validate=True))
 
 
 def path_verifier(root, time):
-    """Builds paths to the root by the library's own rules for certificates of clients, none of them loosened."""
+    """Returns a verifier of paths to the root, with the library's unmodified rules for client certificates."""
     builder = verification.PolicyBuilder().store(verification.Store([root])).time(time)
     return builder.max_chain_depth(0).build_client_verifier()
 
 
 class Hsm:
-    """A token in a folder of its own, with the keys of a gateway."""
+    """A PKCS#11 token in its own folder, with the keys of a gateway."""
 
     def __init__(self, folder, issuer):
         self.folder = folder
@@ -140,7 +140,7 @@ class BothTiers(unittest.TestCase):
         self.assertEqual(answer.status_code, 200, answer.text + self.setup.logs())
         return answer.json()["access_token"]
 
-    def test_pyjwt_and_jose_verify_every_algorithm_of_either_tier(self):
+    def test_pyjwt_and_jose_verify_both_tiers(self):
         keys = jwt.PyJWKClient(f"{self.setup.broker}/.well-known/jwks.json")
         for name, (_, algorithm) in AUDIENCES.items():
             with self.subTest(name):
@@ -158,11 +158,11 @@ class BothTiers(unittest.TestCase):
 
     def certified(self):
         keys = [jwk for jwk in self.jwks() if "x5c" in jwk]
-        # Two generations, four epochs, two algorithms; keys of tier `hsm` have none.
+        # Two generations, four epochs, two algorithms. Keys of tier `hsm` have no certificate.
         self.assertEqual(len(keys), 16)
         return keys
 
-    def test_cryptography_builds_the_path_from_each_certificate_to_the_root(self):
+    def test_cryptography_verifies_each_certificate_against_the_root(self):
         root = self.setup.hsm.root
         second = datetime.timedelta(seconds=1)
         for jwk in self.certified():
@@ -178,7 +178,7 @@ class BothTiers(unittest.TestCase):
                         path_verifier(root, time).verify(leaf, [])
                 self.assertEqual(last - first, datetime.timedelta(seconds=4 * EPOCH_SECONDS))
 
-    def test_each_certificate_says_what_pinning_md_says(self):
+    def test_certificates_are_as_pinning_md_documents(self):
         root = self.setup.hsm.root
         self.assertIsInstance(root.public_key().curve, ec.SECP256R1)
         self.assertEqual(root.not_valid_after_utc.year, 9999)
@@ -205,7 +205,7 @@ class BothTiers(unittest.TestCase):
                 serials.add(leaf.serial_number)
         self.assertEqual(len(serials), 16)
 
-    def test_a_token_verifies_with_the_key_that_the_root_certified_in_place_of_the_jwks(self):
+    def test_tokens_verify_with_certified_keys_instead_of_the_jwks(self):
         root = self.setup.hsm.root
         for name, (tier, algorithm) in AUDIENCES.items():
             with self.subTest(name):
@@ -224,17 +224,17 @@ class BothTiers(unittest.TestCase):
                     with self.assertRaises(jwt.InvalidSignatureError):
                         jwt.decode(token, other.public_key(), **options)
                 self.assertEqual(len(others), 7)
-                # jose takes the key out of the certificate by itself.
+                # jose extracts the key from the certificate itself.
                 node = os.environ.get("VOUCHSAFE_TEST_NODE", "node")
                 verify = [node, "verify_x5c.mjs", self.setup.broker, url(name), algorithm, jwk["x5c"][0], token]
                 jose = subprocess.run(verify, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
                 self.assertEqual(jose.stdout.strip(), kid)
 
-    def test_another_root_builds_no_path(self):
+    def test_certificates_do_not_verify_against_another_root(self):
         ours, stranger = self.setup.hsm.root, Hsm(self.setup.folder / "stranger", self.setup.broker).root
         for jwk in self.certified():
             leaf = leaf_of(jwk)
-            # The stranger's root is of now, and each says that it is a day older.
+            # The stranger's root was created just now; every root's validity begins a day before its creation.
             time = max(leaf.not_valid_before_utc, stranger.not_valid_before_utc)
             self.assertEqual(path_verifier(ours, time).verify(leaf, []).chain, [leaf, ours])
             with self.assertRaises(verification.VerificationError):

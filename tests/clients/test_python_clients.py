@@ -1,4 +1,4 @@
-"""google-auth exchanges, PyJWT verifies; both as they come."""
+"""Tests that google-auth exchanges tokens and PyJWT verifies them, both unmodified."""
 
 import json
 import os
@@ -64,16 +64,16 @@ class GoogleAuth(unittest.TestCase):
                 authentication = utils.ClientAuthentication(kind, "some-client", "some-secret")
                 verify(exchange(subject_token(), authentication=authentication)["access_token"])
 
-    def test_is_told_invalid_target_for_an_audience_that_is_not_offered(self):
+    def test_receives_invalid_target_for_an_unknown_audience(self):
         self.refused("invalid_target", subject_token(), audience="https://elsewhere.example")
 
-    def test_is_told_invalid_scope_for_a_scope_that_is_not_offered(self):
+    def test_receives_invalid_scope_for_an_unknown_scope(self):
         self.refused("invalid_scope", subject_token(), scopes=["admin"])
 
-    def test_is_told_invalid_request_for_an_expired_subject_token(self):
+    def test_receives_invalid_request_for_an_expired_subject_token(self):
         self.refused("invalid_request", subject_token(expires_in=-3600))
 
-    def test_spends_a_single_use_token_once(self):
+    def test_exchanges_a_single_use_token_once(self):
         token = subject_token()
         verify(exchange(token, DEPLOY, ["deploy:read"])["access_token"], DEPLOY)
         self.refused("invalid_request", token, DEPLOY, ["deploy:read"])
