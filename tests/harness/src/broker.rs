@@ -445,7 +445,7 @@ impl Broker {
     /// application is one.
     pub fn assert_healthy(&self) {
         let strange = self.log.strange.lock().expect("unpoisoned");
-        assert!(strange.is_empty(), "the host says: {strange:#?}");
+        assert!(strange.is_empty(), "unexpected host output: {strange:#?}");
         assert_eq!(self.get("/healthz").status, 200);
     }
 }

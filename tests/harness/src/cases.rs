@@ -134,7 +134,7 @@ impl TokenCase {
                 return outcome.err().and_then(said);
             }
         }
-        said("the clock never stood still for one request".to_owned())
+        said("every request spanned two seconds".to_owned())
     }
 }
 

@@ -137,7 +137,7 @@ pub fn check(
     check_answer(&response, Some(&line), request.method == "HEAD", want)?;
     for part in secret.split('.').filter(|part| part.len() > 16) {
         if response.text().contains(part) || line.to_string().contains(part) {
-            return Err("the subject token came back, or is in the log".to_owned());
+            return Err("the subject token is in the response or in the log".to_owned());
         }
     }
     Ok(response)
@@ -175,10 +175,10 @@ pub fn check_answer(
     expect(response.status == status, &format!("not {status}"))?;
     if let Some(line) = line {
         expect(line["slug"] == slug, &format!("not `{slug}`"))?;
-        expect(line["status"] == status, "another status in the log")?;
+        expect(line["status"] == status, "the log has another status")?;
         expect(
             head_only || line["decision_id"] == body["decision_id"] || want == Want::Issued,
-            "another decision id",
+            "the log has another decision id",
         )?;
     }
     expect(

@@ -99,7 +99,7 @@ impl Pkcs11Token {
             .arg(other.folder.join("tokens"))
             .arg(&**token.folder)
             .status();
-        assert!(copied.expect("cp").success(), "copies the token");
+        assert!(copied.expect("cp").success(), "cp failed");
         token
     }
 

@@ -216,7 +216,7 @@ pub fn verifies(jwks: &Value, kid: &str, signing_input: &str, signature: &[u8]) 
                 )
                 .is_ok();
         }
-        other => panic!("an issued token's key of type {other:?}"),
+        other => panic!("unexpected key type {other:?} of an issued token"),
     };
     UnparsedPublicKey::new(algorithm, public)
         .verify(signing_input.as_bytes(), signature)

@@ -156,12 +156,12 @@ impl Verifiers {
                 let withdrawn = place.epoch_start + 2 * place.epoch_seconds;
                 if expires + WITHDRAWAL_MARGIN_SECONDS > withdrawn {
                     fail(format!(
-                        "it lives until {expires}, its key until {withdrawn}"
+                        "it expires at {expires}, its key is withdrawn at {withdrawn}"
                     ));
                 }
             }
             None if self.token_keys.contains(&kid) => {}
-            None => fail("no gateway has said of this key".to_owned()),
+            None => fail("unknown key".to_owned()),
         }
         // The signature is verified once; after that it is enough that a copy contains the same key.
         let mut good: Option<&Value> = None;
@@ -185,7 +185,7 @@ impl Verifiers {
                 (true, _) => verdict.verified += 1,
                 (false, true) => verdict.revoked += 1,
                 (false, false) => {
-                    fail(format!("it fails with the copy of {}", copy.at));
+                    fail(format!("it doesn't verify with the copy of {}", copy.at));
                     return;
                 }
             }

@@ -197,7 +197,7 @@ fn reports_first_failed_check() {
     }
     let bare = site.write("bare.json", &bare.to_string());
     let with_bare = |more: &[&str]| site.verify_with(&bare, more, &token.jwt);
-    assert_eq!(with_bare(&[]).code, 0, "believed without the pin");
+    assert_eq!(with_bare(&[]).code, 0, "accepted without the pin");
     refused(
         |more: &[&str]| with_bare(&[&["--pin-root", &root][..], more].concat()),
         "certificate",

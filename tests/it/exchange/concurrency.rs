@@ -64,7 +64,7 @@ fn present_once(broker: &Broker, iss: &str, client: usize, number: usize) -> Res
             if own {
                 Ok(())
             } else {
-                Err(format!("another's token: {}", issued.claims))
+                Err(format!("another client's token: {}", issued.claims))
             }
         }
     }
@@ -108,7 +108,7 @@ fn mix(arguments: &[&str]) {
     let fetched = issuer.fetched("main");
     assert!(
         fetched == 2 || patient,
-        "all clients together fetched the keys {} times",
+        "the key set was fetched {} times",
         fetched / 2
     );
     broker.assert_healthy();

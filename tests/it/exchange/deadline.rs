@@ -32,14 +32,14 @@ fn attempt() -> (Response, Vec<(String, String)>, Response) {
         Form::of(&token).set("audience", DEPLOY).request()
     };
     let (first, second) = (request("RS256"), request("ES256"));
-    let send = |request| http::send(&broker.address, request).expect("an answer");
+    let send = |request| http::send(&broker.address, request).expect("a response");
     let answer = std::thread::scope(|scope| {
         scope.spawn(|| send(&first));
         std::thread::sleep(MEANWHILE);
         let second = scope.spawn(|| send(&second));
         std::thread::sleep(MEANWHILE);
         issuer.play("main", slow(&["RS256", "ES256"]));
-        second.join().expect("an answer")
+        second.join().expect("a response")
     });
     let database = rusqlite::Connection::open(setup.database()).expect("opens");
     let mut statement = database
@@ -58,9 +58,9 @@ fn keeps_token_unused_when_exchange_is_too_slow() {
         text.contains("took too long")
             .then_some((answer, records, again))
     });
-    let (answer, records, again) = too_long.expect("fetches of 4.6 s");
-    check_answer(&answer, None, false, OVERLOADED).expect("told to come again");
+    let (answer, records, again) = too_long.expect("an attempt with fetches of 4.6 s");
+    check_answer(&answer, None, false, OVERLOADED).expect("refused as overloaded");
     let expected = ("exchange.overloaded".to_owned(), "outage".to_owned());
     assert_eq!(records, [expected]);
-    check_answer(&again, None, false, Want::Issued).expect("the token was not used");
+    check_answer(&again, None, false, Want::Issued).expect("the token is still usable");
 }

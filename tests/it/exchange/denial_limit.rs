@@ -43,7 +43,7 @@ fn number(scene: &Scene, sql: &str) -> usize {
 }
 
 fn present(broker: &Broker, token: &str, want: Want) -> Response {
-    check(broker, &Form::of(token).request(), token, want).expect("the expected answer")
+    check(broker, &Form::of(token).request(), token, want).expect("the expected response")
 }
 
 fn decision_id(answer: &Response) -> Option<String> {
@@ -64,7 +64,7 @@ fn writes_at_most_three_records_per_denied_token() {
     assert_eq!(ids.len(), 10);
     for id in &ids {
         let sql = format!("SELECT count(*) FROM audit WHERE decision_id = '{id}'");
-        assert_eq!(number(&scene, &sql), 1, "{id} can be looked up");
+        assert_eq!(number(&scene, &sql), 1, "records of {id}");
     }
     assert!(ids[3..].iter().all(|id| *id == ids[2]), "{ids:?}");
     broker.assert_healthy();
@@ -95,7 +95,7 @@ fn limits_denials_of_a_subject_per_minute() {
         answer.unwrap_or_else(|error| panic!("{number}: {error}"));
     }
     let first = present(&broker, &denied(&scene), TOO_OFTEN);
-    assert!(decision_id(&first).is_some(), "it was decided and counted");
+    assert!(decision_id(&first).is_some(), "no decision");
     let records = number(&scene, "SELECT count(*) FROM audit");
     assert_eq!(records, LIMIT + 1);
     // The first use of another token is still decided and counted; after that it gets no decision.
@@ -103,7 +103,7 @@ fn limits_denials_of_a_subject_per_minute() {
     let counted = present(&broker, &again, TOO_OFTEN);
     assert_eq!(decision_id(&counted), decision_id(&first));
     let answer = present(&broker, &again, TOO_OFTEN);
-    assert_eq!(decision_id(&answer), None, "nothing was decided");
+    assert_eq!(decision_id(&answer), None, "decided again");
     let seconds = answer.header("retry-after").expect("a time");
     let seconds: u64 = seconds.parse().expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
@@ -134,7 +134,7 @@ fn counts_every_concurrent_denial() {
                 for _ in 0..EACH {
                     let token = denied(&scene);
                     let answer = http::send(&broker.address, &Form::of(&token).request());
-                    let answer = answer.expect("an answer");
+                    let answer = answer.expect("a response");
                     let decided = decision_id(&answer).is_some();
                     answers
                         .lock()

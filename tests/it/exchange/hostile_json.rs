@@ -220,7 +220,7 @@ fn lists_every_corpus_with_its_test_or_reason() {
     for (prefix, _) in NOT_COMPARED.iter().filter(|_| !found.is_empty()) {
         assert!(
             found.iter().any(|name| name.starts_with(prefix)),
-            "{prefix} is not there"
+            "{prefix} does not exist"
         );
     }
 }

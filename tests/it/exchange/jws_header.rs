@@ -269,7 +269,7 @@ fn own_keys() -> Vec<TokenCase> {
         .flat_map(|(name, members)| {
             [
                 case(
-                    format!("{name} that would verify a forgery"),
+                    format!("{name} that would verify a forged token"),
                     forged,
                     move |fixture| sign(fixture, members, Key::stranger("RS256"), false),
                 ),
@@ -277,7 +277,7 @@ fn own_keys() -> Vec<TokenCase> {
                     sign(fixture, members, Key::stranger("RS256"), true)
                 }),
                 case(
-                    format!("{name} on a good token, ignored"),
+                    format!("{name} on a valid token, ignored"),
                     Want::Issued,
                     move |fixture| sign(fixture, members, Key::issuer("RS256"), false),
                 ),

@@ -27,7 +27,7 @@ fn thumbprint(jwk: &Value) -> String {
             text("crv"),
             text("x")
         ),
-        other => panic!("a key of type {other}"),
+        other => panic!("unexpected key type {other}"),
     };
     base64url(digest(&SHA256, canonical.as_bytes()))
 }
@@ -139,7 +139,7 @@ fn conforms_to_rfc_8414_section_2() {
                 let values = value.as_array().expect("an array");
                 assert!(
                     values.iter().all(Value::is_string),
-                    "{name} holds more than text: {value}"
+                    "{name} is not a list of strings: {value}"
                 );
                 // RFC 8414 §3.2: "claims with zero elements MUST be omitted"; the response types are required even
                 // without an authorization endpoint.
@@ -160,7 +160,7 @@ fn conforms_to_rfc_8414_section_2() {
         assert_eq!(
             Some(value),
             oidc.get(name),
-            "{name} differs between the two"
+            "{name} differs between the documents"
         );
     }
 }

@@ -43,7 +43,11 @@ fn reads_credential_on_each_fetch() {
     let start = now();
     // None, a wrong one, one that would inject a header, the right one.
     present(&setup, &issuer, start, DOWN);
-    assert_eq!(issuer.fetched("main"), 0, "asked without a credential");
+    assert_eq!(
+        issuer.fetched("main"),
+        0,
+        "the issuer was asked without a credential"
+    );
     put(SECOND);
     present(&setup, &issuer, start + 100, DOWN);
     assert_eq!(issuer.fetched("main"), 1);
@@ -52,7 +56,7 @@ fn reads_credential_on_each_fetch() {
     assert_eq!(
         issuer.fetched("main"),
         1,
-        "asked with what is no credential"
+        "the issuer was asked with an invalid credential"
     );
     put(&format!("{FIRST}\n"));
     present(&setup, &issuer, start + 300, Want::Issued);

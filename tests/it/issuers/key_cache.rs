@@ -81,7 +81,11 @@ fn trusts_removed_key_until_end_of_lifetime() {
     scene.issuer.play("main", only(&["ES256"]));
     assert_eq!(fetches(&scene), FETCH);
     at(&scene, 200).present("RS256", Want::Issued);
-    assert_eq!(fetches(&scene), FETCH, "the store has the keys");
+    assert_eq!(
+        fetches(&scene),
+        FETCH,
+        "fetched although the store has the keys"
+    );
     let end = at(&scene, 300);
     end.present("RS256", UNKNOWN);
     end.present("ES256", Want::Issued);
@@ -133,7 +137,7 @@ fn refreshes_ageing_keys_in_background() {
         assert_eq!(
             fetches(&scene),
             before,
-            "the renewed keys are trusted beyond the old end"
+            "fetched although the refreshed keys are valid"
         );
     }
 }
@@ -150,7 +154,7 @@ fn uses_refreshed_keys_without_another_fetch() {
         std::thread::sleep(Duration::from_millis(50));
         stored_keys(&scene) != stored
     });
-    assert!(renewed, "nobody renewed the keys");
+    assert!(renewed, "the keys were not refreshed");
     assert_eq!(fetches(&scene), 2 * FETCH);
     drop(ageing);
     let later = at(&scene, 300);
@@ -175,7 +179,7 @@ fn applies_changed_key_source_immediately() {
     let after = at(&scene, 10);
     after.present("RS256", UNKNOWN);
     after.present("ES256", Want::Issued);
-    assert_eq!(fetches(&scene), FETCH, "nobody asks the old place");
+    assert_eq!(fetches(&scene), FETCH, "the old location was asked");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn rejects_removed_key_after_its_lifetime() {
     assert_eq!(
         scene.issuer.fetched("main"),
         fetched,
-        "the store has the keys"
+        "fetched although the store has the keys"
     );
     present(&scene, BEYOND_SECONDS, bad("token.key_unknown"));
     assert!(scene.issuer.fetched("main") > fetched);

@@ -334,7 +334,7 @@ fn fetches_keys_once_for_many_tokens() {
     for _ in 0..5 {
         present(&broker, &issuer.url("good"), REACHED).expect("reached");
     }
-    assert_eq!(issuer.fetched("good"), 2, "discovery and keys, once");
+    assert_eq!(issuer.fetched("good"), 2, "one fetch is two requests");
     let header = json!({ "alg": "RS256", "kid": "unknown" }).to_string();
     let unknown = || {
         jwt::mint_raw(
@@ -404,9 +404,9 @@ fn serves_keys_and_probes_despite_silent_issuer() {
             answered += 1;
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        assert!(answered > 0, "nobody waited");
+        assert!(answered > 0, "no exchange waited");
         for client in waiting {
-            assert_eq!(client.join().expect("an answer"), 503);
+            assert_eq!(client.join().expect("a response"), 503);
         }
     });
     broker.assert_healthy();

@@ -76,7 +76,7 @@ fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
             return Step { jwks, tokens };
         }
     }
-    panic!("each broker took longer than its epoch");
+    panic!("every start took longer than the rest of its epoch");
 }
 
 #[test]
@@ -155,5 +155,5 @@ fn derives_same_keys_with_another_database() {
     };
     assert_eq!(keys(None), keys(None));
     let other = keys(Some("YW5vdGhlci1yb290LWFub3RoZXItcm9vdC1hbm90aGU"));
-    assert_ne!(keys(None), other, "another root, other keys");
+    assert_ne!(keys(None), other, "another root gives the same keys");
 }

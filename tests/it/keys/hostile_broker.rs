@@ -43,7 +43,7 @@ fn guest() -> String {
         .expect("cargo starts");
     assert!(
         built.success(),
-        "the guest does not build: run scripts/toolchain"
+        "building the guest failed: run scripts/toolchain"
     );
     component("vouchsafe_guest_hostile")
 }
@@ -107,7 +107,7 @@ pub fn ask(broker: &Broker, asked: &Value) -> Value {
             return body["answer"].clone();
         }
     }
-    panic!("the clock never stood still for one request");
+    panic!("every request spanned two seconds");
 }
 
 /// Requests with these members changed, and the reason for the refusal; none if it signs.

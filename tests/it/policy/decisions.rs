@@ -117,7 +117,7 @@ fn decides_500_exchanges_like_policy_tools() {
         assert_eq!(digest, bundle.digest());
         let value = |text: &str| serde_json::from_str::<Value>(text).expect("it is JSON");
         let decided = value(&decision.cedar_request);
-        assert_eq!(decided, value(cedar_request), "nothing is lost in a record");
+        assert_eq!(decided, value(cedar_request), "a record is incomplete");
         assert_eq!(
             &json!(decision.determining_rules).to_string(),
             determining,
@@ -199,5 +199,5 @@ fn explains_denial_from_broker_records() {
     let notes = json!([format!(
         "decision {id} was refused (policy.denied), determined by `no-targets`"
     )]);
-    assert_eq!(json["notes"], notes, "the same bundle decided");
+    assert_eq!(json["notes"], notes, "another bundle decided");
 }

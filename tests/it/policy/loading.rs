@@ -14,7 +14,7 @@ fn does_not_start_with_broken_bundle() {
     )
     .expect("a file");
     let Err(reason) = setup.try_start() else {
-        panic!("it serves")
+        panic!("the broker started")
     };
     assert!(
         reason.contains("not ready") && reason.contains("broken.cedar"),

@@ -50,7 +50,7 @@ fn check(rows: &[(String, Vec<String>)]) {
                 .any(|head| text.contains(head));
             assert!(
                 is_there,
-                "no test is called {name}, which is named in {row}"
+                "test {name} does not exist, but is cited in {row}"
             );
         }
     }

@@ -61,7 +61,7 @@ fn reaches_or_excuses_every_slug() {
         .map(|(slug, _)| (*slug).to_owned())
         .collect();
     let slugs = slugs();
-    assert!(slugs.len() > 30, "the list of refusals reads as {slugs:?}");
+    assert!(slugs.len() > 30, "implausible list of refusals: {slugs:?}");
     let missing: Vec<_> = slugs
         .difference(&reached)
         .filter(|slug| !excused.contains(*slug))
@@ -71,10 +71,7 @@ fn reaches_or_excuses_every_slug() {
         .iter()
         .filter(|slug| reached.contains(*slug) || !slugs.contains(*slug))
         .collect();
-    assert!(
-        needless.is_empty(),
-        "reached or gone, so no longer excused: {needless:?}"
-    );
+    assert!(needless.is_empty(), "needless exceptions: {needless:?}");
     let strange: Vec<_> = reached.difference(&slugs).collect();
     assert!(
         strange.is_empty(),

@@ -81,7 +81,7 @@ impl Ledger {
         for (jti, token) in tokens {
             assert!(
                 self.present(&broker.address, &jti, &token),
-                "nobody kills this broker"
+                "the broker ended by itself"
             );
         }
     }
@@ -100,7 +100,7 @@ impl Ledger {
         for (jti, entry) in self.presented.lock().expect("unpoisoned").iter() {
             assert!(
                 entry.bought.len() <= 1,
-                "{jti} bought {} tokens",
+                "{} tokens were issued for {jti}",
                 entry.bought.len()
             );
         }
@@ -117,7 +117,7 @@ impl Ledger {
             while self.bought.load(Relaxed) < enough {
                 assert!(
                     clients.iter().any(|client| !client.is_finished()),
-                    "the clients ended by themselves"
+                    "the clients stopped early"
                 );
                 std::thread::sleep(POLL);
             }
@@ -147,7 +147,7 @@ fn assert_recorded(database: &Connection, ledger: &Ledger) {
                         row.get(5)?,
                     ))
                 })
-                .unwrap_or_else(|error| panic!("decision {id} of {jti} is not on record: {error}"));
+                .unwrap_or_else(|error| panic!("no record of decision {id} of {jti}: {error}"));
             let text = |text: &str| text.to_owned();
             let exp = i64::try_from(issued.number("exp")).expect("a time");
             let expected = (
@@ -200,6 +200,6 @@ fn keeps_every_use_and_record_when_killed() {
         "{bought} of {presented}"
     );
     println!(
-        "{kills} kills: {presented} subject tokens presented, {bought} tokens bought, each on record"
+        "{kills} kills: {presented} subject tokens presented, {bought} tokens issued, each on record"
     );
 }

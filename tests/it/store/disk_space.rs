@@ -26,7 +26,7 @@ fn new_token(scene: &Scene) -> String {
 
 fn present(scene: &Scene, broker: &Broker, want: Want) {
     let token = new_token(scene);
-    check(broker, &Form::of(&token).request(), &token, want).expect("the expected answer");
+    check(broker, &Form::of(&token).request(), &token, want).expect("the expected response");
 }
 
 /// Limits the size of files that a process writes, like a quota; `unlimited` removes the limit.
@@ -84,7 +84,7 @@ fn reports_low_space_before_disk_is_full() {
         .status()
         .is_ok_and(|status| status.success())
     {
-        println!("this machine allows no mounts of one's own: nothing tested");
+        println!("skipped: this machine does not allow mount namespaces");
         return;
     }
     let scene = Scene::new();
@@ -128,7 +128,7 @@ fn exports_store_size_and_free_space() {
     let ready = broker.get("/readyz");
     assert_eq!(ready.json()["store"]["space"], "ok", "{}", ready.text());
     let metric = |name: &str| -> u64 {
-        let answer = http::send(&address, &Request::get("/metrics")).expect("an answer");
+        let answer = http::send(&address, &Request::get("/metrics")).expect("a response");
         let text = answer.text();
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let value = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));

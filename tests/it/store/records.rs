@@ -31,7 +31,7 @@ fn issues_no_token_without_a_record() {
         denied["repository_id"] = "999".into();
         let token = jwt::mint("RS256", &denied);
         check(&broker, &Form::of(&token).request(), &token, STORE)
-            .expect("a denial that is not on record is none");
+            .expect("no denial without a record");
         database.execute_batch("ROLLBACK").expect("unlocks");
     }
     let token = fresh();

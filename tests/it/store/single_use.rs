@@ -33,7 +33,7 @@ fn accepts_token_once_across_restarts() {
             &again,
             SPENT,
         )
-        .expect("a twin");
+        .expect("the same claims signed again");
         // An audience that allows replay doesn't count uses.
         check(
             &broker,
@@ -81,7 +81,7 @@ fn keeps_token_usable_after_refused_request() {
         assert_eq!(response.status, 400, "{name} {value}: {}", response.text());
         fixture.broker.line("token");
     }
-    check(&fixture.broker, &form.request(), &token, Want::Issued).expect("still fresh");
+    check(&fixture.broker, &form.request(), &token, Want::Issued).expect("still usable");
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn rejects_token_older_than_store() {
     });
     let form = Form::of(&token).set("audience", DEPLOY);
     check(&fixture.broker, &form.request(), &token, PREDATES)
-        .expect("its use may have been forgotten");
+        .expect("rejected, as its use may be lost");
     check(
         &fixture.broker,
         &Form::of(&token).request(),
         &token,
         Want::Issued,
     )
-    .expect("where replay is allowed");
+    .expect("accepted where replay is allowed");
 }
 
 /// A store that lost its data must not accept a token again that it may have seen (I4).
@@ -115,5 +115,5 @@ fn rejects_spent_token_after_store_loss() {
     let form = Form::of(&token).set("audience", DEPLOY);
     check(&at(start), &form.request(), &token, Want::Issued).expect("the first use");
     std::fs::remove_dir_all(setup.folder.join("state")).expect("a state folder");
-    check(&at(start + 100), &form.request(), &token, PREDATES).expect("forgotten, and refused");
+    check(&at(start + 100), &form.request(), &token, PREDATES).expect("rejected after the loss");
 }

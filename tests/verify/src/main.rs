@@ -86,7 +86,7 @@ fn fetch(url: &str) -> Result<Value> {
         .with_config()
         .limit(DOCUMENT_BYTES_MAX)
         .read_to_vec()?;
-    serde_json::from_slice(&body).with_context(|| format!("{url} did not answer with JSON"))
+    serde_json::from_slice(&body).with_context(|| format!("{url} did not return JSON"))
 }
 
 /// Checks signature, `typ`, `iss`, `aud`, `exp` and `nbf`; returns header and claims.
@@ -101,7 +101,7 @@ fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     let kid = header.kid.as_deref().context("the header has no `kid`")?;
     let key = keys
         .find(kid)
-        .with_context(|| format!("no published key has the kid {kid}"))?;
+        .with_context(|| format!("kid {kid} is not published"))?;
     let mut validation = Validation::new(algorithm(key, &header)?);
     validation.set_audience(&[&args.audience]);
     validation.set_issuer(&[args.broker.trim_end_matches('/')]);

@@ -22,7 +22,7 @@ impl Ended {
     pub fn is(&self, code: i32, words: &str) {
         assert!(
             self.code == code && self.text.contains(words),
-            "wanted {code} and `{words}`, not {} and\n{}",
+            "expected exit code {code} and `{words}`, got {} and\n{}",
             self.code,
             self.text
         );

@@ -183,7 +183,10 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < BY_ITSELF_MAX, "never: {what}");
+        assert!(
+            start.elapsed() < BY_ITSELF_MAX,
+            "timed out waiting for {what}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -53,7 +53,7 @@ pub fn try_to_extract_keys() {
                 AttributeType::Prime1,
             ] {
                 let found = session.get_attributes(key, &[secret]).unwrap_or_default();
-                assert!(found.is_empty(), "{secret:?} was read");
+                assert!(found.is_empty(), "{secret:?} could be read");
             }
             for attribute in &loose {
                 let one = std::slice::from_ref(attribute);
@@ -63,20 +63,20 @@ pub fn try_to_extract_keys() {
                 );
                 assert!(
                     session.copy_object(key, one).is_err(),
-                    "a copy with {attribute:?}"
+                    "copied with {attribute:?}"
                 );
             }
             for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad] {
                 assert!(
                     session.wrap_key(&mechanism, wrapping, key).is_err(),
-                    "it was wrapped"
+                    "wrapped"
                 );
             }
             tried += 1;
         }
     }
     let keys: usize = variable("KEYS").parse().expect("a number");
-    assert_eq!(tried, keys, "each of them");
+    assert_eq!(tried, keys, "number of keys");
 }
 
 /// Imports a root; see [`super::Pkcs11Token::import_root`].
@@ -171,5 +171,5 @@ pub fn check_key_attributes() {
         }
     }
     let keys: usize = variable("KEYS").parse().expect("a number");
-    assert_eq!(seen, keys, "each of them");
+    assert_eq!(seen, keys, "number of keys");
 }

@@ -87,7 +87,7 @@ fn dumped(line: &str) -> String {
 pub fn calls(file: &Path) -> Vec<Call> {
     let text = std::fs::read(file).expect("calls");
     let text = String::from_utf8_lossy(&text);
-    assert!(text.contains(START), "the spy saw nothing: {text}");
+    assert!(text.contains(START), "no calls logged: {text}");
     let mut calls = Vec::new();
     for process in text.split(START).skip(1) {
         let mut classes = Classes::default();
@@ -107,10 +107,7 @@ pub fn calls(file: &Path) -> Vec<Call> {
         for (place, (function, block)) in blocks.into_iter().enumerate() {
             let returned = block.matches("Returned:").count();
             // The last process may have been killed.
-            assert!(
-                returned == 1 || place == last,
-                "calls within each other: {block}"
-            );
+            assert!(returned == 1 || place == last, "nested calls: {block}");
             calls.push(classes.call(function, &block));
         }
     }

@@ -85,7 +85,10 @@ fn does_not_sign_with_swapped_pkcs11_token() {
     swap();
     hsm_is("down");
     let refused = fixture.try_for(HSM_ES256, unavailable("signer.unavailable"));
-    assert!(matches!(refused, Ok(None)), "it is signed, or {refused:?}");
+    assert!(
+        matches!(refused, Ok(None)),
+        "signed or refused otherwise: {refused:?}"
+    );
     fixture.issue(API);
     // Its generation is neither followed nor raised.
     let rotate = json!({ "from": 1 });

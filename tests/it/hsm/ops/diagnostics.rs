@@ -64,7 +64,7 @@ fn exits_retryably_when_state_folder_fails() {
         std::fs::remove_dir(&path).expect("removes");
     }
     std::fs::write(setup.folder.join("state/generation"), "x").expect("a file");
-    assert_eq!(setup.run(&["serve"]).0, 2, "this one stays wrong");
+    assert_eq!(setup.run(&["serve"]).0, 2, "a permanent error");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn logs_subject_of_each_refusal() {
     assert_eq!(gateway.administer("/v1/admin/act", Some(&act)).status, 409);
     let refusals = lines(&gateway.setup, "refusal");
     let [seed, token, act] = refusals.as_slice() else {
-        panic!("three refusals, not {refusals:?}")
+        panic!("expected three refusals, got {refusals:?}")
     };
     assert_eq!(seed["slug"], "seed.window");
     assert_eq!(

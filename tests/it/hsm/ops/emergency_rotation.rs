@@ -36,10 +36,7 @@ fn reaches_every_broker_and_reports_time() {
         rotated.is(0, &format!("{url}: followed after "));
     }
     let new = fixture.issue(API);
-    assert!(
-        new.verifies(&before),
-        "verifiers have known its key all along"
-    );
+    assert!(new.verifies(&before), "unknown to verifiers");
     assert!(!old.verifies(&fixture.broker.jwks()));
     let acts = gateway.events("admin");
     assert_eq!(
@@ -185,7 +182,7 @@ fn remembers_highest_generation_in_store() {
         .variable("gateway_urls", &older.url())
         .variable("gateway_token", &older.credential);
     let Err(reason) = second.try_start() else {
-        panic!("it serves")
+        panic!("the broker started")
     };
     assert!(reason.contains(r#""slug":"signer.superseded""#), "{reason}");
     let database = rusqlite::Connection::open(second.database()).expect("the database");
@@ -232,7 +229,7 @@ fn remembers_highest_generation_in_store() {
             |row| row.get(0),
         )
         .expect("a count");
-    assert_eq!(refused, 1, "it is on record");
+    assert_eq!(refused, 1, "records");
 }
 
 /// The log tells an operator about the missing host in the manifest; responses to callers don't.
@@ -245,7 +242,7 @@ fn logs_why_gateway_did_not_answer() {
         .variable("gateway_urls", &setup.url())
         .variable("gateway_token", &setup.credential);
     let Err(reason) = broker.try_start() else {
-        panic!("it serves")
+        panic!("the broker started")
     };
     let why = format!(
         "gateway {}: it is not in the manifest's `allowed_outbound_hosts`",

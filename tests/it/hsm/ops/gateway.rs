@@ -142,7 +142,11 @@ fn never_retries_rejected_pin() {
         assert_eq!(logins(), 1);
     }
     pin(hsm::PIN);
-    assert_eq!(setup.run(&["doctor"]).0, 2, "nobody has looked yet");
+    assert_eq!(
+        setup.run(&["doctor"]).0,
+        2,
+        "no operator has intervened yet"
+    );
     std::fs::remove_file(setup.folder.join("state/pin-refused")).expect("the note");
     assert_eq!(setup.run(&["doctor"]).0, 0);
     assert_eq!(logins(), 2);
@@ -245,12 +249,12 @@ fn does_not_log_in_without_writable_refusal_note() {
     let in_its_place = setup.folder.join("state/login-check");
     std::fs::create_dir(&in_its_place).expect("a folder");
     assert_eq!(stage(), (503, "hsm.unavailable".into()));
-    assert_eq!(logins(), before, "no PIN was tried");
+    assert_eq!(logins(), before, "a PIN was tried");
     std::fs::remove_dir(&in_its_place).expect("the folder");
-    assert_eq!(stage(), (200, Value::Null), "nothing was half made");
+    assert_eq!(stage(), (200, Value::Null), "objects were left behind");
     assert!(
         logins() > before,
-        "a worker of its own looks at what is made"
+        "the result is not checked by another worker"
     );
 }
 
@@ -308,11 +312,7 @@ fn kids(gateway: &Gateway, kind: &str) -> BTreeSet<String> {
 fn restores_all_keys_from_backup_shares() {
     let lost = GatewaySetup::new(&Pkcs11Token::new());
     let one = ["init", "--with-backup", "1-of-3", "--shares", "."];
-    assert_eq!(
-        lost.run(&one).0,
-        2,
-        "one share would be the keys themselves"
-    );
+    assert_eq!(lost.run(&one).0, 2, "a single share must be refused");
     let shares = Shares::of(&lost);
     let gateway = lost.start();
     let before = (kids(&gateway, "epoch_keys"), kids(&gateway, "token_keys"));

@@ -61,7 +61,7 @@ fn is_not_ready_while_log_is_unwritable() {
     assert_eq!(gateway.metric("hsm_gateway_log_fails"), 1);
     std::fs::remove_file(&log).expect("the link");
     gateway.signal("-HUP");
-    eventually("ready again, and nobody asked", || {
+    eventually("readiness without a request", || {
         (ready().0 == 200).then_some(())
     });
     assert_eq!(ready(), (200, "ok".into()));

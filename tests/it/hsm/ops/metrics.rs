@@ -40,18 +40,18 @@ fn limits_connections_to_metrics() {
         .map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel"))
         .collect();
     // It accepts connections at once, so all are accepted before the other listener answers.
-    eventually("as many as it takes", || {
+    eventually("the maximum of connections", || {
         gateway.get("/healthz");
         (gateway.open_files() >= before + BOUND).then_some(())
     });
     for _ in 0..20 {
         assert_eq!(gateway.get("/healthz").status, 200);
         let more = gateway.open_files() - before;
-        assert!(more < 2 * BOUND, "{more} open files more");
+        assert!(more < 2 * BOUND, "{more} more open files");
     }
     drop(idle);
     assert!(
         gateway.metric("hsm_gateway_hsm_operations_total") > 0,
-        "served again"
+        "not served again"
     );
 }

@@ -228,7 +228,7 @@ impl Site {
     /// Waits until both gateways reach their HSM.
     fn all_up(&self) {
         for place in [0, 1] {
-            eventually("both HSMs up", || {
+            eventually("both HSMs to be up", || {
                 let up = self.with(place, |it| it.get("/readyz").json()["hsm"] == "up");
                 up.then_some(())
             });
@@ -278,7 +278,7 @@ impl Site {
                 round(&mut counts);
                 assert!(
                     running.iter().all(|it| !it.is_finished()),
-                    "a client or the watch has failed"
+                    "a client or the watching thread has failed"
                 );
                 if started.elapsed().as_secs() >= seconds {
                     break;
@@ -336,7 +336,7 @@ const FAILURES: [Failure; 13] = [
         eventually("a token of the seed that the instance has", || {
             site.exchange(API).ok()
         });
-        assert!(site.exchange(HSM).is_err(), "nobody could sign this");
+        assert!(site.exchange(HSM).is_err(), "signed without any HSM");
         site.restart(0, 0);
         site.restart(1, 0);
     }),
@@ -393,7 +393,9 @@ fn pin_changed(site: &Site) {
     change(PIN, "9876");
     site.with(0, |gateway| gateway.signal_worker("-KILL"));
     let note = site.setup(0).folder.join("state/pin-refused");
-    eventually("a note of the refused PIN", || note.is_file().then_some(()));
+    eventually("the note about the rejected PIN", || {
+        note.is_file().then_some(())
+    });
     site.recovered();
     change("9876", PIN);
     std::fs::remove_file(note).expect("the note");

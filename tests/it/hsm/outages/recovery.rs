@@ -145,7 +145,7 @@ fn sheds_load_with_retry_after() {
             }
             // One of the two is in the worker, unless a request of the gateway itself is.
             for call in full {
-                let answer = call.join().expect("an answer");
+                let answer = call.join().expect("a response");
                 assert_eq!(answer.status, 503, "{}", answer.text());
             }
             told_first
@@ -250,7 +250,9 @@ fn tries_changed_pin_only_once() {
     fixture.issue(HSM);
     gateway.signal_worker("-KILL");
     let note = gateway.setup.folder.join("state/pin-refused");
-    eventually("a note of the refused PIN", || note.is_file().then_some(()));
+    eventually("the note about the rejected PIN", || {
+        note.is_file().then_some(())
+    });
     fixture.refuse(HSM, SIGNER);
     fixture.issue(API);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
@@ -284,7 +286,7 @@ fn gives_up_after_two_unexplained_login_failures() {
     assert!(text.contains("FunctionFailed"), "{text}");
     assert_eq!(logins(&setup), 3);
     gateway.kill();
-    assert_eq!(setup.run(&["serve"]).0, 2, "nobody has looked yet");
+    assert_eq!(setup.run(&["serve"]).0, 2, "no operator has intervened yet");
     assert_eq!(logins(&setup), 3);
     // Each start tries once, and the second try is the last.
     std::fs::remove_file(&note).expect("the note");
@@ -389,7 +391,7 @@ fn is_not_ready_without_any_gateway() {
     .variable("gateway_urls", &setup.url())
     .variable("gateway_token", &setup.credential);
     let Err(reason) = broker.try_start() else {
-        panic!("it serves")
+        panic!("the broker started")
     };
     assert!(reason.contains("signer.unavailable"), "{reason}");
 }
@@ -424,7 +426,10 @@ fn crosses_epoch_boundary_without_failed_token() {
         }
         let last = eventually("the next epoch's key", || {
             let token = issue();
-            assert!(token.verifies(&jwks), "whatever signs, verifiers know it");
+            assert!(
+                token.verifies(&jwks),
+                "signed with a key unknown to verifiers"
+            );
             (token.kid() != first.kid()).then_some(token)
         });
         assert!(
@@ -491,10 +496,7 @@ fn stops_signing_until_clock_is_trusted_again() {
             body["wanting"].as_str().expect("words").contains("SIGUSR1"),
             "{body}"
         );
-        assert!(
-            body["seconds_left"].as_u64() > Some(0),
-            "seeds are held on: {body}"
-        );
+        assert!(body["seconds_left"].as_u64() > Some(0), "{body}");
         let metric = gateway.metric("hsm_gateway_clock_set_by_seconds");
         assert_eq!(metric, step.unsigned_abs());
         eventually("a line in the log", || {
@@ -503,7 +505,7 @@ fn stops_signing_until_clock_is_trusted_again() {
             clock.find(|line| line["set_by_seconds"] == step)
         });
         set_by(0);
-        assert_eq!(seed(0), (200, None), "a glitch of {step} s");
+        assert_eq!(seed(0), (200, None), "after a jump of {step} s");
         assert_eq!(gateway.get("/readyz").status, 200);
         eventually("a line in the log", || {
             let log = gateway.log();
@@ -517,7 +519,7 @@ fn stops_signing_until_clock_is_trusted_again() {
     set_by(honest);
     assert_eq!(seed(honest), refused);
     gateway.signal("-USR1");
-    eventually("the seed of the time that is believed", || {
+    eventually("a seed of the confirmed time", || {
         (seed(honest) == (200, None)).then_some(())
     });
     assert_ne!(seed(0).0, 200, "and none of the one before");

@@ -26,7 +26,7 @@ fn torn(gateway: Gateway, place: &str, number: u32, path: &str, body: &Value) ->
         let asked = scope.spawn(|| gateway.administer(path, Some(body)));
         setup.wait_until_held(place);
         gateway.signal_worker("-KILL");
-        let answer = asked.join().expect("an answer");
+        let answer = asked.join().expect("a response");
         assert_eq!(answer.status, 503, "{place} {number}: {}", answer.text());
     });
     gateway.kill();

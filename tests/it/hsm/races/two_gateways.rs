@@ -40,10 +40,10 @@ fn rolls_back_later_of_two_concurrent_stages() {
         first.setup.wait_until_held(BEFORE_MAKING);
         second.setup.wait_until_held(BEFORE_MAKING);
         first.setup.release(BEFORE_MAKING);
-        let won = one.join().expect("an answer");
+        let won = one.join().expect("a response");
         assert_eq!((won.status, &won.json()["changed"]), (200, &true.into()));
         second.setup.release(BEFORE_MAKING);
-        let lost = other.join().expect("an answer");
+        let lost = other.join().expect("a response");
         let answer = lost.json();
         assert_eq!(
             (lost.status, &answer["error"]),
@@ -59,7 +59,7 @@ fn rolls_back_later_of_two_concurrent_stages() {
     let failed = second.events("admin");
     assert_eq!(failed.last().expect("lines")["failed"], "version.conflict");
     // It has a new worker.
-    eventually("it can be asked again", || {
+    eventually("the gateway to accept requests again", || {
         (stage(&second).status == 200).then_some(())
     });
     keys(&[&second.setup], &["stage", KEY]).is(0, "unchanged, 1 active, 2 pending");
@@ -76,16 +76,16 @@ fn leaves_at_most_one_version_after_race() {
         wait_until_made([&first, &second]);
         first.setup.release(AFTER_MAKING);
         second.setup.release(AFTER_MAKING);
-        asked.map(|it| it.join().expect("an answer"))
+        asked.map(|it| it.join().expect("a response"))
     });
     let won = answers.iter().filter(|it| it.status == 200).count();
-    assert!(won <= 1, "both made it");
+    assert!(won <= 1, "both made the version");
     for answer in answers.iter().filter(|it| it.status != 200) {
         assert_eq!(answer.json()["error"], "version.conflict");
     }
-    eventually("it can be asked again", || {
+    eventually("the gateway to accept requests again", || {
         let answer = stage(&first);
-        println!("asked again: {}", answer.text());
+        println!("second attempt: {}", answer.text());
         (answer.status == 200).then_some(())
     });
     // The number of a removed version may be used up, because its public key can remain.
@@ -141,7 +141,7 @@ fn ignores_duplicate_version() {
     let [first, second] = doubled();
     let setup = first.setup.clone();
     for gateway in [&first, &second] {
-        eventually("it is seen", || {
+        eventually("the duplicate to be noticed", || {
             (states(gateway) == "1 active, 2 doubled").then_some(())
         });
     }
@@ -165,7 +165,7 @@ fn ignores_duplicate_version() {
         .expect("keys")
         .clone();
     let versions = published.iter().filter(|key| key["name"] == KEY);
-    assert_eq!(versions.count(), 1, "the doubled one is not published");
+    assert_eq!(versions.count(), 1, "the duplicate is published");
     let destroys = format!("`vouchsafe keys retire {KEY} --version 2 --destroy` destroys both");
     let (code, text) = setup.run(&["status"]);
     assert!(code == 0 && text.contains(&destroys), "{text}");
@@ -194,15 +194,11 @@ fn stops_only_key_with_duplicate_active_version() {
     let kid = kid_that_signs(&gateway, KEY).expect("it is published");
     assert_eq!(sign_with(&gateway, KEY, &kid, now()), (200, Value::Null));
     make_pair(&setup, "vouchsafe:token:es256:v1");
-    eventually("it is seen", || {
+    eventually("the duplicate to be noticed", || {
         (states(&gateway) == "1 doubled").then_some(())
     });
     let check = |gateway: &Gateway| {
-        assert_eq!(
-            kid_that_signs(gateway, KEY),
-            None,
-            "neither of the two does"
-        );
+        assert_eq!(kid_that_signs(gateway, KEY), None, "one of the two signs");
         assert_eq!(
             sign_with(gateway, KEY, &kid, now()),
             (409, "key.version".into())
@@ -317,7 +313,7 @@ fn keeps_operation_of_another_gateway_at_start() {
         starting.join().expect("it starts")
     });
     for gateway in [&at.gateway, &other] {
-        eventually("what was done stays", || {
+        eventually("the promoted state", || {
             (states(gateway) == "1 retiring, 2 active").then_some(())
         });
     }

@@ -22,7 +22,10 @@ fn changes_canary_under_traffic_without_failures() {
             let mut kids = BTreeMap::<String, u64>::new();
             while !stop.load(Ordering::Relaxed) {
                 let token = at.issue();
-                assert!(token.verifies(&jwks), "whatever signs, verifiers know it");
+                assert!(
+                    token.verifies(&jwks),
+                    "signed with a key unknown to verifiers"
+                );
                 *kids.entry(token.kid().to_owned()).or_default() += 1;
             }
             kids
@@ -86,10 +89,10 @@ fn keeps_workload_in_its_share() {
             (fewest..=most).contains(&count),
             "{count} of 100 at {share}"
         );
-        assert_eq!(draw(), within, "the same ones again");
+        assert_eq!(draw(), within, "the share has changed");
         assert!(
             before.iter().zip(&within).all(|(was, is)| is >= was),
-            "none left at {share}"
+            "a workload left the share at {share}"
         );
         before = within;
     }
@@ -174,7 +177,7 @@ fn does_not_promote_canary_unknown_to_verifiers() {
     let probes = at.gateway.events("probe");
     assert!(
         probes.iter().all(|line| line["caller"] == "ops"),
-        "on record"
+        "not in the log"
     );
     assert!(!probes.is_empty());
 }

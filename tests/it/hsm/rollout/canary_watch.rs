@@ -50,7 +50,7 @@ impl Watch {
         let from = self.told.len();
         while !self.told[from..].contains(words) {
             let read = self.stderr.read_line(&mut self.told).expect("text");
-            assert!(read > 0, "it ended without `{words}`: {}", self.told);
+            assert!(read > 0, "ended without printing `{words}`: {}", self.told);
         }
     }
 

@@ -94,7 +94,7 @@ fn rotates_key_without_failed_token() {
     ask(&["retire", KEY]).is(0, "unchanged");
     verifiers.meet(&at);
     let keys_of = |jwks: &Value| jwks["keys"].as_array().expect("keys").len();
-    let left = eventually("a set without version 1", || {
+    let left = eventually("a key set without version 1", || {
         let jwks = at.fixture.broker.jwks();
         (keys_of(&jwks) < keys_of(&over)).then_some(jwks)
     });
@@ -113,11 +113,11 @@ fn rotates_key_without_failed_token() {
     };
     assert!(
         !objects("privkey").contains(label),
-        "the private key is gone"
+        "the private key still exists"
     );
     assert!(
         objects("pubkey").contains(label),
-        "its number is remembered"
+        "the public key, which reserves the number, is gone"
     );
     let acts = at.gateway.events("admin");
     let names: Vec<_> = acts
@@ -163,7 +163,7 @@ fn reads_two_active_versions_as_one() {
     assert_eq!(
         &first[6..8],
         "6c",
-        "version 1 says that it retires: {first}"
+        "version 1 is not marked as retiring: {first}"
     );
 }
 
@@ -198,7 +198,7 @@ fn keeps_gateways_of_one_token_in_agreement() {
         check_states(gateway, "1 active, 2 pending");
     }
     keys(&[&twin], &["retire", KEY, "--version", "2"]).is(0, "2 retiring");
-    eventually("the other gateway follows", || {
+    eventually("the other gateway to follow", || {
         (states(&first) == "1 active, 2 retiring").then_some(())
     });
     let jwks = fixture.broker.jwks();
@@ -232,7 +232,7 @@ fn separates_broker_and_admin_credentials() {
         assert_eq!(
             gateway.ask(path, body).status,
             404,
-            "{path} is not where brokers ask"
+            "{path} on the brokers' listener"
         );
         let other_method = match body {
             None => Some(&act),
@@ -244,7 +244,7 @@ fn separates_broker_and_admin_credentials() {
         assert_eq!(
             gateway.administer(path, None).status,
             404,
-            "{path} is not where admins ask"
+            "{path} on the admin listener"
         );
     }
     let admin = &setup.admin_credential;
@@ -270,11 +270,7 @@ fn separates_broker_and_admin_credentials() {
     }
     check_states(&gateway, "1 active");
     let refusals = gateway.events("refusal");
-    assert_eq!(
-        refusals.len(),
-        4,
-        "those of known callers are on record: {refusals:?}"
-    );
+    assert_eq!(refusals.len(), 4, "refusals of known callers: {refusals:?}");
     gateway.kill();
     // Without the setting there is no such listener.
     let (admin, credential) = (

@@ -293,9 +293,12 @@ fn check(calls: &[Call], imports: bool) {
     assert_eq!(put_in.is_empty(), !imports);
     // Imported secrets never come back in the result of any call.
     for secret in &put_in {
-        assert!(secret.len() >= 32, "{secret} is too short to be looked for");
+        assert!(secret.len() >= 32, "{secret} is too short to search for");
         let has = |call: &&Call| call.bytes_back().contains(secret.as_str());
-        assert!(!calls.iter().any(|call| has(&call)), "a secret came back");
+        assert!(
+            !calls.iter().any(|call| has(&call)),
+            "a secret was returned"
+        );
     }
 }
 
@@ -379,7 +382,7 @@ fn never_reads_a_key_in_its_lifetime() {
         .iter()
         .filter(|it| it.function == "C_GetAttributeValue");
     let certificate = asked.any(|it| it.attributes().contains("CKA_VALUE"));
-    assert!(certificate, "the spy shows what is asked for");
+    assert!(certificate, "the read went unnoticed");
 }
 
 /// The same with keys made outside: they go in once, and nothing of them comes back.

@@ -33,7 +33,7 @@ fn write_root(setup: &GatewaySetup, folder: &Path, name: &str) -> String {
 
 fn write_leaf(jwk: &Value, folder: &Path) {
     let chain = jwk["x5c"].as_array().expect("x5c");
-    assert_eq!(chain.len(), 1, "a verifier has the root already");
+    assert_eq!(chain.len(), 1, "the chain contains the root");
     let base64 = chain[0].as_str().expect("text");
     let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
     std::fs::write(folder.join("leaf.pem"), pem).expect("a file");

@@ -66,7 +66,7 @@ fn requires_known_credential_on_every_route() {
     let minutes = minutes.collect::<std::collections::BTreeSet<_>>().len();
     assert!(
         (1..=2 * minutes).contains(&lines.len()),
-        "strangers buy no disk: {lines:?}"
+        "too many lines: {lines:?}"
     );
 }
 
@@ -137,7 +137,7 @@ fn yields_only_current_seeds_of_its_group() {
         let (_, answer) = ask_at(&gateway, "/v1/epoch-seed", body);
         assert_eq!(answer, json!({ "error": slug }), "{what}");
         let log = self::refusals(&gateway);
-        assert!(log.len() > refusals, "{what} is on record");
+        assert!(log.len() > refusals, "{what} is not in the log");
         let line = log.last().expect("a line");
         assert_eq!(
             (&line["caller"], &line["slug"]),
@@ -306,7 +306,7 @@ fn yields_only_signatures_within_key_limits() {
             "{what}"
         );
         let log = refusals(&gateway);
-        assert_eq!(log.len(), before + 1, "{what} is on record");
+        assert_eq!(log.len(), before + 1, "{what} is not in the log");
         assert_eq!(log[before]["slug"], slug, "{what}");
     }
     let theirs = gateway
@@ -318,7 +318,7 @@ fn yields_only_signatures_within_key_limits() {
         .iter()
         .map(|it| it["name"].clone())
         .collect();
-    assert_eq!(names, ["other"], "a credential sees its own groups alone");
+    assert_eq!(names, ["other"], "a credential sees other groups");
 }
 
 #[test]

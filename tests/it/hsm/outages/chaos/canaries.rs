@@ -70,7 +70,7 @@ fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'sta
             // With the version's number, so that repeating it does nothing.
             let back = scope.spawn(|| site.act(&["rollback", KEY, "--version", "2"]));
             fail(site);
-            back.join().expect("taken back");
+            back.join().expect("rolled back");
         });
         site.all_up();
         // Gateways read the states once a second, and sign with nothing older than 5 s.
