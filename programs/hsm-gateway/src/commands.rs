@@ -85,6 +85,6 @@ async fn create_key(hsm: &Arc<Hsm>, rule: &KeyRule, record: VersionRecord) -> Re
 /// What is wrong with a version that the token has more than once, and what to do about it.
 fn describe_duplicate(name: &str, version: u64) -> String {
     format!(
-        "duplicate PKCS#11 objects; ignored. `vouchsafe keys retire {name} --version {version} --destroy` destroys both"
+        "duplicate PKCS#11 objects, ignored; `vouchsafe keys retire {name} --version {version} --destroy` destroys both"
     )
 }

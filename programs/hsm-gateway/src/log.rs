@@ -4,7 +4,7 @@
 //! same time share one `fdatasync`. Lines contain nothing secret; of a signed message they contain the SHA-256.
 //!
 //! What callers can cause to be written is bounded. Each signature is a line, and `requests_per_day` of its key limits them.
-//! The first hand-out of a seed to a credential is a line, and the rest are counted (`gateway/handouts.rs`), as are refusals
+//! The first handout of a seed to a credential is a line, and the rest are counted (`gateway/handouts.rs`), as are refusals
 //! beyond a rate and attempts without a valid credential (`gateway/counts.rs`). Each key group has its own quota of the
 //! queue, so that it can't fill that of another.
 

@@ -18,7 +18,7 @@ use vouchsafe_gateway::versions::VersionRecord;
     after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n  hsm-gateway add-key deploy --active\n\nExit codes: 0 created, 1 the token already has a version of it or cannot create one, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
-    /// The `name` of the [[key]]
+    /// `name` of the [[key]]
     name: String,
     /// Sign at once; verifiers that fetched the key set before may reject its tokens for some minutes
     #[arg(long)]

@@ -107,7 +107,7 @@ fn print_text(inventory: &Inventory) {
         let safety = match (key.flags.are_safe(), key.flags.never_extractable) {
             (true, true) => "stays in the token",
             (true, false) => "stays in the token, imported",
-            (false, _) => "NOT SAFE: can leave the token, or do more than sign",
+            (false, _) => "NOT SAFE: can leave the token or do more than sign",
         };
         let what = match generation(key) {
             Some(generation) => format!("generation {}", generation.number),

@@ -1,4 +1,4 @@
-//! Counts of events that callers could otherwise fill the disk with: repeated hand-outs of a seed, refusals beyond a rate,
+//! Counts of events that callers could otherwise fill the disk with: repeated handouts of a seed, refusals beyond a rate,
 //! and attempts without a valid credential. Counts are logged once a minute, when the log is rotated, and at shutdown.
 
 use super::handouts::Handout;

@@ -1,4 +1,4 @@
-//! Hand-outs of seeds: only the first of a seed to a credential is logged, the rest are counted.
+//! Handouts of seeds: only the first of a seed to a credential is logged, the rest are counted.
 
 use crate::log::Line;
 use std::collections::BTreeMap;
@@ -37,16 +37,16 @@ impl Handout {
     }
 }
 
-/// Whether a hand-out is logged; `None` while it is being written.
+/// Whether a handout is logged; `None` while it is being written.
 type Outcome = watch::Receiver<Option<bool>>;
 
-/// Current hand-outs. INVARIANT: only seeds that may be handed out now get here, so credentials, key groups, algorithms and
+/// Current handouts. INVARIANT: only seeds that may be handed out now get here, so credentials, key groups, algorithms and
 /// open epochs bound the size.
 #[derive(Default)]
 pub struct Handouts(BTreeMap<Handout, (Outcome, u64)>);
 
 impl Handouts {
-    /// Returns the outcome of the first hand-out, and its sender if this one must be logged: it is the first, or the one
+    /// Returns the outcome of the first handout, and its sender if this one must be logged: it is the first, or the one
     /// before could not be logged. `epoch_seconds` is the epoch length of its key group.
     pub(super) fn enter(
         &mut self,

@@ -1,7 +1,7 @@
-//! Following the token: the gateway reads the states of all keys again and again.
+//! Refresh: reads the states of all keys from the token.
 //!
-//! It does so on each tick, before and after each admin's operation, and for a signature that finds the states too old. So
-//! it follows another gateway within a second, and signs nothing based on outdated states.
+//! It happens on each tick, before and after each admin's operation, and for a signature that finds the states too old. So
+//! the gateway follows others within a second, and signs nothing based on outdated states.
 
 use super::Gateway;
 use super::states::States;
@@ -15,7 +15,7 @@ use vouchsafe_cli::Failure;
 use vouchsafe_gateway::versions::{STATES_FRESH_SECONDS, VersionRecord};
 use vouchsafe_gateway::{KeyRule, Refusal};
 
-/// Longest that a signature waits for a refresh.
+/// Longest wait of a signature for a refresh.
 const REFRESH_MAX: Duration = Duration::from_secs(2);
 
 /// Most attempts to write the lifetimes while other gateways change the token.

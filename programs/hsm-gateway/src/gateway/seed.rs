@@ -40,7 +40,7 @@ impl Gateway {
         Ok(answer)
     }
 
-    /// Logs the first hand-out, and counts the others.
+    /// Logs the first handout, and counts the others.
     async fn log_handout(
         self: &Arc<Self>,
         handout: Handout,
@@ -51,7 +51,7 @@ impl Gateway {
         if let Some(sender) = first {
             let (gateway, handout) = (Arc::clone(self), handout.clone());
             // INVARIANT: continues even if the caller disconnects. Otherwise a caller that does so each time would have
-            // each hand-out logged.
+            // each handout logged.
             tokio::spawn(async move {
                 let line = handout.line("seed", gateway.clock.now().0);
                 let quota = Quota::Group(handout.group);

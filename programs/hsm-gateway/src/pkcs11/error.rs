@@ -1,11 +1,11 @@
-//! Why the HSM gave no answer, as a failure of a command and as a refusal of a request.
+//! Why an HSM call failed, as a failure of a command and as a refusal of a request.
 
 use super::protocol::Pkcs11Error;
 use std::fmt;
 use vouchsafe_cli::Failure;
 use vouchsafe_gateway::{ROOT_LABEL, Refusal};
 
-/// Why the HSM gave no answer.
+/// Why a call to the HSM failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HsmError {
     /// The worker answered with an error.

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use vouchsafe_signer::SEED_BYTES;
 use zeroize::Zeroizing;
 
-/// Longest that a worker may take to load its module and log in.
+/// Longest time for a worker to load its module and log in.
 const OPEN_MAX: Duration = Duration::from_secs(20);
 /// Pauses between starts of a worker, doubled up to the maximum.
 const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -36,9 +36,9 @@ const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// Longest wait of the gateway's own calls for a session.
 const INTERNAL_WAIT_MAX: Duration = Duration::from_secs(30);
-/// Most killed workers that have not exited yet, because they hang in the kernel.
+/// Most killed workers that have not exited yet because they hang in the kernel.
 const EXITING_MAX: u64 = 8;
-/// Longest that generating one key may take: RSA with 3072 bits takes seconds in a slow HSM.
+/// Longest time to generate one key: RSA with 3072 bits takes seconds in a slow HSM.
 pub const CREATE_MAX: Duration = Duration::from_secs(120);
 /// Consecutive failures of the module after which its worker is replaced.
 const FAILURES_MAX: u64 = 3;
@@ -357,7 +357,7 @@ impl Hsm {
             .stdout(Stdio::null())
             // Signals that a terminal sends to its process group are for the gateway only.
             .process_group(0);
-        // The worker gets the PIN over its socket, and the module never sees it elsewhere.
+        // The worker gets the PIN over its socket, so the module need not see it in the environment.
         if let Some(name) = &self.module.pin_variable {
             command.env_remove(name);
         }

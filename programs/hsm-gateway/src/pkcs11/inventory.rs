@@ -114,7 +114,7 @@ fn missing(label: &str) -> Failure {
 }
 
 fn unsafe_key(label: &str) -> Failure {
-    Failure::refused(format!("`{label}` can leave the token, or do more than sign")).hint(
+    Failure::refused(format!("`{label}` can leave the token or do more than sign")).hint(
         "it must be sensitive, not extractable, and allowed CKA_SIGN only; `hsm-gateway status` shows its attributes",
     )
 }

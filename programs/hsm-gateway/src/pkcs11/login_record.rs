@@ -2,7 +2,7 @@
 //!
 //! A refused PIN is recorded and never tried again, not even by the next gateway. Modules report a wrong PIN with all kinds
 //! of errors, so a login that failed otherwise is tried once more and then counts as refused, also for the next gateway.
-//! Errors that show that no PIN was compared may repeat for ever.
+//! Errors that show that no PIN was compared may repeat forever.
 
 use super::protocol::Pkcs11Error;
 use std::io::ErrorKind;
@@ -205,9 +205,9 @@ mod tests {
     fn ignores_errors_before_the_pin_check() {
         let folder = folder("other");
         let logins = LoginRecord::new(&folder);
-        let fault = Pkcs11Error::Module("DeviceError in Login".to_owned());
+        let error = Pkcs11Error::Module("DeviceError in Login".to_owned());
         for worker in 1..9 {
-            assert_eq!(logins.record_failure(worker, &fault), fault);
+            assert_eq!(logins.record_failure(worker, &error), error);
         }
         assert_eq!(logins.refusal(), None);
         std::fs::remove_dir_all(&folder).expect("removes");

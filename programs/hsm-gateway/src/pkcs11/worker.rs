@@ -92,7 +92,7 @@ fn serve(socket: UnixStream, keepers: Vec<SessionKeeper>) -> std::io::Result<()>
             break;
         }
     }
-    // Threads are not joined: a session may hang for ever.
+    // Threads are not joined: a session may hang forever.
     Ok(())
 }
 

@@ -257,9 +257,8 @@ impl Objects<'_> {
         }
     }
 
-    /// Whether nobody else created something of this label since it was free. If somebody did, what was created
-    /// here is destroyed: by its handles, since a search finds the other's too. Where both find_unique out, both
-    /// destroy, and the label is free again.
+    /// Requires that nobody else created an object with this label since it was free. Otherwise destroys what this process
+    /// created, by handle, since a search finds the other's too. If both notice, both destroy, and the label is free again.
     pub(super) fn require_alone(
         &self,
         label: &str,

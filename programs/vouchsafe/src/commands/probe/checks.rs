@@ -105,7 +105,7 @@ impl Probe<'_> {
 
     fn for_another_audience(&self) -> Result<Check, Failure> {
         let token = |issuer: &DevIssuer| issuer.token(UNKNOWN_AUDIENCE, None);
-        self.refused_from_dev_issuer("subject token for somebody else", token)
+        self.refused_from_dev_issuer("subject token for another audience", token)
     }
 
     fn refused_from_dev_issuer(
