@@ -20,7 +20,7 @@ mod state;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Ceiling, Error, PublicKeySet, Settings, SignedToken, Tier, TokenRequest,
+    AllowedToken, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier,
     UnixSeconds,
 };
 
@@ -29,11 +29,11 @@ pub use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{SIGN_PATH, SignRequest, Signature};
 use calls::accepted;
 pub use config::{GATEWAYS_MAX, GatewayConfig};
-pub use keys::Backend;
 use keys::KnownKeys;
 use network::wait;
 pub use network::{Answer, Network, Unreachable};
 pub use state::GatewaySigner;
+use vouchsafe_types::BackendStatus;
 
 /// How old the known generation may be when a delegated token is signed. Together with the second that a gateway needs
 /// to learn of it, an emergency rotation takes effect within 5 s.
@@ -45,22 +45,22 @@ const SUPERSEDED_ASK_SECONDS: u64 = 1;
 
 impl GatewaySigner {
     #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> SignerSettings {
         let config = &self.config.signer;
-        let epoch = config.algorithms().iter().map(|it| it.name());
-        let mut algorithms: Vec<_> = epoch.collect();
+        let epoch = config.algorithms().iter().map(|algorithm| algorithm.name());
+        let mut algorithms: Vec<_> = epoch.map(str::to_owned).collect();
         for algorithm in &self.config.hsm_algorithms {
-            if !algorithms.contains(&algorithm.name()) {
-                algorithms.push(algorithm.name());
+            if !algorithms.iter().any(|known| known == algorithm.name()) {
+                algorithms.push(algorithm.name().to_owned());
             }
         }
-        Settings {
+        SignerSettings {
             issuer: config.issuer().to_owned(),
             development: config.development(),
             epoch_seconds: config.epoch_seconds(),
             algorithms,
             backend_urls: self.config.urls.clone(),
-            warnings: config.warnings(),
+            warnings: config.warnings().into_iter().map(str::to_owned).collect(),
             trusted_proxies: config.trusted_proxies().to_owned(),
             forwarded_header: config.forwarded_header().to_owned(),
             group: config.group().to_owned(),
@@ -91,12 +91,12 @@ impl GatewaySigner {
         if over(&keys) {
             return Err(Error::Superseded);
         }
-        Ok(PublicKeySet::of(&keys.jwks(now)?))
+        Ok(vouchsafe_signer::public_key_set(&keys.jwks(now)?))
     }
 
     /// The last known state of the gateway, if any.
     #[must_use]
-    pub fn backend(&self, now: UnixSeconds) -> Option<Backend> {
+    pub fn backend(&self, now: UnixSeconds) -> Option<BackendStatus> {
         self.known_keys().map(|keys| keys.backend(now))
     }
 
@@ -113,7 +113,7 @@ impl GatewaySigner {
     /// [`Error::Refused`] with the ceiling that `request` exceeds; [`Error::Unavailable`] if no gateway can sign.
     pub async fn sign(
         &self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         network: &impl Network,
     ) -> Result<SignedToken, Error> {
         let now = network.now();
@@ -163,7 +163,7 @@ impl GatewaySigner {
 
     async fn sign_in_hsm(
         &self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         allowed: &AllowedToken<'_>,
         network: &impl Network,
     ) -> Result<SignedToken, Error> {

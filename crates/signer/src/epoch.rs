@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::error::Error;
-use crate::request::UnixSeconds;
+use vouchsafe_types::UnixSeconds;
 
 /// Shortest epoch. A key is published two epochs before it signs, which must exceed the 300 s for which a verifier may
 /// keep a JWK Set.

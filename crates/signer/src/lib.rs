@@ -42,11 +42,12 @@ pub use epoch::{
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
-pub use request::{
-    ExtraClaim, PresentedIdentity, SignedToken, Tier, TokenRequest, TokenType, UnixSeconds,
-};
 pub use root::Root;
-pub use signer::{MAX_AGE_SECONDS, PublicKeySet, Settings, Signer};
+pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
+pub use vouchsafe_types::{
+    ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier,
+    TokenType, UnixSeconds,
+};
 
 #[cfg(test)]
 mod tests;

@@ -8,19 +8,11 @@ use crate::database::{self, Database, Statement};
 use crate::error::Error;
 use crate::schema;
 use crate::time::UnixMilliseconds;
+use vouchsafe_types::Space;
 
 /// Free bytes below which space is low. At most `REFUSALS_PER_ISSUER_MAX` rows of about 12 KiB a minute leave operators
 /// more than two hours.
 pub const SPACE_LOW_BYTES: u64 = 1024 * 1024 * 1024;
-
-/// The free space for the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
-    /// No recent report.
-    Unknown,
-    Ok,
-    Low,
-}
 
 /// Records that the database of [`crate::Store`] has `free_bytes` left. Writes only if that changes whether space is low.
 ///

@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use crate::audit::{self, AuditRecord, AuditRow, GENERATION_OF_BYTES_MAX, Recorded};
+use crate::audit::{self, AuditRow, GENERATION_OF_BYTES_MAX};
 use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Row, Statement};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
 use crate::schema::Column;
-use crate::space::{self, Space};
+use crate::space;
 use crate::statements::ConsumeRow;
 use crate::time::UnixMilliseconds;
 use crate::{schema, statements};
+use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space};
 
 /// Longest key of [`Store::consume`].
 pub const KEY_BYTES_MAX: usize = 128;
@@ -31,32 +32,6 @@ pub(crate) const WRITES_PER_SWEEP: u64 = 64;
 /// How long a row is kept after its `keep_until`, so that a process with a fast clock deletes nothing that another still
 /// accepts.
 pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
-
-/// The result of consuming a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consumption {
-    /// The use is allowed and recorded.
-    Fresh,
-    /// The token was issued before this store began to record uses, or the store may be an older copy.
-    PredatesStore,
-    /// The key was already used up.
-    Spent,
-}
-
-/// A named text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    pub body: String,
-    /// Unix seconds after which it may be deleted.
-    pub keep_until: u64,
-}
-
-/// A named text that changes only from a known revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
-    pub value: String,
-    pub revision: u64,
-}
 
 /// A store on one database connection.
 pub struct Store<D: Database> {

@@ -4,14 +4,7 @@ use vouchsafe_signer::{Algorithm, Config, Epoch, Error, Fault, UnixSeconds, Vari
 
 use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
-
-/// The last known state of the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backend {
-    pub generation: u64,
-    /// How long the gateway can continue without its HSM.
-    pub seconds_left: u64,
-}
+use vouchsafe_types::BackendStatus;
 
 /// The public keys of the signer's key group.
 pub(super) struct KnownKeys {
@@ -46,8 +39,8 @@ impl KnownKeys {
         self.generation
     }
 
-    pub(super) fn backend(&self, now: UnixSeconds) -> Backend {
-        Backend {
+    pub(super) fn backend(&self, now: UnixSeconds) -> BackendStatus {
+        BackendStatus {
             generation: self.generation,
             seconds_left: self.seconds_left.saturating_sub(self.age_seconds(now)),
         }

@@ -71,15 +71,15 @@ fn signer() -> GatewaySigner {
     signer_with(|_| {})
 }
 
-fn request(tier: Tier, now: u64) -> TokenRequest {
-    TokenRequest {
+fn request(tier: Tier, now: u64) -> SigningRequest {
+    SigningRequest {
         issuer: ISSUER.into(),
         subject: "github:repo".into(),
         audience: AUDIENCE.into(),
         tier,
         algorithm: "ES256".into(),
         token_type: TokenType::AccessToken,
-        issued_at: UnixSeconds(now),
+        issued_at: now,
         lifetime_seconds: 300,
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["read".into()],
@@ -361,7 +361,7 @@ fn delegated_tokens_carry_their_generation() {
         .unwrap();
     assert_eq!(token.generation, Some(1));
     for (passed, seconds_left) in [(0, 7_200), (60, 7_140), (7_201, 0)] {
-        let backend = Backend {
+        let backend = BackendStatus {
             generation: 1,
             seconds_left,
         };

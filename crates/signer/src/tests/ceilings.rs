@@ -4,7 +4,7 @@ use super::*;
 use vouchsafe_claims::NAME_BYTES_MAX;
 
 #[track_caller]
-fn check(change: impl FnOnce(&mut TokenRequest), expected: Result<(), Ceiling>) {
+fn check(change: impl FnOnce(&mut SigningRequest), expected: Result<(), Ceiling>) {
     check_with(
         &mut signer_with(|variables| variables.signer_audiences = format!("{AUDIENCE} other")),
         change,
@@ -15,7 +15,7 @@ fn check(change: impl FnOnce(&mut TokenRequest), expected: Result<(), Ceiling>) 
 #[track_caller]
 fn check_with(
     signer: &mut Signer,
-    change: impl FnOnce(&mut TokenRequest),
+    change: impl FnOnce(&mut SigningRequest),
     expected: Result<(), Ceiling>,
 ) {
     let mut request = request("ES256", NOW);
@@ -79,7 +79,7 @@ fn refuses_another_audience() {
 #[test]
 fn star_allows_every_valid_audience() {
     let audience =
-        |bytes: usize| move |request: &mut TokenRequest| request.audience = "a".repeat(bytes);
+        |bytes: usize| move |request: &mut SigningRequest| request.audience = "a".repeat(bytes);
     check_with(
         &mut signer(),
         |request| request.audience = "anything at all".into(),
@@ -95,7 +95,7 @@ fn star_allows_every_valid_audience() {
 
 #[test]
 fn refuses_a_longer_life() {
-    let lifetime = |seconds| move |request: &mut TokenRequest| request.lifetime_seconds = seconds;
+    let lifetime = |seconds| move |request: &mut SigningRequest| request.lifetime_seconds = seconds;
     let short = || signer_with(|variables| variables.signer_lifetime_max = "600".into());
     for (seconds, expected) in [
         (0, Err(Ceiling::Lifetime)),
@@ -112,7 +112,7 @@ fn refuses_a_longer_life() {
 
 #[test]
 fn refuses_an_iat_far_from_its_clock() {
-    let issued_at = |at: u64| move |request: &mut TokenRequest| request.issued_at = UnixSeconds(at);
+    let issued_at = |at: u64| move |request: &mut SigningRequest| request.issued_at = at;
     for (at, expected) in [
         (NOW.0 - 16, Err(Ceiling::IssuedAt)),
         (NOW.0 - 15, Ok(())),
@@ -208,7 +208,7 @@ fn rejects_invalid_scope_tokens() {
         );
     }
     let scopes =
-        |count: usize| move |request: &mut TokenRequest| request.scopes = vec!["a".into(); count];
+        |count: usize| move |request: &mut SigningRequest| request.scopes = vec!["a".into(); count];
     check(scopes(SCOPES_MAX), Ok(()));
     check(scopes(SCOPES_MAX + 1), Err(Ceiling::ScopesTooMany));
     check(

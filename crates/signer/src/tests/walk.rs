@@ -84,8 +84,8 @@ fn no_token_outlives_its_key() {
 fn check_life(signer: &mut Signer, token: &SignedToken, now: u64) {
     let version: u64 = token.key_version.parse().unwrap();
     let withdrawal = version + 2 * EPOCH_SECONDS;
-    assert!(token.expires_at.0 <= withdrawal - 60, "token of {now}");
-    for moment in [now, token.expires_at.0 - 1, token.expires_at.0 + 59] {
+    assert!(token.expires_at <= withdrawal - 60, "token of {now}");
+    for moment in [now, token.expires_at - 1, token.expires_at + 59] {
         let keys = signer.public_keys(0, UnixSeconds(moment)).unwrap();
         assert!(
             verified(&token.jwt, &keys).is_some(),
