@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
 use crate::refusal::Refusal;
-use crate::versions::{Act, ActFault};
+use crate::versions::{KeyOperation, OperationError};
 
-pub const ACT_PATH: &str = "/v1/admin/act";
+pub const OPERATION_PATH: &str = "/v1/admin/act";
 pub const LIST_PATH: &str = "/v1/admin/keys";
 pub const OUTCOME_PATH: &str = "/v1/admin/probe-outcome";
 pub const PROBE_PATH: &str = "/v1/admin/probe";
@@ -15,7 +15,7 @@ pub const ROTATE_PATH: &str = "/v1/admin/rotate";
 /// Requests an operation on the versions of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ActRequest {
+pub struct OperationRequest {
     pub key: String,
     /// `stage`, `canary`, `promote`, `rollback` or `retire`.
     pub act: String,
@@ -30,10 +30,10 @@ pub struct ActRequest {
     pub destroy: bool,
 }
 
-impl ActRequest {
+impl OperationRequest {
     /// # Errors
     /// [`Refusal::Request`] for an unknown operation or one with parameters that it doesn't have.
-    pub fn act(&self) -> Result<Act, Refusal> {
+    pub fn act(&self) -> Result<KeyOperation, Refusal> {
         let Self {
             share,
             version,
@@ -41,12 +41,12 @@ impl ActRequest {
             ..
         } = *self;
         let act = match (self.act.as_str(), share, version, destroy) {
-            ("stage", None, None, false) => Act::Stage,
-            ("canary", Some(share), None, false) => Act::Canary { share },
-            ("canary", None, None, false) => return Err(ActFault::Share.into()),
-            ("promote", None, None, false) => Act::Promote,
-            ("rollback", None, from, false) => Act::Rollback { from },
-            ("retire", None, version, destroy) => Act::Retire { version, destroy },
+            ("stage", None, None, false) => KeyOperation::Stage,
+            ("canary", Some(share), None, false) => KeyOperation::Canary { share },
+            ("canary", None, None, false) => return Err(OperationError::Share.into()),
+            ("promote", None, None, false) => KeyOperation::Promote,
+            ("rollback", None, from, false) => KeyOperation::Rollback { from },
+            ("retire", None, version, destroy) => KeyOperation::Retire { version, destroy },
             _ => return Err(Refusal::Request),
         };
         Ok(act)
@@ -55,7 +55,7 @@ impl ActRequest {
 
 /// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActAnswer {
+pub struct OperationAnswer {
     pub key: String,
     pub version: u64,
     pub changed: bool,
@@ -218,27 +218,30 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(json: &str, expected: Option<Result<Act, Refusal>>) {
-        let found = serde_json::from_str::<ActRequest>(json).ok();
+    fn check(json: &str, expected: Option<Result<KeyOperation, Refusal>>) {
+        let found = serde_json::from_str::<OperationRequest>(json).ok();
         assert_eq!(found.map(|it| it.act()), expected, "{json}");
     }
 
     #[test]
     fn accepts_only_the_fields_of_an_operation() {
-        check(r#"{"key":"a","act":"stage"}"#, Some(Ok(Act::Stage)));
+        check(
+            r#"{"key":"a","act":"stage"}"#,
+            Some(Ok(KeyOperation::Stage)),
+        );
         check(
             r#"{"key":"a","act":"canary","share":5}"#,
-            Some(Ok(Act::Canary { share: 5 })),
+            Some(Ok(KeyOperation::Canary { share: 5 })),
         );
         check(
             r#"{"key":"a","act":"canary"}"#,
-            Some(Err(ActFault::Share.into())),
+            Some(Err(OperationError::Share.into())),
         );
         check(
             r#"{"key":"a","act":"rollback","version":2}"#,
-            Some(Ok(Act::Rollback { from: Some(2) })),
+            Some(Ok(KeyOperation::Rollback { from: Some(2) })),
         );
-        let retire = Act::Retire {
+        let retire = KeyOperation::Retire {
             version: Some(1),
             destroy: true,
         };

@@ -1,6 +1,6 @@
 //! Refusals of the gateway, with their slugs and HTTP status codes.
 
-use crate::versions::ActFault;
+use crate::versions::OperationError;
 
 /// Why the gateway refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum Refusal {
     #[error("the token may not be signed: {0}")]
     Token(TokenError),
     #[error("{0}")]
-    Version(ActFault),
+    Version(OperationError),
 }
 
 impl Refusal {
@@ -192,8 +192,8 @@ impl From<TokenError> for Refusal {
     }
 }
 
-impl From<ActFault> for Refusal {
-    fn from(fault: ActFault) -> Self {
+impl From<OperationError> for Refusal {
+    fn from(fault: OperationError) -> Self {
         Self::Version(fault)
     }
 }

@@ -70,14 +70,14 @@ impl SteadyClock {
     }
 
     /// Trusts the wall clock from now on, because an operator has confirmed it.
-    pub fn believe(&mut self, reading: Reading) {
+    pub fn trust(&mut self, reading: Reading) {
         self.lead = reading.lead();
         self.looked_at = reading.running;
     }
 
     pub fn look(&mut self, reading: Reading) -> Moment {
         if reading.running < Duration::from_secs(CLOCK_SET_AFTER_BOOT_SECONDS_MAX) {
-            self.believe(reading);
+            self.trust(reading);
         }
         let step = reading.lead().saturating_sub(self.lead);
         let passed = reading.running.saturating_sub(self.looked_at);

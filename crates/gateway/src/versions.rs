@@ -15,13 +15,13 @@
 //! that has signed is published until all its tokens have expired; a retired version never signs and is never published
 //! again; no number is used twice.
 
-mod acts;
 mod key_versions;
+mod operations;
 mod record;
 
 pub use crate::timing::{PUBLISHED_SECONDS_MIN, STATES_FRESH_SECONDS, WITHDRAWN_SECONDS_MIN};
-pub use acts::{Act, ActFault, Plan};
 pub use key_versions::{KeyVersions, PUBLISHED_MAX};
+pub use operations::{KeyOperation, OperationError, Plan};
 pub use record::{RECORD_BYTES, VersionRecord, VersionState};
 
 #[cfg(test)]

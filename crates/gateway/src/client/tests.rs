@@ -410,7 +410,7 @@ fn follows_raised_generation_and_refuses_lower() {
     assert!(published.contains(&second), "verifiers knew it before");
     let published = run(signer.public_keys(0, &gateways)).unwrap().document;
     assert!(published.contains(&second) && !published.contains(&first));
-    // A gateway that was restored from an older copy of its token is not believed.
+    // A gateway that was restored from an older copy of its PKCS#11 token is not trusted.
     gateways.generation.set(1);
     gateways.now.set(NOON + 100);
     assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), second);

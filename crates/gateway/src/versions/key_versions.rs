@@ -9,6 +9,22 @@ use super::record::{VersionRecord, VersionState};
 pub const PUBLISHED_MAX: usize = 5;
 
 /// All versions of one key, made consistent whatever the PKCS#11 token contains.
+///
+/// ```
+/// use vouchsafe_gateway::versions::{KeyOperation, KeyVersions, PUBLISHED_SECONDS_MIN, VersionRecord};
+///
+/// let (start, lifetime) = (1_800_000_000, 900);
+/// let versions = KeyVersions::new([(1, VersionRecord::first(start, lifetime))], []);
+/// let plan = versions.plan(KeyOperation::Stage, start, lifetime).unwrap();
+/// let versions = versions.after(&plan, start);
+/// assert_eq!(versions.to_string(), "1 active, 2 pending");
+///
+/// let canary = KeyOperation::Canary { share: 5 };
+/// assert!(versions.plan(canary, start, lifetime).is_err(), "verifiers may not know version 2 yet");
+/// let later = start + PUBLISHED_SECONDS_MIN;
+/// let plan = versions.plan(canary, later, lifetime).unwrap();
+/// assert_eq!(versions.after(&plan, later).to_string(), "1 active, 2 canary 5%");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyVersions {
     pub(super) versions: BTreeMap<u64, VersionRecord>,

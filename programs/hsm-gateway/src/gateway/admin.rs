@@ -10,14 +10,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use vouchsafe_gateway::admin::{
-    ActAnswer, ActRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer, RotateRequest,
+    OperationAnswer, OperationRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer,
+    RotateRequest,
 };
-use vouchsafe_gateway::versions::{Act, KeyVersions, Plan, VersionRecord};
+use vouchsafe_gateway::versions::{KeyOperation, KeyVersions, Plan, VersionRecord};
 use vouchsafe_gateway::{Generation, KeyRule, Refusal, Verdict, judge, probe_input};
 
 impl Gateway {
     /// `POST /v1/admin/act`.
-    pub async fn act(&self, admin: &str, request: &ActRequest) -> Result<ActAnswer, Refusal> {
+    pub async fn act(
+        &self,
+        admin: &str,
+        request: &OperationRequest,
+    ) -> Result<OperationAnswer, Refusal> {
         let act = request.act()?;
         let rule = self.rule(&request.key)?;
         let _turn = self.operating.lock().await;
@@ -26,7 +31,7 @@ impl Gateway {
         let versions = states.versions(rule).ok_or(Refusal::Key)?;
         let now = self.clock.now().0;
         let plan = versions.plan(act, now, rule.lifetime_seconds_max)?;
-        if act == Act::Promote {
+        if act == KeyOperation::Promote {
             self.require_healthy_canary(rule, versions)?;
         }
         let before = versions.to_string();
@@ -53,7 +58,7 @@ impl Gateway {
             }
             self.refresh_states().await?;
         }
-        Ok(ActAnswer {
+        Ok(OperationAnswer {
             key: rule.name.clone(),
             version: plan.version,
             changed,

@@ -5,14 +5,14 @@ use super::record::{VersionRecord, VersionState as State};
 
 /// An operation on the versions of a key. All are idempotent: repeating one writes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum KeyOperation {
     /// Create and publish the next version.
     Stage,
     /// Let the staged version sign for `share` percent of the workloads.
     Canary { share: u8 },
     /// Let the canary sign for all workloads.
     Promote,
-    /// Undo [`Act::Canary`], or [`Act::Promote`] while the previous version is still published. `from` is the version
+    /// Undo [`KeyOperation::Canary`], or [`KeyOperation::Promote`] while the previous version is still published. `from` is the version
     /// that stops signing; with it, a repeated rollback does not undo an earlier operation too.
     Rollback { from: Option<u64> },
     /// Withdraw a version. A retiring version leaves the JWK Set once its tokens have expired; a pending one, named by
@@ -24,7 +24,7 @@ pub enum Act {
     },
 }
 
-impl Act {
+impl KeyOperation {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,13 +66,13 @@ impl Plan {
 
 /// Why an operation is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ActFault {
+pub enum OperationError {
     #[error("version {version} is the canary: promote it or roll it back first")]
     CanaryExists { version: u64 },
     #[error("duplicate PKCS#11 objects for version {version}; the version is not used")]
     Doubled { version: u64 },
-    #[error("there is no version to {act}")]
-    Nothing { act: &'static str },
+    #[error("there is no version to {operation}")]
+    Nothing { operation: &'static str },
     #[error("version {version} is not retired")]
     NotRetired { version: u64 },
     #[error("the share is not 1 to 100 percent")]
@@ -91,7 +91,7 @@ pub enum ActFault {
     WrongState { version: u64, state: &'static str },
 }
 
-impl ActFault {
+impl OperationError {
     /// Stable name for the wire, the log and tests.
     #[must_use]
     pub fn slug(self) -> &'static str {
@@ -112,17 +112,22 @@ impl ActFault {
 }
 
 impl KeyVersions {
-    /// Plans `act` at `now` (Unix seconds), for a key whose tokens live `lifetime_seconds_max` at most.
+    /// Plans `operation` at `now` (Unix seconds), for a key whose tokens live `lifetime_seconds_max` at most.
     ///
     /// # Errors
     /// Why the operation is not allowed.
-    pub fn plan(&self, act: Act, now: u64, lifetime_seconds_max: u64) -> Result<Plan, ActFault> {
-        let mut plan = match act {
-            Act::Stage => self.stage(),
-            Act::Canary { share } => self.make_canary(share, now, lifetime_seconds_max),
-            Act::Promote => self.promote(now, lifetime_seconds_max),
-            Act::Rollback { from } => self.roll_back(from, now),
-            Act::Retire { version, destroy } => self.retire(version, destroy, now),
+    pub fn plan(
+        &self,
+        operation: KeyOperation,
+        now: u64,
+        lifetime_seconds_max: u64,
+    ) -> Result<Plan, OperationError> {
+        let mut plan = match operation {
+            KeyOperation::Stage => self.stage(),
+            KeyOperation::Canary { share } => self.make_canary(share, now, lifetime_seconds_max),
+            KeyOperation::Promote => self.promote(now, lifetime_seconds_max),
+            KeyOperation::Rollback { from } => self.roll_back(from, now),
+            KeyOperation::Retire { version, destroy } => self.retire(version, destroy, now),
         }?;
         // An earlier operation that was interrupted is completed first.
         let torn = self.torn.iter();
@@ -150,21 +155,21 @@ impl KeyVersions {
         Self::new(records, destroyed).with_doubled(doubled)
     }
 
-    fn stage(&self) -> Result<Plan, ActFault> {
+    fn stage(&self) -> Result<Plan, OperationError> {
         if let Some((version, _)) = self.canary() {
-            return Err(ActFault::CanaryExists { version });
+            return Err(OperationError::CanaryExists { version });
         }
         if let Some(version) = self.staged() {
             return Ok(Plan::about(version));
         }
         if self.published().count() >= PUBLISHED_MAX {
-            return Err(ActFault::TooMany);
+            return Err(OperationError::TooMany);
         }
         // INVARIANT: higher than every number that was ever used.
         let used = self.iter().map(|(version, _)| version);
         let used = used.chain(self.destroyed()).chain(self.doubled());
         let last = used.max().unwrap_or(0);
-        let version = last.checked_add(1).ok_or(ActFault::TooMany)?;
+        let version = last.checked_add(1).ok_or(OperationError::TooMany)?;
         Ok(Plan {
             create: Some(version),
             ..Plan::about(version)
@@ -178,15 +183,15 @@ impl KeyVersions {
         newest.filter(|version| self.active().is_none_or(|active| *version > active))
     }
 
-    fn make_canary(&self, share: u8, now: u64, lifetime: u64) -> Result<Plan, ActFault> {
+    fn make_canary(&self, share: u8, now: u64, lifetime: u64) -> Result<Plan, OperationError> {
         if !(1..=100).contains(&share) {
-            return Err(ActFault::Share);
+            return Err(OperationError::Share);
         }
-        let act = Act::Canary { share }.name();
+        let operation = KeyOperation::Canary { share }.name();
         if self.active().is_none() {
-            return Err(ActFault::Nothing { act });
+            return Err(OperationError::Nothing { operation });
         }
-        let nothing = ActFault::Nothing { act };
+        let nothing = OperationError::Nothing { operation };
         let current = self.canary().map(|(version, _)| version);
         let version = current.or_else(|| self.staged()).ok_or(nothing)?;
         let record = self.get(version).ok_or(nothing)?;
@@ -205,23 +210,25 @@ impl KeyVersions {
         Ok(self.write(Plan::about(version), version, changed))
     }
 
-    fn promote(&self, now: u64, lifetime: u64) -> Result<Plan, ActFault> {
+    fn promote(&self, now: u64, lifetime: u64) -> Result<Plan, OperationError> {
         let canary = self.canary().map(|(version, _)| version);
         // While nothing signs, no canary is possible.
         let first = || self.staged().filter(|_| self.active().is_none());
         let Some(version) = canary.or_else(first) else {
-            let act = Act::Promote.name();
+            let operation = KeyOperation::Promote.name();
             if let Some(version) = self.staged() {
                 let state = State::Pending.name();
-                return Err(ActFault::WrongState { version, state });
+                return Err(OperationError::WrongState { version, state });
             }
             // Already done, or nothing was ever staged; the active version shows which.
             return self
                 .active()
                 .map(Plan::about)
-                .ok_or(ActFault::Nothing { act });
+                .ok_or(OperationError::Nothing { operation });
         };
-        let record = self.get(version).ok_or(ActFault::Unknown { version })?;
+        let record = self
+            .get(version)
+            .ok_or(OperationError::Unknown { version })?;
         known_to_verifiers(version, record, now)?;
         let since = self.after_all(now);
         let active = VersionRecord {
@@ -244,12 +251,12 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    fn roll_back(&self, from: Option<u64>, now: u64) -> Result<Plan, ActFault> {
-        let act = Act::Rollback { from }.name();
+    fn roll_back(&self, from: Option<u64>, now: u64) -> Result<Plan, OperationError> {
+        let operation = KeyOperation::Rollback { from }.name();
         let canary = self.canary().map(|(version, _)| version);
         let active = self.active();
         let version = from.or(canary).or(active);
-        let version = version.ok_or(ActFault::Nothing { act })?;
+        let version = version.ok_or(OperationError::Nothing { operation })?;
         let record = self.known(version)?;
         let since = self.after_all(now);
         let pending = VersionRecord {
@@ -267,7 +274,7 @@ impl KeyVersions {
         let Some((before, record)) = self.signed_before(record) else {
             // With a number, there is nothing to go back to; without one, it may be done already.
             return match from {
-                Some(_) => Err(ActFault::Nothing { act }),
+                Some(_) => Err(OperationError::Nothing { operation }),
                 None => Ok(Plan::about(version)),
             };
         };
@@ -289,13 +296,20 @@ impl KeyVersions {
         })
     }
 
-    fn retire(&self, version: Option<u64>, destroy: bool, now: u64) -> Result<Plan, ActFault> {
-        let act = Act::Retire { version, destroy }.name();
+    fn retire(
+        &self,
+        version: Option<u64>,
+        destroy: bool,
+        now: u64,
+    ) -> Result<Plan, OperationError> {
+        let operation = KeyOperation::Retire { version, destroy }.name();
         let Some(version) = version else {
             if destroy {
-                return Err(ActFault::Nothing { act: "destroy" });
+                return Err(OperationError::Nothing {
+                    operation: "destroy",
+                });
             }
-            return self.retire_what_is_over(now, ActFault::Nothing { act });
+            return self.retire_what_is_over(now, OperationError::Nothing { operation });
         };
         if self.destroyed.contains(&version) {
             return Ok(Plan::about(version));
@@ -310,8 +324,8 @@ impl KeyVersions {
         let record = self.known(version)?;
         let mut plan = Plan::about(version);
         match record.state {
-            State::Active | State::Canary => return Err(ActFault::Signs { version }),
-            State::Pending if destroy => return Err(ActFault::NotRetired { version }),
+            State::Active | State::Canary => return Err(OperationError::Signs { version }),
+            State::Pending if destroy => return Err(OperationError::NotRetired { version }),
             State::Pending => {
                 let retiring = VersionRecord {
                     state: State::Retiring,
@@ -327,7 +341,11 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    fn retire_what_is_over(&self, now: u64, nothing: ActFault) -> Result<Plan, ActFault> {
+    fn retire_what_is_over(
+        &self,
+        now: u64,
+        nothing: OperationError,
+    ) -> Result<Plan, OperationError> {
         let mut plan = Plan::default();
         let mut too_early = None;
         for (version, record) in self.iter().filter(|(_, it)| it.state == State::Retiring) {
@@ -359,12 +377,12 @@ impl KeyVersions {
     }
 
     /// The record of the version that an admin named.
-    fn known(&self, version: u64) -> Result<&VersionRecord, ActFault> {
+    fn known(&self, version: u64) -> Result<&VersionRecord, OperationError> {
         self.get(version).ok_or({
             if self.doubled.contains_key(&version) {
-                ActFault::Doubled { version }
+                OperationError::Doubled { version }
             } else {
-                ActFault::Unknown { version }
+                OperationError::Unknown { version }
             }
         })
     }
@@ -378,10 +396,14 @@ impl KeyVersions {
     }
 }
 
-fn known_to_verifiers(version: u64, record: &VersionRecord, now: u64) -> Result<(), ActFault> {
+fn known_to_verifiers(
+    version: u64,
+    record: &VersionRecord,
+    now: u64,
+) -> Result<(), OperationError> {
     let seconds_left = record.may_sign_at().saturating_sub(now);
     if seconds_left > 0 {
-        return Err(ActFault::TooEarly {
+        return Err(OperationError::TooEarly {
             version,
             seconds_left,
         });
@@ -389,10 +411,14 @@ fn known_to_verifiers(version: u64, record: &VersionRecord, now: u64) -> Result<
     Ok(())
 }
 
-fn retired(version: u64, record: &VersionRecord, now: u64) -> Result<VersionRecord, ActFault> {
+fn retired(
+    version: u64,
+    record: &VersionRecord,
+    now: u64,
+) -> Result<VersionRecord, OperationError> {
     let seconds_left = record.may_leave_at().saturating_sub(now);
     if seconds_left > 0 {
-        return Err(ActFault::TokensLive {
+        return Err(OperationError::TokensLive {
             version,
             seconds_left,
         });
