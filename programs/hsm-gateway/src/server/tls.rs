@@ -1,8 +1,6 @@
 //! TLS of the gateway, optionally with client certificates.
 
 use crate::config::TlsFiles;
-use crate::failure::Failure;
-use crate::files::read_secret;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::server::WebPkiClientVerifier;
@@ -11,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
+use vouchsafe_cli::Failure;
+use vouchsafe_cli::files::read_secret;
 
 /// Maximum size of a private key in PEM. A key of RSA-16384 has 12 KiB.
 const KEY_BYTES_MAX: u64 = 64 * 1024;

@@ -1,14 +1,12 @@
-//! The dev issuer's HTTP side.
+//! The dev issuer's HTTP server.
 //!
-//! A web page in the developer's browser can send requests to loopback too. What it can't forge are
-//! `Host` (checked against DNS rebinding) and `Origin` (refused wherever it stands).
+//! A web page in the developer's browser can send requests to loopback too. It can't forge `Host`, which is checked against
+//! DNS rebinding, and `Origin`, whose presence is refused.
 
-use super::Args;
 use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
 use super::key_file::KeyFile;
 use super::keys::{KeyRing, KeySet};
-use crate::client::encode;
-use crate::commands::Failure;
+use crate::client::base64url::encode;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, WWW_AUTHENTICATE,
 };
@@ -18,10 +16,12 @@ use hyper::body::{Bytes, Incoming};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_serve::{CONNECTIONS_MAX, Drain, Limits, json_reply, serve_connection};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -33,10 +33,30 @@ const LIMITS: Limits = Limits {
 };
 const JTI_BYTES: usize = 16;
 
-/// What all connections share.
+/// Options of the server.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Loopback address to listen on; port 0 picks a free port.
+    #[arg(long, default_value = "127.0.0.1:7000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Issuer URL in tokens and metadata [default: http://ADDRESS].
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Keep the keys in this file, so that brokers still know them after a restart.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Write the port to this file once listening.
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
+    /// Bearer token that GET /token requires [default: none].
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    request_token: Option<String>,
+}
+
+/// The state that all connections share.
 struct Issuer {
     url: String,
-    /// The values of `Host` that are ours.
+    /// Accepted values of `Host`.
     hosts: Vec<String>,
     request_token: Option<String>,
     keys: RwLock<KeyRing>,
@@ -45,32 +65,28 @@ struct Issuer {
 
 type Reply = Response<Full<Bytes>>;
 
-/// Serves until it is ended by a signal.
+/// Serves until a signal stops it.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.listen.ip().is_loopback() {
         return Err(
             Failure::usage(format!("{} is not a loopback address", args.listen))
-                .hint("the dev issuer hands a token to whoever asks; listen on 127.0.0.1"),
+                .hint("the dev issuer issues any token to anyone; listen on 127.0.0.1"),
         );
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::refused(format!("could not start: {error}")))?;
-    runtime.block_on(listen(args))
+    vouchsafe_cli::run(listen(args))
 }
 
 async fn listen(args: Args) -> Result<ExitCode, Failure> {
     let taken = |error| {
-        Failure::usage(format!("can't listen on {}: {error}", args.listen))
-            .hint("end what listens there, or give another address with --listen")
+        Failure::usage(format!("cannot listen on {}: {error}", args.listen))
+            .hint("stop the process that listens there, or use another address with --listen")
     };
     let listener = TcpListener::bind(args.listen).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     let issuer = Arc::new(Issuer::new(&args, address)?);
     if let Some(file) = &args.port_file {
         std::fs::write(file, address.port().to_string())
-            .map_err(|error| Failure::usage(format!("can't write {}: {error}", file.display())))?;
+            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
     }
     println!("listening on http://{address}");
     let stop = vouchsafe_serve::stop_signal()
@@ -97,15 +113,15 @@ impl Issuer {
             .clone()
             .unwrap_or_else(|| format!("http://{own}"));
         let authority = authority(&url).ok_or_else(|| {
-            Failure::usage(format!("{url} can't be an issuer"))
-                .hint("give an http or https URL without a path")
+            Failure::usage(format!("invalid issuer URL {url}"))
+                .hint("use an http or https URL without a path")
         })?;
         let hosts = vec![own, format!("localhost:{}", address.port()), authority];
         let request_token = args.request_token.clone();
         let key_file = KeyFile::new(args.key_file.clone());
         let keys = key_file
             .load()
-            .map_err(|error| Failure::usage(format!("no keys: {error:#}")))?;
+            .map_err(|error| Failure::usage(format!("cannot load keys: {error:#}")))?;
         Ok(Self {
             url,
             hosts,
@@ -144,7 +160,7 @@ impl Issuer {
                 | "/rotate",
             ) => failed(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this route has another method",
+                "method not allowed on this route",
             ),
             _ => failed(
                 StatusCode::NOT_FOUND,
@@ -161,12 +177,12 @@ impl Issuer {
         if !ours || hosts.next().is_some() {
             return Some(failed(
                 StatusCode::MISDIRECTED_REQUEST,
-                "`Host` is not this issuer",
+                "`Host` does not match this issuer",
             ));
         }
         headers
             .contains_key(ORIGIN)
-            .then(|| failed(StatusCode::FORBIDDEN, "web pages are not served"))
+            .then(|| failed(StatusCode::FORBIDDEN, "requests from web pages are refused"))
     }
 
     fn metadata(&self) -> Value {
@@ -180,13 +196,10 @@ impl Issuer {
         })
     }
 
-    /// The answer of GitHub's token service: the token in `value`.
+    /// Answers like GitHub's token service: with the token in `value`.
     fn token(&self, headers: &HeaderMap, query: &str) -> Reply {
         if !self.permits(headers) {
-            let mut reply = failed(
-                StatusCode::UNAUTHORIZED,
-                "the bearer token is not the configured one",
-            );
+            let mut reply = failed(StatusCode::UNAUTHORIZED, "wrong bearer token");
             reply
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -203,7 +216,7 @@ impl Issuer {
         }
     }
 
-    /// Clients write the scheme as `Bearer` or `bearer` (RFC 9110 §11.1: case-insensitive).
+    /// Whether the bearer token is right. The scheme is case-insensitive (RFC 9110 §11.1).
     fn permits(&self, headers: &HeaderMap) -> bool {
         let Some(expected) = &self.request_token else {
             return true;
@@ -219,7 +232,7 @@ impl Issuer {
 
     async fn mint(&self, headers: &HeaderMap, body: Incoming) -> Reply {
         let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-            return failed(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 64 KiB");
+            return failed(StatusCode::PAYLOAD_TOO_LARGE, "body larger than 64 KiB");
         };
         let body = body.to_bytes();
         let kind = headers
@@ -241,10 +254,8 @@ impl Issuer {
         let algorithm = request.algorithm()?;
         let mut unique = [0; JTI_BYTES];
         getrandom::fill(&mut unique).map_err(|error| error.to_string())?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|error| error.to_string())?;
-        let now_seconds = i64::try_from(now.as_secs()).map_err(|error| error.to_string())?;
+        let now_seconds = clock::unix_seconds().map_err(|failure| failure.message)?;
+        let now_seconds = i64::try_from(now_seconds).map_err(|error| error.to_string())?;
         let claims = request.claims(&self.url, now_seconds, encode(&unique))?;
         self.keys
             .read()
@@ -257,11 +268,16 @@ impl Issuer {
         let remove = match query {
             None | Some("remove=false") => false,
             Some("remove=true") => true,
-            Some(_) => return failed(StatusCode::BAD_REQUEST, "the query may only be remove=true"),
+            Some(_) => {
+                return failed(
+                    StatusCode::BAD_REQUEST,
+                    "invalid query: only remove=true is allowed",
+                );
+            }
         };
-        // Making an RSA key takes long enough to hold up other requests.
+        // Generating an RSA key would block other requests.
         let Ok(Ok(next)) = tokio::task::spawn_blocking(KeySet::generate).await else {
-            return failed(StatusCode::INTERNAL_SERVER_ERROR, "could not make keys");
+            return failed(StatusCode::INTERNAL_SERVER_ERROR, "key generation failed");
         };
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.rotate(next, remove);
@@ -289,7 +305,7 @@ fn failed(status: StatusCode, reason: &str) -> Reply {
     json_reply(status, json!({ "error": reason }).to_string())
 }
 
-/// A public document with its validator (RFC 9110 §8.8.3), or 304 to a client that has it.
+/// A public document with its ETag (RFC 9110 §8.8.3), or 304 if the client has it.
 fn cached(headers: &HeaderMap, value: &Value) -> Reply {
     let text = value.to_string();
     let etag = format!("\"{}\"", encode(digest(&SHA256, text.as_bytes()).as_ref()));

@@ -1,7 +1,7 @@
 //! Warnings about a manifest that lacks something for the bundle. The broker starts anyway, but refuses the tokens of
 //! the issuers in question; operators should not learn that from their users.
 
-use crate::client::broker::shown;
+use crate::client::text::sanitize;
 use crate::commands::policy::hosts;
 use std::path::Path;
 use vouchsafe_manifest::{Manifest, Resolved};
@@ -68,7 +68,7 @@ pub fn of_ready(body: &[u8]) -> Vec<String> {
     }
     let ready: Option<Ready> = serde_json::from_slice(body).ok();
     let warnings = ready.map(|ready| ready.warnings).unwrap_or_default();
-    warnings.iter().map(|text| shown(text)).collect()
+    warnings.iter().map(|text| sanitize(text)).collect()
 }
 
 #[cfg(test)]
