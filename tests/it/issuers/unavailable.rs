@@ -133,6 +133,11 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
             with_member("alg", json!("RS512")),
             refused(400, "invalid_request", "token.key_unusable"),
         ),
+    ]
+}
+
+fn key_set_responses() -> Vec<(&'static str, Script, Want)> {
+    vec![
         (
             "keys-404",
             Script::KeysAre(404, JSON, b"{}".to_vec()),
@@ -171,11 +176,6 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
             body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\""))
                 .into_bytes(),
         )
-    };
-    let uri = |realm: &str, uri: Value| {
-        discovery(issuer, realm, move |document| {
-            document["jwks_uri"] = uri.clone()
-        })
     };
     vec![
         ("silent", Script::Silent, UNAVAILABLE),
@@ -231,6 +231,16 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
             }),
             UNAVAILABLE,
         ),
+    ]
+}
+
+fn key_set_uris(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
+    let uri = |realm: &str, uri: Value| {
+        discovery(issuer, realm, move |document| {
+            document["jwks_uri"] = uri.clone()
+        })
+    };
+    vec![
         ("no-uri", uri("no-uri", Value::Null), UNAVAILABLE),
         (
             "uri-file",
@@ -272,7 +282,13 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
 
 /// The outcome at the token endpoint for each realm.
 fn table(issuer: &Issuer) -> BTreeMap<&'static str, Want> {
-    let realms: Vec<_> = key_sets().into_iter().chain(discoveries(issuer)).collect();
+    let realms = [
+        key_sets(),
+        key_set_responses(),
+        discoveries(issuer),
+        key_set_uris(issuer),
+    ]
+    .concat();
     let count = realms.len();
     let mut table = BTreeMap::new();
     for (realm, script, want) in realms {
