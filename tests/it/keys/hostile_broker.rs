@@ -299,7 +299,7 @@ fn gets_nothing_beyond_signer_configuration() {
         let answer = ask(&broker, &asked);
         let outcome = match (&reason, answer["jwt"].as_str()) {
             (Some(reason), None) if answer == *reason => Ok(()),
-            (None, Some(jwt)) => holds(&Issued::parse(jwt), &asked, &jwks),
+            (None, Some(jwt)) => check_token(&Issued::parse(jwt), &asked, &jwks),
             _ => Err(format!("{answer}")),
         };
         if let Err(said) = outcome {
@@ -311,7 +311,7 @@ fn gets_nothing_beyond_signer_configuration() {
 }
 
 /// Checks that a signed token contains what was requested and nothing else.
-fn holds(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String> {
+fn check_token(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String> {
     let claims = &token.claims;
     let same = claims["iss"] == asked["issuer"]
         && claims["sub"] == asked["subject"]
