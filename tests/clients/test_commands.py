@@ -76,7 +76,7 @@ class Token(unittest.TestCase):
 
     def test_hints_at_sources_of_subject_token(self):
         done = run("token", "--broker", BROKER, "--audience", API)
-        self.fails(done, WRONG_USE, "hint: on GitHub Actions it is found by itself")
+        self.fails(done, WRONG_USE, "hint: on GitHub Actions it is found automatically")
         done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true")
         self.fails(done, WRONG_USE, "id-token: write")
 
@@ -88,7 +88,7 @@ class Token(unittest.TestCase):
 
     def test_sends_nothing_to_broker_with_another_issuer(self):
         table = [
-            ({"issuer": "https://broker.example"}, "calls itself"),
+            ({"issuer": "https://broker.example"}, "the broker's issuer is"),
             ({"token_endpoint": "http://127.0.0.1:1/token"}, "another origin"),
             ({"token_endpoint": "https://evil.example/token"}, "another origin"),
         ]

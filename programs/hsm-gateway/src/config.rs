@@ -1,22 +1,22 @@
-//! The one file: where to listen, which token, and the rules.
+//! The configuration file: listeners, the PKCS#11 token, key groups, keys, credentials.
 
-use crate::failure::Failure;
-use crate::files::{read_secret, read_small};
 use serde::Deserialize;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vouchsafe_cli::files::{read_secret, read_text};
+use vouchsafe_cli::{Failure, Position};
 use vouchsafe_gateway::{AdminFile, Admins, CredentialFile, GroupFile, KeyFile, Rules};
 use zeroize::Zeroizing;
 
-/// Longest file that is read whole.
+/// Longest configuration or PIN file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const SESSIONS_MAX: usize = 64;
 const QUEUE_MAX: usize = 10_000;
 const DEADLINE_MS: std::ops::RangeInclusive<u64> = 50..=60_000;
 
-/// The file as it is written.
+/// The file's content.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -46,7 +46,7 @@ struct File {
 pub struct TlsFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
-    /// Clients need a certificate of one of these authorities.
+    /// Certificate authorities; clients then need a certificate of one of them.
     pub client_roots: Option<PathBuf>,
 }
 
@@ -81,19 +81,19 @@ fn default_deadline_ms() -> u64 {
     2_000
 }
 
-/// Which token of which module, and how much of it is used at once.
+/// The PKCS#11 token, its module, and their limits.
 #[derive(Clone)]
 pub struct Module {
     pub path: PathBuf,
     pub token: String,
     pub pin: Zeroizing<String>,
-    /// Where in the environment the PIN is, if it is there.
+    /// The environment variable with the PIN, if it comes from there.
     pub pin_variable: Option<String>,
-    /// Operations at once.
+    /// Concurrent operations.
     pub sessions: usize,
-    /// Requests that wait for one of them.
+    /// Requests that wait for a session.
     pub queue: usize,
-    /// Of one operation.
+    /// Longest duration of one operation.
     pub deadline: Duration,
 }
 
@@ -108,15 +108,15 @@ impl std::fmt::Debug for Module {
     }
 }
 
-/// All that the file says, checked.
+/// The checked configuration.
 #[derive(Debug)]
 pub struct Config {
     pub listen: SocketAddr,
-    /// Where keys are changed; nowhere without it.
+    /// Where admins connect, if anywhere.
     pub admin_listen: Option<SocketAddr>,
     pub metrics_listen: Option<SocketAddr>,
     pub state_dir: PathBuf,
-    /// Whether a line of the log is on the disk before what it tells of leaves.
+    /// Whether a log line is synced before its event has an effect.
     pub log_sync: bool,
     pub development: bool,
     pub tls: Option<TlsFiles>,
@@ -126,14 +126,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file; other files that it names are relative to its folder.
+    /// Reads the file. Paths in it are relative to its directory.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text = read_small(path, FILE_BYTES_MAX).map_err(|failure| {
-            failure.hint("`--config FILE` names it; docs/hsm/install.md has one to start from")
+        let text = read_text(path, FILE_BYTES_MAX).map_err(|failure| {
+            failure
+                .hint("`--config FILE` names the file; docs/hsm/install.md has one to start from")
         })?;
         let mut file: File = toml::from_str(&text).map_err(|error| {
-            let position = error.span().map(|span| position(&text, span.start));
-            // Only the message: the rest of an error of this crate quotes the file's lines.
+            let position = error.span().map(|span| Position::of(&text, span.start));
+            let position = position.map(|it| format!(":{it}"));
+            // Only the message: the rest of this error quotes lines of the file.
             Failure::usage(format!(
                 "{}{}: {}",
                 path.display(),
@@ -175,7 +177,7 @@ impl Config {
     }
 }
 
-/// What members say together.
+/// Checks settings against each other.
 ///
 /// # Errors
 /// What is wrong, and what to do about it.
@@ -185,18 +187,18 @@ fn check(
     admins: &Admins,
 ) -> Result<(), (String, Option<&'static str>)> {
     if file.admin_listen.is_some() == admins.is_empty() {
-        let text = "`admin_listen` and [[admin]] go together: there is one without the other";
+        let text = "`admin_listen` and [[admin]] require each other";
         return Err((text.to_owned(), None));
     }
     if file.tls.is_none() && !file.development {
-        let hint = "plain http is for development on loopback: `development = true`";
-        return Err(("there is no [tls]".to_owned(), Some(hint)));
+        let hint = "plain HTTP needs `development = true`, and listens on loopback only";
+        return Err(("[tls] is missing".to_owned(), Some(hint)));
     }
     let tls = file.tls.as_ref();
-    let asks_for_certificates = tls.is_some_and(|it| it.client_roots.is_some());
-    if (rules.has_bindings() || admins.have_bindings()) && !asks_for_certificates {
-        let text = "`certificate_sha256` is for clients that show a certificate";
-        let hint = "[tls] `client_roots` asks them for one";
+    let requests_certificates = tls.is_some_and(|it| it.client_roots.is_some());
+    if (rules.has_bindings() || admins.have_bindings()) && !requests_certificates {
+        let text = "`certificate_sha256` needs client certificates";
+        let hint = "set `client_roots` in [tls]";
         return Err((text.to_owned(), Some(hint)));
     }
     for (name, address) in [
@@ -205,26 +207,24 @@ fn check(
         ("metrics_listen", file.metrics_listen),
     ] {
         if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
-            let text = format!("`development` is for loopback alone, and `{name}` is {address}");
+            let text = format!("`development` allows loopback only, but `{name}` is {address}");
             return Err((text, None));
         }
     }
     if let Some(address) = file.metrics_listen.filter(|it| is_public(it.ip())) {
-        let text = format!(
-            "`metrics_listen` is {address}, which is a public address, and metrics are there for anyone"
-        );
-        let hint = "an address of loopback or of a private network";
+        let text = format!("`metrics_listen` must not be a public address: {address}");
+        let hint = "metrics need no credential; use an address of loopback or a private network";
         return Err((text, Some(hint)));
     }
     Ok(())
 }
 
-/// Whether anybody on the internet may reach an address: it is none of loopback, of a private network, of
-/// the link, or of all interfaces, of which nothing is known.
+/// Whether an address may be reachable from the internet. The unspecified address counts as private, since nothing is known
+/// about the interfaces.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(it) => {
-            // RFC 6598: shared by a provider's customers.
+            // RFC 6598: shared address space.
             let [first, second, ..] = it.octets();
             let is_shared = first == 100 && (64..128).contains(&second);
             let is_inside = it.is_loopback() || it.is_private() || it.is_link_local();
@@ -243,25 +243,26 @@ fn module(
     wrong: impl Fn(String) -> Failure,
 ) -> Result<Module, Failure> {
     if !(1..=SESSIONS_MAX).contains(&file.sessions) {
-        return Err(wrong(format!("`sessions` is not 1 to {SESSIONS_MAX}")));
+        return Err(wrong(format!("`sessions` must be 1 to {SESSIONS_MAX}")));
     }
     if !(1..=QUEUE_MAX).contains(&file.queue) {
-        return Err(wrong(format!("`queue` is not 1 to {QUEUE_MAX}")));
+        return Err(wrong(format!("`queue` must be 1 to {QUEUE_MAX}")));
     }
     if !DEADLINE_MS.contains(&file.deadline_ms) {
-        return Err(wrong("`deadline_ms` is not 50 to 60000".to_owned()));
+        return Err(wrong("`deadline_ms` must be 50 to 60000".to_owned()));
     }
     let pin = match (file.pin_file, &file.pin_variable) {
         (Some(path), None) => read_secret(&base.join(path), FILE_BYTES_MAX)?,
         (None, Some(name)) => Zeroizing::new(
-            std::env::var(name).map_err(|_| wrong(format!("the environment has no {name}")))?,
+            std::env::var(name)
+                .map_err(|_| wrong(format!("environment variable {name} is not set")))?,
         ),
         _ => {
-            let text = "[module] wants one of `pin_file` and `pin_variable`";
+            let text = "[module] needs exactly one of `pin_file` and `pin_variable`";
             return Err(wrong(text.to_owned()));
         }
     };
-    // An editor's last line break is not part of the PIN.
+    // A trailing line break is not part of the PIN.
     let pin = Zeroizing::new(pin.trim_end_matches(['\r', '\n']).to_owned());
     if pin.is_empty() {
         return Err(wrong("the PIN is empty".to_owned()));
@@ -277,161 +278,5 @@ fn module(
     })
 }
 
-/// `:line:column` of a byte in `text`, both from 1.
-fn position(text: &str, byte: usize) -> String {
-    let before = text.get(..byte).unwrap_or(text);
-    let line = before.matches('\n').count().saturating_add(1);
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |last| last.chars().count())
-        .saturating_add(1);
-    format!(":{line}:{column}")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = r#"
-listen = "127.0.0.1:8480"
-state_dir = "state"
-development = true
-[module]
-path = "/module.so"
-token = "vouchsafe"
-pin_variable = "PATH"
-[[group]]
-name = "default"
-issuer = "http://127.0.0.1:3000"
-algorithms = ["ES256"]
-epoch_seconds = 3600
-[[credential]]
-name = "broker"
-sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
-groups = ["default"]
-"#;
-
-    fn read(text: &str) -> Result<Config, String> {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("gateway-{}-{number}.toml", std::process::id()));
-        std::fs::write(&path, text).expect("writes");
-        let config = Config::read(&path).map_err(|failure| failure.message);
-        std::fs::remove_file(&path).expect("removes");
-        config
-    }
-
-    #[track_caller]
-    fn refuses(from: &str, to: &str, expected: &str) {
-        assert!(GOOD.contains(from), "{from}");
-        let message = read(&GOOD.replacen(from, to, 1)).map(drop).expect_err(to);
-        assert!(message.contains(expected), "{message}");
-    }
-
-    #[test]
-    fn reads_a_small_file() {
-        let config = read(GOOD).expect("reads");
-        assert_eq!((config.module.sessions, config.module.queue), (4, 64));
-        assert!(config.log_sync);
-        assert!(!format!("{config:?}").contains(&*config.module.pin));
-    }
-
-    #[test]
-    fn says_what_is_wrong_and_where() {
-        refuses("token = ", "tokne = ", ":7:1: unknown field `tokne`");
-        refuses("development = true\n", "", "there is no [tls]");
-        refuses(
-            "127.0.0.1:8480",
-            "0.0.0.0:8480",
-            "`development` is for loopback alone",
-        );
-        refuses(
-            "pin_variable = \"PATH\"",
-            "",
-            "one of `pin_file` and `pin_variable`",
-        );
-        refuses(
-            "\"PATH\"",
-            "\"NO_SUCH_VARIABLE\"",
-            "has no NO_SUCH_VARIABLE",
-        );
-        refuses(
-            "pin_variable = \"PATH\"",
-            "pin_file = \"/nowhere\"",
-            "/nowhere",
-        );
-        refuses("3600", "299", "group `default`: `epoch_seconds`");
-        let digest = "2".repeat(64);
-        refuses(
-            "groups = [\"default\"]",
-            &format!("groups = [\"default\"]\ncertificate_sha256 = [\"{digest}\"]"),
-            "`certificate_sha256` is for clients that show a certificate",
-        );
-        for (line, expected) in [
-            ("admin_listen = \"127.0.0.1:8481\"", "go together"),
-            (
-                "admin_listen = \"0.0.0.0:8481\"\n[[admin]]\nname = \"ops\"\nsha256 = \"1111111111111111111111111111111111111111111111111111111111111111\"",
-                "`admin_listen` is 0.0.0.0",
-            ),
-            (
-                "[[admin]]\nname = \"ops\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"",
-                "another credential's",
-            ),
-        ] {
-            refuses("[module]\n", &format!("{line}\n[module]\n"), expected);
-        }
-        refuses(
-            "[module]\n",
-            "metrics_listen = \"10.0.0.1:9480\"\n[module]\n",
-            "`metrics_listen` is 10.0.0.1",
-        );
-        for (line, expected) in [
-            ("sessions = 0", "`sessions` is not 1 to 64"),
-            ("sessions = 65", "`sessions` is not 1 to 64"),
-            ("queue = 0", "`queue` is not"),
-            ("deadline_ms = 49", "`deadline_ms` is not"),
-            ("deadline_ms = 60001", "`deadline_ms` is not"),
-            ("pin = \"1234\"", "unknown field `pin`"),
-        ] {
-            refuses("[module]\n", &format!("[module]\n{line}\n"), expected);
-        }
-    }
-
-    #[test]
-    fn a_file_without_an_end_is_not_read_to_it() {
-        let failure = Config::read(Path::new("/dev/zero")).map(drop);
-        let message = failure.expect_err("no end").message;
-        assert!(message.contains("more than 1048576 bytes"), "{message}");
-    }
-
-    #[test]
-    fn metrics_are_not_for_the_internet() {
-        let tls = "[tls]\ncertificate = \"a\"\nkey = \"b\"\n[module]";
-        let production = GOOD.replace("development = true\n", "");
-        for (address, is_refused) in [
-            ("127.0.0.1:9480", false),
-            ("10.1.2.3:9480", false),
-            ("172.31.0.1:9480", false),
-            ("172.32.0.1:9480", true),
-            ("100.64.0.1:9480", false),
-            ("100.128.0.1:9480", true),
-            ("169.254.0.1:9480", false),
-            ("0.0.0.0:9480", false),
-            ("8.8.8.8:9480", true),
-            ("[::1]:9480", false),
-            ("[::]:9480", false),
-            ("[fd00::1]:9480", false),
-            ("[fe80::1]:9480", false),
-            ("[2001:4860::1]:9480", true),
-            ("[::ffff:8.8.8.8]:9480", true),
-            ("[::ffff:10.0.0.1]:9480", false),
-        ] {
-            let listen = format!("metrics_listen = \"{address}\"\n{tls}");
-            let outcome = read(&production.replace("[module]", &listen)).map(drop);
-            let refused = outcome.is_err_and(|it| it.contains("is a public address"));
-            assert_eq!(refused, is_refused, "{address}");
-        }
-    }
-}
+mod tests;

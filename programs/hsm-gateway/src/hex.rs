@@ -1,10 +1,10 @@
-//! Bytes in hexadecimal digits.
+//! Bytes in hexadecimal.
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
 }
 
-/// As `openssl x509 -fingerprint` prints a digest.
+/// Formats a digest as `openssl x509 -fingerprint` does.
 pub fn fingerprint(digest: &[u8]) -> String {
     let pairs: Vec<_> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_byte_has_two_digits() {
+    fn prints_two_digits_per_byte() {
         assert_eq!(hex(&[0, 0xab, 7]), "00ab07");
         assert_eq!(fingerprint(&[0, 0xab, 7]), "00:AB:07");
     }

@@ -1,13 +1,12 @@
 //! The gateway's own log: JSON lines, appended.
 //!
-//! A line is on the disk before what it tells of leaves, unless `log_sync` is off: one thread writes, and
-//! lines that wait at the same time share one `fdatasync`. Nothing in a line is secret: of what was
-//! signed it has the SHA-256.
+//! A line is on disk before its event has an effect, unless `log_sync` is off. One thread writes, and lines that wait at the
+//! same time share one `fdatasync`. Lines contain nothing secret; of a signed message they contain the SHA-256.
 //!
-//! What a caller can have written is bounded. A signature is a line, and `requests_per_day` of its key bounds
-//! them. Of one seed the first hand-out to a credential is a line, the rest is counted (`gateway/seeds.rs`), as
-//! are refusals beyond a rate and attempts without a valid credential (`gateway/counted.rs`).
-//! Each group has its own share of the queue, so that none can fill that of another.
+//! What callers can cause to be written is bounded. Each signature is a line, and `requests_per_day` of its key limits them.
+//! The first handout of a seed to a credential is a line, and the rest are counted (`gateway/handouts.rs`), as are refusals
+//! beyond a rate and attempts without a valid credential (`gateway/counts.rs`). Each key group has its own quota of the
+//! queue, so that it can't fill that of another.
 
 use crate::metrics::Metrics;
 use serde_json::{Map, Value};
@@ -23,50 +22,50 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-/// Most lines that share a write.
+/// Most lines in one write.
 const LINES_PER_WRITE_MAX: usize = 256;
-/// Most lines of one share that wait for the disk. While it hangs, those who wait go and come back, and their
-/// lines stay. There is one share per group, and two more.
-const LINES_PER_SHARE_MAX: usize = 1024;
-/// Longest that a line may take to the disk. One that takes longer may get there all the same.
+/// Most lines of one quota that wait for the disk. While it hangs, callers give up and retry, and their lines stay. There is
+/// one quota per key group, and two more.
+const LINES_PER_QUOTA_MAX: usize = 1024;
+/// Longest wait for a line to be on disk. A line that takes longer may still get there.
 const WRITE_MAX: Duration = Duration::from_secs(2);
 
-/// Where lines are handed to the thread that writes.
+/// The log: a handle to the thread that writes it.
 pub struct Log {
-    /// Has no bound of its own: each line that waits holds a place of its share.
-    orders: Sender<Order>,
-    shares: Mutex<BTreeMap<Share, Arc<Semaphore>>>,
-    fails: Arc<AtomicBool>,
+    /// Needs no bound of its own: each waiting line holds a permit of its quota.
+    requests: Sender<Request>,
+    quotas: Mutex<BTreeMap<Quota, Arc<Semaphore>>>,
+    failing: Arc<AtomicBool>,
 }
 
-/// Whose part of the queue a line takes.
+/// The part of the queue that a line counts against.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Share {
-    /// Refusals, and what was counted.
-    Counted,
+pub enum Quota {
+    /// Refusals and counts.
+    Counts,
+    /// Events of the gateway and its admins.
+    Gateway,
     /// Seeds and signatures of a `[[group]]`, by its name.
     Group(String),
-    /// What the gateway and its admins do.
-    Own,
 }
 
 type Done = oneshot::Sender<std::io::Result<()>>;
 
-enum Order {
-    Write(Waiting),
-    /// The file may have been moved away: open it by its name again.
+enum Request {
+    /// Reopen the file by its path, because it may have been moved away.
     Reopen(Done),
+    Write(PendingLine),
 }
 
 /// A line that waits for the disk.
-struct Waiting {
+struct PendingLine {
     text: String,
     done: Done,
-    /// Given back once the line was written, or could not be.
-    _place: OwnedSemaphorePermit,
+    /// Held until the line is written or has failed.
+    _permit: OwnedSemaphorePermit,
 }
 
-/// One line, member by member.
+/// A line, built member by member.
 pub struct Line(Map<String, Value>);
 
 impl Line {
@@ -85,7 +84,7 @@ impl Line {
 }
 
 impl Log {
-    /// Opens `path` for appending, readable by its owner alone.
+    /// Opens `path` for appending, readable only by its owner.
     pub fn open(path: &Path, sync: bool, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (file, torn) = open(path)?;
         let writer = Writer {
@@ -95,95 +94,97 @@ impl Log {
             metrics,
         };
         let path = path.to_path_buf();
-        Self::of_writer(writer, move || open(&path))
+        Self::start(writer, move || open(&path))
     }
 
-    /// `open` gives the file of the log's name, anew.
-    fn of_writer<D: Disk + Send + 'static>(
+    /// Starts the thread that writes. `open` reopens the file by its path.
+    fn start<D: Disk + Send + 'static>(
         mut writer: Writer<D>,
         open: impl Fn() -> std::io::Result<(D, bool)> + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (orders, receiver) = channel();
-        let fails = Arc::new(AtomicBool::new(false));
-        let writer_fails = Arc::clone(&fails);
+        let (requests, receiver) = channel();
+        let failing = Arc::new(AtomicBool::new(false));
+        let writer_failing = Arc::clone(&failing);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || serve(&mut writer, &open, &receiver, &writer_fails))?;
+            .spawn(move || run_writer(&mut writer, &open, &receiver, &writer_failing))?;
         Ok(Self {
-            orders,
-            shares: Mutex::default(),
-            fails,
+            requests,
+            quotas: Mutex::default(),
+            failing,
         })
     }
 
-    /// Appends `line`: it is on the disk, or there is an error.
-    pub async fn write(&self, share: Share, line: Line) -> std::io::Result<()> {
-        // Ends of lines to some readers, which JSON does not escape.
+    /// Appends `line`; on success it is on disk.
+    pub async fn write(&self, quota: Quota, line: Line) -> std::io::Result<()> {
+        // JSON doesn't escape these, and some readers take them for line ends.
         let text = Value::Object(line.0).to_string();
         let text = text.replace('\u{2028}', "\\u2028");
         let mut text = text.replace('\u{2029}', "\\u2029");
         text.push('\n');
-        // A full share says nothing of the disk: its lines do, once they were waited for.
-        let place = self.place(share)?;
-        let outcome = self.order(text, place).await;
+        // A full quota says nothing about the disk.
+        let permit = self.acquire(quota)?;
+        let outcome = self.submit(text, permit).await;
         if outcome.is_err() {
-            self.fails.store(true, Relaxed);
+            self.failing.store(true, Relaxed);
         }
         outcome
     }
 
-    fn place(&self, share: Share) -> std::io::Result<OwnedSemaphorePermit> {
-        let places = {
-            let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-            let places = shares
-                .entry(share)
-                .or_insert_with(|| Arc::new(Semaphore::new(LINES_PER_SHARE_MAX)));
-            Arc::clone(places)
+    fn acquire(&self, quota: Quota) -> std::io::Result<OwnedSemaphorePermit> {
+        let permits = {
+            let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+            let permits = quotas
+                .entry(quota)
+                .or_insert_with(|| Arc::new(Semaphore::new(LINES_PER_QUOTA_MAX)));
+            Arc::clone(permits)
         };
-        places.try_acquire_owned().map_err(|_| {
-            let text = format!("{LINES_PER_SHARE_MAX} lines wait for the disk");
+        permits.try_acquire_owned().map_err(|_| {
+            let text = format!("{LINES_PER_QUOTA_MAX} lines are waiting for the disk");
             std::io::Error::new(ErrorKind::WouldBlock, text)
         })
     }
 
-    async fn order(&self, text: String, place: OwnedSemaphorePermit) -> std::io::Result<()> {
+    async fn submit(&self, text: String, permit: OwnedSemaphorePermit) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
-        let waiting = Waiting {
+        let line = PendingLine {
             text,
             done,
-            _place: place,
+            _permit: permit,
         };
-        self.orders
-            .send(Order::Write(waiting))
-            .map_err(|_| gone())?;
+        self.requests
+            .send(Request::Write(line))
+            .map_err(|_| writer_gone())?;
         within_write_max(outcome).await
     }
 
-    /// Whether a line could not be written, and none was since.
-    pub fn fails(&self) -> bool {
-        self.fails.load(Relaxed)
+    /// Whether the last line could not be written.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Relaxed)
     }
 
-    /// Goes on in a new file if the old one was moved away.
+    /// Reopens the file by its path, in case it was moved away.
     pub async fn reopen(&self) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.orders.send(Order::Reopen(done)).map_err(|_| gone())?;
+        self.requests
+            .send(Request::Reopen(done))
+            .map_err(|_| writer_gone())?;
         within_write_max(outcome).await
     }
 }
 
-fn gone() -> std::io::Error {
-    std::io::Error::other("the thread that writes has ended")
+fn writer_gone() -> std::io::Error {
+    std::io::Error::other("the log's thread has ended")
 }
 
 async fn within_write_max(outcome: oneshot::Receiver<std::io::Result<()>>) -> std::io::Result<()> {
     match timeout(WRITE_MAX, outcome).await {
-        Ok(outcome) => outcome.map_err(|_| gone())?,
+        Ok(outcome) => outcome.map_err(|_| writer_gone())?,
         Err(_) => Err(ErrorKind::TimedOut.into()),
     }
 }
 
-/// The file, and whether its last line has no end: the machine died while it was written.
+/// Opens the file; also returns whether its last line is incomplete, because the machine crashed while it was written.
 fn open(path: &Path) -> std::io::Result<(File, bool)> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -197,16 +198,16 @@ fn open(path: &Path) -> std::io::Result<(File, bool)> {
             file.read_exact(&mut last)?;
             last != *b"\n"
         }
-        // Nothing is in it.
+        // The file is empty.
         Err(_) => false,
     };
-    // A file that was just made is lost with the machine until its folder is on the disk too.
+    // Until its directory is synced too, a new file would be lost in a crash.
     let folder = path.parent().filter(|it| *it != Path::new(""));
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     Ok((file, torn))
 }
 
-/// What the thread writes to.
+/// A file, or a fake in tests.
 trait Disk: Write {
     fn sync(&self) -> std::io::Result<()>;
 }
@@ -219,14 +220,14 @@ impl Disk for File {
 
 struct Writer<D> {
     file: D,
-    /// Whether the last line has no end, and the next has to begin with one.
+    /// Whether the last line is incomplete, so that the next write must begin with a line end.
     torn: bool,
     sync: bool,
     metrics: Arc<Metrics>,
 }
 
 impl<D: Disk> Writer<D> {
-    fn append(&mut self, lines: &[Waiting]) -> std::io::Result<()> {
+    fn append(&mut self, lines: &[PendingLine]) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         if self.torn {
             bytes.push(b'\n');
@@ -255,49 +256,48 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-/// Writes what is ordered until nobody can order any more.
-fn serve<D: Disk>(
+/// Serves requests until the [`Log`] is dropped.
+fn run_writer<D: Disk>(
     writer: &mut Writer<D>,
     open: &dyn Fn() -> std::io::Result<(D, bool)>,
-    orders: &Receiver<Order>,
-    fails: &AtomicBool,
+    requests: &Receiver<Request>,
+    failing: &AtomicBool,
 ) {
-    let mut next = orders.recv().ok();
-    while let Some(order) = next.take() {
-        match order {
-            Order::Reopen(done) => {
+    let mut next = requests.recv().ok();
+    while let Some(request) = next.take() {
+        match request {
+            Request::Reopen(done) => {
                 let outcome = open().map(|(file, torn)| {
                     (writer.file, writer.torn) = (file, torn);
                 });
-                // Whoever asked may not wait.
+                // The caller may be gone.
                 drop(done.send(outcome));
             }
-            Order::Write(line) => {
+            Request::Write(line) => {
                 let mut lines = vec![line];
                 while lines.len() < LINES_PER_WRITE_MAX && next.is_none() {
-                    match orders.try_recv() {
-                        Ok(Order::Write(line)) => lines.push(line),
-                        Ok(reopen @ Order::Reopen(_)) => next = Some(reopen),
+                    match requests.try_recv() {
+                        Ok(Request::Write(line)) => lines.push(line),
+                        Ok(reopen @ Request::Reopen(_)) => next = Some(reopen),
                         Err(_) => break,
                     }
                 }
                 let outcome = writer.append(&lines);
-                fails.store(outcome.is_err(), Relaxed);
+                failing.store(outcome.is_err(), Relaxed);
                 for line in lines {
                     let outcome = outcome.as_ref().map(drop);
                     let outcome =
                         outcome.map_err(|it| std::io::Error::new(it.kind(), it.to_string()));
-                    // Who asked may have gone; the line stays.
+                    // The caller may be gone; the line stays.
                     drop(line.done.send(outcome));
                 }
             }
         }
         if next.is_none() {
-            next = orders.recv().ok();
+            next = requests.recv().ok();
         }
     }
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
 mod tests;

@@ -1,15 +1,15 @@
-//! Who a peer is, by its address.
+//! The network of a peer, by which peers are told apart.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A whole IPv4 address, or the /64 of an IPv6 address: who has one address of a /64 has 2^64 of them.
+/// An IPv4 address, or the /64 of an IPv6 address, since the owner of one address there has the whole /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network(IpAddr);
 
 impl Network {
     pub fn of(address: IpAddr) -> Self {
-        // A v4 peer of a socket for both is the same peer.
+        // An IPv4-mapped address is the same peer as the IPv4 address.
         match address.to_canonical() {
             address @ IpAddr::V4(_) => Self(address),
             IpAddr::V6(address) => {
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_peer_is_its_64_and_an_ipv4_peer_itself() {
+    fn keeps_ipv4_addresses_and_truncates_ipv6_addresses() {
         check("192.0.2.1", "192.0.2.1");
         check("::ffff:192.0.2.1", "192.0.2.1");
         check("2001:db8:1:2::1", "2001:db8:1:2::/64");

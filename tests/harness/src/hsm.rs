@@ -585,5 +585,5 @@ pub fn closed_pipe() -> std::io::PipeWriter {
 
 /// PEM files of a private authority, of `localhost` and of a client.
 pub fn certificates() -> PathBuf {
-    repository().join("programs/vouchsafe/src/host/tls/test-certificates")
+    repository().join("crates/host/src/tls/test-certificates")
 }

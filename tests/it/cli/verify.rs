@@ -20,7 +20,7 @@ use vouchsafe_harness::now;
 fn refused(check: impl Fn(&[&str]) -> Ended, place: &str, reason: &str, hint: Option<&str>) {
     let ended = check(&[]);
     let hint = hint.map(|hint| format!("hint: {hint}"));
-    let error = format!("error: the token is not good: {reason}\n");
+    let error = format!("error: invalid token: {reason}\n");
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""), "{reason}");
     assert!(ended.stderr.starts_with(&error), "{}", ended.stderr);
     let rest = &ended.stderr[error.len()..];
@@ -162,7 +162,7 @@ fn reports_first_failed_check() {
         json!({ "alg": "ES256", "kid": "nobody's", "typ": "at+jwt" }).to_string(),
         token.claims.to_string(),
     );
-    let long_over = "a token of an epoch that is long over";
+    let long_over = "the token's epoch ended long ago";
     refused(
         pinned(&unknown),
         "key",
@@ -176,7 +176,7 @@ fn reports_first_failed_check() {
             &token.jwt,
         )
     };
-    refused(elsewhere, "claims", "its `aud` is another", None);
+    refused(elsewhere, "claims", "`aud` is not the expected audience", None);
     let in_hsm = site.issue(&issuer, HSM_ES256);
     refused(
         |more: &[&str]| {
@@ -291,11 +291,11 @@ fn accepts_certificate_while_key_is_published() {
             |more: &[&str]| site.verify(API, &[&pin[..], more].concat(), &token.jwt),
             "certificate",
             reason,
-            Some("compare this machine's clock"),
+            Some("check this machine's clock"),
         );
         let reason = match at < now() {
-            true => "it has expired",
-            false => "it is not valid yet",
+            true => "expired",
+            false => "not valid yet",
         };
         refused(
             |more: &[&str]| site.verify(API, more, &token.jwt),
@@ -322,14 +322,14 @@ fn distinguishes_usage_token_and_network_errors() {
         );
         assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     };
-    let hint = "error: there is no token\nhint: the command before the pipe wrote nothing";
+    let hint = "error: no token\nhint: the command before the pipe wrote nothing";
     let json = ["--format", "json", "-"];
     for stdin in [&b""[..], b"\n", b" \r\n\t"] {
         says(&[&by[..], &["-"]].concat(), stdin, 2, hint);
         says(&[&by[..], &json].concat(), stdin, 2, hint);
     }
     says(&[&by[..], &[""]].concat(), b"", 2, hint);
-    let no_text = "error: standard input: it is no text";
+    let no_text = "error: standard input: not valid UTF-8";
     says(&[&by[..], &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
     // The first 256 KiB alone would be valid.
     let kib_256 = 256 * 1024;
@@ -338,7 +338,7 @@ fn distinguishes_usage_token_and_network_errors() {
     let ended = vouchsafe(&[&by[..], &["-"]].concat(), &long);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     long.push(b'x');
-    let too_long = "error: standard input: it has more than 262144 bytes";
+    let too_long = "error: standard input: larger than 262144 bytes";
     says(&[&by[..], &["-"]].concat(), &long, 2, too_long);
 
     let (keys, gone) = (site.path("keys.json"), site.path("gone"));
@@ -408,14 +408,14 @@ fn distinguishes_usage_token_and_network_errors() {
         &["--broker", &gateway, "--audience", API, &token],
         b"",
         3,
-        "has no metadata (status 404)",
+        "no OAuth metadata at",
     );
     let named = site.url.replace("127.0.0.1", "localhost");
     says(
         &["--broker", &named, "--audience", API, &token],
         b"",
         1,
-        "the broker calls itself",
+        "the broker's issuer is",
     );
     site.broker.kill();
     says(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
@@ -474,7 +474,7 @@ fn runs_every_example_of_help() {
     assert_eq!(help.code, 0, "{}", help.stderr);
     assert!(
         help.stdout
-            .contains("Exit codes: 0 the token is good, 1 it is not"),
+            .contains("Exit codes: 0 the token is valid, 1 it is not"),
         "{}",
         help.stdout
     );

@@ -1,115 +1,116 @@
 //! `hsm-gateway init`.
 
-use super::record::recorded;
-use super::restore::{import, read_share};
-use super::{ConfigFile, create_keys, now, open, require_empty, runtime};
+use super::log_operation::log_operation;
+use super::{ConfigFile, create_keys, open, require_empty};
 use crate::backup::Backup;
-use crate::clock::{Clock, Danger};
+use crate::backup::import::import;
+use crate::backup::shares::{self, SHARE_BYTES_MAX, Threshold};
 use crate::config::Config;
-use crate::failure::Failure;
-use crate::hsm::Hsm;
-use crate::inventory::hsm_failure;
 use crate::log::Line;
-use crate::root;
-use crate::shares::{self, Threshold};
-use crate::worker::protocol::Call;
+use crate::pkcs11::protocol::Call;
+use crate::pkcs11::{Hsm, create_root_signing_key};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use vouchsafe_cli::{Failure, clock, files};
 use vouchsafe_gateway::ROOT_LABEL;
 
-/// Make the keys of an empty token
+/// Create the keys of an empty token
 ///
-/// Makes the root secret, the root signing key with its certificate, and the first version of each [[key]]:
-/// sensitive, not extractable, for signing only. They are made inside of the token and have no backup: a
-/// lost token is then a lost root, and every verifier must get the keys of a new one. With `--with-backup`
-/// all of them are made here, in memory, split into shares and put into the token.
+/// Creates the root secret, the root signing key with its certificate, and the first version of each [[key]]: sensitive, not
+/// extractable, for signing only. They are generated inside the token and have no backup, so a lost token is a lost root,
+/// and every verifier must get the keys of a new one. With `--with-backup` all of them are generated here, in memory, split
+/// into shares and imported into the token.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway init --config gateway.toml\n  hsm-gateway init --with-backup 2-of-3 --shares /mnt/ceremony\n\nExit codes: 0 made, 1 the token has keys of the gateway or can't make them, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway init --config gateway.toml\n  hsm-gateway init --with-backup 2-of-3 --shares /mnt/ceremony\n\nExit codes: 0 created, 1 the token has keys of the gateway or cannot create them, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// The generation of epoch keys to begin with: above every one that was ever used with this issuer
+    /// First generation of epoch keys: higher than any that was ever used with this issuer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     generation: u64,
     /// Split the keys into N shares, K of which restore them
     #[arg(long, value_name = "K-of-N", requires = "shares")]
     with_backup: Option<Threshold>,
-    /// Where the shares go, a file each; give them to different people, and leave none here
+    /// Directory for the shares, one file each; give them to different people, and leave none here
     #[arg(long, value_name = "DIR", requires = "with_backup")]
     shares: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    runtime()?.block_on(async {
+    vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         require_empty(&hsm).await?;
         let keys: Vec<_> = config.rules.keys().map(|it| it.name.as_str()).collect();
-        let about = |line: Line| {
+        let describe = |line: Line| {
             line.with("act", "init")
                 .with("generation", args.generation)
                 .with("keys", keys.clone())
                 .with("backup", args.with_backup.map(|it| it.to_string()))
         };
-        recorded(&config, about, make(&hsm, &config, &args)).await?;
+        log_operation(&config, describe, create(&hsm, &config, &args)).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn make(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Failure> {
+async fn create(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Failure> {
     let generation = args.generation;
     match (args.with_backup, &args.shares) {
         (Some(threshold), Some(folder)) => {
-            let backup = backed_up(config, threshold, folder)?;
+            let backup = generate_backup(config, threshold, folder)?;
             import(hsm, config, &backup, generation).await?;
             eprintln!(
-                "note: give the shares away, then `hsm-gateway root-certificate` to verifiers; a version that is staged later is in no backup"
+                "note: distribute the shares, then give verifiers the output of `hsm-gateway root-certificate`; versions that are staged later are in no backup"
             );
         }
         _ => {
             let call = Call::CreateRoot { generation };
-            hsm.call(call).await.map_err(hsm_failure)?;
-            println!("made {ROOT_LABEL}, generation {generation}");
-            root::create(hsm, Clock::new(Danger::default()).now()).await?;
+            hsm.call(call).await?;
+            println!("created {ROOT_LABEL}, generation {generation}");
+            create_root_signing_key(hsm, clock::unix_seconds()?).await?;
             create_keys(hsm, config).await?;
-            eprintln!("note: these keys have no backup, and can't get one");
+            eprintln!("note: these keys have no backup, and cannot get one later");
         }
     }
     Ok(())
 }
 
-/// New keys, whose shares are on disk and were read back.
+/// Generates keys, and writes their shares to disk.
 ///
-/// ORDER: shares before the token has a key, so that no key without its backup is ever in use.
-fn backed_up(config: &Config, threshold: Threshold, folder: &Path) -> Result<Backup, Failure> {
-    let backup = Backup::new(config.rules.keys(), now()?)?;
+/// ORDER: the shares are read back before the token gets a key, so that no key without a backup is ever in use.
+fn generate_backup(
+    config: &Config,
+    threshold: Threshold,
+    folder: &Path,
+) -> Result<Backup, Failure> {
+    let backup = Backup::generate(config.rules.keys(), clock::unix_seconds()?)?;
     let secret = backup.to_bytes()?;
     let mut read_back = Vec::new();
     for (number, line) in (1..).zip(shares::split(&secret, threshold)) {
-        let path = folder.join(format!("share-{number}-of-{}", threshold.made()));
+        let path = folder.join(format!("share-{number}-of-{}", threshold.total()));
         write_share(&path, &line)?;
-        read_back.push(read_share(&path)?);
+        read_back.push(files::read_text(&path, SHARE_BYTES_MAX)?);
         println!("wrote {}", path.display());
     }
-    // Else a crash could leave a token whose shares are in no folder.
+    // Otherwise a crash could lose the shares of a token in use.
     std::fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(|error| Failure::usage(format!("{}: {error}", folder.display())))?;
+        .map_err(|error| Failure::file(folder, error))?;
     let combined = shares::combine(&read_back).map_err(Failure::refused)?;
     if combined == secret {
         Ok(backup)
     } else {
-        Err(Failure::refused("the shares do not give the keys back"))
+        Err(Failure::refused("the shares do not restore the keys"))
     }
 }
 
 fn write_share(path: &Path, line: &str) -> Result<(), Failure> {
-    let fail = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+    let fail = |error: std::io::Error| Failure::file(path, error);
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

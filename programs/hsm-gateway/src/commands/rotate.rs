@@ -1,30 +1,29 @@
 //! `hsm-gateway rotate`.
 
-use super::record::recorded;
-use super::{ConfigFile, now, open, runtime};
-use crate::failure::Failure;
-use crate::inventory::{generation, hsm_failure, inspect};
+use super::log_operation::log_operation;
+use super::{ConfigFile, open};
 use crate::log::Line;
-use crate::worker::protocol::Call;
+use crate::pkcs11::protocol::Call;
+use crate::pkcs11::{inspect, root_generation};
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::Refusal;
 
 /// Replace every epoch key at once, after a seed or a credential leaked
 ///
-/// Makes the standby generation the current one. Verifiers have its keys already, so new tokens verify at
-/// once; tokens of the generation before fail as soon as a verifier fetches the keys again. Running
-/// gateways of this token follow within 1 s, brokers within 5 s. There is no way back. A leaked root needs
-/// a new root: this does not help. Refused for seven minutes after the last time, since verifiers may not know
-/// the next generation before.
+/// Makes the standby generation the current one. Verifiers already have its keys, so new tokens verify at once. Tokens of
+/// the previous generation fail as soon as a verifier fetches the key set again. Running gateways of this token follow
+/// within 1 s, brokers within 5 s. This can't be undone. It does not help if the root leaked: that needs a new root. Refused
+/// for seven minutes after the last rotation, because verifiers may not know the next generation yet.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway rotate --emergency --config gateway.toml\n\nExit codes: 0 rotated, 1 refused, or the token can't be changed, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway rotate --emergency --config gateway.toml\n\nExit codes: 0 rotated, 1 refused, or the token cannot be changed, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
-    /// Yes, every token of tier `delegated` that was issued so far may fail
+    /// Confirm that every token of tier `delegated` issued so far may fail
     #[arg(long)]
     emergency: bool,
-    /// Also where verifiers may not know the next generation's keys yet: then they refuse new tokens for minutes
+    /// Rotate even if verifiers may not know the next generation's keys yet; they then reject new tokens for minutes
     #[arg(long)]
     although_unpublished: bool,
     #[command(flatten)]
@@ -33,37 +32,39 @@ pub struct Args {
 
 fn unpublished(refusal: Refusal) -> Failure {
     Failure::refused(refusal.to_string())
-        .hint("the last rotation was just now; wait, or have new tokens fail until verifiers fetch the keys again: `--although-unpublished`")
+        .hint("the last rotation was less than seven minutes ago; wait, or use `--although-unpublished` and accept that new tokens fail until verifiers fetch the key set again")
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.emergency {
-        return Err(Failure::usage("epoch keys replace themselves every epoch")
-            .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
+        return Err(
+            Failure::usage("epoch keys are replaced every epoch without this command")
+                .hint("`--emergency` replaces all of them now, and makes issued tokens fail"),
+        );
     }
     let config = args.config.read()?;
-    runtime()?.block_on(async {
+    vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
-        let inventory = inspect(&hsm).await.map_err(hsm_failure)?;
-        let (before, now) = (generation(&inventory)?, now()?);
+        let inventory = inspect(&hsm).await?;
+        let (before, now) = (root_generation(&inventory)?, clock::unix_seconds()?);
         if !args.although_unpublished {
             before.may_be_left(now).map_err(unpublished)?;
         }
         let next = before
             .next(now)
-            .ok_or_else(|| Failure::refused("there is no generation behind this one"))?;
-        let about = |line: Line| {
+            .ok_or_else(|| Failure::refused("the generation is already the highest possible"))?;
+        let describe = |line: Line| {
             line.with("act", "rotate")
                 .with("before", before.number)
                 .with("after", next.number)
                 .with("although_unpublished", args.although_unpublished)
         };
-        recorded(&config, about, async {
-            let set = hsm.call(Call::SetGeneration {
+        log_operation(&config, describe, async {
+            let call = Call::SetGeneration {
                 from: before.to_bytes().into(),
                 to: next.to_bytes().into(),
-            });
-            set.await.map_err(hsm_failure)
+            };
+            Ok(hsm.call(call).await?)
         })
         .await?;
         println!(

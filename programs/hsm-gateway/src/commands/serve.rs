@@ -1,68 +1,56 @@
 //! `hsm-gateway serve`.
 
-use super::{ConfigFile, runtime};
-use crate::clock::{Clock, Danger};
+use super::ConfigFile;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::hsm::HsmError;
-use crate::inventory::hsm_failure;
-use crate::pin::Logins;
+use crate::pkcs11::protocol::Pkcs11Error;
+use crate::pkcs11::{HsmError, LoginRecord};
 use crate::server::{self, Side};
-use crate::worker::protocol::Fault;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-
-/// Longest that background threads are waited for at the end.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+use vouchsafe_cli::Failure;
+use vouchsafe_cli::clock::DangerClock;
 
 /// Run the gateway
 ///
-/// Prints one line, `listening on https://ADDRESS`, once all epoch keys are there that brokers publish; what
-/// else there is to say goes to standard error.
-/// SIGTERM and SIGINT let requests in flight finish; SIGHUP opens the log anew, after it was moved away; SIGUSR1
-/// says that a clock that was set is right now. Don't restart it on exit code 2: a refused PIN is among the causes.
+/// Prints `listening on https://ADDRESS` once it has all epoch keys that brokers publish; everything else goes to standard
+/// error. SIGTERM and SIGINT let requests in flight finish; SIGHUP reopens the log after it was moved away; SIGUSR1 confirms
+/// that a clock that was set is right now. Don't restart it automatically after exit code 2, which includes a refused PIN.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or with --check all is well, 1 the token or `state_dir` can't be used, or an address is taken, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or --check found nothing wrong, 1 the token or `state_dir` cannot be used, or an address is in use, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// Read the file and all files that it names, say what is wrong, and end: for before a restart, which
-    /// loses the seeds in memory. The HSM is not asked; `doctor` does that
+    /// Check the configuration and all files that it names, then exit; useful before a restart, which loses the seeds in
+    /// memory. Does not use the HSM; `doctor` does
     #[arg(long)]
     check: bool,
-    /// Start the clock at this time, in Unix seconds; development mode only
+    /// Start the clock at this time in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
-    /// Set the clock by the seconds in this file, whenever it is looked at; development mode only
+    /// Add the seconds in this file to the clock, whenever it is read; development mode only
     #[arg(long, value_name = "FILE")]
     danger_clock: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(serve(args));
-    runtime.shutdown_timeout(SHUTDOWN_MAX);
-    outcome.map(|()| ExitCode::SUCCESS)
+    vouchsafe_cli::run(serve(args)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(args: Args) -> Result<(), Failure> {
     let config = args.config.read()?;
-    let danger = Danger {
-        now: args.danger_now,
-        clock: args.danger_clock,
-    };
-    if (danger.now.is_some() || danger.clock.is_some()) && !config.development {
+    let danger = DangerClock::new(args.danger_now, args.danger_clock);
+    if danger.is_some() && !config.development {
         return Err(Failure::usage(
-            "--danger-now and --danger-clock move the clock of every check, and need `development = true`",
+            "--danger-now and --danger-clock need `development = true`",
         ));
     }
     let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
@@ -73,22 +61,22 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let metrics_listener = bind_if(config.metrics_listen).await?;
     let admin_listener = bind_if(config.admin_listen).await?;
     let gateway = Gateway::open(config, Clock::new(danger)).await?;
-    // ORDER: signals are caught before the address is announced, so that whoever read it can stop us.
-    let stop = stop_signal()?;
-    let mut parts = JoinSet::new();
-    follow_signals(&gateway, &mut parts)?;
-    parts.spawn(Arc::clone(&gateway).keep_turning());
+    // ORDER: signals are handled before the address is announced, so that its reader can stop the gateway.
+    let stop = vouchsafe_serve::stop_signal().map_err(no_signals)?;
+    let mut tasks = JoinSet::new();
+    handle_signals(&gateway, &mut tasks)?;
+    tasks.spawn(Arc::clone(&gateway).keep_epochs_current());
     let watching = Arc::clone(&gateway);
-    parts.spawn(async move { watching.keep_watch().await });
+    tasks.spawn(async move { watching.watch_clock_and_log().await });
     if let Some(listener) = metrics_listener {
         eprintln!(
             "hsm-gateway: metrics at http://{}/metrics",
             address_of(&listener)?
         );
         if address_of(&listener)?.ip().is_unspecified() {
-            eprintln!("hsm-gateway: metrics are at each address of this machine, for anyone");
+            eprintln!("hsm-gateway: metrics are served on all addresses, without authentication");
         }
-        parts.spawn(server::serve_metrics(Arc::clone(&gateway), listener));
+        tasks.spawn(server::serve_metrics(Arc::clone(&gateway), listener));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (stopping, stopped) = tokio::sync::watch::channel(false);
@@ -109,7 +97,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     });
     let admin = match admin {
         Some((address, side)) => {
-            eprintln!("hsm-gateway: keys are changed at {scheme}://{}", address?);
+            eprintln!("hsm-gateway: admins connect to {scheme}://{}", address?);
             Some(side)
         }
         None => None,
@@ -119,7 +107,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let stop = async {
         tokio::select! {
             () = stop => {}
-            failure = ended(&mut parts) => outcome = Err(failure),
+            failure = first_to_end(&mut tasks) => outcome = Err(failure),
         }
     };
     server::serve(Arc::clone(&gateway), Side::Signing, listener, tls, stop).await;
@@ -131,29 +119,28 @@ async fn serve(args: Args) -> Result<(), Failure> {
     outcome
 }
 
-/// Waits for the first of the parts that have to go on for as long as the process does. A gateway without one
-/// of them would serve on, until its seeds are those of the past: it is better started anew.
-async fn ended(parts: &mut JoinSet<()>) -> Failure {
-    let why = match parts.join_next().await {
+/// Waits for the first background task to end. Each must run as long as the process: without it, the gateway would serve
+/// until its seeds expire, so it is better restarted.
+async fn first_to_end(tasks: &mut JoinSet<()>) -> Failure {
+    let why = match tasks.join_next().await {
         Some(Err(error)) => error.to_string(),
-        Some(Ok(())) | None => "it gave up".to_owned(),
+        Some(Ok(())) | None => "it returned".to_owned(),
     };
-    Failure::refused(format!("a part of the gateway has ended: {why}"))
-        .hint("this is a fault of the gateway: start it again, and report what it printed")
+    Failure::refused(format!("a background task ended: {why}"))
+        .hint("this is a bug: restart the gateway, and report what it printed")
 }
 
-/// What a start would stumble over behind the file, and TLS: as far as it shows without the HSM.
+/// Checks what start-up needs beyond the configuration and TLS, as far as possible without the HSM.
 fn check(config: &Config) -> Result<(), Failure> {
     let module = &config.module.path;
     if !module.is_file() {
-        let module = module.display();
-        return Err(Failure::usage(format!("{module}: there is no such module")));
+        return Err(Failure::file(module, "PKCS#11 module not found"));
     }
-    if let Some(why) = Logins::new(&config.state_dir).refused() {
-        return Err(hsm_failure(HsmError::Fault(Fault::PinRefused(why))));
+    if let Some(why) = LoginRecord::new(&config.state_dir).refusal() {
+        return Err(HsmError::Pkcs11(Pkcs11Error::PinRefused(why)).into());
     }
     let (groups, keys) = (config.rules.groups().count(), config.rules.keys().count());
-    println!("nothing is wrong that shows without the HSM: key groups {groups}, keys {keys}");
+    println!("the configuration is valid: key groups {groups}, keys {keys}");
     Ok(())
 }
 
@@ -177,39 +164,30 @@ fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")))
+    signal(kind).map_err(no_signals)
 }
 
-/// What an operator tells a gateway that goes on.
-fn follow_signals(gateway: &Arc<Gateway>, parts: &mut JoinSet<()>) -> Result<(), Failure> {
-    let mut moved = listen(SignalKind::hangup())?;
-    let mut believed = listen(SignalKind::user_defined1())?;
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::refused(format!("signals: {error}"))
+}
+
+/// Handles signals that don't stop the gateway.
+fn handle_signals(gateway: &Arc<Gateway>, tasks: &mut JoinSet<()>) -> Result<(), Failure> {
+    let mut reopen = listen(SignalKind::hangup())?;
+    let mut trust = listen(SignalKind::user_defined1())?;
     let logging = Arc::clone(gateway);
-    parts.spawn(async move {
-        while moved.recv().await.is_some() {
+    tasks.spawn(async move {
+        while reopen.recv().await.is_some() {
             logging.reopen_log().await;
         }
     });
     let watching = Arc::clone(gateway);
-    parts.spawn(async move {
-        while believed.recv().await.is_some() {
-            watching.believe_clock().await;
+    tasks.spawn(async move {
+        while trust.recv().await.is_some() {
+            watching.trust_clock().await;
         }
     });
     Ok(())
-}
-
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 #[cfg(test)]
@@ -217,15 +195,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_panics_ends_the_gateway_with_an_error() {
-        let failure = runtime().expect("a runtime").block_on(async {
-            let mut parts = JoinSet::new();
-            parts.spawn(std::future::pending());
-            parts.spawn(async { panic!("no epoch begins any more") });
-            ended(&mut parts).await
+    fn panicking_task_ends_the_gateway() {
+        let failure = vouchsafe_cli::run(async {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(std::future::pending());
+            tasks.spawn(async { panic!("clock broken") });
+            Err::<(), _>(first_to_end(&mut tasks).await)
         });
-        let text = "no epoch begins any more";
+        let failure = failure.expect_err("a task ended");
+        let text = "clock broken";
         assert!(failure.message.contains(text), "{}", failure.message);
-        assert_eq!(failure.code, 1, "whoever watches over it starts it again");
+        assert_eq!(failure.code, 1, "a service manager restarts it");
     }
 }

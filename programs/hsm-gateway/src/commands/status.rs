@@ -1,36 +1,35 @@
 //! `hsm-gateway status`.
 
-use super::{ConfigFile, Format, doubled_hint, open, runtime};
-use crate::failure::Failure;
+use super::{ConfigFile, describe_duplicate, open};
 use crate::hex::{fingerprint, hex};
-use crate::inventory::{hsm_failure, inspect};
-use crate::public_key;
-use crate::root::Root;
-use crate::worker::protocol::{Inventory, KeyInfo};
+use crate::pkcs11::protocol::{Inventory, KeyInfo};
+use crate::pkcs11::public_key;
+use crate::pkcs11::{Root, inspect};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::versions::VersionRecord;
 use vouchsafe_gateway::{Generation, KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
 /// List the token's mechanisms and keys, with versions and states
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway status --config gateway.toml\n  hsm-gateway status --format json\n\nExit codes: 0 listed, 1 the token can't be read, 2 the command line or the file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway status --config gateway.toml\n  hsm-gateway status --format json\n\nExit codes: 0 listed, 1 the token cannot be read, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let inventory = runtime()?.block_on(async {
+    let inventory = vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
-        inspect(&hsm).await.map_err(hsm_failure)
+        Ok(inspect(&hsm).await?)
     })?;
     match args.format {
         Format::Json => println!("{}", json_of(&inventory)),
@@ -53,13 +52,13 @@ fn algorithm(key: &KeyInfo) -> &'static str {
     }
 }
 
-/// The state of a version of a key that signs tokens.
+/// The state of a version of a key that signs JWTs.
 fn state(key: &KeyInfo) -> Option<&'static str> {
     let record = VersionRecord::parse(&key.id.0);
     record.filter(|_| !key.secret).map(|it| it.state.name())
 }
 
-/// A root's generation.
+/// The generation, if the key is the root.
 fn generation(key: &KeyInfo) -> Option<Generation> {
     Generation::parse(&key.id.0).filter(|_| key.secret)
 }
@@ -90,8 +89,8 @@ fn json_of(inventory: &Inventory) -> serde_json::Value {
         "mechanisms_missing": inventory.mechanisms_missing,
         "keys": keys,
         "destroyed": inventory.destroyed,
-        "doubled": inventory.doubled,
-        "root_certificate_sha256": Root::of(inventory)
+        "doubled": inventory.duplicates,
+        "root_certificate_sha256": Root::find(inventory)
             .ok()
             .map(|root| hex(&Sha256::digest(root.der()))),
     })
@@ -102,28 +101,29 @@ fn print_text(inventory: &Inventory) {
     println!("  mechanisms  {}", inventory.mechanisms.join(" "));
     if !inventory.mechanisms_missing.is_empty() {
         let missing = inventory.mechanisms_missing.join(" ");
-        println!("  mechanisms that it has not  {missing}");
+        println!("  mechanisms not supported  {missing}");
     }
     for key in &inventory.keys {
         let safety = match (key.flags.are_safe(), key.flags.never_extractable) {
             (true, true) => "stays in the token",
-            (true, false) => "stays in the token, came from outside",
-            (false, _) => "NOT SAFE: can leave the token, or do more than sign",
+            (true, false) => "stays in the token, imported",
+            (false, _) => "NOT SAFE: can leave the token or do more than sign",
         };
         let what = match generation(key) {
             Some(generation) => format!("generation {}", generation.number),
             None => format!(
                 "{} {}",
                 kid(key).unwrap_or_default(),
-                match key.label == ROOT_SIGNING_LABEL {
-                    true => "certifies epoch keys",
-                    false => state(key).unwrap_or("NO STATE"),
+                if key.label == ROOT_SIGNING_LABEL {
+                    "certifies epoch keys"
+                } else {
+                    state(key).unwrap_or("NO STATE")
                 }
             ),
         };
         println!("  {}  {}  {what}  {safety}", key.label, algorithm(key));
     }
-    match Root::of(inventory) {
+    match Root::find(inventory) {
         Ok(root) => println!(
             "  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}",
             fingerprint(&Sha256::digest(root.der()))
@@ -137,14 +137,14 @@ fn print_text(inventory: &Inventory) {
     for label in &inventory.destroyed {
         println!("  {label}  destroyed");
     }
-    for label in &inventory.doubled {
-        let hint = match KeyLabel::parse(label) {
-            Some(key) => doubled_hint(key.name(), key.version()),
-            None => "the token has it twice, and no gateway starts".to_owned(),
+    for label in &inventory.duplicates {
+        let problem = match KeyLabel::parse(label) {
+            Some(key) => describe_duplicate(key.name(), key.version()),
+            None => "duplicate PKCS#11 objects; no gateway starts".to_owned(),
         };
-        println!("  {label}  DOUBLED: {hint}");
+        println!("  {label}  DUPLICATE: {problem}");
     }
     if inventory.keys.is_empty() {
-        println!("  no keys of the gateway; `hsm-gateway init` makes them");
+        println!("  no keys of the gateway; `hsm-gateway init` creates them");
     }
 }

@@ -1,10 +1,10 @@
-//! What an admin can do. Each act is in the log before it has an effect.
+//! Operations of admins. Each is logged before it has an effect.
 
+use super::Gateway;
 use super::states::States;
-use super::{Gateway, algorithm, hsm_refusal, other_reply};
-use crate::hsm::{CREATE_MAX, HsmError};
-use crate::log::{Line, Share};
-use crate::worker::protocol::{Bytes, Call, Fault, Reply};
+use crate::log::{Line, Quota};
+use crate::pkcs11::protocol::{Bytes, Call, Pkcs11Error, Reply};
+use crate::pkcs11::{CREATE_MAX, HsmError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -20,14 +20,14 @@ impl Gateway {
     pub async fn act(&self, admin: &str, request: &ActRequest) -> Result<ActAnswer, Refusal> {
         let act = request.act()?;
         let rule = self.rule(&request.key)?;
-        let _turn = self.acting.lock().await;
-        self.look_now().await?;
+        let _turn = self.operating.lock().await;
+        self.refresh_states().await?;
         let states = self.states();
         let versions = states.versions(rule).ok_or(Refusal::Key)?;
         let now = self.clock.now().0;
         let plan = versions.plan(act, now, rule.lifetime_seconds_max)?;
         if act == Act::Promote {
-            self.judged(rule, versions)?;
+            self.require_healthy_canary(rule, versions)?;
         }
         let before = versions.to_string();
         let changed = !plan.is_done_already();
@@ -43,15 +43,15 @@ impl Gateway {
                     .with("before", before.as_str())
                     .with("after", after.as_str())
             };
-            // ORDER: on record before it is done.
-            self.record(Share::Own, line()).await?;
-            if let Err(refusal) = self.carry_out(rule, &states, &plan).await {
-                self.looks_whole.store(true, Relaxed);
-                self.record(Share::Own, line().with("failed", refusal.slug()))
+            // ORDER: logged before it is done.
+            self.record(Quota::Gateway, line()).await?;
+            if let Err(refusal) = self.execute(rule, &states, &plan).await {
+                self.full_refresh.store(true, Relaxed);
+                self.record(Quota::Gateway, line().with("failed", refusal.slug()))
                     .await?;
                 return Err(refusal);
             }
-            self.look_now().await?;
+            self.refresh_states().await?;
         }
         Ok(ActAnswer {
             key: rule.name.clone(),
@@ -67,31 +67,33 @@ impl Gateway {
         keys.find(|rule| rule.name == name).ok_or(Refusal::Key)
     }
 
-    async fn look_now(&self) -> Result<(), Refusal> {
-        self.look().await.map_err(|error| hsm_refusal(&error))
-    }
-
-    /// What the figures of this gateway say of a key's canary, where there is one.
+    /// The verdict on a key's canary by the outcomes at this gateway, if there is a canary.
     pub(super) fn verdict(&self, rule: &KeyRule, versions: &KeyVersions) -> Option<Verdict> {
         let (canary, _) = versions.canary()?;
         let active = versions.active()?;
-        let tallies = self.tallies();
-        let figures = |version| tallies.figures(&rule.name, version);
+        let stats = self.version_stats();
+        let figures = |version| stats.figures(&rule.name, version);
         Some(judge(figures(canary), figures(active)))
     }
 
-    fn judged(&self, rule: &KeyRule, versions: &KeyVersions) -> Result<(), Refusal> {
+    fn require_healthy_canary(
+        &self,
+        rule: &KeyRule,
+        versions: &KeyVersions,
+    ) -> Result<(), Refusal> {
         match self.verdict(rule, versions) {
             None | Some(Verdict::Healthy) => Ok(()),
-            Some(Verdict::TooFew { wanting }) => Err(Refusal::CanaryUnproven { wanting }),
+            Some(Verdict::TooFew { missing }) => Err(Refusal::CanaryUnproven { missing }),
             Some(Verdict::Worse) => Err(Refusal::CanaryWorse),
         }
     }
 
-    /// Does what is planned, as long as nobody else changes what was looked at.
-    async fn carry_out(&self, rule: &KeyRule, states: &States, plan: &Plan) -> Result<(), Refusal> {
+    /// Executes a plan, and stops if another gateway changes the same objects.
+    async fn execute(&self, rule: &KeyRule, states: &States, plan: &Plan) -> Result<(), Refusal> {
         if let Some(version) = plan.create {
-            self.create(rule, version).await.map_err(act_refusal)?;
+            self.create(rule, version)
+                .await
+                .map_err(operation_refusal)?;
         }
         let mut written: BTreeMap<u64, Bytes> = BTreeMap::new();
         let before = |written: &BTreeMap<u64, Bytes>, version| {
@@ -100,9 +102,9 @@ impl Gateway {
         };
         for (version, record) in &plan.writes {
             let from = before(&written, *version)?;
-            self.set_record(rule, *version, &from, record)
+            self.write_record(rule, *version, &from, record)
                 .await
-                .map_err(act_refusal)?;
+                .map_err(operation_refusal)?;
             self.confirm(rule, *version, record).await?;
             written.insert(*version, record.to_bytes().to_vec().into());
         }
@@ -110,74 +112,77 @@ impl Gateway {
             return Ok(());
         };
         let label = rule.label_of(version).to_string();
-        let is_doubled = |it: &KeyVersions| it.doubled().any(|it| it == version);
-        let call = match states.versions(rule).is_some_and(is_doubled) {
-            true => Call::DestroyDoubled { label },
-            false => Call::DestroyKey {
-                label,
-                from: before(&written, version)?,
-            },
+        let has_duplicates = |it: &KeyVersions| it.doubled().any(|it| it == version);
+        let call = if states.versions(rule).is_some_and(has_duplicates) {
+            Call::DestroyDuplicates { label }
+        } else {
+            let from = before(&written, version)?;
+            Call::DestroyKey { label, from }
         };
-        match self.hsm.call_own(call).await {
+        match self.hsm.call_internal(call).await {
             Ok(Reply::Done) => Ok(()),
             Ok(_) => Err(Refusal::HsmUnavailable),
-            Err(error) => Err(act_refusal(error)),
+            Err(error) => Err(operation_refusal(error)),
         }
     }
 
-    /// Whether what was written is what is read: another gateway may have written in the same moment, and
-    /// what is done next relies on it.
+    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next step
+    /// relies on it.
     async fn confirm(
         &self,
         rule: &KeyRule,
         version: u64,
-        wrote: &VersionRecord,
+        written: &VersionRecord,
     ) -> Result<(), Refusal> {
-        self.look_now().await?;
+        self.refresh_states().await?;
         let states = self.states();
         let found = states.id(rule, version);
-        match found.is_some_and(|it| *it.0 == wrote.to_bytes()) {
-            true => Ok(()),
-            false => Err(Refusal::Conflict),
+        if found.is_some_and(|it| *it.0 == written.to_bytes()) {
+            Ok(())
+        } else {
+            Err(Refusal::Conflict)
         }
     }
 
     async fn create(&self, rule: &KeyRule, version: u64) -> Result<(), HsmError> {
-        // ORDER: before anything is made, since what is made is looked at by a process that logs in.
-        self.hsm.may_log_in()?;
-        // Made within `CREATE_MAX`: whoever dies before the second write leaves a version that waits longer.
-        let made_by = self.clock.now().0.saturating_add(CREATE_MAX.as_secs());
-        let made: Bytes = VersionRecord::pending(made_by).to_bytes().to_vec().into();
+        // ORDER: before anything is created, since a process that logs in inspects it afterwards.
+        self.hsm.require_login_allowed()?;
+        // If the gateway dies before the second write, the version merely stays pending for longer.
+        let created_by = self.clock.now().0.saturating_add(CREATE_MAX.as_secs());
+        let created: Bytes = VersionRecord::pending(created_by)
+            .to_bytes()
+            .to_vec()
+            .into();
         let call = Call::CreateKey {
             label: rule.label_of(version).to_string(),
-            algorithm: algorithm(rule.algorithm),
-            id: made.clone(),
+            algorithm: rule.algorithm.into(),
+            id: created.clone(),
         };
         let Reply::Done = self.hsm.call_slow(call).await? else {
-            return Err(other_reply());
+            return Err(HsmError::unexpected_reply());
         };
         self.require_alone(&rule.label_of(version).to_string())
             .await?;
         let record = VersionRecord::pending(self.clock.now().0);
-        self.set_record(rule, version, &made, &record).await
+        self.write_record(rule, version, &created, &record).await
     }
 
-    /// Takes back what was made under `label`, if another gateway made the same: the worker that made it may
-    /// not see that, one that starts now does.
+    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not see
+    /// that; a new one does.
     async fn require_alone(&self, label: &str) -> Result<(), HsmError> {
-        let inventory = self.hsm.inspect_afresh().await?;
-        if !inventory.doubled.iter().any(|it| it == label) {
+        let inventory = self.hsm.inspect_with_fresh_worker().await?;
+        if !inventory.duplicates.iter().any(|it| it == label) {
             return Ok(());
         }
         let label = label.to_owned();
-        let call = Call::DestroyMade {
+        let call = Call::DestroyCreated {
             label: label.clone(),
         };
-        let undone = self.hsm.call_own(call).await;
+        let undone = self.hsm.call_internal(call).await;
         self.hsm
-            .renew("it may not see what another gateway has made");
+            .replace_worker("it may not see objects of other gateways");
         undone?;
-        Err(HsmError::Fault(Fault::MadeTwice(label)))
+        Err(HsmError::Pkcs11(Pkcs11Error::CreatedConcurrently(label)))
     }
 
     /// `POST /v1/admin/probe`.
@@ -185,7 +190,7 @@ impl Gateway {
         let rule = self.rule(&request.key)?;
         let states = self.fresh_states().await?;
         let key = states
-            .token_key(rule, request.version)
+            .published_version(rule, request.version)
             .ok_or(Refusal::KeyVersion)?;
         let now = self.clock.now().0;
         let mut nonce = [0; 16];
@@ -197,30 +202,34 @@ impl Gateway {
             .with("key", rule.name.as_str())
             .with("version", key.version)
             .with("kid", key.jwk.kid());
-        self.record(Share::Own, line).await?;
-        let signature = self.signed(rule, key, input.as_bytes()).await?;
+        self.record(Quota::Gateway, line).await?;
+        let signature = self.sign_and_verify(rule, key, input.as_bytes()).await?;
         Ok(ProbeAnswer {
             probe: format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)),
         })
     }
 
-    /// `POST /v1/admin/probe-outcome`: what became of a probe at a verifier.
+    /// `POST /v1/admin/probe-outcome`: whether verifiers accept a probe.
     pub async fn probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
         let rule = self.rule(&outcome.key)?;
         let states = self.states();
-        let key = states.token_key(rule, outcome.version);
+        let key = states.published_version(rule, outcome.version);
         key.ok_or(Refusal::KeyVersion)?;
         if !outcome.verified {
             let line = Line::new("probe-failure", self.clock.now().0)
                 .with("caller", admin)
                 .with("key", rule.name.as_str())
                 .with("version", outcome.version);
-            self.record(Share::Own, line).await?;
+            self.record(Quota::Gateway, line).await?;
         }
-        self.tallies()
-            .count(&rule.name, outcome.version, |it| match outcome.verified {
-                true => it.probes = it.probes.saturating_add(1),
-                false => it.probe_failures = it.probe_failures.saturating_add(1),
+        self.version_stats()
+            .count(&rule.name, outcome.version, |it| {
+                let count = if outcome.verified {
+                    &mut it.probes
+                } else {
+                    &mut it.probe_failures
+                };
+                *count = count.saturating_add(1);
             });
         Ok(())
     }
@@ -231,9 +240,8 @@ impl Gateway {
         admin: &str,
         request: &RotateRequest,
     ) -> Result<RotateAnswer, Refusal> {
-        let _turn = self.acting.lock().await;
-        let current = self.generation_of_token().await;
-        let current = current.map_err(|error| hsm_refusal(&error))?;
+        let _turn = self.operating.lock().await;
+        let current = self.read_generation().await?;
         if current.number < request.from {
             return Err(Refusal::SeedGeneration);
         }
@@ -242,13 +250,9 @@ impl Gateway {
             self.leave_generation(admin, current, request.although_unpublished)
                 .await?;
         }
-        self.follow_generation()
-            .await
-            .map_err(|error| hsm_refusal(&error))?;
-        // Before anybody asks: the next generation's seeds, and the standby's public keys.
-        self.turn_to_now()
-            .await
-            .map_err(|error| hsm_refusal(&error))?;
+        self.follow_generation().await?;
+        // Now rather than on request: the new generation's seeds, and the standby generation's public keys.
+        self.derive_epochs().await?;
         Ok(RotateAnswer {
             generation: self.keyring().generation(),
             changed,
@@ -274,29 +278,32 @@ impl Gateway {
                 .with("after", next.number)
                 .with("although_unpublished", although_unpublished)
         };
-        // ORDER: on record before it is done.
-        self.record(Share::Own, line()).await?;
+        // ORDER: logged before it is done.
+        self.record(Quota::Gateway, line()).await?;
         let call = Call::SetGeneration {
             from: current.to_bytes().into(),
             to: next.to_bytes().into(),
         };
-        let refusal = match self.hsm.call_own(call).await {
+        let refusal = match self.hsm.call_internal(call).await {
             Ok(Reply::Done) => return Ok(()),
             Ok(_) => Refusal::HsmUnavailable,
-            Err(error) => act_refusal(error),
+            Err(error) => operation_refusal(error),
         };
-        self.record(Share::Own, line().with("failed", refusal.slug()))
+        self.record(Quota::Gateway, line().with("failed", refusal.slug()))
             .await?;
         Err(refusal)
     }
 }
 
-/// What an admin is told: where another gateway changed the same, it can be asked again.
-fn act_refusal(error: HsmError) -> Refusal {
+/// The refusal of an operation; a conflict with another gateway can be retried.
+fn operation_refusal(error: HsmError) -> Refusal {
     match error {
-        HsmError::Fault(
-            Fault::Changed(_) | Fault::KeyExists(_) | Fault::KeyTwice(_) | Fault::MadeTwice(_),
+        HsmError::Pkcs11(
+            Pkcs11Error::Changed(_)
+            | Pkcs11Error::CreatedConcurrently(_)
+            | Pkcs11Error::DuplicateKey(_)
+            | Pkcs11Error::KeyExists(_),
         ) => Refusal::Conflict,
-        error => hsm_refusal(&error),
+        error => error.into(),
     }
 }

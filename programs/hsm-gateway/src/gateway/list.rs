@@ -1,7 +1,8 @@
-//! What there is, for `GET /v1/keys` and `GET /v1/admin/keys`.
+//! Listings of keys: `GET /v1/keys` and `GET /v1/admin/keys`.
 
 use super::Gateway;
-use super::states::{States, TokenKey};
+use super::published_key::PublishedKey;
+use super::states::States;
 use std::collections::BTreeMap;
 use vouchsafe_gateway::admin::{EpochListing, GroupListing, KeyListing, Listing, VersionListing};
 use vouchsafe_gateway::versions::{KeyVersions, VersionRecord, VersionState};
@@ -11,9 +12,9 @@ use vouchsafe_gateway::{Caller, Group, KeyRule, Refusal, warnings};
 impl Gateway {
     /// `GET /v1/keys`.
     pub fn keys(&self, caller: Caller<'_>) -> Result<Keys, Refusal> {
-        let moment = self.clock.look();
+        let moment = self.clock.read();
         let now = moment.now;
-        // ORDER: before the work that the rate bounds.
+        // ORDER: before the work that the rate limits.
         self.rates().take_keys(caller, moment.steady)?;
         let states = self.states();
         let keyring = self.keyring();
@@ -29,7 +30,7 @@ impl Gateway {
                 .flat_map(|rule| {
                     let active = states.versions(rule).and_then(KeyVersions::active);
                     let keys = states.published(rule);
-                    keys.map(move |key| public_token_key(rule, key, active))
+                    keys.map(move |key| wire_key(rule, key, active))
                 })
                 .collect(),
         });
@@ -90,26 +91,28 @@ impl Gateway {
         let versions = states.versions(rule).unwrap_or(&none);
         let verdict = self.verdict(rule, versions);
         let destroyed = versions.destroyed().map(|version| {
-            let gone = VersionListing {
+            let listing = VersionListing {
                 state: "destroyed".to_owned(),
                 ..self.version_listing(rule, version, None)
             };
-            (version, gone)
+            (version, listing)
         });
-        let doubled = versions.doubled().map(|version| {
-            let twice = VersionListing {
+        let duplicates = versions.doubled().map(|version| {
+            let listing = VersionListing {
                 state: "doubled".to_owned(),
                 ..self.version_listing(rule, version, None)
             };
-            (version, twice)
+            (version, listing)
         });
-        let there = versions.iter().map(|(version, record)| {
-            let kid = states.token_key(rule, version).map(|key| key.jwk.kid());
+        let present = versions.iter().map(|(version, record)| {
+            let kid = states
+                .published_version(rule, version)
+                .map(|key| key.jwk.kid());
             let listing = self.version_listing(rule, version, Some(record));
             let kid = kid.map(str::to_owned);
             (version, VersionListing { kid, ..listing })
         });
-        let all: BTreeMap<_, _> = destroyed.chain(doubled).chain(there).collect();
+        let all: BTreeMap<_, _> = destroyed.chain(duplicates).chain(present).collect();
         KeyListing {
             name: rule.name.clone(),
             group: rule.group.clone(),
@@ -129,8 +132,8 @@ impl Gateway {
         version: u64,
         record: Option<&VersionRecord>,
     ) -> VersionListing {
-        let tallies = self.tallies();
-        let uses = tallies.uses(&rule.label_of(version).to_string());
+        let stats = self.version_stats();
+        let uses = stats.uses(&rule.label_of(version).to_string());
         let when = |state, moment: fn(&VersionRecord) -> u64| {
             record.filter(|it| it.state == state).map(moment)
         };
@@ -145,12 +148,12 @@ impl Gateway {
             leaves_at: when(VersionState::Retiring, VersionRecord::may_leave_at),
             first_use: uses.map(|(first, _)| first),
             last_use: uses.map(|(_, last)| last),
-            figures: tallies.figures(&rule.name, version).into(),
+            figures: stats.figures(&rule.name, version).into(),
         }
     }
 }
 
-fn public_token_key(rule: &KeyRule, key: &TokenKey, active: Option<u64>) -> PublicTokenKey {
+fn wire_key(rule: &KeyRule, key: &PublishedKey, active: Option<u64>) -> PublicTokenKey {
     PublicTokenKey {
         name: rule.name.clone(),
         version: key.version,

@@ -1,22 +1,22 @@
-//! Proof that the token has the private half of what its public halves say: those can be written by whoever
-//! reaches the token, without a PIN.
+//! Proof that the token has the private keys of the public keys that it shows: whoever reaches the token can write public
+//! keys without a PIN.
 
-use super::algorithm;
-use super::states::TokenKey;
-use crate::hsm::{Hsm, HsmError};
-use crate::worker::protocol::{Call, Fault, Reply};
+use super::published_key::PublishedKey;
+use crate::hex::hex;
+use crate::pkcs11::protocol::{Call, Pkcs11Error, Reply};
+use crate::pkcs11::{Hsm, HsmError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use vouchsafe_gateway::Rules;
 
-/// Labels of those of `keys` that the token can't sign with: nothing of them is to be published.
+/// Returns the labels of those `keys` that the token can't sign with, which must not be published.
 ///
 /// # Errors
-/// That the token could not be asked.
-pub(super) async fn unproven(
+/// The token could not be asked.
+pub(super) async fn find_unproven(
     hsm: &Arc<Hsm>,
     rules: &Rules,
-    keys: impl Iterator<Item = &TokenKey>,
+    keys: impl Iterator<Item = &PublishedKey>,
 ) -> Result<BTreeSet<String>, HsmError> {
     let mut labels = BTreeSet::new();
     for key in keys {
@@ -27,21 +27,23 @@ pub(super) async fn unproven(
         let message = nonce()?;
         let call = Call::Sign {
             label: key.label.clone(),
-            algorithm: algorithm(rule.algorithm),
+            algorithm: rule.algorithm.into(),
             message: message.clone().into(),
         };
-        let proven = match hsm.call_own(call).await {
+        let proven = match hsm.call_internal(call).await {
             Ok(Reply::Bytes(signature)) => key.verifier.verify(&message, &signature.0).is_ok(),
-            Err(HsmError::Fault(
-                Fault::KeyMissing(_) | Fault::KeyTwice(_) | Fault::NotPossible(_),
+            Err(HsmError::Pkcs11(
+                Pkcs11Error::KeyMissing(_)
+                | Pkcs11Error::DuplicateKey(_)
+                | Pkcs11Error::Unsupported(_),
             )) => false,
-            Ok(_) => return Err(HsmError::NotRunning),
+            Ok(_) => return Err(HsmError::unexpected_reply()),
             Err(error) => return Err(error),
         };
         if !proven {
             eprintln!(
-                "hsm-gateway: the token can't sign with what it has for `{}`, which is neither used nor published: \
-                 its public half is another key's, or somebody changed it",
+                "hsm-gateway: the token cannot sign with `{}`, which is neither used nor published: its public key does \
+                 not match its private key, or the key was changed",
                 key.label
             );
             labels.insert(key.label.clone());
@@ -50,10 +52,9 @@ pub(super) async fn unproven(
     Ok(labels)
 }
 
-/// What nobody can take for a token: a signing input has no colon (RFC 7515 §5.1).
+/// A message that can't be mistaken for a signing input, which has no colon (RFC 7515 §5.1).
 fn nonce() -> Result<Vec<u8>, HsmError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| HsmError::NotRunning)?;
-    let hex = crate::hex::hex(&bytes);
-    Ok(format!("vouchsafe:possession:{hex}").into_bytes())
+    Ok(format!("vouchsafe:possession:{}", hex(&bytes)).into_bytes())
 }

@@ -1,63 +1,65 @@
-//! How the gateway is, for `/readyz` and `/metrics`.
+//! The gateway's condition, for `/readyz` and `/metrics`.
 
 use super::Gateway;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What `/readyz` says.
+/// The content of `/readyz`.
 pub struct Readiness {
     pub generation: u64,
-    /// What `state_dir` remembers: less where it can't be written.
+    /// The generation in `state_dir`: lower if it can't be written.
     pub generation_on_disk: u64,
     pub hsm_is_up: bool,
-    /// Unix seconds until which delegated tokens can be signed without the HSM.
+    /// When delegated tokens can no longer be signed without the HSM, in Unix seconds.
     pub seeds_until: Option<u64>,
     pub seconds_left: u64,
-    /// By how much the clock was set, while it is not believed.
+    /// By how much the clock was set, while it is not trusted.
     pub step_seconds: Option<i64>,
-    /// Nothing leaves that is not on record.
+    /// Whether the log can't be written: then no seed and no signature is released.
     pub log_fails: bool,
 }
 
 impl Readiness {
-    /// Why delegated tokens can't be signed now, and what to do; none where they can.
+    /// Why delegated tokens can't be signed now, and what to do; `None` if they can.
     pub fn wanting(&self) -> Option<&'static str> {
         if self.step_seconds.is_some() {
             return Some(
-                "the clock was set: if it is right now, send SIGUSR1 or restart, else mend it",
+                "the clock was set; if it is right now, send SIGUSR1 or restart, otherwise correct it",
             );
         }
         if self.log_fails {
-            return Some("the log can't be written: make room for it, or see why its disk is slow");
+            return Some(
+                "the log cannot be written; free disk space, or find out why the disk is slow",
+            );
         }
         if self.generation_on_disk < self.generation {
-            return Some("the generation can't be written to `state_dir`: make room for it");
+            return Some("the generation cannot be written to `state_dir`; free disk space");
         }
         self.seeds_until
             .is_none()
-            .then_some("no epoch keys: they come when the HSM is up")
+            .then_some("no epoch keys; they are derived once the HSM is up")
     }
 }
 
 impl Gateway {
     pub fn readiness(&self) -> Readiness {
-        let moment = self.clock.look();
+        let moment = self.clock.read();
         let now = moment.now;
         let keyring = self.keyring();
         let seeds_until = keyring.seeds_until(now);
         Readiness {
             generation: keyring.generation(),
             hsm_is_up: self.hsm.is_up()
-                && !self.hsm.is_another()
+                && !self.hsm.has_wrong_root()
                 && !self.keys_differ.load(Relaxed),
             generation_on_disk: self.generation_on_disk.load(Relaxed),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
             step_seconds: moment.step_seconds,
-            log_fails: self.log.fails(),
+            log_fails: self.log.is_failing(),
         }
     }
 
-    /// What `/metrics` says of this moment.
+    /// Current values for `/metrics`.
     pub fn gauges(&self) -> [(&'static str, u64); 7] {
         let readiness = self.readiness();
         let step = readiness.step_seconds.map_or(0, i64::unsigned_abs);

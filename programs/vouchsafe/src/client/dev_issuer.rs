@@ -1,10 +1,10 @@
-//! Asking a running dev issuer for a token.
+//! Minting of tokens at a running dev issuer.
 
-use super::Http;
-use crate::commands::Failure;
+use super::http::Http;
 use serde_json::{Map, Value, json};
+use vouchsafe_cli::Failure;
 
-/// The body of POST /mint.
+/// The body of `POST /mint`.
 pub struct MintOptions<'a> {
     pub audience: &'a str,
     pub algorithm: &'a str,
@@ -13,7 +13,7 @@ pub struct MintOptions<'a> {
     pub claims: Map<String, Value>,
 }
 
-/// A token from the dev issuer at `issuer`.
+/// Mints a token at the dev issuer with the URL `issuer`.
 pub fn mint(http: &Http, issuer: &str, options: MintOptions) -> Result<String, Failure> {
     let url = format!("{}/mint", issuer.trim_end_matches('/'));
     let mut body = json!({
@@ -29,7 +29,7 @@ pub fn mint(http: &Http, issuer: &str, options: MintOptions) -> Result<String, F
         _ => {
             let reason = answer["error"].as_str().unwrap_or("no reason given");
             Err(Failure::refused(format!(
-                "the dev issuer refused ({}): {reason}",
+                "the dev issuer refused (status {}): {reason}",
                 reply.status
             )))
         }

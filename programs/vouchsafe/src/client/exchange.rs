@@ -1,19 +1,20 @@
-//! The exchange from the client's side (RFC 8693 §2).
+//! Token exchange, the client's side (RFC 8693 §2).
 
-use super::broker::shown;
-use super::{Broker, Http, Reply};
-use crate::commands::Failure;
+use super::broker::Broker;
+use super::http::{Http, Reply};
+use super::text::{is_bearer_token, sanitize};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use vouchsafe_cli::Failure;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// Repeats after the broker said that it has no answer now.
+/// Retries if the broker is temporarily unable to answer.
 const RETRIES_MAX: usize = 2;
 const PAUSE_SECONDS_DEFAULT: u64 = 1;
-/// A subject that was denied too often gets no decision for up to a minute.
+/// A subject that was denied too often waits for up to a minute.
 const PAUSE_SECONDS_MAX: u64 = 60;
 
-/// What a client asks for.
+/// A client's request.
 pub struct ExchangeRequest<'a> {
     pub subject_token: &'a str,
     pub subject_token_type: &'a str,
@@ -23,7 +24,7 @@ pub struct ExchangeRequest<'a> {
     pub requested_expires_in: Option<u64>,
 }
 
-/// The broker's answer to a request that it granted (RFC 8693 §2.2.1).
+/// The response to a request that was granted (RFC 8693 §2.2.1).
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Issued {
     pub access_token: String,
@@ -35,7 +36,7 @@ pub struct Issued {
     pub scope: Option<String>,
 }
 
-/// The broker's answer to a request that it refused (RFC 6749 §5.2).
+/// The response to a request that was refused (RFC 6749 §5.2).
 #[derive(Debug, Default, Deserialize)]
 pub struct OAuthError {
     pub error: String,
@@ -45,14 +46,14 @@ pub struct OAuthError {
     pub decision_id: Option<String>,
 }
 
-/// How an exchange ended.
+/// The outcome of an exchange.
 #[derive(Debug)]
 pub enum Outcome {
     Issued(Issued),
     Refused { status: u16, error: OAuthError },
 }
 
-/// Asks once, and again where the broker says that it can't answer just now.
+/// Exchanges a token, and retries while the broker is temporarily unable to answer.
 pub fn exchange(
     http: &Http,
     broker: &Broker,
@@ -92,12 +93,12 @@ pub fn exchange(
     read(&reply, &broker.token_endpoint)
 }
 
-/// Unavailable, or too many requests (RFC 6585 §4): no decision about this one.
+/// Whether a status means that no decision was made: unavailable, or too many requests (RFC 6585 §4).
 fn is_temporary(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// `retry-after` in seconds (RFC 9110 §10.2.3), bounded; a date counts as the default.
+/// The pause that `retry-after` asks for in seconds (RFC 9110 §10.2.3), bounded; a date counts as the default.
 fn pause(retry_after: Option<&str>) -> Duration {
     let seconds = retry_after
         .and_then(|text| text.trim().parse().ok())
@@ -106,37 +107,28 @@ fn pause(retry_after: Option<&str>) -> Duration {
 }
 
 fn read(reply: &Reply, endpoint: &str) -> Result<Outcome, Failure> {
-    let foreign = || {
+    let invalid = || {
         Failure::unreachable(format!(
-            "{endpoint} did not answer as a token endpoint (status {})",
+            "invalid response from {endpoint} (status {})",
             reply.status
         ))
     };
     if reply.is_success() {
-        let issued = reply.json::<Issued>().ok_or_else(foreign)?;
-        if !printable(&issued.access_token) {
-            return Err(foreign());
+        let issued = reply.json::<Issued>().ok_or_else(invalid)?;
+        if !is_bearer_token(&issued.access_token) {
+            return Err(invalid());
         }
         return Ok(Outcome::Issued(issued));
     }
-    let error = reply.json().ok_or_else(foreign)?;
+    let error = reply.json().ok_or_else(invalid)?;
     Ok(Outcome::Refused {
         status: reply.status,
         error,
     })
 }
 
-/// Whether a token has the characters of a bearer token (RFC 6750 §2.1) and so can be printed
-/// into a shell or a workflow command without being taken for anything else.
-pub fn printable(token: &str) -> bool {
-    !token.is_empty()
-        && token
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
-}
-
 impl Outcome {
-    /// The token, or the refusal as a failure with what to do about it.
+    /// Returns the token, or the refusal as a failure with a hint.
     pub fn issued(self) -> Result<Issued, Failure> {
         match self {
             Self::Issued(issued) => Ok(issued),
@@ -146,16 +138,17 @@ impl Outcome {
 }
 
 fn refusal(status: u16, error: &OAuthError) -> Failure {
-    let what = match is_temporary(status) {
-        true => "the broker made no decision",
-        false => "the broker refused",
+    let what = if is_temporary(status) {
+        "the broker made no decision"
+    } else {
+        "the broker refused"
     };
-    let mut message = format!("{what}: {}", shown(&error.error));
+    let mut message = format!("{what}: {}", sanitize(&error.error));
     if let Some(description) = &error.error_description {
-        message = format!("{message}: {}", shown(description));
+        message = format!("{message}: {}", sanitize(description));
     }
     if let Some(id) = &error.decision_id {
-        message = format!("{message} (decision {})", shown(id));
+        message = format!("{message} (decision {})", sanitize(id));
     }
     let failure = if is_temporary(status) {
         Failure::unreachable(message)
@@ -165,29 +158,31 @@ fn refusal(status: u16, error: &OAuthError) -> Failure {
     match (hint(&error.error), &error.decision_id) {
         (Some(hint), _) => failure.hint(hint),
         (None, Some(_)) => {
-            failure.hint("whoever runs the broker finds the reason under the decision id")
+            failure.hint("the broker's operator finds the reason under the decision id")
         }
         (None, None) => failure,
     }
 }
 
-/// What to do about an OAuth error.
+/// What to do about an OAuth error, if known.
 pub fn hint(error: &str) -> Option<&'static str> {
     match error {
         "invalid_request" => Some(
-            "is the subject token fresh, not used before, and made for this broker's URL as its audience?",
+            "check that the subject token is fresh, was not used before, and has this broker's URL as its audience",
         ),
-        "invalid_scope" => Some("ask with --scope for no more than the audience offers"),
+        "invalid_scope" => Some("request only scopes that the audience offers"),
         "invalid_target" => Some(
-            "the audience is unknown, or no rule lets this workload have it; whoever runs the broker finds the reason under the decision id",
+            "the audience is unknown, or no policy permits it for this workload; the broker's operator finds the reason under the decision id",
         ),
         "slow_down" => Some(
-            "requests of this workload were denied too often; mend what is denied, or try again in a minute",
+            "requests of this workload were denied too often; correct them, and retry after a minute",
         ),
         "temporarily_unavailable" => {
-            Some("the broker or something behind it is down; try again later")
+            Some("the broker or a service that it needs is down; retry later")
         }
-        "unsupported_grant_type" => Some("this server does no token exchange: is --broker right?"),
+        "unsupported_grant_type" => {
+            Some("this server does not support token exchange; check --broker")
+        }
         _ => None,
     }
 }
@@ -205,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_as_long_as_the_broker_says_within_a_bound() {
+    fn bounds_the_pause_before_a_retry() {
         let table = [
             (None, 1),
             (Some("0"), 0),
@@ -220,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_error_description_and_decision() {
+    fn refusal_shows_error_description_and_decision() {
         let body = r#"{"error":"invalid_target","error_description":"no such audience","decision_id":"d1"}"#;
         let failure = read(&reply(400, body), "e").unwrap().issued().unwrap_err();
         assert_eq!(
@@ -231,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_oauth_is_no_answer() {
+    fn rejects_responses_that_are_not_oauth() {
         for (status, body) in [
             (200, "<html>"),
             (404, "not found"),
@@ -250,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_decision_is_not_a_refusal() {
+    fn temporary_error_is_not_a_refusal() {
         for (status, error, code) in [
             (503, "temporarily_unavailable", 3),
             (429, "slow_down", 3),
@@ -266,7 +261,7 @@ mod tests {
         }
     }
 
-    /// A server that answers `answers` in turn, each on a connection of its own.
+    /// Starts a server that sends `answers` in turn, each on its own connection.
     fn server(answers: &'static [&'static str]) -> String {
         use std::io::{Read as _, Write as _};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -287,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_again_after_too_many_requests() {
+    fn retries_after_too_many_requests() {
         const SLOW_DOWN: &str = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 21\r\nconnection: close\r\n\r\n{\"error\":\"slow_down\"}";
         const ISSUED: &str = "HTTP/1.1 200 OK\r\ncontent-length: 65\r\nconnection: close\r\n\r\n{\"access_token\":\"a.b\",\"issued_token_type\":\"t\",\"token_type\":\"N_A\"}";
         let request = ExchangeRequest {
@@ -311,19 +306,5 @@ mod tests {
         let failure = ask(&[SLOW_DOWN, SLOW_DOWN, SLOW_DOWN]).unwrap_err();
         assert_eq!(failure.code, 3);
         assert_eq!(failure.message, "the broker made no decision: slow_down");
-    }
-
-    #[test]
-    fn tokens_that_could_be_commands_are_not_printable() {
-        for (token, expected) in [
-            ("a.b-c_d~e+f/g=", true),
-            ("", false),
-            ("a\n::add-path::x", false),
-            ("a;b", false),
-            ("a b", false),
-            ("ä", false),
-        ] {
-            assert_eq!(printable(token), expected, "{token:?}");
-        }
     }
 }

@@ -1,44 +1,43 @@
-//! A gateway's listener for admins.
+//! The admin interface of HSM gateways.
 
-use super::Http;
-use super::broker::shown;
-use super::file::read_text;
-use super::http::{is_loopback, origin};
-use crate::commands::Failure;
+use super::http::{Http, is_loopback, origin};
+use super::text::sanitize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use vouchsafe_cli::Failure;
+use vouchsafe_cli::files::read_text;
 use vouchsafe_gateway::CredentialDigest;
 use vouchsafe_gateway::admin::{
     ACT_PATH, ActAnswer, ActRequest, LIST_PATH, Listing, OUTCOME_PATH, PROBE_PATH, ProbeAnswer,
     ProbeOutcome, ProbeRequest, ROTATE_PATH, RotateAnswer, RotateRequest,
 };
 
-/// Longer than an HSM may take to make a key.
+/// Longer than an HSM may take to generate a key.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(150);
 const REPLY_BYTES_MAX: u64 = 1024 * 1024;
-/// Longest file with a credential.
+/// Longest credential file.
 const CREDENTIAL_BYTES_MAX: u64 = 4096;
 
-/// Which gateways, and how they are reached.
+/// Options for the gateways.
 #[derive(clap::Args)]
 pub struct GatewayArgs {
-    /// Where a gateway changes keys: its `admin_listen` as a URL; may be repeated
+    /// Gateway's `admin_listen` as a URL; may be repeated
     #[arg(long = "gateway", value_name = "ADMIN-URL", required = true)]
     urls: Vec<String>,
-    /// The file that `hsm-gateway credential` wrote for this [[admin]]
+    /// File that `hsm-gateway credential` wrote for this [[admin]]
     #[arg(long, value_name = "FILE")]
     admin_token_file: PathBuf,
-    /// Trust this authority alone, instead of the usual ones (PEM)
+    /// Trust only this certificate authority (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Show this certificate, where gateways want one (PEM)
+    /// Client certificate, if gateways require one (PEM)
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_certificate: Option<PathBuf>,
-    /// The certificate's private key (PEM)
+    /// Private key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "client_certificate")]
     client_key: Option<PathBuf>,
 }
@@ -48,10 +47,9 @@ impl GatewayArgs {
         let credential = read_text(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
         let credential = credential.trim_end_matches(['\r', '\n']).to_owned();
         if CredentialDigest::of(&credential).is_none() {
-            let path = self.admin_token_file.display();
             return Err(
-                Failure::usage(format!("{path}: it holds no secret of an [[admin]]"))
-                    .hint("`hsm-gateway credential --out FILE` makes one"),
+                Failure::file(&self.admin_token_file, "not the secret of an [[admin]]")
+                    .hint("`hsm-gateway credential --out FILE` creates one"),
             );
         }
         let http = Http::with(WHOLE_TIMEOUT, REPLY_BYTES_MAX, self.tls()?);
@@ -66,8 +64,8 @@ impl GatewayArgs {
         }
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
             let text = read_text(key, REPLY_BYTES_MAX)?;
-            let private = PrivateKey::from_pem(text.as_bytes())
-                .map_err(|error| Failure::usage(format!("{}: {error}", key.display())))?;
+            let private =
+                PrivateKey::from_pem(text.as_bytes()).map_err(|error| Failure::file(key, error))?;
             let chain = certificates(certificate)?;
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&chain, private)));
         }
@@ -85,10 +83,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
         })
         .collect();
     if found.is_empty() {
-        return Err(Failure::usage(format!(
-            "{}: it holds no certificate",
-            path.display()
-        )));
+        return Err(Failure::file(path, "no certificate found"));
     }
     Ok(found)
 }
@@ -100,19 +95,19 @@ pub struct Gateway {
     http: Http,
 }
 
-/// What a gateway says when it does not do what it was asked for.
-pub struct Refused {
+/// A gateway's refusal, or a failure to reach it.
+pub struct GatewayError {
     pub slug: String,
     pub failure: Failure,
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        refused.failure
+impl From<GatewayError> for Failure {
+    fn from(error: GatewayError) -> Self {
+        error.failure
     }
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for GatewayError {
     fn from(failure: Failure) -> Self {
         Self {
             slug: String::new(),
@@ -123,7 +118,7 @@ impl From<Failure> for Refused {
 
 impl Gateway {
     fn new(url: &str, credential: &str, http: &Http) -> Result<Self, Failure> {
-        let wrong = |why: &str| Failure::usage(format!("--gateway {} {why}", shown(url)));
+        let wrong = |why: &str| Failure::usage(format!("--gateway {} {why}", sanitize(url)));
         let url = url.strip_suffix('/').unwrap_or(url);
         let (scheme, authority) = origin(url)
             .ok_or_else(|| wrong("is not a URL such as https://gateway.internal:8481"))?;
@@ -131,7 +126,7 @@ impl Gateway {
             return Err(wrong("has a path"));
         }
         if scheme != "https" && !(scheme == "http" && is_loopback(url)) {
-            return Err(wrong("is not https").hint("http is for a gateway on this machine only"));
+            return Err(wrong("is not https").hint("plain http is accepted for loopback only"));
         }
         Ok(Self {
             url: url.to_owned(),
@@ -144,11 +139,11 @@ impl Gateway {
         Ok(self.ask(LIST_PATH, None::<&()>)?)
     }
 
-    pub fn act(&self, request: &ActRequest) -> Result<ActAnswer, Refused> {
+    pub fn act(&self, request: &ActRequest) -> Result<ActAnswer, GatewayError> {
         self.ask(ACT_PATH, Some(request))
     }
 
-    pub fn probe(&self, request: &ProbeRequest) -> Result<ProbeAnswer, Refused> {
+    pub fn probe(&self, request: &ProbeRequest) -> Result<ProbeAnswer, GatewayError> {
         self.ask(PROBE_PATH, Some(request))
     }
 
@@ -165,7 +160,7 @@ impl Gateway {
         &self,
         path: &str,
         body: Option<&impl Serialize>,
-    ) -> Result<T, Refused> {
+    ) -> Result<T, GatewayError> {
         let url = format!("{}{path}", self.url);
         let bearer = Some(self.credential.as_str());
         let reply = match body {
@@ -180,71 +175,71 @@ impl Gateway {
             return Ok(answer);
         }
         let answer: Value = reply.json().unwrap_or_default();
-        Err(self.refused(reply.status, &answer))
+        Err(self.error(reply.status, &answer))
     }
 
-    fn refused(&self, status: u16, answer: &Value) -> Refused {
+    fn error(&self, status: u16, answer: &Value) -> GatewayError {
         let slug = answer["error"].as_str().unwrap_or_default().to_owned();
         let why = match answer["detail"].as_str() {
-            Some(detail) => shown(detail),
+            Some(detail) => sanitize(detail),
             None => format!("status {status}"),
         };
         let message = format!("{}: {why}", self.url);
         let failure = match slug.as_str() {
             "" | "not_found" => {
-                Failure::usage(format!("{message}: not a gateway's listener for admins"))
-                    .hint("--gateway takes the gateway's `admin_listen`, not its `listen`")
+                Failure::usage(format!("{message}: not the admin listener of a gateway"))
+                    .hint("--gateway must be the gateway's `admin_listen`, not its `listen`")
             }
             "hsm.unavailable" | "hsm.overloaded" | "log.unavailable" => {
                 Failure::unreachable(message)
-                    .hint("nothing or a part of it was done; ask again, which does no harm")
+                    .hint("the operation may be partially applied; it is idempotent, so retry it")
             }
             _ => match hint(&slug) {
                 Some(hint) => Failure::refused(message).hint(hint),
                 None => Failure::refused(message),
             },
         };
-        Refused { slug, failure }
+        GatewayError { slug, failure }
     }
 }
 
-/// What to do about a refusal.
+/// What to do about a refusal, if known.
 fn hint(slug: &str) -> Option<&'static str> {
     Some(match slug {
-        "canary.unproven" => "`--broker URL` makes probes until it can be judged",
+        "canary.unproven" => "`--broker URL` runs probes until there is enough data",
         "canary.worse" => {
-            "`vouchsafe keys rollback` takes it back; the gateway's log and standard error say what failed"
+            "`vouchsafe keys rollback` rolls it back; the gateway's log and standard error show what failed"
         }
         "credential.unknown" => {
-            "--admin-token-file has to hold the secret of an [[admin]], not of a [[credential]]"
+            "--admin-token-file must contain the secret of an [[admin]], not of a [[credential]]"
         }
         "generation.standby_unknown" => {
-            "wait, or have new tokens fail until verifiers fetch the keys again: `--although-unpublished`"
+            "wait, or use `--although-unpublished` and accept that new tokens fail until verifiers fetch the key set again"
         }
         "key.forbidden" => "`vouchsafe keys list` shows the gateway's keys",
         "seed.generation" => {
-            "the gateways are of tokens with different generations, which `vouchsafe keys list` shows: rotate those of one generation at a time"
+            "the gateways' PKCS#11 tokens have different generations (see `vouchsafe keys list`); rotate those of one generation at a time"
         }
-        "version.canary_exists" => "`vouchsafe keys promote` or `vouchsafe keys rollback`",
+        "version.canary_exists" => {
+            "run `vouchsafe keys promote` or `vouchsafe keys rollback` first"
+        }
         "version.conflict" => {
-            "look with `vouchsafe keys list`, then try again; let one person act at a time"
+            "check with `vouchsafe keys list`, then retry; only one person should change keys at a time"
         }
         "version.doubled" => {
-            "`vouchsafe keys retire --version N --destroy` destroys both; `vouchsafe keys stage` makes the next one"
+            "`vouchsafe keys retire --version N --destroy` destroys both; `vouchsafe keys stage` creates the next version"
         }
         "version.nothing" => {
-            "`vouchsafe keys stage` makes a new version; `vouchsafe keys list` shows what there is"
+            "`vouchsafe keys stage` creates a new version; `vouchsafe keys list` shows the existing ones"
         }
-        "version.not_retired" => "retire it first, and again once its tokens are over",
-        "version.share" => "`1%` to `100%`: how many of the workloads the canary signs for",
-        "version.signs" => "promote another one, or roll it back",
-        "version.too_early" => {
-            "verifiers may keep the keys that they have for minutes; wait, then ask again"
-        }
-        "version.tokens_live" => "wait, then ask again",
-        "version.wrong_state" => "`vouchsafe keys canary` tries it on a share first",
-        "version.unknown" => "`vouchsafe keys list` shows the versions that there are",
-        "version.too_many" => "`vouchsafe keys retire` takes out what is over",
+        "version.not_retired" => "retire it first, and again once its tokens have expired",
+        "version.share" => "use a share of `1%` to `100%` of the workloads",
+        "version.signs" => "promote another version, or roll this one back",
+        "version.too_early" => "verifiers may cache the key set for minutes; wait, then retry",
+        "version.tokens_live" => "wait, then retry",
+        "version.wrong_state" => "run `vouchsafe keys canary` first",
+        "version.unknown" => "`vouchsafe keys list` shows the existing versions",
+        "version.too_many" => "`vouchsafe keys retire` removes versions whose tokens have expired",
         _ => return None,
     })
 }
@@ -254,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gateway_is_an_origin_that_nobody_listens_to() {
+    fn accepts_https_origins_and_loopback() {
         let open = |url: &str| Gateway::new(url, "c", &Http::new()).map(|it| it.url);
         assert_eq!(
             open("https://g.internal:8481/").unwrap(),
@@ -273,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_of_an_act_says_what_to_do() {
+    fn every_refusal_has_a_hint() {
         for slug in [
             "canary.unproven",
             "canary.worse",
@@ -297,19 +292,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_the_gateways_words_and_what_to_do() {
+    fn refusal_has_the_gateways_message_and_a_hint() {
         let gateway = Gateway::new("https://g.internal", "c", &Http::new()).unwrap();
         let answer =
             serde_json::json!({ "error": "version.too_early", "detail": "verifiers\u{7}" });
-        let refused = gateway.refused(409, &answer);
+        let error = gateway.error(409, &answer);
         assert_eq!(
-            refused.failure.message,
+            error.failure.message,
             "https://g.internal: verifiers\u{fffd}"
         );
         assert_eq!(
-            (refused.failure.code, refused.failure.hint.is_some()),
+            (error.failure.code, error.failure.hint.is_some()),
             (1, true)
         );
-        assert_eq!(gateway.refused(404, &Value::Null).failure.code, 2);
+        assert_eq!(gateway.error(404, &Value::Null).failure.code, 2);
     }
 }

@@ -1,27 +1,28 @@
-//! A small blocking HTTP client: bounded in time and size, no redirects, loopback never by proxy.
+//! A small blocking HTTP client: bounded in time and size, without redirects, and without a proxy for loopback.
 
-use crate::commands::Failure;
 use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
 use std::time::Duration;
 use ureq::tls::TlsConfig;
+use vouchsafe_cli::Failure;
+use vouchsafe_url::{Host, Localhost};
 
-/// No answer that a client reads is longer.
+/// Longest response by default.
 pub const REPLY_BYTES_MAX: u64 = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The client; cheap to clone, keeps connections.
+/// The client. It keeps connections, and is cheap to clone.
 #[derive(Clone)]
 pub struct Http {
-    /// For servers on this machine.
-    near: ureq::Agent,
-    /// For all others, through the environment's proxy where there is one.
-    far: ureq::Agent,
+    /// For loopback.
+    direct: ureq::Agent,
+    /// For other hosts, through the environment's proxy if there is one.
+    proxied: ureq::Agent,
     reply_bytes_max: u64,
 }
 
-/// An answer, whatever its status.
+/// A response with any status.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -34,7 +35,7 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
-    /// The body as JSON, or `None` where it is something else.
+    /// Parses the body as JSON; `None` if it is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
@@ -49,7 +50,7 @@ impl Http {
         Self::with(whole, REPLY_BYTES_MAX, TlsConfig::default())
     }
 
-    /// A client whose servers are trusted by `tls`, and whose answers may be longer.
+    /// Creates a client with TLS settings and a limit for responses.
     pub fn with(whole: Duration, reply_bytes_max: u64, tls: TlsConfig) -> Self {
         let config = || {
             ureq::Agent::config_builder()
@@ -61,17 +62,17 @@ impl Http {
                 .user_agent(concat!("vouchsafe/", env!("CARGO_PKG_VERSION")))
         };
         Self {
-            near: config().proxy(None).build().new_agent(),
-            far: config().build().new_agent(),
+            direct: config().proxy(None).build().new_agent(),
+            proxied: config().build().new_agent(),
             reply_bytes_max,
         }
     }
 
     fn agent(&self, url: &str) -> &ureq::Agent {
         if is_loopback(url) {
-            &self.near
+            &self.direct
         } else {
-            &self.far
+            &self.proxied
         }
     }
 
@@ -136,27 +137,27 @@ impl Http {
     }
 }
 
-/// The query may hold what is not for logs, so the message stops before it.
+/// Omits the query, which may contain secrets.
 fn unreachable(url: &str, error: &ureq::Error) -> Failure {
     let place = url.split(['?', '#']).next().unwrap_or(url);
     let failure = Failure::unreachable(format!("no answer from {place}: {error}"));
     match error {
         ureq::Error::BodyExceedsLimit(_) => {
-            failure.hint("the answer is too long: is this the right server?")
+            failure.hint("the response is too long; check that this is the right server")
         }
         ureq::Error::BadUri(_) => Failure::usage(format!("{place} is not a URL")),
         ureq::Error::Io(error)
             if error.kind() == ErrorKind::ConnectionRefused && is_loopback(url) =>
         {
             failure.hint(
-                "is it running? `scripts/up` starts a dev issuer and a broker here, and no gateway",
+                "is it running? `scripts/up` starts a dev issuer and a broker here, but no gateway",
             )
         }
         _ => failure,
     }
 }
 
-/// The scheme of a URL and its authority, without user information.
+/// The scheme and authority of a URL; `None` if it has user information or is invalid.
 pub fn origin(url: &str) -> Option<(String, String)> {
     let uri: http::Uri = url.parse().ok()?;
     let authority = uri.authority()?.as_str();
@@ -169,20 +170,13 @@ pub fn origin(url: &str) -> Option<(String, String)> {
     ))
 }
 
-/// Whether a URL's host is this machine, by its name alone.
+/// Whether a URL's host is loopback, judged by name only.
 pub fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else {
         return false;
     };
-    let host = uri
-        .host()
-        .unwrap_or("")
-        .trim_start_matches('[')
-        .trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse()
-            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    let host = uri.host().and_then(Host::parse);
+    host.is_some_and(|host| host.is_loopback(Localhost::Exact))
 }
 
 #[cfg(test)]
@@ -190,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_loopback_by_its_address_and_not_by_its_looks() {
+    fn recognizes_loopback_hosts() {
         let table = [
             ("http://127.0.0.1:3000/x", true),
             ("http://127.9.9.9", true),
@@ -207,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_has_no_user_information() {
+    fn rejects_origins_with_user_information() {
         assert_eq!(
             origin("https://A.example:8443/x"),
             Some(("https".to_owned(), "a.example:8443".to_owned()))

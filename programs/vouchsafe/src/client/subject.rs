@@ -1,38 +1,38 @@
-//! Where the subject token comes from: a file, a variable, or the platform's own token service.
+//! Sources of the subject token: a file, an environment variable, or the platform's token service.
 
-use super::exchange::printable;
-use super::http::is_loopback;
-use super::{Broker, Http};
-use crate::commands::Failure;
+use super::broker::Broker;
+use super::http::{Http, is_loopback};
+use super::text::is_bearer_token;
 use serde::Deserialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use vouchsafe_cli::Failure;
 
-/// Platforms' tokens are at most a few KiB; the broker takes 16 KiB.
+/// The broker's limit; tokens of platforms have a few KiB.
 const TOKEN_BYTES_MAX: u64 = 16 * 1024;
 
 const REQUEST_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 
-/// The options that say which token proves who asks.
+/// Options for the subject token.
 #[derive(clap::Args)]
 pub struct SubjectArgs {
-    /// Read the platform's token from this file (`-`: standard input).
+    /// Read the platform's token from this file; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "subject_token_env")]
     subject_token_file: Option<PathBuf>,
     /// Read the platform's token from this environment variable.
     #[arg(long, value_name = "VAR")]
     subject_token_env: Option<String>,
-    /// What kind of token it is.
+    /// Type of the platform's token.
     #[arg(long, value_name = "TYPE", default_value = "jwt")]
     subject_token_type: TokenType,
 }
 
-/// A token type by its last part (RFC 8693 §3).
+/// A token type, named by the last part of its URN (RFC 8693 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum TokenType {
-    /// Issued only: a broker takes none as a subject token.
+    /// Issued only; a broker rejects it as a subject token.
     #[value(skip)]
     AccessToken,
     IdToken,
@@ -54,30 +54,30 @@ impl SubjectArgs {
         self.subject_token_type.urn()
     }
 
-    /// Whether a command-line option names the token's place.
+    /// Whether a command-line option names a source.
     pub fn is_named(&self) -> bool {
         self.subject_token_file.is_some() || self.subject_token_env.is_some()
     }
 
-    /// Looks where the token is, before anybody is asked for anything.
+    /// Finds the token's source, before any request is sent.
     pub fn source(&self) -> Result<Source, Failure> {
         let text = match (&self.subject_token_file, &self.subject_token_env) {
             (Some(file), _) => from_file(file)?,
             (None, Some(name)) => variable(name)
-                .ok_or_else(|| Failure::usage(format!("the variable {name} is not set")))?,
+                .ok_or_else(|| Failure::usage(format!("environment variable {name} is not set")))?,
             (None, None) => return github(),
         };
         let token = text.trim();
-        if token.len() as u64 > TOKEN_BYTES_MAX || !printable(token) {
+        if token.len() as u64 > TOKEN_BYTES_MAX || !is_bearer_token(token) {
             return Err(Failure::usage(
-                "the subject token is not one token of at most 16 KiB",
+                "the subject token must be one token of at most 16 KiB",
             ));
         }
         Ok(Source::Given(token.to_owned()))
     }
 }
 
-/// A subject token, or who gives one.
+/// A subject token, or a service that issues one.
 pub enum Source {
     Given(String),
     /// The token service of a GitHub Actions job with `id-token: write`.
@@ -88,7 +88,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The subject token for this broker.
+    /// Returns the subject token for this broker.
     pub fn token(self, http: &Http, broker: &Broker) -> Result<String, Failure> {
         match self {
             Self::Given(token) => Ok(token),
@@ -113,22 +113,23 @@ fn from_file(file: &Path) -> Result<String, Failure> {
     };
     outcome.map_err(|error| {
         Failure::usage(format!(
-            "can't read the subject token from {}: {error}",
+            "cannot read the subject token from {}: {error}",
             file.display()
         ))
     })?;
     if text.trim().is_empty() {
-        let (from, hint) = match file == Path::new("-") {
-            true => (
+        let (source, hint) = if file == Path::new("-") {
+            (
                 "standard input".to_owned(),
-                "the command before the pipe wrote nothing: run it alone to see why",
-            ),
-            false => (
+                "the command before the pipe wrote nothing; run it alone to see why",
+            )
+        } else {
+            (
                 format!("`{}`", file.display()),
-                "is it the file that the platform writes its token to?",
-            ),
+                "check that the platform writes its token to this file",
+            )
         };
-        return Err(Failure::usage(format!("there is no subject token in {from}")).hint(hint));
+        return Err(Failure::usage(format!("no subject token in {source}")).hint(hint));
     }
     Ok(text)
 }
@@ -156,10 +157,10 @@ fn from_github(http: &Http, url: &str, bearer: &str, audience: &str) -> Result<S
     )?;
     let answer = reply
         .json::<Answer>()
-        .filter(|answer| reply.is_success() && printable(&answer.value));
+        .filter(|answer| reply.is_success() && is_bearer_token(&answer.value));
     let token = answer.ok_or_else(|| {
         Failure::unreachable(format!(
-            "GitHub's token service gave no token (status {})",
+            "GitHub's token service returned no token (status {})",
             reply.status
         ))
     })?;
@@ -168,27 +169,27 @@ fn from_github(http: &Http, url: &str, bearer: &str, audience: &str) -> Result<S
 }
 
 fn no_token() -> Failure {
-    let failure = Failure::usage(
-        "no subject token: neither --subject-token-file nor --subject-token-env is given",
-    );
+    let failure =
+        Failure::usage("no subject token: use --subject-token-file or --subject-token-env");
     if on_github() {
-        return failure
-            .hint("give the job `permissions: id-token: write`, then it is found by itself");
+        return failure.hint(
+            "give the job `permissions: id-token: write`; then its token is found automatically",
+        );
     }
     if std::env::var_os("GITLAB_CI").is_some() {
         return failure.hint(
-            "declare `id_tokens:` in the job and name its variable with --subject-token-env",
+            "declare `id_tokens:` in the job, and name its variable with --subject-token-env",
         );
     }
-    failure.hint("on GitHub Actions it is found by itself; `vouchsafe dev-issuer mint` makes one for local work")
+    failure.hint("on GitHub Actions it is found automatically; for local work, `vouchsafe dev-issuer mint` creates one")
 }
 
 fn on_github() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// Has GitHub Actions strike a token out of the job's log. Commands are read from both streams;
-/// standard output belongs to the caller, who may be capturing the token there.
+/// Makes GitHub Actions mask a token in the job's log. It reads commands from both streams; standard output belongs to the
+/// caller, who may be capturing the token there.
 pub fn mask(token: &str) {
     if on_github() {
         eprintln!("::add-mask::{token}");

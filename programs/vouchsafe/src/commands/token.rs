@@ -1,40 +1,40 @@
-//! `vouchsafe token`: the exchange as one command, for jobs and functions.
+//! `vouchsafe token`: token exchange as one command, for jobs and functions.
 
-use super::Failure;
 use crate::client::exchange::{ExchangeRequest, Issued, exchange};
 use crate::client::subject::{SubjectArgs, TokenType, mask};
 use crate::client::{Broker, Http};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
-/// Get a token from a broker, for the token that the platform gave.
+/// Exchange the platform's token for a token from a broker.
 ///
-/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is found by itself,
-/// asked for with the broker's URL as its audience, and both tokens are masked in the job's log.
+/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is requested automatically, with the broker's
+/// URL as its audience, and both tokens are masked in the job's log.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 issued, 1 refused, 2 wrong use, 3 the broker can't be reached or can't answer now.
+Exit codes: 0 issued, 1 refused, 2 the command line is wrong, 3 the broker cannot be reached or cannot answer now.
 
 Examples:
   vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write
   vouchsafe token --broker http://127.0.0.1:3000 --audience https://api.example --subject-token-file token.jwt
   eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"")]
 pub struct Args {
-    /// The broker's issuer URL; https, but on loopback.
+    /// The broker's issuer URL; https, except on loopback.
     #[arg(long, value_name = "URL")]
     broker: String,
-    /// What the token is for.
+    /// The audience of the requested token.
     #[arg(long, value_name = "A")]
     audience: String,
-    /// A scope to ask for; may be repeated.
+    /// A scope to request; may be repeated.
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
-    /// Ask for another lifetime than the audience's default.
+    /// Request another lifetime than the audience's default.
     #[arg(long, value_name = "SECONDS")]
     requested_expires_in: Option<u64>,
-    /// The kind of token to ask for; the broker chooses where it is left out.
+    /// Type of the requested token [default: the broker chooses].
     #[arg(long, value_name = "TYPE")]
     token_type: Option<IssuedTokenType>,
-    /// What to print: the token, the broker's answer, or an assignment for a shell.
+    /// What to print: the token, the broker's response, or an assignment for a shell.
     #[arg(long, value_enum, default_value = "token")]
     format: Format,
     #[command(flatten)]
@@ -48,7 +48,7 @@ enum Format {
     Token,
 }
 
-/// What a broker issues.
+/// The types of tokens that a broker issues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum IssuedTokenType {
@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         requested_expires_in: args.requested_expires_in,
     };
     let issued = exchange(&http, &broker, &request)?.issued()?;
-    // ORDER: masked before anything is printed, so that no line of the log can hold it unmasked.
+    // ORDER: masked before anything is printed, so that no line of the log contains it unmasked.
     mask(&issued.access_token);
     print(&issued, args.format)?;
     Ok(ExitCode::SUCCESS)

@@ -1,10 +1,10 @@
-//! Commands whose output nobody reads to its end, or that can't be written.
+//! Commands whose output is not read to its end, or can't be written.
 
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Exit code and standard error of a command whose standard output is `stdout`.
+/// Runs a command with `stdout`; returns its exit code and standard error.
 fn run(stdout: impl Into<Stdio>, arguments: &[&str]) -> (Option<i32>, String) {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     let output = Command::new(env!("CARGO_BIN_EXE_vouchsafe"))
@@ -18,35 +18,35 @@ fn run(stdout: impl Into<Stdio>, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), errors)
 }
 
-/// A pipe whose reader has left, as `head` does.
-fn unheard() -> std::io::PipeWriter {
+/// A pipe whose reader is gone, as after `head`.
+fn closed_pipe() -> std::io::PipeWriter {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     writer
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_failure() {
+fn closed_pipe_is_not_a_failure() {
     for arguments in [
         &["policy", "check", "policies"][..],
         &["policy", "test", "policies"],
         &["policy", "graph", "policies"],
         &["policy", "schema", "--kind", "issuer"],
     ] {
-        let (code, errors) = run(unheard(), arguments);
+        let (code, errors) = run(closed_pipe(), arguments);
         assert_eq!(code, Some(0), "{arguments:?}: {errors}");
         assert!(!errors.contains("error"), "{arguments:?}: {errors}");
     }
 }
 
 #[test]
-fn watching_ends_when_nobody_reads() {
-    let (code, errors) = run(unheard(), &["policy", "test", "policies", "--watch"]);
+fn watch_ends_when_the_pipe_is_closed() {
+    let (code, errors) = run(closed_pipe(), &["policy", "test", "policies", "--watch"]);
     assert_eq!(code, Some(0), "{errors}");
 }
 
 #[test]
-fn output_that_cannot_be_written_is_a_failure() {
+fn full_disk_is_a_failure() {
     let full = File::options().write(true).open("/dev/full");
     let arguments = ["policy", "schema", "--kind", "issuer"];
     let (code, errors) = run(full.expect("Linux"), &arguments);

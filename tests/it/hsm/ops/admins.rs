@@ -45,7 +45,7 @@ fn stops_when_gateways_hold_different_keys() {
     let both = [&first, &second];
     keys(&both, &["rollback", "es256"]).is(0, "nothing to roll back");
     let words = format!(
-        "version 2 of `es256` is one key at {} and another at {}",
+        "version 2 of `es256` is not the same key at {} and {}",
         first.admin_url(),
         second.admin_url()
     );
@@ -156,7 +156,7 @@ fn retries_write_of_generation() {
     let ready = gateway.get("/readyz");
     assert_eq!(ready.status, 503, "{}", ready.text());
     assert!(
-        ready.text().contains("the generation can't be written"),
+        ready.text().contains("the generation cannot be written"),
         "{}",
         ready.text()
     );
@@ -190,12 +190,12 @@ fn does_not_add_key_to_empty_token() {
     let setup = GatewaySetup::new(&Pkcs11Token::new());
     let (code, text) = setup.run(&["add-key", "es256"]);
     assert!(
-        code == 1 && text.contains("`hsm-gateway init` makes"),
+        code == 1 && text.contains("`hsm-gateway init` creates"),
         "{text}"
     );
     let (code, text) = setup.run(&["serve"]);
     assert!(
-        code == 1 && text.contains("`hsm-gateway init` makes"),
+        code == 1 && text.contains("`hsm-gateway init` creates"),
         "{text}"
     );
     assert_eq!(setup.run(&["init"]).0, 0);
@@ -206,7 +206,7 @@ fn reports_usage_error_for_wrong_file_or_listener() {
     let setup = GatewaySetup::initialized();
     let _gateway = setup.start();
     let signing = ["list", "--gateway", &setup.url()];
-    keys(&[&setup], &signing).is(2, "not a gateway's listener for admins");
+    keys(&[&setup], &signing).is(2, "not the admin listener of a gateway");
     std::fs::write(setup.folder.join("admin"), "[[admin]]\n").expect("a file");
-    keys(&[&setup], &["list"]).is(2, "it holds no secret of an [[admin]]");
+    keys(&[&setup], &["list"]).is(2, "not the secret of an [[admin]]");
 }

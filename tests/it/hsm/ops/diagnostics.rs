@@ -85,7 +85,7 @@ fn checks_config_beside_running_gateway() {
             "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"",
             "k.pem",
         ),
-        ("pkcs11-spy.so", "no-module.so", "there is no such module"),
+        ("pkcs11-spy.so", "no-module.so", "PKCS#11 module not found"),
     ] {
         let (code, text) = check(&setup.clone().change(from, to));
         assert!(code == 2 && text.contains(expected), "{to}: {code}: {text}");
@@ -255,7 +255,7 @@ fn accepts_token_that_cannot_generate_existing_keys() {
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: the token has it not"),
+        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: not supported by the token"),
         "{text}"
     );
     assert!(text.contains("ok    CKM_SHA256_RSA_PKCS\n"), "{text}");

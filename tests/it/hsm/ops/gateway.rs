@@ -44,7 +44,7 @@ fn derives_published_test_vectors_in_hsm() {
     let (code, text) = gateway.run(&["status"]);
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("generation 1  stays in the token, came from outside"),
+        text.contains("generation 1  stays in the token, imported"),
         "{text}"
     );
     let gateway = gateway.start();
@@ -88,7 +88,7 @@ fn reports_present_and_missing_keys() {
     let (code, text) = setup.run(&["init"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("error: the token has `vouchsafe:root` already\nhint: "),
+        text.contains("error: the token already has `vouchsafe:root`\nhint: "),
         "{text}"
     );
     let (code, text) = setup.run(&["status", "--format", "json"]);
@@ -137,7 +137,7 @@ fn never_retries_rejected_pin() {
     for _ in 0..3 {
         let (code, text) = setup.run(&["serve"]);
         assert_eq!(code, 2, "{text}");
-        assert!(text.contains("error: the token refuses the PIN"), "{text}");
+        assert!(text.contains("error: the token rejected the PIN"), "{text}");
         assert!(!text.contains("4321"), "{text}");
         assert_eq!(logins(), 1);
     }
@@ -195,7 +195,7 @@ fn locks_state_dir_and_restricts_its_mode() {
     });
     let (code, text) = second.run(&["serve"]);
     assert!(
-        code == 1 && text.contains("another gateway uses this `state_dir`"),
+        code == 1 && text.contains("another gateway is using this `state_dir`"),
         "{text}"
     );
     gateway.kill();
@@ -265,8 +265,8 @@ fn rejects_rollback_to_older_generation() {
     let seen = setup.folder.join("state/generation");
     assert_eq!(std::fs::read_to_string(&seen).expect("a number"), "1\n");
     for (text, expected) in [
-        ("2\n", "the token's generation is 1, and 2 was seen before"),
-        ("x", "holds no number"),
+        ("2\n", "the token's generation is 1, but generation 2 was seen before"),
+        ("x", "not a number"),
     ] {
         std::fs::write(&seen, text).expect("a file");
         let (code, text) = setup.run(&["serve"]);
@@ -330,7 +330,7 @@ fn restores_all_keys_from_backup_shares() {
     seen("2\n").expect("a file");
     let (code, text) = found.run(&restore);
     assert!(
-        code == 1 && text.contains("and 2 was seen before"),
+        code == 1 && text.contains("but generation 2 was seen before"),
         "{text}"
     );
     seen("1\n").expect("a file");
@@ -379,11 +379,11 @@ fn names_unusable_shares_and_changes_nothing() {
     std::fs::write(&old, "vouchsafe-root-share-v1 2-of-3 00 AA\n").expect("a file");
     let empty = setup.with_token(&Pkcs11Token::new());
     for (second, expected) in [
-        (None, "1 share is too few: these are 2-of-3"),
-        (Some(shares.path(1)), "share 2 is there twice"),
-        (Some(others.path(2)), "share 2 is of another backup"),
+        (None, "not enough shares: 1 of 2 required (2-of-3)"),
+        (Some(shares.path(1)), "share 2 is a duplicate"),
+        (Some(others.path(2)), "share 2 belongs to another backup"),
         (Some(damaged), "share 2 is damaged"),
-        (Some(old), "share 2 is of the first format"),
+        (Some(old), "share 2 has the first format"),
     ] {
         let first = shares.path(1);
         let mut arguments = vec!["restore", "--generation", "1", &first];
@@ -404,12 +404,12 @@ fn names_unusable_shares_and_changes_nothing() {
     };
     let (code, text) = restore("nobody");
     assert!(
-        code == 2 && text.contains("the backup has no `nobody`"),
+        code == 2 && text.contains("backup contains no key `nobody`"),
         "{text}"
     );
     let (code, text) = restore("rs256");
     assert!(code == 0 && text.contains("`rs256` has no key"), "{text}");
-    assert!(!text.contains("put in vouchsafe:token:rs256"), "{text}");
+    assert!(!text.contains("imported vouchsafe:token:rs256"), "{text}");
 }
 
 /// What a newcomer runs into.
@@ -433,8 +433,8 @@ fn hints_at_missing_module_or_token() {
     assert!(
         code == 1
             && text
-                .contains("error: 2 tokens have the label `vouchsafe`, with the serial numbers ")
-            && text.contains("hint: give each a label of its own"),
+                .contains("error: 2 tokens have the label `vouchsafe`; their serial numbers are ")
+            && text.contains("hint: give each token its own label"),
         "{text}"
     );
 }

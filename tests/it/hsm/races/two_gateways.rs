@@ -94,7 +94,7 @@ fn leaves_at_most_one_version_after_race() {
     let numbers = ["2 pending", "2 destroyed, 3 pending"];
     assert!(numbers.contains(&staged), "{found}");
     let (code, text) = second.setup.run(&["status"]);
-    assert!(code == 0 && !text.contains("DOUBLED"), "{text}");
+    assert!(code == 0 && !text.contains("DUPLICATE"), "{text}");
 }
 
 /// Makes both see that the number is free before either makes the version.
@@ -228,11 +228,11 @@ fn stops_only_key_with_duplicate_active_version() {
 #[test]
 fn rejects_duplicate_roots_by_name() {
     let refused = |setup: &GatewaySetup, label: &str| {
-        let twice = format!("the token has `{label}` twice");
+        let twice = format!("duplicate PKCS#11 objects `{label}`");
         let (code, text) = setup.run(&["serve"]);
         assert!(code == 1 && text.contains(&twice), "{text}");
         assert!(
-            text.contains("hint: which of the two is meant is not guessed"),
+            text.contains("hint: remove the one that does not belong there"),
             "{text}"
         );
         let (code, text) = setup.run(&["doctor"]);
@@ -244,7 +244,7 @@ fn rejects_duplicate_roots_by_name() {
     let setup = GatewaySetup::initialized();
     setup.token.import_root(&[7; 32], 1);
     let text = refused(&setup, "vouchsafe:root");
-    assert!(text.contains("vouchsafe:root  DOUBLED: "), "{text}");
+    assert!(text.contains("vouchsafe:root  DUPLICATE: "), "{text}");
     let (code, text) = setup.run(&["rotate", "--emergency"]);
     assert!(
         code == 1 && text.contains("`vouchsafe:root` twice"),
@@ -254,7 +254,7 @@ fn rejects_duplicate_roots_by_name() {
     let setup = GatewaySetup::initialized();
     make_pair(&setup, "vouchsafe:root-signing");
     let text = refused(&setup, "vouchsafe:root-signing");
-    assert!(text.contains("vouchsafe:root-signing  DOUBLED: "), "{text}");
+    assert!(text.contains("vouchsafe:root-signing  DUPLICATE: "), "{text}");
 
     let setup = GatewaySetup::initialized();
     let (code, pem) = setup.run(&["root-certificate"]);

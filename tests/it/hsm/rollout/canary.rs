@@ -157,7 +157,7 @@ fn does_not_promote_canary_unknown_to_verifiers() {
         "--broker",
         &url(&at),
     ]);
-    watched.is(1, "version 2 is worse, and was taken back");
+    watched.is(1, "version 2 is worse and was rolled back");
     check_states(&at.gateway, "1 active, 2 pending");
     // A new attempt is judged from zero.
     let watched = ask(&[

@@ -172,7 +172,7 @@ fn rolls_back_failing_canary_with_exit_code_1() {
         drop(std::fs::remove_file(&spoil));
         watch.wait()
     });
-    ended.is(1, "error: version 2 is worse, and was taken back\nhint: ");
+    ended.is(1, "error: version 2 is worse and was rolled back\nhint: ");
     check_acts(
         &stdout,
         &[
@@ -192,7 +192,7 @@ fn exits_3_without_gateway() {
     at.gateway.kill();
     let (ended, _) = watch.wait();
     ended.is(3, "warning: no answer from");
-    let words = "error: nothing can be said of version 2, which stays a canary: no answer from";
+    let words = "error: cannot judge version 2, which stays a canary: no answer from";
     ended.is(3, words);
     // The same from the start as for every operation.
     let url = setup.admin_url();
@@ -215,7 +215,7 @@ fn exits_3_without_broker() {
     let (ended, _) = watch.wait();
     ended.is(
         3,
-        "error: nothing can be said of version 2, which stays a canary: no answer from",
+        "error: cannot judge version 2, which stays a canary: no answer from",
     );
     check_states(&at.gateway, "1 active, 2 canary 5%");
 }
@@ -250,7 +250,7 @@ fn reports_outcome_of_others_by_exit_code() {
         let mut watch = Watch::start(&setup, &at, "100%", LONG);
         keys(&[&setup], act).is(0, states);
         let (ended, _) = watch.wait();
-        ended.is(code, &format!("{KEY}: version 2 is no canary any more"));
+        ended.is(code, &format!("{KEY}: version 2 is no longer a canary"));
         check_states(&at.gateway, states);
     }
 }
@@ -260,7 +260,7 @@ fn exits_2_on_usage_error_without_canary() {
     let (setup, at) = staged();
     let ask = |more: &[&str]| keys(&[&setup], &[&["canary", KEY], more].concat());
     ask(&["5%", "--watch"]).is(2, "--broker <URL>");
-    ask(&["0%"]).is(2, "a share is 1% to 100%");
+    ask(&["0%"]).is(2, "must be 1% to 100%");
     ask(&["5%", "--watch", "--broker", "broker.example"]).is(2, "is not a URL such as");
     let url = format!("http://{}", at.fixture.broker.address);
     let broker = ["5%", "--watch", "--broker", &url];

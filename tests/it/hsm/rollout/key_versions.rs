@@ -71,7 +71,7 @@ fn rotates_key_without_failed_token() {
     verifiers.fetch_and_verify(&at);
     assert_eq!(at.version_that_signed_last(), 2);
     ask(&["retire", KEY, "--version", "2"]).is(1, "version 2 signs tokens");
-    ask(&["promote", KEY]).is(1, "the canary can't be judged yet: 16 outcomes are wanting");
+    ask(&["promote", KEY]).is(1, "not enough canary data: 16 more outcomes required");
     let broker = format!("http://{}", at.fixture.broker.address);
     ask(&["promote", KEY, "--broker", &broker])
         .is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");
@@ -361,5 +361,5 @@ fn serves_admins_over_mutual_tls() {
     list(&[&["--ca", &ca], &shown[..]].concat()).is(0, "es256  hsm  ES256");
     list(&["--ca", &ca]).is(3, "no answer from");
     list(&shown).is(3, "no answer from");
-    list(&["--ca", &key]).is(2, "it holds no certificate");
+    list(&["--ca", &key]).is(2, "no certificate found");
 }

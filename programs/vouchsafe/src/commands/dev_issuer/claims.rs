@@ -1,28 +1,28 @@
-//! What a minted token says: a request for a token, and the claims it becomes.
+//! Requests for tokens, and the claims of the tokens.
 
 use super::keys::Algorithm;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 pub const EXPIRES_IN_SECONDS_DEFAULT: i64 = 300;
-/// Keeps the sums below far from overflow; the year 5138 is far enough for any test.
+/// Keeps the sums below from overflowing; it reaches the year 5138.
 const EXPIRES_IN_SECONDS_MAX: i64 = 100_000_000_000;
 
-/// The audience of GitHub's tokens where none is asked for: the owner's URL.
+/// The default audience of GitHub's tokens: the owner's URL.
 pub const GITHUB_AUDIENCE_DEFAULT: &str = "https://github.com/octo-org";
 
-/// Which platform's tokens a minted token looks like.
+/// The platform whose tokens a minted token resembles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
-    /// `sub` and the registered time claims only.
+    /// Only `sub` and the registered time claims.
     Free,
     /// The claims of a GitHub Actions token.
     #[default]
     Github,
 }
 
-/// The body of POST /mint.
+/// The body of `POST /mint`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MintRequest {
@@ -33,13 +33,13 @@ pub struct MintRequest {
     expires_in: Option<i64>,
     #[serde(default)]
     shape: Shape,
-    /// Added to the shape's claims or put in their place; `null` removes one.
+    /// Added to the shape's claims, or replacing them; `null` removes one.
     #[serde(default)]
     claims: Map<String, Value>,
 }
 
 impl MintRequest {
-    /// A token of the GitHub shape with nothing changed.
+    /// Requests an unmodified token of the GitHub shape.
     pub fn github(audience: &str) -> Self {
         let aud = audience.into();
         Self {
@@ -52,11 +52,10 @@ impl MintRequest {
     }
 
     pub fn from_json(body: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(body)
-            .map_err(|error| format!("the body is not a mint request: {error}"))
+        serde_json::from_slice(body).map_err(|error| format!("invalid mint request: {error}"))
     }
 
-    /// Every field that is not a setting is a claim, as text.
+    /// Parses a form; every field that is not a setting is a text claim.
     pub fn from_form(body: &[u8]) -> Result<Self, String> {
         let mut members = Map::new();
         let mut claims = Map::new();
@@ -73,20 +72,20 @@ impl MintRequest {
                 _ => claims.insert(name.into_owned(), text),
             };
             if repeated.is_some() {
-                return Err("a field is repeated".to_owned());
+                return Err("repeated field".to_owned());
             }
         }
         members.insert("claims".to_owned(), claims.into());
         Self::deserialize(Value::from(members))
-            .map_err(|error| format!("the body is not a mint request: {error}"))
+            .map_err(|error| format!("invalid mint request: {error}"))
     }
 
     pub fn algorithm(&self) -> Result<Algorithm, String> {
         let name = self.alg.as_deref().unwrap_or(Algorithm::Rs256.name());
-        Algorithm::from_name(name).ok_or_else(|| "`alg` is none of RS256, ES256, EdDSA".to_owned())
+        Algorithm::from_name(name).ok_or_else(|| "`alg` must be RS256, ES256 or EdDSA".to_owned())
     }
 
-    /// The token's claims at `now_seconds`; `unique` becomes its `jti`.
+    /// Builds the token's claims at `now_seconds`; `unique` becomes its `jti`.
     pub fn claims(
         self,
         issuer: &str,
@@ -98,7 +97,7 @@ impl MintRequest {
             return Err("`expires_in` is out of range".to_owned());
         }
         let expires_at = now_seconds + expires_in;
-        // A token that is expired already was issued a normal lifetime before it expired.
+        // An expired token was issued a normal lifetime before it expired.
         let issued_at = if expires_in > 0 {
             now_seconds
         } else {
@@ -130,7 +129,7 @@ fn free() -> Map<String, Value> {
     object(json!({ "sub": "developer" }))
 }
 
-/// GitHub sends every claim but the times as text, ids and counters too.
+/// GitHub sends every claim except times as text, even ids and counters.
 fn github() -> Map<String, Value> {
     object(json!({
         "sub": "repo:octo-org/octo-repo:ref:refs/heads/main",
@@ -183,14 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn an_override_replaces_a_claim_and_null_removes_it() {
+    fn overrides_replace_claims_and_null_removes_them() {
         let claims = mint(r#"{"aud":"a","claims":{"ref":"refs/heads/x","exp":null}}"#);
         assert_eq!(claims["ref"], "refs/heads/x");
         assert!(!claims.contains_key("exp"));
     }
 
     #[test]
-    fn an_expired_token_was_issued_before_it_expired() {
+    fn expired_tokens_were_issued_before_they_expired() {
         for (expires_in, issued_at) in [(1, NOW), (0, NOW - 300), (-60, NOW - 360)] {
             let claims = mint(&format!(
                 r#"{{"aud":"a","expires_in":{expires_in},"shape":"free"}}"#
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_carries_settings_and_claims() {
+    fn parses_settings_and_claims_of_forms() {
         let request =
             MintRequest::from_form(b"aud=https%3A%2F%2Fa&alg=ES256&expires_in=60&ref=x").unwrap();
         assert_eq!(request.algorithm(), Ok(Algorithm::Es256));
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_does_not_know() {
+    fn rejects_unknown_members() {
         let bad = [
             r#"{}"#,
             r#"{"aud":"a","audience":"b"}"#,
@@ -226,18 +225,18 @@ mod tests {
             assert!(
                 MintRequest::from_json(body.as_bytes())
                     .unwrap_err()
-                    .starts_with("the body is not"),
+                    .starts_with("invalid mint request"),
                 "{body}"
             );
         }
         assert_eq!(
             MintRequest::from_form(b"aud=a&aud=b").unwrap_err(),
-            "a field is repeated"
+            "repeated field"
         );
         let none = MintRequest::from_json(br#"{"aud":"a","alg":"none"}"#).unwrap();
         assert_eq!(
             none.algorithm().unwrap_err(),
-            "`alg` is none of RS256, ES256, EdDSA"
+            "`alg` must be RS256, ES256 or EdDSA"
         );
     }
 }

@@ -1,15 +1,11 @@
-//! Keys that outlive the dev issuer's process, so that brokers need not learn new ones at each start.
+//! Keys that outlive the dev issuer's process, so that brokers know them after a restart.
 
 use super::keys::{KeyRing, KeySet};
 use anyhow::{Context, Result};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use vouchsafe_cli::files;
 
-/// For its owner only: who reads the file can sign as this issuer.
-const MODE: u32 = 0o600;
-
-/// Where the keys are kept, if anywhere.
+/// The file with the keys, if they are kept.
 pub struct KeyFile(Option<PathBuf>);
 
 impl KeyFile {
@@ -17,10 +13,10 @@ impl KeyFile {
         Self(path)
     }
 
-    /// The kept keys, else new ones, which are kept from now on.
+    /// Loads the keys, or generates and saves new ones.
     pub fn load(&self) -> Result<KeyRing> {
         if let Some(path) = self.0.as_deref().filter(|path| path.exists()) {
-            let wrong = || format!("{} holds no dev issuer's keys", path.display());
+            let wrong = || format!("{}: not the keys of a dev issuer", path.display());
             let text = serde_json::from_slice(&std::fs::read(path)?).with_context(wrong)?;
             return KeyRing::import(&text).with_context(wrong);
         }
@@ -31,23 +27,9 @@ impl KeyFile {
 
     pub fn save(&self, ring: &KeyRing) -> Result<()> {
         match &self.0 {
-            Some(path) => write(path, &ring.export().to_string())
-                .with_context(|| format!("can't write {}", path.display())),
+            Some(path) => files::replace(path, ring.export().to_string().as_bytes())
+                .with_context(|| format!("cannot write {}", path.display())),
             None => Ok(()),
         }
     }
-}
-
-/// Written beside and renamed, so that a stopped process leaves the old keys or the new ones.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(MODE)
-        .open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(beside, path)
 }

@@ -1,6 +1,6 @@
-//! The dev issuer's keys: one per algorithm, made at start and at each rotation.
+//! The dev issuer's keys: one per algorithm, generated at start and at each rotation.
 
-use crate::client::{decode, encode};
+use crate::client::base64url::{decode, encode};
 use anyhow::{Context, Result, anyhow};
 use getrandom::{SysRng, rand_core::UnwrapErr};
 use ring::digest::{SHA256, digest};
@@ -53,7 +53,7 @@ enum Private {
 /// One signing key with its public JWK.
 struct Key {
     private: Private,
-    /// What [`Key::from_der`] makes the same key of.
+    /// The private key as [`Key::from_der`] takes it.
     der: Vec<u8>,
     kid: String,
     jwk: Value,
@@ -61,27 +61,27 @@ struct Key {
 
 impl Key {
     fn generate(algorithm: Algorithm) -> Result<Self> {
-        Self::from_der(algorithm, new_der(algorithm)?)
+        Self::from_der(algorithm, generate_der(algorithm)?)
     }
 
     fn from_der(algorithm: Algorithm, der: Vec<u8>) -> Result<Self> {
         let (private, members) = match algorithm {
             Algorithm::EdDsa => {
-                let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| no_key())?;
+                let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| generation_failed())?;
                 let jwk = json!({ "crv": "Ed25519", "kty": "OKP", "x": encode(pair.public_key().as_ref()) });
                 (Private::Ed25519(pair), jwk)
             }
             Algorithm::Es256 => {
                 let scheme = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 let pair = EcdsaKeyPair::from_pkcs8(scheme, &der, &SystemRandom::new())
-                    .map_err(|_| no_key())?;
+                    .map_err(|_| generation_failed())?;
                 // The uncompressed point of SEC 1 §2.3.3: 4, then x and y of 32 bytes each.
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
                 let jwk = json!({ "crv": "P-256", "kty": "EC", "x": encode(x), "y": encode(y) });
                 (Private::Ecdsa(pair), jwk)
             }
             Algorithm::Rs256 => {
-                let pair = RsaKeyPair::from_der(&der).map_err(|_| no_key())?;
+                let pair = RsaKeyPair::from_der(&der).map_err(|_| generation_failed())?;
                 let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public());
                 let jwk = json!({ "e": encode(&public.e), "kty": "RSA", "n": encode(&public.n) });
                 (Private::Rsa(pair), jwk)
@@ -92,7 +92,7 @@ impl Key {
 
     /// Names the key by the thumbprint of its required members (RFC 7638 §3).
     ///
-    /// INVARIANT: `members` holds exactly those, written down in lexical order.
+    /// INVARIANT: `members` contains exactly those, in lexical order.
     fn publish(algorithm: Algorithm, private: Private, der: Vec<u8>, members: Value) -> Self {
         let kid = encode(digest(&SHA256, members.to_string().as_bytes()).as_ref());
         let mut jwk = members;
@@ -126,12 +126,12 @@ impl Key {
     }
 }
 
-fn no_key() -> anyhow::Error {
-    anyhow!("could not make a key")
+fn generation_failed() -> anyhow::Error {
+    anyhow!("key generation failed")
 }
 
-/// A new private key: PKCS #8, or PKCS #1 for RSA, whose keys `rsa` makes because `ring` makes none.
-fn new_der(algorithm: Algorithm) -> Result<Vec<u8>> {
+/// Generates a private key: PKCS #8, or PKCS #1 for RSA, which `rsa` generates because `ring` can't.
+fn generate_der(algorithm: Algorithm) -> Result<Vec<u8>> {
     let random = SystemRandom::new();
     let document = match algorithm {
         Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8(&random),
@@ -141,7 +141,7 @@ fn new_der(algorithm: Algorithm) -> Result<Vec<u8>> {
             return Ok(key.to_pkcs1_der()?.as_bytes().to_vec());
         }
     };
-    Ok(document.map_err(|_| no_key())?.as_ref().to_vec())
+    Ok(document.map_err(|_| generation_failed())?.as_ref().to_vec())
 }
 
 /// A key for each algorithm.
@@ -157,7 +157,7 @@ impl KeySet {
         ]))
     }
 
-    /// The private keys as text, in the order of [`Algorithm::ALL`].
+    /// Exports the private keys as text, in the order of [`Algorithm::ALL`].
     fn export(&self) -> Value {
         self.0
             .iter()
@@ -181,11 +181,11 @@ impl KeySet {
         self.0
             .iter()
             .find(|key| key.jwk["alg"] == algorithm.name())
-            .context("every algorithm has a key")
+            .context("no key for this algorithm")
     }
 }
 
-/// The keys that sign now and those that are still published.
+/// The current keys, and the previous ones that are still published.
 pub struct KeyRing {
     current: KeySet,
     previous: Option<KeySet>,
@@ -199,13 +199,13 @@ impl KeyRing {
         }
     }
 
-    /// Signs with `next` from now on; what signed until now stays published unless `remove`.
+    /// Signs with `next` from now on. The previous keys stay published unless `remove` is set.
     pub fn rotate(&mut self, next: KeySet, remove: bool) {
         let old = std::mem::replace(&mut self.current, next);
         self.previous = (!remove).then_some(old);
     }
 
-    /// Everything that [`KeyRing::import`] needs, private keys included.
+    /// Exports the keys for [`KeyRing::import`], including private keys.
     pub fn export(&self) -> Value {
         json!({ "current": self.current.export(), "previous": self.previous.as_ref().map(KeySet::export) })
     }
@@ -219,13 +219,13 @@ impl KeyRing {
         })
     }
 
-    /// The published keys (RFC 7517 §5), the current ones first.
+    /// The JWK Set (RFC 7517 §5), current keys first.
     pub fn jwks(&self) -> Value {
         let sets = std::iter::once(&self.current).chain(&self.previous);
         json!({ "keys": sets.flat_map(|set| &set.0).map(|key| &key.jwk).collect::<Vec<_>>() })
     }
 
-    /// A compact JWS (RFC 7515 §7.1) over the claims.
+    /// Signs the claims as a compact JWS (RFC 7515 §7.1).
     pub fn sign(&self, algorithm: Algorithm, claims: &Map<String, Value>) -> Result<String> {
         let key = self.current.key(algorithm)?;
         let header = json!({ "alg": algorithm.name(), "kid": key.kid, "typ": "JWT" });
@@ -242,48 +242,44 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::jwt::{decode_unverified, verify_signature, with_spoilt_signature};
+    use crate::client::token::{Check, corrupt_signature, verify_signature};
 
-    fn verifies(token: &str, jwks: &Value) -> Result<(), String> {
-        verify_signature(&decode_unverified(token).unwrap(), jwks)
+    fn verify(token: &str, jwks: &Value) -> Result<(), Check> {
+        verify_signature(token, jwks.to_string().as_bytes()).map_err(|error| error.check)
     }
 
     #[test]
-    fn each_algorithm_signs_what_the_published_keys_verify() {
+    fn published_keys_verify_each_algorithm() {
         let ring = KeyRing::new(KeySet::generate().unwrap());
         for algorithm in Algorithm::ALL {
             let token = ring.sign(algorithm, &Map::new()).unwrap();
-            assert_eq!(verifies(&token, &ring.jwks()), Ok(()), "{algorithm:?}");
-            let spoilt = with_spoilt_signature(&token).unwrap();
-            assert_eq!(
-                verifies(&spoilt, &ring.jwks()),
-                Err("the signature is wrong".to_owned())
-            );
+            assert_eq!(verify(&token, &ring.jwks()), Ok(()), "{algorithm:?}");
+            let corrupted = corrupt_signature(&token).unwrap();
+            assert_eq!(verify(&corrupted, &ring.jwks()), Err(Check::Signature));
         }
     }
 
     #[test]
-    fn exported_keys_sign_and_publish_as_before() {
+    fn imported_keys_sign_and_publish_as_before() {
         let mut ring = KeyRing::new(KeySet::generate().unwrap());
         ring.rotate(KeySet::generate().unwrap(), false);
-        let again = KeyRing::import(&ring.export()).unwrap();
-        assert_eq!(again.jwks(), ring.jwks());
-        let token = again.sign(Algorithm::Rs256, &Map::new()).unwrap();
-        assert_eq!(verifies(&token, &ring.jwks()), Ok(()));
+        let imported = KeyRing::import(&ring.export()).unwrap();
+        assert_eq!(imported.jwks(), ring.jwks());
+        let token = imported.sign(Algorithm::Rs256, &Map::new()).unwrap();
+        assert_eq!(verify(&token, &ring.jwks()), Ok(()));
         let missing = KeyRing::import(&json!({ "current": ["x"] })).err().unwrap();
         assert_eq!(missing.to_string(), "a key is missing");
     }
 
     #[test]
-    fn a_rotated_key_stays_published_once_unless_it_is_removed() {
+    fn rotated_keys_stay_published_once_unless_removed() {
         let mut ring = KeyRing::new(KeySet::generate().unwrap());
-        let withdrawn = Err("no published key has its `kid`".to_owned());
         let old = ring.sign(Algorithm::EdDsa, &Map::new()).unwrap();
         ring.rotate(KeySet::generate().unwrap(), false);
-        assert_eq!(verifies(&old, &ring.jwks()), Ok(()));
+        assert_eq!(verify(&old, &ring.jwks()), Ok(()));
         let newer = ring.sign(Algorithm::EdDsa, &Map::new()).unwrap();
         ring.rotate(KeySet::generate().unwrap(), true);
-        assert_eq!(verifies(&old, &ring.jwks()), withdrawn);
-        assert_eq!(verifies(&newer, &ring.jwks()), withdrawn);
+        assert_eq!(verify(&old, &ring.jwks()), Err(Check::Key));
+        assert_eq!(verify(&newer, &ring.jwks()), Err(Check::Key));
     }
 }

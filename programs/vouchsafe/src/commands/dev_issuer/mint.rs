@@ -1,17 +1,17 @@
-//! `vouchsafe dev-issuer mint`: a token from a dev issuer that is running.
+//! `vouchsafe dev-issuer mint`: gets a token from a running dev issuer.
 
 use super::claims::Shape;
 use super::keys::Algorithm;
 use crate::client::Http;
 use crate::client::dev_issuer::{MintOptions, mint};
-use crate::commands::Failure;
 use serde_json::{Map, Value};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// Get a token from a running dev issuer.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 minted, 1 refused, 2 wrong use, 3 no dev issuer can be reached.
+Exit codes: 0 minted, 1 refused, 2 the command line is wrong, 3 the dev issuer cannot be reached.
 
 Examples:
   vouchsafe dev-issuer mint --audience http://127.0.0.1:3000
@@ -26,31 +26,31 @@ pub struct Args {
     /// The signature algorithm.
     #[arg(long, default_value = "RS256")]
     alg: Algorithm,
-    /// Which platform's tokens it looks like.
+    /// The platform whose tokens it resembles.
     #[arg(long, default_value = "github")]
     shape: Shape,
-    /// Seconds until it expires; negative for one that is expired already.
+    /// Seconds until it expires; negative for an expired token.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     expires_in: Option<i64>,
     /// A claim as text; may be repeated.
-    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = text_claim)]
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = parse_text_claim)]
     claims: Vec<(String, Value)>,
     /// A claim as JSON; `null` removes one. May be repeated.
-    #[arg(long = "json-claim", value_name = "NAME=JSON", value_parser = json_claim)]
+    #[arg(long = "json-claim", value_name = "NAME=JSON", value_parser = parse_json_claim)]
     json_claims: Vec<(String, Value)>,
 }
 
-fn split(text: &str) -> Result<(String, &str), String> {
+fn split_claim(text: &str) -> Result<(String, &str), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value))
 }
 
-fn text_claim(text: &str) -> Result<(String, Value), String> {
-    split(text).map(|(name, value)| (name, value.into()))
+fn parse_text_claim(text: &str) -> Result<(String, Value), String> {
+    split_claim(text).map(|(name, value)| (name, value.into()))
 }
 
-fn json_claim(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = split(text)?;
+fn parse_json_claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = split_claim(text)?;
     Ok((
         name,
         serde_json::from_str(value).map_err(|error| error.to_string())?,

@@ -1,40 +1,62 @@
-//! The dev issuer's HTTP side.
+//! The dev issuer's HTTP server.
 //!
-//! A web page in the developer's browser can send requests to loopback too. What it can't forge are
-//! `Host` (checked against DNS rebinding) and `Origin` (refused wherever it stands).
+//! A web page in the developer's browser can send requests to loopback too. It can't forge `Host`, which is checked against
+//! DNS rebinding, and `Origin`, whose presence is refused.
 
-use super::Args;
 use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
 use super::key_file::KeyFile;
 use super::keys::{KeyRing, KeySet};
-use crate::client::encode;
-use crate::commands::Failure;
+use crate::client::base64url::encode;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use vouchsafe_cli::{Failure, clock};
+use vouchsafe_serve::{CONNECTIONS_MAX, Drain, Limits, json_reply, serve_connection};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+const LIMITS: Limits = Limits {
+    connections_max: CONNECTIONS_MAX,
+    header_bytes_max: 64 * 1024,
+    // Nothing of value is in flight.
+    drain_max: Duration::ZERO,
+};
 const JTI_BYTES: usize = 16;
 
-/// What all connections share.
+/// Options of the server.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Loopback address to listen on; port 0 picks a free port.
+    #[arg(long, default_value = "127.0.0.1:7000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Issuer URL in tokens and metadata [default: http://ADDRESS].
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// Keep the keys in this file, so that brokers still know them after a restart.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// Write the port to this file once listening.
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
+    /// Bearer token that GET /token requires [default: none].
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    request_token: Option<String>,
+}
+
+/// The state that all connections share.
 struct Issuer {
     url: String,
-    /// The values of `Host` that are ours.
+    /// Accepted values of `Host`.
     hosts: Vec<String>,
     request_token: Option<String>,
     keys: RwLock<KeyRing>,
@@ -43,74 +65,44 @@ struct Issuer {
 
 type Reply = Response<Full<Bytes>>;
 
-/// Serves until it is ended by a signal.
+/// Serves until a signal stops it.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.listen.ip().is_loopback() {
         return Err(
             Failure::usage(format!("{} is not a loopback address", args.listen))
-                .hint("the dev issuer hands a token to whoever asks; listen on 127.0.0.1"),
+                .hint("the dev issuer issues any token to anyone; listen on 127.0.0.1"),
         );
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::refused(format!("could not start: {error}")))?;
-    runtime.block_on(listen(args))
+    vouchsafe_cli::run(listen(args))
 }
 
 async fn listen(args: Args) -> Result<ExitCode, Failure> {
     let taken = |error| {
-        Failure::usage(format!("can't listen on {}: {error}", args.listen))
-            .hint("end what listens there, or give another address with --listen")
+        Failure::usage(format!("cannot listen on {}: {error}", args.listen))
+            .hint("stop the process that listens there, or use another address with --listen")
     };
     let listener = TcpListener::bind(args.listen).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     let issuer = Arc::new(Issuer::new(&args, address)?);
     if let Some(file) = &args.port_file {
         std::fs::write(file, address.port().to_string())
-            .map_err(|error| Failure::usage(format!("can't write {}: {error}", file.display())))?;
+            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
     }
     println!("listening on http://{address}");
-    let stopped = tokio::signal::ctrl_c();
-    tokio::select! {
-        _ = stopped => {}
-        _ = terminated() => {}
-        () = accept(listener, issuer) => {}
-    }
+    let stop = vouchsafe_serve::stop_signal()
+        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
+    vouchsafe_serve::serve("dev-issuer", listener, LIMITS, stop, |stream, _, drain| {
+        Some(converse(Arc::clone(&issuer), stream, drain))
+    })
+    .await;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut stream) => {
-            stream.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-async fn accept(listener: TcpListener, issuer: Arc<Issuer>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let issuer = issuer.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let issuer = issuer.clone();
-                async move { Ok::<_, Infallible>(issuer.answer(request).await) }
-            });
-            // A connection that breaks concerns nobody but its client.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_READ_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
+async fn converse(issuer: Arc<Issuer>, stream: TcpStream, drain: Drain) {
+    serve_connection(stream, LIMITS, drain, |request| {
+        Arc::clone(&issuer).answer(request)
+    })
+    .await;
 }
 
 impl Issuer {
@@ -121,15 +113,15 @@ impl Issuer {
             .clone()
             .unwrap_or_else(|| format!("http://{own}"));
         let authority = authority(&url).ok_or_else(|| {
-            Failure::usage(format!("{url} can't be an issuer"))
-                .hint("give an http or https URL without a path")
+            Failure::usage(format!("invalid issuer URL {url}"))
+                .hint("use an http or https URL without a path")
         })?;
         let hosts = vec![own, format!("localhost:{}", address.port()), authority];
         let request_token = args.request_token.clone();
         let key_file = KeyFile::new(args.key_file.clone());
         let keys = key_file
             .load()
-            .map_err(|error| Failure::usage(format!("no keys: {error:#}")))?;
+            .map_err(|error| Failure::usage(format!("cannot load keys: {error:#}")))?;
         Ok(Self {
             url,
             hosts,
@@ -168,7 +160,7 @@ impl Issuer {
                 | "/rotate",
             ) => failed(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "this route has another method",
+                "method not allowed on this route",
             ),
             _ => failed(
                 StatusCode::NOT_FOUND,
@@ -185,12 +177,12 @@ impl Issuer {
         if !ours || hosts.next().is_some() {
             return Some(failed(
                 StatusCode::MISDIRECTED_REQUEST,
-                "`Host` is not this issuer",
+                "`Host` does not match this issuer",
             ));
         }
         headers
             .contains_key(ORIGIN)
-            .then(|| failed(StatusCode::FORBIDDEN, "web pages are not served"))
+            .then(|| failed(StatusCode::FORBIDDEN, "requests from web pages are refused"))
     }
 
     fn metadata(&self) -> Value {
@@ -204,13 +196,10 @@ impl Issuer {
         })
     }
 
-    /// The answer of GitHub's token service: the token in `value`.
+    /// Answers like GitHub's token service: with the token in `value`.
     fn token(&self, headers: &HeaderMap, query: &str) -> Reply {
         if !self.permits(headers) {
-            let mut reply = failed(
-                StatusCode::UNAUTHORIZED,
-                "the bearer token is not the configured one",
-            );
+            let mut reply = failed(StatusCode::UNAUTHORIZED, "wrong bearer token");
             reply
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -221,13 +210,13 @@ impl Issuer {
         match self.sign(MintRequest::github(&audience)) {
             Ok(token) => json_reply(
                 StatusCode::OK,
-                &json!({ "count": token.len(), "value": token }),
+                json!({ "count": token.len(), "value": token }).to_string(),
             ),
             Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
         }
     }
 
-    /// Clients write the scheme as `Bearer` or `bearer` (RFC 9110 §11.1: case-insensitive).
+    /// Whether the bearer token is right. The scheme is case-insensitive (RFC 9110 §11.1).
     fn permits(&self, headers: &HeaderMap) -> bool {
         let Some(expected) = &self.request_token else {
             return true;
@@ -243,7 +232,7 @@ impl Issuer {
 
     async fn mint(&self, headers: &HeaderMap, body: Incoming) -> Reply {
         let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-            return failed(StatusCode::PAYLOAD_TOO_LARGE, "the body is over 64 KiB");
+            return failed(StatusCode::PAYLOAD_TOO_LARGE, "body larger than 64 KiB");
         };
         let body = body.to_bytes();
         let kind = headers
@@ -256,7 +245,7 @@ impl Issuer {
             _ => return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON or a form"),
         };
         match request.and_then(|request| self.sign(request)) {
-            Ok(token) => json_reply(StatusCode::OK, &json!({ "token": token })),
+            Ok(token) => json_reply(StatusCode::OK, json!({ "token": token }).to_string()),
             Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
         }
     }
@@ -265,10 +254,8 @@ impl Issuer {
         let algorithm = request.algorithm()?;
         let mut unique = [0; JTI_BYTES];
         getrandom::fill(&mut unique).map_err(|error| error.to_string())?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|error| error.to_string())?;
-        let now_seconds = i64::try_from(now.as_secs()).map_err(|error| error.to_string())?;
+        let now_seconds = clock::unix_seconds().map_err(|failure| failure.message)?;
+        let now_seconds = i64::try_from(now_seconds).map_err(|error| error.to_string())?;
         let claims = request.claims(&self.url, now_seconds, encode(&unique))?;
         self.keys
             .read()
@@ -281,16 +268,21 @@ impl Issuer {
         let remove = match query {
             None | Some("remove=false") => false,
             Some("remove=true") => true,
-            Some(_) => return failed(StatusCode::BAD_REQUEST, "the query may only be remove=true"),
+            Some(_) => {
+                return failed(
+                    StatusCode::BAD_REQUEST,
+                    "invalid query: only remove=true is allowed",
+                );
+            }
         };
-        // Making an RSA key takes long enough to hold up other requests.
+        // Generating an RSA key would block other requests.
         let Ok(Ok(next)) = tokio::task::spawn_blocking(KeySet::generate).await else {
-            return failed(StatusCode::INTERNAL_SERVER_ERROR, "could not make keys");
+            return failed(StatusCode::INTERNAL_SERVER_ERROR, "key generation failed");
         };
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.rotate(next, remove);
         match self.key_file.save(&keys) {
-            Ok(()) => json_reply(StatusCode::OK, &keys.jwks()),
+            Ok(()) => json_reply(StatusCode::OK, keys.jwks().to_string()),
             Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
         }
     }
@@ -310,27 +302,13 @@ fn authority(url: &str) -> Option<String> {
 }
 
 fn failed(status: StatusCode, reason: &str) -> Reply {
-    json_reply(status, &json!({ "error": reason }))
+    json_reply(status, json!({ "error": reason }).to_string())
 }
 
-fn json_reply(status: StatusCode, value: &Value) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(value.to_string())));
-    *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
-}
-
-/// A public document with its validator (RFC 9110 §8.8.3), or 304 to a client that has it.
+/// A public document with its ETag (RFC 9110 §8.8.3), or 304 if the client has it.
 fn cached(headers: &HeaderMap, value: &Value) -> Reply {
-    let etag = format!(
-        "\"{}\"",
-        encode(digest(&SHA256, value.to_string().as_bytes()).as_ref())
-    );
+    let text = value.to_string();
+    let etag = format!("\"{}\"", encode(digest(&SHA256, text.as_bytes()).as_ref()));
     let known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -338,7 +316,7 @@ fn cached(headers: &HeaderMap, value: &Value) -> Reply {
     let fresh = known
         .flat_map(|list| list.split(','))
         .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag);
-    let mut reply = json_reply(StatusCode::OK, value);
+    let mut reply = json_reply(StatusCode::OK, text);
     if fresh {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         *reply.body_mut() = Full::default();

@@ -1,96 +1,94 @@
-//! `vouchsafe keys canary` and `promote`: a new version is tried on few, watched, and kept or taken back.
+//! `vouchsafe keys canary` and `promote`: a new version signs for few workloads, is watched, and promoted or rolled back.
 
-use super::Format;
-use super::act::{everywhere, first_of, request};
-use super::list::outcomes;
+use super::list::describe_outcomes;
+use super::operation::{ask_first, request, send_to_all};
 use super::probes::{self, Pair, Verifiers};
-use super::several::check_same;
+use super::several::require_same_keys;
 use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
-use serde_json::Value;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::admin::{ActRequest, KeyListing};
 use vouchsafe_gateway::{CANARY_OUTCOMES_MIN, Verdict};
 
-/// Have the staged version sign for a share of the workloads.
+/// Let the staged version sign for a share of the workloads.
 ///
-/// Who is in a share is drawn from issuer, workload and audience, and stays in it while it grows. With
-/// --watch the version is probed and compared with the active one, then promoted, or taken back as soon
-/// as it is worse.
+/// Issuer, workload and audience decide who is in the share; a workload stays in it while it grows. With --watch, the version
+/// is probed and compared with the active one, then promoted, or rolled back as soon as it is worse.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 done, and with --watch promoted, 1 refused, and with --watch taken back, 2 wrong use,
-3 a gateway or broker can't be reached; with --watch for so long that nothing could be said.
+Exit codes: 0 done, with --watch promoted, 1 refused, with --watch rolled back, 2 the command line is wrong, 3 a
+gateway or broker cannot be reached, with --watch for too long to judge the canary.
 
 Examples:
   vouchsafe keys canary deploy 5% --gateway https://gateway.internal:8481 --admin-token-file admin-token
   vouchsafe keys canary deploy 20% --watch --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct Args {
-    /// The `name` of the [[key]].
+    /// `name` of the [[key]].
     key: String,
-    /// How many of the workloads: 1% to 100%.
-    #[arg(value_name = "SHARE", value_parser = share)]
+    /// Share of the workloads: 1% to 100%.
+    #[arg(value_name = "SHARE", value_parser = parse_share)]
     share: u8,
-    /// Stay, probe both versions, and promote or roll back.
+    /// Keep running, probe both versions, and promote or roll back.
     #[arg(long, requires = "brokers")]
     watch: bool,
-    /// Where verifiers get their keys: a broker, or one host of it; may be repeated.
+    /// URL of a broker, or of one of its hosts, whose JWK Set verifies probes; may be repeated.
     #[arg(long = "broker", id = "brokers", value_name = "URL")]
     brokers: Vec<String>,
-    /// For how long a canary has to be well before it is promoted.
+    /// How long the canary must be healthy before it is promoted.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     watch_seconds: u64,
-    /// How often it is looked at.
+    /// How often the canary is checked.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     interval_seconds: u64,
     #[command(flatten)]
     gateways: GatewayArgs,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
-/// Have the canary sign for all.
+/// Let the canary sign for all workloads.
 ///
-/// It is refused while the canary fails more often than the active version, has fewer than 20 outcomes, or was
-/// not probed. With --broker as many probes are made as are wanting.
+/// Refused while the canary fails more often than the active version, has fewer than 20 outcomes, or was not probed. With
+/// --broker, the missing probes are run first.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 promoted, or so already, 1 refused, 2 wrong use, 3 a gateway or broker can't be reached.
+Exit codes: 0 promoted, or done before, 1 refused, 2 the command line is wrong, 3 a gateway or broker cannot be
+reached.
 
 Examples:
   vouchsafe keys promote deploy --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct PromoteArgs {
-    /// The `name` of the [[key]].
+    /// `name` of the [[key]].
     key: String,
-    /// Where verifiers get their keys: a broker, or one host of it; may be repeated.
+    /// URL of a broker, or of one of its hosts, whose JWK Set verifies probes; may be repeated.
     #[arg(long = "broker", value_name = "URL")]
     brokers: Vec<String>,
     #[command(flatten)]
     gateways: GatewayArgs,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
-fn share(text: &str) -> Result<u8, String> {
+fn parse_share(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let percent = number.parse().ok().filter(|it| (1..=100).contains(it));
-    percent.ok_or_else(|| "a share is 1% to 100%".to_owned())
+    percent.ok_or_else(|| "must be 1% to 100%".to_owned())
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
-    // ORDER: whatever can fail by a wrong argument fails before a version is tried that nobody would watch.
+    // ORDER: arguments are checked before a canary starts that nobody would watch.
     let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
-    check_same(&gateways, &args.key)?;
+    require_same_keys(&gateways, &args.key)?;
     let request = ActRequest {
         share: Some(args.share),
         ..request(&args.key, "canary")
     };
-    let code = everywhere(&gateways, &request, args.format)?;
+    let code = send_to_all(&gateways, &request, args.format)?;
     if !args.watch {
         return Ok(code);
     }
@@ -104,51 +102,51 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 pub fn promote(args: &PromoteArgs) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
-    check_same(&gateways, &args.key)?;
+    require_same_keys(&gateways, &args.key)?;
     if !args.brokers.is_empty() {
         let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
         for gateway in &gateways {
-            prove(gateway, &args.key, &verifiers)?;
+            run_missing_probes(gateway, &args.key, &verifiers)?;
         }
     }
-    let outcome = everywhere(&gateways, &request(&args.key, "promote"), args.format);
+    let outcome = send_to_all(&gateways, &request(&args.key, "promote"), args.format);
     if outcome.as_ref().is_err_and(|failure| failure.code == 1) {
-        // Whatever the reason, the figures are what is looked at next.
+        // Whatever the reason, the user looks at the outcomes next.
         for gateway in &gateways {
-            let told = gateway.list().and_then(|listing| {
+            let reported = gateway.list().and_then(|listing| {
                 let key = probes::key(&listing, &args.key)?;
-                tell(gateway, key);
+                report(gateway, key);
                 Ok(())
             });
-            drop(told);
+            drop(reported);
         }
     }
     outcome
 }
 
-/// Makes the probes that are wanting for a judgement, of both versions alike.
-fn prove(gateway: &Gateway, name: &str, verifiers: &Verifiers) -> Result<(), Failure> {
+/// Runs the probes that are missing for a verdict, equally many with both versions.
+fn run_missing_probes(gateway: &Gateway, name: &str, verifiers: &Verifiers) -> Result<(), Failure> {
     let listing = gateway.list()?;
     let key = probes::key(&listing, name)?;
     let Some(pair) = probes::pair(key) else {
         return Ok(());
     };
     let seen = probes::figures(key, pair.canary).outcomes();
-    // One at least: what was counted so far says nothing of the published keys.
-    let wanting = CANARY_OUTCOMES_MIN.saturating_sub(seen).max(1);
+    // At least one, since earlier outcomes say nothing about the published keys.
+    let missing = CANARY_OUTCOMES_MIN.saturating_sub(seen).max(1);
     let jwks = verifiers.jwks()?;
-    for _ in 0..wanting {
+    for _ in 0..missing {
         for version in [pair.canary, pair.active] {
-            probes::probe(gateway, name, version, &jwks)?;
+            probes::run(gateway, name, version, &jwks)?;
         }
     }
     Ok(())
 }
 
-/// Figures of the canary and the active version, on standard error.
-fn tell(gateway: &Gateway, key: &KeyListing) {
+/// Prints the outcomes of the canary and the active version to standard error.
+fn report(gateway: &Gateway, key: &KeyListing) {
     if let Some(Pair { canary, active }) = probes::pair(key) {
-        let seen = |version| outcomes(probes::figures(key, version));
+        let seen = |version| describe_outcomes(probes::figures(key, version));
         let verdict = key.verdict.as_deref().unwrap_or("-");
         eprintln!(
             "{}: {}: canary {canary}: {}; active {active}: {}; {verdict}",
@@ -166,10 +164,10 @@ struct Watch<'a> {
     verifiers: Verifiers,
 }
 
-/// What a look at all gateways says.
-enum Look {
+/// The state of the canary at all gateways.
+enum Observation {
     Verdicts(Vec<Verdict>),
-    /// Somebody else has promoted it or taken it back.
+    /// Someone else promoted it or rolled it back.
     Gone {
         active: Option<u64>,
     },
@@ -182,19 +180,19 @@ impl Watch<'_> {
         let canary = self.canary()?;
         let start = Instant::now();
         loop {
-            match self.look() {
-                Ok(Look::Gone { active }) => {
-                    eprintln!("{}: version {canary} is no canary any more", self.args.key);
+            match self.observe() {
+                Ok(Observation::Gone { active }) => {
+                    eprintln!("{}: version {canary} is no longer a canary", self.args.key);
                     return Ok(if active == Some(canary) {
                         ExitCode::SUCCESS
                     } else {
                         ExitCode::FAILURE
                     });
                 }
-                Ok(Look::Verdicts(verdicts)) => {
+                Ok(Observation::Verdicts(verdicts)) => {
                     if verdicts.contains(&Verdict::Worse) {
-                        // It is not let alone because of one failure.
-                        match self.take_back(canary) {
+                        // Retried if a gateway can't be reached.
+                        match self.roll_back(canary) {
                             Err(failure) if failure.code == 3 && start.elapsed() < period * 2 => {
                                 eprintln!("warning: {}", failure.message);
                                 std::thread::sleep(interval);
@@ -203,9 +201,9 @@ impl Watch<'_> {
                             outcome => return outcome,
                         }
                     }
-                    let well = verdicts.iter().all(|it| *it == Verdict::Healthy);
-                    if well && start.elapsed() >= period {
-                        return everywhere(
+                    let healthy = verdicts.iter().all(|it| *it == Verdict::Healthy);
+                    if healthy && start.elapsed() >= period {
+                        return send_to_all(
                             self.gateways,
                             &request(&self.args.key, "promote"),
                             self.args.format,
@@ -216,7 +214,7 @@ impl Watch<'_> {
                     eprintln!("warning: {}", failure.message);
                     if start.elapsed() >= period * 2 {
                         return Err(Failure::unreachable(format!(
-                            "nothing can be said of version {canary}, which stays a canary: {}",
+                            "cannot judge version {canary}, which stays a canary: {}",
                             failure.message
                         )));
                     }
@@ -227,33 +225,32 @@ impl Watch<'_> {
     }
 
     fn canary(&self) -> Result<u64, Failure> {
-        let listing = first_of(self.gateways, Gateway::list)?;
+        let listing = ask_first(self.gateways, Gateway::list)?;
         let pair = probes::pair(probes::key(&listing, &self.args.key)?);
-        let pair = pair.ok_or_else(|| Failure::refused("there is no canary to watch"))?;
+        let pair = pair.ok_or_else(|| Failure::refused("no canary to watch"))?;
         Ok(pair.canary)
     }
 
-    fn take_back(&self, canary: u64) -> Result<ExitCode, Failure> {
+    fn roll_back(&self, canary: u64) -> Result<ExitCode, Failure> {
         let rollback = ActRequest {
             version: Some(canary),
             ..request(&self.args.key, "rollback")
         };
-        everywhere(self.gateways, &rollback, self.args.format)?;
+        send_to_all(self.gateways, &rollback, self.args.format)?;
         Err(
-            Failure::refused(format!("version {canary} is worse, and was taken back"))
-                .hint("the gateway's log and standard error say what failed"),
+            Failure::refused(format!("version {canary} is worse and was rolled back"))
+                .hint("the gateway's log and standard error show what failed"),
         )
     }
 
-    /// A canary that is worse at one gateway is, whoever else can't be reached; that it is well everybody
-    /// has to say.
-    fn look(&self) -> Result<Look, Failure> {
+    /// A canary is worse if it is so at one gateway, even if others can't be reached. It is healthy only if it is so at all.
+    fn observe(&self) -> Result<Observation, Failure> {
         let jwks = self.verifiers.jwks();
         let mut verdicts = Vec::new();
         let mut failed = None;
         for gateway in self.gateways {
-            match self.look_at(gateway, jwks.as_deref().ok()) {
-                Ok(Look::Verdicts(seen)) => verdicts.extend(seen),
+            match self.observe_at(gateway, jwks.as_deref().ok()) {
+                Ok(Observation::Verdicts(seen)) => verdicts.extend(seen),
                 Ok(gone) => return Ok(gone),
                 Err(failure) => {
                     failed.get_or_insert(failure);
@@ -261,44 +258,48 @@ impl Watch<'_> {
             }
         }
         if verdicts.contains(&Verdict::Worse) {
-            return Ok(Look::Verdicts(verdicts));
+            return Ok(Observation::Verdicts(verdicts));
         }
         jwks?;
-        failed.map_or(Ok(Look::Verdicts(verdicts)), Err)
+        failed.map_or(Ok(Observation::Verdicts(verdicts)), Err)
     }
 
-    /// Probes both versions where the published keys are known.
-    fn look_at(&self, gateway: &Gateway, jwks: Option<&[Value]>) -> Result<Look, Failure> {
+    /// Probes both versions if the published keys are known.
+    fn observe_at(
+        &self,
+        gateway: &Gateway,
+        jwks: Option<&[Vec<u8>]>,
+    ) -> Result<Observation, Failure> {
         let listing = gateway.list()?;
         let key = probes::key(&listing, &self.args.key)?;
         let Some(pair) = probes::pair(key) else {
             let active = key.versions.iter().find(|it| it.state == "active");
             let active = active.map(|it| it.version);
-            return Ok(Look::Gone { active });
+            return Ok(Observation::Gone { active });
         };
         for version in [pair.canary, pair.active] {
             if let Some(jwks) = jwks {
-                probes::probe(gateway, &self.args.key, version, jwks)?;
+                probes::run(gateway, &self.args.key, version, jwks)?;
             }
         }
         let listing = gateway.list()?;
         let key = probes::key(&listing, &self.args.key)?;
-        tell(gateway, key);
-        Ok(Look::Verdicts(vec![probes::verdict(key, pair)]))
+        report(gateway, key);
+        Ok(Observation::Verdicts(vec![probes::verdict(key, pair)]))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::parse_share;
 
     #[test]
-    fn a_share_is_whole_percent() {
+    fn parses_whole_percents() {
         for (text, expected) in [("1%", 1), ("5", 5), ("100%", 100)] {
-            assert_eq!(share(text), Ok(expected));
+            assert_eq!(parse_share(text), Ok(expected));
         }
         for text in ["0%", "101%", "", "%", "-1%", "0.5%", "5%%"] {
-            assert!(share(text).is_err(), "{text}");
+            assert!(parse_share(text).is_err(), "{text}");
         }
     }
 }

@@ -1,19 +1,19 @@
 //! `vouchsafe keys list`.
 
-use super::{Format, relative};
+use super::time::relative;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use vouchsafe_gateway::Figures;
+use vouchsafe_cli::{Failure, Format};
+use vouchsafe_gateway::Counters;
 use vouchsafe_gateway::admin::{GroupListing, KeyListing, Listing, VersionListing};
 
-/// List the keys of gateways, and what is overdue.
+/// List the keys of gateways, with warnings about overdue operations.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 listed, 1 refused, or with --deny-warnings something is overdue, 2 wrong use, 3 a gateway
-can't be reached; the others are listed all the same. Of several failures the first decides.
+Exit codes: 0 listed, 1 refused, or with --deny-warnings something is overdue, 2 the command line is wrong, 3 a
+gateway cannot be reached; the others are still listed. Of several failures, the first decides.
 
 Examples:
   vouchsafe keys list --gateway https://gateway.internal:8481 --admin-token-file admin-token
@@ -24,7 +24,7 @@ pub struct Args {
     /// Exit with 1 if something is overdue.
     #[arg(long)]
     deny_warnings: bool,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -36,9 +36,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         match gateway.list() {
             Ok(listing) => {
                 warned |= listing.keys.iter().any(|key| !key.warnings.is_empty());
-                tell(&gateway, &listing, args.format);
+                report(&gateway, &listing, args.format);
             }
-            // The others are listed all the same.
+            // The others are still listed.
             Err(failure) => {
                 if args.format == Format::Json {
                     let error = &failure.message;
@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-fn tell(gateway: &Gateway, listing: &Listing, format: Format) {
+fn report(gateway: &Gateway, listing: &Listing, format: Format) {
     match format {
         Format::Json => println!("{}", json!({ "gateway": gateway.url, "keys": listing })),
         Format::Text => print(gateway, listing),
@@ -75,7 +75,7 @@ fn print(gateway: &Gateway, listing: &Listing) {
     }
 }
 
-/// Epochs of tier `delegated`, one line each.
+/// Prints the epochs of tier `delegated`, one line each.
 fn print_group(group: &GroupListing, listing: &Listing) {
     println!(
         "\n{}  delegated  {}  epochs of {} s",
@@ -83,17 +83,18 @@ fn print_group(group: &GroupListing, listing: &Listing) {
     );
     let mut lines: BTreeMap<(u64, u64), Vec<&str>> = BTreeMap::new();
     for epoch in &group.epochs {
-        let place = (epoch.generation, epoch.start);
-        lines.entry(place).or_default().push(&epoch.algorithm);
+        let id = (epoch.generation, epoch.start);
+        lines.entry(id).or_default().push(&epoch.algorithm);
     }
     println!(
         "  {:<20} {:<14} {:<14} LEAVES THE JWKS",
         "GENERATION", "EPOCH", "ALGORITHMS"
     );
     for ((generation, start), algorithms) in lines {
-        let which = match generation == listing.generation {
-            true => format!("{generation} current"),
-            false => format!("{generation} standby"),
+        let which = if generation == listing.generation {
+            format!("{generation} current")
+        } else {
+            format!("{generation} standby")
         };
         let end = start.saturating_add(group.epoch_seconds);
         let epoch = match listing.now {
@@ -146,7 +147,7 @@ fn print_version(version: &VersionListing, now: u64) {
         when(version.since),
         when(version.first_use),
         when(version.last_use),
-        outcomes(version.figures.into()),
+        describe_outcomes(version.figures.into()),
     );
     if let Some(moment) = version.may_sign_at.filter(|it| *it > now) {
         line.push_str(&format!("  may sign {}", relative(now, moment)));
@@ -154,8 +155,8 @@ fn print_version(version: &VersionListing, now: u64) {
     println!("{}", line.trim_end());
 }
 
-/// Such as `120, 2 failed`.
-pub fn outcomes(figures: Figures) -> String {
+/// Describes outcomes, such as `120, 2 failed`.
+pub fn describe_outcomes(figures: Counters) -> String {
     match (figures.outcomes(), figures.failures()) {
         (0, _) => "-".to_owned(),
         (outcomes, 0) => outcomes.to_string(),

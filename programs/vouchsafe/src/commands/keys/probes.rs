@@ -1,23 +1,22 @@
-//! Probes: what a version signs, verified as any API would, with the keys that brokers publish.
+//! Probes: signatures of a version, verified as an API would, with the keys that brokers publish.
 
 use crate::client::Http;
-use crate::client::broker::shown;
 use crate::client::gateway::Gateway;
 use crate::client::http::origin;
-use crate::client::jwt::{decode_unverified, verify_signature};
-use crate::commands::Failure;
-use serde_json::Value;
+use crate::client::text::sanitize;
+use crate::client::token::verify_signature;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::{KeyListing, Listing, ProbeOutcome, ProbeRequest};
-use vouchsafe_gateway::{Figures, Verdict, judge};
+use vouchsafe_gateway::{Counters, Verdict, judge};
 
-/// Where verifiers get their keys.
+/// The JWK Sets that verifiers use.
 pub struct Verifiers {
     http: Http,
     jwks_uris: Vec<String>,
 }
 
 impl Verifiers {
-    /// Of brokers by their URLs, or of single hosts of one by theirs: several may serve one issuer.
+    /// Takes URLs of brokers, or of single hosts of a broker, since several may serve one issuer.
     pub fn new(http: Http, urls: &[String]) -> Result<Self, Failure> {
         let jwks_uris = urls.iter().map(|url| jwks_uri(url));
         Ok(Self {
@@ -30,15 +29,20 @@ impl Verifiers {
         &self.jwks_uris
     }
 
-    /// The keys that each broker publishes now.
-    pub fn jwks(&self) -> Result<Vec<Value>, Failure> {
+    /// Fetches the JWK Set that each broker publishes now.
+    pub fn jwks(&self) -> Result<Vec<Vec<u8>>, Failure> {
         self.jwks_uris.iter().map(|uri| self.fetch(uri)).collect()
     }
 
-    pub fn fetch(&self, uri: &str) -> Result<Value, Failure> {
+    pub fn fetch(&self, uri: &str) -> Result<Vec<u8>, Failure> {
         let reply = self.http.get(uri, None)?;
-        let set = reply.json().filter(|_| reply.is_success());
-        set.ok_or_else(|| Failure::unreachable(format!("{uri} is no key set")))
+        if !reply.is_success() {
+            let status = reply.status;
+            return Err(Failure::unreachable(format!(
+                "{uri} returned status {status}"
+            )));
+        }
+        Ok(reply.body)
     }
 }
 
@@ -47,14 +51,14 @@ fn jwks_uri(url: &str) -> Result<String, Failure> {
     if !web || url.contains(['?', '#']) {
         return Err(Failure::usage(format!(
             "--broker {} is not a URL such as https://broker.example",
-            shown(url)
+            sanitize(url)
         )));
     }
     let url = url.strip_suffix('/').unwrap_or(url);
     Ok(format!("{url}/.well-known/jwks.json"))
 }
 
-/// Versions of one key that are compared.
+/// The versions of a key that are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pair {
     pub canary: u64,
@@ -69,7 +73,7 @@ pub fn key<'l>(listing: &'l Listing, name: &str) -> Result<&'l KeyListing, Failu
     })
 }
 
-/// The canary and the active version, where both are there.
+/// The canary and the active version, if the key has both.
 pub fn pair(key: &KeyListing) -> Option<Pair> {
     let in_state = |state: &str| key.versions.iter().find(|it| it.state == state);
     Some(Pair {
@@ -78,7 +82,7 @@ pub fn pair(key: &KeyListing) -> Option<Pair> {
     })
 }
 
-pub fn figures(key: &KeyListing, version: u64) -> Figures {
+pub fn figures(key: &KeyListing, version: u64) -> Counters {
     let found = key.versions.iter().find(|it| it.version == version);
     found.map(|it| it.figures.into()).unwrap_or_default()
 }
@@ -87,21 +91,21 @@ pub fn verdict(key: &KeyListing, pair: Pair) -> Verdict {
     judge(figures(key, pair.canary), figures(key, pair.active))
 }
 
-/// Has `gateway` sign a probe with `version`, verifies it with each of `jwks`, and tells the gateway.
-pub fn probe(gateway: &Gateway, name: &str, version: u64, jwks: &[Value]) -> Result<(), Failure> {
+/// Lets `gateway` sign a probe with `version`, verifies it with each of `jwks`, and reports the outcome to the gateway.
+pub fn run(gateway: &Gateway, name: &str, version: u64, jwks: &[Vec<u8>]) -> Result<(), Failure> {
     let request = ProbeRequest {
         key: name.to_owned(),
         version,
     };
     let answer = match gateway.probe(&request) {
         Ok(answer) => answer,
-        // The gateway has counted it: a signature that it did not get, or that was wrong.
-        Err(refused) if refused.slug == "hsm.unavailable" => return Ok(()),
-        Err(refused) => return Err(refused.into()),
+        // The gateway has counted the missing or wrong signature itself.
+        Err(error) if error.slug == "hsm.unavailable" => return Ok(()),
+        Err(error) => return Err(error.into()),
     };
-    let probe = decode_unverified(&answer.probe);
-    let verified =
-        probe.is_some_and(|probe| jwks.iter().all(|set| verify_signature(&probe, set).is_ok()));
+    let verified = jwks
+        .iter()
+        .all(|set| verify_signature(&answer.probe, set).is_ok());
     gateway.probe_outcome(&ProbeOutcome {
         key: name.to_owned(),
         version,

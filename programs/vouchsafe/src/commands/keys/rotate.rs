@@ -1,74 +1,73 @@
-//! `vouchsafe keys rotate --emergency`: every epoch key is replaced, and each broker is watched until it
-//! has followed.
+//! `vouchsafe keys rotate --emergency`: replaces every epoch key, and watches each broker until it has followed.
 
-use super::Format;
 use super::probes::Verifiers;
 use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
-use crate::commands::Failure;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::admin::{Listing, RotateRequest};
 
-/// How often a broker is asked for its keys.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// Answers in a row that have to be right, since several instances may give them.
-const RIGHT_ANSWERS: u32 = 5;
+/// How often a broker's JWK Set is fetched.
+const FETCH_PAUSE: Duration = Duration::from_millis(100);
+/// Consecutive correct answers that are required, since several instances may answer.
+const CORRECT_ANSWERS: u32 = 5;
 
 /// Replace every epoch key at once, after a seed or a credential leaked.
 ///
-/// The standby generation, whose keys verifiers have already, becomes the current one. Tokens of the one
-/// before fail as soon as a verifier fetches the keys again. There is no way back. Each broker is watched
-/// until it publishes the new generation and none of the old. Refused for seven minutes after the last time,
-/// since verifiers may not know the next generation before.
+/// The standby generation, whose keys verifiers already have, becomes the current one. Tokens of the previous generation fail
+/// as soon as a verifier fetches the key set again. This can't be undone. Each broker is watched until it publishes the new
+/// generation and no old one. Refused for seven minutes after the last rotation, because verifiers may not know the next
+/// generation yet.
 #[derive(clap::Args)]
 #[command(after_help = "\
-What can't be reached stops nothing: every gateway that can be rotates, and a broker that can't be has not
-followed. To repeat it for those, say `--from N` with the generation that is to be over: whoever has done so
-is left alone.
+Every gateway that can be reached rotates; a broker that cannot be reached counts as not following. To retry
+for the rest, use `--from N` with the generation to leave; gateways that have already rotated are skipped.
 
-Exit codes: 0 rotated, and every broker has followed in time, 1 refused, or a gateway or broker has not
-followed in time, 2 wrong use, 3 no gateway can be reached, and nothing is known to be rotated.
+Exit codes: 0 rotated, and every broker followed in time, 1 refused, or a gateway or broker did not follow in
+time, 2 the command line is wrong, 3 no gateway can be reached, and none is known to have rotated.
 
 Examples:
   vouchsafe keys rotate --emergency --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token
   vouchsafe keys rotate --emergency --from 4 --broker https://broker.example --gateway https://gateway.internal:8481 --admin-token-file admin-token")]
 pub struct Args {
-    /// Yes, every token of tier `delegated` that was issued so far may fail.
+    /// Confirm that every token of tier `delegated` issued so far may fail.
     #[arg(long)]
     emergency: bool,
-    /// Also where verifiers may not know the next generation's keys yet: then they refuse new tokens for minutes.
+    /// Rotate even if verifiers may not know the next generation's keys yet; they then reject new tokens for minutes.
     #[arg(long)]
     although_unpublished: bool,
-    /// A broker to watch, or one host of it, by its URL; may be repeated.
+    /// URL of a broker to watch, or of one of its hosts; may be repeated.
     #[arg(long = "broker", value_name = "URL", required = true)]
     brokers: Vec<String>,
-    /// The generation that is to be over [default: the one that is current].
+    /// The generation to leave [default: the current one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     from: Option<u64>,
-    /// Within how many seconds each broker has to follow.
+    /// Seconds within which each broker must follow.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     timeout: u64,
     #[command(flatten)]
     gateways: GatewayArgs,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !args.emergency {
-        return Err(Failure::usage("epoch keys replace themselves every epoch")
-            .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
+        return Err(
+            Failure::usage("epoch keys are replaced every epoch without this command")
+                .hint("`--emergency` replaces all of them now, and makes issued tokens fail"),
+        );
     }
     let gateways = args.gateways.open()?;
     let http = Http::with_timeout(Duration::from_secs(2));
-    // ORDER: whatever can fail by a wrong argument fails before anything is rotated. Nobody who can silence
-    // a broker or a gateway must be able to delay the others.
+    // ORDER: arguments are checked before anything is rotated. An attacker who silences a broker or a gateway must not be
+    // able to delay the others.
     let brokers = Verifiers::new(http, &args.brokers)?;
-    let before = highest(&gateways)?;
+    let before = list_highest(&gateways)?;
     let from = args.from.unwrap_or(before.generation);
     let start = Instant::now();
     let request = RotateRequest {
@@ -76,9 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         although_unpublished: args.although_unpublished,
     };
     let (rotated, behind) = rotate(&gateways, &request)?;
-    let kids = Kids::of(&before, from);
+    let kids = Kids::new(&before, from);
     let timeout = Duration::from_secs(args.timeout);
-    let watch = |uri: &String| kids.followed(&brokers, uri, start, timeout);
+    let watch = |uri: &String| kids.watch(&brokers, uri, start, timeout);
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let watching: Vec<_> = brokers
             .uris()
@@ -89,29 +88,29 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         joined.collect()
     });
     for (broker, seconds) in args.brokers.iter().zip(&outcomes) {
-        tell(broker, *seconds, args);
+        report(broker, *seconds, args);
     }
     if args.format == Format::Json {
         println!("{}", json!({ "generation": rotated, "before": from }));
     }
     if let Some(failure) = behind {
-        // Rotated it is; the code for nothing at all would mislead.
+        // Not 3, which means that nothing is rotated.
         return Err(Failure { code: 1, ..failure });
     }
     if outcomes.iter().any(Option::is_none) {
         return Err(Failure::refused(format!(
-            "generation {rotated} is current, and not every broker has followed within {} s",
+            "generation {rotated} is current, but not every broker followed within {} s",
             args.timeout
         ))
-        .hint("a broker that reaches no gateway goes on with the old generation to the end of its epoch: its log says why"));
+        .hint("a broker that reaches no gateway uses the old generation until its epoch ends; its log has the reason"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the gateway of the highest generation has: brokers go by that one.
-fn highest(gateways: &[Gateway]) -> Result<Listing, Failure> {
+/// The listing of the gateway with the highest generation, which brokers follow.
+fn list_highest(gateways: &[Gateway]) -> Result<Listing, Failure> {
     let mut found: Option<Listing> = None;
-    let mut failed = Failure::usage("there is no --gateway");
+    let mut failed = Failure::usage("no --gateway given");
     for gateway in gateways {
         match gateway.list() {
             Ok(listing) => {
@@ -126,10 +125,9 @@ fn highest(gateways: &[Gateway]) -> Result<Listing, Failure> {
     found.ok_or(failed)
 }
 
-/// The generation that is current now, and what became of gateways that did not say so.
+/// Rotates at all gateways; returns the generation that is current now, and the first failure.
 ///
-/// The first gateway that can be reached rotates; for others of the same token it is done already, and
-/// those of another token are asked too.
+/// The first gateway of a token rotates, and its others follow. Gateways of other tokens rotate too.
 fn rotate(
     gateways: &[Gateway],
     request: &RotateRequest,
@@ -137,7 +135,7 @@ fn rotate(
     let mut rotated = None;
     let mut behind = None;
     for gateway in gateways {
-        match rotated_at(gateway, request) {
+        match rotate_at(gateway, request) {
             Ok((generation, how)) => {
                 eprintln!("{}: {how}, generation {generation}", gateway.url);
                 rotated = rotated.max(Some(generation));
@@ -151,12 +149,12 @@ fn rotate(
     match (rotated, behind) {
         (Some(generation), behind) => Ok((generation, behind)),
         (None, Some(failure)) => Err(failure),
-        (None, None) => Err(Failure::usage("there is no --gateway")),
+        (None, None) => Err(Failure::usage("no --gateway given")),
     }
 }
 
-/// A gateway that gave no answer may have rotated all the same: it is asked.
-fn rotated_at(gateway: &Gateway, request: &RotateRequest) -> Result<(u64, &'static str), Failure> {
+/// Rotates at one gateway. One that did not answer may have rotated nevertheless, so it is asked.
+fn rotate_at(gateway: &Gateway, request: &RotateRequest) -> Result<(u64, &'static str), Failure> {
     let from = request.from;
     match gateway.rotate(request) {
         Ok(answer) if answer.changed => Ok((answer.generation, "rotated")),
@@ -165,14 +163,13 @@ fn rotated_at(gateway: &Gateway, request: &RotateRequest) -> Result<(u64, &'stat
         Err(failure) => match gateway.list() {
             Ok(listing) if listing.generation > from => Ok((listing.generation, "rotated")),
             _ => Err(failure.hint(format!(
-                "once it can do it, say `--from {from}`: whoever has rotated is then left alone"
+                "retry with `--from {from}` once it is available; gateways that have already rotated are skipped"
             ))),
         },
     }
 }
 
-/// Keys of generations that are over, of the one that comes after them, and of those that were listed
-/// behind it.
+/// The `kid`s of old generations, of the new one, and of later ones.
 struct Kids {
     old: BTreeSet<String>,
     new: BTreeSet<String>,
@@ -180,9 +177,9 @@ struct Kids {
 }
 
 impl Kids {
-    /// As `before` lists them, where `from` is to be over; if it was already, the new standby is listed in
-    /// place of it.
-    fn of(before: &Listing, from: u64) -> Self {
+    /// Takes them from `before`, a listing from before the rotation that leaves `from`. If the rotation was done earlier, the
+    /// listing has the new standby generation instead of `from`.
+    fn new(before: &Listing, from: u64) -> Self {
         let kids = |is_one: &dyn Fn(u64) -> bool| {
             let epochs = before.groups.iter().flat_map(|group| &group.epochs);
             let epochs = epochs.filter(|epoch| is_one(epoch.generation));
@@ -195,37 +192,38 @@ impl Kids {
         }
     }
 
-    /// Seconds from `start` until the broker's keys are the new ones alone; none if that took too long.
-    fn followed(
+    /// Watches a broker; returns the seconds from `start` until it published only new keys, or `None` if that took too long.
+    fn watch(
         &self,
         brokers: &Verifiers,
         uri: &str,
         start: Instant,
         timeout: Duration,
     ) -> Option<f64> {
-        let (mut right, mut since) = (0, None);
-        // A broker that follows in the last moment has the time to show it.
-        let patience = timeout + LOOK_PAUSE * (RIGHT_ANSWERS + 1);
+        let (mut correct, mut since) = (0, None);
+        // Time for a broker that follows at the last moment to give enough answers.
+        let patience = timeout + FETCH_PAUSE * (CORRECT_ANSWERS + 1);
         while start.elapsed() < patience {
-            let asked = start.elapsed();
-            let set = brokers.fetch(uri);
-            if set.is_ok_and(|set| self.are_new_alone(&set)) {
-                since = since.or(Some(asked));
-                right += 1;
-                if right >= RIGHT_ANSWERS {
+            let fetched = start.elapsed();
+            let set = brokers.fetch(uri).ok();
+            let set = set.and_then(|set| serde_json::from_slice(&set).ok());
+            if set.is_some_and(|set| self.are_only_new(&set)) {
+                since = since.or(Some(fetched));
+                correct += 1;
+                if correct >= CORRECT_ANSWERS {
                     return since
                         .filter(|since| *since <= timeout)
                         .map(|since| since.as_secs_f64());
                 }
             } else {
-                (right, since) = (0, None);
+                (correct, since) = (0, None);
             }
-            std::thread::sleep(LOOK_PAUSE);
+            std::thread::sleep(FETCH_PAUSE);
         }
         None
     }
 
-    fn are_new_alone(&self, jwks: &Value) -> bool {
+    fn are_only_new(&self, jwks: &Value) -> bool {
         let kids: BTreeSet<&str> = jwks["keys"]
             .as_array()
             .into_iter()
@@ -238,7 +236,7 @@ impl Kids {
     }
 }
 
-fn tell(broker: &str, seconds: Option<f64>, args: &Args) {
+fn report(broker: &str, seconds: Option<f64>, args: &Args) {
     match (args.format, seconds) {
         (Format::Json, seconds) => {
             println!("{}", json!({ "broker": broker, "seconds": seconds }));
@@ -257,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broker_has_followed_when_it_has_new_keys_and_no_old_one() {
+    fn broker_follows_with_new_keys_and_no_old_ones() {
         let set = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
         let kids = Kids {
             old: set(&["a", "b"]),
@@ -273,13 +271,13 @@ mod tests {
         ] {
             let keys: Vec<_> = found.iter().map(|kid| json!({ "kid": kid })).collect();
             assert_eq!(
-                kids.are_new_alone(&json!({ "keys": keys })),
+                kids.are_only_new(&json!({ "keys": keys })),
                 expected,
                 "{found:?}"
             );
         }
-        assert!(!kids.are_new_alone(&Value::Null));
-        // It was rotated before: who has not followed does not know the new standby.
+        assert!(!kids.are_only_new(&Value::Null));
+        // Rotated earlier: a broker that has not followed does not know the new standby generation.
         let again = Kids {
             old: set(&[]),
             new: set(&["c"]),
@@ -287,7 +285,7 @@ mod tests {
         };
         for (found, expected) in [("e", true), ("b", false)] {
             let keys = json!({ "keys": [{ "kid": "c" }, { "kid": found }] });
-            assert_eq!(again.are_new_alone(&keys), expected, "{found}");
+            assert_eq!(again.are_only_new(&keys), expected, "{found}");
         }
     }
 }

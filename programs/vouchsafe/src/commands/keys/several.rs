@@ -1,15 +1,15 @@
-//! Several gateways that are to sign with one key: they need one token, or tokens that replicate.
+//! Several gateways that sign with one key: they need one PKCS#11 token, or tokens that replicate.
 
 use crate::client::gateway::Gateway;
-use crate::commands::Failure;
 use std::collections::BTreeMap;
+use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::Listing;
 
-/// Refuses where one version of the key is another one at another gateway: a broker publishes what one of
-/// them says, and verifiers would not know what the other signs with.
+/// Requires that each version of the key is the same at all gateways: a broker publishes the keys of one of them, and
+/// verifiers would not know those of the other.
 ///
-/// Gateways that can't be reached say nothing.
-pub fn check_same(gateways: &[Gateway], name: &str) -> Result<(), Failure> {
+/// Gateways that can't be reached are skipped.
+pub fn require_same_keys(gateways: &[Gateway], name: &str) -> Result<(), Failure> {
     if gateways.len() < 2 {
         return Ok(());
     }
@@ -21,30 +21,33 @@ pub fn check_same(gateways: &[Gateway], name: &str) -> Result<(), Failure> {
             Err(failure) => return Err(failure),
         }
     }
-    match different(&listings, name) {
+    match find_difference(&listings, name) {
         None => Ok(()),
         Some((version, one, other)) => Err(Failure::refused(format!(
-            "version {version} of `{name}` is one key at {one} and another at {other}"
+            "version {version} of `{name}` is not the same key at {one} and {other}"
         ))
         .hint(format!(
-            "gateways of tier `hsm` need one token, or tokens that replicate: `vouchsafe keys retire {name} --version {version}` \
-             at each, and see docs/hsm/operate.md#several-gateways"
+            "gateways of tier `hsm` need one PKCS#11 token, or tokens that replicate; run `vouchsafe keys retire {name} \
+             --version {version}` at each, and see docs/hsm/operate.md#several-gateways"
         ))),
     }
 }
 
-/// The first version that is not the same, and where. What is over may differ.
-fn different<'u>(listings: &[(&'u str, Listing)], name: &str) -> Option<(u64, &'u str, &'u str)> {
+/// Finds a version that differs, and two gateways where it does. Retired and destroyed versions may differ.
+fn find_difference<'u>(
+    listings: &[(&'u str, Listing)],
+    name: &str,
+) -> Option<(u64, &'u str, &'u str)> {
     let mut known: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
     for (url, listing) in listings {
         let key = listing.keys.iter().find(|key| key.name == name);
         for version in key.map(|key| key.versions.as_slice()).unwrap_or_default() {
-            let is_over = matches!(version.state.as_str(), "destroyed" | "retired");
-            let Some(kid) = version.kid.as_deref().filter(|_| !is_over) else {
+            let is_ignored = matches!(version.state.as_str(), "destroyed" | "retired");
+            let Some(kid) = version.kid.as_deref().filter(|_| !is_ignored) else {
                 continue;
             };
-            let (first, of_first) = *known.entry(version.version).or_insert((url, kid));
-            if of_first != kid {
+            let (first, first_kid) = *known.entry(version.version).or_insert((url, kid));
+            if first_kid != kid {
                 return Some((version.version, first, url));
             }
         }

@@ -18,7 +18,7 @@ pub fn forever(dir: &Path, mut work: impl FnMut()) -> Result<ExitCode, Failure> 
         // Marked before the run, so that what changes during it is seen after it.
         let seen = marks(dir);
         work();
-        if crate::print::is_lost() {
+        if vouchsafe_cli::print::stdout_failed() {
             return Ok(ExitCode::SUCCESS);
         }
         eprintln!("watching `{}`; Ctrl-C ends", dir.display());

@@ -1,30 +1,29 @@
-//! The exchanges that a probe tries, and what must come of each.
+//! The exchanges that a probe tries, with the expected outcomes.
 
-use super::verify::verify;
-use crate::client::broker::shown;
 use crate::client::dev_issuer::{MintOptions, mint};
 use crate::client::exchange::{ExchangeRequest, Outcome, exchange, hint};
-use crate::client::jwt::with_spoilt_signature;
+use crate::client::text::sanitize;
+use crate::client::token::{Expected, corrupt_signature, verify};
 use crate::client::{Broker, Http};
-use crate::commands::Failure;
 use serde::Serialize;
 use serde_json::Map;
+use vouchsafe_cli::{Failure, clock};
 
 /// Further in the past than any leeway (60 s at most).
 const EXPIRED_SECONDS: i64 = -3600;
 const WRONGLY_ISSUED: &str =
-    "this must never be allowed: stop the broker, and look at its issuers and rules";
+    "the broker must refuse this: stop it, and check its issuers and policies";
 /// An audience that no broker offers (RFC 2606 §2).
 const UNKNOWN_AUDIENCE: &str = "https://vouchsafe-probe.invalid";
 
-/// One check, done.
+/// A completed check.
 #[derive(Debug, Serialize)]
 pub struct Check {
     pub name: &'static str,
     pub expected: &'static str,
     pub verdict: Verdict,
     pub detail: String,
-    /// Under which the broker's log and audit trail tell more.
+    /// Identifies the decision in the broker's log and audit trail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,12 +67,11 @@ pub struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// ORDER: the refusals come first. A broker that wrongly consumes a token it refuses is then
-    /// seen by the exchange that must succeed.
+    /// ORDER: refusals first. If the broker consumes a token that it refuses, the last exchange fails.
     pub fn run(&self) -> Result<Vec<Check>, Failure> {
         Ok(vec![
             self.unknown_audience()?,
-            self.spoilt_signature()?,
+            self.corrupted_signature()?,
             self.expired()?,
             self.for_another_audience()?,
             self.issues()?,
@@ -82,14 +80,18 @@ impl Probe<'_> {
 
     fn unknown_audience(&self) -> Result<Check, Failure> {
         let outcome = self.exchange(self.subject_token, UNKNOWN_AUDIENCE)?;
-        Ok(refused("unknown audience", "invalid_target", &outcome))
+        Ok(expect_refusal(
+            "unknown audience",
+            "invalid_target",
+            &outcome,
+        ))
     }
 
-    fn spoilt_signature(&self) -> Result<Check, Failure> {
+    fn corrupted_signature(&self) -> Result<Check, Failure> {
         let name = "tampered signature";
-        let token = with_spoilt_signature(self.subject_token)
+        let token = corrupt_signature(self.subject_token)
             .ok_or_else(|| Failure::usage("the subject token is not a signed JWT"))?;
-        Ok(refused(
+        Ok(expect_refusal(
             name,
             "invalid_request",
             &self.exchange(&token, self.audience)?,
@@ -103,7 +105,7 @@ impl Probe<'_> {
 
     fn for_another_audience(&self) -> Result<Check, Failure> {
         let token = |issuer: &DevIssuer| issuer.token(UNKNOWN_AUDIENCE, None);
-        self.refused_from_dev_issuer("subject token for somebody else", token)
+        self.refused_from_dev_issuer("subject token for another audience", token)
     }
 
     fn refused_from_dev_issuer(
@@ -124,13 +126,13 @@ impl Probe<'_> {
             });
         };
         let outcome = self.exchange(&token(issuer)?, self.audience)?;
-        Ok(refused(name, expected, &outcome))
+        Ok(expect_refusal(name, expected, &outcome))
     }
 
     fn issues(&self) -> Result<Check, Failure> {
         let outcome = self.exchange(self.subject_token, self.audience)?;
         let checked = match &outcome {
-            Outcome::Issued(issued) => verify(self.http, self.broker, issued, self.audience)?,
+            Outcome::Issued(issued) => self.verify(&issued.access_token)?,
             Outcome::Refused { .. } => Err(describe(&outcome)),
         };
         let (verdict, detail) = match checked {
@@ -150,6 +152,34 @@ impl Probe<'_> {
         })
     }
 
+    /// Verifies the issued token as an API would; returns a description of it, or what is wrong.
+    fn verify(&self, token: &str) -> Result<Result<String, String>, Failure> {
+        let uri = &self.broker.jwks_uri;
+        let reply = self.http.get(uri, None)?;
+        if !reply.is_success() {
+            let status = reply.status;
+            return Err(Failure::unreachable(format!(
+                "{uri} returned status {status}"
+            )));
+        }
+        let now = clock::unix_seconds()?;
+        let expected = Expected {
+            issuer: &self.broker.issuer,
+            audience: self.audience,
+            root: None,
+            now,
+        };
+        Ok(match verify(token, &reply.body, &expected) {
+            Ok(token) => Ok(format!(
+                "{} by kid {}, valid for {} s",
+                token.algorithm,
+                token.kid,
+                token.expires.saturating_sub(now)
+            )),
+            Err(error) => Err(format!("the issued token is invalid: {}", error.reason)),
+        })
+    }
+
     fn exchange(&self, subject_token: &str, audience: &str) -> Result<Outcome, Failure> {
         let request = ExchangeRequest {
             subject_token,
@@ -163,11 +193,11 @@ impl Probe<'_> {
     }
 }
 
-/// Passed where the broker refused with exactly this error; being unavailable is no refusal.
-fn refused(name: &'static str, expected: &'static str, outcome: &Outcome) -> Check {
-    let as_it_must =
+/// Passes if the broker refused with exactly this error. An unavailable broker does not pass.
+fn expect_refusal(name: &'static str, expected: &'static str, outcome: &Outcome) -> Check {
+    let is_expected =
         matches!(outcome, Outcome::Refused { status: 400, error } if error.error == expected);
-    let verdict = if as_it_must {
+    let verdict = if is_expected {
         Verdict::Passed
     } else {
         Verdict::Failed
@@ -185,7 +215,7 @@ fn refused(name: &'static str, expected: &'static str, outcome: &Outcome) -> Che
 fn decision_id(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Issued(_) => None,
-        Outcome::Refused { error, .. } => error.decision_id.as_deref().map(shown),
+        Outcome::Refused { error, .. } => error.decision_id.as_deref().map(sanitize),
     }
 }
 
@@ -197,7 +227,11 @@ fn describe(outcome: &Outcome) -> String {
                 .error_description
                 .as_deref()
                 .unwrap_or("no description");
-            format!("{status} {}: {}", shown(&error.error), shown(description))
+            format!(
+                "{status} {}: {}",
+                sanitize(&error.error),
+                sanitize(description)
+            )
         }
     }
 }
@@ -218,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_expected_refusal_passes() {
+    fn passes_only_the_expected_refusal() {
         let issued = Issued {
             access_token: "t".to_owned(),
             issued_token_type: "t".to_owned(),
@@ -234,7 +268,7 @@ mod tests {
         ];
         for (outcome, expected) in table {
             assert_eq!(
-                refused("x", "invalid_target", &outcome).verdict,
+                expect_refusal("x", "invalid_target", &outcome).verdict,
                 expected,
                 "{outcome:?}"
             );
@@ -242,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_where_to_look_and_a_token_that_should_not_be_says_so() {
+    fn reports_the_decision_id_and_wrongly_issued_tokens() {
         let mut refusal = refusal(400, "invalid_request");
         if let Outcome::Refused { error, .. } = &mut refusal {
             error.decision_id = Some("d1".to_owned());
         }
-        let check = refused("x", "invalid_target", &refusal);
+        let check = expect_refusal("x", "invalid_target", &refusal);
         assert_eq!(check.decision_id.as_deref(), Some("d1"));
         assert_eq!(check.hint, None);
         let issued = Outcome::Issued(Issued {
@@ -257,7 +291,7 @@ mod tests {
             expires_in: None,
             scope: None,
         });
-        let check = refused("x", "invalid_target", &issued);
+        let check = expect_refusal("x", "invalid_target", &issued);
         assert_eq!(check.detail, "a token was issued");
         assert_eq!(check.hint, Some(WRONGLY_ISSUED));
     }

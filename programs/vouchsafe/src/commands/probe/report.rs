@@ -1,4 +1,4 @@
-//! A probe's findings, for people and for programs.
+//! The results of a probe, for people and for programs.
 
 use super::checks::{Check, Verdict};
 use serde_json::json;
@@ -35,7 +35,7 @@ pub fn print(broker: &str, audience: &str, checks: &[Check], format: Format) {
             {
                 if let Some(id) = &check.decision_id {
                     println!(
-                        "{}: the broker's log tells why under decision {id}",
+                        "{}: the broker's log has the reason under decision {id}",
                         check.name
                     );
                 }

@@ -1,0 +1,266 @@
+use super::*;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+use vouchsafe_x509::{EpochLeaf, RootCertificate, RootKey};
+
+const ISSUER: &str = "https://broker.example";
+const NOW: u64 = 1_800_000_000;
+const HOUR: u64 = 3600;
+
+fn pair() -> EcdsaKeyPair {
+    let (random, scheme) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let document = EcdsaKeyPair::generate_pkcs8(scheme, &random).unwrap();
+    EcdsaKeyPair::from_pkcs8(scheme, document.as_ref(), &random).unwrap()
+}
+
+fn sign(pair: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
+    let signature = pair.sign(&SystemRandom::new(), message).unwrap();
+    signature.as_ref().to_vec()
+}
+
+fn point(pair: &EcdsaKeyPair) -> ([u8; 32], [u8; 32]) {
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+    (x.try_into().unwrap(), y.try_into().unwrap())
+}
+
+struct Root {
+    pair: EcdsaKeyPair,
+    certificate: RootCertificate,
+    pinned: PinnedRoot,
+}
+
+fn root() -> Root {
+    let pair = pair();
+    let (x, y) = point(&pair);
+    let key = RootKey::p256(&x, &y).unwrap();
+    let draft = key.draft(NOW).unwrap();
+    let signature = sign(&pair, draft.message());
+    let certificate = RootCertificate::new(&draft.signed(&signature).unwrap(), key).unwrap();
+    let pinned = PinnedRoot::from_pem(certificate.to_pem().unwrap().as_bytes()).unwrap();
+    Root {
+        pair,
+        certificate,
+        pinned,
+    }
+}
+
+/// The certificate of `key`, as base64.
+fn certificate(root: &Root, key: &EcdsaKeyPair, issuer: &str) -> String {
+    let (x, y) = point(key);
+    let leaf = EpochLeaf {
+        issuer,
+        group: "default",
+        generation: 1,
+        epoch_start: NOW,
+        algorithm: "ES256",
+        key: LeafKey::P256 { x, y },
+        not_before: NOW - 2 * HOUR,
+        not_after: NOW + 2 * HOUR,
+    };
+    let draft = root.certificate.leaf(&leaf).unwrap();
+    let signature = sign(&root.pair, draft.message());
+    STANDARD.encode(draft.signed(&signature).unwrap())
+}
+
+fn jwks(key: &EcdsaKeyPair, chain: Option<String>) -> Vec<u8> {
+    let (x, y) = point(key);
+    let mut jwk = json!({ "alg": "ES256", "crv": "P-256", "kty": "EC", "kid": "k", "x": encode(&x), "y": encode(&y) });
+    if let Some(certificate) = chain {
+        jwk["x5c"] = json!([certificate]);
+    }
+    json!({ "keys": [jwk] }).to_string().into_bytes()
+}
+
+fn claims() -> Value {
+    json!({ "iss": ISSUER, "aud": "a", "sub": "s", "exp": NOW + 60, "nbf": NOW - 5 })
+}
+
+fn token(key: &EcdsaKeyPair, claims: &Value) -> String {
+    let header = json!({ "alg": "ES256", "kid": "k", "typ": "at+jwt" }).to_string();
+    let (header, claims) = (
+        encode(header.as_bytes()),
+        encode(claims.to_string().as_bytes()),
+    );
+    let input = format!("{header}.{claims}");
+    format!("{input}.{}", encode(&sign(key, input.as_bytes())))
+}
+
+fn expected(root: Option<&PinnedRoot>, now: u64) -> Expected<'_> {
+    Expected {
+        issuer: ISSUER,
+        audience: "a",
+        root,
+        now,
+    }
+}
+
+#[track_caller]
+fn refuses(outcome: Result<VerifiedToken, VerificationError>, check: Check, reason: &str) {
+    let error = outcome.expect_err(reason);
+    assert_eq!((error.check, error.reason.as_str()), (check, reason));
+}
+
+#[test]
+fn pinned_root_certifies_its_published_keys() {
+    let (root, key) = (root(), pair());
+    let keys = jwks(&key, Some(certificate(&root, &key, ISSUER)));
+    let at = |now: u64| {
+        let mut claims = claims();
+        claims["exp"] = (now + 60).into();
+        claims["nbf"] = (now - 5).into();
+        verify(
+            &token(&key, &claims),
+            &keys,
+            &expected(Some(&root.pinned), now),
+        )
+    };
+    for now in [NOW - 2 * HOUR, NOW, NOW + 2 * HOUR] {
+        let verified = at(now).unwrap();
+        let leaf = verified.pinned.unwrap();
+        assert!(leaf.subject.contains("epoch 1800000000 ES256"), "{leaf:?}");
+        assert_eq!(verified.expires, now + 60);
+    }
+    refuses(
+        at(NOW - 2 * HOUR - 1),
+        Check::Certificate,
+        "its certificate is not valid yet",
+    );
+    refuses(
+        at(NOW + 2 * HOUR + 1),
+        Check::Certificate,
+        "its certificate is no longer valid",
+    );
+}
+
+/// An attacker who controls the JWK Set can add such keys.
+#[test]
+fn rejects_keys_without_a_certificate_of_the_pinned_root() {
+    let (root, stranger, key) = (root(), self::root(), pair());
+    let other = pair();
+    for (chain, reason) in [
+        (None, "the key has no certificate"),
+        (
+            Some(certificate(&stranger, &key, ISSUER)),
+            "its certificate is not signed by the pinned root",
+        ),
+        (
+            Some(certificate(&root, &key, "https://other.example")),
+            "its certificate is of another issuer",
+        ),
+    ] {
+        let (keys, token) = (jwks(&key, chain), token(&key, &claims()));
+        refuses(
+            verify(&token, &keys, &expected(Some(&root.pinned), NOW)),
+            Check::Certificate,
+            reason,
+        );
+        assert!(verify(&token, &keys, &expected(None, NOW)).is_ok());
+    }
+    // The certificate of another key is refused with the JWK, pin or not.
+    let keys = jwks(&key, Some(certificate(&root, &other, ISSUER)));
+    let outcome = verify(&token(&key, &claims()), &keys, &expected(None, NOW));
+    refuses(
+        outcome,
+        Check::Key,
+        "the set's key can't be used with this algorithm",
+    );
+    let (x, y) = point(&key);
+    let der = STANDARD.decode(certificate(&root, &other, ISSUER)).unwrap();
+    assert_eq!(
+        root.pinned
+            .vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW),
+        Err(PinError::Key)
+    );
+}
+
+/// A root in place of a leaf, and files that are not roots.
+#[test]
+fn tells_roots_from_leaves() {
+    let (root, key) = (root(), pair());
+    let (x, y) = point(&root.pair);
+    let der = root.certificate.to_der().unwrap();
+    let outcome = root
+        .pinned
+        .vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW);
+    assert_eq!(outcome, Err(PinError::Constraints));
+    let leaf = certificate(&root, &key, ISSUER);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{leaf}\n-----END CERTIFICATE-----\n");
+    for file in [
+        pem.as_str(),
+        "",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        assert_eq!(
+            PinnedRoot::from_pem(file.as_bytes()).err(),
+            Some(PinError::Root)
+        );
+    }
+}
+
+#[test]
+fn rejects_corrupted_certificates() {
+    let (root, key) = (root(), pair());
+    let (x, y) = point(&key);
+    let der = STANDARD.decode(certificate(&root, &key, ISSUER)).unwrap();
+    for index in 0..der.len() {
+        let mut corrupted = der.clone();
+        corrupted[index] ^= 1;
+        let outcome = root
+            .pinned
+            .vouches_for(&corrupted, &LeafKey::P256 { x, y }, ISSUER, NOW);
+        assert!(outcome.is_err(), "byte {index}");
+    }
+    assert!(
+        root.pinned
+            .vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW)
+            .is_ok()
+    );
+}
+
+#[test]
+fn verifies_claims_and_signature_strictly() {
+    let key = pair();
+    let keys = jwks(&key, None);
+    let outcome = |name: &str, value: Value| {
+        let mut claims = claims();
+        claims[name] = value;
+        verify(&token(&key, &claims), &keys, &expected(None, NOW))
+    };
+    assert!(outcome("exp", json!(NOW + 1)).is_ok());
+    assert!(outcome("nbf", json!(NOW)).is_ok());
+    for (name, value, reason) in [
+        ("exp", json!(NOW), "expired"),
+        ("exp", json!("1800000060"), "`exp` is missing"),
+        ("nbf", json!(NOW + 1), "not valid yet"),
+        ("nbf", json!("soon"), "not valid yet"),
+        (
+            "iss",
+            json!("https://broker.example/"),
+            "`iss` is not the expected issuer",
+        ),
+        ("aud", json!(["a"]), "`aud` is not the expected audience"),
+        ("aud", json!("b"), "`aud` is not the expected audience"),
+        ("sub", json!(""), "`sub` is missing"),
+    ] {
+        refuses(outcome(name, value), Check::Claims, reason);
+    }
+    let other = token(&pair(), &claims());
+    let outcome = verify(&other, &keys, &expected(None, NOW));
+    refuses(outcome, Check::Signature, "the signature does not verify");
+    let outcome = verify("x", &keys, &expected(None, NOW));
+    assert_eq!(outcome.unwrap_err().check, Check::Token);
+}
+
+#[test]
+fn verifies_signatures_alone() {
+    let key = pair();
+    let (keys, token) = (jwks(&key, None), token(&key, &json!({})));
+    assert_eq!(verify_signature(&token, &keys), Ok(()));
+    let corrupted = corrupt_signature(&token).unwrap();
+    let error = verify_signature(&corrupted, &keys).unwrap_err();
+    assert_eq!(error.check, Check::Signature);
+    let error = verify_signature(&token, br#"{"keys":[]}"#).unwrap_err();
+    assert_eq!(error.check, Check::Key);
+    assert_eq!(corrupt_signature("a.b"), None);
+}

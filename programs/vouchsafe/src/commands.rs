@@ -1,0 +1,12 @@
+//! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
+
+pub mod dev_issuer;
+pub mod keys;
+pub mod policy;
+pub mod probe;
+#[cfg(feature = "host")]
+pub mod serve;
+pub mod token;
+pub mod verify;
+
+pub use vouchsafe_cli::Failure;

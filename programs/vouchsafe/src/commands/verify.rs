@@ -1,0 +1,184 @@
+//! `vouchsafe verify`: verifies a token strictly, optionally with a pinned root.
+
+use crate::client::token::{Expected, VerificationError, VerifiedToken, verify};
+use crate::client::{Broker, Http};
+use serde_json::json;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use vouchsafe_cli::files::{read, read_from};
+use vouchsafe_cli::{Failure, Format, clock};
+use vouchsafe_x509::PinnedRoot;
+
+/// Longest file and longest token.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Verify a token as an API would, with or without a pinned root.
+///
+/// Takes the key that the token names from the JWK Set. With `--pin-root` the set itself is not trusted: the key must have a
+/// certificate (`x5c`) of the pinned root that is valid now and names this issuer and this key. Then signature, `typ`, `iss`,
+/// `aud`, `sub`, `exp` and `nbf` are checked, strictly and without leeway. Keys of tier `hsm` have no certificate, so their
+/// tokens can't be verified with a pin.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 the token is valid, 1 it is not, 2 the command line or a file is wrong, 3 the broker cannot be reached.
+
+Examples:
+  vouchsafe token --broker https://broker.example --audience https://api.example |
+    vouchsafe verify --broker https://broker.example --audience https://api.example --pin-root root.pem -
+  vouchsafe verify --jwks keys.json --issuer https://broker.example --audience https://api.example - < token
+  vouchsafe verify --broker http://127.0.0.1:3000 --audience https://api.example --format json - < token")]
+pub struct Args {
+    /// The token, or `-` for standard input; process lists show what is on a command line.
+    #[arg(value_name = "TOKEN|-")]
+    token: String,
+    /// The broker's issuer URL; its metadata names its JWK Set.
+    #[arg(long, value_name = "URL", required_unless_present = "jwks")]
+    broker: Option<String>,
+    /// Read the JWK Set from this file instead.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "broker",
+        requires = "issuer"
+    )]
+    jwks: Option<PathBuf>,
+    /// The `iss` that the token must have, with --jwks.
+    #[arg(long, value_name = "URL", conflicts_with = "broker")]
+    issuer: Option<String>,
+    /// The `aud` that the token must have.
+    #[arg(long, value_name = "A")]
+    audience: String,
+    /// The root's certificate (PEM), as `hsm-gateway root-certificate` prints it; don't get it from the broker.
+    #[arg(long, value_name = "FILE")]
+    pin_root: Option<PathBuf>,
+    /// Output format.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let root = match &args.pin_root {
+        Some(path) => Some(read_root(path)?),
+        None => None,
+    };
+    let token = read_token(&args.token)?;
+    let (issuer, jwks) = fetch_keys(&args)?;
+    let now = clock::unix_seconds()?;
+    let expected = Expected {
+        issuer: &issuer,
+        audience: &args.audience,
+        root: root.as_ref(),
+        now,
+    };
+    match verify(&token, &jwks, &expected) {
+        Ok(verified) => {
+            match args.format {
+                Format::Json => println!("{}", json_of(&verified)),
+                Format::Text => print_text(&verified, now),
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => match args.format {
+            Format::Json => {
+                let (check, reason) = (error.check.name(), &error.reason);
+                println!(
+                    "{}",
+                    json!({ "valid": false, "check": check, "reason": reason })
+                );
+                Ok(ExitCode::FAILURE)
+            }
+            Format::Text => Err(failure(error)),
+        },
+    }
+}
+
+fn failure(error: VerificationError) -> Failure {
+    let failure = Failure::refused(format!("invalid token: {}", error.reason));
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn json_of(token: &VerifiedToken) -> serde_json::Value {
+    let pinned = token.pinned.as_ref().map(|leaf| {
+        json!({
+            "subject": leaf.subject,
+            "root": leaf.root,
+            "not_before": leaf.not_before,
+            "not_after": leaf.not_after,
+        })
+    });
+    json!({
+        "valid": true,
+        "pinned": pinned,
+        "alg": token.algorithm,
+        "kid": token.kid,
+        "claims": token.claims,
+    })
+}
+
+fn print_text(token: &VerifiedToken, now: u64) {
+    let (algorithm, kid) = (token.algorithm, &token.kid);
+    println!("signature  {algorithm} by {kid}");
+    match &token.pinned {
+        Some(leaf) => {
+            println!("key        {}", leaf.subject);
+            println!("pinned     {}", leaf.root);
+        }
+        None => println!("pinned     no; whoever controls the JWK Set can forge such a token"),
+    }
+    println!("subject    {}", token.claims["sub"]);
+    println!("expires    in {} s", token.expires.saturating_sub(now));
+}
+
+/// The expected issuer, and its JWK Set.
+fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
+    match (&args.broker, &args.jwks, &args.issuer) {
+        (Some(url), ..) => {
+            let http = Http::new();
+            let broker = Broker::discover(&http, url)?;
+            let reply = http.get(&broker.jwks_uri, None)?;
+            if !reply.is_success() {
+                let status = reply.status;
+                return Err(Failure::unreachable(format!(
+                    "{} returned status {status}",
+                    broker.jwks_uri
+                )));
+            }
+            Ok((broker.issuer, reply.body))
+        }
+        (None, Some(path), Some(issuer)) => Ok((issuer.clone(), read(path, FILE_BYTES_MAX)?)),
+        // Excluded by clap.
+        _ => Err(Failure::usage("neither --broker nor --jwks is given")),
+    }
+}
+
+fn read_root(path: &Path) -> Result<PinnedRoot, Failure> {
+    let pem = read(path, FILE_BYTES_MAX)?;
+    PinnedRoot::from_pem(&pem).map_err(|error| {
+        Failure::file(path, error).hint("`hsm-gateway root-certificate` prints the certificate")
+    })
+}
+
+fn read_token(argument: &str) -> Result<String, Failure> {
+    let text = match argument {
+        "-" => read_stdin()?,
+        _ => argument.to_owned(),
+    };
+    match text.trim() {
+        "" => Err(Failure::usage("no token")
+            .hint("the command before the pipe wrote nothing; run it alone to see why")),
+        token => Ok(token.to_owned()),
+    }
+}
+
+fn read_stdin() -> Result<String, Failure> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        eprintln!("vouchsafe: reading the token from the terminal; press Ctrl-D to finish");
+    }
+    let bytes = read_from(stdin, &"standard input", FILE_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: not valid UTF-8"))
+}
