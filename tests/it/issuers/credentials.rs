@@ -75,7 +75,8 @@ fn does_not_start_without_mounted_credentials() {
         .try_start()
         .err()
         .expect("refused");
-    let expected = "issuers/main.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
+    let expected =
+        "issuers/main.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
     assert!(said.contains(expected), "{said}");
     assert_eq!(issuer.fetches_total(), 0);
 }

@@ -254,7 +254,10 @@ fn rejects_duplicate_roots_by_name() {
     let setup = GatewaySetup::initialized();
     make_pair(&setup, "vouchsafe:root-signing");
     let text = refused(&setup, "vouchsafe:root-signing");
-    assert!(text.contains("vouchsafe:root-signing  DUPLICATE: "), "{text}");
+    assert!(
+        text.contains("vouchsafe:root-signing  DUPLICATE: "),
+        "{text}"
+    );
 
     let setup = GatewaySetup::initialized();
     let (code, pem) = setup.run(&["root-certificate"]);
