@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         requested_token_type: args.token_type.map(|kind| kind.token_type().urn()),
         requested_expires_in: args.requested_expires_in,
     };
-    let issued = exchange(&http, &broker, &request)?.issued()?;
+    let issued = exchange(&http, &broker, &request)?.into_issued()?;
     // ORDER: masked before anything is printed, so that no line of the log contains it unmasked.
     mask(&issued.access_token);
     print(&issued, args.format)?;
