@@ -126,8 +126,8 @@ impl Gateway {
         }
     }
 
-    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next step
-    /// relies on it.
+    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next
+    /// step relies on it.
     async fn confirm(
         &self,
         rule: &KeyRule,
@@ -167,8 +167,8 @@ impl Gateway {
         self.write_record(rule, version, &created, &record).await
     }
 
-    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not see
-    /// that; a new one does.
+    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not
+    /// see that; a new one does.
     async fn require_alone(&self, label: &str) -> Result<(), HsmError> {
         let inventory = self.hsm.inspect_with_fresh_worker().await?;
         if !inventory.duplicates.iter().any(|it| it == label) {

@@ -1,5 +1,6 @@
-//! Counts of events that callers could otherwise fill the disk with: repeated handouts of a seed, refusals beyond a rate,
-//! and attempts without a valid credential. Counts are logged once a minute, when the log is rotated, and at shutdown.
+//! Counts of events that callers could otherwise fill the disk with: repeated handouts of a seed, refusals beyond a
+//! rate, and attempts without a valid credential. Counts are logged once a minute, when the log is rotated, and at
+//! shutdown.
 
 use super::handouts::Handout;
 use crate::log::Line;
@@ -11,8 +12,8 @@ use vouchsafe_gateway::{Bucket, SteadySeconds};
 
 /// How often counts are logged.
 pub(super) const COUNTS_PAUSE: Duration = Duration::from_secs(60);
-/// Refusals of one credential that are logged individually: in a burst, and per minute in the long run. A line has at most
-/// about 4 KiB and usually 250 bytes, so that is at most 120 MB a day and usually 7.
+/// Refusals of one credential that are logged individually: in a burst, and per minute in the long run. A line has at
+/// most about 4 KiB and usually 250 bytes, so that is at most 120 MB a day and usually 7.
 const REFUSALS_BURST: u64 = 60;
 const REFUSALS_PER_MINUTE: u64 = 20;
 /// Pairs of network and reason that are logged per minute, for peers without a valid credential: at most 40 MB a day.
@@ -121,8 +122,8 @@ impl Counts {
         std::mem::take(&mut self.counts)
     }
 
-    /// Puts back counts that could not be logged. Networks of strangers are merged, so that memory stays bounded while the
-    /// log fails.
+    /// Puts back counts that could not be logged. Networks of strangers are merged, so that memory stays bounded while
+    /// the log fails.
     pub(super) fn put_back(&mut self, counts: impl Iterator<Item = (Repeat, u64)>) {
         for (repeat, more) in counts {
             let repeat = match repeat {

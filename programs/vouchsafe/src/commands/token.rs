@@ -8,8 +8,8 @@ use vouchsafe_cli::Failure;
 
 /// Exchange the platform's token for a token from a broker.
 ///
-/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is requested automatically, with the broker's
-/// URL as its audience, and both tokens are masked in the job's log.
+/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is requested automatically, with the
+/// broker's URL as its audience, and both tokens are masked in the job's log.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 issued, 1 refused, 2 the command line is wrong, 3 the broker cannot be reached or cannot answer now.

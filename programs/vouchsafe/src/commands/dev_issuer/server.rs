@@ -1,7 +1,7 @@
 //! The dev issuer's HTTP server.
 //!
-//! A web page in the developer's browser can send requests to loopback too. It can't forge `Host`, which is checked against
-//! DNS rebinding, and `Origin`, whose presence is refused.
+//! A web page in the developer's browser can send requests to loopback too. It can't forge `Host`, which is checked
+//! against DNS rebinding, and `Origin`, whose presence is refused.
 
 use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
 use super::key_file::KeyFile;
