@@ -1,228 +1,167 @@
-//! The real `vouchsafe serve` in a folder of its own, and what the kernel says of its process.
+//! The broker under measurement: how it is started, and what its log and the kernel say about it.
 
-use crate::{BROKER, Outcome};
+use crate::Outcome;
+use crate::issuer::Issuer;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use vouchsafe_harness::broker::{Folder, Setup, target_folder};
 
-/// base64url of 32 bytes that protect nothing.
-const ROOT: &str = "YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtYmU";
-/// The steps of an exchange in their order, as the broker logs them.
+/// The steps of an exchange, in order, as the broker logs them.
 const STEPS: [&str; 6] = ["prepare", "verify", "decide", "consume", "sign", "record"];
-/// Ticks of the CPU times in /proc: USER_HZ, which is 100 on every Linux that Rust supports.
+/// Unit of the CPU times in /proc: USER_HZ, which is 100 on every Linux that Rust supports.
 const TICKS_PER_SECOND: u64 = 100;
+/// Issuer of the default bundle's own issuer file.
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
-/// A folder with manifest, bundle and cache; removed when dropped.
+/// A `vouchsafe` with the manifest and the default bundle of its checkout, and a cache of its own.
 pub struct Site {
-    pub folder: PathBuf,
-    repository: PathBuf,
-    /// `vouchsafe`; `hsm-gateway` is beside it.
-    pub binary: PathBuf,
+    checkout: PathBuf,
+    /// `hsm-gateway` is in the same folder.
+    pub program: PathBuf,
+    setup: Setup,
 }
 
 impl Site {
-    pub fn new(repository: &Path, binary: PathBuf, issuer_url: &str) -> Outcome<Self> {
-        let folder = repository
-            .join("target/tmp")
-            .join(format!("bench-{}", std::process::id()));
-        let repository_path = repository.to_path_buf();
+    pub fn new(checkout: &Path, program: PathBuf, issuer: &Issuer) -> Outcome<Self> {
+        let origins = [issuer.origin(), GITHUB.to_owned()];
+        let setup = Setup::without_bundle(checkout, "spin.toml", &origins).with_root();
         let site = Self {
-            folder,
-            repository: repository_path,
-            binary,
+            checkout: checkout.to_path_buf(),
+            program,
+            setup,
         };
-        for (name, replay) in [("allow", "allow"), ("single-use", "single-use")] {
-            let policies = site.policies(name);
-            for part in ["issuers", "audiences", "rules"] {
-                copy_folder(
-                    &repository.join("policies").join(part),
-                    &policies.join(part),
-                )?;
-            }
-            for file in ["bundle.toml", "schema.cedarschema"] {
-                fs::copy(repository.join("policies").join(file), policies.join(file))?;
-            }
-            let issuer = format!(
-                "issuer = \"{issuer_url}\"\nprovider = \"github\"\ndevelopment = true\n\
-                 replay = \"{replay}\"\nmax_token_age = \"30m\"\n"
-            );
-            fs::write(policies.join("issuers/dev.toml"), issuer)?;
+        for replay in ["allow", "single-use"] {
+            site.write_bundle(replay, &issuer.url())?;
         }
-        site.manifest("spin.toml", issuer_url)?;
         Ok(site)
     }
 
-    /// The manifest of this name, allowed to reach `origins`.
-    pub fn manifest(&self, name: &str, origins: &str) -> Outcome<PathBuf> {
-        let manifest = fs::read_to_string(self.repository.join(name))?;
-        let path = self.folder.join(name);
-        fs::write(&path, rewritten(&manifest, &self.repository, origins))?;
-        Ok(path)
+    /// Writes the default bundle, in which the measured issuer has this replay mode.
+    fn write_bundle(&self, replay: &str, issuer_url: &str) -> Outcome<()> {
+        let (from, to) = (self.checkout.join("policies"), self.policies(replay));
+        for part in ["issuers", "audiences", "rules"] {
+            copy_files(&from.join(part), &to.join(part))?;
+        }
+        for file in ["bundle.toml", "schema.cedarschema"] {
+            fs::copy(from.join(file), to.join(file))?;
+        }
+        let issuer = format!(
+            "issuer = \"{issuer_url}\"\nprovider = \"github\"\ndevelopment = true\n\
+             replay = \"{replay}\"\nmax_token_age = \"30m\"\n"
+        );
+        Ok(fs::write(to.join("issuers/dev.toml"), issuer)?)
     }
 
-    /// The bundle in which the issuer's tokens may be used more than once, or once.
-    pub fn policies(&self, replay: &str) -> PathBuf {
-        self.folder.join("policies").join(replay)
+    /// The bundle of this name.
+    pub fn policies(&self, name: &str) -> PathBuf {
+        self.setup.folder.join("policies").join(name)
     }
 
-    /// Starts the guest of this name, alone.
+    /// The application with another of the checkout's manifests.
+    pub fn application(&self, manifest: &str, origins: &[String]) -> Outcome<Setup> {
+        let origins = [origins, &[GITHUB.to_owned()]].concat();
+        let setup = Setup::without_bundle(&self.checkout, manifest, &origins);
+        fs::create_dir_all(setup.folder.join("policies"))?;
+        Ok(setup)
+    }
+
+    /// Starts the test guest of this name, alone.
     pub fn start_guest(&self, name: &str) -> Outcome<Broker> {
-        let source = self
-            .repository
-            .join("target/wasm32-wasip2/component")
+        let source = target_folder()
+            .join("wasm32-wasip2/component")
             .join(format!("vouchsafe_guest_{name}.wasm"));
-        let manifest = self.folder.join(format!("{name}.toml"));
-        let text = format!(
+        let manifest = format!(
             "spin_manifest_version = 2\n[application]\nname = \"bench\"\n[[trigger.http]]\nroute = \"/...\"\n\
              component = \"guest\"\n[component.guest]\nsource = \"{}\"\n",
             source.display()
         );
-        fs::write(&manifest, text)?;
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
-            .arg(manifest)
-            .arg("--state-dir")
-            .arg(self.folder.join("guest-state"))
-            .arg("--cache-dir")
-            .arg(self.folder.join("cache"));
-        self.started(command)
+        Broker::start(self.cached(Setup::guest(Folder::new(), &manifest)))
     }
 
-    /// Starts a broker with a database of its own and waits until it is ready.
-    pub fn start(&self, replay: &str, arguments: &[&str]) -> Outcome<Broker> {
-        let variables = [format!("signer_root={ROOT}")];
-        let manifest = self.folder.join("spin.toml");
-        self.start_with(&manifest, replay, &variables, arguments)
+    /// Starts a broker with a new database and waits until it is ready.
+    pub fn start(&self, bundle: &str, arguments: &[&str]) -> Outcome<Broker> {
+        let setup = self.setup.clone();
+        let setup = arguments
+            .iter()
+            .fold(setup, |setup, argument| setup.argument(*argument));
+        self.start_application(setup, bundle)
     }
 
-    /// The same with another signer.
-    pub fn start_with_gateway(
-        &self,
-        manifest: &Path,
-        bundle: &str,
-        variables: &[String],
-    ) -> Outcome<Broker> {
-        self.start_with(manifest, bundle, variables, &[])
-    }
-
-    fn start_with(
-        &self,
-        manifest: &Path,
-        bundle: &str,
-        variables: &[String],
-        arguments: &[&str],
-    ) -> Outcome<Broker> {
-        let state = self.folder.join("state");
+    /// Starts a broker of another manifest.
+    pub fn start_application(&self, setup: Setup, bundle: &str) -> Outcome<Broker> {
+        let state = setup.folder.join("state");
         if state.exists() {
             fs::remove_dir_all(&state)?;
         }
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--manifest"])
-            .arg(manifest)
-            .arg("--policies")
-            .arg(self.policies(bundle))
-            .arg("--state-dir")
-            .arg(state)
-            .arg("--cache-dir")
-            .arg(self.folder.join("cache"));
-        for variable in ["development=true", "signer_lifetime_max=3540"] {
-            command.args(["--variable", variable]);
-        }
-        command.args(["--variable", &format!("issuer={BROKER}")]);
-        for variable in variables {
-            command.args(["--variable", variable]);
-        }
-        command.args(arguments);
-        self.started(command)
+        let setup = setup
+            .variable("signer_audiences", "*")
+            .variable("signer_epoch", "3600")
+            .variable("signer_lifetime_max", "3540")
+            .argument("--policies")
+            .argument(self.policies(bundle).display().to_string());
+        Broker::start(self.cached(setup))
     }
 
-    fn started(&self, mut command: Command) -> Outcome<Broker> {
-        let log = self.folder.join("serve.log");
-        let begun = Instant::now();
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&log)?)
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let started_in = begun.elapsed();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
-            let _ = child.wait();
-            return Err(format!("the broker did not start: {}", fs::read_to_string(&log)?).into());
-        };
-        Ok(Broker {
-            address: address.to_owned(),
-            started_in,
-            child,
-            log,
-        })
+    fn cached(&self, setup: Setup) -> Setup {
+        let cache = self.setup.folder.join("cache");
+        setup
+            .program(&self.program)
+            .argument("--cache-dir")
+            .argument(cache.display().to_string())
     }
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// The manifest with absolute sources, allowed to reach `origins`.
-fn rewritten(manifest: &str, repository: &Path, origins: &str) -> String {
-    let line = |line: &str| match line.split_once(" = ") {
-        Some(("allowed_outbound_hosts", _)) => {
-            format!(
-                "allowed_outbound_hosts = [\"{origins}\", \"https://token.actions.githubusercontent.com\"]\n"
-            )
-        }
-        Some(("source", file)) => format!(
-            "source = \"{}\"\n",
-            repository.join(file.trim_matches('"')).display()
-        ),
-        _ => format!("{line}\n"),
-    };
-    manifest.lines().map(line).collect()
-}
-
-/// Copies the files of a folder, and none of the folders in it.
-pub fn copy_folder(from: &Path, to: &Path) -> Outcome<()> {
+/// Copies the files of a folder, but not its subfolders.
+pub fn copy_files(from: &Path, to: &Path) -> Outcome<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            continue;
+        if !entry.file_type()?.is_dir() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
         }
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
     }
     Ok(())
 }
 
-/// A running broker; ended when dropped.
+/// A running broker; stopped when dropped.
 pub struct Broker {
     pub address: String,
     pub started_in: Duration,
     child: Child,
     log: PathBuf,
+    _folder: Arc<Folder>,
 }
 
 impl Broker {
+    fn start(setup: Setup) -> Outcome<Self> {
+        let log = setup.folder.join("serve.log");
+        let begun = Instant::now();
+        let (mut child, address) = setup.spawn(fs::File::create(&log)?);
+        let started_in = begun.elapsed();
+        match address {
+            Ok(address) => Ok(Self {
+                address,
+                started_in,
+                child,
+                log,
+                _folder: setup.folder,
+            }),
+            Err(_) => {
+                let _ = child.wait();
+                Err(format!("the broker did not start: {}", fs::read_to_string(&log)?).into())
+            }
+        }
+    }
+
     /// CPU time of all its threads so far.
     pub fn cpu(&self) -> Outcome<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name, which may hold blanks, ends with the last parenthesis; utime and stime are the
+        // The name, which may contain blanks, ends with the last parenthesis; utime and stime are the
         // 14th and 15th field of the whole line.
         let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
         let ticks: u64 = fields
@@ -234,7 +173,7 @@ impl Broker {
         Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
     }
 
-    /// Most memory that was ever resident, in MB.
+    /// Peak resident memory, in MB.
     pub fn peak_memory_mb(&self) -> Outcome<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -243,7 +182,7 @@ impl Broker {
         Ok(kib * 1024 / 1_000_000)
     }
 
-    /// Bytes that are in its log.
+    /// Size of its log.
     pub fn log_bytes(&self) -> Outcome<usize> {
         Ok(fs::metadata(&self.log)?.len() as usize)
     }
@@ -254,8 +193,8 @@ impl Broker {
         let lines = log.get(from..).unwrap_or_default().lines();
         let timing = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
-            let is_it = line["route"] == route && line["status"] == 200;
-            line["us"][step].as_f64().filter(|_| is_it)
+            let matches = line["route"] == route && line["status"] == 200;
+            line["us"][step].as_f64().filter(|_| matches)
         };
         Ok(lines.filter_map(timing).collect())
     }
@@ -287,9 +226,9 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         let pid = self.child.id().to_string();
-        // Ended by signal so that it drains and keeps its compiled code; killed if it does not.
-        let told = Command::new("kill").args(["-TERM", &pid]).status();
-        if !told.is_ok_and(|status| status.success()) {
+        // Stopped by a signal, so that it drains and keeps its compiled code; otherwise killed.
+        let stopped = Command::new("kill").args(["-TERM", &pid]).status();
+        if !stopped.is_ok_and(|status| status.success()) {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();

@@ -1,8 +1,8 @@
-//! The floor: an exchange's work as one native thread does it with the fastest crates at hand.
+//! The floor: the work of an exchange in one native thread with the fastest crates available.
 //!
-//! Form, JWS and JSON by `form_urlencoded`, `base64` and `serde_json`; RS256 and ES256 by
-//! `aws-lc-rs`, with keys parsed beforehand; the same claim checks by hand; the same rules by
-//! `vouchsafe-policy`, which is Cedar. Without what only a server has: HTTP, the database, the log.
+//! Form, JWS and JSON with `form_urlencoded`, `base64` and `serde_json`; RS256 and ES256 with `aws-lc-rs` and keys
+//! parsed beforehand; the same claim checks by hand; the same policies with `vouchsafe-policy`, which is Cedar. It
+//! leaves out what only a server has: HTTP, the database, the log.
 
 use crate::issuer::Issuer;
 use crate::{AUDIENCE, BROKER, Outcome};
@@ -48,15 +48,15 @@ impl Floor {
             epoch_seconds: 3600,
         };
         Ok(Self {
-            issuer_url: issuer.url.clone(),
-            issuer_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, issuer.public_key())?,
+            issuer_url: issuer.url(),
+            issuer_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, issuer.public_key()?)?,
             signing_key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
             random: SystemRandom::new(),
             bundle: Bundle::load(&files, &environment).map_err(|error| error.to_string())?,
         })
     }
 
-    /// The whole work for one request body.
+    /// Does all the work for one request body.
     pub fn exchange(&self, body: &str, now: u64) -> Outcome<String> {
         let (token, audience, scope) = form(body)?;
         let jws = jws(&token)?;
@@ -131,7 +131,7 @@ impl Floor {
         }
     }
 
-    /// Claims, signature and the answer's JSON.
+    /// Signs the claims and writes the response's JSON.
     fn issue(&self, subject: &str, scope: &str, now: u64) -> Outcome<String> {
         let mut id = [0; 16];
         self.random.fill(&mut id)?;
@@ -152,7 +152,7 @@ impl Floor {
         .to_string())
     }
 
-    /// Microseconds of CPU time of the whole and of each part, over `bodies` again and again.
+    /// Measures CPU time in microseconds of the whole and of each part, for `bodies` in turn.
     pub fn measure(&self, bodies: &[String], now: u64, lasting: Duration) -> Outcome<Measured> {
         let whole_us = timed(bodies, lasting, |body| self.exchange(body, now))?;
         let each = lasting / 4;
@@ -224,7 +224,7 @@ fn jws(token: &str) -> Outcome<Jws> {
     })
 }
 
-/// Mean microseconds of CPU time that `work` takes on one of `inputs`.
+/// Mean CPU time, in microseconds, that `work` takes for one of `inputs`.
 fn timed<I, T>(inputs: &[I], lasting: Duration, work: impl Fn(&I) -> Outcome<T>) -> Outcome<f64> {
     let (start, start_cpu) = (Instant::now(), thread_cpu()?);
     let mut count = 0_u32;
@@ -240,7 +240,7 @@ fn timed<I, T>(inputs: &[I], lasting: Duration, work: impl Fn(&I) -> Outcome<T>)
     Ok(took.as_secs_f64() * 1e6 / f64::from(count))
 }
 
-/// CPU time of this thread, which other programs on the machine do not lengthen.
+/// CPU time of this thread, which other load on the machine doesn't increase.
 fn thread_cpu() -> Outcome<Duration> {
     let schedule = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds = schedule.split(' ').next().unwrap_or_default();

@@ -1,9 +1,8 @@
-//! Load from threads with a keep-alive connection each.
+//! Load from threads with one keep-alive connection each.
 //!
-//! In the closed loop a connection sends its next request after its last answer, which finds the
-//! most that the broker can do. In the open loop requests follow a fixed schedule whatever the
-//! broker does, and latency counts from the scheduled moment: a stall is seen by every request that
-//! it delays, not by one per connection.
+//! In the closed loop a connection sends its next request after the previous response, which finds the maximum
+//! throughput. In the open loop requests follow a fixed schedule, and latency counts from the scheduled time, so that
+//! a stall shows in every request that it delays and not in one per connection.
 
 use crate::Outcome;
 use std::io::{Read as _, Write as _};
@@ -11,9 +10,9 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest that one answer may take.
+/// How long one response may take.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// More than the requests that are ever in flight at the rates used here.
+/// More than the requests in flight at the rates used here.
 const OPEN_LOOP_CONNECTIONS: usize = 96;
 const ANSWER_BYTES: usize = 16 * 1024;
 
@@ -42,12 +41,12 @@ impl Arrivals {
     }
 }
 
-/// What a run of load saw.
+/// The outcome of one measurement.
 pub struct Load {
     pub took: Duration,
-    /// Answers that were 503: the broker can't keep its promises and says so.
+    /// Number of 503 responses: the broker is overloaded and says so.
     pub unavailable: usize,
-    /// Of the others, sorted, in microseconds.
+    /// Latencies of the others, sorted, in microseconds.
     latencies_us: Vec<u64>,
 }
 
@@ -68,7 +67,7 @@ impl Load {
     }
 }
 
-/// Sends `requests` in order until `lasting` is over or none is left.
+/// Sends `requests` in order until `lasting` has passed or none is left.
 pub fn run(
     address: &str,
     requests: &[Vec<u8>],
@@ -102,7 +101,7 @@ pub fn run(
     })
 }
 
-/// Microseconds of each answer, in no order; none for a 503.
+/// Microseconds of each response, in no particular order; none for a 503.
 fn worker(
     address: &str,
     requests: &[Vec<u8>],
@@ -129,7 +128,7 @@ fn worker(
     }
 }
 
-/// Sends `requests` round and round, whatever the answers are, and counts them.
+/// Sends `requests` repeatedly, whatever the responses are; returns their number.
 pub fn flood(address: &str, requests: &[Vec<u8>], stop: &AtomicBool) -> Outcome<usize> {
     let mut connection = Connection::open(address)?;
     let mut sent = 0;
@@ -143,7 +142,7 @@ pub fn flood(address: &str, requests: &[Vec<u8>], stop: &AtomicBool) -> Outcome<
     Ok(sent)
 }
 
-/// One HTTP/1.1 connection that is kept alive.
+/// One HTTP/1.1 keep-alive connection.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -160,7 +159,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request, reads the answer and says whether it is a 200; fails if it is no 503 either.
+    /// Sends a request and returns whether the response is 200; fails unless it is 200 or 503.
     pub fn send(&mut self, request: &[u8]) -> Outcome<bool> {
         let answer = self.exchange(request)?;
         match answer.get(..13) {
@@ -170,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the complete response.
     fn exchange(&mut self, request: &[u8]) -> Outcome<&[u8]> {
         self.stream.write_all(request)?;
         let mut filled = 0;
@@ -187,7 +186,7 @@ impl Connection {
     }
 }
 
-/// Length of the answer that begins here, once its head is complete.
+/// Length of the response that starts here, once its head is complete.
 fn answer_bytes(begun: &[u8]) -> Option<usize> {
     let head_bytes = begun.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(begun.get(..head_bytes)?).ok()?;

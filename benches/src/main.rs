@@ -1,8 +1,8 @@
-//! `scripts/bench`: what an exchange costs, beside what it must cost at least.
+//! `scripts/bench`: what an exchange costs, beside the least that it could cost.
 //!
-//! Starts the real broker on loopback with a real database, sends it distinct RS256 tokens and
-//! prints what it saw; judges nothing. The figure that counts is the last one: the broker's CPU time
-//! per exchange as a multiple of the floor's.
+//! Starts the real broker on loopback with a real database, sends it distinct RS256 tokens and prints what it
+//! measured, without a verdict. The figure that counts is the last one: the broker's CPU time per exchange as a
+//! multiple of the floor's. With `--against` it is the ratio of two versions.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -10,10 +10,11 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a tool of developers may panic"
+    reason = "a developer's tool may panic"
 )]
 
 mod broker;
+mod comparison;
 mod floor;
 mod hsm;
 mod issuer;
@@ -25,16 +26,15 @@ use broker::{Broker, Site};
 use floor::{Floor, Measured};
 use issuer::Issuer;
 use load::{Arrivals, Load};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use vouchsafe_harness::broker::{repository, target_folder};
+use vouchsafe_harness::bundle::{API as AUDIENCE, BROKER};
+use vouchsafe_harness::now;
 
-/// The broker's issuer URL: a name only, nothing listens there.
-const BROKER: &str = "http://127.0.0.1:3999";
-/// An audience of the default bundle that takes a subject token any number of times.
-const AUDIENCE: &str = "https://api.example";
-/// What `spin up` does with an instance by default.
+/// How `spin up` reuses instances by default.
 const SPIN_LIKE: [&str; 4] = [
     "--max-instance-reuse-count",
     "128",
@@ -43,34 +43,37 @@ const SPIN_LIKE: [&str; 4] = [
 ];
 const SECONDS_DEFAULT: u64 = 8;
 const SECONDS_MAX: u64 = 12;
-/// More than a closed loop gets through in a second; a run that outlives its tokens ends early.
+/// More than a closed loop exchanges in a second; a run that outlives its tokens ends early.
 const TOKENS_PER_SECOND: usize = 1500;
-/// Tokens with a `kid` of their own each, sent round and round.
+/// Tokens with one unknown `kid` each, sent repeatedly.
 const FLOOD_TOKENS: usize = 2000;
 const FLOOD_CONNECTIONS: usize = 4;
-/// Of those who have done nothing wrong.
+/// Valid exchanges beside the flood.
 const FLOOD_HONEST_PER_SECOND: f64 = 200.0;
 /// The rate of the open loop as a share of the closed loop's.
 const OPEN_LOOP_SHARE: f64 = 0.5;
-const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief | --policy | --hsm]";
+const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief | --policy | --hsm | --against PROGRAM|CHECKOUT]";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
 
+#[derive(Clone)]
 struct Options {
     /// How long each measurement lasts.
     lasting: Duration,
-    /// The steps, the closed loop and the floor only: enough to compare two versions.
+    /// Only the steps, the closed loop and the floor.
     brief: bool,
-    /// What bundles cost and nothing else.
+    /// Only what bundles cost.
     policy: bool,
-    /// Both tiers with an HSM behind them, and nothing else.
+    /// Only both tiers with an HSM.
     hsm: bool,
+    /// Only the ratio to this `vouchsafe`, or to the one of this checkout.
+    against: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     if let Some(seconds) = std::env::args().skip_while(|it| it != hsm::CEILING).nth(1) {
-        return ended(hsm::print_ceiling(&seconds));
+        return exit_code(hsm::print_ceiling(&seconds));
     }
     let options = match options() {
         Ok(options) => options,
@@ -79,10 +82,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    ended(run(&options))
+    exit_code(run(&options))
 }
 
-fn ended(outcome: Outcome<()>) -> ExitCode {
+fn exit_code(outcome: Outcome<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -98,6 +101,7 @@ fn options() -> Outcome<Options> {
         brief: false,
         policy: false,
         hsm: false,
+        against: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -105,6 +109,10 @@ fn options() -> Outcome<Options> {
             "--brief" => options.brief = true,
             "--policy" => options.policy = true,
             "--hsm" => options.hsm = true,
+            "--against" => {
+                let path = arguments.next().ok_or("--against needs a path")?;
+                options.against = Some(PathBuf::from(path).canonicalize()?);
+            }
             "--seconds" => {
                 let seconds: u64 = arguments
                     .next()
@@ -115,30 +123,31 @@ fn options() -> Outcome<Options> {
                 }
                 options.lasting = Duration::from_secs(seconds);
             }
-            _ => return Err(format!("`{argument}` is not known").into()),
+            _ => return Err(format!("unknown argument `{argument}`").into()),
         }
     }
     Ok(options)
 }
 
 fn run(options: &Options) -> Outcome<()> {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .ok_or("no repository")?;
-    let binary = std::env::var_os("VOUCHSAFE_BIN")
-        .map_or_else(|| repository.join("target/debug/vouchsafe"), PathBuf::from);
-    let issuer = Issuer::start()?;
-    let site = Site::new(repository, binary, &issuer.url)?;
-    machine();
+    let repository = repository();
+    let program = std::env::var_os("VOUCHSAFE_BIN")
+        .map_or_else(|| target_folder().join("debug/vouchsafe"), PathBuf::from);
+    let issuer = Issuer::start();
+    let site = Site::new(&repository, program, &issuer)?;
+    print_machine();
+    if let Some(other) = &options.against {
+        return comparison::run(&site, other, &issuer, options);
+    }
     if options.hsm {
         let pool = pool(&issuer, options)?;
         return hsm::run(&site, &issuer, &pool, options);
     }
     if options.policy {
-        return policy::run(repository, &site, &issuer);
+        return policy::run(&repository, &site, &issuer);
     }
-    let before = measured(&issuer, &site, options)?;
-    show(&before);
+    let before = measure_floor(&issuer, &site, options)?;
+    print_floor(&before);
     verification::run(&site)?;
     start_up(&site, options)?;
     let pool = pool(&issuer, options)?;
@@ -149,18 +158,19 @@ fn run(options: &Options) -> Outcome<()> {
         new_instance(&site, &pool, options)?;
         flood(&site, &issuer, &pool, options)?;
         hsm::run(&site, &issuer, &pool, options)?;
-        policy::run(repository, &site, &issuer)?;
+        policy::run(&repository, &site, &issuer)?;
     }
-    let again = measured(&issuer, &site, options)?.whole_us;
+    let again = measure_floor(&issuer, &site, options)?.whole_us;
     let floor_us = again.min(before.whole_us);
     println!(
-        "\nfloor again: {again:.1} us\nbroker {long_lived:.0} us of CPU per exchange / floor {floor_us:.0} us = {:.1}",
+        "\nfloor, measured again: {again:.1} us\nbroker {long_lived:.0} us of CPU per exchange / floor \
+         {floor_us:.0} us = {:.1}",
         long_lived / floor_us
     );
     Ok(())
 }
 
-fn machine() {
+fn print_machine() {
     let first = |path: &str, name: &str| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let line = text.lines().find(|line| line.starts_with(name));
@@ -177,17 +187,15 @@ fn machine() {
     );
 }
 
-fn measured(issuer: &Issuer, site: &Site, options: &Options) -> Outcome<Measured> {
-    let now = issuer::unix_seconds();
-    let bodies: Vec<_> = (0..256)
-        .map(|_| Ok(issuer::body(&issuer.mint(now)?)))
-        .collect::<Outcome<_>>()?;
+fn measure_floor(issuer: &Issuer, site: &Site, options: &Options) -> Outcome<Measured> {
+    let now = now();
+    let bodies: Vec<_> = (0..256).map(|_| issuer::body(&issuer.mint(now))).collect();
     Floor::new(issuer, &site.policies("allow"))?.measure(&bodies, now, options.lasting / 4)
 }
 
-fn show(floor: &Measured) {
+fn print_floor(floor: &Measured) {
     println!(
-        "\nfloor, native, CPU of one thread: {:.1} us",
+        "\nfloor (native, one thread): {:.1} us of CPU",
         floor.whole_us
     );
     for (part, us) in &floor.parts_us {
@@ -208,7 +216,7 @@ fn start_up(site: &Site, options: &Options) -> Outcome<()> {
     }
     let cached_in = site.start("allow", &[])?.started_in;
     println!(
-        "\nstart-up until ready: {:.1} s with an empty cache, {:.2} s with compiled code cached",
+        "\nstart-up until ready: {:.1} s with an empty cache, {:.2} s with cached code",
         cold_in.as_secs_f64(),
         cached_in.as_secs_f64()
     );
@@ -221,11 +229,11 @@ fn long_lived(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<f64> 
     warm(&broker, pool)?;
     let short = Options {
         lasting: options.lasting / 2,
-        ..*options
+        ..options.clone()
     };
     heading();
-    hosted(&broker, "/healthz", &short)?;
-    hosted(&broker, "/.well-known/jwks.json", &short)?;
+    answer(&broker, "/healthz", &short)?;
+    answer(&broker, "/.well-known/jwks.json", &short)?;
     let from = broker.log_bytes()?;
     Row::of("long-lived", &broker, pool, &short).measure(Arrivals::Closed { connections: 1 })?;
     let steps = broker.steps_us(from)?;
@@ -236,7 +244,7 @@ fn long_lived(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<f64> 
         row.open_loop(busy.per_second)?;
     }
     // Printed late so that the table stays in one piece.
-    println!("\nsteps of an exchange, one at a time, median (they go into the log):");
+    println!("\nsteps of an exchange, one at a time, median, as logged:");
     for (step, us) in steps {
         println!("  {step:<24} {us:>7} us");
     }
@@ -248,7 +256,7 @@ fn long_lived(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<f64> 
 
 fn single_use(site: &Site, issuer: &Issuer, options: &Options) -> Outcome<()> {
     let broker = site.start("single-use", &[])?;
-    // ORDER: minted after the start, since a store refuses what is older than itself.
+    // ORDER: minted after the start, because a store refuses tokens older than itself.
     let tokens = pool(issuer, options)?;
     let row = Row::of("single-use tokens", &broker, &tokens, options);
     let busy = row.measure(Arrivals::Closed { connections: 16 })?;
@@ -264,12 +272,12 @@ fn spin_like(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
     row.open_loop(busy.per_second)
 }
 
-/// What an exchange costs more where each has an instance of its own.
+/// The extra cost of an exchange in a new instance.
 fn new_instance(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
     let alone = Arrivals::Closed { connections: 1 };
     let short = Options {
         lasting: options.lasting / 2,
-        ..*options
+        ..options.clone()
     };
     let old = site.start("allow", &[])?;
     warm(&old, pool)?;
@@ -278,18 +286,18 @@ fn new_instance(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()>
     warm(&new, pool)?;
     let new = Row::of("one use each", &new, pool, &short).measure(alone)?;
     println!(
-        "\na new instance and its first request cost {:.1} ms of CPU and {:.1} ms of latency more",
+        "\na new instance and its first request: {:.1} ms more CPU, {:.1} ms more latency",
         (new.cpu_us - old.cpu_us) / 1000.0,
         new.p50_ms - old.p50_ms
     );
     Ok(())
 }
 
-/// What a flood of tokens with unknown `kid`s does to everybody else, and to the issuer.
+/// The effect of a flood of tokens with unknown `kid`s on valid exchanges and on the issuer.
 fn flood(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
     let broker = site.start("allow", &[])?;
     warm(&broker, pool)?;
-    let unknown = issuer.requests_of_unknown_keys(FLOOD_TOKENS)?;
+    let unknown = issuer.requests_with_unknown_keys(FLOOD_TOKENS);
     let honest = Arrivals::Open {
         per_second: FLOOD_HONEST_PER_SECOND,
     };
@@ -309,23 +317,23 @@ fn flood(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) -> O
         row.map(|_| refused)
     })?;
     println!(
-        "flood of {flooded} tokens with unknown kids in {} s: {} requests at the issuer, two for each fetch",
+        "flood of {flooded} tokens with unknown kids in {} s: {} requests to the issuer, two per fetch",
         options.lasting.as_secs(),
         issuer.fetched() - fetched
     );
     Ok(())
 }
 
-/// Lets the broker compile, fetch and allocate what it needs only once.
+/// Lets the broker compile, fetch and allocate what it needs once.
 fn warm(broker: &Broker, pool: &[Vec<u8>]) -> Outcome<()> {
     let arrivals = Arrivals::Closed { connections: 16 };
     load::run(&broker.address, pool, arrivals, Duration::from_secs(1))?;
     Ok(())
 }
 
-/// An answer without an exchange: what host, HTTP and an instance cost by themselves, and, where a
-/// dependency makes the document, a call to another component.
-fn hosted(broker: &Broker, path: &'static str, options: &Options) -> Outcome<()> {
+/// Measures an answer without an exchange: host, HTTP and an instance, and for some documents a call to another
+/// component.
+fn answer(broker: &Broker, path: &'static str, options: &Options) -> Outcome<()> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: broker\r\n\r\n");
     let requests = vec![request.into_bytes(); 200_000];
     let row = Row::of(path, broker, &requests, options);

@@ -1,7 +1,8 @@
-//! What a trust bundle costs: loading it, the first decision for an audience, and those after it.
+//! The cost of a trust bundle: loading it, the first decision for an audience, and later ones.
 //!
-//! Natively, with the crate that the policy component is made of, and in that component in the running broker. Each
-//! bundle has ten rules per audience, so what can match stays the same while what exists grows.
+//! Measured natively with the crate that the policy component uses, and in that component in a running broker. Each
+//! bundle has ten policies per audience, so the number of policies that can match stays the same while their total
+//! grows.
 
 use crate::broker::Site;
 use crate::issuer::Issuer;
@@ -15,12 +16,12 @@ use vouchsafe_policy::{
 };
 
 const RULES_PER_AUDIENCE: usize = 10;
-/// Workloads of one group file.
+/// Workloads per group file.
 const WORKLOADS_PER_GROUP: usize = 1000;
 const DECISIONS: u32 = 2000;
-/// Native loads with a seal, of which the median counts.
+/// Native loads with a seal, of which the median is reported.
 const LOADS: usize = 9;
-/// Requests to instances of their own, and to one instance.
+/// Requests to a new instance each, and to one instance.
 const NEW_INSTANCES: usize = 21;
 const OLD_INSTANCE_REQUESTS: usize = 400;
 /// The `repository_id` of the issuer's tokens.
@@ -29,14 +30,14 @@ const SIZES: [(usize, usize); 5] = [(10, 0), (100, 0), (1000, 0), (10_000, 0), (
 
 /// Microseconds.
 struct Cost {
-    /// Loading without a seal, and with one.
+    /// Loading without a seal and with one.
     check: f64,
     load: f64,
     first: f64,
     later: f64,
 }
 
-/// Prints a row for each number of rules, and one with entities.
+/// Prints one row per size.
 pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
     println!(
         "\n{:>8} {:>9} | {:>10} {:>10} {:>8} {:>8} | {:>10} {:>10} {:>8} {:>8} | {:>6}",
@@ -57,7 +58,7 @@ pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
         "ratio"
     );
     for (rules, entities) in SIZES {
-        let files = files(repository, &issuer.url, rules, entities)?;
+        let files = files(repository, &issuer.url(), rules, entities)?;
         let native = native(&files)?;
         let wasm = wasm(site, issuer, &files)?;
         println!(
@@ -111,7 +112,7 @@ fn native(files: &BundleFiles) -> Outcome<Cost> {
     })
 }
 
-/// The first decision for an audience, and the mean of [`DECISIONS`] after it.
+/// Time of the first decision for an audience, and the mean of [`DECISIONS`] later ones.
 fn decisions(decider: &Decider) -> Outcome<(f64, f64)> {
     let principal = principal();
     let request = TokenRequest {
@@ -138,7 +139,7 @@ fn decisions(decider: &Decider) -> Outcome<(f64, f64)> {
     ))
 }
 
-/// The same in the component, by the broker's own log.
+/// The same in the component, from the broker's log.
 fn wasm(site: &Site, issuer: &Issuer, files: &BundleFiles) -> Outcome<Cost> {
     let name = "bundle";
     let folder = site.policies(name);
@@ -154,7 +155,7 @@ fn wasm(site: &Site, issuer: &Issuer, files: &BundleFiles) -> Outcome<Cost> {
     let long = Duration::from_secs(60);
     let exchanges = |count: usize| issuer.requests(count);
     let new = site.start(name, &["--max-instance-reuse-count", "1"])?;
-    // The broker asked itself whether it is ready before it listened.
+    // The broker asks itself whether it is ready before it listens.
     let all = new.timings_us("readyz", "load", 0)?;
     let check = *all.first().ok_or("no bundle was loaded")?;
     let from = new.log_bytes()?;
@@ -242,7 +243,7 @@ fn files(
     add("issuers/github.toml".to_owned(), issuer)?;
     let audiences = rules.div_ceil(RULES_PER_AUDIENCE);
     for number in 0..audiences {
-        // What is asked for comes last.
+        // The requested audience comes last.
         let is_last = number == audiences - 1;
         let id = match is_last {
             true => AUDIENCE.to_owned(),

@@ -1,4 +1,4 @@
-//! What verifying a signature costs inside of a component, beside native code.
+//! The cost of verifying a signature in a component, compared with native code.
 
 use crate::Outcome;
 use crate::broker::Site;
@@ -19,7 +19,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use vouchsafe_jose::{JsonObject, KeyUse, PublicKey};
 
-/// Bytes of a signing input of a GitHub token.
+/// Length of the signing input of a GitHub token.
 const MESSAGE_BYTES: usize = 1600;
 const TIMES: u32 = 300;
 const ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -96,7 +96,7 @@ fn rsa(name: &'static str, size: KeySize, message: &[u8]) -> Outcome<Sample> {
         message,
         &mut signature,
     )?;
-    // RSAPublicKey in DER ends with the modulus and the exponent 65537 of five bytes.
+    // RSAPublicKey in DER ends with the modulus and five bytes for the exponent 65537.
     let der = key.public_key().as_ref();
     let end = der.len().checked_sub(5).ok_or("a short key")?;
     let modulus = end
@@ -149,7 +149,7 @@ fn native(sample: &Sample, message: &[u8]) -> Outcome<f64> {
     timed(|| Ok(key.verify(message, &sample.signature)?))
 }
 
-/// Microseconds of one run, the best of three series.
+/// Microseconds of one call, the best of three series.
 fn timed(run: impl Fn() -> Outcome<()>) -> Outcome<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..3 {
@@ -162,7 +162,7 @@ fn timed(run: impl Fn() -> Outcome<()>) -> Outcome<f64> {
     Ok(best)
 }
 
-/// The same in the guest, which has the clock and the loop.
+/// The same in the guest, which runs the loop and reads the clock.
 fn in_component(address: &str, path: &str, sample: &Sample, message: &str) -> Outcome<f64> {
     let body = format!(
         "{TIMES}\n{}\n{message}\n{}\n",

@@ -11,7 +11,7 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 VOUCHSAFE = REPO / "target/debug/vouchsafe"
 DEV_ISSUER_OF_THE_BUNDLE = "http://127.0.0.1:7000"
 START_SECONDS_MAX = 120
-# Blocks of ports, as `tests/src/ports.rs` has them: below those that the kernel gives away, each of one process.
+# Blocks of ports, as in `tests/harness/src/ports.rs`: below the range of the kernel, each block for one process.
 FIRST_PORT, BLOCKS, BLOCK_PORTS = 20_000, 200, 50
 
 
@@ -26,7 +26,7 @@ def is_free(port):
 
 
 def ports():
-    """Ports of 127.0.0.1 that are this process's for as long as it lives."""
+    """Ports of 127.0.0.1 that belong to this process until it ends."""
     held = []
     for block in range(BLOCKS):
         name = socket.socket(socket.AF_UNIX)
@@ -49,7 +49,7 @@ def free_port():
 
 
 class Process:
-    """A child that prints where it listens, and is ended by its own handle."""
+    """A child process that prints its address, and is stopped through its handle."""
 
     def __init__(self, arguments, log, cwd, program=VOUCHSAFE, environment=None):
         self.log = log
@@ -78,16 +78,16 @@ class Process:
 
 
 class Setup:
-    """Both of them, as a context manager."""
+    """Dev issuer and broker, as a context manager."""
 
     manifest = "spin.toml"
 
     def variables(self):
-        """Of the signer."""
+        """Variables of the signer."""
         return {"signer_root": "Y2xpZW50LXRlc3RzLW9ubHktbm90LWEtc2VjcmV0LTAwMDE"}
 
     def prepare(self, policies, issuer):
-        """What there is to do before the broker starts."""
+        """Hook that runs before the broker starts."""
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-clients-"))
@@ -118,7 +118,7 @@ class Setup:
         )
 
     def rename(self, source, target):
-        """Puts this dev issuer in the place of the bundle's."""
+        """Replaces the bundle's dev issuer with this one."""
         text = source.read_text()
         assert DEV_ISSUER_OF_THE_BUNDLE in text, source
         target.write_text(text.replace(DEV_ISSUER_OF_THE_BUNDLE, self.dev_issuer))

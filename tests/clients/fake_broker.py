@@ -1,4 +1,4 @@
-"""A broker that misbehaves on request: what the real one must never do, its clients must survive."""
+"""A broker that misbehaves on request, in ways that clients must survive."""
 
 import contextlib
 import http.server

@@ -1,4 +1,4 @@
-// openid-client and @actions/core fetch tokens, jose verifies them; all as they come.
+// openid-client and @actions/core fetch tokens, jose verifies them; all unmodified.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -23,7 +23,7 @@ async function mint(settings = {}) {
 }
 
 function discover(algorithm) {
-  // Plain http is for loopback only, so stock clients have to be told.
+  // Stock clients accept plain http only if told to.
   const options = { execute: [client.allowInsecureRequests], algorithm };
   return client.discovery(new URL(broker), "some-client", {}, client.ClientSecretBasic("some-secret"), options);
 }
@@ -61,7 +61,7 @@ for (const algorithm of ["oauth2", "oidc"]) {
   });
 }
 
-test("openid-client is told the error of a refusal", async () => {
+test("openid-client reports the error of a refusal", async () => {
   const config = await discover("oauth2");
   const table = [
     [{}, { audience: "https://elsewhere.example" }, "invalid_target"],
@@ -78,13 +78,13 @@ test("openid-client is told the error of a refusal", async () => {
   }
 });
 
-test("jose refuses the token for another audience", async () => {
+test("jose rejects the token for another audience", async () => {
   const config = await discover("oidc");
   const answer = await exchange(config, await mint());
   await assert.rejects(verify(config, answer.access_token, "https://deploy.example"), { claim: "aud" });
 });
 
-test("a token from @actions/core buys a token", async () => {
+test("exchanges a token from @actions/core", async () => {
   process.env.ACTIONS_ID_TOKEN_REQUEST_URL = `${devIssuer}/token?api-version=2.0`;
   process.env.ACTIONS_ID_TOKEN_REQUEST_TOKEN = "request-token";
   const config = await discover("oauth2");

@@ -1,4 +1,4 @@
-"""Runs both suites of stock clients against one broker and counts what passed."""
+"""Runs the tests of all stock clients against one broker and counts the results."""
 
 import argparse
 import os
@@ -30,7 +30,7 @@ def run_node(node):
     passed, failed = (re.search(rf"^# {word} (\d+)$", done.stdout, re.MULTILINE) for word in ("pass", "fail"))
     if not passed or not failed:
         return 0, 1
-    # A process that fails without a failing test has failed.
+    # The process may fail although no test does.
     return int(passed[1]), max(int(failed[1]), int(done.returncode != 0))
 
 

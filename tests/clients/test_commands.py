@@ -1,4 +1,4 @@
-"""`vouchsafe token`, `probe` and `dev-issuer`, run as a job would run them."""
+"""`vouchsafe token`, `probe` and `dev-issuer`, run as a CI job would."""
 
 import json
 import os
@@ -41,25 +41,25 @@ class Token(unittest.TestCase):
         self.assertTrue(done.stderr.startswith("error: "), done.stderr)
         self.assertIn(words, done.stderr)
 
-    def test_prints_the_token_alone(self):
+    def test_prints_only_the_token(self):
         done = token(stdin=mint())
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.count("."), 2)
         self.assertEqual(done.stderr, "")
 
-    def test_prints_json_and_an_assignment(self):
+    def test_prints_json_and_shell_assignment(self):
         as_json = json.loads(token("--format", "json", stdin=mint()).stdout)
         self.assertEqual(as_json["token_type"], "Bearer")
         self.assertRegex(token("--format", "env", stdin=mint()).stdout, r"^VOUCHSAFE_TOKEN=[\w.-]+\n$")
 
-    def test_a_slash_after_the_brokers_url_does_not_matter(self):
+    def test_ignores_trailing_slash_of_broker_url(self):
         self.assertEqual(token(broker=f"{BROKER}/", stdin=mint()).returncode, 0)
 
-    def test_reads_a_variable(self):
+    def test_reads_token_from_variable(self):
         done = run("token", "--broker", BROKER, "--audience", API, "--subject-token-env", "PROOF", PROOF=mint())
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_finds_githubs_token_service_and_masks_on_standard_error_only(self):
+    def test_finds_github_service_and_masks_on_stderr(self):
         service = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{DEV_ISSUER}/token?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token"}
         done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true", **service)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -69,24 +69,24 @@ class Token(unittest.TestCase):
         service["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "another"
         self.fails(run("token", "--broker", BROKER, "--audience", API, **service), UNREACHABLE, "status 401")
 
-    def test_says_what_was_refused_and_under_which_decision(self):
+    def test_reports_refusal_with_decision_id(self):
         other = mint("--claim", "repository_id=999")
         self.fails(token(stdin=other), REFUSED, "invalid_target")
         self.assertRegex(token(stdin=other).stderr, r"\(decision \S+\)")
 
-    def test_without_a_subject_token_it_says_where_one_comes_from(self):
+    def test_hints_at_sources_of_subject_token(self):
         done = run("token", "--broker", BROKER, "--audience", API)
         self.fails(done, WRONG_USE, "hint: on GitHub Actions it is found automatically")
         done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true")
         self.fails(done, WRONG_USE, "id-token: write")
 
-    def test_plain_http_is_for_loopback(self):
+    def test_allows_plain_http_only_on_loopback(self):
         self.fails(token(broker="http://broker.example"), WRONG_USE, "is not https")
 
-    def test_nobody_there(self):
+    def test_reports_unreachable_broker(self):
         self.fails(token(broker="http://127.0.0.1:1"), UNREACHABLE, "no answer from")
 
-    def test_refuses_a_broker_of_another_name_and_sends_it_nothing(self):
+    def test_sends_nothing_to_broker_with_another_issuer(self):
         table = [
             ({"issuer": "https://broker.example"}, "the broker's issuer is"),
             ({"token_endpoint": "http://127.0.0.1:1/token"}, "another origin"),
@@ -97,7 +97,7 @@ class Token(unittest.TestCase):
                 self.fails(token(broker=fake.url), REFUSED, words)
                 self.assertEqual(fake.forms, [])
 
-    def test_tries_an_unavailable_broker_thrice(self):
+    def test_tries_unavailable_broker_three_times(self):
         unavailable = answer(503, {"error": "temporarily_unavailable"}, retry_after="0")
         with FakeBroker(answers=[unavailable, unavailable, issued()]) as fake:
             self.assertEqual(token(broker=fake.url).stdout, "aaa.bbb.ccc\n")
@@ -105,12 +105,12 @@ class Token(unittest.TestCase):
             self.fails(token(broker=fake.url), UNREACHABLE, "temporarily_unavailable")
             self.assertEqual(len(fake.forms), 3)
 
-    def test_tries_a_refusal_once(self):
+    def test_does_not_retry_refusal(self):
         with FakeBroker(answers=[answer(400, {"error": "invalid_request"})]) as fake:
             self.fails(token(broker=fake.url), REFUSED, "invalid_request")
             self.assertEqual(len(fake.forms), 1)
 
-    def test_believes_no_answer_that_is_not_a_token_endpoints(self):
+    def test_rejects_malformed_token_responses(self):
         table = [
             (200, {}, b"<html>"),
             (302, {"location": "/elsewhere"}, b""),
@@ -121,24 +121,24 @@ class Token(unittest.TestCase):
             with self.subTest(wrong[2][:20]), FakeBroker(answers=[wrong]) as fake:
                 self.fails(token(broker=fake.url), UNREACHABLE, "")
 
-    def test_reads_an_answer_of_exactly_64_kib(self):
+    def test_reads_response_of_exactly_64_kib(self):
         status, headers, body = issued()
         with FakeBroker(answers=[(status, headers, body.ljust(64 * 1024))]) as fake:
             self.assertEqual(token(broker=fake.url).returncode, 0)
 
 
 class Probe(unittest.TestCase):
-    def test_a_sound_broker_passes_every_check(self):
+    def test_passes_sound_broker(self):
         done = run("probe", "--broker", BROKER, "--audience", API, "--scope", "read", "--dev-issuer", DEV_ISSUER, "--format", "json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual([check["verdict"] for check in json.loads(done.stdout)["checks"]], ["passed"] * 5)
 
-    def test_says_what_it_could_not_run(self):
+    def test_reports_checks_it_could_not_run(self):
         done = run("probe", "--broker", BROKER, "--audience", API, "--subject-token-file", "-", stdin=mint())
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(done.stdout.count("not run"), 2)
 
-    def test_a_broker_that_grants_everything_fails(self):
+    def test_fails_broker_that_grants_everything(self):
         with FakeBroker(answers=[issued()]) as fake:
             done = run("probe", "--broker", fake.url, "--audience", API, "--subject-token-file", "-", stdin=mint())
         self.assertEqual(done.returncode, REFUSED)
@@ -146,7 +146,7 @@ class Probe(unittest.TestCase):
 
 
 class DevIssuer(unittest.TestCase):
-    def test_answers_no_web_page(self):
+    def test_refuses_requests_from_web_pages(self):
         url = f"{DEV_ISSUER}/.well-known/jwks.json"
         port = DEV_ISSUER.rsplit(":", 1)[1]
         table = [({}, 200), ({"host": f"localhost:{port}"}, 200), ({"host": "evil.example"}, 421), ({"host": "127.0.0.1"}, 421), ({"origin": DEV_ISSUER}, 403)]
@@ -154,20 +154,20 @@ class DevIssuer(unittest.TestCase):
             with self.subTest(headers):
                 self.assertEqual(requests.get(url, headers=headers, timeout=10).status_code, status)
 
-    def test_a_client_that_has_the_keys_gets_304(self):
+    def test_answers_304_for_cached_keys(self):
         url = f"{DEV_ISSUER}/.well-known/jwks.json"
         first = requests.get(url, timeout=10)
         self.assertEqual(first.headers["cache-control"], "public, max-age=60")
         again = requests.get(url, headers={"if-none-match": first.headers["etag"]}, timeout=10)
         self.assertEqual((again.status_code, again.content), (304, b""))
 
-    def test_listens_on_loopback_only(self):
+    def test_listens_only_on_loopback(self):
         done = run("dev-issuer", "--listen", "0.0.0.0:0")
         self.assertEqual(done.returncode, WRONG_USE)
         self.assertIn("not a loopback address", done.stderr)
 
-    def test_rotation_keeps_the_old_key_published_until_the_next(self):
-        # One of its own: the broker has to find the shared one's keys.
+    def test_publishes_old_key_until_next_rotation(self):
+        # A separate one, because the broker needs the keys of the shared one.
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         issuer = Process(["dev-issuer", "--listen", "127.0.0.1:0"], folder / "log", folder)
         self.addCleanup(issuer.stop)
@@ -187,7 +187,7 @@ class DevIssuer(unittest.TestCase):
         self.assertEqual(rotate() & after, set())
 
 
-    def test_keys_in_a_file_survive_a_restart_and_are_for_the_owner_only(self):
+    def test_keeps_keys_in_private_file_across_restarts(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         file = folder / "keys.json"
 

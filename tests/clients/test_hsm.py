@@ -1,5 +1,5 @@
-"""PyJWT and jose verify what a broker with an HSM behind it issues, in both tiers and each algorithm; and
-`cryptography` and jose the certificates of its epoch keys, by the root alone."""
+"""PyJWT and jose verify the tokens of a broker with an HSM, in both tiers and every algorithm;
+`cryptography` and jose verify the certificates of its epoch keys with the root alone."""
 
 import base64
 import datetime
@@ -18,13 +18,13 @@ from cryptography.x509 import verification
 
 import broker
 
-# Of the broker and of the gateway, unless something else is said.
+# Used by broker and gateway unless a test overrides it.
 EPOCH_SECONDS = 3600
 
 HERE = pathlib.Path(__file__).resolve().parent
 GATEWAY = broker.REPO / "target/debug/hsm-gateway"
 MODULE = os.environ.get("VOUCHSAFE_PKCS11_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
-# By the name of the audience: its tier and its algorithm.
+# Audience name: tier and algorithm.
 AUDIENCES = {
     "delegated-es256": ("delegated", "ES256"),
     "delegated-eddsa": ("delegated", "EdDSA"),
@@ -45,13 +45,13 @@ def leaf_of(jwk):
 
 
 def path_verifier(root, time):
-    """Builds paths to the root by the library's own rules for certificates of clients, none of them loosened."""
+    """Builds paths to the root under the library's default rules for client certificates."""
     builder = verification.PolicyBuilder().store(verification.Store([root])).time(time)
     return builder.max_chain_depth(0).build_client_verifier()
 
 
 class Hsm:
-    """A token in a folder of its own, with the keys of a gateway."""
+    """A PKCS#11 token in its own folder, with the keys of a gateway."""
 
     def __init__(self, folder, issuer):
         self.folder = folder
@@ -140,7 +140,7 @@ class BothTiers(unittest.TestCase):
         self.assertEqual(answer.status_code, 200, answer.text + self.setup.logs())
         return answer.json()["access_token"]
 
-    def test_pyjwt_and_jose_verify_every_algorithm_of_either_tier(self):
+    def test_verifies_every_algorithm_with_pyjwt_and_jose(self):
         keys = jwt.PyJWKClient(f"{self.setup.broker}/.well-known/jwks.json")
         for name, (_, algorithm) in AUDIENCES.items():
             with self.subTest(name):
@@ -162,7 +162,7 @@ class BothTiers(unittest.TestCase):
         self.assertEqual(len(keys), 16)
         return keys
 
-    def test_cryptography_builds_the_path_from_each_certificate_to_the_root(self):
+    def test_builds_path_from_each_certificate_to_root(self):
         root = self.setup.hsm.root
         second = datetime.timedelta(seconds=1)
         for jwk in self.certified():
@@ -178,7 +178,7 @@ class BothTiers(unittest.TestCase):
                         path_verifier(root, time).verify(leaf, [])
                 self.assertEqual(last - first, datetime.timedelta(seconds=4 * EPOCH_SECONDS))
 
-    def test_each_certificate_says_what_pinning_md_says(self):
+    def test_matches_certificate_profile_of_pinning_md(self):
         root = self.setup.hsm.root
         self.assertIsInstance(root.public_key().curve, ec.SECP256R1)
         self.assertEqual(root.not_valid_after_utc.year, 9999)
@@ -205,7 +205,7 @@ class BothTiers(unittest.TestCase):
                 serials.add(leaf.serial_number)
         self.assertEqual(len(serials), 16)
 
-    def test_a_token_verifies_with_the_key_that_the_root_certified_in_place_of_the_jwks(self):
+    def test_verifies_token_with_certified_key(self):
         root = self.setup.hsm.root
         for name, (tier, algorithm) in AUDIENCES.items():
             with self.subTest(name):
@@ -224,17 +224,17 @@ class BothTiers(unittest.TestCase):
                     with self.assertRaises(jwt.InvalidSignatureError):
                         jwt.decode(token, other.public_key(), **options)
                 self.assertEqual(len(others), 7)
-                # jose takes the key out of the certificate by itself.
+                # jose extracts the key from the certificate.
                 node = os.environ.get("VOUCHSAFE_TEST_NODE", "node")
                 verify = [node, "verify_x5c.mjs", self.setup.broker, url(name), algorithm, jwk["x5c"][0], token]
                 jose = subprocess.run(verify, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
                 self.assertEqual(jose.stdout.strip(), kid)
 
-    def test_another_root_builds_no_path(self):
+    def test_builds_no_path_to_another_root(self):
         ours, stranger = self.setup.hsm.root, Hsm(self.setup.folder / "stranger", self.setup.broker).root
         for jwk in self.certified():
             leaf = leaf_of(jwk)
-            # The stranger's root is of now, and each says that it is a day older.
+            # Roots are backdated by a day, and this one was made just now.
             time = max(leaf.not_valid_before_utc, stranger.not_valid_before_utc)
             self.assertEqual(path_verifier(ours, time).verify(leaf, []).chain, [leaf, ours])
             with self.assertRaises(verification.VerificationError):

@@ -1,4 +1,4 @@
-"""google-auth exchanges, PyJWT verifies; both as they come."""
+"""google-auth exchanges and PyJWT verifies, both unmodified."""
 
 import json
 import os
@@ -58,22 +58,22 @@ class GoogleAuth(unittest.TestCase):
         self.assertLessEqual(claims["exp"] - claims["iat"], answer["expires_in"] + 1)
         self.assertEqual(jwt.get_unverified_header(answer["access_token"])["typ"], "at+jwt")
 
-    def test_may_send_client_credentials_either_way(self):
+    def test_accepts_client_credentials_in_both_places(self):
         for kind in (utils.ClientAuthType.basic, utils.ClientAuthType.request_body):
             with self.subTest(kind):
                 authentication = utils.ClientAuthentication(kind, "some-client", "some-secret")
                 verify(exchange(subject_token(), authentication=authentication)["access_token"])
 
-    def test_is_told_invalid_target_for_an_audience_that_is_not_offered(self):
+    def test_gets_invalid_target_for_unknown_audience(self):
         self.refused("invalid_target", subject_token(), audience="https://elsewhere.example")
 
-    def test_is_told_invalid_scope_for_a_scope_that_is_not_offered(self):
+    def test_gets_invalid_scope_for_unknown_scope(self):
         self.refused("invalid_scope", subject_token(), scopes=["admin"])
 
-    def test_is_told_invalid_request_for_an_expired_subject_token(self):
+    def test_gets_invalid_request_for_expired_subject_token(self):
         self.refused("invalid_request", subject_token(expires_in=-3600))
 
-    def test_spends_a_single_use_token_once(self):
+    def test_accepts_single_use_token_once(self):
         token = subject_token()
         verify(exchange(token, DEPLOY, ["deploy:read"])["access_token"], DEPLOY)
         self.refused("invalid_request", token, DEPLOY, ["deploy:read"])
@@ -91,7 +91,7 @@ class GoogleAuth(unittest.TestCase):
 
 
 class PyJwt(unittest.TestCase):
-    def test_refuses_the_token_for_another_audience(self):
+    def test_rejects_token_for_another_audience(self):
         token = exchange(subject_token())["access_token"]
         with self.assertRaises(jwt.InvalidAudienceError):
             verify(token, DEPLOY)

@@ -1,4 +1,4 @@
-// jose verifies one token: `node verify.mjs BROKER AUDIENCE ALGORITHM TOKEN`.
+// Verifies one token with jose: `node verify.mjs BROKER AUDIENCE ALGORITHM TOKEN`.
 
 import { createRemoteJWKSet, jwtVerify } from "jose";
 

@@ -1,5 +1,5 @@
-// jose verifies one token with the key of a certificate in place of a JWK Set:
-// `node verify_x5c.mjs ISSUER AUDIENCE ALGORITHM CERTIFICATE TOKEN`, with the certificate as `x5c` has it.
+// Verifies one token with jose, using the key of a certificate instead of a JWK Set:
+// `node verify_x5c.mjs ISSUER AUDIENCE ALGORITHM CERTIFICATE TOKEN`, with the certificate encoded as in `x5c`.
 
 import { importX509, jwtVerify } from "jose";
 

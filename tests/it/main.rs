@@ -1,6 +1,6 @@
-//! What the broker promises, held against the real thing over HTTP.
+//! Black-box tests of the broker, the gateway and the commands, over HTTP and PKCS#11.
 //!
-//! `scripts/build-components && cargo build` first.
+//! Run `scripts/build-components && cargo build` first.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -11,56 +11,113 @@
     reason = "tests may panic"
 )]
 
-mod bench;
-mod claims;
-mod client_ip;
-mod concurrent;
-mod corpora;
-mod crash;
-mod credentials;
-mod delegation;
-mod denials;
-mod documents;
-mod epochs;
-mod folding;
-mod framing;
-mod headers;
-mod hostile;
-mod hsm;
-mod hsm_admins;
-mod hsm_chaos;
-mod hsm_closed;
-mod hsm_extraction;
-mod hsm_gateway;
-mod hsm_generations;
-mod hsm_keys;
-mod hsm_latency;
-mod hsm_limits;
-mod hsm_operator;
-mod hsm_outages;
-mod hsm_pinning;
-mod hsm_races;
-mod hsm_rollout;
-mod hsm_stolen;
-mod hsm_torn;
-mod hsm_verify;
-mod hsm_watch;
-mod issued;
-mod issuers;
-mod issuers_tls;
-mod key_states;
-mod keys_age;
-mod ledger;
-mod log;
-mod malformed_http;
-mod overloaded;
-mod policy;
-mod providers;
-mod race;
-mod ready;
-mod regressions;
-mod requests;
-mod restored;
-mod space;
-mod states;
-mod strict;
+/// Commands that need a running broker.
+mod cli {
+    mod verify;
+}
+
+/// One token exchange: refusals and issued tokens.
+mod exchange {
+    pub mod claims;
+    pub mod client_address;
+    mod concurrency;
+    pub mod deadline;
+    mod delegation;
+    pub mod denial_limit;
+    mod hostile_json;
+    mod issued_tokens;
+    pub mod jws_header;
+    pub mod jwt_syntax;
+    pub mod requests;
+}
+
+/// The gateway and the HSM behind it.
+mod hsm {
+    pub mod tiers;
+
+    /// Commands of operators and admins, and what they observe.
+    pub mod ops {
+        mod admins;
+        mod diagnostics;
+        pub mod emergency_rotation;
+        pub mod gateway;
+        mod latency;
+        mod log_file;
+        mod metrics;
+    }
+
+    /// Failures of workers, gateways, modules, clocks and disks.
+    pub mod outages {
+        mod chaos;
+        pub mod recovery;
+    }
+
+    /// Key operations that overlap or are interrupted.
+    pub mod races {
+        mod torn_operations;
+        pub mod two_gateways;
+    }
+
+    /// Replacement of an HSM key.
+    pub mod rollout {
+        mod canary;
+        mod canary_watch;
+        pub mod key_versions;
+    }
+
+    /// What an attacker gains from a credential, from access to the HSM, or as an issuer.
+    pub mod security {
+        mod credential_limits;
+        mod issuer_requests;
+        mod key_extraction;
+        mod root_pinning;
+        pub mod stolen_credential;
+    }
+}
+
+/// HTTP other than exchanges.
+mod http {
+    mod documents;
+    mod malformed;
+    mod readiness;
+    mod request_log;
+}
+
+/// Fetching and caching the key sets of issuers.
+mod issuers {
+    mod credentials;
+    mod key_cache;
+    mod key_lifetime;
+    mod tls;
+    pub mod unavailable;
+}
+
+/// Epoch keys and what the signer signs with them.
+mod keys {
+    mod case_folding;
+    mod epochs;
+    pub mod hostile_broker;
+}
+
+/// Loading bundles and deciding with them.
+mod policy {
+    mod decisions;
+    mod loading;
+    pub mod providers;
+}
+
+/// Completeness of lists in documentation and source.
+mod repository {
+    mod cited_tests;
+    mod error_slugs;
+}
+
+/// The database: single use, records, crashes and disk space.
+mod store {
+    mod crashes;
+    mod disk_space;
+    pub mod records;
+    mod restored_database;
+    pub mod single_use;
+    mod single_use_races;
+}

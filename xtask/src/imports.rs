@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use vouchsafe_manifest::Manifest;
 use wasmparser::{Parser, Payload};
 
-/// What every std component imports; the hosts supply it empty where it could carry anything.
+/// What carries no capability: what every std component imports, which the hosts supply empty where it could carry
+/// anything, and our own interface that only names types.
 const AMBIENT: &[&str] = &[
+    "vouchsafe:types/types@",
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:http/types@",
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_added_and_what_is_gone() {
+    fn reports_added_and_removed_imports() {
         let found = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
         assert_eq!(
             differences("x", "a\nb\n", &found),

@@ -1,8 +1,8 @@
 //! The workspace's lints hold for every member, and nothing in `crates/` or `components/` allows a panic.
 
+use crate::metadata;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Lints that keep panics out of what a request reaches (I8).
 const PANIC_LINTS: [&str; 5] = [
@@ -21,9 +21,10 @@ const STRICT: [&str; 2] = ["crates", "components"];
 pub fn check(root: &Path) -> Result<Vec<String>> {
     let workspace = std::fs::read_to_string(root.join("Cargo.toml"))?;
     let mut faults = undenied(&workspace)?;
-    for manifest in members(root)? {
-        let shown = manifest.strip_prefix(root).unwrap_or(&manifest);
-        let text = std::fs::read_to_string(&manifest)?;
+    for member in metadata::members(root)? {
+        let manifest = &member.manifest_path;
+        let shown = manifest.strip_prefix(root).unwrap_or(manifest);
+        let text = std::fs::read_to_string(manifest)?;
         if !inherits(&text).with_context(|| shown.display().to_string())? {
             faults.push(format!(
                 "{}: `[lints] workspace = true` is missing",
@@ -105,34 +106,6 @@ fn allowed(source: &str) -> Vec<usize> {
     found
 }
 
-fn members(root: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
-        .current_dir(root)
-        .output()
-        .context("cargo metadata")?;
-    anyhow::ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata without packages")?;
-    let path = |package: &serde_json::Value| package["manifest_path"].as_str().map(PathBuf::from);
-    packages
-        .iter()
-        .map(|package| path(package).context("a package without a manifest"))
-        .collect()
-}
-
 /// Rust files below `src` folders. Those in `tests` folders beside them are tests.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -163,10 +136,10 @@ mod tests {
         let root = root.canonicalize().unwrap();
         assert_eq!(check(&root).unwrap(), [""; 0]);
         // The check looked at something.
-        let members = members(&root).unwrap();
+        let members = metadata::members(&root).unwrap();
         for member in ["crates/jose", "components/broker", "fuzz"] {
-            let manifest = root.join(member).join("Cargo.toml");
-            assert!(members.contains(&manifest), "{member}");
+            let folder = root.join(member);
+            assert!(members.iter().any(|it| it.folder() == folder), "{member}");
         }
     }
 

@@ -11,6 +11,8 @@
 
 mod imports;
 mod lints;
+mod metadata;
+mod modules;
 mod profiles;
 mod wit_deps;
 
@@ -36,6 +38,8 @@ enum Command {
     },
     /// Check that every workspace member inherits the workspace's lints
     Lints,
+    /// Check that the modules of each crate depend on one another without cycles
+    Modules,
     /// Check the profiles of installed programs and of components
     Profiles,
     /// Compare wit/deps with the WIT of the locked spin-sdk
@@ -47,6 +51,7 @@ fn main() -> Result<ExitCode> {
     let faults = match Cli::parse().command {
         Command::Imports { bless } => imports::check(&root, bless)?,
         Command::Lints => lints::check(&root)?,
+        Command::Modules => modules::check(&root)?,
         Command::Profiles => profiles::check(&root)?,
         Command::WitDeps => wit_deps::check(&root)?,
     };
@@ -60,10 +65,12 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-/// The repository's root, wherever the command was started.
+/// The root of the repository that contains the current folder.
 fn repository() -> Result<PathBuf> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .map(PathBuf::from)
-        .context("xtask is a folder of the repository")
+    let here = std::env::current_dir()?;
+    let root = here
+        .ancestors()
+        .find(|folder| folder.join("xtask/Cargo.toml").is_file());
+    root.map(PathBuf::from)
+        .context("the current folder is not inside the repository")
 }

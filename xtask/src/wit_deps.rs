@@ -1,8 +1,8 @@
 //! `wit/deps` is vendored; it must stay what the locked spin-sdk was generated from.
 
+use crate::metadata;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const SDK: &str = "spin-sdk";
 
@@ -31,30 +31,11 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 
 /// Where cargo unpacked the locked SDK.
 fn sdk_folder(root: &Path) -> Result<PathBuf> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(root)
-        .output()
-        .context("cargo metadata")?;
-    anyhow::ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata without packages")?;
-    let sdk = packages
-        .iter()
-        .find(|package| package["name"] == SDK)
-        .context("spin-sdk is not locked")?;
-    let manifest = sdk["manifest_path"]
-        .as_str()
-        .context("a package without a manifest")?;
-    Ok(Path::new(manifest)
-        .parent()
-        .context("a manifest in no folder")?
+    let packages = metadata::locked_packages(root)?;
+    let sdk = packages.iter().find(|package| package.name == SDK);
+    Ok(sdk
+        .context("spin-sdk is not locked")?
+        .folder()
         .to_path_buf())
 }
 

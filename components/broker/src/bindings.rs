@@ -1,10 +1,11 @@
 //! Generated from the broker's private world: the four ports, and nothing else.
 
 spin_sdk::wit_bindgen::generate!({
-    path: ["../../wit/policy", "../../wit/identity", "../../wit/deps/spin-sqlite@3.1.0", "../../wit/store",
-           "../../wit/deps/spin-variables@3.0.0", "../../wit/signer", "wit"],
+    path: ["../../wit/types", "../../wit/policy", "../../wit/identity", "../../wit/deps/spin-sqlite@3.1.0",
+           "../../wit/store", "../../wit/deps/spin-variables@3.0.0", "../../wit/signer", "wit"],
     world: "vouchsafe:broker-component/broker",
     runtime_path: "::spin_sdk::wit_bindgen::rt",
+    with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
     generate_all,
 });
 

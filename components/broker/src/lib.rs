@@ -12,7 +12,6 @@
 //! Decides nothing: that is `crates/exchange`. Has no network, no database and no variables.
 
 mod bindings;
-mod convert;
 mod discard;
 mod ports;
 mod respond;

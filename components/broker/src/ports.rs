@@ -1,13 +1,13 @@
 //! The exchange's ports over the broker's imports.
 //!
-//! Documented caches, per instance (I7): settings, bundle and the bundle's issuers and audiences that
-//! were asked for, which can't change while an instance lives, and of which only those that the bundle
-//! has are kept, so that it bounds them; fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each dying at its own
-//! `trusted_until`; and tokens of subjects that were denied too often, at most `LIMITED_TOKENS_MAX`, each for a minute. The log counts
-//! requests by route and slug. No other per-request data outlives its request.
+//! Documented caches, per instance (I7): settings, bundle, and the bundle's issuers and audiences that requests asked
+//! for, which cannot change while an instance lives and of which only existing ones are kept, so that the bundle
+//! bounds them; fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each until its own `trusted_until`; their parsed
+//! forms and the checked issuers as handles of the identity component; and tokens of subjects that were denied too
+//! often, at most `LIMITED_TOKENS_MAX`, each for a minute. The log counts requests by route and slug. No other
+//! per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
-use crate::convert;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -15,12 +15,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
+use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::log::{Line, Sampler};
-use vouchsafe_exchange::ports::*;
+use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, Store};
 use vouchsafe_exchange::refusal::Refusal;
+use vouchsafe_exchange::settings::Settings;
+use vouchsafe_types::{
+    Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document,
+    IssuerRecord, KeySet, Principal, PublicKeySet, Recorded, SignedToken, SigningRequest, Space,
+    Subject, TokenRequest,
+};
 
 /// The document with the seals of bundles that were checked, and how long it is kept.
 const SEALS: &str = "policy/seals";
@@ -28,10 +35,15 @@ const SEALS_SECONDS: u64 = 30 * 24 * 3600;
 
 thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
-    static BUNDLE: RefCell<Option<Bundle>> = const { RefCell::new(None) };
-    static ISSUERS: RefCell<BTreeMap<String, Issuer<Rc<decisions::IssuerRecord>>>> =
+    static BUNDLE: RefCell<Option<BundleInfo>> = const { RefCell::new(None) };
+    static ISSUERS: RefCell<BTreeMap<String, Rc<IssuerRecord>>> = const { RefCell::new(BTreeMap::new()) };
+    static AUDIENCES: RefCell<BTreeMap<String, Rc<Audience>>> = const { RefCell::new(BTreeMap::new()) };
+    /// By `iss`.
+    static CHECKED_ISSUERS: RefCell<BTreeMap<String, Rc<verification::TrustedIssuer>>> =
         const { RefCell::new(BTreeMap::new()) };
-    static AUDIENCES: RefCell<BTreeMap<String, Audience>> = const { RefCell::new(BTreeMap::new()) };
+    /// By `iss` and the digest of the key set; the oldest goes first.
+    static PARSED_KEYS: RefCell<Vec<(String, String, Rc<verification::TrustedKeys>)>> =
+        const { RefCell::new(Vec::new()) };
     static GENERATION_SEEN: Cell<Option<GenerationSeen>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
@@ -43,13 +55,14 @@ thread_local! {
 #[derive(Clone, Copy)]
 struct GenerationSeen {
     number: u64,
-    at: UnixSeconds,
+    /// Unix seconds.
+    at: u64,
 }
 
 /// The ports of one request.
 pub struct Wasm {
     started: Instant,
-    now: UnixSeconds,
+    now: u64,
     loading_us: Cell<Option<u64>>,
 }
 
@@ -67,10 +80,9 @@ impl Wasm {
         self.loading_us.get()
     }
 
-    /// The keys that verifiers may be shown: none of a generation that is over, as far as the store can
-    /// tell. While it can't be asked, keys are published on the signer's word alone: without them no
-    /// token of anybody's verifies.
-    pub async fn public_keys(&self) -> Result<signing::PublicKeySet, Failure> {
+    /// The keys for verifiers: none of a superseded generation, as far as the store knows. While the store is
+    /// unavailable, keys are published on the signer's word alone: without them no token verifies.
+    pub async fn public_keys(&self) -> Result<PublicKeySet, Failure> {
         let settings = self.settings().await?;
         let generation_min = self.generation_seen(&settings).await;
         signing::public_keys(generation_min)
@@ -103,7 +115,7 @@ impl Wasm {
         number
     }
 
-    pub async fn backend(&self) -> Result<Option<signing::BackendStatus>, Failure> {
+    pub async fn backend(&self) -> Result<Option<BackendStatus>, Failure> {
         signing::backend().await.map_err(Failure::from)
     }
 
@@ -114,9 +126,9 @@ impl Wasm {
     /// Whether the store can be written, and how much room it has left.
     pub async fn store_space(&self) -> Result<&'static str, Failure> {
         Ok(match state::writable().await? {
-            state::Space::Unknown => "unknown",
-            state::Space::Ok => "ok",
-            state::Space::Low => "low",
+            Space::Unknown => "unknown",
+            Space::Ok => "ok",
+            Space::Low => "low",
         })
     }
 
@@ -135,8 +147,8 @@ pub fn log_lines(line: &Line<'_>) -> Vec<String> {
     LOG.with_borrow_mut(|log| log.lines(line, clock()))
 }
 
-/// The wall clock now.
-fn clock() -> UnixSeconds {
+/// The clock, in Unix seconds.
+fn clock() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }
@@ -152,34 +164,171 @@ pub fn loaded_digest() -> Option<String> {
     BUNDLE.with_borrow(|bundle| bundle.as_ref().map(|bundle| bundle.digest.clone()))
 }
 
-impl Ports for Wasm {
-    type Record = Rc<decisions::IssuerRecord>;
+/// The identity component's handle for `issuer`, checked once per bundle.
+fn checked_issuer(issuer: &IssuerRecord) -> Result<Rc<verification::TrustedIssuer>, Failure> {
+    if let Some(checked) = CHECKED_ISSUERS.with_borrow(|known| known.get(&issuer.issuer).cloned()) {
+        return Ok(checked);
+    }
+    let checked = Rc::new(verification::TrustedIssuer::check(issuer)?);
+    CHECKED_ISSUERS
+        .with_borrow_mut(|known| known.insert(issuer.issuer.clone(), Rc::clone(&checked)));
+    Ok(checked)
+}
 
-    fn now(&self) -> UnixSeconds {
-        self.now
+/// The identity component's handle for `keys`, parsed once per fetch.
+fn parsed_keys(
+    issuer: &IssuerRecord,
+    checked: &verification::TrustedIssuer,
+    keys: &KeySet,
+) -> Result<Rc<verification::TrustedKeys>, Failure> {
+    let parsed = PARSED_KEYS.with_borrow(|sets| {
+        let known = sets
+            .iter()
+            .find(|(iss, digest, _)| *iss == issuer.issuer && *digest == keys.digest);
+        known.map(|(_, _, parsed)| Rc::clone(parsed))
+    });
+    if let Some(parsed) = parsed {
+        return Ok(parsed);
+    }
+    let parsed = Rc::new(verification::TrustedKeys::parse(checked, keys)?);
+    PARSED_KEYS.with_borrow_mut(|sets| {
+        if sets.len() >= KEY_SETS_IN_MEMORY_MAX {
+            sets.remove(0);
+        }
+        sets.push((
+            issuer.issuer.clone(),
+            keys.digest.clone(),
+            Rc::clone(&parsed),
+        ));
+    });
+    Ok(parsed)
+}
+
+impl Identity for Wasm {
+    type Token = verification::UnverifiedToken;
+
+    fn parse(&self, token: &str) -> Result<Self::Token, Failure> {
+        Ok(verification::UnverifiedToken::parse(token)?)
     }
 
-    fn clock(&self) -> UnixSeconds {
-        clock()
+    fn issuers(&self, token: &Self::Token) -> Vec<String> {
+        token.issuers()
     }
 
-    fn elapsed_us(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    fn verify(
+        &self,
+        token: &Self::Token,
+        issuer: &IssuerRecord,
+        keys: &KeySet,
+        now: u64,
+    ) -> Result<Subject, Failure> {
+        let checked = checked_issuer(issuer)?;
+        let parsed = parsed_keys(issuer, &checked, keys)?;
+        Ok(token.verify(&checked, &parsed, keys.trusted_until, now)?)
     }
 
-    fn decision_id(&self) -> Result<String, Failure> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|_| Failure {
-            refusal: Refusal::Internal,
-            detail: "the host gives no randomness".to_owned(),
-        })?;
-        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    async fn fetch_keys(
+        &self,
+        issuer: &IssuerRecord,
+        known: Option<&KeySet>,
+        now: u64,
+    ) -> Result<KeySet, Failure> {
+        let credential = if issuer.authenticated {
+            let digest = loaded_digest().unwrap_or_default();
+            decisions::read_credential(digest, issuer.issuer.clone()).await?
+        } else {
+            None
+        };
+        let closed = self.settings().await?.backend_urls;
+        let keys =
+            verification::fetch_keys(issuer.clone(), known.cloned(), credential, closed, now).await;
+        keys.map_err(|error| Failure::keys_unavailable(&issuer.name, &error))
+    }
+}
+
+impl Policy for Wasm {
+    async fn bundle(&self, settings: &Settings) -> Result<BundleInfo, Failure> {
+        if let Some(bundle) = BUNDLE.with_borrow(Clone::clone) {
+            return Ok(bundle);
+        }
+        let from = self.elapsed_us();
+        // Seals spare a new instance most of the checks. Without a store everything is checked, as it is the first
+        // time; whoever needs the store reports that it is unavailable.
+        let kept = self.document(SEALS).await.ok().flatten();
+        let mut bundle = decisions::load(settings.environment(), kept).await?;
+        if let Some(seals) = bundle.seals.take() {
+            let until = self.now.saturating_add(SEALS_SECONDS);
+            let _ = self.put_document(SEALS, seals, until).await;
+        }
+        BUNDLE.set(Some(bundle.clone()));
+        let took = self.elapsed_us().saturating_sub(from);
+        self.loading_us.set(Some(took));
+        Ok(bundle)
     }
 
-    async fn pause(&self, milliseconds: u64) {
-        spin_sdk::time::sleep(Duration::from_millis(milliseconds)).await;
+    fn issuer(&self, bundle: &BundleInfo, iss: &str) -> Result<Option<Rc<IssuerRecord>>, Failure> {
+        if let Some(issuer) = ISSUERS.with_borrow(|known| known.get(iss).cloned()) {
+            return Ok(Some(issuer));
+        }
+        let issuer = decisions::find_issuer(&bundle.digest, iss)?.map(Rc::new);
+        if let Some(issuer) = &issuer {
+            ISSUERS.with_borrow_mut(|known| known.insert(iss.to_owned(), Rc::clone(issuer)));
+        }
+        Ok(issuer)
     }
 
+    fn audience(&self, bundle: &BundleInfo, id: &str) -> Result<Option<Rc<Audience>>, Failure> {
+        if let Some(audience) = AUDIENCES.with_borrow(|known| known.get(id).cloned()) {
+            return Ok(Some(audience));
+        }
+        let audience = decisions::find_audience(&bundle.digest, id)?.map(Rc::new);
+        if let Some(audience) = &audience {
+            AUDIENCES.with_borrow_mut(|known| known.insert(id.to_owned(), Rc::clone(audience)));
+        }
+        Ok(audience)
+    }
+
+    fn decide(
+        &self,
+        bundle: &BundleInfo,
+        principal: &Principal,
+        request: &TokenRequest,
+        now: u64,
+    ) -> Result<Decision, Failure> {
+        Ok(decisions::decide(&bundle.digest, principal, request, now)?)
+    }
+}
+
+impl Store for Wasm {
+    async fn consume(
+        &self,
+        key: &str,
+        uses_max: u32,
+        issued_at: u64,
+        keep_until: u64,
+    ) -> Result<Consumption, Failure> {
+        Ok(state::consume(key.to_owned(), uses_max, issued_at, keep_until).await?)
+    }
+
+    async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
+        Ok(state::record(record).await?)
+    }
+
+    async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
+        Ok(state::lease(name.to_owned(), ttl_ms).await?)
+    }
+
+    async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
+        let document = state::document_get(name.to_owned()).await?;
+        Ok(document.map(|document| document.body))
+    }
+
+    async fn put_document(&self, name: &str, body: String, keep_until: u64) -> Result<(), Failure> {
+        Ok(state::document_put(name.to_owned(), Document { body, keep_until }).await?)
+    }
+}
+
+impl Signer for Wasm {
     async fn settings(&self) -> Result<Settings, Failure> {
         if let Some(settings) = SETTINGS.with_borrow(Clone::clone) {
             return Ok(settings);
@@ -189,165 +338,56 @@ impl Ports for Wasm {
         Ok(settings)
     }
 
-    async fn bundle(&self, settings: &Settings) -> Result<Bundle, Failure> {
-        if let Some(bundle) = BUNDLE.with_borrow(Clone::clone) {
-            return Ok(bundle);
-        }
-        let from = self.elapsed_us();
-        // Seals spare a new instance most of the checks. Without a store all is checked, as it is the
-        // first time; whether the store can be used is told by those who need it.
-        let kept = self.document(SEALS).await.ok().flatten();
-        let loaded = decisions::load(settings.into(), kept).await?;
-        if let Some(seals) = &loaded.seals {
-            let until = self.now.saturating_add(SEALS_SECONDS);
-            let _ = self.put_document(SEALS, seals.clone(), until).await;
-        }
-        let bundle = Bundle::from(loaded);
-        BUNDLE.set(Some(bundle.clone()));
-        let took = self.elapsed_us().saturating_sub(from);
-        self.loading_us.set(Some(took));
-        Ok(bundle)
-    }
-
-    async fn issuer(
-        &self,
-        bundle: &Bundle,
-        iss: &str,
-    ) -> Result<Option<Issuer<Self::Record>>, Failure> {
-        if let Some(issuer) = ISSUERS.with_borrow(|known| known.get(iss).cloned()) {
-            return Ok(Some(issuer));
-        }
-        let record = decisions::issuer(bundle.digest.clone(), iss.to_owned()).await?;
-        let issuer = record.map(Issuer::from);
-        if let Some(issuer) = &issuer {
-            ISSUERS.with_borrow_mut(|known| known.insert(iss.to_owned(), issuer.clone()));
-        }
-        Ok(issuer)
-    }
-
-    async fn audience(&self, bundle: &Bundle, id: &str) -> Result<Option<Audience>, Failure> {
-        if let Some(audience) = AUDIENCES.with_borrow(|known| known.get(id).cloned()) {
-            return Ok(Some(audience));
-        }
-        let record = decisions::audience(bundle.digest.clone(), id.to_owned()).await?;
-        let audience = record.map(Audience::from);
-        if let Some(audience) = &audience {
-            AUDIENCES.with_borrow_mut(|known| known.insert(id.to_owned(), audience.clone()));
-        }
-        Ok(audience)
-    }
-
-    async fn decide(
-        &self,
-        bundle: &Bundle,
-        subject: &Subject,
-        question: &Question,
-        now: UnixSeconds,
-    ) -> Result<Decision, Failure> {
-        let decision =
-            decisions::decide(bundle.digest.clone(), subject.into(), question.into(), now).await?;
-        Ok(decision.into())
-    }
-
-    async fn peek(&self, token: &str) -> Result<Peeked, Failure> {
-        let verification::Unverified {
-            iss, trust_domain, ..
-        } = verification::peek(token.to_owned()).await?;
-        Ok(Peeked { iss, trust_domain })
-    }
-
-    async fn fetch_keys(
-        &self,
-        issuer: &Issuer<Self::Record>,
-        known: Option<&KeySet>,
-        now: UnixSeconds,
-    ) -> Result<KeySet, Failure> {
-        let record = issuer.record.as_ref();
-        let credential = match record.authenticated {
-            true => {
-                let digest = loaded_digest().unwrap_or_default();
-                decisions::credential(digest, issuer.iss.clone()).await?
-            }
-            false => None,
-        };
-        let known = known.map(Into::into);
-        let closed = self.settings().await?.backend_urls;
-        let keys = verification::fetch_keys(record.into(), known, credential, closed, now).await;
-        keys.map(Into::into)
-            .map_err(|error| convert::fetch_failure(&issuer.name, &error))
-    }
-
-    async fn verify(
-        &self,
-        token: &str,
-        issuer: &Issuer<Self::Record>,
-        keys: &KeySet,
-        now: UnixSeconds,
-    ) -> Result<Subject, Failure> {
-        let subject = verification::verify(
-            token.to_owned(),
-            issuer.record.as_ref().into(),
-            keys.into(),
-            now,
-        )
-        .await?;
-        Ok(subject.into())
-    }
-
-    async fn consume(
-        &self,
-        key: &str,
-        uses_max: u32,
-        issued_at: UnixSeconds,
-        keep_until: UnixSeconds,
-    ) -> Result<Consumption, Failure> {
-        Ok(
-            state::consume(key.to_owned(), uses_max, issued_at, keep_until)
-                .await?
-                .into(),
-        )
-    }
-
-    async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
-        Ok(state::record(record.into()).await?.into())
-    }
-
-    async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
-        Ok(state::lease(name.to_owned(), ttl_ms).await?)
-    }
-
-    async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
-        Ok(state::document_get(name.to_owned())
-            .await?
-            .map(|document| document.body))
-    }
-
-    async fn put_document(
-        &self,
-        name: &str,
-        body: String,
-        keep_until: UnixSeconds,
-    ) -> Result<(), Failure> {
-        Ok(state::document_put(name.to_owned(), state::Document { body, keep_until }).await?)
-    }
-
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
-        Ok(signing::sign_token(request.into()).await?.into())
+        Ok(signing::sign_token(request).await?)
+    }
+}
+
+impl Instance for Wasm {
+    fn now(&self) -> u64 {
+        self.now
     }
 
-    fn limited_until(&self, digest: &str) -> Option<UnixSeconds> {
+    fn clock(&self) -> u64 {
+        clock()
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn decision_id(&self) -> Result<String, Failure> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)
+            .map_err(|_| Failure::new(Refusal::Internal, "the host has no randomness"))?;
+        Ok(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Without randomness all instances renew keys at the earliest moment, which costs the issuer a few requests.
+    fn jitter(&self) -> u64 {
+        let mut bytes = [0; 8];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u64::from_le_bytes(bytes),
+            Err(_) => 0,
+        }
+    }
+
+    async fn pause(&self, milliseconds: u64) {
+        spin_sdk::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    fn limited_until(&self, digest: &str) -> Option<u64> {
         LIMITED.with_borrow(|limited| limited.until(digest, self.now))
     }
 
-    fn limit(&self, digest: &str, until: UnixSeconds) {
+    fn limit(&self, digest: &str, until: u64) {
         LIMITED.with_borrow_mut(|limited| limited.note(digest, until, clock()));
     }
 
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
         KEY_SETS.with_borrow(|sets| {
-            sets.iter()
-                .find(|(known, _)| known == id)
-                .map(|(_, keys)| keys.clone())
+            let known = sets.iter().find(|(known, _)| known == id);
+            known.map(|(_, keys)| keys.clone())
         })
     }
 
@@ -361,22 +401,12 @@ impl Ports for Wasm {
         });
     }
 
-    fn refresh_later(&self, bundle: &Bundle, issuer: &Issuer<Self::Record>) {
-        let (bundle, issuer) = (bundle.clone(), issuer.clone());
+    fn refresh_later(&self, bundle: &BundleInfo, issuer: &Rc<IssuerRecord>) {
+        let (bundle, issuer) = (bundle.clone(), Rc::clone(issuer));
         spin_sdk::wasip3::spawn(async move {
             let ports = Self::new();
-            // What fails here is tried again, and told, by the requests that need it.
+            // Best effort: the requests that need the keys try again and report what fails.
             let _ = vouchsafe_exchange::keys::refresh(&ports, &bundle, &issuer, ports.now).await;
         });
-    }
-
-    /// Without randomness all instances renew at the earliest moment, which is no harm but to the
-    /// issuer.
-    fn jitter(&self) -> u64 {
-        let mut bytes = [0; 8];
-        match getrandom::fill(&mut bytes) {
-            Ok(()) => u64::from_le_bytes(bytes),
-            Err(_) => 0,
-        }
     }
 }

@@ -6,11 +6,13 @@ use crate::respond::{self, Reply};
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::Hops;
+use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::log::Line;
-use vouchsafe_exchange::ports::{Failure, Ports, Settings};
+use vouchsafe_exchange::ports::{Policy, Signer};
 use vouchsafe_exchange::refusal::{Refusal, RequestFault};
 use vouchsafe_exchange::request::Head;
+use vouchsafe_exchange::settings::Settings;
 use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
 
@@ -181,7 +183,7 @@ async fn token(mut request: Request) -> Reply {
     // must not be judged, nor keys be dated, by the time of its first byte.
     let ports = Wasm::new();
     let attempt = exchange(&ports, &body, &hops).await;
-    let decision_id = attempt.decision_id.as_deref();
+    let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (
             respond::json(200, "no-store", wire::success(issued)),
@@ -203,17 +205,17 @@ async fn token(mut request: Request) -> Reply {
         slug,
         decision_id,
         bundle: ports::loaded_digest().as_deref(),
-        determining_rules: &attempt.determining_rules,
-        erring_rules: &attempt.erring_rules,
+        determining_rules: &attempt.trace.determining_rules,
+        erring_rules: &attempt.trace.erring_rules,
         detail,
         request_bytes: body.len(),
         response_bytes: respond::length(&reply),
-        timings: &attempt.timings,
+        timings: &attempt.trace.steps,
     });
     reply
 }
 
-/// The way that the request came. A value that is no text is kept as one that is no address.
+/// How the request came. A value that is not UTF-8 is kept as an unparsable address.
 fn hops(request: &Request) -> Hops {
     let values = |name: &str| -> Vec<String> {
         let values = request.headers().get_all(name).iter();

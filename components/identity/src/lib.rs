@@ -1,23 +1,21 @@
 //! The identity component: `vouchsafe:identity/verification` over `vouchsafe-identity`.
 //!
-//! Its only capability is outbound HTTP. It keeps parsed key sets and proven signatures, both
-//! bounded, and nothing else of any request.
+//! Its only capability is outbound HTTP. It keeps what the broker holds handles to (checked issuers, parsed keys and
+//! tokens) and remembered signatures, which are bounded, and nothing else of any request.
 
-mod convert;
 mod ports;
 
 use std::cell::RefCell;
 
-use vouchsafe_identity::{
-    Bearer, FetchError, KeySetCache, ProofCache, TokenError, TrustedIssuer, TrustedKeys,
-    UnixSeconds,
-};
+use vouchsafe_identity::{Bearer, ParsedKeys, ProofCache};
+use vouchsafe_types::{FetchError, IssuerRecord, KeySet, Subject, TokenError, UnixSeconds};
 
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
-        path: "../../wit/identity",
-        world: "identity",
+        path: ["../../wit/types", "../../wit/identity"],
+        world: "vouchsafe:identity/identity",
         runtime_path: "::spin_sdk::wit_bindgen::rt",
+        with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
         generate_all,
     });
 }
@@ -25,61 +23,86 @@ mod bindings {
 use bindings::exports::vouchsafe::identity::verification as wit;
 
 thread_local! {
-    /// Public keys of issuers, parsed, by the digest of their document: at most `KEY_SETS_MAX`
-    /// sets. Needs no age, since every use brings its own `trusted_until`.
-    static KEY_SETS: RefCell<KeySetCache> = const { RefCell::new(KeySetCache::new()) };
-    /// Signatures that verified, by a hash: at most `PROOFS_MAX`, each dying with its token or its
-    /// keys. Says nothing of replay or policy.
+    /// Signatures that verified, by a hash: at most `PROOFS_MAX`, each until its token or its keys expire. Says
+    /// nothing about replay or policy.
     static PROOFS: RefCell<ProofCache> = const { RefCell::new(ProofCache::new()) };
 }
 
 struct Component;
 
+struct TrustedIssuer(vouchsafe_identity::TrustedIssuer);
+
+struct TrustedKeys(ParsedKeys);
+
+struct UnverifiedToken(vouchsafe_identity::UnverifiedToken);
+
 impl wit::Guest for Component {
-    async fn peek(token: String) -> Result<wit::Unverified, wit::TokenError> {
-        Ok(vouchsafe_identity::peek(&token)?.into())
-    }
+    type TrustedIssuer = TrustedIssuer;
+    type TrustedKeys = TrustedKeys;
+    type UnverifiedToken = UnverifiedToken;
 
     async fn fetch_keys(
-        issuer: wit::TrustedIssuer,
-        known: Option<wit::KeySet>,
+        issuer: IssuerRecord,
+        known: Option<KeySet>,
         credential: Option<String>,
         closed: Vec<String>,
         now: u64,
-    ) -> Result<wit::KeySet, wit::FetchError> {
-        let bearer = credential
-            .map(|text| Bearer::parse(text).ok_or(FetchError::CredentialInvalid))
-            .transpose()?;
-        let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
-        let source = ports::Network::with_deadline();
-        let keys = vouchsafe_identity::fetch_keys(
-            &source,
-            &issuer,
-            known.map(Into::into),
-            bearer.as_ref(),
-            &closed,
-            UnixSeconds(now),
-        )
-        .await?;
-        Ok(keys.into())
+    ) -> Result<KeySet, FetchError> {
+        let bearer =
+            credential.map(|text| Bearer::parse(text).ok_or(FetchError::CredentialInvalid));
+        let bearer = bearer.transpose()?;
+        let issuer = vouchsafe_identity::TrustedIssuer::try_from(issuer)?;
+        let network = ports::Network::with_deadline();
+        let now = UnixSeconds(now);
+        let keys =
+            vouchsafe_identity::fetch_keys(&network, &issuer, known, bearer.as_ref(), &closed, now);
+        Ok(keys.await?)
+    }
+}
+
+impl wit::GuestTrustedIssuer for TrustedIssuer {
+    fn check(record: IssuerRecord) -> Result<wit::TrustedIssuer, TokenError> {
+        let issuer = vouchsafe_identity::TrustedIssuer::try_from(record)?;
+        Ok(wit::TrustedIssuer::new(Self(issuer)))
+    }
+}
+
+impl wit::GuestTrustedKeys for TrustedKeys {
+    fn parse(
+        issuer: wit::TrustedIssuerBorrow<'_>,
+        keys: KeySet,
+    ) -> Result<wit::TrustedKeys, TokenError> {
+        let key_use = issuer.get::<TrustedIssuer>().0.key_use();
+        let keys = ParsedKeys::parse(&keys, key_use)?;
+        Ok(wit::TrustedKeys::new(Self(keys)))
+    }
+}
+
+impl wit::GuestUnverifiedToken for UnverifiedToken {
+    fn parse(token: String) -> Result<wit::UnverifiedToken, TokenError> {
+        let token = vouchsafe_identity::UnverifiedToken::parse(token)?;
+        Ok(wit::UnverifiedToken::new(Self(token)))
     }
 
-    async fn verify(
-        token: String,
-        issuer: wit::TrustedIssuer,
-        keys: wit::KeySet,
+    fn issuers(&self) -> Vec<String> {
+        self.0.issuers().to_vec()
+    }
+
+    fn verify(
+        &self,
+        issuer: wit::TrustedIssuerBorrow<'_>,
+        keys: wit::TrustedKeysBorrow<'_>,
+        trusted_until: u64,
         now: u64,
-    ) -> Result<wit::Subject, wit::TokenError> {
-        let issuer = TrustedIssuer::try_from(vouchsafe_identity::IssuerRecord::from(issuer))?;
-        let set = KEY_SETS.with_borrow_mut(|sets| {
-            sets.get_or_parse(&keys.digest, &keys.document, issuer.key_use())
-        });
-        let set = set.map_err(|_| TokenError::KeyUnusable)?;
-        let keys = TrustedKeys::new(set, keys.digest, UnixSeconds(keys.trusted_until));
-        let verified = PROOFS.with_borrow_mut(|proofs| {
-            vouchsafe_identity::verify_remembering(&token, &issuer, &keys, UnixSeconds(now), proofs)
-        });
-        Ok(verified?.into_subject().into())
+    ) -> Result<Subject, TokenError> {
+        let issuer = &issuer.get::<TrustedIssuer>().0;
+        let keys = keys
+            .get::<TrustedKeys>()
+            .0
+            .trusted_until(UnixSeconds(trusted_until));
+        let verified =
+            PROOFS.with_borrow_mut(|proofs| self.0.verify(issuer, &keys, UnixSeconds(now), proofs));
+        Ok(verified?.into_subject())
     }
 }
 

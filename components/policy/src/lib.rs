@@ -3,61 +3,57 @@
 //! Reads the bundle mounted at `/policies` and decides, and reads issuers' credentials from `/credentials`;
 //! has no network, no keys, no variables and no clock. Every export is decode, call [`vouchsafe_policy`], encode.
 
-mod convert;
 mod ports;
 
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
-        path: "../../wit/policy",
-        world: "policy",
+        path: ["../../wit/types", "../../wit/policy"],
+        world: "vouchsafe:policy/policy",
         runtime_path: "::spin_sdk::wit_bindgen::rt",
+        with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
         generate_all,
     });
 }
 
 use bindings::exports::vouchsafe::policy::decisions as wit;
+use vouchsafe_types::{
+    Audience, BundleInfo, Decision, Environment, IssuerRecord, PolicyError, Principal, TokenRequest,
+};
 
 struct Component;
 
 impl wit::Guest for Component {
     async fn load(
-        environment: wit::Environment,
+        environment: Environment,
         seals: Option<String>,
-    ) -> Result<wit::Bundle, wit::Error> {
-        let bundle = ports::load(environment.into(), seals.as_deref())?;
-        Ok(wit::Bundle::from(&*bundle))
+    ) -> Result<BundleInfo, PolicyError> {
+        Ok(ports::load(environment, seals.as_deref())?.info())
     }
 
-    async fn issuer(digest: String, iss: String) -> Result<Option<wit::IssuerRecord>, wit::Error> {
-        let bundle = ports::loaded(&digest)?;
-        Ok(bundle.issuer(&iss).map(wit::IssuerRecord::from))
-    }
-
-    async fn credential(digest: String, iss: String) -> Result<Option<String>, wit::Error> {
-        let bundle = ports::loaded(&digest)?;
-        let name = bundle
+    fn find_issuer(digest: String, iss: String) -> Result<Option<IssuerRecord>, PolicyError> {
+        Ok(ports::loaded(&digest)?
             .issuer(&iss)
-            .and_then(|issuer| issuer.credential_file.as_deref());
-        name.map(ports::credential).transpose()
+            .map(vouchsafe_policy::Issuer::record))
     }
 
-    async fn audience(
-        digest: String,
-        id: String,
-    ) -> Result<Option<wit::AudienceRecord>, wit::Error> {
+    async fn read_credential(digest: String, iss: String) -> Result<Option<String>, PolicyError> {
         let bundle = ports::loaded(&digest)?;
-        Ok(bundle.audience(&id).map(wit::AudienceRecord::from))
+        let issuer = bundle.issuer(&iss);
+        let name = issuer.and_then(|issuer| issuer.credential_file.as_deref());
+        name.map(ports::read_credential).transpose()
     }
 
-    async fn decide(
+    fn find_audience(digest: String, id: String) -> Result<Option<Audience>, PolicyError> {
+        Ok(ports::loaded(&digest)?.audience(&id).cloned())
+    }
+
+    fn decide(
         digest: String,
-        principal: wit::Principal,
-        request: wit::TokenRequest,
+        principal: Principal,
+        request: TokenRequest,
         now: u64,
-    ) -> Result<wit::Decision, wit::Error> {
-        let bundle = ports::loaded(&digest)?;
-        let decision = bundle.decide(&principal.into(), &request.into(), now)?;
-        Ok(decision.into())
+    ) -> Result<Decision, PolicyError> {
+        Ok(ports::loaded(&digest)?.decide(&principal, &request, now)?)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The one thing that outlives a request: the loaded bundle.
 
-use crate::wit;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use vouchsafe_policy::{Decider, Environment, folder};
+use vouchsafe_policy::{Decider, folder};
+use vouchsafe_types::{Environment, PolicyError};
 
 /// Where the host mounts the bundle.
 const FOLDER: &str = "/policies";
@@ -22,7 +22,7 @@ thread_local! {
 ///
 /// A bundle that does not load is not remembered, and one that was loaded for another environment
 /// is checked again.
-pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>, wit::Error> {
+pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>, PolicyError> {
     let kept = LOADED.with_borrow(|loaded| {
         let (of, bundle) = loaded.as_ref()?;
         (of == &environment).then(|| Rc::clone(bundle))
@@ -31,23 +31,24 @@ pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>
         return Ok(bundle);
     }
     let files = folder::read(Path::new(FOLDER))
-        .map_err(|finding| wit::Error::InvalidBundle(finding.to_string()))?;
+        .map_err(|finding| PolicyError::InvalidBundle(finding.to_string()))?;
     let bundle = Decider::load(&files, &environment, seals)
-        .map_err(|invalid| wit::Error::InvalidBundle(invalid.to_string()))?;
+        .map_err(|invalid| PolicyError::InvalidBundle(invalid.to_string()))?;
     let bundle = Rc::new(bundle);
     LOADED.set(Some((environment, Rc::clone(&bundle))));
     Ok(bundle)
 }
 
-/// A credential, as it is now: who rotates it replaces the file.
-pub fn credential(name: &str) -> Result<String, wit::Error> {
-    folder::read_credential(Path::new(CREDENTIALS), name).map_err(wit::Error::CredentialUnavailable)
+/// Reads the credential on each call, so that replacing the file rotates it.
+pub fn read_credential(name: &str) -> Result<String, PolicyError> {
+    folder::read_credential(Path::new(CREDENTIALS), name)
+        .map_err(PolicyError::CredentialUnavailable)
 }
 
 /// The bundle that `digest` names, which must be the loaded one.
-pub fn loaded(digest: &str) -> Result<Rc<Decider>, wit::Error> {
+pub fn loaded(digest: &str) -> Result<Rc<Decider>, PolicyError> {
     LOADED.with_borrow(|loaded| match loaded {
         Some((_, bundle)) if bundle.digest() == digest => Ok(Rc::clone(bundle)),
-        _ => Err(wit::Error::StaleDigest),
+        _ => Err(PolicyError::StaleDigest),
     })
 }

@@ -3,66 +3,57 @@
 //! Tier `delegated` signs here, with keys whose seeds a gateway hands out; tier `hsm` has each token signed
 //! by a gateway. Imports `spin:variables` and `wasi:http/client` and no other capability.
 
-// Both signers have one contract, and read variables and randomness in one way.
-#[path = "../../signer-local/src/convert.rs"]
-mod convert;
-#[path = "../../signer-local/src/entropy.rs"]
-mod entropy;
 mod ports;
-#[path = "../../signer-local/src/variables.rs"]
-mod variables;
 
 /// The contract, from `wit/signer`.
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
-        path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/signer"],
+        path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/types", "../../wit/signer"],
         world: "vouchsafe:signer/signer",
         runtime_path: "::spin_sdk::wit_bindgen::rt",
+        with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
         generate_all,
     });
 }
 
-use bindings::exports::vouchsafe::signer::signing::{
-    BackendStatus, Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
-};
+use bindings::exports::vouchsafe::signer::signing::Guest;
 use ports::Gateways;
 use vouchsafe_gateway::client::GatewaySigner;
+use vouchsafe_types::{
+    BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
+};
 
 struct Component;
 
 impl Guest for Component {
-    async fn settings() -> Result<SignerSettings, Error> {
-        Ok(ports::signer().await?.settings().into())
+    async fn settings() -> Result<SignerSettings, SignerError> {
+        Ok(ports::signer().await?.settings())
     }
 
-    async fn public_keys(generation_min: u64) -> Result<PublicKeySet, Error> {
+    async fn public_keys(generation_min: u64) -> Result<PublicKeySet, SignerError> {
         let signer = ports::signer().await?;
         let gateways = Gateways::within_deadline();
         let keys = signer.public_keys(generation_min, &gateways).await;
-        keys.map(Into::into).map_err(|error| told(&signer, error))
+        keys.map_err(|error| with_outage(&signer, error))
     }
 
-    async fn backend() -> Result<Option<BackendStatus>, Error> {
-        let signer = ports::signer().await?;
-        Ok(signer.backend(ports::now()).map(|backend| BackendStatus {
-            generation: backend.generation,
-            seconds_left: backend.seconds_left,
-        }))
+    async fn backend() -> Result<Option<BackendStatus>, SignerError> {
+        Ok(ports::signer().await?.backend(ports::now()))
     }
 
-    async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
+    async fn sign_token(request: SigningRequest) -> Result<SignedToken, SignerError> {
         let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
-        let token = signer.sign(&request.into(), &gateways).await;
-        let token = token.map_err(|error| told(&signer, error))?;
+        let token = signer.sign(&request, &gateways).await;
+        let token = token.map_err(|error| with_outage(&signer, error))?;
         ports::prefetch_if_due(signer);
-        Ok(token.into())
+        Ok(token)
     }
 }
 
-/// An outage says which gateway gave no answer, and why.
-fn told(signer: &GatewaySigner, error: vouchsafe_signer::Error) -> Error {
+/// Adds to an outage which gateway did not answer, and why.
+fn with_outage(signer: &GatewaySigner, error: vouchsafe_signer::Error) -> SignerError {
     match (error, signer.outage()) {
-        (vouchsafe_signer::Error::Unavailable, Some(why)) => Error::Unavailable(why),
+        (vouchsafe_signer::Error::Unavailable, Some(why)) => SignerError::Unavailable(why),
         (error, _) => error.into(),
     }
 }

@@ -1,22 +1,14 @@
 //! The instance's signer, its clock, and the way to its gateways: 2 s for a call, 900 ms for each try.
 
 use std::cell::RefCell;
-use std::future::Future;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use spin_sdk::http::{Request, send};
-use spin_sdk::wasip3::http::types::{ErrorCode, RequestOptions};
-use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
 use vouchsafe_gateway::client::{Answer, GatewayConfig, GatewaySigner, Network, Unreachable};
 use vouchsafe_gateway::wire::ANSWER_BYTES_MAX;
+use vouchsafe_guest::http::{ErrorCode, Limits, SendError, send};
+use vouchsafe_guest::signer::{draw_entropy, read_variables};
 use vouchsafe_signer::{Entropy, Error, UnixSeconds, Variable};
-
-use crate::{entropy, variables};
 
 /// Longest that a call of the signer waits for gateways.
 const CALL_MAX: Duration = Duration::from_secs(2);
@@ -38,7 +30,7 @@ pub async fn signer() -> Result<Rc<GatewaySigner>, Error> {
     if let Some(signer) = SIGNER.with_borrow(Clone::clone) {
         return Ok(signer);
     }
-    let config = GatewayConfig::parse(&variables::read(&Variable::GATEWAY).await?)?;
+    let config = GatewayConfig::parse(&read_variables(&Variable::GATEWAY).await?)?;
     // Two first calls may both have read: the first of them stays.
     Ok(SIGNER.with_borrow_mut(|known| {
         Rc::clone(known.get_or_insert_with(|| Rc::new(GatewaySigner::new(config))))
@@ -83,7 +75,7 @@ impl Network for Gateways {
     }
 
     fn entropy(&self) -> Result<Entropy, Error> {
-        entropy::draw()
+        draw_entropy()
     }
 
     async fn send(
@@ -92,10 +84,27 @@ impl Network for Gateways {
         credential: &str,
         body: Option<String>,
     ) -> Result<Answer, Unreachable> {
-        let time = TRY_MAX.min(self.time_left());
-        within(time, exchange(url, credential, body, time))
+        let authorization = format!("Bearer {credential}");
+        let mut headers = vec![
+            ("accept", "application/json"),
+            ("authorization", &authorization),
+        ];
+        if body.is_some() {
+            headers.push(("content-type", "application/json"));
+        }
+        let limits = Limits {
+            connect: CONNECT_MAX,
+            total: TRY_MAX.min(self.time_left()),
+            body_bytes_max: ANSWER_BYTES_MAX,
+            reads_error_body: true,
+        };
+        let answer = send(url, &headers, body, limits)
             .await
-            .unwrap_or(Err(Unreachable::NotInTime))
+            .map_err(unreachable)?;
+        Ok(Answer {
+            status: answer.status,
+            body: answer.body,
+        })
     }
 
     async fn pause(&self, milliseconds: u64) -> Result<(), Unreachable> {
@@ -107,78 +116,22 @@ impl Network for Gateways {
     }
 }
 
-/// Drops `work`, which cancels it, when the time is over; none then.
-async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut timer = pin!(spin_sdk::time::sleep(time));
-    std::future::poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-    })
-    .await
-}
-
-async fn exchange(
-    url: &str,
-    credential: &str,
-    body: Option<String>,
-    time: Duration,
-) -> Result<Answer, Unreachable> {
-    let request = match body {
-        Some(_) => Request::post(url).header("content-type", "application/json"),
-        None => Request::get(url),
-    };
-    let body = Full::new(Bytes::from(body.unwrap_or_default()));
-    let mut request = request
-        .header("accept", "application/json")
-        .header("authorization", format!("Bearer {credential}"))
-        .body(body)
-        .map_err(|_| Unreachable::NotHttp)?;
-    request
-        .extensions_mut()
-        .insert(RequestOptionsExtension(options(time)));
-    let response = send(request).await.map_err(unreachable)?;
-    let (parts, mut body) = response.into_parts();
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Unreachable::NotHttp)?;
-        let Some(chunk) = frame.data_ref() else {
-            continue;
-        };
-        if bytes.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
-            return Err(Unreachable::NotHttp);
+fn unreachable(error: SendError) -> Unreachable {
+    match error {
+        SendError::TimedOut => Unreachable::NotInTime,
+        SendError::Interrupted | SendError::InvalidRequest | SendError::TooLarge => {
+            Unreachable::NotHttp
         }
-        bytes.extend_from_slice(chunk);
+        SendError::Failed(ErrorCode::HttpRequestDenied) => Unreachable::NotAllowed,
+        SendError::Failed(ErrorCode::DestinationIpProhibited) => Unreachable::AddressBlocked,
+        SendError::Failed(ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound) => {
+            Unreachable::NameUnknown
+        }
+        SendError::Failed(
+            ErrorCode::TlsProtocolError
+            | ErrorCode::TlsCertificateError
+            | ErrorCode::TlsAlertReceived(_),
+        ) => Unreachable::TlsFailed,
+        SendError::Failed(_) => Unreachable::NotReached,
     }
-    Ok(Answer {
-        status: parts.status.as_u16(),
-        body: bytes,
-    })
-}
-
-fn unreachable(code: ErrorCode) -> Unreachable {
-    match code {
-        ErrorCode::HttpRequestDenied => Unreachable::NotAllowed,
-        ErrorCode::DestinationIpProhibited => Unreachable::AddressBlocked,
-        ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => Unreachable::NameUnknown,
-        ErrorCode::TlsProtocolError
-        | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => Unreachable::TlsFailed,
-        ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::DnsTimeout
-        | ErrorCode::HttpResponseTimeout => Unreachable::NotInTime,
-        _ => Unreachable::NotReached,
-    }
-}
-
-fn options(time: Duration) -> RequestOptions {
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let options = RequestOptions::new();
-    // A host that has no such timeout says so; the deadline holds without it.
-    let _ = options.set_connect_timeout(Some(nanoseconds(CONNECT_MAX.min(time))));
-    let _ = options.set_first_byte_timeout(Some(nanoseconds(time)));
-    let _ = options.set_between_bytes_timeout(Some(nanoseconds(time)));
-    options
 }

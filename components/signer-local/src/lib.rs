@@ -1,56 +1,51 @@
 //! The software signer: epoch keys from `signer_root`, for development and small installations.
 //!
-//! Signs nothing beyond its own configuration (`crates/signer`) and never shows a key. Imports
+//! Signs nothing beyond its own configuration (`crates/signer`) and never reveals a key. Imports
 //! `spin:variables` and no other capability.
 
-mod convert;
-mod entropy;
 mod ports;
-mod variables;
 
 /// The contract, from `wit/signer`.
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
-        path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/signer"],
+        path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/types", "../../wit/signer"],
         world: "vouchsafe:signer/signer",
         runtime_path: "::spin_sdk::wit_bindgen::rt",
+        with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
         generate_all,
     });
 }
 
-use bindings::exports::vouchsafe::signer::signing::{
-    BackendStatus, Error, Guest, PublicKeySet, SignedToken, SignerSettings, TokenRequest,
+use bindings::exports::vouchsafe::signer::signing::Guest;
+use vouchsafe_types::{
+    BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
 };
 
 struct Component;
 
 impl Guest for Component {
-    async fn settings() -> Result<SignerSettings, Error> {
-        Ok(ports::with_signer(|signer| Ok(signer.settings()))
-            .await?
-            .into())
+    async fn settings() -> Result<SignerSettings, SignerError> {
+        Ok(ports::with_signer(|signer| Ok(signer.settings())).await?)
     }
 
-    async fn public_keys(generation_min: u64) -> Result<PublicKeySet, Error> {
+    async fn public_keys(generation_min: u64) -> Result<PublicKeySet, SignerError> {
         let now = ports::now()?;
-        Ok(
-            ports::with_signer(|signer| signer.public_keys(generation_min, now))
-                .await?
-                .into(),
-        )
+        Ok(ports::with_signer(|signer| signer.public_keys(generation_min, now)).await?)
     }
 
-    async fn backend() -> Result<Option<BackendStatus>, Error> {
+    async fn backend() -> Result<Option<BackendStatus>, SignerError> {
         Ok(None)
     }
 
-    async fn sign_token(request: TokenRequest) -> Result<SignedToken, Error> {
-        let request = request.into();
-        Ok(
-            ports::with_signer(|signer| signer.sign(&request, ports::now()?, &entropy::draw()?))
-                .await?
-                .into(),
-        )
+    async fn sign_token(request: SigningRequest) -> Result<SignedToken, SignerError> {
+        let sign = |signer: &mut vouchsafe_signer::Signer| {
+            signer.sign(
+                &request,
+                ports::now()?,
+                &vouchsafe_guest::signer::draw_entropy()?,
+            )
+        };
+        Ok(ports::with_signer(sign).await?)
     }
 }
 

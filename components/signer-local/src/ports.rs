@@ -5,8 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use vouchsafe_signer::{Config, Error, Root, Signer, UnixSeconds, Variable};
 
-use crate::variables;
-
 thread_local! {
     /// The one signer of this instance: its configuration and the keys of at most four epochs per
     /// algorithm, in memory only, for as long as the instance lives. It holds nothing of a request.
@@ -15,14 +13,14 @@ thread_local! {
 
 /// Runs `use_signer` on the instance's signer, which is made from the variables at its first use.
 ///
-/// A configuration that can't be read or is wrong is not remembered: the next call reads again.
+/// An unreadable or invalid configuration is not remembered: the next call reads again.
 pub async fn with_signer<T>(
     use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>,
 ) -> Result<T, Error> {
     if !is_made() {
         // Two first calls may both read; the later signer replaces an equal one. The cell is not
         // borrowed across the await.
-        let variables = variables::read(&Variable::LOCAL).await?;
+        let variables = vouchsafe_guest::signer::read_variables(&Variable::LOCAL).await?;
         let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
         SIGNER.with(|cell| cell.replace(Some(signer)));
     }

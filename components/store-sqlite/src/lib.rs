@@ -8,26 +8,27 @@ mod ports;
 
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
-        path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/store"],
+        path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/types", "../../wit/store"],
         world: "vouchsafe:store/store",
         runtime_path: "::spin_sdk::wit_bindgen::rt",
+        with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
         generate_all,
     });
 }
 
 use bindings::exports::vouchsafe::store::state as wit;
 use ports::{call_deadline, now, store, within_deadline};
+use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space, StoreError};
 
 struct Component;
 
 impl wit::Guest for Component {
-    async fn ready() -> Result<(), wit::Error> {
+    async fn ready() -> Result<(), StoreError> {
         Ok(within_deadline(async { store().await?.ready().await }).await?)
     }
 
-    async fn writable() -> Result<wit::Space, wit::Error> {
-        let space = within_deadline(async { store().await?.writable(now()?).await }).await?;
-        Ok(space.into())
+    async fn writable() -> Result<Space, StoreError> {
+        Ok(within_deadline(async { store().await?.writable(now()?).await }).await?)
     }
 
     async fn consume(
@@ -35,55 +36,50 @@ impl wit::Guest for Component {
         uses_max: u32,
         issued_at: u64,
         keep_until: u64,
-    ) -> Result<wit::Consumption, wit::Error> {
+    ) -> Result<Consumption, StoreError> {
         let mut deadline = call_deadline();
         let store = deadline.limit(store()).await?;
         let consumption = store
             .consume(&key, uses_max, issued_at, keep_until, now()?, &mut deadline)
             .await?;
-        Ok(consumption.into())
+        Ok(consumption)
     }
 
-    async fn record(entry: wit::AuditRecord) -> Result<wit::Recorded, wit::Error> {
+    async fn record(entry: AuditRecord) -> Result<Recorded, StoreError> {
         let mut deadline = call_deadline();
         let store = deadline.limit(store()).await?;
-        let recorded = store.record(entry.into(), now()?, &mut deadline).await?;
-        Ok(recorded.into())
+        let recorded = store.record(entry, now()?, &mut deadline).await?;
+        Ok(recorded)
     }
 
-    async fn generation_get(of: String) -> Result<Option<u64>, wit::Error> {
+    async fn generation_get(of: String) -> Result<Option<u64>, StoreError> {
         Ok(within_deadline(async { store().await?.generation_get(&of).await }).await?)
     }
 
-    async fn lease(name: String, ttl_ms: u64) -> Result<bool, wit::Error> {
+    async fn lease(name: String, ttl_ms: u64) -> Result<bool, StoreError> {
         Ok(within_deadline(async { store().await?.lease(&name, ttl_ms, now()?).await }).await?)
     }
 
-    async fn document_get(name: String) -> Result<Option<wit::Document>, wit::Error> {
-        let document = within_deadline(async { store().await?.document_get(&name).await }).await?;
-        Ok(document.map(Into::into))
+    async fn document_get(name: String) -> Result<Option<Document>, StoreError> {
+        Ok(within_deadline(async { store().await?.document_get(&name).await }).await?)
     }
 
-    async fn document_put(name: String, document: wit::Document) -> Result<(), wit::Error> {
-        Ok(within_deadline(async {
-            store()
-                .await?
-                .document_put(&name, document.into(), now()?)
-                .await
-        })
-        .await?)
+    async fn document_put(name: String, document: Document) -> Result<(), StoreError> {
+        Ok(
+            within_deadline(async { store().await?.document_put(&name, document, now()?).await })
+                .await?,
+        )
     }
 
-    async fn pointer_get(name: String) -> Result<Option<wit::Pointer>, wit::Error> {
-        let pointer = within_deadline(async { store().await?.pointer_get(&name).await }).await?;
-        Ok(pointer.map(Into::into))
+    async fn pointer_get(name: String) -> Result<Option<Pointer>, StoreError> {
+        Ok(within_deadline(async { store().await?.pointer_get(&name).await }).await?)
     }
 
     async fn pointer_compare_and_swap(
         name: String,
         expected: Option<u64>,
         value: String,
-    ) -> Result<bool, wit::Error> {
+    ) -> Result<bool, StoreError> {
         Ok(within_deadline(async {
             store()
                 .await?

@@ -1,21 +1,26 @@
-//! Steps 4 to 6: consume, sign, record; then, and only then, release.
+//! Step 4: the subject token is used up where its uses are counted, and the token is signed.
 
+use crate::failure::Failure;
 use crate::keys::hex;
-use crate::limits::{LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX};
-use crate::permitted::PermittedExchange;
-use crate::ports::{
-    AttributeValue, Consumption, Failure, Generation, Ports, ReplayMode, Settings, SigningRequest,
-    UnixSeconds,
+use crate::limits::{
+    EXCHANGE_SECONDS_MAX, LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX,
 };
+use crate::permitted::PermittedExchange;
+use crate::ports::{Instance, Ports, Signer, Store};
 use crate::refusal::{Refusal, ReplayFault};
-use crate::request::IssuedTokenType;
+use crate::settings::Settings;
+use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use sha2::{Digest, Sha256};
+use vouchsafe_types::{
+    Attribute, AttributeValue, Consumption, ExtraClaim, Generation, PresentedIdentity, ReplayMode,
+    SigningRequest, TokenType,
+};
 
-/// A token whose audit record is durable. Only the exchange makes one.
+/// A token whose audit record is durable. Only [`crate::audit`] makes one.
 pub struct IssuedExchange {
     pub(crate) jwt: String,
-    pub(crate) token_type: IssuedTokenType,
+    pub(crate) token_type: TokenType,
     pub(crate) expires_in_seconds: u64,
     pub(crate) scopes: Vec<String>,
 }
@@ -24,8 +29,8 @@ impl IssuedExchange {
     /// Releases the token.
     ///
     /// INVARIANT: called only once the audit record of `signed` is durable (I1).
-    pub(crate) fn released(signed: Signed) -> Self {
-        let Signed {
+    pub(crate) fn released(signed: SignedExchange) -> Self {
+        let SignedExchange {
             jwt,
             token_type,
             expires_in_seconds,
@@ -41,22 +46,42 @@ impl IssuedExchange {
     }
 }
 
-/// A signed token that nobody may see yet.
-pub(crate) struct Signed {
+/// A signed token that must not be released yet.
+pub struct SignedExchange {
     jwt: String,
-    token_type: IssuedTokenType,
+    token_type: TokenType,
     expires_in_seconds: u64,
     scopes: Vec<String>,
     pub(crate) kid: String,
     pub(crate) generation: Option<Generation>,
-    pub(crate) expires_at: UnixSeconds,
+    pub(crate) expires_at: u64,
 }
 
-/// Uses the subject token where issuer or audience count its uses.
-pub(crate) async fn consume<P: Ports>(
+/// Uses the subject token up where issuer or audience count its uses, then has the token signed.
+pub(crate) async fn consume_and_sign<P: Ports>(
     ports: &P,
-    permitted: &PermittedExchange<P::Record>,
-) -> Result<(), Failure> {
+    settings: &Settings,
+    permitted: &PermittedExchange,
+    decision_id: &str,
+    trace: &mut Trace,
+) -> Result<SignedExchange, Failure> {
+    // ORDER: the time before the use, so that a token is not used up for one that the signer refuses.
+    require_in_time(ports, &permitted.verified)?;
+    consume(ports, permitted).await?;
+    trace.step(ports, "consume");
+    sign(ports, settings, permitted, decision_id).await
+}
+
+/// Fails if the clock has moved too far from the moment at which the token was judged.
+fn require_in_time(ports: &impl Instance, verified: &VerifiedExchange) -> Result<(), Refusal> {
+    if ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX {
+        Ok(())
+    } else {
+        Err(Refusal::Overloaded)
+    }
+}
+
+async fn consume(ports: &impl Store, permitted: &PermittedExchange) -> Result<(), Failure> {
     let (verified, audience) = (&permitted.verified, &permitted.audience);
     let of_issuer = uses_max(verified.issuer.replay);
     // A token that is good once is good for one audience, so the audience's count says nothing more.
@@ -79,9 +104,9 @@ fn uses_max(mode: ReplayMode) -> Option<u32> {
     }
 }
 
-async fn consume_once<P: Ports>(
-    ports: &P,
-    verified: &VerifiedExchange<P::Record>,
+async fn consume_once(
+    ports: &impl Store,
+    verified: &VerifiedExchange,
     scope: &str,
     uses_max: u32,
 ) -> Result<(), Failure> {
@@ -100,7 +125,7 @@ async fn consume_once<P: Ports>(
 
 /// The name under which a use is remembered: issuer and `jti`, or the hash of the signing input;
 /// never of the whole token, since ECDSA signatures are malleable.
-fn replay_key<Record>(verified: &VerifiedExchange<Record>, scope: &str) -> String {
+fn replay_key(verified: &VerifiedExchange, scope: &str) -> String {
     let subject = &verified.subject;
     let (kind, id) = match &subject.jti {
         Some(jti) => ("jti", jti.as_str()),
@@ -116,7 +141,7 @@ fn replay_key<Record>(verified: &VerifiedExchange<Record>, scope: &str) -> Strin
 
 /// Until when the same token could be accepted again under whatever bundle, and a margin: the next bundle
 /// may take older tokens than this one.
-fn keep_until<Record>(verified: &VerifiedExchange<Record>) -> UnixSeconds {
+fn keep_until(verified: &VerifiedExchange) -> u64 {
     let by_age = verified
         .subject
         .iat
@@ -130,32 +155,33 @@ fn keep_until<Record>(verified: &VerifiedExchange<Record>) -> UnixSeconds {
 }
 
 /// Has the signer build and sign the token.
-pub(crate) async fn sign<P: Ports>(
-    ports: &P,
+async fn sign(
+    ports: &impl Signer,
     settings: &Settings,
-    permitted: &PermittedExchange<P::Record>,
+    permitted: &PermittedExchange,
     decision_id: &str,
-) -> Result<Signed, Failure> {
+) -> Result<SignedExchange, Failure> {
     let (verified, audience) = (&permitted.verified, &permitted.audience);
+    let principal = &verified.subject.principal;
     let request = SigningRequest {
         issuer: settings.issuer.clone(),
-        subject: format!("{}:{}", verified.issuer.name, verified.subject.subject),
+        subject: format!("{}:{}", verified.issuer.name, verified.subject.name),
         audience: audience.id.clone(),
         tier: audience.tier,
         algorithm: audience.algorithm.clone(),
-        access_token: verified.request.token_type == IssuedTokenType::AccessToken,
+        token_type: verified.request.token_type,
         issued_at: verified.now,
         lifetime_seconds: permitted.lifetime_seconds,
         jti: decision_id.to_owned(),
         scopes: verified.request.scopes.clone(),
-        extra_claims: extra_claims(verified, &audience.claims),
-        presented: (
-            verified.subject.iss.clone(),
-            verified.subject.entity_id.clone(),
-        ),
+        extra_claims: extra_claims(&principal.attributes, &audience.claims),
+        presented: Some(PresentedIdentity {
+            issuer: verified.subject.iss.clone(),
+            principal: principal.id.clone(),
+        }),
     };
     let token = ports.sign(request).await?;
-    Ok(Signed {
+    Ok(SignedExchange {
         jwt: token.jwt,
         token_type: verified.request.token_type,
         expires_in_seconds: token.expires_at.saturating_sub(verified.now),
@@ -169,22 +195,19 @@ pub(crate) async fn sign<P: Ports>(
     })
 }
 
-/// The verified claims that the audience lists; one that the token lacks is left out.
-fn extra_claims<Record>(
-    verified: &VerifiedExchange<Record>,
-    names: &[String],
-) -> Vec<(String, String)> {
-    let attributes = &verified.subject.attributes;
-    let value = |name: &String| {
-        attributes
+/// The verified claims that the audience lists, without those that the token lacks.
+fn extra_claims(attributes: &[Attribute], names: &[String]) -> Vec<ExtraClaim> {
+    let claim = |name: &String| {
+        let attribute = attributes
             .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value)
+            .find(|attribute| attribute.name == *name)?;
+        let value = json_text(&attribute.value);
+        Some(ExtraClaim {
+            name: name.clone(),
+            value,
+        })
     };
-    names
-        .iter()
-        .filter_map(|name| Some((name.clone(), json_text(value(name)?))))
-        .collect()
+    names.iter().filter_map(claim).collect()
 }
 
 fn json_text(value: &AttributeValue) -> String {

@@ -13,14 +13,17 @@
 mod shared;
 mod waiting;
 
+use crate::failure::Failure;
 use crate::limits::{
     CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
 };
-use crate::ports::{Bundle, Failure, Issuer, KeySet, KnownKeys, Ports, UnixSeconds};
+use crate::ports::{KnownKeys, Ports};
 use crate::refusal::{Part, Refusal};
 use sha2::{Digest, Sha256};
 use shared::Shared;
 use std::cell::Cell;
+use std::rc::Rc;
+use vouchsafe_types::{BundleInfo, IssuerRecord, KeySet};
 
 const WINDOW_SECONDS: u64 = FETCH_WINDOW_MS / 1000;
 /// Longest cause of a failed fetch that instances tell each other.
@@ -44,12 +47,12 @@ impl Reason {
 }
 
 /// The keys of one issuer, for one request.
-pub struct Keys<'a, P: Ports> {
+pub struct Keys<'a, P> {
     ports: &'a P,
-    bundle: &'a Bundle,
-    issuer: &'a Issuer<P::Record>,
+    bundle: &'a BundleInfo,
+    issuer: &'a Rc<IssuerRecord>,
     id: String,
-    now: UnixSeconds,
+    now: u64,
     /// Whether this request fetched; one fetch is enough for it.
     fetched: Cell<bool>,
 }
@@ -60,9 +63,9 @@ pub struct Keys<'a, P: Ports> {
 /// As a request would have; whoever calls this has nobody to tell.
 pub async fn refresh<P: Ports>(
     ports: &P,
-    bundle: &Bundle,
-    issuer: &Issuer<P::Record>,
-    now: UnixSeconds,
+    bundle: &BundleInfo,
+    issuer: &Rc<IssuerRecord>,
+    now: u64,
 ) -> Result<(), Failure> {
     let keys = Keys::of(ports, bundle, issuer, now);
     let shared = keys.shared().await?;
@@ -85,15 +88,15 @@ pub async fn refresh<P: Ports>(
 impl<'a, P: Ports> Keys<'a, P> {
     pub fn of(
         ports: &'a P,
-        bundle: &'a Bundle,
-        issuer: &'a Issuer<P::Record>,
-        now: UnixSeconds,
+        bundle: &'a BundleInfo,
+        issuer: &'a Rc<IssuerRecord>,
+        now: u64,
     ) -> Self {
         // The bundle is part of the name: keys that were fetched under other rules are not reused.
         let id = hex(&Sha256::new()
             .chain_update(bundle.digest.as_bytes())
             .chain_update([0])
-            .chain_update(issuer.iss.as_bytes())
+            .chain_update(issuer.issuer.as_bytes())
             .finalize());
         Self {
             ports,
@@ -106,7 +109,7 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 
     /// Keys that are trusted now.
-    pub async fn trusted(&self) -> Result<KeySet, Failure> {
+    pub async fn trusted(&self) -> Result<Rc<KeySet>, Failure> {
         if let Some(known) = self
             .ports
             .remembered_keys(&self.id)
@@ -114,8 +117,8 @@ impl<'a, P: Ports> Keys<'a, P> {
         {
             return Ok(self.used(known));
         }
-        if self.issuer.pinned {
-            let keys = self.ports.fetch_keys(self.issuer, None, self.now).await?;
+        if self.issuer.has_pinned_keys() {
+            let keys = Rc::new(self.ports.fetch_keys(self.issuer, None, self.now).await?);
             let known = KnownKeys {
                 refresh_at: keys.trusted_until,
                 keys,
@@ -139,8 +142,8 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 
     /// Newer keys than `used`, in which a token's `kid` was not found; `None` where there are none.
-    pub async fn newer_than(&self, used: &KeySet) -> Result<Option<KeySet>, Failure> {
-        if self.issuer.pinned || self.fetched.get() {
+    pub async fn newer_than(&self, used: &KeySet) -> Result<Option<Rc<KeySet>>, Failure> {
+        if self.issuer.has_pinned_keys() || self.fetched.get() {
             return Ok(None);
         }
         // What this instance learned within the window costs a flood of unknown `kid`s nothing more.
@@ -171,8 +174,8 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 
     /// The keys, and somebody is asked to renew them if they age.
-    fn used(&self, known: KnownKeys) -> KeySet {
-        if self.ages(&known) && !self.issuer.pinned {
+    fn used(&self, known: KnownKeys) -> Rc<KeySet> {
+        if self.ages(&known) && !self.issuer.has_pinned_keys() {
             // Once per instance and window.
             let again = KnownKeys {
                 refresh_at: self.now.saturating_add(WINDOW_SECONDS),
@@ -203,22 +206,26 @@ impl<'a, P: Ports> Keys<'a, P> {
     /// Keys whose trust is over, for as long as the issuer's file takes them while it can't be asked.
     ///
     /// INVARIANT: not remembered, so each use is decided anew; the store keeps the moment of the fetch.
-    fn stale(&self, shared: &Shared) -> Option<KeySet> {
-        let mut keys = shared.keys.clone()?;
-        keys.trusted_until = keys
+    fn stale(&self, shared: &Shared) -> Option<Rc<KeySet>> {
+        let keys = shared.keys.as_deref()?;
+        let trusted_until = keys
             .trusted_until
             .saturating_add(self.issuer.stale_keys_max_seconds);
-        Some(keys).filter(|keys| self.trusts(keys))
+        let keys = KeySet {
+            trusted_until,
+            ..keys.clone()
+        };
+        Some(Rc::new(keys)).filter(|keys| self.trusts(keys))
     }
 
     /// Whether an attempt in the second `at` used up the window that is running now. Seconds are whole,
     /// so the one in which it ends belongs to it: then the lease is free again, too.
-    fn within_window(&self, at: UnixSeconds) -> bool {
+    fn within_window(&self, at: u64) -> bool {
         self.is_past(at) && self.now.saturating_sub(at) <= WINDOW_SECONDS
     }
 
     /// A moment further ahead is of a clock that was wrong, and says nothing.
-    fn is_past(&self, at: UnixSeconds) -> bool {
+    fn is_past(&self, at: u64) -> bool {
         at <= self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX)
     }
 
@@ -226,7 +233,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.now <= shared.retry_at
     }
 
-    async fn renew(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
+    async fn renew(&self, before: Shared, reason: Reason) -> Result<Rc<KeySet>, Failure> {
         if self.backs_off(&before) {
             return Err(unavailable(&before));
         }
@@ -245,18 +252,19 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 
     /// What another one's attempt left.
-    fn outcome(&self, shared: &Shared) -> Result<KeySet, Failure> {
+    fn outcome(&self, shared: &Shared) -> Result<Rc<KeySet>, Failure> {
         let known = self.known(shared).filter(|_| !self.backs_off(shared));
         let known = known.ok_or_else(|| unavailable(shared))?;
         self.ports.remember_keys(&self.id, &known);
         Ok(known.keys)
     }
 
-    async fn fetch(&self, before: Shared, reason: Reason) -> Result<KeySet, Failure> {
+    async fn fetch(&self, before: Shared, reason: Reason) -> Result<Rc<KeySet>, Failure> {
         self.fetched.set(true);
         // An unknown `kid` asks past every cache, so the etag is left out.
-        let known = before.keys.as_ref().filter(|_| reason == Reason::Age);
+        let known = before.keys.as_deref().filter(|_| reason == Reason::Age);
         let fetched = self.ports.fetch_keys(self.issuer, known, self.now).await;
+        let fetched = fetched.map(Rc::new);
         // ORDER: read again, then written. A fetch for the other reason may have ended while this one
         // waited for its answer, and what it brought is built upon, not undone.
         let latest = self.shared().await?;
@@ -287,7 +295,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         latest: Shared,
         reason: Reason,
         overtaken: bool,
-        fetched: Result<&KeySet, &Failure>,
+        fetched: Result<&Rc<KeySet>, &Failure>,
     ) -> Shared {
         let mut after = Shared {
             attempts: latest.attempts.saturating_add(1),
@@ -361,15 +369,5 @@ fn unavailable(shared: &Shared) -> Failure {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| {
-        DIGITS
-            .get(usize::from(nibble))
-            .copied()
-            .map_or('0', char::from)
-    };
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    base16ct::lower::encode_string(bytes)
 }

@@ -16,14 +16,14 @@
 //!   ```
 //!   ```compile_fail,E0451
 //!   use vouchsafe_exchange::verified::VerifiedExchange;
-//!   fn forge() -> VerifiedExchange<()> {
+//!   fn forge() -> VerifiedExchange {
 //!       VerifiedExchange { request: todo!(), subject: todo!(), issuer: todo!(), now: 0 }
 //!   }
 //!   ```
 //!   ```compile_fail,E0451
 //!   use vouchsafe_exchange::permitted::PermittedExchange;
-//!   fn forge() -> PermittedExchange<()> {
-//!       PermittedExchange { verified: todo!(), audience: todo!(), lifetime_seconds: 1, decision: todo!() }
+//!   fn forge() -> PermittedExchange {
+//!       PermittedExchange { verified: todo!(), audience: todo!(), lifetime_seconds: 1 }
 //!   }
 //!   ```
 //!   ```compile_fail,E0451
@@ -45,7 +45,9 @@
     allow(clippy::arithmetic_side_effects, reason = "tests may panic")
 )]
 
+pub mod audit;
 pub mod client_address;
+pub mod failure;
 pub mod form;
 pub mod issued;
 pub mod keys;
@@ -57,6 +59,8 @@ pub mod permitted;
 pub mod ports;
 pub mod refusal;
 pub mod request;
+pub mod settings;
+pub mod trace;
 pub mod verified;
 pub mod wire;
 

@@ -5,12 +5,11 @@
 //! one must not keep the others from their tokens. What this forgets costs a decision, which the store counts.
 
 use crate::limits::{LIMITED_SECONDS_MAX, LIMITED_TOKENS_MAX};
-use crate::ports::UnixSeconds;
 use std::collections::BTreeMap;
 
 /// At most [`LIMITED_TOKENS_MAX`] tokens by the digests of their signing inputs, each until at most [`LIMITED_SECONDS_MAX`] from now.
 #[derive(Debug, Default)]
-pub struct LimitedTokens(BTreeMap<String, UnixSeconds>);
+pub struct LimitedTokens(BTreeMap<String, u64>);
 
 impl LimitedTokens {
     #[must_use]
@@ -20,12 +19,12 @@ impl LimitedTokens {
 
     /// Until when the token gets no decision.
     #[must_use]
-    pub fn until(&self, digest: &str, now: UnixSeconds) -> Option<UnixSeconds> {
+    pub fn until(&self, digest: &str, now: u64) -> Option<u64> {
         let until = self.0.get(digest).copied();
         until.filter(|until| holds(*until, now))
     }
 
-    pub fn note(&mut self, digest: &str, until: UnixSeconds, now: UnixSeconds) {
+    pub fn note(&mut self, digest: &str, until: u64, now: u64) {
         if !holds(until, now) {
             return;
         }
@@ -52,6 +51,6 @@ impl LimitedTokens {
 }
 
 /// A moment further ahead is of a clock that was set back since.
-fn holds(until: UnixSeconds, now: UnixSeconds) -> bool {
+fn holds(until: u64, now: u64) -> bool {
     now < until && until <= now.saturating_add(LIMITED_SECONDS_MAX)
 }

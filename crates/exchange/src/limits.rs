@@ -15,7 +15,7 @@ pub const AUDIENCE_BYTES_MAX: usize = 2048;
 /// Most scopes in one request, inclusive.
 pub const SCOPES_MAX: usize = 32;
 
-/// Longest scope, in bytes, inclusive. Bundle and signer hold the same limit.
+/// Longest scope, in bytes, inclusive. BundleInfo and signer hold the same limit.
 pub const SCOPE_BYTES_MAX: usize = 256;
 
 /// Shortest life of an issued token, in seconds.

@@ -3,7 +3,6 @@
 //! Decisions always have their line. Of other requests, which anybody can send, [`Sampler`] bounds the lines.
 
 use crate::limits::LINES_PER_MINUTE_MAX;
-use crate::ports::UnixSeconds;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::mem;
@@ -84,7 +83,7 @@ impl Sampler {
 
     /// What to write for `line` at `now`: how many lines were omitted in an earlier minute, then the line itself
     /// unless it is omitted.
-    pub fn lines(&mut self, line: &Line<'_>, now: UnixSeconds) -> Vec<String> {
+    pub fn lines(&mut self, line: &Line<'_>, now: u64) -> Vec<String> {
         let mut lines = self.omitted(now / 60);
         let count = self.requests.entry((line.route, line.slug)).or_default();
         *count = count.saturating_add(u64::from(line.decision_id.is_none()));

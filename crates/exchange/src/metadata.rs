@@ -1,7 +1,7 @@
 //! The metadata documents (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
 
-use crate::ports::Settings;
 use crate::request::GRANT_TYPE;
+use crate::settings::Settings;
 use serde_json::{Value, json};
 
 /// How long metadata may be kept, in seconds.

@@ -1,76 +1,38 @@
-//! Step 3: policy says yes, and the request is within the audience's limits.
+//! Step 3: policy permits the request, and it is within the audience's limits.
 //!
-//! ORDER: policy is asked first, with what the audience offers at most, and the limits are
-//! compared afterwards. The other way round, a caller without any permit could tell an audience
-//! that exists (`scope.not_offered`) from one that does not.
+//! ORDER: policy is asked first, with at most what the audience offers, and the limits are compared afterwards. The
+//! other way round, a caller without any permit could distinguish an audience that exists (`scope.not_offered`) from
+//! one that does not.
 
+use crate::audit::Audit;
+use crate::failure::Failure;
 use crate::limits::LIFETIME_SECONDS_MIN;
-use crate::ports::{Audience, Bundle, Decision, Failure, Ports, Question};
-use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
+use crate::ports::Policy;
+use crate::refusal::{Denial, Refusal, RequestFault};
 use crate::verified::VerifiedExchange;
 use std::net::IpAddr;
+use std::rc::Rc;
+use vouchsafe_types::{Audience, BundleInfo, Decision, Effect, TokenError, TokenRequest};
 
 /// A verified request that policy permits. Only [`permit`] makes one.
-pub struct PermittedExchange<Record> {
-    pub(crate) verified: VerifiedExchange<Record>,
-    pub(crate) audience: Audience,
+pub struct PermittedExchange {
+    pub(crate) verified: VerifiedExchange,
+    pub(crate) audience: Rc<Audience>,
     pub(crate) lifetime_seconds: u64,
-    pub(crate) decision: Decision,
 }
 
-/// A verified request that gets no token, with what is needed to record why.
-pub struct DeniedExchange<Record> {
-    pub(crate) verified: VerifiedExchange<Record>,
-    /// Absent where nothing was asked, because there is no such audience.
-    pub(crate) decision: Option<Decision>,
-    pub(crate) failure: Failure,
-}
-
-/// Asks policy, then compares the request with the audience's limits.
-pub async fn permit<P: Ports>(
-    ports: &P,
-    bundle: &Bundle,
-    verified: VerifiedExchange<P::Record>,
+/// Asks policy, then compares the request with the audience's limits. The decision goes into `audit`.
+pub fn permit(
+    ports: &impl Policy,
+    bundle: &BundleInfo,
+    verified: VerifiedExchange,
     client_ip: Option<IpAddr>,
-) -> Result<PermittedExchange<P::Record>, Box<DeniedExchange<P::Record>>> {
-    let (audience, decision) = match ask(ports, bundle, &verified, client_ip).await {
-        Ok(answer) => answer,
-        Err(failure) => {
-            return Err(Box::new(DeniedExchange {
-                verified,
-                decision: None,
-                failure,
-            }));
-        }
-    };
-    match check(&verified, &audience, &decision) {
-        Ok(lifetime_seconds) => Ok(PermittedExchange {
-            verified,
-            audience,
-            lifetime_seconds,
-            decision,
-        }),
-        Err(refusal) => {
-            let failure = refusal.into();
-            Err(Box::new(DeniedExchange {
-                verified,
-                decision: Some(decision),
-                failure,
-            }))
-        }
-    }
-}
-
-async fn ask<P: Ports>(
-    ports: &P,
-    bundle: &Bundle,
-    verified: &VerifiedExchange<P::Record>,
-    client_ip: Option<IpAddr>,
-) -> Result<(Audience, Decision), Failure> {
+    audit: &mut Audit,
+) -> Result<PermittedExchange, Failure> {
     let request = &verified.request;
-    let audience = ports.audience(bundle, &request.audience).await?;
+    let audience = ports.audience(bundle, &request.audience)?;
     let audience = audience.ok_or(Refusal::Denied(Denial::AudienceUnknown))?;
-    let question = Question {
+    let question = TokenRequest {
         audience: audience.id.clone(),
         scopes: request
             .scopes
@@ -78,30 +40,38 @@ async fn ask<P: Ports>(
             .filter(|scope| audience.scopes.contains(scope))
             .cloned()
             .collect(),
-        requested_lifetime_seconds: wanted(verified, &audience).min(audience.max_lifetime_seconds),
-        client_ip,
+        requested_lifetime_seconds: requested_seconds(&verified, &audience)
+            .min(audience.max_lifetime_seconds),
+        client_ip: client_ip.map(|address| address.to_string()),
+        // There is no proof of possession yet: false, never guessed.
+        proof_of_possession: false,
     };
-    let decision = ports
-        .decide(bundle, &verified.subject, &question, verified.now)
-        .await?;
-    Ok((audience, decision))
+    let decision = ports.decide(bundle, &verified.subject.principal, &question, verified.now)?;
+    let lifetime_seconds = check(&verified, &audience, &decision);
+    audit.note(decision);
+    Ok(PermittedExchange {
+        lifetime_seconds: lifetime_seconds?,
+        verified,
+        audience,
+    })
 }
 
-fn wanted<Record>(verified: &VerifiedExchange<Record>, audience: &Audience) -> u64 {
+fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {
     verified
         .request
         .lifetime_seconds
         .unwrap_or(audience.default_lifetime_seconds)
 }
 
-/// Gives the life of the token to issue, in seconds.
-fn check<Record>(
-    verified: &VerifiedExchange<Record>,
+/// The lifetime of the token to issue, in seconds.
+fn check(
+    verified: &VerifiedExchange,
     audience: &Audience,
     decision: &Decision,
 ) -> Result<u64, Refusal> {
-    if !decision.permitted {
-        return Err(Denial::PolicyDenied.into());
+    match decision.effect {
+        Effect::Permit => {}
+        Effect::Deny => return Err(Denial::PolicyDenied.into()),
     }
     if verified
         .request
@@ -111,17 +81,17 @@ fn check<Record>(
     {
         return Err(Denial::ScopeNotOffered.into());
     }
-    let wanted = wanted(verified, audience);
-    if wanted > audience.max_lifetime_seconds {
+    let requested = requested_seconds(verified, audience);
+    if requested > audience.max_lifetime_seconds {
         return Err(RequestFault::LifetimeOverCeiling.into());
     }
     if audience.outlive_subject {
-        return Ok(wanted);
+        return Ok(requested);
     }
-    // Within the leeway a subject token is still accepted after its `exp`; it has no life to give.
+    // Within the leeway a subject token is still accepted after its `exp`; then it has no lifetime left to give.
     let left = verified.subject.exp.saturating_sub(verified.now);
     if left < LIFETIME_SECONDS_MIN {
-        return Err(TokenFault::Expired.into());
+        return Err(TokenError::Expired.into());
     }
-    Ok(wanted.min(left))
+    Ok(requested.min(left))
 }

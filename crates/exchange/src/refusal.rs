@@ -2,6 +2,8 @@
 //!
 //! Slugs are what the audit log and the tests name; what a caller is told is in [`crate::wire`].
 
+use vouchsafe_types::TokenError;
+
 /// Why no token was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -10,7 +12,7 @@ pub enum Refusal {
     Request(RequestFault),
     /// The subject token can't be trusted.
     #[error("{0}")]
-    Token(TokenFault),
+    Token(TokenError),
     /// Policy, or what is configured, says no.
     #[error("{0}")]
     Denied(Denial),
@@ -71,43 +73,6 @@ pub enum RequestFault {
     ScopesTooMany,
     #[error("`subject_token_type` is not supported")]
     SubjectTokenTypeUnsupported,
-}
-
-/// What is wrong with the subject token.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
-    #[error("the algorithm is not allowed for this issuer")]
-    AlgorithmNotAllowed,
-    #[error("the audience is not this broker")]
-    AudienceMismatch,
-    #[error("the claim `{0}` has another value than required")]
-    ClaimMismatch(String),
-    #[error("the claim `{0}` is missing")]
-    ClaimMissing(String),
-    #[error("the claim `{0}` is invalid")]
-    ClaimInvalid(String),
-    #[error("the header has a critical extension")]
-    CriticalHeader,
-    #[error("the token has expired")]
-    Expired,
-    #[error("the issuer is not trusted")]
-    IssuerUntrusted,
-    #[error("the key is not one of the issuer's")]
-    KeyUnknown,
-    #[error("the key can't be used with this algorithm")]
-    KeyUnusable,
-    #[error("the token is malformed")]
-    Malformed,
-    #[error("the token is not valid yet")]
-    NotYetValid,
-    #[error("the signature is invalid")]
-    SignatureInvalid,
-    #[error("the token is too large")]
-    TooLarge,
-    #[error("the token was issued too long ago")]
-    TooOld,
-    #[error("the token is of another type")]
-    TypeNotAllowed,
 }
 
 /// Who may not have what.
@@ -192,29 +157,6 @@ impl RequestFault {
     }
 }
 
-impl TokenFault {
-    fn slug(&self) -> &'static str {
-        match self {
-            Self::AlgorithmNotAllowed => "token.algorithm_not_allowed",
-            Self::AudienceMismatch => "token.audience_mismatch",
-            Self::ClaimMismatch(_) => "token.claim_mismatch",
-            Self::ClaimMissing(_) => "token.claim_missing",
-            Self::ClaimInvalid(_) => "token.claim_invalid",
-            Self::CriticalHeader => "token.critical_header",
-            Self::Expired => "token.expired",
-            Self::IssuerUntrusted => "token.issuer_untrusted",
-            Self::KeyUnknown => "token.key_unknown",
-            Self::KeyUnusable => "token.key_unusable",
-            Self::Malformed => "token.malformed",
-            Self::NotYetValid => "token.not_yet_valid",
-            Self::SignatureInvalid => "token.signature_invalid",
-            Self::TooLarge => "token.too_large",
-            Self::TooOld => "token.too_old",
-            Self::TypeNotAllowed => "token.type_not_allowed",
-        }
-    }
-}
-
 impl Denial {
     fn slug(self) -> &'static str {
         match self {
@@ -233,14 +175,14 @@ impl From<RequestFault> for Refusal {
     }
 }
 
-impl From<TokenFault> for Refusal {
-    fn from(fault: TokenFault) -> Self {
-        Self::Token(fault)
-    }
-}
-
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
     }
 }

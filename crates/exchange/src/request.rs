@@ -4,7 +4,8 @@ use crate::form::Form;
 use crate::limits::{
     AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX,
 };
-use crate::refusal::{Denial, Refusal, RequestFault, TokenFault};
+use crate::refusal::{Denial, Refusal, RequestFault};
+use vouchsafe_types::{TokenError, TokenType};
 
 /// RFC 8693 §2.1.
 pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -14,15 +15,6 @@ pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_tok
 pub const TOKEN_TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// RFC 8693 §3.
 pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-/// The kind of token asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IssuedTokenType {
-    /// `typ` is `at+jwt` (RFC 9068 §2.1).
-    AccessToken,
-    /// `typ` is `JWT`.
-    Jwt,
-}
 
 /// The head of an HTTP request, as far as the exchange cares.
 #[derive(Debug, Clone, Copy)]
@@ -59,14 +51,14 @@ impl Head<'_> {
     }
 }
 
-/// A well-formed request whose subject token nobody has looked at.
+/// A well-formed request whose subject token is not parsed yet.
 pub struct UnverifiedExchange {
     pub(crate) subject_token: String,
     pub(crate) audience: String,
     pub(crate) scopes: Vec<String>,
     /// In seconds; `None` asks for the audience's default.
     pub(crate) lifetime_seconds: Option<u64>,
-    pub(crate) token_type: IssuedTokenType,
+    pub(crate) token_type: TokenType,
 }
 
 impl UnverifiedExchange {
@@ -106,15 +98,15 @@ fn subject_token(form: &mut Form) -> Result<String, Refusal> {
         return Err(RequestFault::SubjectTokenTypeUnsupported.into());
     }
     if token.len() > SUBJECT_TOKEN_BYTES_MAX {
-        return Err(TokenFault::TooLarge.into());
+        return Err(TokenError::TooLarge.into());
     }
     Ok(token)
 }
 
-fn token_type(requested: Option<String>) -> Result<IssuedTokenType, Refusal> {
+fn token_type(requested: Option<String>) -> Result<TokenType, Refusal> {
     match requested.as_deref() {
-        None | Some(TOKEN_TYPE_ACCESS) => Ok(IssuedTokenType::AccessToken),
-        Some(TOKEN_TYPE_JWT) => Ok(IssuedTokenType::Jwt),
+        None | Some(TOKEN_TYPE_ACCESS) => Ok(TokenType::AccessToken),
+        Some(TOKEN_TYPE_JWT) => Ok(TokenType::Jwt),
         Some(_) => Err(RequestFault::RequestedTokenTypeUnsupported.into()),
     }
 }

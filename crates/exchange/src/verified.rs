@@ -1,48 +1,40 @@
-//! Step 2: the subject token is proved, and only then believed.
+//! Step 2: the subject token is verified, and only then believed.
 
+use crate::failure::Failure;
 use crate::keys::Keys;
-use crate::ports::{Bundle, Failure, Issuer, Peeked, Ports, Settings, Subject, UnixSeconds};
-use crate::refusal::{Refusal, TokenFault};
+use crate::ports::Ports;
+use crate::refusal::Refusal;
 use crate::request::UnverifiedExchange;
+use crate::settings::Settings;
+use std::rc::Rc;
+use vouchsafe_types::{BundleInfo, IssuerRecord, Subject, TokenError};
 
 /// A request whose subject token passed every check. Only [`verify`] makes one.
-pub struct VerifiedExchange<Record> {
+pub struct VerifiedExchange {
     pub(crate) request: UnverifiedExchange,
     pub(crate) subject: Subject,
-    pub(crate) issuer: Issuer<Record>,
-    pub(crate) now: UnixSeconds,
+    pub(crate) issuer: Rc<IssuerRecord>,
+    /// The moment at which the token was judged, in Unix seconds.
+    pub(crate) now: u64,
 }
 
-/// Proves the subject token of `request` at `now`.
+/// Verifies the subject token of `request` at the time of the request.
 pub async fn verify<P: Ports>(
     ports: &P,
     settings: &Settings,
-    bundle: &Bundle,
+    bundle: &BundleInfo,
     request: UnverifiedExchange,
-    now: UnixSeconds,
-) -> Result<VerifiedExchange<P::Record>, Failure> {
-    let token = &request.subject_token;
+) -> Result<VerifiedExchange, Failure> {
+    let now = ports.now();
+    let token = ports.parse(&request.subject_token)?;
     // ORDER: the issuer must be a configured one before anything is fetched for it.
-    let Peeked { iss, trust_domain } = ports.peek(token).await?;
-    if iss.as_ref() == Some(&settings.issuer) {
-        return Err(Refusal::Token(TokenFault::IssuerUntrusted).into());
-    }
-    // `iss` comes first: a JWT-SVID may have one that nobody here trusts, and only then its trust
-    // domain is asked for. Whichever it is, its own keys have to verify the token.
-    let mut issuer = None;
-    for name in iss.iter().chain(&trust_domain) {
-        if issuer.is_none() {
-            issuer = ports.issuer(bundle, name).await?;
-        }
-    }
-    let issuer = issuer.ok_or(Refusal::Token(TokenFault::IssuerUntrusted))?;
-
+    let issuer = issuer(ports, settings, bundle, &token)?;
     let keys = Keys::of(ports, bundle, &issuer, now);
     let trusted = keys.trusted().await?;
-    let subject = match ports.verify(token, &issuer, &trusted, now).await {
-        Err(failure) if failure.refusal == Refusal::Token(TokenFault::KeyUnknown) => {
+    let subject = match ports.verify(&token, &issuer, &trusted, now) {
+        Err(failure) if failure.refusal == Refusal::Token(TokenError::KeyUnknown) => {
             match keys.newer_than(&trusted).await? {
-                Some(newer) => ports.verify(token, &issuer, &newer, now).await?,
+                Some(newer) => ports.verify(&token, &issuer, &newer, now)?,
                 None => return Err(failure),
             }
         }
@@ -54,4 +46,23 @@ pub async fn verify<P: Ports>(
         issuer,
         now,
     })
+}
+
+/// The configured issuer of the token. `iss` comes first: a JWT-SVID may have one that is not configured, and only
+/// then its trust domain counts. Either way the issuer's own keys must verify the token.
+fn issuer<P: Ports>(
+    ports: &P,
+    settings: &Settings,
+    bundle: &BundleInfo,
+    token: &P::Token,
+) -> Result<Rc<IssuerRecord>, Failure> {
+    for iss in ports.issuers(token) {
+        if iss == settings.issuer {
+            break;
+        }
+        if let Some(issuer) = ports.issuer(bundle, &iss)? {
+            return Ok(issuer);
+        }
+    }
+    Err(Refusal::Token(TokenError::IssuerUntrusted).into())
 }

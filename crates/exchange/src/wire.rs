@@ -3,10 +3,11 @@
 //! Descriptions are fixed texts: never a token, a key or a claim's value.
 
 use crate::issued::IssuedExchange;
-use crate::refusal::{Denial, Part, Refusal, RequestFault, TokenFault};
-use crate::request::{IssuedTokenType, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
+use crate::refusal::{Denial, Part, Refusal, RequestFault};
+use crate::request::{TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use vouchsafe_types::{TokenError, TokenType};
 
 /// Seconds after which a caller may try again when a part is unavailable.
 const RETRY_AFTER_SECONDS: u32 = 2;
@@ -165,44 +166,19 @@ fn denial_error(denial: Denial) -> WireError {
     }
 }
 
-/// Says what kind of thing was wrong. A claim's name comes from configuration, never from the
-/// token, and is shown only if RFC 6749 §5.2 allows its characters.
-fn token_text(fault: &TokenFault) -> Cow<'static, str> {
-    let text = match fault {
-        TokenFault::ClaimMismatch(name)
-        | TokenFault::ClaimMissing(name)
-        | TokenFault::ClaimInvalid(name)
+/// The description of a token error. A claim's name comes from configuration, never from the token, and is shown only
+/// if RFC 6749 §5.2 allows its characters.
+fn token_text(error: &TokenError) -> Cow<'static, str> {
+    match error {
+        TokenError::ClaimInvalid(name)
+        | TokenError::ClaimMismatch(name)
+        | TokenError::ClaimMissing(name)
             if !legal(name) =>
         {
-            "the subject token lacks a required claim or has an invalid one"
+            "the subject token lacks a required claim or has an invalid one".into()
         }
-        TokenFault::ClaimMismatch(name) => {
-            return format!("the claim {name} of the subject token is not as this broker requires")
-                .into();
-        }
-        TokenFault::ClaimMissing(name) => {
-            return format!("the subject token lacks the claim {name}").into();
-        }
-        TokenFault::ClaimInvalid(name) => {
-            return format!("the claim {name} of the subject token is invalid").into();
-        }
-        TokenFault::AlgorithmNotAllowed => {
-            "the subject token's algorithm is not allowed for its issuer"
-        }
-        TokenFault::AudienceMismatch => "the subject token's audience is not this broker",
-        TokenFault::CriticalHeader => "the subject token's header has a critical extension",
-        TokenFault::Expired => "the subject token has expired",
-        TokenFault::IssuerUntrusted => "the subject token's issuer is not trusted",
-        TokenFault::KeyUnknown => "the subject token's key is not one of its issuer's",
-        TokenFault::KeyUnusable => "the subject token's key can't be used with its algorithm",
-        TokenFault::Malformed => "the subject token is malformed",
-        TokenFault::NotYetValid => "the subject token is not valid yet",
-        TokenFault::SignatureInvalid => "the subject token's signature is invalid",
-        TokenFault::TooLarge => "the subject token is over 16 KiB",
-        TokenFault::TooOld => "the subject token was issued too long ago",
-        TokenFault::TypeNotAllowed => "the subject token is of a type that is not accepted here",
-    };
-    text.into()
+        error => error.to_string().into(),
+    }
 }
 
 fn legal(name: &str) -> bool {
@@ -215,9 +191,9 @@ fn legal(name: &str) -> bool {
 /// The body of a successful response (RFC 8693 §2.2.1).
 pub fn success(issued: &IssuedExchange) -> String {
     let (issued_token_type, token_type) = match issued.token_type {
-        IssuedTokenType::AccessToken => (TOKEN_TYPE_ACCESS, "Bearer"),
+        TokenType::AccessToken => (TOKEN_TYPE_ACCESS, "Bearer"),
         // Not said to be an access token, so no way of presenting it is claimed.
-        IssuedTokenType::Jwt => (TOKEN_TYPE_JWT, "N_A"),
+        TokenType::Jwt => (TOKEN_TYPE_JWT, "N_A"),
     };
     let mut body = json!({
         "access_token": issued.jwt,

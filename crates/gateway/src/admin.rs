@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Figures, Verdict};
+use crate::counters::Counters;
 use crate::refusal::Refusal;
 use crate::versions::{Act, ActFault};
 
@@ -163,12 +163,12 @@ pub struct VersionListing {
     /// At this gateway.
     pub first_use: Option<u64>,
     pub last_use: Option<u64>,
-    pub figures: FiguresListing,
+    pub figures: CountersListing,
 }
 
-/// [`Figures`], at this gateway.
+/// [`Counters`], at this gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FiguresListing {
+pub struct CountersListing {
     pub signed: u64,
     pub sign_failures: u64,
     pub verify_failures: u64,
@@ -176,9 +176,9 @@ pub struct FiguresListing {
     pub probe_failures: u64,
 }
 
-impl From<Figures> for FiguresListing {
-    fn from(figures: Figures) -> Self {
-        let Figures {
+impl From<Counters> for CountersListing {
+    fn from(figures: Counters) -> Self {
+        let Counters {
             signed,
             sign_failures,
             verify_failures,
@@ -195,9 +195,9 @@ impl From<Figures> for FiguresListing {
     }
 }
 
-impl From<FiguresListing> for Figures {
-    fn from(listing: FiguresListing) -> Self {
-        let FiguresListing {
+impl From<CountersListing> for Counters {
+    fn from(listing: CountersListing) -> Self {
+        let CountersListing {
             signed,
             sign_failures,
             verify_failures,
@@ -214,18 +214,6 @@ impl From<FiguresListing> for Figures {
     }
 }
 
-impl Verdict {
-    /// As [`KeyListing::verdict`] has it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::TooFew { .. } => "too few outcomes",
-            Self::Worse => "worse",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_act_has_what_belongs_to_it_and_nothing_else() {
+    fn accepts_only_the_fields_of_an_operation() {
         check(r#"{"key":"a","act":"stage"}"#, Some(Ok(Act::Stage)));
         check(
             r#"{"key":"a","act":"canary","share":5}"#,

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_a_slow_bucket_has_a_token() {
+    fn tells_when_a_slow_bucket_refills() {
         let mut bucket = Bucket::full(1, 7, SteadySeconds(NOW));
         // 60 / 7 s.
         check(&mut bucket, NOW, 1, 9);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_refills_nothing() {
+    fn backward_clock_refills_nothing() {
         let mut bucket = Bucket::full(1, 60, SteadySeconds(NOW));
         check(&mut bucket, NOW, 1, 1);
         check(&mut bucket, NOW - 500, 0, 1);

@@ -14,25 +14,27 @@ mod config;
 mod epochs;
 mod fetch;
 mod keys;
+mod network;
+mod state;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::future::Future;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    Algorithm, AllowedToken, Ceiling, Entropy, Epoch, EpochKey, Error, Fault, PublicKeySet,
-    Settings, SignedToken, Tier, TokenRequest, UnixSeconds, Variable,
+    AllowedToken, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier,
+    UnixSeconds,
 };
 
-use crate::client::keys::KnownKeys;
-use crate::rollout::Workload;
+use crate::canary::Workload;
+pub use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{SIGN_PATH, SignRequest, Signature};
-use calls::{Concern, accepted};
+use calls::accepted;
 pub use config::{GATEWAYS_MAX, GatewayConfig};
+use keys::KnownKeys;
+use network::wait;
+pub use network::{Answer, Network, Unreachable};
+pub use state::GatewaySigner;
+use vouchsafe_types::BackendStatus;
 
-/// For how long an answer to `GET /v1/keys` is not asked for again.
-pub const KEYS_FRESH_SECONDS: u64 = 60;
 /// How old the gateway's word on the current generation may be when a delegated token is signed: with the
 /// second that a gateway takes to learn of it, an emergency rotation is followed within 5 s.
 pub const GENERATION_FRESH_SECONDS: u64 = 3;
@@ -40,126 +42,25 @@ pub const GENERATION_FRESH_SECONDS: u64 = 3;
 const GENERATION_BRIDGED_SECONDS: u64 = 4;
 /// How often the gateways are asked, at most, whether they have a generation that is not over.
 const SUPERSEDED_ASK_SECONDS: u64 = 1;
-/// How often a request looks whether another's fetch has ended.
-const LOOK_MILLISECONDS: u64 = 5;
-
-/// What a gateway answered.
-pub struct Answer {
-    pub status: u16,
-    /// At most [`crate::wire::ANSWER_BYTES_MAX`].
-    pub body: Vec<u8>,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreachable {
-    #[error("its address is in a blocked network")]
-    AddressBlocked,
-    #[error("its name has no address")]
-    NameUnknown,
-    #[error("it is not in the manifest's `allowed_outbound_hosts`")]
-    NotAllowed,
-    #[error("what it answers is not http, or too much")]
-    NotHttp,
-    #[error("it did not answer in time")]
-    NotInTime,
-    #[error("it can't be reached")]
-    NotReached,
-    #[error("tls failed, or the host does not trust its certificate")]
-    TlsFailed,
-}
-
-/// What stands behind the signer, as it was last heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backend {
-    pub generation: u64,
-    /// For how long the gateway can go on without its HSM.
-    pub seconds_left: u64,
-}
-
-/// The way to the gateways, for one call of the signer.
-pub trait Network {
-    /// The signer's own clock.
-    fn now(&self) -> UnixSeconds;
-
-    /// Randomness for one signature.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] where the host gives none.
-    fn entropy(&self) -> Result<Entropy, Error>;
-
-    /// Sends `body` by `POST`, or a `GET` where there is none, with the credential; within a deadline of
-    /// its own and that of the whole call.
-    fn send(
-        &self,
-        url: &str,
-        credential: &str,
-        body: Option<String>,
-    ) -> impl Future<Output = Result<Answer, Unreachable>>;
-
-    /// Sleeps.
-    ///
-    /// # Errors
-    /// [`Unreachable`] when the call's deadline has passed.
-    fn pause(&self, milliseconds: u64) -> impl Future<Output = Result<(), Unreachable>>;
-}
-
-/// The signer of one instance. It holds nothing of a request.
-pub struct GatewaySigner {
-    config: GatewayConfig,
-    state: RefCell<State>,
-}
-
-/// An epoch key with its generation.
-type HeldKey = (Rc<EpochKey>, u64);
-
-#[derive(Default)]
-struct State {
-    keys: Option<Rc<KnownKeys>>,
-    /// The highest that any gateway had. INVARIANT: it never falls, whatever else is forgotten.
-    generation_seen: u64,
-    /// INVARIANT: only epochs that are published, so at most four per algorithm.
-    epoch_keys: BTreeMap<(Epoch, Algorithm), HeldKey>,
-    /// Whether some call fetches keys or a seed. One at a time: they are rare.
-    fetching: bool,
-    /// Until when each gateway is tried last, by its place in the list and what it failed at.
-    failing_until: BTreeMap<(usize, Concern), u64>,
-    /// Why the last call got no answer, where it got none.
-    outage: Option<String>,
-}
-
-impl std::fmt::Debug for GatewaySigner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "GatewaySigner({:?}, ..)", self.config)
-    }
-}
 
 impl GatewaySigner {
     #[must_use]
-    pub fn new(config: GatewayConfig) -> Self {
-        Self {
-            config,
-            state: RefCell::default(),
-        }
-    }
-
-    #[must_use]
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> SignerSettings {
         let config = &self.config.signer;
-        let epoch = config.algorithms().iter().map(|it| it.name());
-        let mut algorithms: Vec<_> = epoch.collect();
+        let epoch = config.algorithms().iter().map(|algorithm| algorithm.name());
+        let mut algorithms: Vec<_> = epoch.map(str::to_owned).collect();
         for algorithm in &self.config.hsm_algorithms {
-            if !algorithms.contains(&algorithm.name()) {
-                algorithms.push(algorithm.name());
+            if !algorithms.iter().any(|known| known == algorithm.name()) {
+                algorithms.push(algorithm.name().to_owned());
             }
         }
-        Settings {
+        SignerSettings {
             issuer: config.issuer().to_owned(),
             development: config.development(),
             epoch_seconds: config.epoch_seconds(),
             algorithms,
             backend_urls: self.config.urls.clone(),
-            warnings: config.warnings(),
+            warnings: config.warnings().into_iter().map(str::to_owned).collect(),
             trusted_proxies: config.trusted_proxies().to_owned(),
             forwarded_header: config.forwarded_header().to_owned(),
             group: config.group().to_owned(),
@@ -191,12 +92,12 @@ impl GatewaySigner {
         if over(&keys) {
             return Err(Error::Superseded);
         }
-        Ok(PublicKeySet::of(&keys.jwks(now)?))
+        Ok(vouchsafe_signer::public_key_set(&keys.jwks(now)?))
     }
 
     /// What stands behind this signer, if anything was heard of it.
     #[must_use]
-    pub fn backend(&self, now: UnixSeconds) -> Option<Backend> {
+    pub fn backend(&self, now: UnixSeconds) -> Option<BackendStatus> {
         self.known_keys().map(|keys| keys.backend(now))
     }
 
@@ -213,7 +114,7 @@ impl GatewaySigner {
     /// Which ceiling was broken, or that nobody can sign now.
     pub async fn sign(
         &self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         network: &impl Network,
     ) -> Result<SignedToken, Error> {
         let now = network.now();
@@ -263,7 +164,7 @@ impl GatewaySigner {
 
     async fn sign_in_hsm(
         &self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         allowed: &AllowedToken<'_>,
         network: &impl Network,
     ) -> Result<SignedToken, Error> {
@@ -335,41 +236,6 @@ impl GatewaySigner {
                 .ok_or(Error::Unavailable),
             outcome => outcome,
         }
-    }
-
-    fn known_keys(&self) -> Option<Rc<KnownKeys>> {
-        self.state.borrow().keys.clone()
-    }
-
-    fn take_turn(&self) -> Option<Turn<'_>> {
-        let mut state = self.state.borrow_mut();
-        if state.fetching {
-            return None;
-        }
-        state.fetching = true;
-        Some(Turn(self))
-    }
-}
-
-/// The right to fetch; given back also when its call is dropped.
-struct Turn<'s>(&'s GatewaySigner);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.state.borrow_mut().fetching = false;
-    }
-}
-
-async fn wait(network: &impl Network) -> Result<(), Error> {
-    let waited = network.pause(LOOK_MILLISECONDS).await;
-    waited.map_err(|_| Error::Unavailable)
-}
-
-/// The gateway has another value of `variable`.
-fn differs(variable: Variable) -> Error {
-    Error::Misconfigured {
-        variable,
-        fault: Fault::DiffersFromGateway,
     }
 }
 

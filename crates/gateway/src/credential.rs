@@ -24,7 +24,7 @@ impl fmt::Debug for CredentialDigest {
 
 impl fmt::Display for CredentialDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 
@@ -69,14 +69,9 @@ impl CertificateDigest {
 
 /// 64 hexadecimal digits in lower case.
 fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
     let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
+    let decoded = base16ct::lower::decode(text, &mut digest).ok()?;
+    (decoded.len() == 32).then_some(digest)
 }
 
 #[cfg(test)]
@@ -84,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_32_bytes_of_base64url_and_nothing_else() {
+    fn accepts_only_32_bytes_of_base64url() {
         for (credential, expected) in [
             (URL_SAFE_NO_PAD.encode([7; 32]), true),
             (URL_SAFE_NO_PAD.encode([7; 31]), false),

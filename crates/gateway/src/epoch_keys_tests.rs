@@ -89,7 +89,7 @@ fn hands_out_the_published_seeds() {
 }
 
 #[test]
-fn hands_a_seed_out_only_while_its_window_is_open() {
+fn hands_out_seed_only_within_its_window() {
     for (now, expected) in [
         (START - 61, Err(Refusal::SeedWindow)),
         (START - 60, Ok(())),
@@ -108,7 +108,7 @@ fn hands_a_seed_out_only_while_its_window_is_open() {
 }
 
 #[test]
-fn refuses_what_is_no_epoch_of_the_group() {
+fn rejects_epochs_of_another_length() {
     let mut keyring = keyring();
     serve(&mut keyring, START);
     check(&keyring, START + 1, START, Err(Refusal::SeedEpoch));
@@ -139,7 +139,7 @@ fn refuses_what_is_no_epoch_of_the_group() {
 }
 
 #[test]
-fn asks_the_hsm_three_times_per_epoch_and_algorithm() {
+fn asks_hsm_three_times_per_epoch_and_algorithm() {
     let mut keyring = keyring();
     assert_eq!(
         serve(&mut keyring, START + 100),
@@ -156,7 +156,7 @@ fn asks_the_hsm_three_times_per_epoch_and_algorithm() {
 }
 
 #[test]
-fn what_is_needed_first_is_derived_first() {
+fn derives_most_urgent_seed_first() {
     let keyring = keyring();
     let epochs: Vec<_> = keyring
         .missing(UnixSeconds(START))
@@ -174,7 +174,7 @@ fn what_is_needed_first_is_derived_first() {
 }
 
 #[test]
-fn an_hsm_outage_is_survived_to_the_end_of_the_last_seed() {
+fn survives_hsm_outage_until_seeds_expire() {
     let mut keyring = keyring();
     serve(&mut keyring, START + 100);
     assert_eq!(
@@ -223,7 +223,7 @@ fn debug_shows_no_seed() {
 }
 
 #[test]
-fn a_raised_generation_is_the_standby_that_was_published() {
+fn raised_generation_was_the_published_standby() {
     let mut keyring = keyring();
     serve(&mut keyring, START);
     let group = &groups()[0];
@@ -258,14 +258,14 @@ fn no_seed_of_the_standby_is_held() {
 }
 
 #[test]
-fn the_last_generation_has_no_standby() {
+fn last_generation_has_no_standby() {
     let mut keyring = EpochKeyring::new(groups(), u64::MAX);
     assert_eq!(serve(&mut keyring, START), 8);
 }
 
 /// What is published has its certificate, and keeps it when its seed is derived once more.
 #[test]
-fn a_key_is_published_and_handed_out_for_once_it_is_certified_and_certified_once() {
+fn publishes_key_only_once_certified() {
     let (mut keyring, now) = (keyring(), UnixSeconds(START));
     for derivation in keyring.missing(now).unwrap() {
         let seed = hmac_sha256(&root(), &derivation.label);
@@ -292,7 +292,7 @@ fn a_key_is_published_and_handed_out_for_once_it_is_certified_and_certified_once
 
 /// An emergency: with its seeds at hand, no request waits for the HSM.
 #[test]
-fn a_generation_can_become_current_with_all_its_seeds() {
+fn all_seeds_of_a_generation_can_become_current() {
     let mut keyring = keyring();
     serve(&mut keyring, START + 1800);
     let now = UnixSeconds(START + 1800);
@@ -311,7 +311,7 @@ fn a_generation_can_become_current_with_all_its_seeds() {
 
 /// A fault of the HSM, or another token in its place: verifiers have the key that was published.
 #[test]
-fn a_published_key_is_replaced_by_no_other() {
+fn never_replaces_a_published_key() {
     let mut keyring = keyring();
     serve(&mut keyring, START);
     let now = UnixSeconds(START + HOUR);

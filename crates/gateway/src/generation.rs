@@ -4,7 +4,7 @@
 //! Does not read a clock: the moment is passed in.
 
 use crate::refusal::Refusal;
-use crate::versions::PUBLISHED_SECONDS_MIN;
+use crate::timing::PUBLISHED_SECONDS_MIN;
 
 /// Which epoch keys are the current ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
 
     #[test]
-    fn a_generation_is_left_once_verifiers_know_the_next() {
+    fn leaves_generation_once_verifiers_know_the_next() {
         let rotated = Generation::first(1).next(NOW).unwrap();
         assert_eq!(rotated.number, 2);
         for (after, expected) in [
@@ -98,17 +98,17 @@ mod tests {
 
     /// Every set that has its keys has the standby's too.
     #[test]
-    fn the_first_generation_may_be_left_at_once() {
+    fn first_generation_may_be_left_at_once() {
         assert_eq!(Generation::first(7).may_be_left(0), Ok(()));
     }
 
     #[test]
-    fn the_last_generation_has_none_behind_it() {
+    fn last_generation_has_no_successor() {
         assert_eq!(Generation::first(u64::MAX).next(NOW), None);
     }
 
     #[test]
-    fn a_generation_is_read_as_it_was_written_and_nothing_else_is_one() {
+    fn reads_only_what_it_writes() {
         for generation in [
             Generation::first(1),
             Generation::first(u64::MAX),

@@ -74,7 +74,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn takes_a_certificate_of_the_very_key_alone() {
+    fn accepts_only_a_certificate_of_the_key() {
         let (key, other) = (
             PublicJwk::p256(&[1; 32], &[2; 32]),
             PublicJwk::ed25519(&[3; 32]),
@@ -101,7 +101,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn takes_what_we_write_and_nothing_beside() {
+    fn accepts_only_what_it_writes() {
         for key in [
             PublicJwk::p256(&[1; 32], &[2; 32]),
             PublicJwk::ed25519(&[3; 32]),

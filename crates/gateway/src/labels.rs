@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_read_as_it_is_written() {
+    fn reads_only_canonical_labels() {
         let label = KeyLabel::new("deploy", 2);
         assert_eq!(KeyLabel::parse("vouchsafe:token:deploy:v2"), Some(label));
         for other in [

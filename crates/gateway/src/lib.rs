@@ -19,29 +19,33 @@
 
 pub mod admin;
 mod bucket;
+pub mod canary;
 pub mod client;
+mod counters;
 mod credential;
 mod epoch_keys;
 mod generation;
-mod health;
 mod jwk;
 mod labels;
 mod overdue;
 mod probe;
 mod rates;
 mod refusal;
-mod rollout;
 mod rules;
 mod steady;
+mod timing;
 mod token;
 pub mod versions;
 pub mod wire;
 
 pub use bucket::Bucket;
+pub use canary::{
+    CANARY_OUTCOMES_MIN, Place, RolloutSecret, Verdict, WORKLOAD_BYTES_MAX, Workload, judge,
+};
+pub use counters::Counters;
 pub use credential::{CREDENTIAL_BYTES, CertificateDigest, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use generation::Generation;
-pub use health::{CANARY_OUTCOMES_MIN, Figures, Verdict, judge};
 pub use jwk::JwkError;
 pub use labels::{
     KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,
@@ -50,13 +54,10 @@ pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};
 pub use refusal::{Refusal, TokenFault};
-pub use rollout::{Place, RolloutSecret, WORKLOAD_BYTES_MAX, Workload};
 pub use rules::{
     AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
     RuleError, Rules,
 };
 pub use steady::{CLOCK_STEP_SECONDS_MAX, Moment, Reading, SteadyClock, SteadySeconds};
+pub use timing::CLOCK_SKEW_SECONDS_MAX;
 pub use token::{SIGNING_INPUT_BYTES_MAX, SigningInput, claimed_decision_id};
-
-/// Furthest that a signer's clock may be from its gateway's before it signs no more.
-pub const CLOCK_SKEW_SECONDS_MAX: u64 = 30;

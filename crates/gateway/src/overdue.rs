@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn each_state_has_an_age_at_which_it_is_overdue() {
+    fn warns_when_a_state_is_overdue() {
         let day = 86_400;
         check(VersionState::Active, 90 * day, &[]);
         check(
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_which_nothing_signs_is_told() {
+    fn warns_of_key_without_active_version() {
         let rules = rules("");
         let versions = KeyVersions::default();
         let found = warnings(rules.keys().next().unwrap(), &versions, NOW);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_there_twice_is_told_with_what_cleans_up() {
+    fn warns_of_duplicate_version_with_its_remedy() {
         let rules = rules("");
         let first = VersionRecord::first(NOW, 900);
         let versions = KeyVersions::new([(1, first)], []).with_doubled([(2, NOW)]);

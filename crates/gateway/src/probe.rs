@@ -42,7 +42,7 @@ mod tests {
     use crate::wire::SignRequest;
 
     #[test]
-    fn a_probe_is_nothing_that_is_ever_signed_as_a_token() {
+    fn never_signs_a_probe_as_token() {
         let rules = rules("");
         let rule = rules.keys().next().unwrap();
         let input = probe_input(rule, "kid", "nonce", 1_800_000_000);

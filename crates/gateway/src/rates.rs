@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_seconds_and_days_and_refusals_not_at_all() {
+    fn counts_seconds_and_days_but_not_refusals() {
         let mut rates = Rates::default();
         check(&mut rates, NOON, Ok(()));
         check(&mut rates, NOON, Ok(()));
@@ -184,7 +184,7 @@ mod tests {
 
     /// The wall clock jumps ahead and comes back: uses go on as before, and none is given back.
     #[test]
-    fn a_clock_that_is_set_gives_nothing_and_takes_nothing() {
+    fn clock_steps_do_not_change_rates() {
         for ahead in [3600, 2 * SECONDS_PER_DAY, 365 * SECONDS_PER_DAY] {
             let at = |running, ahead| Reading {
                 wall: Duration::from_secs(NOON + running + ahead),

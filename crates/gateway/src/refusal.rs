@@ -7,8 +7,8 @@ use crate::versions::ActFault;
 pub enum Refusal {
     #[error("the canary failed more often than the active version, or gave a wrong signature")]
     CanaryWorse,
-    #[error("the canary can't be judged yet: {wanting} outcomes are wanting")]
-    CanaryUnproven { wanting: u64 },
+    #[error("not enough canary data: {missing} more outcomes required")]
+    CanaryUnproven { missing: u64 },
     /// Told to the caller as [`Refusal::Credential`]: whoever stole the credential learns nothing of its binding.
     #[error("the credential is bound to another client certificate")]
     Certificate,

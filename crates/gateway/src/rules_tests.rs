@@ -1,4 +1,6 @@
 use super::*;
+use crate::credential::{CertificateDigest, CredentialDigest};
+use crate::refusal::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -217,7 +219,7 @@ fn names_the_field_that_is_wrong() {
 }
 
 #[test]
-fn takes_both_ends_of_every_range() {
+fn accepts_both_ends_of_every_range() {
     for (list, field, ends) in [
         ("groups", "epoch_seconds", [300, 604_800]),
         ("keys", "lifetime_max", [1, 86_400]),
@@ -231,7 +233,7 @@ fn takes_both_ends_of_every_range() {
 }
 
 #[test]
-fn needs_groups_and_credentials_and_not_too_many_of_them() {
+fn bounds_numbers_of_groups_and_credentials() {
     for (list, entry) in [("groups", "group"), ("credentials", "credential")] {
         let mut empty = file();
         for name in ["groups", "keys", "credentials"] {
@@ -251,7 +253,7 @@ fn needs_groups_and_credentials_and_not_too_many_of_them() {
 
 /// A signer that can't read the answer, and a verifier that can't read the JWK Set, would be told by nobody.
 #[test]
-fn what_is_published_is_as_much_as_its_readers_take() {
+fn answers_fit_their_readers() {
     for (keys, audience_bytes, expected) in [
         (16, 8, None),
         (17, 8, Some(("group", "name"))),
@@ -279,7 +281,7 @@ fn what_is_published_is_as_much_as_its_readers_take() {
 }
 
 #[test]
-fn bounds_the_rates_of_a_credential_on_both_sides() {
+fn bounds_rates_of_a_credential() {
     for name in ["seeds_per_minute", "keys_per_minute"] {
         for rate in [1, 1_000_000] {
             rules_of_callers(&format!("{name} = {rate}"));
@@ -292,7 +294,7 @@ fn bounds_the_rates_of_a_credential_on_both_sides() {
 }
 
 #[test]
-fn a_credential_reaches_its_own_groups_and_keys_alone() {
+fn limits_credential_to_its_own_groups() {
     let rules = rules("");
     let (sent, other) = (credential(), other_credential());
     let caller = rules.caller(&sent, None).unwrap();
@@ -316,7 +318,7 @@ fn a_credential_reaches_its_own_groups_and_keys_alone() {
 }
 
 #[test]
-fn an_unknown_credential_is_nobody() {
+fn rejects_unknown_credential() {
     let rules = rules("");
     let near = URL_SAFE_NO_PAD.encode([[1; 31].as_slice(), &[0]].concat());
     for presented in [
@@ -335,7 +337,7 @@ fn an_unknown_credential_is_nobody() {
 }
 
 #[test]
-fn a_bound_credential_is_refused_with_another_certificate() {
+fn rejects_bound_credential_with_another_certificate() {
     let hex = |text: &str| {
         let digest = sha2::Sha256::digest(text);
         digest
@@ -404,7 +406,7 @@ fn admins(files: Value) -> Result<Admins, RuleError> {
 }
 
 #[test]
-fn a_broker_is_no_admin_and_an_admin_no_broker() {
+fn brokers_and_admins_are_disjoint() {
     let admin = URL_SAFE_NO_PAD.encode([3; 32]);
     let file = json!([{ "name": "ops", "sha256": digest(&admin) }]);
     let found = admins(file).unwrap();

@@ -34,7 +34,7 @@ fn check(clock: &mut SteadyClock, running: u64, step: i64, expected: Option<i64>
 }
 
 #[test]
-fn a_clock_that_was_set_by_more_than_30_s_is_not_believed_until_it_is_back() {
+fn distrusts_large_step_until_it_is_undone() {
     let mut clock = clock();
     for (later, step, expected) in [
         (1, 0, None),
@@ -56,7 +56,7 @@ fn a_clock_that_was_set_by_more_than_30_s_is_not_believed_until_it_is_back() {
 }
 
 #[test]
-fn the_limit_is_30_s_to_either_side() {
+fn step_limit_is_30_s_either_way() {
     for (step, expected) in [(30, None), (31, Some(31)), (-30, None), (-31, Some(-31))] {
         check(&mut clock(), HOUR, step, expected);
     }
@@ -64,7 +64,7 @@ fn the_limit_is_30_s_to_either_side() {
 
 /// A thief who waits gains nothing: what was set stays so.
 #[test]
-fn time_alone_makes_no_step_believed() {
+fn time_alone_confirms_no_step() {
     let mut clock = clock();
     for day in 0..400 {
         check(&mut clock, HOUR + day * 24 * HOUR, 3600, Some(3600));
@@ -72,7 +72,7 @@ fn time_alone_makes_no_step_believed() {
 }
 
 #[test]
-fn a_step_is_believed_once_somebody_says_so() {
+fn trusts_step_once_confirmed() {
     let mut clock = clock();
     check(&mut clock, HOUR + 1, 3600, Some(3600));
     clock.believe(reading(HOUR + 2, 3600));
@@ -86,7 +86,7 @@ fn a_step_is_believed_once_somebody_says_so() {
 
 /// The clocks of a machine that sleeps, or whose NTP only slews, stay together.
 #[test]
-fn sleep_and_months_of_running_are_no_step() {
+fn suspend_and_long_uptime_are_no_step() {
     let mut clock = clock();
     check(&mut clock, 30 * 24 * HOUR, 0, None);
     check(&mut clock, 300 * 24 * HOUR, 0, None);
@@ -94,7 +94,7 @@ fn sleep_and_months_of_running_are_no_step() {
 
 /// Leap seconds and small corrections add up to no step.
 #[test]
-fn small_steps_are_followed_and_no_faster_than_24_s_per_day() {
+fn follows_small_steps_slowly() {
     let mut honest = clock();
     let mut running = HOUR;
     for step in 1..500 {
@@ -111,7 +111,7 @@ fn small_steps_are_followed_and_no_faster_than_24_s_per_day() {
 
 /// The gateway starts before NTP has answered.
 #[test]
-fn a_clock_that_is_set_soon_after_the_machine_started_is_believed() {
+fn trusts_clock_set_soon_after_boot() {
     let max = CLOCK_SET_AFTER_BOOT_SECONDS_MAX;
     for (running, is_believed) in [(5, true), (max - 1, true), (max, false)] {
         let mut clock = SteadyClock::new(reading(4, -(BOOT as i64)));

@@ -15,10 +15,11 @@ use vouchsafe_signer::{
     SCOPES_MAX, SUBJECT_BYTES_MAX,
 };
 
+use crate::canary::Workload;
 use crate::refusal::{Refusal, TokenFault};
-use crate::rollout::Workload;
 use crate::rules::KeyRule;
-use crate::{CLOCK_SKEW_SECONDS_MAX, wire::SignRequest};
+use crate::timing::CLOCK_SKEW_SECONDS_MAX;
+use crate::wire::SignRequest;
 
 /// Longest `BASE64URL(header) . BASE64URL(payload)`.
 pub const SIGNING_INPUT_BYTES_MAX: usize = 16 * 1024;

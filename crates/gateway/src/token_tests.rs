@@ -59,7 +59,7 @@ fn check_header_text(header: &str, expected: Result<(), Refusal>) {
 }
 
 #[test]
-fn signs_what_the_signer_writes() {
+fn signs_input_of_the_signer() {
     check(|_| {}, Ok(()));
     check(
         |claims| {
@@ -116,7 +116,7 @@ fn refuses_another_issuer_audience_or_longer_life() {
 }
 
 #[test]
-fn refuses_times_that_are_not_the_gateways() {
+fn rejects_times_far_from_the_gateways() {
     for (iat, expected) in [
         (NOW - 45, Ok(())),
         (NOW + 45, Ok(())),
@@ -155,7 +155,7 @@ fn refuses_times_that_are_not_the_gateways() {
 }
 
 #[test]
-fn refuses_claims_that_it_does_not_know() {
+fn rejects_unknown_claims() {
     for (name, value) in [
         ("admin", json!(true)),
         ("cnf", json!({ "jkt": "x" })),
@@ -234,7 +234,7 @@ fn refuses_claims_that_it_does_not_know() {
 }
 
 #[test]
-fn refuses_what_it_can_not_parse_to_the_last_byte() {
+fn rejects_trailing_and_malformed_bytes() {
     let malformed = || Err(TokenFault::Malformed.into());
     let (head, payload) = (encode(&header().to_string()), encode(&claims().to_string()));
     for text in [
@@ -315,7 +315,7 @@ fn refuses_another_header() {
 
 /// Which version signs is the gateway's to choose; all but the `kid` is the caller's.
 #[test]
-fn the_version_that_signs_is_the_one_that_the_header_names() {
+fn header_names_the_signing_version() {
     let rules = rules("");
     let rule = rules.keys().next().unwrap();
     for typ in ["at+jwt", "JWT"] {

@@ -68,7 +68,7 @@ fn destroy(version: u64) -> Act {
 }
 
 #[test]
-fn a_rotation_goes_through_every_state_and_each_act_can_be_repeated() {
+fn rotation_passes_every_state_idempotently() {
     let known = START + 10 + PUBLISHED_SECONDS_MIN;
     let versions = first();
     check_done_already(&versions, ROLLBACK, START);
@@ -141,7 +141,7 @@ fn with_canary() -> (KeyVersions, u64) {
 }
 
 #[test]
-fn a_canary_goes_back_to_pending_and_can_be_tried_again_at_once() {
+fn rolled_back_canary_can_be_retried_at_once() {
     let (versions, now) = with_canary();
     let versions = done(&versions, ROLLBACK, now + 1);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
@@ -151,7 +151,7 @@ fn a_canary_goes_back_to_pending_and_can_be_tried_again_at_once() {
 }
 
 #[test]
-fn a_promotion_is_undone_while_the_version_before_is_published() {
+fn undoes_promotion_while_predecessor_is_published() {
     let (versions, now) = with_canary();
     let promoted = done(&versions, Act::Promote, now);
     let back = Act::Rollback { from: Some(2) };
@@ -167,7 +167,7 @@ fn a_promotion_is_undone_while_the_version_before_is_published() {
 
 /// What a repeated `rollback` must not do: go back further than once.
 #[test]
-fn a_rollback_that_is_asked_twice_goes_back_once() {
+fn repeated_rollback_goes_back_once() {
     let (versions, now) = with_canary();
     let versions = done(&versions, Act::Promote, now);
     let versions = done(&versions, Act::Stage, now);
@@ -181,7 +181,7 @@ fn a_rollback_that_is_asked_twice_goes_back_once() {
 
 /// Whoever dies between the two writes leaves a state in which one version signs.
 #[test]
-fn a_crash_between_two_writes_leaves_one_that_signs() {
+fn crash_between_writes_leaves_one_signer() {
     let (versions, now) = with_canary();
     let torn = done_in_part(&versions, Act::Promote, now, 1);
     let mut on_token = raw(&versions);
@@ -200,7 +200,7 @@ fn a_crash_between_two_writes_leaves_one_that_signs() {
 
 /// A clock that goes back does not make an older version sign.
 #[test]
-fn what_came_last_is_last_whatever_the_clock_says() {
+fn orders_changes_despite_backward_clock() {
     let (versions, now) = with_canary();
     let promoted = done(&versions, Act::Promote, now);
     let torn = done_in_part(&promoted, Act::Rollback { from: Some(2) }, now - 400, 1);
@@ -208,7 +208,7 @@ fn what_came_last_is_last_whatever_the_clock_says() {
 }
 
 #[test]
-fn a_pending_version_is_taken_out_and_its_number_is_not_used_again() {
+fn retires_pending_version_without_reusing_its_number() {
     let versions = done(&first(), Act::Stage, START);
     check_refused(
         &versions,
@@ -231,7 +231,7 @@ fn a_pending_version_is_taken_out_and_its_number_is_not_used_again() {
 
 /// What two gateways can leave that make a version at once.
 #[test]
-fn a_doubled_version_is_not_used_and_its_number_is_not_used_again() {
+fn duplicate_version_is_neither_used_nor_renumbered() {
     let versions = KeyVersions::new(raw(&first()), []).with_doubled([(2, START)]);
     assert_eq!(versions.to_string(), "1 active, 2 doubled");
     assert_eq!(versions.signer(|_| true), Some(1));
@@ -258,7 +258,7 @@ fn a_doubled_version_is_not_used_and_its_number_is_not_used_again() {
 
 /// A restore, or who has the token: what signs for the key is nobody, until the next version may.
 #[test]
-fn a_doubled_version_that_signed_stops_and_the_next_one_takes_its_place() {
+fn next_version_replaces_a_duplicate_signer() {
     let ahead = START + 10_000;
     let versions = KeyVersions::new([], []).with_doubled([(1, START), (1, ahead)]);
     assert!(!versions.is_empty());
@@ -275,7 +275,7 @@ fn a_doubled_version_that_signed_stops_and_the_next_one_takes_its_place() {
 }
 
 #[test]
-fn what_signs_is_not_retired_and_what_is_not_there_neither() {
+fn refuses_to_retire_signing_or_unknown_versions() {
     let (versions, now) = with_canary();
     for version in [1, 2] {
         check_refused(
@@ -291,7 +291,7 @@ fn what_signs_is_not_retired_and_what_is_not_there_neither() {
 }
 
 #[test]
-fn says_each_version_with_its_state() {
+fn displays_each_version_with_its_state() {
     let (versions, now) = with_canary();
     assert_eq!(versions.to_string(), "1 active, 2 canary 5%");
     let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
@@ -303,7 +303,7 @@ fn says_each_version_with_its_state() {
 }
 
 #[test]
-fn a_share_is_1_to_100_percent() {
+fn share_is_1_to_100_percent() {
     let versions = done(&first(), Act::Stage, START);
     let now = START + PUBLISHED_SECONDS_MIN;
     for share in [0, 101, 255] {
@@ -331,7 +331,7 @@ fn five_versions_are_published_at_most() {
 }
 
 #[test]
-fn a_longer_life_is_remembered_before_it_is_given() {
+fn records_longer_lifetime_before_signing() {
     let versions = first();
     assert_eq!(versions.longer_lives(LIFETIME), []);
     let longer = versions.longer_lives(86_400);
@@ -345,7 +345,7 @@ fn a_longer_life_is_remembered_before_it_is_given() {
 }
 
 #[test]
-fn a_record_is_read_as_it_was_written_and_nothing_else_is_one() {
+fn reads_only_canonical_records() {
     for state in VersionState::ALL {
         let record = VersionRecord {
             state,
@@ -500,7 +500,7 @@ impl Walk {
 
 /// Random acts at random moments by clocks that differ, each of which may end after any of its writes.
 #[test]
-fn whatever_is_done_no_verifier_meets_a_key_that_it_can_not_know() {
+fn random_operations_sign_only_with_known_keys() {
     let mut retired = 0;
     for seed in 0..300 {
         let mut walk = Walk {

@@ -9,8 +9,8 @@ use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_signer::{PublicJwk, SEED_BYTES, Seed};
 use zeroize::Zeroizing;
 
+use crate::canary::Workload;
 use crate::jwk;
-use crate::rollout::Workload;
 
 pub const KEYS_PATH: &str = "/v1/keys";
 pub const SEED_PATH: &str = "/v1/epoch-seed";

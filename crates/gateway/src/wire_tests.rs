@@ -68,7 +68,7 @@ fn reads_what_it_writes() {
 }
 
 #[test]
-fn refuses_messages_with_more_less_or_other_members() {
+fn rejects_missing_unknown_and_extra_members() {
     for body in [
         "",
         "null",

@@ -8,7 +8,7 @@ use vouchsafe_providers::{Attribute, AttributeValue, Profile, is_unprintable};
 
 use crate::error::{ClaimName, TokenError};
 use crate::issuer::TrustedIssuer;
-use crate::time::UnixSeconds;
+use vouchsafe_types::UnixSeconds;
 
 /// Most claims of a token.
 pub const CLAIMS_MAX: usize = 100;

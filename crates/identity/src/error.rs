@@ -65,28 +65,69 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Stable name in the audit log and in error answers.
+    /// Stable name in the audit log.
     #[must_use]
-    pub const fn slug(&self) -> &'static str {
-        match self {
-            Self::AlgorithmNotAllowed => "token.algorithm_not_allowed",
-            Self::AudienceMismatch => "token.audience_mismatch",
-            Self::ClaimInvalid(_) => "token.claim_invalid",
-            Self::ClaimMismatch(_) => "token.claim_mismatch",
-            Self::ClaimMissing(_) => "token.claim_missing",
-            Self::CriticalHeader => "token.critical_header",
-            Self::Expired => "token.expired",
-            Self::IssuerUntrusted => "token.issuer_untrusted",
-            Self::KeyUnknown => "token.key_unknown",
-            Self::KeyUnusable => "token.key_unusable",
-            Self::Malformed(_) => "token.malformed",
-            Self::NotYetValid => "token.not_yet_valid",
-            Self::SignatureInvalid => "token.signature_invalid",
-            Self::TooLarge => "token.too_large",
-            Self::TooOld => "token.too_old",
-            Self::TypeNotAllowed => "token.type_not_allowed",
+    pub fn slug(&self) -> &'static str {
+        vouchsafe_types::TokenError::from(self.clone()).slug()
+    }
+}
+
+/// Without the details that only tests and tools look at.
+impl From<TokenError> for vouchsafe_types::TokenError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::AlgorithmNotAllowed => Self::AlgorithmNotAllowed,
+            TokenError::AudienceMismatch => Self::AudienceMismatch,
+            TokenError::ClaimInvalid(name) => Self::ClaimInvalid(name.to_string()),
+            TokenError::ClaimMismatch(name) => Self::ClaimMismatch(name.to_string()),
+            TokenError::ClaimMissing(name) => Self::ClaimMissing(name.to_string()),
+            TokenError::CriticalHeader => Self::CriticalHeader,
+            TokenError::Expired => Self::Expired,
+            TokenError::IssuerUntrusted => Self::IssuerUntrusted,
+            TokenError::KeyUnknown => Self::KeyUnknown,
+            TokenError::KeyUnusable => Self::KeyUnusable,
+            TokenError::Malformed(_) => Self::Malformed,
+            TokenError::NotYetValid => Self::NotYetValid,
+            TokenError::SignatureInvalid => Self::SignatureInvalid,
+            TokenError::TooLarge => Self::TooLarge,
+            TokenError::TooOld => Self::TooOld,
+            TokenError::TypeNotAllowed => Self::TypeNotAllowed,
         }
     }
+}
+
+/// Keys that cannot be parsed verify nothing.
+impl From<DocumentError> for vouchsafe_types::TokenError {
+    fn from(_: DocumentError) -> Self {
+        Self::KeyUnusable
+    }
+}
+
+impl From<FetchError> for vouchsafe_types::FetchError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::CredentialInvalid => Self::CredentialInvalid,
+            FetchError::DocumentInvalid(reason) => Self::DocumentInvalid(chain(&reason)),
+            FetchError::IssuerMismatch => Self::IssuerMismatch,
+            FetchError::PinnedKeysExpired => Self::PinnedKeysExpired,
+            FetchError::Status(status) => Self::Status(status),
+            FetchError::TimedOut => Self::TimedOut,
+            FetchError::TooLarge => Self::TooLarge,
+            FetchError::Unreachable => Self::Unreachable,
+            FetchError::UrlRefused(_) => Self::UrlRefused,
+        }
+    }
+}
+
+/// An error with all its causes, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 impl From<ClaimError> for TokenError {

@@ -2,16 +2,16 @@
 
 use std::future::Future;
 
-use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeySet, KeyUse};
+use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeyUse};
 
 use crate::bearer::Bearer;
 use crate::discovery::{self, DISCOVERY_BYTES_MAX};
 use crate::error::{DocumentError, FetchError};
 use crate::freshness::trusted_until;
-use crate::issuer::{KeySource, PinnedKeys, TrustedIssuer};
-use crate::key_cache::sha256_hex;
-use crate::time::UnixSeconds;
+use crate::issuer::TrustedIssuer;
+use crate::trusted_keys::sha256_hex;
 use crate::url::KeyUrl;
+use vouchsafe_types::{KeySet, KeySource, PinnedKeys, UnixSeconds};
 
 /// Longest entity tag that is kept, in bytes; a longer one is treated as none.
 pub const ETAG_BYTES_MAX: usize = 256;
@@ -45,19 +45,6 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A JWK Set document that passed every structural check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchedKeys {
-    /// Lower-case hex SHA-256 of `document`.
-    pub digest: String,
-    pub document: String,
-    /// First moment at which the keys are no longer trusted.
-    pub trusted_until: UnixSeconds,
-    /// The URL that gave the document, a space, and its entity tag: a tag says nothing about another URL
-    /// (RFC 9110 §8.8.3).
-    pub etag: Option<String>,
-}
-
 /// Gets the keys of `issuer`. With `known`, asks whether they changed, and renews them if not. With
 /// `bearer`, shows it to the issuer. Asks none of the servers at the URLs in `closed`.
 ///
@@ -66,11 +53,11 @@ pub struct FetchedKeys {
 pub async fn fetch_keys(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,
-    known: Option<FetchedKeys>,
+    known: Option<KeySet>,
     bearer: Option<&Bearer>,
     closed: &[String],
     now: UnixSeconds,
-) -> Result<FetchedKeys, FetchError> {
+) -> Result<KeySet, FetchError> {
     let (url, bearer) = match issuer.keys() {
         KeySource::Pinned(pinned) => return pinned_keys(pinned, issuer.key_use(), now),
         KeySource::JwksUri(url) => {
@@ -129,12 +116,12 @@ fn pinned_keys(
     pinned: &PinnedKeys,
     key_use: KeyUse,
     now: UnixSeconds,
-) -> Result<FetchedKeys, FetchError> {
-    if now >= pinned.expires {
+) -> Result<KeySet, FetchError> {
+    if now.0 >= pinned.expires {
         return Err(FetchError::PinnedKeysExpired);
     }
     let document = pinned.document.clone().into_bytes();
-    accepted(document, None, key_use, pinned.expires)
+    accepted(document, None, key_use, UnixSeconds(pinned.expires))
 }
 
 fn accepted(
@@ -142,11 +129,11 @@ fn accepted(
     etag: Option<String>,
     key_use: KeyUse,
     trusted_until: UnixSeconds,
-) -> Result<FetchedKeys, FetchError> {
+) -> Result<KeySet, FetchError> {
     if document.len() > KEY_SET_BYTES_MAX {
         return Err(FetchError::TooLarge);
     }
-    let set = KeySet::parse(&document, key_use)
+    let set = vouchsafe_jose::KeySet::parse(&document, key_use)
         .map_err(|error| FetchError::DocumentInvalid(DocumentError::KeySet(error)))?;
     if set.is_empty() {
         return Err(FetchError::DocumentInvalid(DocumentError::NoUsableKey));
@@ -154,16 +141,16 @@ fn accepted(
     let digest = sha256_hex(&document);
     let not_utf8 = |_| FetchError::DocumentInvalid(DocumentError::Digest);
     let document = String::from_utf8(document).map_err(not_utf8)?;
-    Ok(FetchedKeys {
+    Ok(KeySet {
         digest,
         document,
-        trusted_until,
+        trusted_until: trusted_until.0,
         etag,
     })
 }
 
 /// The entity tag by which `url` knows the document of `keys`.
-fn etag_of<'k>(url: &KeyUrl, keys: &'k FetchedKeys) -> Option<&'k str> {
+fn etag_of<'k>(url: &KeyUrl, keys: &'k KeySet) -> Option<&'k str> {
     let rest = keys.etag.as_deref()?.strip_prefix(url.as_str())?;
     rest.strip_prefix(' ')
 }

@@ -6,9 +6,9 @@ use serde_json::json;
 use vouchsafe_jose::{JsonError, KeySetError};
 
 use super::*;
-use crate::issuer::IssuerRecord;
 use crate::testkit::{self, ISSUER};
 use crate::url::UrlRejection;
+use vouchsafe_types::IssuerRecord;
 
 const NOW: UnixSeconds = UnixSeconds(testkit::NOW);
 const JWKS_URL: &str = "https://keys.example/jwks";
@@ -91,20 +91,16 @@ fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn fetch(
-    source: &Network,
-    keys: KeySource,
-    known: Option<FetchedKeys>,
-) -> Result<FetchedKeys, FetchError> {
+fn fetch(source: &Network, keys: KeySource, known: Option<KeySet>) -> Result<KeySet, FetchError> {
     now_or_never(fetch_keys(source, &issuer(keys), known, None, &[], NOW))
 }
 
-fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> FetchedKeys {
+fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> KeySet {
     let document = testkit::key_set_document();
-    FetchedKeys {
+    KeySet {
         digest: sha256_hex(document.as_bytes()),
         document,
-        trusted_until,
+        trusted_until: trusted_until.0,
         etag: etag.map(|tag| format!("{JWKS_URL} {tag}")),
     }
 }
@@ -450,11 +446,11 @@ fn takes_pinned_keys_from_the_bundle_until_they_expire() {
     };
     let network = Network::new(Vec::new());
     assert_eq!(
-        fetch(&network, pinned(NOW.plus(1)), None),
+        fetch(&network, pinned(NOW.0 + 1), None),
         Ok(fetched(None, NOW.plus(1)))
     );
     assert_eq!(
-        fetch(&network, pinned(NOW), None),
+        fetch(&network, pinned(NOW.0), None),
         Err(FetchError::PinnedKeysExpired)
     );
     assert_eq!(network.asked.borrow().len(), 0);

@@ -1,6 +1,6 @@
 //! How long fetched keys are trusted (RFC 9111 §5.2.2.1, within the issuer's own bounds).
 
-use crate::time::UnixSeconds;
+use vouchsafe_types::UnixSeconds;
 
 /// Keys are kept at least this long, in seconds, so that an issuer that forbids caching is not asked
 /// for every token.

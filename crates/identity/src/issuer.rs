@@ -1,62 +1,18 @@
 //! An issuer that the trust bundle names, and how its tokens are checked.
 
+use std::borrow::Cow;
+
 use vouchsafe_jose::{Algorithm, KeyUse};
-use vouchsafe_providers::{Claim, ClaimType, Profile, Provider, oidc};
+use vouchsafe_providers::{Claim, ClaimType, Profile, Provider, Source, oidc};
 
 use vouchsafe_providers::spiffe::trust_domain_of;
 
+use crate::error::chain;
 use crate::template::{SubjectTemplate, TemplateError};
-use crate::time::UnixSeconds;
+use vouchsafe_types::{DeclaredClaim, IssuerRecord, KeySource, RequiredClaim};
 
 /// Longest accepted leeway of time checks, in seconds.
 pub const LEEWAY_SECONDS_MAX: u64 = 60;
-
-/// How the keys of an issuer are found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// OpenID Connect Discovery 1.0 §4.
-    Discovery,
-    /// A JWK Set at this URL, without discovery.
-    JwksUri(String),
-    /// A JWK Set that is part of the bundle.
-    Pinned(PinnedKeys),
-}
-
-/// Keys that are part of the bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PinnedKeys {
-    pub document: String,
-    /// First moment at which the keys are no longer trusted.
-    pub expires: UnixSeconds,
-}
-
-/// A claim that every token of an issuer has with one of these values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequiredClaim {
-    /// `sub`, or the name of a text attribute.
-    pub name: String,
-    pub values: Vec<String>,
-}
-
-/// An issuer file as the bundle gives it: nothing is checked yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssuerRecord {
-    pub name: String,
-    pub issuer: String,
-    pub provider: String,
-    pub audiences: Vec<String>,
-    pub algorithms: Vec<String>,
-    pub keys: KeySource,
-    pub keys_max_age_seconds: u64,
-    pub max_token_age_seconds: u64,
-    pub leeway_seconds: u64,
-    pub claims: Vec<Claim>,
-    pub require: Vec<RequiredClaim>,
-    pub subject_template: Option<String>,
-    /// Whether tokens with `act` or `may_act` are accepted.
-    pub allow_act: bool,
-    pub development: bool,
-}
 
 /// An issuer whose record makes sense.
 // INVARIANT: neither `audiences` nor `algorithms` is empty or holds an empty or unknown value, and
@@ -64,6 +20,8 @@ pub struct IssuerRecord {
 #[derive(Debug)]
 pub struct TrustedIssuer {
     record: IssuerRecord,
+    /// The claims that become attributes.
+    claims: Cow<'static, [Claim]>,
     provider: &'static Provider,
     algorithms: Vec<Algorithm>,
     subject_template: Option<SubjectTemplate>,
@@ -112,9 +70,8 @@ impl TrustedIssuer {
         self.provider.entity_type(&self.record.name)
     }
 
-    /// The claims that become attributes.
     pub(crate) fn claims(&self) -> &[Claim] {
-        claims(self.provider, &self.record)
+        &self.claims
     }
 
     pub(crate) fn required_claims(&self) -> &[RequiredClaim] {
@@ -156,7 +113,7 @@ impl TrustedIssuer {
 impl TryFrom<IssuerRecord> for TrustedIssuer {
     type Error = IssuerError;
 
-    fn try_from(mut record: IssuerRecord) -> Result<Self, IssuerError> {
+    fn try_from(record: IssuerRecord) -> Result<Self, IssuerError> {
         if record.name.is_empty() || record.issuer.is_empty() {
             return Err(IssuerError::Name);
         }
@@ -175,20 +132,11 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
             .filter(|list| !list.is_empty())
             .ok_or(IssuerError::Algorithms)?;
         let provider = Provider::named(&record.provider).ok_or(IssuerError::Provider)?;
-        if !provider.declares_claims() && !record.claims.is_empty() {
-            return Err(IssuerError::Provider);
-        }
-        if record.allow_act {
-            let taken = |claim: &Claim| claim.name == oidc::ACT_SUB.name;
-            if !provider.declares_claims() || record.claims.iter().any(taken) {
-                return Err(IssuerError::Actor);
-            }
-            record.claims.push(oidc::ACT_SUB);
-        }
+        let claims = claims(provider, &record)?;
         if provider.profile == Profile::JwtSvid && trust_domain_of(&record.issuer).is_none() {
             return Err(IssuerError::TrustDomain);
         }
-        let is_text = |name: &str| is_text_claim(claims(provider, &record), name);
+        let is_text = |name: &str| is_text_claim(&claims, name);
         let required = |claim: &RequiredClaim| is_text(&claim.name) && !claim.values.is_empty();
         if !record.require.iter().all(required) {
             return Err(IssuerError::RequiredClaim);
@@ -199,16 +147,41 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
             provider,
             algorithms,
             subject_template,
+            claims,
             record,
         })
     }
 }
 
-fn claims<'r>(provider: &'static Provider, record: &'r IssuerRecord) -> &'r [Claim] {
-    if provider.declares_claims() {
-        &record.claims
-    } else {
-        provider.claims
+/// The claims of the provider, or those that the issuer's file declares for it.
+fn claims(
+    provider: &'static Provider,
+    record: &IssuerRecord,
+) -> Result<Cow<'static, [Claim]>, IssuerError> {
+    if !provider.declares_claims() {
+        return match (record.claims.is_empty(), record.allow_act) {
+            (true, false) => Ok(Cow::Borrowed(provider.claims)),
+            (true, true) => Err(IssuerError::Actor),
+            (false, _) => Err(IssuerError::Provider),
+        };
+    }
+    let mut claims: Vec<Claim> = record.claims.iter().map(declared).collect();
+    if record.allow_act {
+        if claims.iter().any(|claim| claim.name == oidc::ACT_SUB.name) {
+            return Err(IssuerError::Actor);
+        }
+        claims.push(oidc::ACT_SUB);
+    }
+    Ok(Cow::Owned(claims))
+}
+
+fn declared(claim: &DeclaredClaim) -> Claim {
+    Claim {
+        name: Cow::Owned(claim.name.clone()),
+        source: Source::Claim,
+        claim_type: claim.claim_type,
+        required: claim.required,
+        nullable: false,
     }
 }
 
@@ -241,4 +214,17 @@ pub enum IssuerError {
     SubjectTemplate(#[from] TemplateError),
     #[error("the issuer is not a SPIFFE trust domain")]
     TrustDomain,
+}
+
+/// An issuer record that fails its checks cannot vouch for a token.
+impl From<IssuerError> for vouchsafe_types::TokenError {
+    fn from(_: IssuerError) -> Self {
+        Self::IssuerUntrusted
+    }
+}
+
+impl From<IssuerError> for vouchsafe_types::FetchError {
+    fn from(error: IssuerError) -> Self {
+        Self::DocumentInvalid(chain(&error))
+    }
 }

@@ -2,7 +2,7 @@
 //! keys are found.
 //!
 //! Does not read a clock, open a connection or decide policy: `now` is a parameter and the network
-//! a port ([`DocumentSource`]). Entry points: [`peek`], [`fetch_keys`] and [`verify`].
+//! a port ([`DocumentSource`]). Entry points: [`TrustedIssuer`], [`fetch_keys`] and [`UnverifiedToken`].
 //!
 //! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only a URL
 //! that obeys [`KeyUrl`] is ever fetched, and nothing in a token chooses one.
@@ -19,12 +19,11 @@ mod error;
 mod fetch;
 mod freshness;
 mod issuer;
-mod key_cache;
 mod proofs;
 mod template;
 #[cfg(test)]
 mod testkit;
-mod time;
+mod trusted_keys;
 mod url;
 mod verify;
 
@@ -32,16 +31,11 @@ pub use bearer::{BEARER_BYTES_MAX, Bearer};
 pub use claims::{ACTORS_MAX, CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
 pub use discovery::DISCOVERY_BYTES_MAX;
 pub use error::{ClaimName, DocumentError, FetchError, TokenError};
-pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, FetchedKeys, fetch_keys};
+pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, fetch_keys};
 pub use freshness::KEYS_AGE_SECONDS_MIN;
-pub use issuer::{
-    IssuerError, IssuerRecord, KeySource, LEEWAY_SECONDS_MAX, PinnedKeys, RequiredClaim,
-    TrustedIssuer,
-};
-pub use key_cache::{KEY_SETS_MAX, KeySetCache, TrustedKeys};
+pub use issuer::{IssuerError, LEEWAY_SECONDS_MAX, TrustedIssuer};
 pub use proofs::{PROOFS_MAX, ProofCache};
 pub use template::{SubjectTemplate, TEMPLATE_BYTES_MAX, TemplateError};
-pub use time::UnixSeconds;
+pub use trusted_keys::{ParsedKeys, TrustedKeys};
 pub use url::{KeyUrl, URL_BYTES_MAX, UrlRejection};
-pub use verify::{Subject, Unverified, VerifiedSubject, peek, verify, verify_remembering};
-pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Source};
+pub use verify::{UnverifiedToken, VerifiedSubject, verify};

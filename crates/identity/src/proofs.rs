@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest, Sha256};
 
 use crate::issuer::TrustedIssuer;
-use crate::time::UnixSeconds;
+use vouchsafe_types::UnixSeconds;
 
 /// Most proofs that a cache keeps.
 pub const PROOFS_MAX: usize = 1024;

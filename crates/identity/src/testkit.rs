@@ -13,9 +13,9 @@ use ring::signature::{
 use serde_json::{Value, json};
 use vouchsafe_jose::{KeySet, KeyUse};
 
-use crate::issuer::{IssuerRecord, KeySource, TrustedIssuer};
-use crate::key_cache::TrustedKeys;
-use crate::time::UnixSeconds;
+use crate::issuer::TrustedIssuer;
+use crate::trusted_keys::TrustedKeys;
+use vouchsafe_types::{IssuerRecord, KeySource, ReplayMode, UnixSeconds};
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -161,7 +161,7 @@ pub(crate) fn key_set_document() -> String {
 
 pub(crate) fn keys() -> TrustedKeys {
     let set = KeySet::parse(key_set_document().as_bytes(), KeyUse::Signature).unwrap();
-    TrustedKeys::new(Rc::new(set), "test".to_owned(), UnixSeconds(NOW + 1))
+    TrustedKeys::new(Rc::new(set), "test", UnixSeconds(NOW + 1))
 }
 
 /// A plain `oidc` issuer that allows every algorithm.
@@ -183,6 +183,9 @@ pub(crate) fn issuer_record() -> IssuerRecord {
         subject_template: None,
         allow_act: false,
         development: false,
+        stale_keys_max_seconds: 0,
+        replay: ReplayMode::Allow,
+        authenticated: false,
     }
 }
 

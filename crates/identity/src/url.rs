@@ -3,9 +3,8 @@
 //! Parsing is the `http` crate's, which also sends the request, so no second parser can read the
 //! same text differently. What that crate accepts and the rules here do not need is refused.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use http::Uri;
+use vouchsafe_url::Localhost;
 
 /// Longest accepted URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
@@ -159,43 +158,27 @@ impl Host {
                 .strip_prefix(host)
                 .ok_or(UrlRejection::Malformed)?,
         )?;
-        if let Some(literal) = host.strip_prefix('[') {
-            let address = literal
-                .strip_suffix(']')
-                .and_then(|text| text.parse::<Ipv6Addr>().ok());
-            return address
-                .map(|address| Self::of_address(address.is_loopback()))
-                .ok_or(UrlRejection::Host);
+        let parsed = vouchsafe_url::Host::parse(host).ok_or(UrlRejection::Host)?;
+        if let vouchsafe_url::Host::Name(name) = parsed {
+            require_dns_name(name)?;
         }
-        if let Ok(address) = host.parse::<Ipv4Addr>() {
-            return Ok(Self::of_address(address.is_loopback()));
-        }
-        Self::of_name(host)
-    }
-
-    const fn of_address(loopback: bool) -> Self {
-        if loopback {
-            Self::Loopback
-        } else {
-            Self::Address
-        }
-    }
-
-    fn of_name(host: &str) -> Result<Self, UrlRejection> {
-        let labels_fit = host.split('.').all(is_dns_label);
-        let last = host.rsplit('.').next().unwrap_or(host).to_ascii_lowercase();
-        // `127.1`, `0x7f000001` and `2130706433` are addresses to many resolvers.
-        let ends_in_number =
-            last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
-        if !labels_fit || ends_in_number || host.len() > DNS_NAME_BYTES_MAX {
-            return Err(UrlRejection::Host);
-        }
-        Ok(if last == "localhost" {
-            Self::Loopback
-        } else {
-            Self::Name
+        Ok(match parsed {
+            _ if parsed.is_loopback(Localhost::Subdomains) => Self::Loopback,
+            vouchsafe_url::Host::Address(_) => Self::Address,
+            vouchsafe_url::Host::Name(_) => Self::Name,
         })
     }
+}
+
+fn require_dns_name(host: &str) -> Result<(), UrlRejection> {
+    let labels_fit = host.split('.').all(is_dns_label);
+    let last = host.rsplit('.').next().unwrap_or(host).to_ascii_lowercase();
+    // `127.1`, `0x7f000001` and `2130706433` are addresses to many resolvers.
+    let ends_in_number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
+    if !labels_fit || ends_in_number || host.len() > DNS_NAME_BYTES_MAX {
+        return Err(UrlRejection::Host);
+    }
+    Ok(())
 }
 
 fn is_dns_label(label: &str) -> bool {

@@ -1,6 +1,7 @@
 use vouchsafe_json::JsonObject;
 
-use crate::key::{KeyRejection, KeyUse, PublicKey};
+use crate::error::KeyRejection;
+use crate::key::{KeyUse, PublicKey};
 
 /// Self-signed certificates of keys made for these tests, with the keys as members of a JWK.
 const RSA: [&str; 2] = [
@@ -29,7 +30,7 @@ fn check(key: &str, chain: &str, expected: Result<(), KeyRejection>) {
 }
 
 #[test]
-fn takes_a_key_with_its_own_certificate_first() {
+fn accepts_key_with_its_own_certificate_first() {
     for [key, certificate] in ALL {
         check(key, &format!("[\"{certificate}\"]"), Ok(()));
         check(key, &format!("[\"{certificate}\",\"AAAA\"]"), Ok(()));
@@ -37,7 +38,7 @@ fn takes_a_key_with_its_own_certificate_first() {
 }
 
 #[test]
-fn rejects_a_key_whose_certificate_is_of_another_key_or_none() {
+fn rejects_certificate_of_another_key() {
     for [key, certificate] in ALL {
         for [_, other] in ALL.iter().filter(|[_, other]| *other != certificate) {
             let chain = format!("[\"{other}\",\"{certificate}\"]");

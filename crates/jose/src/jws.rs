@@ -20,22 +20,24 @@ const PROCESSING_MEMBERS: [&str; 3] = ["b64", "crit", "zip"];
 /// issuers in use send some of them.
 // INVARIANT: every part is canonical base64url, and `signing_input` is what was signed.
 #[derive(Debug)]
-pub struct UnverifiedJws<'t> {
+pub struct UnverifiedJws {
     algorithm: Algorithm,
     kid: Option<String>,
     typ: Option<String>,
     has_other_members: bool,
-    signing_input: &'t str,
+    token: String,
+    signing_input_bytes: usize,
     payload: Vec<u8>,
     signature: Vec<u8>,
 }
 
-impl<'t> UnverifiedJws<'t> {
+impl UnverifiedJws {
     /// Parses `token` within its limits.
     ///
     /// # Errors
     /// The first thing that makes it unacceptable, in the order size, framing, header, rest.
-    pub fn parse(token: &'t str) -> Result<Self, JwsError> {
+    pub fn parse(token: impl Into<String>) -> Result<Self, JwsError> {
+        let token = token.into();
         if token.len() > TOKEN_BYTES_MAX {
             return Err(JwsError::TooLarge);
         }
@@ -49,14 +51,18 @@ impl<'t> UnverifiedJws<'t> {
         if signature.is_empty() {
             return Err(Malformed::SignatureEmpty.into());
         }
+        let payload = base64url::decode(payload).ok_or(Malformed::Base64)?;
+        let signature = base64url::decode(signature).ok_or(Malformed::Base64)?;
+        let signing_input_bytes = signing_input.len();
         Ok(Self {
             algorithm: header.algorithm,
             kid: header.kid,
             typ: header.typ,
             has_other_members: header.has_other_members,
-            signing_input,
-            payload: base64url::decode(payload).ok_or(Malformed::Base64)?,
-            signature: base64url::decode(signature).ok_or(Malformed::Base64)?,
+            signing_input_bytes,
+            payload,
+            signature,
+            token,
         })
     }
 
@@ -83,8 +89,16 @@ impl<'t> UnverifiedJws<'t> {
 
     /// What the signature covers: the first two parts and the dot between them (RFC 7515 §5.1).
     #[must_use]
-    pub fn signing_input(&self) -> &'t str {
-        self.signing_input
+    pub fn signing_input(&self) -> &str {
+        self.token
+            .get(..self.signing_input_bytes)
+            .unwrap_or_default()
+    }
+
+    /// The whole token, signature included.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     #[must_use]

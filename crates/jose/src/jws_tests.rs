@@ -194,7 +194,7 @@ fn bounds_the_key_id() {
 
 /// RFC 7515 §4.1.11 and RFC 7797 §7: what is not understood must not be ignored.
 #[test]
-fn rejects_headers_that_change_how_a_token_is_read() {
+fn rejects_headers_that_change_processing() {
     for member in [
         r#""crit":[]"#,
         r#""crit":["exp"]"#,
@@ -215,7 +215,7 @@ fn rejects_headers_that_change_how_a_token_is_read() {
 /// Some issuers send these; nothing reads them (that no key comes from them is tested where keys
 /// are chosen).
 #[test]
-fn passes_over_keys_and_urls_in_the_header() {
+fn ignores_keys_and_urls_in_the_header() {
     for member in [
         r#""jwk":{"kty":"oct","k":"AA"}"#,
         r#""jku":"https://attacker.example/keys""#,

@@ -7,7 +7,9 @@ use p256::ecdsa::signature::Verifier;
 use crate::algorithm::Algorithm;
 use crate::base64url;
 use crate::certificate;
-use crate::rsa::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN, RsaPublicKey};
+use crate::error::{KeyRejection, SignatureInvalid};
+use crate::limits::RSA_MODULUS_BITS_MAX;
+use crate::rsa::RsaPublicKey;
 use vouchsafe_json::{Json, JsonObject};
 
 const P256_COORDINATE_BYTES: usize = 32;
@@ -58,7 +60,7 @@ impl PublicKey {
             "RSA" => {
                 let (n, e) = (required_bytes(jwk, "n")?, required_bytes(jwk, "e")?);
                 let key = RsaPublicKey::from_be_bytes(&n, &e, rsa_bits_max)?;
-                (Kind::Rsa(key), certificate::rsa(&n, &e))
+                (Kind::Rsa(key), certificate::rsa(&n, &e)?)
             }
             _ => return Err(KeyRejection::KeyType),
         };
@@ -119,42 +121,6 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The signature does not verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the signature does not verify")]
-pub struct SignatureInvalid;
-
-/// Why a JWK of a set is passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRejection {
-    #[error("`alg` is not the algorithm of this key type")]
-    AlgorithmMismatch,
-    #[error("`x5c` is malformed, or its first certificate is of another key")]
-    Certificate,
-    #[error("the curve is not supported")]
-    Curve,
-    #[error("the key type is not supported")]
-    KeyType,
-    #[error("the key has no `kid`")]
-    KidMissing,
-    #[error("a member is missing or malformed")]
-    Malformed,
-    #[error("the point is not a valid public key")]
-    Point,
-    #[error("the key is not for verifying signatures")]
-    Purpose,
-    #[error("the exponent is not an odd number from 3 to {RSA_EXPONENT_MAX}")]
-    RsaExponent,
-    #[error(
-        "the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
-    )]
-    RsaModulus,
-    #[error("the modulus is longer than a key set's keys may be")]
-    RsaTooLong,
-    #[error("the modulus was made by a faulty generator")]
-    RsaWeak,
-}
-
 /// `use` must be the wanted one, `key_ops` must hold `verify`, where present (RFC 7517 §4.2, §4.3).
 fn require_use(jwk: &JsonObject, key_use: KeyUse) -> Result<(), KeyRejection> {
     let stated = jwk.get("use").map(Json::as_text);
@@ -199,7 +165,7 @@ fn ec_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
         }
     };
     let kind = kind.map_err(|_| KeyRejection::Point)?;
-    Ok((kind, certificate::ec(curve, &point)))
+    Ok((kind, certificate::ec(curve, &point)?))
 }
 
 fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
@@ -216,7 +182,7 @@ fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyRejection> {
     if key.is_weak() {
         Err(KeyRejection::Point)
     } else {
-        Ok((Kind::Ed25519(key), certificate::ed25519(&point)))
+        Ok((Kind::Ed25519(key), certificate::ed25519(&point)?))
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::algorithm::Algorithm;
+use crate::error::KeyRejection;
 use crate::jws::KID_BYTES_MAX;
-use crate::key::{KeyRejection, KeyUse, PublicKey};
-use crate::rsa::KEY_SET_RSA_BITS_MAX;
+use crate::key::{KeyUse, PublicKey};
+use crate::limits::KEY_SET_RSA_BITS_MAX;
 use vouchsafe_json::{Json, JsonError, JsonObject};
 
 /// Longest accepted JWK Set document, in bytes.

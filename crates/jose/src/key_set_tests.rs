@@ -83,7 +83,7 @@ fn rejects_documents_that_are_not_key_sets() {
 
 /// A set with a secret in it is an accident or an attack; none of it is used (Wycheproof JWK 1).
 #[test]
-fn rejects_sets_that_hold_a_secret() {
+fn rejects_sets_with_secret_keys() {
     for secret in [r#""kty":"oct","k":"AAAA""#, r#""kty":"oct""#] {
         check(&set_of(&[RSA, secret]), Err(KeySetError::SecretKey));
     }
@@ -97,7 +97,7 @@ fn rejects_sets_that_hold_a_secret() {
 
 /// Wycheproof JWK 4: which of two keys of one name verifies would depend on their order.
 #[test]
-fn rejects_sets_that_name_a_key_twice() {
+fn rejects_sets_with_duplicate_kids() {
     check(
         &set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "a")]),
         Err(KeySetError::DuplicateKid),
@@ -162,7 +162,7 @@ fn check_find(
 }
 
 #[test]
-fn finds_a_named_key_by_its_exact_name_only() {
+fn finds_named_key_by_exact_name() {
     let document = set_of(&[
         &with_kid(RSA, "a"),
         &with_kid(r#""kty":"EC","crv":"P-521""#, "b"),
@@ -233,7 +233,7 @@ fn rejects_a_named_key_of_another_algorithm() {
 }
 
 #[test]
-fn without_a_name_takes_the_only_key_that_fits() {
+fn without_kid_uses_the_only_fitting_key() {
     let document = set_of(&[&with_kid(RSA, "a"), &with_kid(P256, "b"), P256]);
     check_find(&document, None, Algorithm::Rs256, Ok(Algorithm::Rs256));
     check_find(

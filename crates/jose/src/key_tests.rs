@@ -120,7 +120,7 @@ fn bounds_the_rsa_modulus() {
 }
 
 #[test]
-fn rejects_exactly_the_moduli_that_a_small_prime_divides() {
+fn rejects_moduli_with_a_small_factor() {
     let primes: Vec<u32> = (3..168_u32)
         .filter(|number| (2..*number).all(|divisor| number % divisor != 0))
         .collect();
@@ -253,7 +253,7 @@ fn rejects_points_that_are_not_on_the_curve() {
 
 /// RFC 8032 §5.1.3: y is less than 2^255 − 19, so that a key has one spelling.
 #[test]
-fn rejects_ed25519_keys_that_are_spelled_otherwise() {
+fn rejects_noncanonical_ed25519_keys() {
     for (lowest, highest) in [(0xed, 0x7f), (0xff, 0x7f), (0xff, 0xff), (0xf0, 0xff)] {
         let mut point = [0xff; 32];
         (point[0], point[31]) = (lowest, highest);
@@ -271,7 +271,7 @@ fn rejects_ed25519_keys_that_are_spelled_otherwise() {
 }
 
 #[test]
-fn rejects_key_types_and_curves_it_does_not_know() {
+fn rejects_unknown_key_types_and_curves() {
     check(r#"{"kty":"AKP","pub":"AA"}"#, Err(KeyRejection::KeyType));
     check(r#"{"kty":"rsa"}"#, Err(KeyRejection::KeyType));
     check("{}", Err(KeyRejection::Malformed));
@@ -329,7 +329,7 @@ const X_P384: &str = "kDQtH8psbbPm3s7zYmSsva5Pt0FYfi3sA5phoNLRdezDpvevvE6jV-BXcN
 const Y_P384: &str = "z7YlRWdo9HKIy9biPL7zgOEsBRxKTUI5tWpYRBmW1tD6m0sRxLZGUdIcya39gxzJ";
 
 #[test]
-fn takes_p384_keys_for_es384_alone() {
+fn accepts_p384_keys_for_es384_only() {
     let p384 = |x: &str, y: &str, more: &str| {
         format!(r#"{{"kty":"EC","crv":"P-384","x":"{x}","y":"{y}"{more}}}"#)
     };
@@ -352,7 +352,7 @@ fn takes_p384_keys_for_es384_alone() {
 
 /// SPIFFE JWT-SVID §4: a bundle holds keys for other things too, and a JWT authority says so.
 #[test]
-fn takes_keys_of_a_spiffe_bundle_that_are_for_jwt_svids_and_named() {
+fn accepts_named_jwt_svid_keys() {
     let of = |more: &str| {
         let jwk = p256(X_P256, Y_P256, more);
         let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();

@@ -16,19 +16,24 @@
 mod algorithm;
 mod base64url;
 mod certificate;
+mod error;
 mod jws;
 mod key;
 mod key_set;
+mod limits;
 mod montgomery;
 mod rsa;
 
 pub use algorithm::Algorithm;
 pub use certificate::certificate_is_of_key;
+pub use error::{KeyRejection, SignatureInvalid};
 pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
-pub use key::{KeyRejection, KeyUse, PublicKey, SignatureInvalid};
+pub use key::{KeyUse, PublicKey};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
+pub use limits::{
+    KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN,
+};
 /// The arithmetic, for its fuzz target alone.
 #[cfg(fuzzing)]
 pub use montgomery::Modulus;
-pub use rsa::{KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 pub use vouchsafe_json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};

@@ -5,18 +5,10 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::key::{KeyRejection, SignatureInvalid};
+use crate::error::{KeyRejection, SignatureInvalid};
+use crate::limits::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 use crate::montgomery::Modulus;
 
-/// Shortest accepted modulus, in bits (RFC 7518 §3.3).
-pub const RSA_MODULUS_BITS_MIN: u32 = 2048;
-/// Longest modulus that can be computed with, in bits.
-pub const RSA_MODULUS_BITS_MAX: u32 = 8192;
-/// Longest accepted modulus of a key of a set, in bits: the cost of loading and verifying grows with its square,
-/// and an issuer chooses up to [`crate::KEYS_MAX`] of them. Issuers use 2048 to 4096.
-pub const KEY_SET_RSA_BITS_MAX: u32 = 4096;
-/// Largest accepted public exponent: verification costs grow with its length.
-pub const RSA_EXPONENT_MAX: u64 = u32::MAX as u64;
 const RSA_EXPONENT_MIN: u64 = 3;
 
 /// The generator and the primes by which moduli of CVE-2017-15361 ("ROCA") are told.

@@ -1,7 +1,7 @@
 //! Strict JSON (RFC 8259, RFC 7493): no duplicate member at any depth, bounded nesting, exact
 //! integers, no byte order mark, no lone surrogate, nothing behind the value.
 //!
-//! Says nothing of what a document means. Entry point: [`JsonObject::parse`].
+//! Says nothing of what a document means. Entry points: [`JsonObject::parse`] and [`Json::parse`].
 
 #![cfg_attr(
     test,
@@ -33,6 +33,24 @@ pub enum Json {
 }
 
 impl Json {
+    /// Parses a whole document, which may be any one value.
+    ///
+    /// # Errors
+    /// Why `document` is not strict JSON.
+    pub fn parse(document: &[u8]) -> Result<Self, JsonError> {
+        let text = std::str::from_utf8(document).map_err(|_| JsonError::NotUtf8)?;
+        let reason = Cell::new(JsonError::Syntax);
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = Strict {
+            levels_left: JSON_DEPTH_MAX,
+            reason: &reason,
+        }
+        .deserialize(&mut deserializer)
+        .map_err(|_| reason.get())?;
+        deserializer.end().map_err(|_| JsonError::Syntax)?;
+        Ok(value)
+    }
+
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -83,7 +101,7 @@ impl JsonObject {
     /// # Errors
     /// What makes `document` unacceptable.
     pub fn parse(document: &[u8]) -> Result<Self, JsonError> {
-        match parse(document)? {
+        match Json::parse(document)? {
             Json::Object(object) => Ok(object),
             Json::Null
             | Json::Boolean(_)
@@ -133,20 +151,6 @@ pub enum JsonError {
     Syntax,
     #[error("the document is nested deeper than {JSON_DEPTH_MAX} levels")]
     TooDeep,
-}
-
-fn parse(document: &[u8]) -> Result<Json, JsonError> {
-    let text = std::str::from_utf8(document).map_err(|_| JsonError::NotUtf8)?;
-    let reason = Cell::new(JsonError::Syntax);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Strict {
-        levels_left: JSON_DEPTH_MAX,
-        reason: &reason,
-    }
-    .deserialize(&mut deserializer)
-    .map_err(|_| reason.get())?;
-    deserializer.end().map_err(|_| JsonError::Syntax)?;
-    Ok(value)
 }
 
 /// Builds a [`Json`] and notes in `reason` why it could not.

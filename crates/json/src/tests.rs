@@ -65,7 +65,7 @@ fn rejects_nesting_beyond_the_limit() {
 }
 
 #[test]
-fn rejects_what_is_not_utf8() {
+fn rejects_invalid_utf8() {
     for document in [
         &b"{\"a\":\"\xff\"}"[..],
         b"{\"a\":\"\xc0\xaf\"}",
@@ -78,7 +78,7 @@ fn rejects_what_is_not_utf8() {
 }
 
 #[test]
-fn rejects_what_is_not_well_formed() {
+fn rejects_malformed_json() {
     for document in [
         "",
         " ",
@@ -146,5 +146,55 @@ fn keeps_integers_exact() {
             Ok(Some(&value)),
             "{text}"
         );
+    }
+}
+
+/// A claim is any one value; what is around it must not become part of a token.
+#[test]
+fn accepts_exactly_one_value() {
+    for text in [
+        "null",
+        "true",
+        "-0.5e3",
+        "18446744073709551616",
+        r#""a\u00e9""#,
+        "[]",
+        "{}",
+        " [1, 2] ",
+        r#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#,
+    ] {
+        assert!(Json::parse(text.as_bytes()).is_ok(), "{text}");
+    }
+    for (text, expected) in [
+        ("", JsonError::Syntax),
+        (" ", JsonError::Syntax),
+        ("nul", JsonError::Syntax),
+        ("01", JsonError::Syntax),
+        ("1 2", JsonError::Syntax),
+        ("1,", JsonError::Syntax),
+        ("[1,]", JsonError::Syntax),
+        ("{}{}", JsonError::Syntax),
+        ("'a'", JsonError::Syntax),
+        ("\"a", JsonError::Syntax),
+        ("\"\u{1}\"", JsonError::Syntax),
+        (r#""\ud800""#, JsonError::Syntax),
+        ("NaN", JsonError::Syntax),
+        ("1e999", JsonError::Syntax),
+        (r#"[{"b":{"a":1,"a":2}}]"#, JsonError::DuplicateMember),
+        ("{a:1}", JsonError::Syntax),
+        ("// c\n1", JsonError::Syntax),
+        (r#"1,"sub":"other""#, JsonError::Syntax),
+    ] {
+        assert_eq!(Json::parse(text.as_bytes()), Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn bounds_nesting_of_arrays() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(Json::parse(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
+    let deep = [nested(JSON_DEPTH_MAX + 1), "[".repeat(100_000)];
+    for text in deep {
+        assert_eq!(Json::parse(text.as_bytes()), Err(JsonError::TooDeep));
     }
 }

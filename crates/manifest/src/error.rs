@@ -1,33 +1,33 @@
+//! Errors of manifests.
+
 use crate::HostPatternError;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    #[error("dependency `{dependency}` inherits `{name}`, which is not a category this host knows")]
+    #[error("dependency `{dependency}` inherits the unknown configuration `{name}`")]
     Capability { dependency: String, name: String },
     #[error(
-        "component `{id}` is a dependency and may not have `{key}`: a dependency has its parent's configuration or none"
+        "component `{id}` is a dependency and must not set `{key}`: it inherits its parent's configuration or has none"
     )]
     DependencyConfiguration { id: String, key: &'static str },
-    #[error("host pattern `{pattern}`: {reason}")]
+    #[error("invalid host pattern `{pattern}`: {reason}")]
     HostPattern {
         pattern: String,
         reason: HostPatternError,
     },
-    #[error("`{value}` is not an id of lower-case words joined by `{joined_by}`")]
+    #[error("invalid id `{value}`: use lowercase words joined by `{joined_by}`")]
     Id { value: String, joined_by: char },
-    #[error(
-        "component `{id}` has a dependency that has dependencies itself, and they are plugged one level deep"
-    )]
+    #[error("dependency `{id}` has dependencies of its own, but only one level is supported")]
     NestedDependency { id: String },
-    #[error("route `{route}` is not supported: one trigger with route `/...` is")]
+    #[error("unsupported route `{route}`: only `/...` is supported")]
     Route { route: String },
-    #[error("template `{template}`: {reason}")]
+    #[error("invalid template `{template}`: {reason}")]
     Template {
         template: String,
         reason: &'static str,
     },
-    #[error("{triggers} http triggers: exactly one is supported")]
+    #[error("found {triggers} HTTP triggers, but exactly one is supported")]
     TriggerCount { triggers: usize },
     #[error("{message}")]
     Toml {
@@ -41,14 +41,14 @@ pub enum ManifestError {
     UnknownVariable { name: String },
     #[error("variable `{name}` must have either `default` or `required = true`")]
     VariableDefault { name: String },
-    #[error("variable `{name}` is required and has no value")]
+    #[error("required variable `{name}` has no value")]
     VariableMissing { name: String },
-    #[error("manifest version {version} is not supported: 2 is")]
+    #[error("unsupported manifest version {version}: only 2 is supported")]
     Version { version: i64 },
 }
 
 impl ManifestError {
-    /// Line and column of the fault, counted from 1, where they are known.
+    /// Line and column of the error, counted from 1, if known.
     #[must_use]
     pub fn position(&self) -> Option<(usize, usize)> {
         match self {

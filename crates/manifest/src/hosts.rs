@@ -1,12 +1,12 @@
 //! Patterns of `allowed_outbound_hosts`: `scheme://host[:port]`.
 //!
-//! The scheme is a name or `*`; the host a name, an address, `*.domain` (subdomains only) or `*`;
-//! the port a number, a range `low..high` (without `high`) or `*`, and else the scheme's own.
+//! The scheme is a name or `*`. The host is a name, an address, `*.domain` (subdomains only) or `*`. The port is a
+//! number, a range `low..high` (without `high`) or `*`, and defaults to the scheme's port.
 
 use crate::ManifestError;
 use std::ops::RangeInclusive;
 
-/// One pattern. Names are compared in lower case; a pattern never holds a path.
+/// One pattern. Names are compared in lowercase; a pattern never contains a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPattern {
     scheme: Option<String>,
@@ -18,24 +18,24 @@ pub struct HostPattern {
 enum Host {
     Any,
     Exact(String),
-    /// Holds the domain with its leading dot.
+    /// The domain, with a leading dot.
     Subdomains(String),
 }
 
 /// Why a pattern is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostPatternError {
-    #[error("a network range or `self` as host is not supported by this host")]
+    #[error("network ranges and `self` are not supported")]
     HostKind,
-    #[error("the host is empty or holds a character that no host has")]
+    #[error("the host is empty or contains an invalid character")]
     HostName,
-    #[error("a path, query, fragment or user is not part of a pattern")]
+    #[error("a pattern must not contain a path, query, fragment or user")]
     NotAnOrigin,
-    #[error("the port is not a number, a range `low..high` or `*`")]
+    #[error("the port must be a number, a range `low..high` or `*`")]
     Port,
-    #[error("the scheme has no port of its own, so the pattern needs one")]
+    #[error("the scheme has no default port, so the pattern must include one")]
     PortMissing,
-    #[error("it has no scheme: write `https://…`")]
+    #[error("the scheme is missing: write `https://…`")]
     SchemeMissing,
 }
 
@@ -115,7 +115,7 @@ fn is_network(rest: &str) -> bool {
     })
 }
 
-/// An IPv6 address holds colons of its own, inside brackets.
+/// Splits off the port. IPv6 addresses contain colons too, but in brackets.
 fn split_port(rest: &str) -> (&str, Option<&str>) {
     match rest.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),

@@ -1,11 +1,12 @@
-//! The part of Spin's application manifest (version 2) that this application uses.
+//! Parser for the part of Spin's application manifest (version 2) that this application uses.
 //!
-//! Reads `spin.toml` for the standalone host and for `policy check --manifest`. It deliberately
-//! does not know the whole of Spin's format: what it does not know it refuses by name, so that no
-//! capability is granted or withheld by a key that was overlooked. No file, clock or environment is
-//! read here. Entry point: [`Manifest::parse`], then [`Manifest::resolve`].
+//! The standalone host, `policy check --manifest` and `xtask` read `spin.toml` with it; it is a crate of its own so that
+//! the latter two do not depend on the host. It deliberately does not support all of Spin's format: unknown keys are
+//! errors, so that no capability is granted or withheld by oversight. It reads no file, clock or environment.
 //!
-//! Invariant: a [`Manifest`] names no component, dependency or variable that it does not hold.
+//! Entry point: [`Manifest::parse`], then [`Manifest::resolve`].
+//!
+//! Invariant: every component, dependency and variable that a [`Manifest`] names exists in it.
 
 #![cfg_attr(
     test,
@@ -25,7 +26,7 @@ pub use resolve::{Resolved, environment_name};
 use std::collections::{BTreeMap, BTreeSet};
 use template::Template;
 
-/// A parsed manifest: one HTTP trigger for every route, its component and that one's dependencies.
+/// A parsed manifest: one HTTP trigger for all routes, its component, and the dependencies of that component.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     application: String,
@@ -54,7 +55,7 @@ pub struct Component {
     variables: BTreeMap<String, Template>,
 }
 
-/// A directory that a component sees, read only.
+/// A directory that a component sees, read-only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileMount {
     /// Relative to the manifest.
@@ -67,7 +68,7 @@ pub struct FileMount {
 pub struct Dependency {
     /// `ns:pkg`, `ns:pkg@version`, `ns:pkg/interface@version` or a plain name.
     pub name: String,
-    /// Id of the component that satisfies it.
+    /// Id of the component that satisfies the dependency.
     pub component: String,
     pub inherit: BTreeSet<Capability>,
 }
@@ -83,7 +84,7 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// All of them, which is what `inherit_configuration = true` means.
+    /// All capabilities, as `inherit_configuration = true` inherits them.
     pub const ALL: [Self; 5] = [
         Self::AllowedOutboundHosts,
         Self::Environment,
@@ -92,7 +93,7 @@ impl Capability {
         Self::Variables,
     ];
 
-    /// The manifest's word for it.
+    /// The capability's name in the manifest.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -104,9 +105,9 @@ impl Capability {
         }
     }
 
-    /// The capability that a manifest calls `name`.
+    /// Finds the capability with this name in the manifest.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|capability| capability.name() == name)
@@ -149,7 +150,7 @@ impl Manifest {
             .ok_or_else(|| ManifestError::UnknownComponent { id: id.to_owned() })
     }
 
-    /// What the root component may reach, as written: patterns may still hold `{{ variables }}`.
+    /// Hosts that the root component may connect to, as written: patterns may contain `{{ variables }}`.
     #[must_use]
     pub fn allowed_outbound_hosts(&self) -> &[String] {
         self.components

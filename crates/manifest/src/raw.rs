@@ -1,4 +1,4 @@
-//! The wire shape of `spin.toml`, and the checks that turn it into a [`Manifest`].
+//! The structure of `spin.toml`, and the checks that turn it into a [`Manifest`].
 
 use crate::{
     Capability, Component, Dependency, FileMount, Manifest, ManifestError, Template, Variable,
@@ -22,7 +22,7 @@ struct RawManifest {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "allowed in the manifest, without meaning here")]
+#[expect(dead_code, reason = "allowed in the manifest, but unused here")]
 struct RawApplication {
     name: String,
     version: Option<String>,
@@ -59,7 +59,7 @@ struct RawHttpTrigger {
 struct RawComponent {
     source: String,
     #[serde(default)]
-    #[expect(dead_code, reason = "allowed in the manifest, without meaning here")]
+    #[expect(dead_code, reason = "allowed in the manifest, but unused here")]
     description: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, String>,
@@ -74,7 +74,7 @@ struct RawComponent {
     #[serde(default)]
     dependencies: BTreeMap<String, RawDependency>,
     #[serde(default)]
-    #[expect(dead_code, reason = "`spin build` reads it, the host does not")]
+    #[expect(dead_code, reason = "for `spin build`; the host ignores it")]
     build: Option<RawBuild>,
 }
 
@@ -111,7 +111,7 @@ impl Default for RawInherit {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`spin build` reads it, the host does not")]
+#[expect(dead_code, reason = "for `spin build`; the host ignores it")]
 struct RawBuild {
     command: String,
     workdir: Option<String>,
@@ -231,11 +231,11 @@ fn dependency((name, raw): (String, RawDependency)) -> Result<Dependency, Manife
     let inherit = match raw.inherit_configuration {
         RawInherit::All(true) => BTreeSet::from(Capability::ALL),
         RawInherit::All(false) => BTreeSet::new(),
-        // Spin ignores a category that it does not know, so that a misspelt one is denied silently.
+        // Spin ignores unknown categories, so it silently withholds a misspelled one.
         RawInherit::Some(names) => names
             .into_iter()
             .map(|category| {
-                Capability::named(&category).ok_or_else(|| ManifestError::Capability {
+                Capability::from_name(&category).ok_or_else(|| ManifestError::Capability {
                     dependency: name.clone(),
                     name: category,
                 })
@@ -275,8 +275,8 @@ fn check_references(manifest: &Manifest) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// Spin ignores the configuration of a component that is used as a dependency; here it is an error,
-/// because whoever wrote it meant something by it.
+/// The first configuration key of a component, if any. Spin ignores the configuration of dependencies; here it is an
+/// error, because its author expected it to have an effect.
 fn own_configuration(component: &Component) -> Option<&'static str> {
     [
         (
@@ -292,7 +292,7 @@ fn own_configuration(component: &Component) -> Option<&'static str> {
     .find_map(|(key, is_empty)| (!is_empty).then_some(key))
 }
 
-/// Spin: words of lower-case letters and digits, each starting with a letter.
+/// Checks an id by Spin's rule: words of lowercase letters and digits, each starting with a letter.
 fn check_id(value: &str, joined_by: char) -> Result<(), ManifestError> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())

@@ -1,20 +1,20 @@
-//! The manifest with the values of its variables filled in.
+//! Filling in the values of variables.
 
 use crate::{HostPattern, Manifest, ManifestError, Template};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What the root component is granted once the variables have values.
+/// What the root component is granted, with the values of variables filled in.
 pub struct Resolved {
     /// The application's variables.
     pub application_variables: BTreeMap<String, String>,
-    /// The root component's variables, which a guest can ask for.
+    /// The root component's variables, which guests can read.
     pub variables: BTreeMap<String, String>,
     pub allowed_outbound_hosts: Vec<HostPattern>,
     pub environment: BTreeMap<String, String>,
 }
 
-/// Values may be secrets: only names are shown.
+/// Shows names only, because values may be secrets.
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolved")
@@ -24,15 +24,15 @@ impl fmt::Debug for Resolved {
     }
 }
 
-/// The environment variable that gives the variable `name` its value, as Spin names it.
+/// The environment variable that sets the variable `name`, as in Spin.
 #[must_use]
 pub fn environment_name(name: &str) -> String {
     format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase())
 }
 
 impl Manifest {
-    /// Fills in `provided`, then the manifest's defaults. A required variable without a value is an
-    /// error here; Spin reports it when a guest first asks.
+    /// Fills in the values `provided`, then the manifest's defaults. A required variable without a value is an error
+    /// here; Spin reports it when a guest first reads the variable.
     pub fn resolve(&self, provided: &BTreeMap<String, String>) -> Result<Resolved, ManifestError> {
         if let Some(name) = provided
             .keys()

@@ -3,7 +3,7 @@
 use crate::ManifestError;
 use std::collections::BTreeMap;
 
-/// Text with variables in it.
+/// Text that contains variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Vec<Part>);
 
@@ -27,7 +27,7 @@ impl Template {
                 .ok_or_else(|| fail("`{{` without `}}`"))?;
             let name = name.trim();
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-                return Err(fail("not a variable's name between `{{` and `}}`"));
+                return Err(fail("invalid variable name between `{{` and `}}`"));
             }
             parts.push(Part::Text(before.to_owned()));
             parts.push(Part::Variable(name.to_owned()));
@@ -40,7 +40,7 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// The variables it uses.
+    /// Names of the variables in the template.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             Part::Text(_) => None,

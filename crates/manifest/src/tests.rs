@@ -37,7 +37,7 @@ fn toml_message(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn reads_the_applications_own_manifest() {
+fn parses_the_applications_manifest() {
     let manifest = Manifest::parse(APPLICATION).expect("parses");
     assert_eq!(manifest.root_id(), "broker");
     let inherited: Vec<_> = manifest
@@ -68,7 +68,7 @@ fn reads_the_applications_own_manifest() {
     );
 }
 
-/// Every table path of Spin 4.1's manifest that this application may use. `*` stands for a name.
+/// Paths of all keys of Spin 4.1's manifest that this application may use. `*` stands for a name.
 const SPIN_KEYS: &[&str] = &[
     "spin_manifest_version",
     "application.name",
@@ -121,7 +121,7 @@ fn leaves(value: &toml::Value, path: &mut Vec<String>, found: &mut Vec<Vec<Strin
 }
 
 #[test]
-fn the_applications_manifest_uses_only_keys_that_spin_has() {
+fn application_uses_only_keys_of_spin() {
     let value: toml::Value = toml::from_str(APPLICATION).expect("TOML");
     let mut found = Vec::new();
     leaves(&value, &mut Vec::new(), &mut found);
@@ -135,7 +135,7 @@ fn the_applications_manifest_uses_only_keys_that_spin_has() {
 }
 
 #[test]
-fn refuses_by_name_what_it_does_not_know() {
+fn names_the_unknown_key() {
     for (from, to, name) in [
         ("[application]", "[tool]\n[application]", "tool"),
         (
@@ -168,13 +168,13 @@ fn refuses_by_name_what_it_does_not_know() {
 }
 
 #[test]
-fn says_where_a_toml_error_is() {
+fn locates_toml_errors() {
     let error = refused("name = \"small\"", "name = \"small\"\nnmae = \"x\"");
     assert_eq!(error.position(), Some((5, 1)));
 }
 
 #[test]
-fn refuses_a_misspelt_category() {
+fn refuses_misspelled_category() {
     let error = refused("[\"variables\"]", "[\"variabels\"]");
     assert_eq!(
         error,
@@ -186,7 +186,7 @@ fn refuses_a_misspelt_category() {
 }
 
 #[test]
-fn refuses_what_its_parts_forbid() {
+fn refuses_invalid_parts() {
     let configuration = |key| ManifestError::DependencyConfiguration {
         id: "part".into(),
         key,
@@ -260,7 +260,7 @@ fn refuses_what_its_parts_forbid() {
 }
 
 #[test]
-fn refuses_more_than_one_trigger() {
+fn refuses_second_trigger() {
     let second = "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"root\"\n[component.root]";
     assert_eq!(
         refused("[component.root]", second),
@@ -269,7 +269,7 @@ fn refuses_more_than_one_trigger() {
 }
 
 #[test]
-fn fills_in_values_before_defaults() {
+fn values_take_precedence_over_defaults() {
     let manifest = Manifest::parse(SMALL).expect("parses");
     let provided = BTreeMap::from([("issuer".to_owned(), "https://i.example".to_owned())]);
     let resolved = manifest.resolve(&provided).expect("resolves");
@@ -278,7 +278,7 @@ fn fills_in_values_before_defaults() {
 }
 
 #[test]
-fn refuses_a_missing_and_an_unknown_value() {
+fn refuses_missing_and_unknown_values() {
     let manifest = Manifest::parse(SMALL).expect("parses");
     let missing = manifest
         .resolve(&BTreeMap::new())
@@ -304,7 +304,7 @@ fn refuses_a_missing_and_an_unknown_value() {
 }
 
 #[test]
-fn shows_no_value_in_its_debug_form() {
+fn debug_output_shows_no_values() {
     let manifest = Manifest::parse(SMALL).expect("parses");
     let provided = BTreeMap::from([("issuer".to_owned(), "very-secret".to_owned())]);
     let shown = format!("{:?}", manifest.resolve(&provided).expect("resolves"));
@@ -353,7 +353,7 @@ fn matches_scheme_host_and_port() {
 }
 
 #[test]
-fn refuses_patterns_that_are_no_origin() {
+fn refuses_patterns_that_are_not_origins() {
     for (pattern, reason) in [
         ("a.example", HostPatternError::SchemeMissing),
         ("://a.example", HostPatternError::SchemeMissing),

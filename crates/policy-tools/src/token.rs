@@ -2,9 +2,10 @@
 
 use sha2::{Digest, Sha256};
 use vouchsafe_identity as identity;
-use vouchsafe_identity::{KeySetCache, TokenError, TrustedIssuer, TrustedKeys, UnixSeconds};
+use vouchsafe_identity::{ParsedKeys, TokenError, TrustedIssuer, TrustedKeys};
 use vouchsafe_policy::cases::{Case, CaseToken};
 use vouchsafe_policy::{Bundle, Issuer, KeySource, Principal};
+use vouchsafe_types::{KeySet, UnixSeconds};
 
 /// Why a case's token proves nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,18 +48,12 @@ pub(crate) fn verify(
     let mut issuers = bundle.issuers();
     let issuer = issuers.find(|issuer| &issuer.name == name);
     let issuer = issuer.ok_or_else(|| Refusal::IssuerUnknown(name.clone()))?;
-    let trusted = TrustedIssuer::try_from(record(issuer))
+    let trusted = TrustedIssuer::try_from(issuer.record())
         .map_err(|error| Refusal::IssuerUnusable(error.to_string()))?;
     let keys = keys(token, issuer, &trusted)?;
     let now = UnixSeconds(case.now);
     let proof = identity::verify(&token.jwt, &trusted, &keys, now).map_err(Refusal::Token)?;
-    let subject = proof.into_subject();
-    Ok(Principal {
-        entity_type: subject.entity_type,
-        id: subject.entity_id,
-        issuer_name: subject.issuer_name,
-        attributes: subject.attributes,
-    })
+    Ok(proof.into_subject().principal)
 }
 
 /// The keys that the issuer's file pins, or those of the case, trusted for good: a case's clock stands
@@ -75,50 +70,13 @@ fn keys(
             return Err(Refusal::KeysMissing(issuer.name.clone()));
         }
     };
-    let digest = hex(&Sha256::digest(document.as_bytes()));
-    let set = KeySetCache::new()
-        .get_or_parse(&digest, document, trusted.key_use())
-        .map_err(|error| Refusal::KeysUnusable(error.to_string()))?;
-    Ok(TrustedKeys::new(set, digest, UnixSeconds(u64::MAX)))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn record(issuer: &Issuer) -> identity::IssuerRecord {
-    identity::IssuerRecord {
-        name: issuer.name.clone(),
-        issuer: issuer.issuer.clone(),
-        provider: issuer.provider.name.to_owned(),
-        audiences: issuer.audiences.clone(),
-        algorithms: issuer.algorithms.clone(),
-        keys: key_source(&issuer.keys),
-        keys_max_age_seconds: issuer.keys_max_age_seconds,
-        max_token_age_seconds: issuer.max_token_age_seconds,
-        leeway_seconds: issuer.leeway_seconds,
-        claims: issuer.declared_claims().cloned().collect(),
-        require: issuer
-            .require
-            .iter()
-            .map(|claim| identity::RequiredClaim {
-                name: claim.name.clone(),
-                values: claim.values.clone(),
-            })
-            .collect(),
-        subject_template: issuer.subject_template.clone(),
-        allow_act: issuer.allow_act,
-        development: issuer.development,
-    }
-}
-
-fn key_source(keys: &KeySource) -> identity::KeySource {
-    match keys {
-        KeySource::Discovery => identity::KeySource::Discovery,
-        KeySource::JwksUri(uri) => identity::KeySource::JwksUri(uri.clone()),
-        KeySource::Pinned(pinned) => identity::KeySource::Pinned(identity::PinnedKeys {
-            document: pinned.document.clone(),
-            expires: UnixSeconds(pinned.expires),
-        }),
-    }
+    let keys = KeySet {
+        digest: base16ct::lower::encode_string(&Sha256::digest(document.as_bytes())),
+        document: document.clone(),
+        trusted_until: u64::MAX,
+        etag: None,
+    };
+    let parsed = ParsedKeys::parse(&keys, trusted.key_use());
+    let parsed = parsed.map_err(|error| Refusal::KeysUnusable(error.to_string()))?;
+    Ok(parsed.trusted_until(UnixSeconds(u64::MAX)))
 }

@@ -11,46 +11,10 @@ use cedar_policy::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use vouchsafe_providers::{Attribute, AttributeValue};
+use vouchsafe_providers::AttributeValue;
 
-/// A verified principal, as the identity component proved it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal {
-    pub entity_type: String,
-    /// Unique within its issuer only.
-    pub id: String,
-    pub issuer_name: String,
-    pub attributes: Vec<Attribute>,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRequest {
-    pub audience: String,
-    pub scopes: Vec<String>,
-    pub requested_lifetime_seconds: u64,
-    /// Only from a configured trusted proxy.
-    pub client_ip: Option<String>,
-    pub proof_of_possession: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    Deny,
-    Permit,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    pub effect: Effect,
-    /// Sorted `@id`s: of a permit, the `permit`s that matched; of a denial, the `forbid`s that
-    /// matched or erred, which is none where no rule permitted.
-    pub determining_rules: Vec<String>,
-    /// Sorted `@id`s of rules whose evaluation failed.
-    pub erring_rules: Vec<String>,
-    /// The Cedar request and its entities as JSON: with the bundle, enough to decide again.
-    pub cedar_request: String,
-}
+use vouchsafe_types::PolicyError;
+pub use vouchsafe_types::{Decision, Effect, Principal, TokenRequest};
 
 /// Why no decision could be made. None of them is ever an allow, and none holds a claim's value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +41,13 @@ pub enum DecideError {
     RulesInvalid,
     #[error("time is not before the year 10000")]
     TimeInvalid,
+}
+
+/// None of these is caused by a caller's input, so all are internal; the text holds no claim values.
+impl From<DecideError> for PolicyError {
+    fn from(error: DecideError) -> Self {
+        Self::Internal(error.to_string())
+    }
 }
 
 impl DecideError {

@@ -6,6 +6,7 @@ use crate::error::InvalidBundle;
 use crate::files::BundleFiles;
 use crate::records::{Audience, Environment, Issuer};
 use crate::seal;
+use vouchsafe_types::BundleInfo;
 
 /// A bundle that decides, loaded as cheaply as can be.
 ///
@@ -55,6 +56,16 @@ impl Decider {
                 bundle: Bundle::load(files, environment)?,
                 seals: None,
             }),
+        }
+    }
+
+    /// Name and digest of the bundle, and the seals to keep in place of those given, if that changes.
+    pub fn info(&self) -> BundleInfo {
+        BundleInfo {
+            name: self.bundle.name.clone(),
+            version: self.bundle.version.clone(),
+            digest: self.bundle.digest().to_owned(),
+            seals: self.seals.clone(),
         }
     }
 

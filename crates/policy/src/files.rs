@@ -4,7 +4,6 @@ use crate::error::{Finding, Problem};
 use crate::limits::{BUNDLE_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX, PATH_BYTES_MAX};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use vouchsafe_providers::is_unprintable;
 
 /// Paths, relative to the bundle and with `/` between folders, with their contents.
@@ -64,13 +63,7 @@ impl BundleFiles {
                 hash.update(part);
             }
         }
-        hash.finalize()
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                // Writing to a String cannot fail.
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        base16ct::lower::encode_string(&hash.finalize())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::files::BundleFiles;
 use crate::keys::{KeysEntry, credential_file, key_source};
 use crate::limits::*;
 use crate::nearest::nearest;
-use crate::records::{Environment, Issuer, RequiredClaim};
+use crate::records::{Environment, Issuer, RequiredClaim, default_replay};
 use crate::replay;
 use crate::schema::Attributes;
 use crate::spanned::Spanned;
@@ -112,7 +112,11 @@ pub(crate) fn read(
             0..=LEEWAY_SECONDS_MAX,
             LEEWAY_SECONDS_DEFAULT,
         ),
-        replay: replay::mode(&mut file, entries.replay.as_ref(), provider.replay.into()),
+        replay: replay::mode(
+            &mut file,
+            entries.replay.as_ref(),
+            default_replay(provider.replay),
+        ),
         claims: declared::claims(&mut file, entries.claims.as_ref(), provider, allow_act),
         allow_act,
         require: required_claims(&mut file, &entries, provider),

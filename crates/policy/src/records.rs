@@ -1,56 +1,18 @@
 //! Issuers and audiences as they are used: every default filled in, every value checked.
 
 use vouchsafe_providers::{Claim, Provider, Replay, oidc};
+use vouchsafe_types::{DeclaredClaim, IssuerRecord};
 
-/// What a bundle is checked against; none of it is in the bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment {
-    /// The broker's own issuer URL: the default inbound audience, and never a trusted issuer.
-    pub issuer: String,
-    /// Whether issuer files marked `development = true` are used.
-    pub development: bool,
-    /// Length of a signing epoch.
-    pub epoch_seconds: u64,
-}
+pub use vouchsafe_types::{
+    Audience, Environment, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
+};
 
-/// How often one subject token may be exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplayMode {
-    Allow,
-    /// So many times, 2 or more.
-    Bounded(u32),
-    SingleUse,
-}
-
-impl From<Replay> for ReplayMode {
-    fn from(replay: Replay) -> Self {
-        match replay {
-            Replay::Allow => Self::Allow,
-            Replay::SingleUse => Self::SingleUse,
-        }
+/// The replay mode of a provider's tokens where an issuer file sets none.
+pub(crate) fn default_replay(replay: Replay) -> ReplayMode {
+    match replay {
+        Replay::Allow => ReplayMode::Allow,
+        Replay::SingleUse => ReplayMode::SingleUse,
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    Discovery,
-    JwksUri(String),
-    Pinned(PinnedKeys),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedKeys {
-    pub document: String,
-    /// First moment at which the keys are no longer trusted, in Unix seconds.
-    pub expires: u64,
-}
-
-/// A claim that every token of an issuer has with one of these values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequiredClaim {
-    /// `sub`, or the name of a text attribute.
-    pub name: String,
-    pub values: Vec<String>,
 }
 
 /// An issuer file.
@@ -95,27 +57,32 @@ impl Issuer {
     pub fn entity_type(&self) -> String {
         self.provider.entity_type(&self.name)
     }
-}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Tier {
-    Delegated,
-    Hsm,
-}
-
-/// An audience file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audience {
-    pub id: String,
-    pub tier: Tier,
-    pub algorithm: String,
-    pub default_lifetime_seconds: u64,
-    pub max_lifetime_seconds: u64,
-    pub scopes: Vec<String>,
-    /// Verified claims that are copied into the token.
-    pub claims: Vec<String>,
-    pub replay: ReplayMode,
-    pub outlive_subject: bool,
+    /// The record by which identity verifies the issuer's tokens.
+    pub fn record(&self) -> IssuerRecord {
+        let declared = |claim: &Claim| DeclaredClaim {
+            name: claim.name.to_string(),
+            claim_type: claim.claim_type,
+            required: claim.required,
+        };
+        IssuerRecord {
+            name: self.name.clone(),
+            issuer: self.issuer.clone(),
+            provider: self.provider.name.to_owned(),
+            audiences: self.audiences.clone(),
+            algorithms: self.algorithms.clone(),
+            keys: self.keys.clone(),
+            keys_max_age_seconds: self.keys_max_age_seconds,
+            stale_keys_max_seconds: self.stale_keys_max_seconds,
+            max_token_age_seconds: self.max_token_age_seconds,
+            leeway_seconds: self.leeway_seconds,
+            replay: self.replay,
+            claims: self.declared_claims().map(declared).collect(),
+            require: self.require.clone(),
+            subject_template: self.subject_template.clone(),
+            allow_act: self.allow_act,
+            development: self.development,
+            authenticated: self.credential_file.is_some(),
+        }
+    }
 }

@@ -6,7 +6,6 @@
 
 use crate::records::Environment;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// Seals that are kept together: those of bundles and environments that take turns, as in a rollout.
 pub(crate) const SEALS_MAX: usize = 8;
@@ -30,12 +29,7 @@ pub(crate) fn of(digest: &str, environment: &Environment) -> String {
     }
     hash.update([u8::from(*development)]);
     hash.update(epoch_seconds.to_be_bytes());
-    let mut hex = String::with_capacity(64);
-    for byte in hash.finalize() {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    base16ct::lower::encode_string(&hash.finalize())
 }
 
 /// Whether `kept`, seals by line, has `seal`.

@@ -5,7 +5,7 @@
 
 use http::Uri;
 use http::uri::Scheme;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use vouchsafe_url::{Host, Localhost};
 
 /// Says what is wrong with `url`, or nothing. Refuses more than a URL's grammar does, because the
 /// text is also compared byte for byte with `iss`.
@@ -26,14 +26,15 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
     let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
         return Some("is not an absolute URL");
     };
-    let loopback = is_loopback(host);
+    let host = Host::parse(host);
+    let loopback = host.is_some_and(|host| host.is_loopback(Localhost::AnyCase));
     if development && loopback && (scheme == &Scheme::HTTP || scheme == &Scheme::HTTPS) {
         return None;
     }
     if scheme != &Scheme::HTTPS {
         return Some("must be https; http is for loopback in files marked `development = true`");
     }
-    if loopback || literal_address(host).is_some() {
+    if loopback || matches!(host, Some(Host::Address(_))) {
         return Some("must have a host name, not an address or loopback");
     }
     None
@@ -58,20 +59,6 @@ fn refusal_of_path(url: &str) -> Option<&'static str> {
         );
     }
     None
-}
-
-fn literal_address(host: &str) -> Option<IpAddr> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    match bare {
-        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || literal_address(host).is_some_and(|a| a.is_loopback())
 }
 
 #[cfg(test)]

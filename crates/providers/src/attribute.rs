@@ -1,27 +1,13 @@
 //! From a claim's JSON value to a typed attribute.
 
-use crate::claim::{Claim, ClaimType, Source};
+use crate::claim::{Claim, Source};
 use crate::spiffe::SpiffeId;
 use std::borrow::Cow;
 use vouchsafe_json::{Json, JsonObject};
+use vouchsafe_types::{Attribute, AttributeValue, ClaimType};
 
 /// Largest magnitude of an integer claim: 2^53 − 1 (RFC 7493 §2.2).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
-
-/// One claim under its attribute's name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attribute {
-    pub name: String,
-    pub value: AttributeValue,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AttributeValue {
-    Boolean(bool),
-    Integer(i64),
-    Text(String),
-    TextSet(Vec<String>),
-}
 
 /// A claim that is not as its provider documents it. Holds no value of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,51 +1,7 @@
 //! The type of a claim, and where it comes from.
 
 use std::borrow::Cow;
-
-/// Type of a claim's value, and of the Cedar attribute it becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClaimType {
-    /// A JSON boolean; `Bool` in Cedar.
-    Boolean,
-    /// A JSON integer within ±(2^53 − 1) (RFC 7493 §2.2); `Long` in Cedar.
-    Integer,
-    /// A JSON string; `String` in Cedar.
-    Text,
-    /// A JSON object of strings; `Set<String>` of `name=value` in Cedar. A name with a `=` is refused,
-    /// since it would make two different objects look the same.
-    TextMap,
-    /// A JSON string, or an array of strings; `Set<String>` in Cedar.
-    TextOrSet,
-    /// A JSON array of strings; `Set<String>` in Cedar.
-    TextSet,
-}
-
-impl ClaimType {
-    /// What a value has to be, for messages.
-    #[must_use]
-    pub const fn expected(self) -> &'static str {
-        match self {
-            Self::Boolean => "a boolean",
-            Self::Integer => "an integer",
-            Self::Text => "a text",
-            Self::TextMap => "an object of texts whose names have no `=`",
-            Self::TextOrSet => "a text or an array of texts",
-            Self::TextSet => "an array of texts",
-        }
-    }
-
-    /// The Cedar type of the attribute.
-    #[must_use]
-    pub const fn cedar_type(self) -> &'static str {
-        match self {
-            Self::Boolean => "Bool",
-            Self::Integer => "Long",
-            Self::Text => "String",
-            Self::TextMap | Self::TextOrSet | Self::TextSet => "Set<String>",
-        }
-    }
-}
+use vouchsafe_types::ClaimType;
 
 /// Where the value of an attribute is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

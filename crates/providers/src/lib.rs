@@ -32,9 +32,10 @@ pub mod oidc;
 pub mod spiffe;
 pub mod terraform;
 
-pub use attribute::{Attribute, AttributeValue, ClaimError, ClaimFault, INTEGER_MAX, attributes};
-pub use claim::{Claim, ClaimType, Source};
+pub use attribute::{ClaimError, ClaimFault, INTEGER_MAX, attributes};
+pub use claim::{Claim, Source};
 pub use vouchsafe_claims::is_unprintable;
+pub use vouchsafe_types::{Attribute, AttributeValue, ClaimType};
 
 /// Every provider, in the order of their names.
 pub static PROVIDERS: [&Provider; 11] = [

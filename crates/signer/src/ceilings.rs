@@ -4,12 +4,12 @@
 //! allows.
 
 use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
+use vouchsafe_json::Json;
 
+use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error};
-use crate::json::is_one_strict_value;
-use crate::key::Algorithm;
-use crate::request::{ExtraClaim, TokenRequest, UnixSeconds};
+use vouchsafe_types::{ExtraClaim, SigningRequest, UnixSeconds};
 
 /// Furthest that `iat` may be from the signer's clock, either way.
 pub const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
@@ -26,7 +26,7 @@ pub const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
 ///
 /// INVARIANT: only [`Config::allow`] makes one.
 pub struct AllowedToken<'r> {
-    pub(crate) request: &'r TokenRequest,
+    pub(crate) request: &'r SigningRequest,
     pub(crate) expires_at: UnixSeconds,
 }
 
@@ -38,7 +38,7 @@ impl Config {
     /// [`Error::Refused`], with the first ceiling that `request` broke.
     pub fn allow<'r>(
         &self,
-        request: &'r TokenRequest,
+        request: &'r SigningRequest,
         now: UnixSeconds,
     ) -> Result<AllowedToken<'r>, Error> {
         if request.issuer != self.issuer.as_str() {
@@ -78,16 +78,16 @@ fn audience(config: &Config, audience: &str) -> Result<(), Error> {
 
 fn lifetime(
     config: &Config,
-    request: &TokenRequest,
+    request: &SigningRequest,
     now: UnixSeconds,
 ) -> Result<UnixSeconds, Error> {
-    if request.issued_at.0.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
+    if request.issued_at.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
         return Err(Error::Refused(Ceiling::IssuedAt));
     }
     if !(1..=config.lifetime_seconds_max).contains(&request.lifetime_seconds) {
         return Err(Error::Refused(Ceiling::Lifetime));
     }
-    let expires_at = request.issued_at.0.checked_add(request.lifetime_seconds);
+    let expires_at = request.issued_at.checked_add(request.lifetime_seconds);
     expires_at
         .map(UnixSeconds)
         .ok_or(Error::Refused(Ceiling::Lifetime))
@@ -149,7 +149,7 @@ fn extra_claim(claim: &ExtraClaim) -> Result<(), Error> {
     if claim.value.len() > EXTRA_CLAIM_BYTES_MAX {
         return Err(Error::Refused(Ceiling::ExtraClaimTooLong));
     }
-    if !is_one_strict_value(&claim.value) {
+    if Json::parse(claim.value.as_bytes()).is_err() {
         return Err(Error::Refused(Ceiling::ExtraClaimNotJson));
     }
     Ok(())

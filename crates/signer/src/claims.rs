@@ -1,7 +1,7 @@
 //! Header and payload of an issued token.
 
 use crate::error::Error;
-use crate::request::{TokenRequest, UnixSeconds};
+use vouchsafe_types::{SigningRequest, UnixSeconds};
 
 /// How long before `iat` a token is valid, for strict verifiers whose clocks are behind.
 pub const NOT_BEFORE_SECONDS: u64 = 5;
@@ -16,17 +16,14 @@ pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
 ///
 /// INVARIANT: no two names are equal, not even to a verifier that ignores case: `ClaimNames` compared those
 /// of extra claims with the registered names, which include all of ours, and with each other.
-pub(crate) fn payload(request: &TokenRequest, expires_at: UnixSeconds) -> Result<String, Error> {
+pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Result<String, Error> {
     let mut claims = Claims::default();
     claims.text("iss", &request.issuer)?;
     claims.text("sub", &request.subject)?;
     claims.text("aud", &request.audience)?;
     claims.number("exp", expires_at.0)?;
-    claims.number("iat", request.issued_at.0)?;
-    claims.number(
-        "nbf",
-        request.issued_at.0.saturating_sub(NOT_BEFORE_SECONDS),
-    )?;
+    claims.number("iat", request.issued_at)?;
+    claims.number("nbf", request.issued_at.saturating_sub(NOT_BEFORE_SECONDS))?;
     claims.text("jti", &request.jti)?;
     claims.text("client_id", &request.subject)?;
     if !request.scopes.is_empty() {

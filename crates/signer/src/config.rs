@@ -5,10 +5,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::algorithm::Algorithm;
 use crate::epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Error, Fault, Variable};
 use crate::issuer::Issuer;
-use crate::key::Algorithm;
 
 /// Longest name of a key group.
 pub(crate) const GROUP_BYTES_MAX: usize = 64;

@@ -5,9 +5,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::algorithm::Algorithm;
 use crate::error::Error;
-use crate::key::Algorithm;
-use crate::request::UnixSeconds;
+use vouchsafe_types::UnixSeconds;
 
 /// Shortest epoch: a key is published two epochs before it signs, which must exceed the 300 s for
 /// which a verifier may keep a JWK Set.

@@ -1,5 +1,7 @@
 //! What can go wrong, by culprit: the operator's configuration, the request, or ourselves.
 
+use vouchsafe_types::SignerError;
+
 use std::fmt;
 
 /// Why the signer gave no answer.
@@ -33,6 +35,19 @@ impl Error {
             Self::Superseded => "signer.superseded",
             Self::TierUnavailable => "audience.tier_unavailable",
             Self::Unavailable => "signer.unavailable",
+        }
+    }
+}
+
+impl From<Error> for SignerError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Internal => Self::Internal,
+            Error::Misconfigured { .. } => Self::Misconfigured(error.to_string()),
+            Error::Refused(ceiling) => Self::Refused(ceiling.to_string()),
+            Error::Superseded => Self::Superseded,
+            Error::TierUnavailable => Self::TierUnavailable,
+            Error::Unavailable => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The issuer URL's shape (RFC 8414 §2: https, no query, no fragment).
 
+use vouchsafe_url::{HostCase, Origin};
+
 use crate::error::Fault;
 
 /// Longest issuer URL.
 pub(crate) const ISSUER_BYTES_MAX: usize = 512;
-
-/// Hosts on which an issuer may use http, in development mode only.
-const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 
 /// The issuer's URL as written. It is compared byte for byte and never normalized: a trailing slash
 /// makes another issuer (RFC 8414 §3.3).
@@ -28,20 +27,14 @@ impl Issuer {
                 max: ISSUER_BYTES_MAX,
             });
         }
-        let (https, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (None, Some(rest)) => (false, rest),
-            (None, None) => return Err(Fault::NotHttpsUrl),
-        };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = host_of(authority).ok_or(Fault::NotHttpsUrl)?;
+        let (origin, path) = Origin::split(url, HostCase::Lower).ok_or(Fault::NotHttpsUrl)?;
         if !path.bytes().all(is_path_byte) {
             return Err(Fault::NotHttpsUrl);
         }
         Ok(Self {
             url: url.to_owned(),
-            https,
-            loopback: LOOPBACK_HOSTS.contains(&host),
+            https: origin.is_https(),
+            loopback: origin.is_loopback(),
         })
     }
 
@@ -58,42 +51,6 @@ impl Issuer {
     }
 }
 
-/// The host of `host[:port]`; none where either is malformed or a user is named.
-fn host_of(authority: &str) -> Option<&str> {
-    let host_bytes = match authority.strip_prefix('[') {
-        Some(rest) => rest.find(']')?.checked_add(2)?,
-        None => authority.find(':').unwrap_or(authority.len()),
-    };
-    let (host, port) = authority.split_at_checked(host_bytes)?;
-    (is_host(host) && is_port(port)).then_some(host)
-}
-
-fn is_host(host: &str) -> bool {
-    match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-')
-        }
-    }
-}
-
-/// Empty, or a colon and a port number.
-fn is_port(port: &str) -> bool {
-    match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => {
-            digits.bytes().all(|b| b.is_ascii_digit())
-                && digits.parse().is_ok_and(|port: u16| port > 0)
-        }
-    }
-}
-
 /// RFC 3986 §3.3 without percent-encoding, which could spell one path in two ways.
 fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
@@ -102,6 +59,7 @@ fn is_path_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vouchsafe_url::LOOPBACK_HOSTS;
 
     #[track_caller]
     fn check(url: &str, expected: Result<(bool, bool), Fault>) {
@@ -126,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_no_issuer_url() {
+    fn rejects_invalid_issuer_urls() {
         for url in [
             "broker.example",
             "ftp://broker.example",

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use crate::key::Algorithm;
+use crate::algorithm::Algorithm;
 
 /// A public key; its members need no JSON escaping, since all of them are base64, base64url or constants.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,37 +4,11 @@ use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::algorithm::Algorithm;
 use crate::entropy::Entropy;
 use crate::epoch::{Epoch, Seed};
 use crate::error::Error;
 use crate::jwk::PublicJwk;
-
-/// A JWS algorithm (RFC 7518 §3.1, RFC 8037 §3.1) that software keys sign with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Algorithm {
-    Es256,
-    EdDsa,
-}
-
-impl Algorithm {
-    /// All of them, in the order of their names.
-    pub const ALL: [Self; 2] = [Self::Es256, Self::EdDsa];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
-    }
-}
 
 /// Both kinds erase themselves when dropped.
 enum Private {

@@ -15,6 +15,7 @@
     allow(clippy::arithmetic_side_effects, reason = "tests may panic")
 )]
 
+mod algorithm;
 mod ceilings;
 mod claims;
 mod config;
@@ -22,13 +23,13 @@ mod entropy;
 mod epoch;
 mod error;
 mod issuer;
-mod json;
 mod jwk;
 mod key;
 mod request;
 mod root;
 mod signer;
 
+pub use algorithm::Algorithm;
 pub use ceilings::{
     AUDIENCE_BYTES_MAX, AllowedToken, EXTRA_CLAIM_BYTES_MAX, EXTRA_CLAIMS_MAX,
     ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_BYTES_MAX,
@@ -39,12 +40,13 @@ pub use entropy::{ENTROPY_BYTES, Entropy};
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
-pub use key::{Algorithm, EpochKey};
-pub use request::{
-    ExtraClaim, PresentedIdentity, SignedToken, Tier, TokenRequest, TokenType, UnixSeconds,
-};
+pub use key::EpochKey;
 pub use root::Root;
-pub use signer::{MAX_AGE_SECONDS, PublicKeySet, Settings, Signer};
+pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
+pub use vouchsafe_types::{
+    ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier,
+    TokenType, UnixSeconds,
+};
 
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use crate::algorithm::Algorithm;
 use crate::config::{Config, Variables, at, number};
 use crate::epoch::{Epoch, Scope, Seed};
 use crate::error::{Error, Fault, Variable};
-use crate::key::{Algorithm, EpochKey};
+use crate::key::EpochKey;
 
 /// Length of the root, decoded.
 pub(crate) const ROOT_BYTES_MIN: usize = 32;

@@ -5,43 +5,22 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::algorithm::Algorithm;
 use crate::ceilings::AllowedToken;
 use crate::claims;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::epoch::{Epoch, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Ceiling, Error};
-use crate::key::{Algorithm, EpochKey};
-use crate::request::{SignedToken, Tier, TokenRequest, UnixSeconds};
+use crate::key::EpochKey;
+use crate::request::typ;
 use crate::root::Root;
+use vouchsafe_types::{
+    PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds,
+};
 
 /// How long a verifier may keep the JWK Set.
 pub const MAX_AGE_SECONDS: u64 = 300;
-
-/// What others need to know of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    pub issuer: String,
-    pub development: bool,
-    pub epoch_seconds: u64,
-    pub algorithms: Vec<&'static str>,
-    /// URLs of what stands behind the signer, which no issuer may name as its own.
-    pub backend_urls: Vec<String>,
-    /// For an operator: ceilings that are off.
-    pub warnings: Vec<&'static str>,
-    /// As configured: it means nothing to the signer.
-    pub trusted_proxies: String,
-    /// As configured: it means nothing to the signer.
-    pub forwarded_header: String,
-    pub group: String,
-}
-
-/// A JWK Set (RFC 7517 §5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicKeySet {
-    pub document: String,
-    pub max_age_seconds: u64,
-}
 
 /// Signs what [`Config`] allows, with keys from a software root.
 pub struct Signer {
@@ -67,8 +46,8 @@ impl Signer {
         }
     }
 
-    pub fn settings(&self) -> Settings {
-        Settings {
+    pub fn settings(&self) -> SignerSettings {
+        SignerSettings {
             issuer: self.config.issuer.as_str().to_owned(),
             development: self.config.development,
             epoch_seconds: self.config.epoch_seconds,
@@ -76,10 +55,15 @@ impl Signer {
                 .config
                 .algorithms
                 .iter()
-                .map(|algorithm| algorithm.name())
+                .map(|algorithm| algorithm.name().to_owned())
                 .collect(),
             backend_urls: Vec::new(),
-            warnings: self.config.warnings(),
+            warnings: self
+                .config
+                .warnings()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             forwarded_header: self.config.forwarded_header.clone(),
             group: self.config.group.clone(),
@@ -105,13 +89,13 @@ impl Signer {
                 jwks.push(self.key(epoch, algorithm)?.public_jwk());
             }
         }
-        Ok(PublicKeySet::of(&jwks))
+        Ok(public_key_set(&jwks))
     }
 
     /// Checks `request` against every ceiling, builds the JWS (RFC 7515 §3.1) and signs it.
     pub fn sign(
         &mut self,
-        request: &TokenRequest,
+        request: &SigningRequest,
         now: UnixSeconds,
         entropy: &Entropy,
     ) -> Result<SignedToken, Error> {
@@ -153,14 +137,12 @@ impl Signer {
     }
 }
 
-impl PublicKeySet {
-    /// The set of these members, each a JWK in JSON.
-    #[must_use]
-    pub fn of(jwks: &[String]) -> Self {
-        Self {
-            document: format!(r#"{{"keys":[{}]}}"#, jwks.join(",")),
-            max_age_seconds: MAX_AGE_SECONDS,
-        }
+/// The JWK Set of these members, each a JWK in JSON.
+#[must_use]
+pub fn public_key_set(jwks: &[String]) -> PublicKeySet {
+    PublicKeySet {
+        document: format!(r#"{{"keys":[{}]}}"#, jwks.join(",")),
+        max_age_seconds: MAX_AGE_SECONDS,
     }
 }
 
@@ -172,7 +154,7 @@ impl AllowedToken<'_> {
     pub fn epoch(&self, now: UnixSeconds, epoch_seconds: u64) -> Result<Epoch, Error> {
         // An `iat` ahead of our clock may lie in the next epoch, whose key is published already;
         // signed with this epoch's key, such a token could outlive it.
-        let epoch = Epoch::containing(now.max(self.request.issued_at), epoch_seconds)?;
+        let epoch = Epoch::containing(now.max(UnixSeconds(self.request.issued_at)), epoch_seconds)?;
         let latest = epoch
             .withdrawal()
             .0
@@ -188,7 +170,7 @@ impl AllowedToken<'_> {
     /// # Errors
     /// [`Error::Internal`].
     pub fn signing_input(&self, algorithm: &str, kid: &str) -> Result<String, Error> {
-        let header = claims::header(algorithm, kid, self.request.token_type.typ());
+        let header = claims::header(algorithm, kid, typ(self.request.token_type));
         let payload = claims::payload(self.request, self.expires_at)?;
         let mut input = URL_SAFE_NO_PAD.encode(header);
         input.push('.');
@@ -214,7 +196,7 @@ impl AllowedToken<'_> {
             kid: kid.to_owned(),
             key_version,
             generation: None,
-            expires_at: self.expires_at,
+            expires_at: self.expires_at.0,
         }
     }
 

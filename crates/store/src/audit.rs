@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
-use crate::store::UnixMilliseconds;
+use crate::time::UnixMilliseconds;
+use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, Refused, RefusedKind};
 
 /// Longest audit record: all its texts together.
 pub const AUDIT_ENTRY_BYTES_MAX: usize = 256 * 1024;
 /// Longest decision id.
 pub const DECISION_ID_BYTES_MAX: usize = 128;
-/// Longest [`Refused::key`].
+/// Longest [`vouchsafe_types::Refused::key`].
 pub const REFUSED_KEY_BYTES_MAX: usize = 128;
 /// Refusals of one key that are kept in full; each further one is counted on the last of them.
 pub const REFUSALS_IN_FULL_MAX: u64 = 3;
@@ -24,83 +25,15 @@ pub const REFUSALS_PER_ISSUER_MAX: u64 = 600;
 const MINUTE_MS: u64 = 60_000;
 const MINUTE_SECONDS: u64 = 60;
 
-/// One decision about a verified token. Never a token, a key or a credential (I6).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditRecord {
-    pub decision_id: String,
-    pub decided_at_ms: u64,
-    /// None for an issued token.
-    pub refused: Option<Refused>,
-    pub slug: String,
-    pub bundle_digest: String,
-    pub determining_rules: Vec<String>,
-    pub erring_rules: Vec<String>,
-    pub cedar_request: String,
-    pub issuer_name: String,
-    pub subject: String,
-    pub subject_jti: String,
-    pub subject_digest: String,
-    pub audience: String,
-    pub scopes: Vec<String>,
-    pub kid: String,
-    pub expires_at: u64,
-    /// Name and duration in microseconds of each step.
-    pub timings: Vec<(String, u64)>,
-    /// Of an issued token: the generation of the key that signed it.
-    pub generation: Option<Generation>,
-}
-
-/// A number that only grows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generation {
-    /// Whose generations these are.
-    pub of: String,
-    pub number: u64,
-}
-
 /// Longest name of whose generations these are.
 pub const GENERATION_OF_BYTES_MAX: usize = 1024;
 
-/// How a refusal is counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    pub kind: RefusedKind,
-    /// Refusals with the same key repeat each other.
-    pub key: String,
-}
-
-/// The two kinds of refusals, which are counted separately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusedKind {
-    Denial,
-    /// A part that the decision needed was unavailable.
-    Outage,
-}
-
-impl RefusedKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Denial => "denial",
-            Self::Outage => "outage",
-        }
+/// The kind's name in the database.
+fn name(kind: RefusedKind) -> &'static str {
+    match kind {
+        RefusedKind::Denial => "denial",
+        RefusedKind::Outage => "outage",
     }
-}
-
-/// What became of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recorded {
-    /// It is in the table under its own decision id.
-    Written,
-    /// It was counted on an earlier record.
-    Counted { decision_id: String },
-    /// Its subject had reached [`REFUSALS_PER_MINUTE_MAX`], until `until` (Unix seconds).
-    Limited {
-        /// The record on which it was counted; may be its own.
-        decision_id: String,
-        until: u64,
-    },
-    /// A higher generation was recorded before; nothing was written.
-    Superseded,
 }
 
 /// Columns of a row in the order of [`AuditRow`], then how a refusal is counted.
@@ -310,7 +243,7 @@ pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
                 let counting = match row.counted {
                     None => [const { Value::Null }; 6],
                     Some(Counted { refused, .. }) => [
-                        refused.kind.name().into(),
+                        name(refused.kind).into(),
                         Value::Integer(i64::try_from(row.at.0).unwrap_or(i64::MAX)),
                         Value::Text(refused.key),
                         Value::Integer(of_subject),
@@ -342,15 +275,15 @@ pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Recorde
     }
     let verdict = |claim: &Claim| match rows.remove(&claim.decision_id) {
         None => Recorded::Superseded,
-        Some((decision_id, true)) => Recorded::Limited {
+        Some((decision_id, true)) => Recorded::Limited(Limited {
             decision_id,
             until: claim
                 .minute
                 .saturating_add(1)
                 .saturating_mul(MINUTE_SECONDS),
-        },
+        }),
         Some((decision_id, false)) if decision_id == claim.decision_id => Recorded::Written,
-        Some((decision_id, false)) => Recorded::Counted { decision_id },
+        Some((decision_id, false)) => Recorded::Counted(decision_id),
     };
     Ok(claims.iter().map(verdict).collect())
 }

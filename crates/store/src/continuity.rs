@@ -10,7 +10,7 @@
 use crate::database::{self, Database, Statement};
 use crate::error::Error;
 use crate::schema;
-use crate::store::UnixMilliseconds;
+use crate::time::UnixMilliseconds;
 
 /// How often whoever runs a store says that it is in use, in seconds.
 pub const ALIVE_SECONDS: u64 = 5;

@@ -1,5 +1,7 @@
 //! What can go wrong: the caller broke a limit, or the database did not confirm.
 
+use vouchsafe_types::StoreError;
+
 /// Why the store gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -17,6 +19,15 @@ impl Error {
         match self {
             Self::Invalid(_) => "store.invalid",
             Self::Unavailable(_) => "store.unavailable",
+        }
+    }
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(limit) => Self::Invalid(limit.to_string()),
+            Error::Unavailable(cause) => Self::Unavailable(cause.to_string()),
         }
     }
 }

@@ -25,21 +25,25 @@ mod schema;
 mod space;
 mod statements;
 mod store;
+mod time;
 
 pub use audit::{
-    AUDIT_ENTRY_BYTES_MAX, AuditRecord, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, Generation,
-    REFUSALS_IN_FULL_MAX, REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, REFUSED_KEY_BYTES_MAX,
-    Recorded, Refused, RefusedKind,
+    AUDIT_ENTRY_BYTES_MAX, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, REFUSALS_IN_FULL_MAX,
+    REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, REFUSED_KEY_BYTES_MAX,
 };
 pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
 pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
-pub use space::{SPACE_LOW_BYTES, Space, note_space};
+pub use space::{SPACE_LOW_BYTES, note_space};
 pub use store::{
-    BODY_BYTES_MAX, Consumption, Document, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX,
-    POINTER_BYTES_MAX, Pointer, Store, UnixMilliseconds,
+    BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store,
 };
+pub use vouchsafe_types::{
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused,
+    RefusedKind, Space,
+};
+pub use time::UnixMilliseconds;
 
 #[cfg(test)]
 mod tests;

@@ -7,20 +7,12 @@ use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Statement};
 use crate::error::Error;
 use crate::schema;
-use crate::store::UnixMilliseconds;
+use crate::time::UnixMilliseconds;
+use vouchsafe_types::Space;
 
 /// Free bytes below which space is low. At most `REFUSALS_PER_ISSUER_MAX` rows of some 12 KiB a minute leave over two
 /// hours to act.
 pub const SPACE_LOW_BYTES: u64 = 1024 * 1024 * 1024;
-
-/// The room that is left where the database is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Space {
-    /// Nobody has said so lately.
-    Unknown,
-    Ok,
-    Low,
-}
 
 /// Notes that the database of [`crate::Store`] has `free_bytes` left. Writes only where room becomes low or no
 /// longer is.

@@ -3,16 +3,18 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use crate::audit::{self, AuditRecord, AuditRow, GENERATION_OF_BYTES_MAX, Recorded};
+use crate::audit::{self, AuditRow, GENERATION_OF_BYTES_MAX};
 use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Row, Statement};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
 use crate::schema::Column;
-use crate::space::{self, Space};
+use crate::space;
 use crate::statements::ConsumeRow;
+use crate::time::UnixMilliseconds;
 use crate::{schema, statements};
+use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space};
 
 /// Longest key of [`Store::consume`].
 pub const KEY_BYTES_MAX: usize = 128;
@@ -30,42 +32,6 @@ pub(crate) const WRITES_PER_SWEEP: u64 = 64;
 /// How long a row outlives its `keep_until`, so that a process whose clock is ahead does not forget
 /// what another still accepts.
 pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
-
-/// Milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixMilliseconds(pub u64);
-
-impl UnixMilliseconds {
-    pub(crate) fn seconds(self) -> u64 {
-        self.0 / 1000
-    }
-}
-
-/// What became of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consumption {
-    /// A use that is allowed; now recorded.
-    Fresh,
-    /// Issued before this store began to remember, or this may not be the store that remembers.
-    PredatesStore,
-    /// Used up before.
-    Spent,
-}
-
-/// A named text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    pub body: String,
-    /// Unix seconds after which it may be swept.
-    pub keep_until: u64,
-}
-
-/// A named text that changes only from a known revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
-    pub value: String,
-    pub revision: u64,
-}
 
 /// The state behind one connection.
 pub struct Store<D: Database> {

@@ -22,7 +22,7 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 use x509_cert::time::{Time, Validity};
 use x509_cert::{Certificate, SubjectPublicKeyInfo};
 
-use crate::CertificateError;
+use crate::error::CertificateError;
 use crate::key::{LeafKey, RootKey, identifier};
 
 const SIGNATURE_BYTES: usize = 64;
@@ -139,8 +139,8 @@ impl RootKey {
 
 fn root_name(key: &SubjectPublicKeyInfo) -> Result<Name, CertificateError> {
     let identifier = identifier(key)?;
-    let start = identifier.as_bytes().iter().take(8);
-    let hex: String = start.map(|byte| format!("{byte:02x}")).collect();
+    let start: Vec<u8> = identifier.as_bytes().iter().copied().take(8).collect();
+    let hex = base16ct::lower::encode_string(&start);
     name(&format!("CN=root {hex},O=Vouchsafe"))
 }
 

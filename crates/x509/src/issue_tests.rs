@@ -34,7 +34,7 @@ const AUTHORITY_KEY_IDENTIFIER: &str = "2.5.29.35";
 const SUBJECT_ALT_NAME: &str = "2.5.29.17";
 
 #[test]
-fn a_root_certifies_one_step_down_and_has_no_end() {
+fn root_certifies_one_level_and_never_expires() {
     let root = Root::new();
     let tbs = parse(&root.certificate.to_der().unwrap());
     assert_eq!(tbs.issuer(), tbs.subject());
@@ -68,7 +68,7 @@ fn a_root_certifies_one_step_down_and_has_no_end() {
 }
 
 #[test]
-fn a_leaf_says_whose_it_is_and_can_certify_nothing() {
+fn leaf_names_its_issuer_and_certifies_nothing() {
     let (root, pair) = (Root::new(), Pair::new());
     for (key, algorithm, spki) in [
         // RFC 5480 §2: id-ecPublicKey, secp256r1, an uncompressed point.
@@ -145,7 +145,7 @@ fn key_identifiers_are_of_rfc_7093() {
 }
 
 #[test]
-fn equal_input_makes_equal_drafts_and_a_key_has_one_serial_number() {
+fn equal_input_makes_equal_drafts() {
     let (root, pair) = (Root::new(), Pair::new());
     let message = |leaf: &EpochLeaf<'_>| root.certificate.leaf(leaf).unwrap().message().to_vec();
     let one = leaf(pair.leaf_key());
@@ -162,7 +162,7 @@ fn equal_input_makes_equal_drafts_and_a_key_has_one_serial_number() {
 
 /// RFC 5280 §4.1.2.2: positive, and at most 20 bytes. The first byte of the digest takes every value here.
 #[test]
-fn serial_numbers_are_positive_and_of_one_length_whatever_the_digest() {
+fn serial_numbers_are_positive_and_of_fixed_length() {
     let mut firsts = std::collections::BTreeSet::new();
     for number in 0..2_000_u32 {
         let mut key = [0; 32];
@@ -180,7 +180,7 @@ fn serial_numbers_are_positive_and_of_one_length_whatever_the_digest() {
 }
 
 #[test]
-fn times_are_written_as_their_year_wants_and_no_further_than_year_9999() {
+fn encodes_times_up_to_year_9999() {
     let root = Root::new();
     let with = |not_before: u64, not_after: u64| EpochLeaf {
         not_before,
@@ -234,7 +234,7 @@ fn times_are_written_as_their_year_wants_and_no_further_than_year_9999() {
 
 /// RFC 5280 appendix A.1: `ub-common-name` and `ub-organizational-unit-name` are 64 characters.
 #[test]
-fn the_longest_names_that_there_are_just_fit() {
+fn longest_names_just_fit() {
     let root = Root::new();
     let group = "g".repeat(64);
     let longest = EpochLeaf {
@@ -253,7 +253,7 @@ fn the_longest_names_that_there_are_just_fit() {
 }
 
 #[test]
-fn a_group_whose_name_is_none_is_refused_and_never_becomes_another_field() {
+fn rejects_invalid_group_name() {
     let root = Root::new();
     let with = |group: &str| {
         let leaf = EpochLeaf {
@@ -271,7 +271,7 @@ fn a_group_whose_name_is_none_is_refused_and_never_becomes_another_field() {
 }
 
 #[test]
-fn an_issuers_url_may_be_long_and_has_to_be_ascii() {
+fn issuer_url_may_be_long_but_only_ascii() {
     let root = Root::new();
     let long = format!("https://{}.example", "a".repeat(2_000));
     let with = |issuer: &str| {
@@ -334,7 +334,7 @@ fn signatures_become_two_integers_in_der() {
 }
 
 #[test]
-fn what_is_signed_is_what_the_certificate_has() {
+fn signed_bytes_are_the_certificates() {
     let (root, pair) = (Root::new(), Pair::new());
     let draft = root.certificate.leaf(&leaf(pair.leaf_key())).unwrap();
     let message = draft.message().to_vec();
@@ -347,7 +347,7 @@ fn what_is_signed_is_what_the_certificate_has() {
 }
 
 #[test]
-fn a_roots_certificate_is_taken_for_its_own_key_alone() {
+fn accepts_root_certificate_for_its_own_key_only() {
     let (root, pair) = (Root::new(), Pair::new());
     let der = root.certificate.to_der().unwrap();
     let key = || root.pair.root_key();

@@ -9,7 +9,7 @@ use x509_cert::spki::{
     self, AlgorithmIdentifier, DynSignatureAlgorithmIdentifier, EncodePublicKey, ObjectIdentifier,
 };
 
-use crate::CertificateError;
+use crate::error::CertificateError;
 
 /// id-ecPublicKey and secp256r1 (RFC 5480 §2.1.1), id-Ed25519 (RFC 8410 §3), ecdsa-with-SHA256
 /// (RFC 5758 §3.2).

@@ -97,7 +97,7 @@ fn odd(root: &Root, key: SubjectPublicKeyInfo, extensions: Vec<Extension>) -> Ve
 }
 
 #[test]
-fn a_leaf_is_vouched_for_from_its_first_second_to_its_last() {
+fn verifies_leaf_throughout_its_validity() {
     let (root, pair) = (Root::new(), Pair::new());
     let pinned = pinned(&root);
     for key in [pair.leaf_key(), LeafKey::Ed25519([7; 32])] {
@@ -128,7 +128,7 @@ fn a_leaf_is_vouched_for_from_its_first_second_to_its_last() {
 }
 
 #[test]
-fn the_first_thing_that_is_wrong_with_a_leaf_is_said() {
+fn reports_first_fault_of_a_leaf() {
     let (root, stranger, pair) = (Root::new(), Root::new(), Pair::new());
     let pinned = pinned(&root);
     let key = pair.leaf_key();
@@ -168,7 +168,7 @@ fn the_first_thing_that_is_wrong_with_a_leaf_is_said() {
 }
 
 #[test]
-fn what_is_cut_off_or_added_can_not_be_read() {
+fn rejects_truncated_and_extended_input() {
     let (root, pair) = (Root::new(), Pair::new());
     let pinned = pinned(&root);
     let der = root.certify(&leaf(pair.leaf_key()));
@@ -181,7 +181,7 @@ fn what_is_cut_off_or_added_can_not_be_read() {
 
 /// The root's own name over a signature that is not its: who has no root can write all but that.
 #[test]
-fn a_signature_that_is_not_the_roots_is_not_believed() {
+fn rejects_signature_of_another_root() {
     let (root, pair) = (Root::new(), Pair::new());
     let draft = || root.certificate.leaf(&leaf(pair.leaf_key())).unwrap();
     let message = draft().message().to_vec();
@@ -198,7 +198,7 @@ fn a_signature_that_is_not_the_roots_is_not_believed() {
 
 /// The root signed each of them: for something else than tokens, or for more.
 #[test]
-fn a_certificate_of_another_use_or_of_another_name_is_refused() {
+fn rejects_certificate_of_another_use_or_name() {
     let (root, pair) = (Root::new(), Pair::new());
     let (pinned, key) = (pinned(&root), pair.leaf_key());
     let (signs, named) = (usage(KeyUsages::DigitalSignature), names(vec![url(ISSUER)]));
@@ -259,7 +259,7 @@ fn a_certificate_of_another_use_or_of_another_name_is_refused() {
 }
 
 #[test]
-fn a_pin_is_a_certificate_that_may_certify() {
+fn pin_must_be_a_ca_certificate() {
     let (root, pair) = (Root::new(), Pair::new());
     let pem = |der: &[u8]| {
         let certificate = Certificate::from_der(der).unwrap();
@@ -309,7 +309,7 @@ fn key_of(pair: &Pair) -> SubjectPublicKeyInfo {
 
 /// Keys of several issuers and groups may have one root: the group is not looked at (docs/pinning.md).
 #[test]
-fn a_pin_tells_issuers_apart_and_not_groups() {
+fn pin_distinguishes_issuers_but_not_groups() {
     let (root, pair) = (Root::new(), Pair::new());
     let key = pair.leaf_key();
     let other = EpochLeaf {

@@ -1,7 +1,7 @@
 //! Bytes in hexadecimal.
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
 }
 
 /// Formats a digest as `openssl x509 -fingerprint` does.

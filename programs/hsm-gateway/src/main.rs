@@ -17,6 +17,7 @@ mod backup;
 mod clock;
 mod commands;
 mod config;
+mod details;
 mod gateway;
 mod hex;
 mod log;

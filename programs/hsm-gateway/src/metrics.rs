@@ -1,9 +1,9 @@
-//! Counters, in the Prometheus text format. Labels are slugs of this program, never a caller's words.
+//! Metrics of the gateway. Label values are slugs of this program, never text from a caller.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use vouchsafe_serve::MetricsText;
 
 #[derive(Default)]
 pub struct Metrics {
@@ -18,16 +18,17 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Counts a refusal.
     pub fn refused(&self, slug: &'static str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let count = refusals.entry(slug).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// `gauges` are names with their values, of now.
+    /// Writes all counters and the `gauges`, given as names with values, in the Prometheus text format.
     pub fn render(&self, gauges: &[(&str, u64)]) -> String {
-        let mut text = String::new();
-        let counters = [
+        let mut text = MetricsText::default();
+        for (name, counter) in [
             ("hsm_gateway_hsm_operations_total", &self.hsm_operations),
             ("hsm_gateway_worker_starts_total", &self.worker_starts),
             ("hsm_gateway_seeds_total", &self.seeds),
@@ -38,25 +39,17 @@ impl Metrics {
             ),
             ("hsm_gateway_log_lines_total", &self.log_lines),
             ("hsm_gateway_log_syncs_total", &self.log_syncs),
-        ];
-        for (name, counter) in counters {
-            let _ = writeln!(
-                text,
-                "# TYPE {name} counter\n{name} {}",
-                counter.load(Relaxed)
-            );
+        ] {
+            text.counter(name, counter.load(Relaxed));
         }
-        text.push_str("# TYPE hsm_gateway_refusals_total counter\n");
+        text.family("hsm_gateway_refusals_total", "counter");
         for (slug, count) in &*self.refusals.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = writeln!(
-                text,
-                "hsm_gateway_refusals_total{{slug=\"{slug}\"}} {count}"
-            );
+            text.sample("hsm_gateway_refusals_total", &[("slug", slug)], count);
         }
         for (name, value) in gauges {
-            let _ = writeln!(text, "# TYPE {name} gauge\n{name} {value}");
+            text.gauge(name, value);
         }
-        text
+        text.finish()
     }
 }
 

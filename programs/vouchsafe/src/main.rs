@@ -1,6 +1,6 @@
-//! `vouchsafe`: the command line and the standalone host.
+//! `vouchsafe`: the command line.
 //!
-//! Each subcommand is in `commands/<name>.rs`, and the host behind `serve` in `host/`.
+//! Each subcommand is in `commands/<name>.rs`, and the host behind `serve` is `crates/host`.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -14,8 +14,6 @@ extern crate vouchsafe_cli;
 
 mod client;
 mod commands;
-#[cfg(feature = "host")]
-mod host;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

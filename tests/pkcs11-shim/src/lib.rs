@@ -1,23 +1,22 @@
-//! A PKCS#11 module around a real one, for tests of what goes on when a module misbehaves.
+//! A PKCS#11 module that wraps a real one and fails on demand.
 //!
-//! Every call goes to the module that `PKCS11_SHIM_MODULE` names. Before a call that begins a signature,
-//! and before one that reads attributes, the shim looks for a file in the folder `PKCS11_SHIM_FOLDER`; it
-//! removes what it finds, does what the name says, and goes on:
+//! Passes every call to the module that `PKCS11_SHIM_MODULE` names. Before a call that starts a signature or reads
+//! attributes, the shim looks for a file in the folder `PKCS11_SHIM_FOLDER`, removes it, does what its name says, and
+//! goes on:
 //!
-//! - `close-all`: closes all sessions of the process, as a network HSM does that lost its client;
+//! - `close-all`: closes all sessions of the process, like a network HSM that lost its client;
 //! - `log-out`: logs the process out;
-//! - `device-error`: answers `CKR_DEVICE_ERROR` in place of the module;
-//! - `data-length`: answers what begins a signature, and no HMAC, with `CKR_DATA_LEN_RANGE` in place of the module;
-//! - `spoil`: lets the module sign, and changes one bit of what it gives, if that is no HMAC.
+//! - `device-error`: returns `CKR_DEVICE_ERROR` instead of calling the module;
+//! - `data-length`: returns `CKR_DATA_LEN_RANGE` for the start of a signature that is not an HMAC;
+//! - `spoil`: flips one bit of the module's signature, unless it is an HMAC.
 //!
-//! Calls that make and change keys are held where a file says so: `hold-PLACE`, with a number in it, holds
-//! the call that comes to the place as that number, from 1. The file is then `held-PLACE`, and the call
-//! goes on when that is removed. The places are `before-` and `after-` the functions `C_GenerateKeyPair` and
-//! `C_SetAttributeValue`, and `before-find`: a search for a private key by its label, as it comes before a key is
-//! used or changed.
+//! A file `hold-PLACE` that contains a number holds the call that reaches that place as that number, counted from 1.
+//! The file is then renamed to `held-PLACE`, and the call continues when it is removed. The places are `before-` and
+//! `after-` the functions `C_GenerateKeyPair` and `C_SetAttributeValue`, and `before-find`: the search for a private
+//! key by its label that precedes its use or change.
 //!
-//! Each login leaves a line in the folder's file `logins`. For as long as there is a file `login-fails`, it
-//! is answered with `CKR_FUNCTION_FAILED` and does not reach the module.
+//! Each login adds a line to the file `logins`. While there is a file `login-fails`, logins return
+//! `CKR_FUNCTION_FAILED` and don't reach the module.
 
 #![allow(
     non_snake_case,
@@ -44,10 +43,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Bytes of `CKM_SHA256_HMAC`; no signature is as short.
+/// Length of a `CKM_SHA256_HMAC`; every signature is longer.
 const HMAC_BYTES: CK_ULONG = 32;
 
-/// How often is looked whether a held call may go on.
+/// How often a held call checks whether it may continue.
 const LOOK: Duration = Duration::from_millis(5);
 
 struct Shim {
@@ -56,13 +55,13 @@ struct Shim {
     real: CK_FUNCTION_LIST,
     ours: CK_FUNCTION_LIST,
     folder: PathBuf,
-    /// One call at a time looks whether it is held.
+    /// Lets one call at a time check whether it is held.
     counting: Mutex<()>,
 }
 
-// SAFETY: what it points to is the loaded module's, which any thread may call.
+// SAFETY: it points into the loaded module, which any thread may call.
 unsafe impl Send for Shim {}
-// SAFETY: as above; nothing of it changes.
+// SAFETY: as above; it never changes.
 unsafe impl Sync for Shim {}
 
 static SHIM: OnceLock<Option<Shim>> = OnceLock::new();
@@ -70,11 +69,11 @@ static SHIM: OnceLock<Option<Shim>> = OnceLock::new();
 fn load() -> Option<Shim> {
     let module = std::env::var_os("PKCS11_SHIM_MODULE")?;
     let folder = PathBuf::from(std::env::var_os("PKCS11_SHIM_FOLDER")?);
-    // SAFETY: the path is a PKCS#11 module by the caller's word.
+    // SAFETY: the caller states that the path is a PKCS#11 module.
     let module = unsafe { Pkcs11::new(module) }.ok()?;
     let get = *module.C_GetFunctionList.as_ref().ok()?;
     let mut list = std::ptr::null_mut();
-    // SAFETY: `list` is where the answer goes (PKCS#11 v2.40 §5.4).
+    // SAFETY: `list` receives the result (PKCS#11 v2.40 §5.4).
     if unsafe { get(&mut list) } != CKR_OK || list.is_null() {
         return None;
     }
@@ -105,12 +104,12 @@ fn shim() -> Option<&'static Shim> {
 }
 
 impl Shim {
-    /// Whether `name` was asked for; once for each time that it was.
+    /// Whether `name` was requested; consumes the request.
     fn takes(&self, name: &str) -> bool {
         std::fs::remove_file(self.folder.join(name)).is_ok()
     }
 
-    /// Waits where the call is one to be held.
+    /// Waits if this call is to be held.
     fn hold(&self, place: &str) {
         let (hold, held) = (
             self.folder.join(format!("hold-{place}")),
@@ -122,7 +121,7 @@ impl Shim {
                 return;
             };
             if let Ok(more @ 2..) = number.trim().parse::<u32>() {
-                // Without the file it is held too early, which the test sees.
+                // Without the file the call is held too early, which the test notices.
                 drop(std::fs::write(&hold, (more - 1).to_string()));
                 return;
             }
@@ -135,18 +134,18 @@ impl Shim {
         }
     }
 
-    /// Writes down that somebody logs in; whether that is to fail.
+    /// Records a login; returns whether it must fail.
     fn fails_login(&self) -> bool {
         let mut logins = std::fs::OpenOptions::new();
         let logins = logins.create(true).append(true);
         if let Ok(mut file) = logins.open(self.folder.join("logins")) {
-            // Whoever counts sees that a line is missing.
+            // A test that counts lines notices if one is missing.
             drop(file.write_all(b"login\n"));
         }
         self.folder.join("login-fails").exists()
     }
 
-    /// Does what was asked for; an error is the answer in place of the module's.
+    /// Does what was requested; an error replaces the module's result.
     fn misbehave(&self, session: CK_SESSION_HANDLE) -> CK_RV {
         if self.takes("close-all") {
             let mut info = CK_SESSION_INFO::default();
@@ -174,12 +173,12 @@ impl Shim {
 }
 
 /// # Safety
-/// As PKCS#11 v2.40 §5.4 says.
+/// As PKCS#11 v2.40 §5.4 requires.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
     match shim() {
         Some(shim) if !list.is_null() => {
-            // SAFETY: not null, and the caller's. Nobody writes to the list by it.
+            // SAFETY: not null, and the caller's. The list is not written through it.
             unsafe { *list = std::ptr::from_ref(&shim.ours).cast_mut() };
             CKR_OK
         }
@@ -251,7 +250,7 @@ unsafe extern "C" fn sign(
     };
     // SAFETY: the caller's own arguments.
     let answer = unsafe { real(session, data, data_length, signature, signature_length) };
-    // Without a place for it, only the length was asked for.
+    // Without a buffer, only the length was requested.
     if answer == CKR_OK && !signature.is_null() {
         // SAFETY: the length was written there.
         let is_hmac = unsafe { *signature_length } == HMAC_BYTES;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// The header's `typ` of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN_TYP: &str = "at+jwt";
-/// Nothing that is read here is longer.
+/// Larger inputs and responses are rejected.
 const DOCUMENT_BYTES_MAX: u64 = 256 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -86,10 +86,10 @@ fn fetch(url: &str) -> Result<Value> {
         .with_config()
         .limit(DOCUMENT_BYTES_MAX)
         .read_to_vec()?;
-    serde_json::from_slice(&body).with_context(|| format!("{url} did not answer with JSON"))
+    serde_json::from_slice(&body).with_context(|| format!("{url} did not return JSON"))
 }
 
-/// Checks signature, `typ`, `iss`, `aud`, `exp` and `nbf`; gives header and claims.
+/// Checks signature, `typ`, `iss`, `aud`, `exp` and `nbf`; returns header and claims.
 fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     let header = jsonwebtoken::decode_header(token).context("not a JWT")?;
     ensure!(
@@ -101,7 +101,7 @@ fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     let kid = header.kid.as_deref().context("the header has no `kid`")?;
     let key = keys
         .find(kid)
-        .with_context(|| format!("no published key has the kid {kid}"))?;
+        .with_context(|| format!("kid {kid} is not published"))?;
     let mut validation = Validation::new(algorithm(key, &header)?);
     validation.set_audience(&[&args.audience]);
     validation.set_issuer(&[args.broker.trim_end_matches('/')]);
@@ -113,7 +113,7 @@ fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     Ok((decoded.header, decoded.claims))
 }
 
-/// The algorithm comes from the published key; the token's own header has to agree with it.
+/// The algorithm of the published key, with which the token's own header must agree.
 fn algorithm(key: &Jwk, header: &Header) -> Result<Algorithm> {
     let named = key
         .common

@@ -1,31 +1,32 @@
 //! What instances tell each other of an issuer's keys, through a document of the store.
 
 use super::Reason;
-use crate::ports::{KeySet, UnixSeconds};
 use serde_json::{Value, json};
+use std::rc::Rc;
+use vouchsafe_types::KeySet;
 
 /// What the store keeps of an issuer: its keys, and how the last attempts to have new ones went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Shared {
-    pub(super) keys: Option<KeySet>,
+    pub(super) keys: Option<Rc<KeySet>>,
     /// When `keys` were fetched.
-    pub(super) fetched_at: UnixSeconds,
+    pub(super) fetched_at: u64,
     /// Grows with each attempt, so that waiting requests see that one ended.
     pub(super) attempts: u64,
     /// When keys were last fetched because of their age; 0 for never.
-    pub(super) aged_at: UnixSeconds,
+    pub(super) aged_at: u64,
     /// When they were last fetched because of an unknown `kid`; 0 for never.
-    pub(super) unknown_kid_at: UnixSeconds,
+    pub(super) unknown_kid_at: u64,
     /// Attempts that failed since one succeeded.
     pub(super) failures: u32,
     /// Until then nobody tries again; 0 after a success.
-    pub(super) retry_at: UnixSeconds,
+    pub(super) retry_at: u64,
     /// Why the last attempt failed, for logs; empty after a success. Holds no key, claim or credential, as no log line does.
     pub(super) cause: String,
 }
 
 impl Shared {
-    pub(super) fn last_attempt(&self, reason: Reason) -> UnixSeconds {
+    pub(super) fn last_attempt(&self, reason: Reason) -> u64 {
         match reason {
             Reason::Age => self.aged_at,
             Reason::UnknownKid => self.unknown_kid_at,
@@ -57,12 +58,12 @@ impl Shared {
         let number = |name: &str| value.get(name)?.as_u64();
         let keys = match value.get("keys")? {
             Value::Null => None,
-            keys => Some(KeySet {
+            keys => Some(Rc::new(KeySet {
                 digest: keys.get("digest")?.as_str()?.to_owned(),
                 document: keys.get("document")?.as_str()?.to_owned(),
                 trusted_until: keys.get("trusted_until")?.as_u64()?,
                 etag: keys.get("etag")?.as_str().map(str::to_owned),
-            }),
+            })),
         };
         Some(Self {
             keys,

@@ -2,8 +2,11 @@
 
 use super::shared::Shared;
 use super::{Keys, Reason};
+use crate::failure::Failure;
 use crate::limits::{FETCH_POLL_MS, FETCH_WAIT_MS};
-use crate::ports::{Failure, KeySet, Ports, UnixSeconds};
+use crate::ports::Ports;
+use std::rc::Rc;
+use vouchsafe_types::KeySet;
 
 impl<P: Ports> Keys<'_, P> {
     /// Waits until an attempt after those of `before` ends. The keys' document is read before the first pause and
@@ -12,7 +15,7 @@ impl<P: Ports> Keys<'_, P> {
         &self,
         before: &Shared,
         reason: Reason,
-    ) -> Result<KeySet, Failure> {
+    ) -> Result<Rc<KeySet>, Failure> {
         let mut waited_ms = 0;
         loop {
             // ORDER: the count before the keys. They are written the other way round, so the end of no attempt is missed.
@@ -40,7 +43,7 @@ impl<P: Ports> Keys<'_, P> {
     }
 
     /// Lets those who wait see that an attempt has ended. Where it can't be written they wait as long as they may.
-    pub(super) async fn count_attempts(&self, attempts: u64, keep_until: UnixSeconds) {
+    pub(super) async fn count_attempts(&self, attempts: u64, keep_until: u64) {
         let name = self.attempts_name();
         let _waited_for = self
             .ports

@@ -28,7 +28,7 @@ fn reads_a_whole_request() {
     assert_eq!(request.audience, "https://a.example");
     assert_eq!(request.scopes, ["read", "write"]);
     assert_eq!(request.lifetime_seconds, Some(60));
-    assert_eq!(request.token_type, IssuedTokenType::Jwt);
+    assert_eq!(request.token_type, TokenType::Jwt);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn caps_body_token_and_audience() {
     assert_eq!(token(SUBJECT_TOKEN_BYTES_MAX), Ok(()));
     assert_eq!(
         token(SUBJECT_TOKEN_BYTES_MAX + 1),
-        Err(Refusal::Token(TokenFault::TooLarge))
+        Err(Refusal::Token(TokenError::TooLarge))
     );
 
     check(

@@ -3,11 +3,11 @@
 use crate::check;
 use crate::fake::*;
 use vouchsafe_exchange::limits::EXCHANGE_SECONDS_MAX;
-use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
+use vouchsafe_types::{RefusedKind, ReplayMode, TokenError};
 
 const DOWN: Result<(), Refusal> = Err(Refusal::Unavailable(Part::Issuer));
-const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenFault::KeyUnknown));
+const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenError::KeyUnknown));
 const DAY: u64 = 86_400;
 
 /// An instance with what `other` left in the store.

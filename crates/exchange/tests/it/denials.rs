@@ -7,8 +7,8 @@ use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::LIMITED_TOKENS_MAX;
-use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
+use vouchsafe_types::{Limited, Recorded, Refused, RefusedKind, ReplayMode};
 
 fn too_often(retry_after_seconds: u32) -> Result<(), Refusal> {
     Err(Refusal::DeniedTooOften {
@@ -23,10 +23,10 @@ fn denying() -> Fake {
 }
 
 fn limited(until: u64) -> Recorded {
-    Recorded::Limited {
+    Recorded::Limited(Limited {
         decision_id: "over".into(),
         until,
-    }
+    })
 }
 
 /// The last record's kind, and its key.
@@ -49,9 +49,9 @@ fn a_counted_denial_names_the_record_that_counts_it() {
     let decision_id = "third".to_owned();
     fake.recorded
         .borrow_mut()
-        .push_back(Recorded::Counted { decision_id });
+        .push_back(Recorded::Counted(decision_id));
     let attempt = attempt(&fake, "");
-    assert_eq!(attempt.decision_id.as_deref(), Some("third"));
+    assert_eq!(attempt.trace.decision_id.as_deref(), Some("third"));
     let refusal = attempt.outcome.err().expect("denied").refusal;
     assert_eq!(refusal, Denial::PolicyDenied.into());
 }
@@ -61,7 +61,7 @@ fn a_subject_denied_too_often_is_answered_before_policy() {
     let fake = denying();
     fake.recorded.borrow_mut().push_back(limited(NOW + 30));
     let first = attempt(&fake, "");
-    assert_eq!(first.decision_id.as_deref(), Some("over"));
+    assert_eq!(first.trace.decision_id.as_deref(), Some("over"));
     let refusal = first.outcome.map(|_| ()).map_err(|it| it.refusal);
     assert_eq!(refusal, too_often(30));
     // Whatever policy would say now.
@@ -95,7 +95,7 @@ fn an_outage_is_not_answered_as_too_many_denials() {
     fake.unavailable.borrow_mut().push("sign");
     fake.recorded.borrow_mut().push_back(limited(NOW + 30));
     let down = attempt(&fake, "");
-    assert_eq!(down.decision_id.as_deref(), Some("over"));
+    assert_eq!(down.trace.decision_id.as_deref(), Some("over"));
     let refusal = down.outcome.err().expect("an outage").refusal;
     assert_eq!(refusal, Refusal::Unavailable(Part::Signer));
     fake.unavailable.borrow_mut().clear();
@@ -139,7 +139,7 @@ fn every_refusal_after_verification_is_a_denial_or_an_outage() {
         (superseded, "", Outage),
     ] {
         assert!(attempt(&fake, more).outcome.is_err(), "{more}");
-        let slug = fake.records.borrow().last().expect("a record").slug;
+        let slug = fake.records.borrow().last().expect("a record").slug.clone();
         assert_eq!(kind(&fake), Some(expected), "{slug}");
     }
 }

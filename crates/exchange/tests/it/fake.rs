@@ -4,11 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use vouchsafe_exchange::client_address::TrustedProxies;
+use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::limited::LimitedTokens;
-use vouchsafe_exchange::ports::*;
-use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault, TokenFault};
+use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, Store};
+use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
+use vouchsafe_exchange::settings::Settings;
+use vouchsafe_types::{
+    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect,
+    IssuerRecord, KeySet, KeySource, Principal, Recorded, ReplayMode, SignedToken, SigningRequest,
+    Subject, Tier, TokenError, TokenRequest,
+};
 
 pub const NOW: u64 = 1_800_000_000;
 
@@ -19,7 +27,7 @@ pub type Act = Box<dyn Fn(&Fake)>;
 pub struct Fake {
     /// The clock; a request reads it once, but for `limit`.
     pub now: Cell<u64>,
-    pub issuer: RefCell<Option<Issuer<()>>>,
+    pub issuer: RefCell<Option<IssuerRecord>>,
     pub audience: RefCell<Option<Audience>>,
     pub subject: RefCell<Subject>,
     pub permitted: Cell<bool>,
@@ -28,14 +36,14 @@ pub struct Fake {
     /// The `kid` of the token and those that the issuer publishes, as the digest of its key set.
     pub token_kid: RefCell<String>,
     pub published: RefCell<Option<String>>,
-    pub verify_error: RefCell<Option<TokenFault>>,
+    pub verify_error: RefCell<Option<TokenError>>,
     pub unavailable: RefCell<Vec<&'static str>>,
     /// Keys with when the token was issued, until when they are kept, and how often they were used.
     pub consumed: RefCell<HashMap<String, (u64, u64, u32)>>,
     pub predates: Cell<bool>,
     pub records: RefCell<Vec<AuditRecord>>,
     pub signed: RefCell<Vec<SigningRequest>>,
-    pub questions: RefCell<Vec<Question>>,
+    pub questions: RefCell<Vec<TokenRequest>>,
     pub documents: RefCell<HashMap<String, String>>,
     pub leases: RefCell<HashMap<String, u64>>,
     /// Names of documents, in the order in which they were read.
@@ -112,14 +120,25 @@ impl Fake {
     }
 }
 
-pub fn issuer(replay: ReplayMode) -> Issuer<()> {
-    Issuer {
+pub fn issuer(replay: ReplayMode) -> IssuerRecord {
+    IssuerRecord {
         name: "ci".into(),
-        iss: "https://ci.example".into(),
-        replay,
+        issuer: "https://ci.example".into(),
+        provider: "oidc".into(),
+        audiences: vec!["https://broker.example".into()],
+        algorithms: vec!["RS256".into()],
+        keys: KeySource::Discovery,
+        keys_max_age_seconds: 300,
         stale_keys_max_seconds: 0,
-        pinned: false,
-        record: (),
+        max_token_age_seconds: 600,
+        leeway_seconds: 30,
+        replay,
+        claims: Vec::new(),
+        require: Vec::new(),
+        subject_template: None,
+        allow_act: false,
+        development: false,
+        authenticated: false,
     }
 }
 
@@ -139,43 +158,78 @@ pub fn audience() -> Audience {
 
 pub fn subject() -> Subject {
     Subject {
-        issuer_name: "ci".into(),
+        principal: Principal {
+            entity_type: "GitHub::Workflow".into(),
+            id: "repo:o/r".into(),
+            issuer_name: "ci".into(),
+            attributes: vec![Attribute {
+                name: "repository".into(),
+                value: AttributeValue::Text("o/\"r\"".into()),
+            }],
+        },
         iss: "https://ci.example".into(),
-        subject: "repo:o/r".into(),
+        name: "repo:o/r".into(),
         jti: Some("j1".into()),
         exp: NOW + 3600,
         iat: Some(NOW - 10),
         signing_input_digest: "d1".into(),
-        entity_type: "GitHub::Workflow".into(),
-        entity_id: "repo:o/r".into(),
-        attributes: vec![("repository".into(), AttributeValue::Text("o/\"r\"".into()))],
     }
 }
 
-impl Ports for Fake {
-    type Record = ();
-
+impl Instance for Fake {
     fn now(&self) -> u64 {
         self.now.get()
     }
+
     fn clock(&self) -> u64 {
         self.moves_to.get().unwrap_or(self.now.get())
     }
+
     fn elapsed_us(&self) -> u64 {
         0
     }
+
     fn decision_id(&self) -> Result<String, Failure> {
         if self.unavailable.borrow().contains(&"decision_id") {
             return Err(Refusal::Internal.into());
         }
         Ok(format!("decision-{}", self.records.borrow().len()))
     }
+
+    fn jitter(&self) -> u64 {
+        self.jitter.get()
+    }
+
     async fn pause(&self, _milliseconds: u64) {
         self.calls.borrow_mut().push("pause");
         if let Some(act) = self.while_waiting.borrow().as_ref() {
             act(self);
         }
     }
+
+    fn limited_until(&self, digest: &str) -> Option<u64> {
+        self.limited.borrow().until(digest, self.now.get())
+    }
+
+    fn limit(&self, digest: &str, until: u64) {
+        let mut limited = self.limited.borrow_mut();
+        limited.note(digest, until, self.now.get());
+    }
+
+    fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
+        self.memory.borrow().get(id).cloned()
+    }
+
+    fn remember_keys(&self, id: &str, keys: &KnownKeys) {
+        self.memory.borrow_mut().insert(id.to_owned(), keys.clone());
+    }
+
+    fn refresh_later(&self, _: &BundleInfo, _: &Rc<IssuerRecord>) {
+        self.calls.borrow_mut().push("refresh_later");
+    }
+}
+
+impl Signer for Fake {
     async fn settings(&self) -> Result<Settings, Failure> {
         self.call("settings", Part::Signer)?;
         let algorithms = vec!["ES256".into()];
@@ -190,101 +244,22 @@ impl Ports for Fake {
             group: "default".into(),
         })
     }
-    async fn bundle(&self, _settings: &Settings) -> Result<Bundle, Failure> {
-        self.call("bundle", Part::Policy)?;
-        Ok(Bundle {
-            name: "test".into(),
-            version: "1".into(),
-            digest: self.bundle_digest.borrow().clone(),
+
+    async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
+        self.call("sign", Part::Signer)?;
+        let expires_at = request.issued_at + request.lifetime_seconds;
+        self.signed.borrow_mut().push(request);
+        Ok(SignedToken {
+            jwt: "signed.by.fake".into(),
+            kid: "kid-1".into(),
+            key_version: "1".into(),
+            generation: Some(2),
+            expires_at,
         })
     }
-    async fn issuer(&self, _bundle: &Bundle, iss: &str) -> Result<Option<Issuer<()>>, Failure> {
-        self.call("issuer", Part::Policy)?;
-        Ok(self
-            .issuer
-            .borrow()
-            .clone()
-            .filter(|issuer| issuer.iss == iss))
-    }
-    async fn audience(&self, _bundle: &Bundle, id: &str) -> Result<Option<Audience>, Failure> {
-        self.call("audience", Part::Policy)?;
-        Ok(self
-            .audience
-            .borrow()
-            .clone()
-            .filter(|audience| audience.id == id))
-    }
-    async fn decide(
-        &self,
-        _: &Bundle,
-        _: &Subject,
-        question: &Question,
-        _: u64,
-    ) -> Result<Decision, Failure> {
-        self.call("decide", Part::Policy)?;
-        self.questions.borrow_mut().push(question.clone());
-        let within =
-            |allowed: &Vec<String>| question.scopes.iter().all(|scope| allowed.contains(scope));
-        let permitted =
-            self.permitted.get() && self.scopes_allowed.borrow().as_ref().is_none_or(within);
-        Ok(Decision {
-            permitted,
-            determining_rules: if permitted {
-                vec!["rule-1".into()]
-            } else {
-                Vec::new()
-            },
-            erring_rules: Vec::new(),
-            cedar_request: "{}".into(),
-        })
-    }
-    async fn peek(&self, _token: &str) -> Result<Peeked, Failure> {
-        self.call("peek", Part::Issuer)?;
-        let trust_domain = self.trust_domain.borrow().clone();
-        let iss = Some(self.subject.borrow().iss.clone()).filter(|iss| !iss.is_empty());
-        Ok(Peeked { iss, trust_domain })
-    }
-    async fn fetch_keys(
-        &self,
-        _: &Issuer<()>,
-        _: Option<&KeySet>,
-        now: u64,
-    ) -> Result<KeySet, Failure> {
-        self.call("fetch_keys", Part::Issuer)?;
-        if let Some(act) = self.while_fetching.take() {
-            act(self);
-        }
-        let published = self.published.borrow().clone().ok_or(Failure {
-            refusal: Refusal::Unavailable(Part::Issuer),
-            detail: "it answered with status 500".to_owned(),
-        })?;
-        Ok(KeySet {
-            digest: published,
-            document: "{}".into(),
-            trusted_until: now + 300,
-            etag: None,
-        })
-    }
-    async fn verify(
-        &self,
-        _: &str,
-        _: &Issuer<()>,
-        keys: &KeySet,
-        now: u64,
-    ) -> Result<Subject, Failure> {
-        self.call("verify", Part::Issuer)?;
-        assert!(
-            now < keys.trusted_until,
-            "keys are used only while they are trusted"
-        );
-        if let Some(fault) = self.verify_error.borrow().clone() {
-            return Err(Refusal::Token(fault).into());
-        }
-        if !keys.digest.contains(self.token_kid.borrow().as_str()) {
-            return Err(Refusal::Token(TokenFault::KeyUnknown).into());
-        }
-        Ok(self.subject.borrow().clone())
-    }
+}
+
+impl Store for Fake {
     async fn consume(
         &self,
         key: &str,
@@ -306,6 +281,7 @@ impl Ports for Fake {
         entry.2 += 1;
         Ok(Consumption::Fresh)
     }
+
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
         self.call("record", Part::Store)?;
         if let Some(generation) = &record.generation {
@@ -319,6 +295,7 @@ impl Ports for Fake {
         let scripted = refused.then(|| self.recorded.borrow_mut().pop_front());
         Ok(scripted.flatten().unwrap_or(Recorded::Written))
     }
+
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
         self.call("lease", Part::Store)?;
         let (now, mut leases) = (self.now.get(), self.leases.borrow_mut());
@@ -330,11 +307,13 @@ impl Ports for Fake {
         leases.insert(name.to_owned(), now + ttl_ms / 1000);
         Ok(true)
     }
+
     async fn document(&self, name: &str) -> Result<Option<String>, Failure> {
         self.call("document", Part::Store)?;
         self.read.borrow_mut().push(name.to_owned());
         Ok(self.documents.borrow().get(name).cloned())
     }
+
     async fn put_document(
         &self,
         name: &str,
@@ -345,35 +324,125 @@ impl Ports for Fake {
         self.documents.borrow_mut().insert(name.to_owned(), body);
         Ok(())
     }
-    async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
-        self.call("sign", Part::Signer)?;
-        let expires_at = request.issued_at + request.lifetime_seconds;
-        self.signed.borrow_mut().push(request);
-        Ok(SignedToken {
-            jwt: "signed.by.fake".into(),
-            kid: "kid-1".into(),
-            generation: Some(2),
-            expires_at,
+}
+
+impl Policy for Fake {
+    async fn bundle(&self, _settings: &Settings) -> Result<BundleInfo, Failure> {
+        self.call("bundle", Part::Policy)?;
+        Ok(BundleInfo {
+            name: "test".into(),
+            version: "1".into(),
+            digest: self.bundle_digest.borrow().clone(),
+            seals: None,
         })
     }
-    fn limited_until(&self, digest: &str) -> Option<u64> {
-        self.limited.borrow().until(digest, self.now.get())
+
+    fn issuer(&self, _bundle: &BundleInfo, iss: &str) -> Result<Option<Rc<IssuerRecord>>, Failure> {
+        self.call("issuer", Part::Policy)?;
+        Ok(self
+            .issuer
+            .borrow()
+            .clone()
+            .filter(|issuer| issuer.issuer == iss)
+            .map(Rc::new))
     }
-    fn limit(&self, digest: &str, until: u64) {
-        let mut limited = self.limited.borrow_mut();
-        limited.note(digest, until, self.now.get());
+
+    fn audience(&self, _bundle: &BundleInfo, id: &str) -> Result<Option<Rc<Audience>>, Failure> {
+        self.call("audience", Part::Policy)?;
+        Ok(self
+            .audience
+            .borrow()
+            .clone()
+            .filter(|audience| audience.id == id)
+            .map(Rc::new))
     }
-    fn remembered_keys(&self, id: &str) -> Option<KnownKeys> {
-        self.memory.borrow().get(id).cloned()
+
+    fn decide(
+        &self,
+        _: &BundleInfo,
+        _: &Principal,
+        request: &TokenRequest,
+        _: u64,
+    ) -> Result<Decision, Failure> {
+        self.call("decide", Part::Policy)?;
+        self.questions.borrow_mut().push(request.clone());
+        let within =
+            |allowed: &Vec<String>| request.scopes.iter().all(|scope| allowed.contains(scope));
+        let permitted =
+            self.permitted.get() && self.scopes_allowed.borrow().as_ref().is_none_or(within);
+        let determining_rules = if permitted {
+            vec!["rule-1".into()]
+        } else {
+            Vec::new()
+        };
+        Ok(Decision {
+            effect: if permitted {
+                Effect::Permit
+            } else {
+                Effect::Deny
+            },
+            determining_rules,
+            erring_rules: Vec::new(),
+            cedar_request: "{}".into(),
+        })
     }
-    fn remember_keys(&self, id: &str, keys: &KnownKeys) {
-        self.memory.borrow_mut().insert(id.to_owned(), keys.clone());
+}
+
+impl Identity for Fake {
+    type Token = ();
+
+    fn parse(&self, _token: &str) -> Result<(), Failure> {
+        self.call("parse", Part::Issuer)
     }
-    fn refresh_later(&self, _: &Bundle, _: &Issuer<()>) {
-        self.calls.borrow_mut().push("refresh_later");
+
+    fn issuers(&self, (): &()) -> Vec<String> {
+        let iss = Some(self.subject.borrow().iss.clone()).filter(|iss| !iss.is_empty());
+        iss.into_iter()
+            .chain(self.trust_domain.borrow().clone())
+            .collect()
     }
-    fn jitter(&self) -> u64 {
-        self.jitter.get()
+
+    fn verify(
+        &self,
+        (): &(),
+        _: &IssuerRecord,
+        keys: &KeySet,
+        now: u64,
+    ) -> Result<Subject, Failure> {
+        self.call("verify", Part::Issuer)?;
+        assert!(
+            now < keys.trusted_until,
+            "keys are used only while they are trusted"
+        );
+        if let Some(error) = self.verify_error.borrow().clone() {
+            return Err(Refusal::Token(error).into());
+        }
+        if !keys.digest.contains(self.token_kid.borrow().as_str()) {
+            return Err(Refusal::Token(TokenError::KeyUnknown).into());
+        }
+        Ok(self.subject.borrow().clone())
+    }
+
+    async fn fetch_keys(
+        &self,
+        _: &IssuerRecord,
+        _: Option<&KeySet>,
+        now: u64,
+    ) -> Result<KeySet, Failure> {
+        self.call("fetch_keys", Part::Issuer)?;
+        if let Some(act) = self.while_fetching.take() {
+            act(self);
+        }
+        let published = self.published.borrow().clone().ok_or(Failure {
+            refusal: Refusal::Unavailable(Part::Issuer),
+            detail: "it answered with status 500".to_owned(),
+        })?;
+        Ok(KeySet {
+            digest: published,
+            document: "{}".into(),
+            trusted_until: now + 300,
+            etag: None,
+        })
     }
 }
 

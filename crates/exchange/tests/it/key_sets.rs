@@ -2,10 +2,10 @@
 
 use crate::fake::*;
 use crate::{attempt, check};
-use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
+use vouchsafe_types::{BundleInfo, IssuerRecord, KeySource, PinnedKeys, ReplayMode, TokenError};
 
-const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenFault::KeyUnknown));
+const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenError::KeyUnknown));
 const DOWN: Result<(), Refusal> = Err(Refusal::Unavailable(Part::Issuer));
 
 #[test]
@@ -140,8 +140,11 @@ fn does_not_wait_for_ever_for_an_instance_that_died() {
 #[test]
 fn never_fetches_for_pinned_keys() {
     let fake = Fake::new();
-    fake.issuer.replace(Some(Issuer {
-        pinned: true,
+    fake.issuer.replace(Some(IssuerRecord {
+        keys: KeySource::Pinned(PinnedKeys {
+            document: "{}".into(),
+            expires: u64::MAX,
+        }),
         ..issuer(ReplayMode::Allow)
     }));
     fake.token_kid.replace("k2".into());
@@ -201,17 +204,18 @@ fn fetches_once_for_the_first_token_of_an_issuer_even_if_its_kid_is_unknown() {
 
 const STALE: u64 = 120;
 
-fn bundle() -> Bundle {
-    Bundle {
+fn bundle() -> BundleInfo {
+    BundleInfo {
         name: "test".into(),
         version: "1".into(),
         digest: "b1".into(),
+        seals: None,
     }
 }
 
 /// What the host does once the request is answered.
 fn refresh(fake: &Fake) -> Result<(), Refusal> {
-    let issuer = fake.issuer.borrow().clone().expect("an issuer");
+    let issuer = std::rc::Rc::new(fake.issuer.borrow().clone().expect("an issuer"));
     let bundle = bundle();
     let refreshed = vouchsafe_exchange::keys::refresh(fake, &bundle, &issuer, fake.now.get());
     run(refreshed).map_err(|failure| failure.refusal)
@@ -326,8 +330,11 @@ fn a_renewal_that_fails_costs_no_request_and_is_tried_again() {
 #[test]
 fn never_renews_pinned_keys() {
     let fake = Fake::new();
-    fake.issuer.replace(Some(Issuer {
-        pinned: true,
+    fake.issuer.replace(Some(IssuerRecord {
+        keys: KeySource::Pinned(PinnedKeys {
+            document: "{}".into(),
+            expires: u64::MAX,
+        }),
         ..issuer(ReplayMode::Allow)
     }));
     for later in [0, 250, 299] {
@@ -427,7 +434,7 @@ fn a_flood_of_unknown_kids_costs_no_call_to_the_store() {
 
 fn with_stale_keys(seconds: u64) -> Fake {
     let fake = Fake::new();
-    fake.issuer.replace(Some(Issuer {
+    fake.issuer.replace(Some(IssuerRecord {
         stale_keys_max_seconds: seconds,
         ..issuer(ReplayMode::Allow)
     }));

@@ -19,10 +19,12 @@ mod wire;
 
 use fake::*;
 use vouchsafe_exchange::client_address::{Hops, TrustedProxies};
-use vouchsafe_exchange::ports::*;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
 use vouchsafe_exchange::{Attempt, exchange};
+use vouchsafe_types::{
+    Audience, ExtraClaim, IssuerRecord, PresentedIdentity, RefusedKind, ReplayMode, TokenError,
+};
 
 const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=a.b.c\
     &subject_token_type=urn:ietf:params:oauth:token-type:jwt&audience=https://api.example";
@@ -133,7 +135,7 @@ fn subjects_never_leave_their_issuers_namespace() {
     let mut issued = std::collections::BTreeSet::new();
     for subject in subjects {
         let fake = Fake::new();
-        fake.subject.borrow_mut().subject = subject.into();
+        fake.subject.borrow_mut().name = subject.into();
         check(&fake, "", Ok(()));
         let signed = fake.signed.borrow();
         assert_eq!(
@@ -155,7 +157,7 @@ fn issues_what_policy_permits_and_records_it_before_release() {
         [
             "settings",
             "bundle",
-            "peek",
+            "parse",
             "issuer",
             "document",
             "lease",
@@ -177,17 +179,24 @@ fn issues_what_policy_permits_and_records_it_before_release() {
     assert_eq!(signed.scopes, ["read"]);
     assert_eq!(
         signed.extra_claims,
-        [("repository".to_owned(), r#""o/\"r\"""#.to_owned())]
+        [ExtraClaim {
+            name: "repository".to_owned(),
+            value: r#""o/\"r\"""#.to_owned(),
+        }]
     );
     let subject = fake.subject.borrow();
-    let presented = (subject.iss.clone(), subject.entity_id.clone());
+    let presented = PresentedIdentity {
+        issuer: subject.iss.clone(),
+        principal: subject.principal.id.clone(),
+    };
     assert_eq!(
-        signed.presented, presented,
+        signed.presented,
+        Some(presented),
         "whom a rollout share is drawn for"
     );
     let record = &fake.records.borrow()[0];
     assert_eq!(
-        (&record.refused, record.slug, record.kid.as_str()),
+        (&record.refused, record.slug.as_str(), record.kid.as_str()),
         (&None, "issued", "kid-1")
     );
     assert_eq!(record.decision_id, signed.jti);
@@ -267,13 +276,13 @@ fn records_every_decision_about_a_verified_token_and_nothing_else() {
         .records
         .borrow()
         .iter()
-        .map(|record| record.slug)
+        .map(|record| record.slug.clone())
         .collect();
     assert_eq!(slugs, ["policy.denied", "audience.unknown"]);
 
     for (fault, more) in [
-        (TokenFault::SignatureInvalid, ""),
-        (TokenFault::Expired, ""),
+        (TokenError::SignatureInvalid, ""),
+        (TokenError::Expired, ""),
     ] {
         fake.verify_error.replace(Some(fault.clone()));
         check(&fake, more, Err(Refusal::Token(fault)));
@@ -313,7 +322,7 @@ fn shortens_the_life_to_that_of_the_subject_token() {
         (3600, "", false, Ok(300)),
         (299, "", false, Ok(299)),
         (1, "", false, Ok(1)),
-        (0, "", false, Err(Refusal::Token(TokenFault::Expired))),
+        (0, "", false, Err(Refusal::Token(TokenError::Expired))),
         (0, "", true, Ok(300)),
         (100, "&requested_expires_in=50", false, Ok(50)),
         (100, "&requested_expires_in=101", false, Ok(100)),
@@ -428,11 +437,11 @@ fn asks_the_audiences_count_before_the_issuers() {
 #[test]
 fn asks_for_the_trust_domain_only_where_nobody_trusts_the_issuer_that_is_named() {
     let domain = || Some("spiffe://example.org".to_owned());
-    let spiffe = || Issuer {
-        iss: "spiffe://example.org".into(),
+    let spiffe = || IssuerRecord {
+        issuer: "spiffe://example.org".into(),
         ..issuer(ReplayMode::Allow)
     };
-    let untrusted = || Err(Refusal::Token(TokenFault::IssuerUntrusted));
+    let untrusted = || Err(Refusal::Token(TokenError::IssuerUntrusted));
     // `iss`, the issuer of the bundle, what comes of it, and how many issuers were asked for.
     for (iss, known, expected, asked) in [
         ("", spiffe(), Ok(()), 1),
@@ -506,19 +515,19 @@ fn refuses_a_single_use_token_that_is_older_than_the_store() {
 fn fetches_nothing_for_an_issuer_that_nobody_configured() {
     let fake = Fake::new();
     fake.subject.borrow_mut().iss = "https://ci.example/".into();
-    check(&fake, "", Err(Refusal::Token(TokenFault::IssuerUntrusted)));
+    check(&fake, "", Err(Refusal::Token(TokenError::IssuerUntrusted)));
     assert_eq!(fake.count("fetch_keys") + fake.count("lease"), 0);
 }
 
 #[test]
 fn refuses_a_token_of_its_own() {
     let fake = Fake::new();
-    let own = Issuer {
-        iss: "https://broker.example".into(),
+    let own = IssuerRecord {
+        issuer: "https://broker.example".into(),
         ..issuer(ReplayMode::Allow)
     };
     fake.issuer.replace(Some(own));
     fake.subject.borrow_mut().iss = "https://broker.example".into();
-    check(&fake, "", Err(Refusal::Token(TokenFault::IssuerUntrusted)));
+    check(&fake, "", Err(Refusal::Token(TokenError::IssuerUntrusted)));
     assert_eq!(fake.count("issuer"), 0);
 }

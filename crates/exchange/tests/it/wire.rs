@@ -7,11 +7,12 @@ use vouchsafe_exchange::client_address::Hops;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::{WireError, success};
+use vouchsafe_types::TokenError;
 
 /// Every refusal with its slug, status and error code.
 fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
     use RequestFault as R;
-    use TokenFault as T;
+    use TokenError as T;
     let request = |fault: R, slug, status, error| (Refusal::Request(fault), slug, status, error);
     let token = |fault: T, slug| (Refusal::Token(fault), slug, 400, "invalid_request");
     let denied = |denial, slug, error| (Refusal::Denied(denial), slug, 400, error);
@@ -189,7 +190,7 @@ fn gives_one_text_for_an_unknown_audience_and_a_denial() {
 #[test]
 fn never_shows_a_claim_name_with_characters_that_the_rfc_forbids() {
     for name in ["a\"b", "a\\b", "a\nb", "ä", &"x".repeat(65)] {
-        let wire = WireError::from(&Refusal::Token(TokenFault::ClaimInvalid(name.to_owned())));
+        let wire = WireError::from(&Refusal::Token(TokenError::ClaimInvalid(name.to_owned())));
         assert_eq!(
             wire.description,
             "the subject token lacks a required claim or has an invalid one"

@@ -4,33 +4,14 @@ use std::collections::BTreeMap;
 
 use vouchsafe_signer::{Error, Fault, Variable};
 
-use super::{Answer, GatewaySigner, Network};
-use crate::wire::SIGN_PATH;
+use super::network::{Answer, Network};
+use super::state::{Concern, GatewaySigner};
+use crate::timing::KEYS_FRESH_SECONDS;
 
 /// For how long a gateway that failed is tried last.
 pub(super) const FAILING_SECONDS: u64 = 5;
 /// The same for one whose clock is wrong: by then the keys are fetched again, which shows its clock.
-pub(super) const SKEWED_SECONDS: u64 = super::KEYS_FRESH_SECONDS;
-
-/// What a gateway failed at. One whose HSM hangs or is busy has keys and seeds all the same: that is no
-/// reason to go on with what is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Concern {
-    /// Its clock is not ours.
-    Clock,
-    Keys,
-    Signing,
-}
-
-impl Concern {
-    fn of(path: &str) -> Self {
-        if path == SIGN_PATH {
-            Self::Signing
-        } else {
-            Self::Keys
-        }
-    }
-}
+pub(super) const SKEWED_SECONDS: u64 = KEYS_FRESH_SECONDS;
 
 /// What is to be thought of a gateway's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

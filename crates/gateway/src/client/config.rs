@@ -3,6 +3,7 @@
 use std::fmt;
 
 use vouchsafe_signer::{Config, Error, Fault, Variable, Variables};
+use vouchsafe_url::{HostCase, Origin};
 use zeroize::Zeroizing;
 
 use crate::credential::CredentialDigest;
@@ -11,8 +12,6 @@ use crate::rules::KeyAlgorithm;
 /// Most gateways.
 pub const GATEWAYS_MAX: usize = 8;
 const URL_BYTES_MAX: usize = 256;
-/// Hosts on which a gateway may use http, in development mode only.
-const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 
 /// A configuration that holds together.
 pub struct GatewayConfig {
@@ -77,27 +76,9 @@ fn urls(text: &str, development: bool) -> Result<Vec<String>, Fault> {
 
 /// `https://host[:port]`, or in development `http://` on loopback: the credential goes to no other.
 fn is_origin(url: &str, development: bool) -> bool {
-    let (authority, loopback_only) = match url.strip_prefix("https://") {
-        Some(authority) => (authority, false),
-        None => match url.strip_prefix("http://") {
-            Some(authority) if development => (authority, true),
-            Some(_) | None => return false,
-        },
-    };
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
-    if authority.is_empty() || url.len() > URL_BYTES_MAX || !authority.bytes().all(legal) {
-        return false;
-    }
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            if !port.parse().is_ok_and(|port: u16| port > 0) {
-                return false;
-            }
-            host
-        }
-        Some(_) | None => authority,
-    };
-    !host.is_empty() && (!loopback_only || LOOPBACK_HOSTS.contains(&host))
+    let origin = Origin::split(url, HostCase::Any).filter(|(_, path)| path.is_empty());
+    url.len() <= URL_BYTES_MAX
+        && origin.is_some_and(|(it, _)| it.is_https() || development && it.is_loopback())
 }
 
 fn credential(text: &Zeroizing<String>) -> Result<Zeroizing<String>, Fault> {

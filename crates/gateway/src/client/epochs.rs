@@ -6,7 +6,8 @@ use vouchsafe_signer::{Algorithm, Epoch, EpochKey, Error, UnixSeconds};
 
 use super::calls::accepted;
 use super::keys::KnownKeys;
-use super::{GatewaySigner, HeldKey, Network, wait};
+use super::network::{Network, wait};
+use super::state::{GatewaySigner, HeldKey};
 use crate::wire::{SEED_PATH, SeedRequest, parse_seed};
 
 /// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may

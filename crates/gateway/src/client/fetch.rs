@@ -6,8 +6,9 @@ use vouchsafe_signer::Error;
 
 use super::calls::{Verdict, accepted};
 use super::keys::KnownKeys;
-use super::{Answer, GatewaySigner, Network};
-use crate::CLOCK_SKEW_SECONDS_MAX;
+use super::network::{Answer, Network};
+use super::state::GatewaySigner;
+use crate::timing::CLOCK_SKEW_SECONDS_MAX;
 use crate::wire::{KEYS_PATH, Keys};
 
 impl GatewaySigner {

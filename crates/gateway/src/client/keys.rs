@@ -1,9 +1,10 @@
 //! What the gateway said of its public keys, once it was held against the signer's configuration.
 
-use vouchsafe_signer::{Algorithm, Config, Epoch, Error, UnixSeconds, Variable};
+use vouchsafe_signer::{Algorithm, Config, Epoch, Error, Fault, UnixSeconds, Variable};
 
-use super::{Backend, KEYS_FRESH_SECONDS, differs};
+use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
+use vouchsafe_types::BackendStatus;
 
 /// The public keys of the signer's group.
 pub(super) struct KnownKeys {
@@ -38,8 +39,8 @@ impl KnownKeys {
         self.generation
     }
 
-    pub(super) fn backend(&self, now: UnixSeconds) -> Backend {
-        Backend {
+    pub(super) fn backend(&self, now: UnixSeconds) -> BackendStatus {
+        BackendStatus {
             generation: self.generation,
             seconds_left: self.seconds_left.saturating_sub(self.age_seconds(now)),
         }
@@ -123,5 +124,13 @@ impl KnownKeys {
             .map(|key| key.jwk.clone())
             .chain(token_keys.map(|key| key.jwk.clone()))
             .collect())
+    }
+}
+
+/// The gateway has another value of `variable`.
+fn differs(variable: Variable) -> Error {
+    Error::Misconfigured {
+        variable,
+        fault: Fault::DiffersFromGateway,
     }
 }

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{Scope, Seed, TokenType, Variables};
+use vouchsafe_signer::{Fault, Scope, Seed, TokenType, Variable, Variables};
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;
@@ -71,15 +71,15 @@ fn signer() -> GatewaySigner {
     signer_with(|_| {})
 }
 
-fn request(tier: Tier, now: u64) -> TokenRequest {
-    TokenRequest {
+fn request(tier: Tier, now: u64) -> SigningRequest {
+    SigningRequest {
         issuer: ISSUER.into(),
         subject: "github:repo".into(),
         audience: AUDIENCE.into(),
         tier,
         algorithm: "ES256".into(),
         token_type: TokenType::AccessToken,
-        issued_at: UnixSeconds(now),
+        issued_at: now,
         lifetime_seconds: 300,
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["read".into()],
@@ -151,7 +151,7 @@ fn fetches_one_seed_per_epoch_and_algorithm() {
 }
 
 #[test]
-fn requests_at_once_share_one_fetch() {
+fn concurrent_requests_share_one_fetch() {
     let (signer, gateways) = (signer(), Gateways::new());
     let request = request(Tier::Delegated, NOON);
     let mut calls: Vec<_> = (0..16)
@@ -176,7 +176,7 @@ fn requests_at_once_share_one_fetch() {
 
 /// A client that goes away takes no turn with it.
 #[test]
-fn a_dropped_request_strands_nobody() {
+fn dropped_request_blocks_nobody() {
     let (signer, gateways) = (signer(), Gateways::new());
     {
         let request = request(Tier::Delegated, NOON);
@@ -188,7 +188,7 @@ fn a_dropped_request_strands_nobody() {
 }
 
 #[test]
-fn the_next_seed_is_fetched_shortly_before_its_epoch() {
+fn fetches_next_seed_shortly_before_its_epoch() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     assert!(!signer.prefetch_is_due(UnixSeconds(START + HOUR - 26)));
@@ -207,7 +207,7 @@ fn the_next_seed_is_fetched_shortly_before_its_epoch() {
 }
 
 #[test]
-fn gateways_are_tried_in_order_and_the_failed_ones_last() {
+fn tries_gateways_in_order_and_failed_ones_last() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.down.borrow_mut().push('a');
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
@@ -225,7 +225,7 @@ fn gateways_are_tried_in_order_and_the_failed_ones_last() {
 }
 
 #[test]
-fn while_no_gateway_answers_what_is_held_is_used_for_its_epoch() {
+fn uses_held_keys_during_outage() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     *gateways.down.borrow_mut() = vec!['a', 'b'];
@@ -255,7 +255,7 @@ fn while_no_gateway_answers_what_is_held_is_used_for_its_epoch() {
 }
 
 #[test]
-fn signs_nothing_while_the_clocks_differ_by_over_30_seconds() {
+fn signs_nothing_beyond_30_seconds_of_skew() {
     for (skew, expected) in [(30, Ok(())), (31, Err(Error::Unavailable))] {
         let (signer, gateways) = (signer(), Gateways::new());
         gateways.skew.set(skew);
@@ -278,7 +278,7 @@ fn signs_nothing_while_the_clocks_differ_by_over_30_seconds() {
 }
 
 #[test]
-fn another_version_of_a_key_is_found_at_once() {
+fn finds_another_key_version_at_once() {
     let (signer, gateways) = (signer(), Gateways::new());
     let first = kid_of(sign(&signer, &gateways, Tier::Hsm));
     gateways.key_version.set(2);
@@ -306,7 +306,7 @@ fn sign_for(
 
 /// The gateway chooses the version, by whom the token is for; the token names the one that signed.
 #[test]
-fn a_canary_signs_for_its_share_in_one_request() {
+fn canary_signs_for_its_share() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.canary.set(Some(2));
     let published = run(signer.public_keys(0, &gateways)).unwrap().document;
@@ -335,7 +335,7 @@ fn a_canary_signs_for_its_share_in_one_request() {
 
 /// A version that the signer has not heard of is in no JWK Set of its: it asks before it lets go.
 #[test]
-fn a_version_that_is_not_published_here_is_asked_for_before_its_token_leaves() {
+fn fetches_unknown_version_before_releasing_its_token() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
     gateways.canary.set(Some(2));
@@ -353,7 +353,7 @@ fn a_version_that_is_not_published_here_is_asked_for_before_its_token_leaves() {
 }
 
 #[test]
-fn delegated_tokens_say_their_generation_and_the_backend_counts_down() {
+fn delegated_tokens_carry_their_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
     assert_eq!(signer.backend(UnixSeconds(NOON)), None);
     let token = sign(&signer, &gateways, Tier::Delegated)
@@ -361,7 +361,7 @@ fn delegated_tokens_say_their_generation_and_the_backend_counts_down() {
         .unwrap();
     assert_eq!(token.generation, Some(1));
     for (passed, seconds_left) in [(0, 7_200), (60, 7_140), (7_201, 0)] {
-        let backend = Backend {
+        let backend = BackendStatus {
             generation: 1,
             seconds_left,
         };
@@ -382,7 +382,7 @@ fn published_keys_are_no_older_than_three_seconds() {
 }
 
 #[test]
-fn an_outage_says_which_gateway_and_why_and_ends_with_an_answer() {
+fn outage_names_gateways_until_one_answers() {
     let (signer, gateways) = (signer(), Gateways::new());
     *gateways.down.borrow_mut() = vec!['a', 'b'];
     assert_eq!(
@@ -397,7 +397,7 @@ fn an_outage_says_which_gateway_and_why_and_ends_with_an_answer() {
 }
 
 #[test]
-fn a_raised_generation_is_followed_within_seconds_and_a_lower_one_refused() {
+fn follows_raised_generation_and_refuses_lower() {
     let (signer, gateways) = (signer(), Gateways::new());
     let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
     let published = run(signer.public_keys(0, &gateways)).unwrap().document;
@@ -423,7 +423,7 @@ fn a_raised_generation_is_followed_within_seconds_and_a_lower_one_refused() {
 
 /// The word on the generation costs one request in three seconds, and an outage none that fails.
 #[test]
-fn the_generation_is_asked_for_every_three_seconds() {
+fn asks_for_the_generation_every_three_seconds() {
     let (signer, gateways) = (signer(), Gateways::new());
     for second in 0..7 {
         gateways.now.set(NOON + second);
@@ -437,7 +437,7 @@ fn the_generation_is_asked_for_every_three_seconds() {
 }
 
 #[test]
-fn a_clock_that_goes_wrong_later_stops_signing() {
+fn later_clock_skew_stops_signing() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     gateways.skew.set(31);
@@ -453,7 +453,7 @@ fn a_clock_that_goes_wrong_later_stops_signing() {
 }
 
 #[test]
-fn ceilings_hold_before_anything_is_asked() {
+fn checks_ceilings_before_asking_gateways() {
     let (signer, gateways) = (
         signer_with(|it| it.signer_audiences = "https://api.example".into()),
         Gateways::new(),
@@ -472,7 +472,7 @@ fn ceilings_hold_before_anything_is_asked() {
 }
 
 #[test]
-fn tier_hsm_is_unavailable_where_no_algorithm_is_configured() {
+fn tier_hsm_needs_a_configured_algorithm() {
     let (signer, gateways) = (
         signer_with(|it| it.signer_hsm_algorithms = String::new()),
         Gateways::new(),
@@ -484,7 +484,7 @@ fn tier_hsm_is_unavailable_where_no_algorithm_is_configured() {
 }
 
 #[test]
-fn an_audience_that_no_hsm_key_has_is_refused() {
+fn rejects_audience_of_no_hsm_key() {
     let (signer, gateways) = (signer(), Gateways::new());
     let mut request = request(Tier::Hsm, NOON);
     request.audience = "https://api.example".into();
@@ -494,7 +494,7 @@ fn an_audience_that_no_hsm_key_has_is_refused() {
 
 /// A credential that one gateway does not know yet, or what a load balancer says in its place.
 #[test]
-fn a_gateway_that_has_nothing_to_say_is_passed_over_and_its_401_told_if_no_other_has() {
+fn skips_unavailable_gateway_and_reports_401() {
     for status in [200, 302, 400, 401, 403, 404, 409, 429, 503] {
         let (signer, gateways) = (signer(), Gateways::new());
         gateways.strange.borrow_mut().push(('a', status));
@@ -520,7 +520,7 @@ fn a_gateway_that_has_nothing_to_say_is_passed_over_and_its_401_told_if_no_other
 
 /// A 429 says nothing of the token: the next gateway is asked, and without one it is worth another try.
 #[test]
-fn a_rate_of_a_gateway_never_refuses_a_token() {
+fn rate_limit_of_gateway_refuses_no_token() {
     for path in ["/v1/keys", "/v1/epoch-seed"] {
         let (signer, gateways) = (signer(), Gateways::new());
         let limit = |hosts: &[&'static str]| *gateways.limited.borrow_mut() = hosts.to_vec();
@@ -546,7 +546,7 @@ fn a_rate_of_a_gateway_never_refuses_a_token() {
 
 /// What a gateway says of a signature that it is asked for, no other one is asked for.
 #[test]
-fn a_refused_signature_is_refused() {
+fn propagates_refusal_of_signature() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
     gateways.take_asked();
@@ -559,7 +559,7 @@ fn a_refused_signature_is_refused() {
 }
 
 #[test]
-fn names_the_variable_that_the_gateway_does_not_share() {
+fn names_variable_that_differs_from_the_gateway() {
     type Change = fn(&mut Variables);
     let cases: [(Change, Variable, Fault); 6] = [
         (
@@ -672,7 +672,7 @@ fn reads_the_variables_of_gateways() {
 }
 
 #[test]
-fn http_is_for_gateways_on_loopback_in_development_alone() {
+fn allows_http_on_loopback_in_development_only() {
     for (url, expected) in [
         ("http://127.0.0.1:8443", true),
         ("http://[::1]:8443", true),

@@ -1,32 +1,15 @@
 //! Who may change keys: admins, apart from callers.
 
-use serde::Deserialize;
-
-use super::{Binding, ENTRIES_MAX, RuleError, Rules, place_of};
-use crate::credential::{CertificateDigest, CredentialDigest};
+use super::callers::Rules;
+use super::checks;
+use super::entries::{Admin, ENTRIES_MAX, RuleError, place_of};
+use super::files::AdminFile;
+use crate::credential::CertificateDigest;
 use crate::refusal::Refusal;
-
-/// `[[admin]]`: who may change keys, known by the hash of what it sends.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdminFile {
-    pub name: String,
-    pub sha256: String,
-    /// SHA-256 of the client certificates that it is good with; all, where none is named.
-    #[serde(default)]
-    pub certificate_sha256: Vec<String>,
-}
 
 /// Who may change keys. None of them is a caller of [`Rules`].
 #[derive(Debug)]
-pub struct Admins(pub(super) Vec<Admin>);
-
-#[derive(Debug)]
-pub(super) struct Admin {
-    pub(super) name: String,
-    pub(super) digest: CredentialDigest,
-    pub(super) certificates: Binding,
-}
+pub struct Admins(Vec<Admin>);
 
 impl Admins {
     /// Checks what the file says.
@@ -39,7 +22,8 @@ impl Admins {
         }
         let mut admins = Self(Vec::new());
         for file in files {
-            let admin = admins.admin_of(file, rules)?;
+            let is_known = |digest: &_| rules.has_credential(digest);
+            let admin = checks::admin(file, &admins.0, is_known)?;
             admins.0.push(admin);
         }
         Ok(admins)

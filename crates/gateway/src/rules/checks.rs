@@ -7,12 +7,11 @@ use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, EXTRA_CLAIMS_MAX,
 };
 
-use super::admins::Admin;
-use super::size::KEYS_PER_GROUP_MAX;
-use super::{
-    AdminFile, Admins, Binding, Caller, Credential, CredentialFile, ENTRIES_MAX, Group, GroupFile,
-    KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
+use super::entries::{
+    Admin, Binding, Credential, ENTRIES_MAX, Group, KeyAlgorithm, KeyRule, RuleError,
 };
+use super::files::{AdminFile, CredentialFile, GroupFile, KeyFile};
+use super::size::{self, KEYS_PER_GROUP_MAX};
 use crate::credential::{CertificateDigest, CredentialDigest};
 
 const NAME_BYTES_MAX: usize = 64;
@@ -26,180 +25,188 @@ const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000;
 /// Those of several brokers, each with the one that replaces it.
 const CERTIFICATES_MAX: usize = 64;
 
-impl Rules {
-    pub(super) fn group_of(&self, file: GroupFile) -> Result<Group, RuleError> {
-        let fail = fault_of("group", &file.name);
-        let known = self.groups.iter().map(|group| group.name.as_str());
-        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
-        let web = file.issuer.starts_with("https://") || file.issuer.starts_with("http://");
-        if !web || file.issuer.len() > ISSUER_BYTES_MAX {
-            return Err(fail("issuer", "is not the issuer URL of a broker"));
+pub(super) fn group(file: GroupFile, groups: &[Group]) -> Result<Group, RuleError> {
+    let fail = fault_of("group", &file.name);
+    let known = groups.iter().map(|group| group.name.as_str());
+    check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+    let web = file.issuer.starts_with("https://") || file.issuer.starts_with("http://");
+    if !web || file.issuer.len() > ISSUER_BYTES_MAX {
+        return Err(fail("issuer", "is not the issuer URL of a broker"));
+    }
+    // A certificate of an epoch key names it, and has no place for anything else.
+    if !file.issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(fail(
+            "issuer",
+            "has what is no visible ASCII: write other hosts as `xn--…`, and the rest percent-encoded",
+        ));
+    }
+    let mut algorithms = BTreeSet::new();
+    for name in &file.algorithms {
+        let algorithm = Algorithm::from_name(name)
+            .ok_or_else(|| fail("algorithms", "holds neither `ES256` nor `EdDSA`"))?;
+        if !algorithms.insert(algorithm) {
+            return Err(fail("algorithms", "names something twice"));
         }
-        // A certificate of an epoch key names it, and has no place for anything else.
-        if !file.issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(fail(
-                "issuer",
-                "has what is no visible ASCII: write other hosts as `xn--…`, and the rest percent-encoded",
+    }
+    if algorithms.is_empty() {
+        return Err(fail("algorithms", "is empty"));
+    }
+    if !(EPOCH_SECONDS_MIN..=EPOCH_SECONDS_MAX).contains(&file.epoch_seconds) {
+        return Err(fail("epoch_seconds", "is outside of 300 to 604800"));
+    }
+    Ok(Group {
+        name: file.name,
+        issuer: file.issuer,
+        algorithms: algorithms.into_iter().collect(),
+        epoch_seconds: file.epoch_seconds,
+    })
+}
+
+pub(super) fn key(file: KeyFile, groups: &[Group], keys: &[KeyRule]) -> Result<KeyRule, RuleError> {
+    let fail = fault_of("key", &file.name);
+    let known = keys.iter().map(|key| key.name.as_str());
+    check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+    let group = groups.iter().find(|group| group.name == file.group);
+    let group = group.ok_or_else(|| fail("group", "is no [[group]]"))?;
+    let algorithm = KeyAlgorithm::from_name(&file.algorithm)
+        .ok_or_else(|| fail("algorithm", "is none of `ES256`, `EdDSA` and `RS256`"))?;
+    let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
+        .map_err(|fault| fail("audiences", fault))?;
+    if audiences.is_empty() {
+        return Err(fail("audiences", "is empty"));
+    }
+    // The signer asks by group, algorithm and audience, and takes the first.
+    let shared = |other: &&KeyRule| {
+        other.group == file.group
+            && other.algorithm == algorithm
+            && !other.audiences.is_disjoint(&audiences)
+    };
+    if keys.iter().any(|other| shared(&other)) {
+        return Err(fail(
+            "audiences",
+            "has one that a [[key]] of the same group and algorithm has already",
+        ));
+    }
+    if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
+        return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));
+    }
+    let claims = claims(file.claims).map_err(|fault| fail("claims", fault))?;
+    for (field, number) in [
+        ("requests_per_second", file.requests_per_second),
+        ("requests_per_day", file.requests_per_day),
+        ("age_days_max", file.age_days_max),
+    ] {
+        if number == 0 {
+            return Err(fail(field, "is 0, which allows nothing"));
+        }
+    }
+    Ok(KeyRule {
+        name: file.name,
+        group: file.group,
+        algorithm,
+        issuer: group.issuer.clone(),
+        audiences,
+        lifetime_seconds_max: file.lifetime_max,
+        claims,
+        requests_per_second: file.requests_per_second,
+        requests_per_day: file.requests_per_day,
+        age_seconds_max: file.age_days_max.saturating_mul(SECONDS_PER_DAY),
+    })
+}
+
+pub(super) fn credential(
+    file: CredentialFile,
+    groups: &[Group],
+    credentials: &[Credential],
+) -> Result<Credential, RuleError> {
+    let fail = fault_of("credential", &file.name);
+    let known = credentials.iter().map(|it| it.name.as_str());
+    check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+    let digest = CredentialDigest::parse(&file.sha256)
+        .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
+    if credentials.iter().any(|it| it.digest == digest) {
+        return Err(fail("sha256", "is another credential's too"));
+    }
+    let names = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX)
+        .map_err(|fault| fail("groups", fault))?;
+    if names.is_empty() {
+        return Err(fail("groups", "is empty"));
+    }
+    if names
+        .iter()
+        .any(|name| groups.iter().all(|group| group.name != *name))
+    {
+        return Err(fail("groups", "names what is no [[group]]"));
+    }
+    let certificates =
+        binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
+    for (field, number) in [
+        ("seeds_per_minute", file.seeds_per_minute),
+        ("keys_per_minute", file.keys_per_minute),
+    ] {
+        if !(1..=REQUESTS_PER_MINUTE_MAX).contains(&number) {
+            return Err(fail(field, "is outside of 1 to 1000000"));
+        }
+    }
+    Ok(Credential {
+        name: file.name,
+        digest,
+        certificates,
+        groups: names,
+        seeds_per_minute: file.seeds_per_minute,
+        keys_per_minute: file.keys_per_minute,
+    })
+}
+
+/// What is published and answered is as much as its readers take.
+pub(super) fn sizes(
+    groups: &[Group],
+    keys: &[KeyRule],
+    credentials: &[Credential],
+) -> Result<(), RuleError> {
+    for group in groups {
+        if size::keys_of(keys, &group.name).count() > KEYS_PER_GROUP_MAX {
+            return Err(fault_of("group", &group.name)(
+                "name",
+                "has more than 16 [[key]]s",
             ));
         }
-        let mut algorithms = BTreeSet::new();
-        for name in &file.algorithms {
-            let algorithm = Algorithm::from_name(name)
-                .ok_or_else(|| fail("algorithms", "holds neither `ES256` nor `EdDSA`"))?;
-            if !algorithms.insert(algorithm) {
-                return Err(fail("algorithms", "names something twice"));
-            }
-        }
-        if algorithms.is_empty() {
-            return Err(fail("algorithms", "is empty"));
-        }
-        if !(EPOCH_SECONDS_MIN..=EPOCH_SECONDS_MAX).contains(&file.epoch_seconds) {
-            return Err(fail("epoch_seconds", "is outside of 300 to 604800"));
-        }
-        Ok(Group {
-            name: file.name,
-            issuer: file.issuer,
-            algorithms: algorithms.into_iter().collect(),
-            epoch_seconds: file.epoch_seconds,
-        })
     }
-
-    pub(super) fn key_of(&self, file: KeyFile) -> Result<KeyRule, RuleError> {
-        let fail = fault_of("key", &file.name);
-        let known = self.keys.iter().map(|key| key.name.as_str());
-        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
-        let group = self.groups.iter().find(|group| group.name == file.group);
-        let group = group.ok_or_else(|| fail("group", "is no [[group]]"))?;
-        let algorithm = KeyAlgorithm::from_name(&file.algorithm)
-            .ok_or_else(|| fail("algorithm", "is none of `ES256`, `EdDSA` and `RS256`"))?;
-        let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
-            .map_err(|fault| fail("audiences", fault))?;
-        if audiences.is_empty() {
-            return Err(fail("audiences", "is empty"));
-        }
-        // The signer asks by group, algorithm and audience, and takes the first.
-        let shared = |other: &&KeyRule| {
-            other.group == file.group
-                && other.algorithm == algorithm
-                && !other.audiences.is_disjoint(&audiences)
-        };
-        if self.keys.iter().any(|other| shared(&other)) {
-            return Err(fail(
-                "audiences",
-                "has one that a [[key]] of the same group and algorithm has already",
-            ));
-        }
-        if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
-            return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));
-        }
-        let claims = claims(file.claims).map_err(|fault| fail("claims", fault))?;
-        for (field, number) in [
-            ("requests_per_second", file.requests_per_second),
-            ("requests_per_day", file.requests_per_day),
-            ("age_days_max", file.age_days_max),
-        ] {
-            if number == 0 {
-                return Err(fail(field, "is 0, which allows nothing"));
-            }
-        }
-        Ok(KeyRule {
-            name: file.name,
-            group: file.group,
-            algorithm,
-            issuer: group.issuer.clone(),
-            audiences,
-            lifetime_seconds_max: file.lifetime_max,
-            claims,
-            requests_per_second: file.requests_per_second,
-            requests_per_day: file.requests_per_day,
-            age_seconds_max: file.age_days_max.saturating_mul(SECONDS_PER_DAY),
-        })
-    }
-
-    pub(super) fn credential_of(&self, file: CredentialFile) -> Result<Credential, RuleError> {
-        let fail = fault_of("credential", &file.name);
-        let known = self.credentials.iter().map(|it| it.name.as_str());
-        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
-        let digest = CredentialDigest::parse(&file.sha256)
-            .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
-        if self.has_credential(&digest) {
-            return Err(fail("sha256", "is another credential's too"));
-        }
-        let groups = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX)
-            .map_err(|fault| fail("groups", fault))?;
-        if groups.is_empty() {
-            return Err(fail("groups", "is empty"));
-        }
-        if groups
+    for credential in credentials {
+        let own = groups
             .iter()
-            .any(|name| self.groups.iter().all(|group| group.name != *name))
-        {
-            return Err(fail("groups", "names what is no [[group]]"));
+            .filter(|group| credential.groups.contains(&group.name));
+        if !size::answer_fits(own, keys) {
+            let fail = fault_of("credential", &credential.name);
+            return Err(fail(
+                "groups",
+                "have more keys and audiences than fit into one answer of 256 KiB",
+            ));
         }
-        let certificates =
-            binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
-        for (field, number) in [
-            ("seeds_per_minute", file.seeds_per_minute),
-            ("keys_per_minute", file.keys_per_minute),
-        ] {
-            if !(1..=REQUESTS_PER_MINUTE_MAX).contains(&number) {
-                return Err(fail(field, "is outside of 1 to 1000000"));
-            }
-        }
-        Ok(Credential {
-            name: file.name,
-            digest,
-            certificates,
-            groups,
-            seeds_per_minute: file.seeds_per_minute,
-            keys_per_minute: file.keys_per_minute,
-        })
     }
+    Ok(())
 }
 
-impl Rules {
-    /// What is published and answered is as much as its readers take.
-    pub(super) fn check_sizes(&self) -> Result<(), RuleError> {
-        for group in &self.groups {
-            if self.keys_of(&group.name).count() > KEYS_PER_GROUP_MAX {
-                return Err(fault_of("group", &group.name)(
-                    "name",
-                    "has more than 16 [[key]]s",
-                ));
-            }
-        }
-        for credential in &self.credentials {
-            let rules = self;
-            if !Self::answer_fits(Caller { rules, credential }) {
-                let fail = fault_of("credential", &credential.name);
-                return Err(fail(
-                    "groups",
-                    "have more keys and audiences than fit into one answer of 256 KiB",
-                ));
-            }
-        }
-        Ok(())
+pub(super) fn admin(
+    file: AdminFile,
+    admins: &[Admin],
+    is_caller: impl Fn(&CredentialDigest) -> bool,
+) -> Result<Admin, RuleError> {
+    let fail = fault_of("admin", &file.name);
+    let known = admins.iter().map(|it| it.name.as_str());
+    check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
+    let digest = CredentialDigest::parse(&file.sha256)
+        .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
+    // INVARIANT: what a broker sends changes no key, and what an admin sends signs nothing.
+    if is_caller(&digest) || admins.iter().any(|it| it.digest == digest) {
+        return Err(fail("sha256", "is another credential's too"));
     }
-}
-
-impl Admins {
-    pub(super) fn admin_of(&self, file: AdminFile, rules: &Rules) -> Result<Admin, RuleError> {
-        let fail = fault_of("admin", &file.name);
-        let known = self.0.iter().map(|it| it.name.as_str());
-        check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
-        let digest = CredentialDigest::parse(&file.sha256)
-            .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
-        // INVARIANT: what a broker sends changes no key, and what an admin sends signs nothing.
-        if rules.has_credential(&digest) || self.0.iter().any(|it| it.digest == digest) {
-            return Err(fail("sha256", "is another credential's too"));
-        }
-        Ok(Admin {
-            name: file.name,
-            digest,
-            certificates: binding(&file.certificate_sha256)
-                .map_err(|fault| fail("certificate_sha256", fault))?,
-        })
-    }
+    Ok(Admin {
+        name: file.name,
+        digest,
+        certificates: binding(&file.certificate_sha256)
+            .map_err(|fault| fail("certificate_sha256", fault))?,
+    })
 }
 
 fn binding(texts: &[String]) -> Result<Binding, &'static str> {

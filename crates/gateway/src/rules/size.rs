@@ -1,6 +1,6 @@
 //! Whether what a credential is told fits into one answer, whatever versions its keys will have.
 
-use super::{Caller, Group, KeyRule, Rules};
+use super::entries::{Group, KeyRule};
 use crate::versions::PUBLISHED_MAX;
 use crate::wire::ANSWER_BYTES_MAX;
 
@@ -14,21 +14,20 @@ const EPOCH_KEY_BYTES: usize = 1_500;
 /// A key of RSA-4096 with its name, beside its audiences: about 1,000 bytes.
 const TOKEN_KEY_BYTES: usize = 1_500;
 
-impl Rules {
-    pub(super) fn keys_of<'r>(&'r self, group: &'r str) -> impl Iterator<Item = &'r KeyRule> {
-        self.keys.iter().filter(move |key| key.group == group)
-    }
+pub(super) fn keys_of<'k>(
+    keys: &'k [KeyRule],
+    group: &'k str,
+) -> impl Iterator<Item = &'k KeyRule> {
+    keys.iter().filter(move |key| key.group == group)
+}
 
-    /// Whether `GET /v1/keys` stays below [`ANSWER_BYTES_MAX`] for this caller.
-    pub(super) fn answer_fits(caller: Caller<'_>) -> bool {
-        let groups = caller.groups();
-        let sizes = groups.map(|group| {
-            let keys = caller.rules.keys_of(&group.name);
-            let of_keys: usize = keys.map(bytes_of_key).sum();
-            of_keys.saturating_add(bytes_of_group(group))
-        });
-        sizes.fold(0, usize::saturating_add) <= ANSWER_BYTES_MAX
-    }
+/// Whether `GET /v1/keys` stays below [`ANSWER_BYTES_MAX`] for a caller who may use `groups`.
+pub(super) fn answer_fits<'g>(groups: impl Iterator<Item = &'g Group>, keys: &[KeyRule]) -> bool {
+    let sizes = groups.map(|group| {
+        let of_keys: usize = keys_of(keys, &group.name).map(bytes_of_key).sum();
+        of_keys.saturating_add(bytes_of_group(group))
+    });
+    sizes.fold(0, usize::saturating_add) <= ANSWER_BYTES_MAX
 }
 
 fn bytes_of_group(group: &Group) -> usize {

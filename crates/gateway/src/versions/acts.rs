@@ -1,6 +1,7 @@
 //! What an operator can do with the versions of a key, and what has to be written for it.
 
-use super::{KeyVersions, PUBLISHED_MAX, VersionRecord, VersionState as State};
+use super::key_versions::{KeyVersions, PUBLISHED_MAX};
+use super::record::{VersionRecord, VersionState as State};
 
 /// What an operator asks for. Each can be asked again: where it is done already, nothing is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +130,25 @@ impl KeyVersions {
         let ended = torn.filter_map(|version| Some((*version, *self.get(*version)?)));
         plan.writes = ended.chain(plan.writes).collect();
         Ok(plan)
+    }
+
+    /// As it is once `plan` was carried out at `now` (Unix seconds).
+    #[must_use]
+    pub fn after(&self, plan: &Plan, now: u64) -> Self {
+        let mut records = self.versions.clone();
+        let mut destroyed = self.destroyed.clone();
+        let mut doubled = self.doubled.clone();
+        records.extend(
+            plan.create
+                .map(|version| (version, VersionRecord::pending(now))),
+        );
+        records.extend(plan.writes.iter().copied());
+        if let Some(version) = plan.destroy {
+            records.remove(&version);
+            doubled.remove(&version);
+            destroyed.insert(version);
+        }
+        Self::new(records, destroyed).with_doubled(doubled)
     }
 
     fn stage(&self) -> Result<Plan, ActFault> {

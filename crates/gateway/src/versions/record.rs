@@ -1,5 +1,7 @@
 //! One version's state, and how it is written into a `CKA_ID`.
 
+use crate::timing::{PUBLISHED_SECONDS_MIN, WITHDRAWN_SECONDS_MIN};
+
 /// What a version is for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VersionState {
@@ -102,7 +104,7 @@ impl VersionRecord {
     /// When it has been published for long enough to sign.
     #[must_use]
     pub fn may_sign_at(&self) -> u64 {
-        self.published.saturating_add(super::PUBLISHED_SECONDS_MIN)
+        self.published.saturating_add(PUBLISHED_SECONDS_MIN)
     }
 
     /// When a retiring version may leave the JWK Set: no token of it lives.
@@ -110,7 +112,7 @@ impl VersionRecord {
     pub fn may_leave_at(&self) -> u64 {
         self.since
             .saturating_add(self.lifetime_seconds)
-            .saturating_add(super::WITHDRAWN_SECONDS_MIN)
+            .saturating_add(WITHDRAWN_SECONDS_MIN)
     }
 
     #[must_use]

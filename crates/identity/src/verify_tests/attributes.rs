@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::IssuerError;
 use crate::template::TemplateError;
-use crate::{IssuerError, IssuerRecord};
-use vouchsafe_providers::{AttributeValue, Claim, ClaimType, INTEGER_MAX, github};
+use vouchsafe_providers::{INTEGER_MAX, github};
 
 fn github_issuer(subject_template: Option<&str>) -> TrustedIssuer {
     TrustedIssuer::try_from(IssuerRecord {
@@ -52,13 +52,14 @@ fn verify_github(claims: &Value, subject_template: Option<&str>) -> Result<Subje
 #[test]
 fn turns_githubs_claims_into_attributes() {
     let subject = verify_github(&github_claims(), None).unwrap();
-    assert_eq!(subject.entity_type, "GitHub::Workflow");
+    assert_eq!(subject.principal.entity_type, "GitHub::Workflow");
     assert_eq!(
-        subject.entity_id,
+        subject.principal.id,
         "repo:octo-org/octo-repo:ref:refs/heads/main"
     );
     let value_of = |name: &str| {
         subject
+            .principal
             .attributes
             .iter()
             .find(|attribute| attribute.name == name)
@@ -92,10 +93,10 @@ fn takes_githubs_subject_as_it_is() {
         claims["sub"] = sub.into();
         let subject = verify_github(&claims, None).unwrap();
         assert_eq!(
-            (subject.sub.as_str(), subject.entity_id.as_str()),
+            (subject.name.as_str(), subject.principal.id.as_str()),
             (sub, sub)
         );
-        assert!(subject.attributes.contains(&crate::Attribute {
+        assert!(subject.principal.attributes.contains(&Attribute {
             name: "repository".to_owned(),
             value: AttributeValue::Text("octo-org/octo-repo".to_owned())
         }));
@@ -157,15 +158,15 @@ fn check_declared(
     expected: Result<AttributeValue, TokenError>,
 ) {
     let record = IssuerRecord {
-        claims: vec![Claim::required("c", claim_type)],
+        claims: vec![declared("c", claim_type, true)],
         ..testkit::issuer_record()
     };
     let issuer = TrustedIssuer::try_from(record).unwrap();
     let token = mint(&claims_with("c", Some(value.clone())));
-    let outcome =
-        verify(&token, &issuer, &keys(), NOW).map(|verified| verified.into_subject().attributes);
+    let outcome = verify(&token, &issuer, &keys(), NOW)
+        .map(|verified| verified.into_subject().principal.attributes);
     let expected = expected.map(|value| {
-        vec![crate::Attribute {
+        vec![Attribute {
             name: "c".to_owned(),
             value,
         }]
@@ -240,13 +241,13 @@ fn types_the_claims_that_an_oidc_issuer_declares() {
 fn makes_the_subject_from_the_template() {
     let template = Some("repo:{repository_id}:{ref}");
     let subject = verify_github(&github_claims(), template).unwrap();
-    assert_eq!(subject.subject, "repo:123456:refs/heads/main");
-    assert_eq!(subject.sub, "repo:octo-org/octo-repo:ref:refs/heads/main");
-    let whole = verify_github(&github_claims(), Some("x-{sub}")).unwrap();
+    assert_eq!(subject.name, "repo:123456:refs/heads/main");
     assert_eq!(
-        whole.subject,
-        "x-repo:octo-org/octo-repo:ref:refs/heads/main"
+        subject.principal.id,
+        "repo:octo-org/octo-repo:ref:refs/heads/main"
     );
+    let whole = verify_github(&github_claims(), Some("x-{sub}")).unwrap();
+    assert_eq!(whole.name, "x-repo:octo-org/octo-repo:ref:refs/heads/main");
 }
 
 #[test]
@@ -255,7 +256,7 @@ fn rejects_subjects_that_a_template_makes_unacceptable() {
     let with = |environment: Value| {
         let mut claims = github_claims();
         claims["environment"] = environment;
-        verify_github(&claims, template).map(|subject| subject.subject)
+        verify_github(&claims, template).map(|subject| subject.name)
     };
     assert_eq!(
         verify_github(&github_claims(), template),
@@ -310,7 +311,7 @@ fn rejects_issuer_records_that_make_no_sense() {
         |record| record.provider = "jenkins".to_owned(),
         Err(IssuerError::Provider),
     );
-    let declared = || vec![Claim::required("c", ClaimType::Integer)];
+    let declared = || vec![declared("c", ClaimType::Integer, true)];
     check_record(
         |record| (record.provider, record.claims) = ("github".to_owned(), declared()),
         Err(IssuerError::Provider),

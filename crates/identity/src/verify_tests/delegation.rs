@@ -5,10 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::claims::{ACTORS_MAX, SUB_BYTES_MAX};
 use crate::issuer::IssuerError;
-use vouchsafe_providers::{AttributeValue, Claim, ClaimType};
 
 fn allowing() -> TrustedIssuer {
-    let record = crate::IssuerRecord {
+    let record = IssuerRecord {
         allow_act: true,
         ..testkit::issuer_record()
     };
@@ -19,12 +18,12 @@ fn allowing() -> TrustedIssuer {
 fn actor(act: Value) -> Result<Option<String>, TokenError> {
     let token = mint(&claims_with("act", Some(act)));
     let subject = verify(&token, &allowing(), &keys(), NOW)?.into_subject();
-    assert_eq!(subject.sub, "workload");
+    assert_eq!(subject.principal.id, "workload");
     let actor = |attribute: Attribute| match attribute.value {
         AttributeValue::Text(text) if attribute.name == "act_sub" => Some(text),
         _ => None,
     };
-    Ok(subject.attributes.into_iter().find_map(actor))
+    Ok(subject.principal.attributes.into_iter().find_map(actor))
 }
 
 /// A chain of so many actors.
@@ -63,7 +62,7 @@ fn shows_the_current_actor_where_allowed() {
     for name in ["x", "may_act"] {
         let token = mint(&claims_with(name, Some(json!({ "sub": "service" }))));
         let subject = verify(&token, &allowing(), &keys(), NOW).unwrap();
-        assert_eq!(subject.subject().attributes, []);
+        assert_eq!(subject.subject().principal.attributes, []);
     }
 }
 
@@ -102,9 +101,9 @@ fn bounds_the_chain_of_actors() {
 /// A declared claim can't stand for the actor, nor does another provider have one.
 #[test]
 fn refuses_records_with_two_meanings_of_act_sub() {
-    let declared = Claim::optional("act_sub", ClaimType::Text);
+    let declared = declared("act_sub", ClaimType::Text, false);
     for (provider, claims) in [("oidc", vec![declared]), ("github", vec![])] {
-        let record = crate::IssuerRecord {
+        let record = IssuerRecord {
             provider: provider.to_owned(),
             claims,
             allow_act: true,

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::IssuerRecord;
-use vouchsafe_providers::{AttributeValue, ClaimType, gitlab};
+use vouchsafe_providers::gitlab;
 
 /// What GitLab documents, with made-up values.
 fn gitlab_claims() -> Value {
@@ -73,12 +72,13 @@ fn verify_gitlab(claims: &Value) -> Result<Subject, TokenError> {
 #[test]
 fn turns_every_claim_of_gitlab_into_an_attribute() {
     let subject = verify_gitlab(&gitlab_claims()).unwrap();
-    assert_eq!(subject.entity_type, "GitLab::Job");
+    assert_eq!(subject.principal.entity_type, "GitLab::Job");
     assert_eq!(
-        subject.entity_id,
+        subject.principal.id,
         "project_path:my-group/my-project:ref_type:branch:ref:main"
     );
     let names: Vec<&str> = subject
+        .principal
         .attributes
         .iter()
         .map(|one| one.name.as_str())
@@ -91,6 +91,7 @@ fn turns_every_claim_of_gitlab_into_an_attribute() {
     assert!(gitlab::CLAIMS.is_sorted_by(|a, b| a.name < b.name));
     let value = |name: &str| {
         subject
+            .principal
             .attributes
             .iter()
             .find(|one| one.name == name)
@@ -120,7 +121,7 @@ fn rejects_gitlab_claims_that_are_absent_empty_or_wrongly_typed_and_takes_null_w
                 Some(value) => claims[&name] = value,
                 None => drop(claims.as_object_mut().unwrap().remove(&name)),
             }
-            verify_gitlab(&claims).map(|subject| subject.attributes.len())
+            verify_gitlab(&claims).map(|subject| subject.principal.attributes.len())
         };
         let missing = Err(TokenError::ClaimMissing(ClaimName(claim.name.clone())));
         let invalid = Err(TokenError::ClaimInvalid(ClaimName(claim.name.clone())));

@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::IssuerRecord;
-use vouchsafe_providers::{AttributeValue, kubernetes};
+use vouchsafe_providers::kubernetes;
 
 /// What Kubernetes documents for a token projected into a pod.
 fn kubernetes_claims() -> Value {
@@ -35,12 +34,13 @@ fn verify_kubernetes(change: impl FnOnce(&mut Value)) -> Result<Subject, TokenEr
 #[test]
 fn turns_the_private_claims_of_kubernetes_into_flat_attributes() {
     let subject = verify_kubernetes(|_| ()).unwrap();
-    assert_eq!(subject.entity_type, "Kubernetes::ServiceAccount");
+    assert_eq!(subject.principal.entity_type, "Kubernetes::ServiceAccount");
     assert_eq!(
-        subject.entity_id,
+        subject.principal.id,
         "system:serviceaccount:kube-system:coredns"
     );
     let found: Vec<(&str, &AttributeValue)> = subject
+        .principal
         .attributes
         .iter()
         .map(|one| (one.name.as_str(), &one.value))
@@ -69,7 +69,7 @@ fn rejects_kubernetes_claims_that_are_absent_or_no_object_on_the_way_to_a_value(
     let missing = |name: &'static str| TokenError::ClaimMissing(ClaimName(name.into()));
     let invalid = |name: &'static str| TokenError::ClaimInvalid(ClaimName(name.into()));
     let check = |change: fn(&mut Value), expected: Result<usize, TokenError>| {
-        let found = verify_kubernetes(change).map(|subject| subject.attributes.len());
+        let found = verify_kubernetes(change).map(|subject| subject.principal.attributes.len());
         assert_eq!(found, expected);
     };
     check(

@@ -2,18 +2,28 @@
 
 use std::rc::Rc;
 
-use vouchsafe_jose::{KeySet, KeyUse};
+use vouchsafe_jose::KeyUse;
 
 use super::*;
-use crate::{IssuerRecord, PROOFS_MAX, ProofCache, verify_remembering};
+use crate::{PROOFS_MAX, ProofCache};
+
+fn verify_remembering(
+    token: &str,
+    issuer: &TrustedIssuer,
+    keys: &TrustedKeys,
+    now: UnixSeconds,
+    proofs: &mut ProofCache,
+) -> Result<VerifiedSubject, TokenError> {
+    UnverifiedToken::parse(token)?.verify(issuer, keys, now, proofs)
+}
 
 /// Keys under the issuer's names that verify none of its signatures, so that only a remembered one
 /// passes.
 fn others(digest: &str, until: UnixSeconds) -> TrustedKeys {
     let jwk = TestKey::stranger("RS256").jwk("RS256");
     let document = serde_json::json!({ "keys": [jwk] }).to_string();
-    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
-    TrustedKeys::new(Rc::new(set), digest.to_owned(), until)
+    let set = vouchsafe_jose::KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    TrustedKeys::new(Rc::new(set), digest, until)
 }
 
 fn named(name: &str) -> TrustedIssuer {
@@ -28,8 +38,10 @@ fn named(name: &str) -> TrustedIssuer {
 fn warm(until: UnixSeconds) -> (String, ProofCache) {
     let mut proofs = ProofCache::new();
     let token = mint(&testkit::claims());
-    let set = KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature).unwrap();
-    let keys = TrustedKeys::new(Rc::new(set), "test".to_owned(), until);
+    let set =
+        vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature)
+            .unwrap();
+    let keys = TrustedKeys::new(Rc::new(set), "test", until);
     verify_remembering(&token, &issuer(), &keys, NOW, &mut proofs).unwrap();
     assert_eq!(proofs.len(), 1);
     (token, proofs)
@@ -135,8 +147,8 @@ fn keeps_so_many_and_drops_the_oldest() {
         assert_eq!(proofs.len(), (number + 1).min(PROOFS_MAX));
     }
     let set = TrustedKeys::new(
-        Rc::new(KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap()),
-        "test".to_owned(),
+        Rc::new(vouchsafe_jose::KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap()),
+        "test",
         NOW.plus(1),
     );
     let mut of =

@@ -120,7 +120,7 @@ fn bounds_the_token_id() {
 
 #[test]
 fn keeps_the_issuers_of_one_provider_apart() {
-    let record = crate::IssuerRecord {
+    let record = IssuerRecord {
         name: "second".to_owned(),
         issuer: "https://second.example".to_owned(),
         ..testkit::issuer_record()
@@ -133,7 +133,10 @@ fn keeps_the_issuers_of_one_provider_apart() {
     let own = mint(&claims_with("iss", Some("https://second.example".into())));
     let verified = verify(&own, &second, &keys(), NOW).unwrap().into_subject();
     assert_eq!(
-        (verified.issuer_name.as_str(), verified.entity_type.as_str()),
+        (
+            verified.principal.issuer_name.as_str(),
+            verified.principal.entity_type.as_str()
+        ),
         ("second", "Oidc::Second")
     );
 }

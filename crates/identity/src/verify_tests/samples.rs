@@ -4,7 +4,6 @@ use serde_json::json;
 use vouchsafe_providers::{PROVIDERS, Provider};
 
 use super::*;
-use crate::{AttributeValue, IssuerRecord, RequiredClaim};
 
 const PLAIN: [&str; 7] = [
     "aws",
@@ -118,7 +117,9 @@ fn member<'c>(claims: &'c mut Value, provider: &Provider, name: &str) -> (&'c mu
         .find(|claim| claim.name == name)
         .unwrap();
     let path: Vec<String> = match claim.source {
-        crate::Source::Path(path) => path.iter().map(|name| (*name).to_owned()).collect(),
+        vouchsafe_providers::Source::Path(path) => {
+            path.iter().map(|name| (*name).to_owned()).collect()
+        }
         _ => vec![name.to_owned()],
     };
     let (last, way) = path.split_last().unwrap();
@@ -136,9 +137,10 @@ fn reads_every_documented_claim_of_every_provider() {
         let claims = sample(name);
         let subject =
             verify_as(record(name), &claims).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(subject.entity_type, provider.entity_type("idp"));
-        assert_eq!(Some(subject.entity_id.as_str()), claims["sub"].as_str());
+        assert_eq!(subject.principal.entity_type, provider.entity_type("idp"));
+        assert_eq!(Some(subject.principal.id.as_str()), claims["sub"].as_str());
         let found: Vec<&str> = subject
+            .principal
             .attributes
             .iter()
             .map(|one| one.name.as_str())
@@ -174,7 +176,7 @@ fn tells_absent_and_wrongly_typed_claims_of_every_provider_apart() {
             };
             // What is read from `sub` fails as `sub` does.
             let wire = match claim.source {
-                crate::Source::Path(["sub"]) => ClaimName("sub".into()),
+                vouchsafe_providers::Source::Path(["sub"]) => ClaimName("sub".into()),
                 _ => ClaimName(claim.name.clone()),
             };
             let absent = own(&|object, last| drop(object.as_object_mut().unwrap().remove(last)));
@@ -210,6 +212,7 @@ fn keeps_the_callers_tags_of_aws_apart_from_those_of_iam() {
     let subject = verify_as(record("aws"), &claims).unwrap();
     let tags = |name: &str| {
         let one = subject
+            .principal
             .attributes
             .iter()
             .find(|one| one.name == name)
@@ -233,6 +236,7 @@ fn takes_the_path_of_an_organizational_unit_in_both_forms() {
         claims["https://sts.amazonaws.com/"]["ou_path"] = value;
         verify_as(record("aws"), &claims).map(|subject| {
             let one = subject
+                .principal
                 .attributes
                 .into_iter()
                 .find(|one| one.name == "ou_path");

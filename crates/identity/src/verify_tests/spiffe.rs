@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use serde_json::json;
-use vouchsafe_jose::{KeySet, KeyUse};
+use vouchsafe_jose::KeyUse;
 
 use super::*;
-use crate::{AttributeValue, IssuerError, IssuerRecord};
+use crate::IssuerError;
 
 const SUB: &str = "spiffe://example.org/ns/prod/sa/payments";
 
@@ -29,8 +29,9 @@ fn bundle(key_use: &str) -> TrustedKeys {
     };
     let keys = json!([jwk("ES256", key_use), jwk("RS256", "x509-svid")]);
     let document = json!({ "keys": keys, "spiffe_sequence": 1, "spiffe_refresh_hint": 300 });
-    let set = KeySet::parse(document.to_string().as_bytes(), KeyUse::JwtSvid).unwrap();
-    TrustedKeys::new(Rc::new(set), "bundle".to_owned(), NOW.plus(1))
+    let set =
+        vouchsafe_jose::KeySet::parse(document.to_string().as_bytes(), KeyUse::JwtSvid).unwrap();
+    TrustedKeys::new(Rc::new(set), "bundle", NOW.plus(1))
 }
 
 fn svid() -> Value {
@@ -56,11 +57,12 @@ fn proves_a_workload_by_the_trust_domain_in_its_id() {
     let subject = verify_svid(HEADER, |_| ()).unwrap();
     assert_eq!(subject.iss, "spiffe://example.org");
     assert_eq!(
-        (subject.sub.as_str(), subject.entity_id.as_str()),
+        (subject.name.as_str(), subject.principal.id.as_str()),
         (SUB, SUB)
     );
-    assert_eq!(subject.entity_type, "Spiffe::Workload");
+    assert_eq!(subject.principal.entity_type, "Spiffe::Workload");
     let found: Vec<(String, AttributeValue)> = subject
+        .principal
         .attributes
         .into_iter()
         .map(|one| (one.name, one.value))
@@ -77,22 +79,18 @@ fn proves_a_workload_by_the_trust_domain_in_its_id() {
 }
 
 #[test]
-fn peeks_at_the_trust_domain_and_at_an_issuer_that_is_there_too() {
+fn names_iss_before_the_trust_domain() {
     let of = |claims: Value| {
-        peek(&mint_raw(
+        issuers(&mint_raw(
             &TestKey::issuer("ES256"),
             HEADER,
             claims.to_string(),
         ))
     };
-    let found = of(svid()).unwrap();
-    assert_eq!(
-        (found.iss, found.trust_domain),
-        (None, Some("spiffe://example.org".to_owned()))
-    );
-    let found = of(json!({ "iss": "https://spire.example", "sub": SUB })).unwrap();
-    assert_eq!(found.iss.as_deref(), Some("https://spire.example"));
-    assert_eq!(found.trust_domain.as_deref(), Some("spiffe://example.org"));
+    let domain = "spiffe://example.org".to_owned();
+    assert_eq!(of(svid()), Ok(vec![domain.clone()]));
+    let iss = "https://spire.example".to_owned();
+    assert_eq!(of(json!({ "iss": iss, "sub": SUB })), Ok(vec![iss, domain]));
     for sub in ["spiffe://example.org", "spiffe://example.org/../a", "x", ""] {
         assert_eq!(of(json!({ "sub": sub })), Err(missing("iss")), "{sub}");
     }
@@ -113,6 +111,14 @@ fn rejects_another_trust_domain_and_what_is_no_id() {
             "{other}"
         );
     }
+    // Without an `iss` such a token names no issuer at all.
+    let with = |sub: Value| {
+        let change = |claims: &mut Value| {
+            claims["iss"] = "https://spire.example".into();
+            claims["sub"] = sub;
+        };
+        verify_svid(HEADER, change).map(|_| ())
+    };
     for no_id in [
         "spiffe://example.org",
         "spiffe://example.org/",
@@ -126,7 +132,10 @@ fn rejects_another_trust_domain_and_what_is_no_id() {
         assert_eq!(with(no_id.into()), Err(invalid("sub")), "{no_id}");
     }
     check_svid(
-        |claims| drop(claims.as_object_mut().unwrap().remove("sub")),
+        |claims| {
+            drop(claims.as_object_mut().unwrap().remove("sub"));
+            claims["iss"] = "https://spire.example".into();
+        },
         Err(missing("sub")),
     );
     assert_eq!(with(json!([SUB])), Err(invalid("sub")));

@@ -84,7 +84,7 @@ fn ages_tokens_of_any_lifetime() {
 
 #[test]
 fn without_leeway_every_edge_is_exact() {
-    let record = crate::IssuerRecord {
+    let record = IssuerRecord {
         leeway_seconds: 0,
         ..testkit::issuer_record()
     };
@@ -169,7 +169,7 @@ fn accepts_times_with_a_fraction_and_cuts_it_off() {
             &payload,
         );
         let verified = verify(&token, &issuer(), &keys(), NOW).unwrap();
-        assert_eq!(verified.subject().exp, UnixSeconds(seconds), "{exp}");
+        assert_eq!(verified.subject().exp, seconds, "{exp}");
     }
     // Cut off, the expiry is already too late.
     check_claim("exp", Some(json!(0.9)), Err(TokenError::Expired));
@@ -202,7 +202,7 @@ fn survives_clocks_at_both_ends() {
         verify(
             &token,
             &issuer(),
-            &TrustedKeys::new(set(), "test".to_owned(), UnixSeconds(until)),
+            &TrustedKeys::new(set(), "test", UnixSeconds(until)),
             UnixSeconds(now),
         )
     };

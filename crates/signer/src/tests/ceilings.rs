@@ -4,7 +4,7 @@ use super::*;
 use vouchsafe_claims::NAME_BYTES_MAX;
 
 #[track_caller]
-fn check(change: impl FnOnce(&mut TokenRequest), expected: Result<(), Ceiling>) {
+fn check(change: impl FnOnce(&mut SigningRequest), expected: Result<(), Ceiling>) {
     check_with(
         &mut signer_with(|variables| variables.signer_audiences = format!("{AUDIENCE} other")),
         change,
@@ -15,7 +15,7 @@ fn check(change: impl FnOnce(&mut TokenRequest), expected: Result<(), Ceiling>) 
 #[track_caller]
 fn check_with(
     signer: &mut Signer,
-    change: impl FnOnce(&mut TokenRequest),
+    change: impl FnOnce(&mut SigningRequest),
     expected: Result<(), Ceiling>,
 ) {
     let mut request = request("ES256", NOW);
@@ -77,9 +77,9 @@ fn refuses_another_audience() {
 }
 
 #[test]
-fn a_star_allows_every_sane_audience() {
+fn star_allows_every_valid_audience() {
     let audience =
-        |bytes: usize| move |request: &mut TokenRequest| request.audience = "a".repeat(bytes);
+        |bytes: usize| move |request: &mut SigningRequest| request.audience = "a".repeat(bytes);
     check_with(
         &mut signer(),
         |request| request.audience = "anything at all".into(),
@@ -95,7 +95,7 @@ fn a_star_allows_every_sane_audience() {
 
 #[test]
 fn refuses_a_longer_life() {
-    let lifetime = |seconds| move |request: &mut TokenRequest| request.lifetime_seconds = seconds;
+    let lifetime = |seconds| move |request: &mut SigningRequest| request.lifetime_seconds = seconds;
     let short = || signer_with(|variables| variables.signer_lifetime_max = "600".into());
     for (seconds, expected) in [
         (0, Err(Ceiling::Lifetime)),
@@ -112,7 +112,7 @@ fn refuses_a_longer_life() {
 
 #[test]
 fn refuses_an_iat_far_from_its_clock() {
-    let issued_at = |at: u64| move |request: &mut TokenRequest| request.issued_at = UnixSeconds(at);
+    let issued_at = |at: u64| move |request: &mut SigningRequest| request.issued_at = at;
     for (at, expected) in [
         (NOW.0 - 16, Err(Ceiling::IssuedAt)),
         (NOW.0 - 15, Ok(())),
@@ -126,7 +126,7 @@ fn refuses_an_iat_far_from_its_clock() {
 }
 
 #[test]
-fn refuses_tier_hsm_whatever_else_is_asked() {
+fn refuses_tier_hsm() {
     let mut request = request("RS256", NOW);
     request.tier = Tier::Hsm;
     assert_eq!(
@@ -137,7 +137,7 @@ fn refuses_tier_hsm_whatever_else_is_asked() {
 }
 
 #[test]
-fn refuses_algorithms_that_are_not_configured() {
+fn rejects_unconfigured_algorithms() {
     for algorithm in [
         "none", "NONE", "HS256", "RS256", "es256", "ES384", "EdDSA ", "",
     ] {
@@ -160,7 +160,7 @@ fn refuses_algorithms_that_are_not_configured() {
 }
 
 #[test]
-fn refuses_insane_subjects_and_ids() {
+fn rejects_invalid_subjects_and_ids() {
     for (bytes, expected) in [
         (0, Err(Ceiling::Subject)),
         (1, Ok(())),
@@ -197,7 +197,7 @@ fn refuses_insane_subjects_and_ids() {
 }
 
 #[test]
-fn refuses_what_is_no_scope_token() {
+fn rejects_invalid_scope_tokens() {
     for scope in ["a", "!", "~", "[]", "a:b/c", "x"] {
         check(|request| request.scopes = vec![scope.into()], Ok(()));
     }
@@ -208,7 +208,7 @@ fn refuses_what_is_no_scope_token() {
         );
     }
     let scopes =
-        |count: usize| move |request: &mut TokenRequest| request.scopes = vec!["a".into(); count];
+        |count: usize| move |request: &mut SigningRequest| request.scopes = vec!["a".into(); count];
     check(scopes(SCOPES_MAX), Ok(()));
     check(scopes(SCOPES_MAX + 1), Err(Ceiling::ScopesTooMany));
     check(
@@ -246,7 +246,7 @@ fn refuses_registered_names() {
 
 /// The signer's own claims can't be set from outside, whatever list they are on.
 #[test]
-fn every_claim_of_ours_is_registered() {
+fn every_own_claim_is_registered() {
     let mut signer = signer();
     let token = signer
         .sign(&request("EdDSA", NOW), NOW, &entropy())
@@ -261,7 +261,7 @@ fn every_claim_of_ours_is_registered() {
 }
 
 #[test]
-fn refuses_claims_that_are_there_twice() {
+fn rejects_repeated_claims() {
     let claims = |names: [&str; 3]| names.map(|name| claim(name, "1")).to_vec();
     check(
         |request| request.extra_claims = claims(["a", "b", "c"]),
@@ -278,7 +278,7 @@ fn refuses_claims_that_are_there_twice() {
 }
 
 #[test]
-fn refuses_values_that_are_not_one_strict_json_value() {
+fn rejects_values_that_are_not_strict_json() {
     for value in [
         "",
         "x",

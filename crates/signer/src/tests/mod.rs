@@ -52,15 +52,15 @@ fn signer() -> Signer {
     signer_with(|_| {})
 }
 
-fn request(algorithm: &str, now: UnixSeconds) -> TokenRequest {
-    TokenRequest {
+fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
+    SigningRequest {
         issuer: ISSUER.into(),
         subject: "github:repo:acme/app:ref:refs/heads/main".into(),
         audience: AUDIENCE.into(),
         tier: Tier::Delegated,
         algorithm: algorithm.into(),
         token_type: TokenType::AccessToken,
-        issued_at: now,
+        issued_at: now.0,
         lifetime_seconds: 300,
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["deploy:read".into(), "deploy:write".into()],

@@ -27,13 +27,13 @@ fn builds_header_and_claims_of_an_access_token() {
                 "scope": "deploy:read deploy:write", "repository": "acme/app", "run": [1, { "a": null }],
             })
         );
-        assert_eq!(token.expires_at, UnixSeconds(NOW.0 + 300));
+        assert_eq!(token.expires_at, NOW.0 + 300);
         assert_eq!(token.key_version, EPOCH_START.to_string());
     }
 }
 
 #[test]
-fn leaves_an_empty_scope_out_and_types_other_tokens_as_jwt() {
+fn omits_empty_scope_and_types_plain_jwts() {
     let mut signer = signer();
     let mut request = request("EdDSA", NOW);
     request.scopes.clear();
@@ -122,18 +122,18 @@ fn serves_only_configured_algorithms() {
 }
 
 #[test]
-fn settings_tell_what_the_broker_needs() {
+fn settings_contain_what_the_broker_needs() {
     let settings = signer().settings();
     assert_eq!(
         settings,
-        Settings {
+        SignerSettings {
             issuer: ISSUER.into(),
             development: false,
             epoch_seconds: 3600,
-            algorithms: vec!["ES256", "EdDSA"],
+            algorithms: vec!["ES256".to_owned(), "EdDSA".to_owned()],
             backend_urls: vec![],
             warnings: vec![
-                "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences"
+                "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences".to_owned()
             ],
             trusted_proxies: "10.0.0.0/8".into(),
             forwarded_header: "forwarded".into(),

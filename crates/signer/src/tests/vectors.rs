@@ -138,7 +138,7 @@ fn the_page_publishes_these_vectors() {
 
 /// Both edges of `[1, n-1]` for the order of P-256.
 #[test]
-fn takes_only_scalars_in_range() {
+fn accepts_only_scalars_in_range() {
     let mut order = [0; 32];
     let hex = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
     for (index, byte) in order.iter_mut().enumerate() {
@@ -159,7 +159,7 @@ fn takes_only_scalars_in_range() {
 }
 
 #[test]
-fn goes_on_to_the_next_candidate_and_gives_up_in_the_end() {
+fn tries_further_candidates_then_gives_up() {
     let epoch = Epoch::containing(NOW, EPOCH_SECONDS).unwrap();
     let seed = Seed::derive(&[7; 32], DEFAULT, Algorithm::Es256, epoch).unwrap();
     let candidates = std::cell::RefCell::new(Vec::new());

@@ -48,7 +48,7 @@ fn of_generation(decision_id: &str, of: &str, number: u64) -> AuditRecord {
 
 /// An older HSM, or a gateway that was restored from one, brings no revoked key back.
 #[test]
-fn remembers_the_highest_generation_and_writes_none_below() {
+fn remembers_highest_generation_and_refuses_lower() {
     let file = File::new();
     let store = file.open();
     let issued = |id: &str, of: &str, number| {
@@ -237,7 +237,7 @@ fn many_connections_append_without_loss() {
 
 /// A database as it was before generations were remembered.
 #[test]
-fn adds_the_memory_of_generations_to_an_older_database() {
+fn adds_generations_to_an_older_database() {
     let file = File::new();
     append(&file.open(), record("before")).unwrap();
     let old = file.connect();

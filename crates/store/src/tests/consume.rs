@@ -15,7 +15,7 @@ fn a_key_is_fresh_once() {
 }
 
 #[test]
-fn a_key_stays_spent_after_a_restart_and_for_another_instance() {
+fn spent_key_survives_restart_and_other_instances() {
     let file = File::new();
     let first = file.open();
     let second = file.open();
@@ -29,7 +29,7 @@ fn a_key_stays_spent_after_a_restart_and_for_another_instance() {
 }
 
 #[test]
-fn a_token_from_before_the_store_is_refused() {
+fn rejects_token_older_than_the_store() {
     let file = File::new();
     let store = file.open();
     for (issued_at, expected) in [
@@ -68,7 +68,7 @@ fn the_creation_mark_survives_restarts() {
 
 /// What an operator does after restoring an older copy.
 #[test]
-fn a_deleted_creation_mark_is_made_anew_at_the_next_start() {
+fn next_start_recreates_a_deleted_mark() {
     let file = File::new();
     let old = file.open();
     old.database()
@@ -139,7 +139,7 @@ fn use_once(store: &Store<Rusqlite>, key: &str, uses_max: u32) -> Result<Consump
 }
 
 #[test]
-fn a_key_is_fresh_as_often_as_its_bound_says() {
+fn bound_limits_how_often_a_key_is_fresh() {
     let file = File::new();
     let store = file.open();
     for _ in 0..3 {
@@ -153,7 +153,7 @@ fn a_key_is_fresh_as_often_as_its_bound_says() {
 
 /// A bundle may change while tokens live: the smallest bound that a token was used under holds.
 #[test]
-fn a_changed_bound_never_gives_a_key_more_uses() {
+fn changed_bound_adds_no_uses() {
     let file = File::new();
     let store = file.open();
     let steps = |key: &str, steps: &[(u32, Consumption)]| {
@@ -178,7 +178,7 @@ fn a_changed_bound_never_gives_a_key_more_uses() {
 }
 
 #[test]
-fn as_many_of_racing_connections_win_as_the_bound_says() {
+fn bound_limits_winners_among_racing_connections() {
     const THREADS: usize = 16;
     const USES: u32 = 5;
     let file = File::new();

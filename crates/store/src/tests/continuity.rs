@@ -13,7 +13,7 @@ fn broken(seconds: u64) -> Continuity {
 }
 
 #[test]
-fn a_store_that_stays_in_use_takes_tokens_of_before_its_restart() {
+fn short_restart_keeps_earlier_tokens_valid() {
     let file = File::new();
     drop(file.open());
     assert_eq!(alive(&file, 100), Continuity::Unbroken, "never heard of it");
@@ -25,7 +25,7 @@ fn a_store_that_stays_in_use_takes_tokens_of_before_its_restart() {
 }
 
 #[test]
-fn a_store_that_was_out_of_use_for_longer_refuses_tokens_of_before() {
+fn long_outage_refuses_earlier_tokens() {
     let file = File::new();
     drop(file.open());
     alive(&file, 100);
@@ -39,7 +39,7 @@ fn a_store_that_was_out_of_use_for_longer_refuses_tokens_of_before() {
 
 /// What was used and is still known stays told apart from what may have been.
 #[test]
-fn a_used_token_stays_spent_whatever_became_of_the_mark() {
+fn used_token_stays_spent_without_the_mark() {
     let file = File::new();
     let store = file.open();
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
@@ -49,7 +49,7 @@ fn a_used_token_stays_spent_whatever_became_of_the_mark() {
 }
 
 #[test]
-fn a_restored_copy_is_found_out() {
+fn detects_restored_copy() {
     let file = File::new();
     let store = file.open();
     alive(&file, 0);
@@ -70,7 +70,7 @@ fn a_restored_copy_is_found_out() {
 
 /// Between two ticks of whoever keeps it alive, no tick has found it out yet.
 #[test]
-fn a_copy_that_takes_the_place_of_a_store_in_use_takes_no_token() {
+fn restored_copy_refuses_earlier_tokens() {
     let file = File::new();
     let store = file.open();
     alive(&file, 0);
@@ -89,7 +89,7 @@ fn a_copy_that_takes_the_place_of_a_store_in_use_takes_no_token() {
 }
 
 #[test]
-fn a_clock_that_goes_back_moves_no_mark() {
+fn backward_clock_moves_no_mark() {
     let file = File::new();
     drop(file.open());
     alive(&file, 100);
@@ -102,7 +102,7 @@ fn a_clock_that_goes_back_moves_no_mark() {
 }
 
 #[test]
-fn says_that_it_can_not_be_written() {
+fn reports_that_it_cannot_be_written() {
     let file = File::new();
     let unset = done(keep_alive(&file.connect(), NOW)).unwrap_err();
     let Error::Unavailable(Cause::Io(text)) = unset else {

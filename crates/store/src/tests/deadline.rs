@@ -10,7 +10,7 @@ fn passed() -> Deadline<impl Future<Output = ()> + Unpin> {
 }
 
 #[test]
-fn gives_up_a_call_without_an_answer_and_no_other() {
+fn gives_up_only_calls_without_an_answer() {
     let silent = || std::future::pending::<Result<(), Error>>();
     assert_eq!(done(passed().limit(silent())), Err(LATE));
     assert_eq!(done(passed().limit(async { Ok(1) })), Ok(1));
@@ -19,7 +19,7 @@ fn gives_up_a_call_without_an_answer_and_no_other() {
 }
 
 #[test]
-fn stays_over() {
+fn deadline_stays_passed() {
     let mut deadline = passed();
     assert_eq!(done(deadline.check()), Err(LATE));
     assert_eq!(done(deadline.check()), Err(LATE));

@@ -4,7 +4,7 @@ use super::*;
 use std::cell::RefCell;
 
 #[test]
-fn sets_the_connection_up_to_be_durable() {
+fn sets_up_a_durable_connection() {
     let file = File::new();
     let store = file.open();
     let database = store.database();
@@ -58,7 +58,7 @@ fn makes_exactly_this_schema() {
 
 /// A database as version 0.1 left it before tokens could be used a few times.
 #[test]
-fn adds_the_column_of_uses_to_an_older_database_whoever_comes_first() {
+fn adds_use_column_to_an_older_database() {
     let file = File::new();
     let old = file.connect();
     old.column("PRAGMA journal_mode = WAL");
@@ -149,7 +149,7 @@ impl Database for Failing {
 }
 
 #[test]
-fn an_unconfirmed_write_is_never_believed() {
+fn unconfirmed_write_counts_as_failed() {
     let file = File::new();
     let store = done(Store::open(
         Failing {
@@ -230,7 +230,7 @@ fn refuses_a_connection_that_is_not_durable() {
 }
 
 #[test]
-fn a_row_of_another_shape_is_no_answer() {
+fn rejects_row_of_another_shape() {
     struct Odd(Rusqlite);
     impl Database for Odd {
         type Alarm = Bell;
@@ -271,7 +271,7 @@ impl Database for Counting {
 }
 
 #[test]
-fn a_second_instance_on_one_connection_starts_with_one_statement() {
+fn second_instance_starts_with_one_statement() {
     let file = File::new();
     let statements = Rc::new(Cell::new(0));
     let start = |connection| {

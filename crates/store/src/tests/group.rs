@@ -223,7 +223,7 @@ const TOO_LATE: Error = Error::Unavailable(Cause::Deadline);
 const FULL: Error = Error::Unavailable(Cause::DatabaseFull);
 
 #[test]
-fn calls_that_come_while_a_statement_is_in_flight_share_the_next() {
+fn calls_during_a_statement_share_the_next() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c", "d"]);
@@ -263,7 +263,7 @@ fn a_batch_is_bounded() {
 
 /// I4, with both users of a key in one statement.
 #[test]
-fn one_of_two_equal_keys_in_a_batch_is_fresh() {
+fn one_of_two_equal_batched_keys_is_fresh() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start("first", "other");
@@ -286,7 +286,7 @@ fn one_of_two_equal_keys_in_a_batch_is_fresh() {
 
 /// Two tokens with one `jti`: the one that predates the store must not be taken for the other.
 #[test]
-fn a_use_is_credited_to_the_token_that_the_store_may_take() {
+fn counts_use_for_the_admissible_token() {
     for order in [["old", "new"], ["new", "old"]] {
         let file = File::new();
         let mut calls = Executor::new(&file);
@@ -312,7 +312,7 @@ fn a_use_is_credited_to_the_token_that_the_store_may_take() {
 }
 
 #[test]
-fn an_error_fails_all_calls_of_its_statement_and_no_other() {
+fn error_fails_only_calls_of_its_statement() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -334,7 +334,7 @@ fn an_error_fails_all_calls_of_its_statement_and_no_other() {
 }
 
 #[test]
-fn a_cancelled_call_that_waited_writes_nothing_and_holds_nobody_up() {
+fn cancelled_waiting_call_writes_and_blocks_nothing() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -347,7 +347,7 @@ fn a_cancelled_call_that_waited_writes_nothing_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_cancelled_call_in_a_batch_of_another_holds_nobody_up() {
+fn cancelled_batch_member_blocks_nobody() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -362,7 +362,7 @@ fn a_cancelled_call_in_a_batch_of_another_holds_nobody_up() {
 }
 
 #[test]
-fn a_cancelled_call_that_ran_the_statement_fails_its_batch_and_lets_the_next_one_run() {
+fn cancelled_running_call_fails_its_batch_only() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -386,7 +386,7 @@ fn a_cancelled_call_that_ran_the_statement_fails_its_batch_and_lets_the_next_one
 
 /// The one whose turn it is goes before it could take it.
 #[test]
-fn a_turn_that_is_not_taken_passes_on() {
+fn unused_turn_passes_on() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -399,7 +399,7 @@ fn a_turn_that_is_not_taken_passes_on() {
 }
 
 #[test]
-fn a_call_that_waits_for_its_turn_past_its_deadline_writes_nothing_and_holds_nobody_up() {
+fn late_waiting_call_writes_and_blocks_nothing() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -414,7 +414,7 @@ fn a_call_that_waits_for_its_turn_past_its_deadline_writes_nothing_and_holds_nob
 
 /// Its row is written with the others', so its key must never be fresh again.
 #[test]
-fn a_call_that_waits_for_anothers_statement_past_its_deadline_is_not_told_that_its_key_is_fresh() {
+fn reports_no_fresh_key_past_the_deadline() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c", "d"]);
@@ -430,7 +430,7 @@ fn a_call_that_waits_for_anothers_statement_past_its_deadline_is_not_told_that_i
 }
 
 #[test]
-fn a_call_whose_deadline_passes_while_it_runs_a_statement_ends_it_and_answers_all_of_its_batch() {
+fn late_running_call_still_answers_its_batch() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c", "d"]);
@@ -447,7 +447,7 @@ fn a_call_whose_deadline_passes_while_it_runs_a_statement_ends_it_and_answers_al
 }
 
 #[test]
-fn a_statement_that_does_not_end_in_time_fails_its_batch_and_lets_the_next_one_run() {
+fn slow_statement_fails_its_batch_only() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -466,7 +466,7 @@ fn a_statement_that_does_not_end_in_time_fails_its_batch_and_lets_the_next_one_r
 
 /// Its client is gone, or its instance ends: nothing of the call goes on.
 #[test]
-fn a_late_call_that_is_cancelled_while_it_runs_a_statement_strands_nobody() {
+fn cancelled_late_running_call_blocks_nobody() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -482,7 +482,7 @@ fn a_late_call_that_is_cancelled_while_it_runs_a_statement_strands_nobody() {
 }
 
 #[test]
-fn an_answer_that_comes_with_the_deadline_counts() {
+fn answer_at_the_deadline_counts() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -493,7 +493,7 @@ fn an_answer_that_comes_with_the_deadline_counts() {
 }
 
 #[test]
-fn a_turn_that_comes_with_the_deadline_passes_on() {
+fn turn_at_the_deadline_passes_on() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start_all(&["a", "b", "c"]);
@@ -507,7 +507,7 @@ fn a_turn_that_comes_with_the_deadline_passes_on() {
 }
 
 #[test]
-fn a_call_whose_deadline_has_passed_starts_no_statement() {
+fn starts_no_statement_past_the_deadline() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     let (passed, sleep) = bell();
@@ -520,7 +520,7 @@ fn a_call_whose_deadline_has_passed_starts_no_statement() {
 
 /// So a call is late by one statement at most.
 #[test]
-fn a_late_call_does_not_run_a_second_statement() {
+fn late_call_runs_no_second_statement() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start("first", "first");
@@ -545,7 +545,7 @@ fn a_late_call_does_not_run_a_second_statement() {
 }
 
 #[test]
-fn a_call_does_not_wait_past_its_deadline_to_learn_why_its_key_is_not_fresh() {
+fn deadline_bounds_the_lookup_of_a_spent_key() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start("first", "same");
@@ -616,7 +616,7 @@ fn records_share_a_statement_too() {
 }
 
 #[test]
-fn an_answer_that_misses_a_row_is_no_answer() {
+fn rejects_answer_with_a_missing_row() {
     let group = crate::group::Group::<u8, (), Bell>::new();
     let answer = done(group.submit(1, &mut unlimited(), bell, async |_| Ok(vec![])));
     assert_eq!(answer, Err(Error::Unavailable(Cause::UnexpectedRow)));

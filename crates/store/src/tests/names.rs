@@ -33,7 +33,7 @@ fn a_lease_is_held_until_it_expires() {
 }
 
 #[test]
-fn a_lease_of_a_clock_ahead_is_free() {
+fn ignores_lease_of_a_clock_ahead() {
     let file = File::new();
     let store = file.open();
     for (ahead_ms, free) in [(30_000, false), (30_001, true), (86_400_000, true)] {
@@ -65,7 +65,7 @@ fn bounds_the_lease() {
 }
 
 #[test]
-fn a_document_is_what_was_put_last() {
+fn returns_the_document_put_last() {
     let file = File::new();
     let store = file.open();
     assert_eq!(done(store.document_get("d")), Ok(None));
@@ -113,7 +113,7 @@ fn bounds_names_and_bodies() {
 }
 
 #[test]
-fn a_pointer_moves_only_from_the_expected_revision() {
+fn pointer_changes_only_from_expected_revision() {
     let file = File::new();
     let store = file.open();
     assert_eq!(done(store.pointer_get("p")), Ok(None));
@@ -133,7 +133,7 @@ fn a_pointer_moves_only_from_the_expected_revision() {
 }
 
 #[test]
-fn each_revision_is_won_by_one_of_many_racing_connections() {
+fn one_racing_connection_wins_each_revision() {
     let file = File::new();
     assert_eq!(swap(&file.open(), None, "start"), Ok(true));
     let wins: u64 = std::thread::scope(|scope| {

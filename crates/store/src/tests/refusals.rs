@@ -36,14 +36,14 @@ fn record(store: &Store<Rusqlite>, entry: AuditRecord) -> Recorded {
 
 fn counted(decision_id: &str) -> Recorded {
     let decision_id = decision_id.into();
-    Recorded::Counted { decision_id }
+    Recorded::Counted(decision_id)
 }
 
 fn limited(decision_id: &str) -> Recorded {
-    Recorded::Limited {
+    Recorded::Limited(Limited {
         decision_id: decision_id.into(),
         until: MINUTE_ENDS,
-    }
+    })
 }
 
 /// `LIMIT` denials of as many tokens.
@@ -130,7 +130,7 @@ fn one_subject_counts_sixty_times_for_its_issuer() {
     for number in 0..REFUSALS_PER_ISSUER_MAX {
         let id = format!("over-{number}");
         let expected = match record(&store, denial(&id, &id)) {
-            Recorded::Limited { decision_id, .. } => decision_id,
+            Recorded::Limited(Limited { decision_id, .. }) => decision_id,
             other => panic!("{other:?}"),
         };
         assert_eq!(expected, "over-0");
@@ -144,7 +144,7 @@ fn one_subject_counts_sixty_times_for_its_issuer() {
 
 /// A subject beyond both limits is still told so, and makes no row of its own.
 #[test]
-fn a_limited_subject_of_a_busy_issuer_makes_no_row() {
+fn limited_subject_of_busy_issuer_adds_no_row() {
     let file = File::new();
     let store = file.open();
     reach_the_limit(&store);
@@ -225,7 +225,7 @@ fn counted_repeats_count_towards_the_limit() {
 }
 
 #[test]
-fn the_limit_begins_anew_with_each_minute() {
+fn limit_restarts_each_minute() {
     let file = File::new();
     let store = file.open();
     let end = UnixMilliseconds(MINUTE.0 + 59_999);
@@ -358,7 +358,8 @@ fn racing_connections_count_every_refusal_once() {
         }
     });
     let answers = answers.into_inner().unwrap();
-    let over = |(_, recorded): &&(bool, Recorded)| matches!(recorded, Recorded::Limited { .. });
+    let over =
+        |(_, recorded): &&(bool, Recorded)| matches!(recorded, Recorded::Limited(Limited { .. }));
     let total = CONNECTIONS * EACH;
     assert_eq!(answers.iter().filter(over).count() as u64, total - LIMIT);
     let shared_in_full = answers

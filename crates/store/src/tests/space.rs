@@ -11,7 +11,7 @@ fn writable_at(store: &Store<Rusqlite>, seconds: u64) -> Result<Space, Error> {
 }
 
 #[test]
-fn writes_once_a_second_whoever_asks() {
+fn writes_at_most_once_a_second() {
     let file = File::new();
     let (one, other) = (file.open(), file.open());
     // The count grows with each commit of another connection that changes something.
@@ -31,7 +31,7 @@ fn writes_once_a_second_whoever_asks() {
 }
 
 #[test]
-fn a_mark_of_a_clock_ahead_is_replaced() {
+fn replaces_mark_of_a_clock_ahead() {
     let file = File::new();
     let store = file.open();
     for (ahead, expected) in [(30, NOW_SECONDS + 30), (31, NOW_SECONDS)] {
@@ -42,7 +42,7 @@ fn a_mark_of_a_clock_ahead_is_replaced() {
 }
 
 #[test]
-fn a_database_that_can_not_be_written_is_not_writable() {
+fn reports_unwritable_database() {
     let file = File::new();
     let store = file.open();
     store.database().column("PRAGMA query_only = ON");
@@ -55,7 +55,7 @@ fn a_database_that_can_not_be_written_is_not_writable() {
 }
 
 #[test]
-fn tells_what_room_was_noted_lately() {
+fn reports_space_noted_lately() {
     let file = File::new();
     let store = file.open();
     let database = store.database();

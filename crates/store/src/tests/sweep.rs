@@ -36,7 +36,7 @@ fn write_until_swept(store: &Store<Rusqlite>, now: UnixMilliseconds) {
 }
 
 #[test]
-fn one_in_so_many_writes_deletes_at_most_so_many_rows() {
+fn sweep_deletes_a_bounded_number_of_rows() {
     let file = File::new();
     let store = file.open();
     let rows = 2 * SWEEP_ROWS_MAX + 10;
@@ -93,7 +93,7 @@ fn forgets_only_what_is_long_past() {
 }
 
 #[test]
-fn sweeps_documents_and_leases_too_but_no_audit_and_no_pointer() {
+fn sweeps_documents_and_leases_only() {
     let file = File::new();
     let store = file.open();
     fill(
@@ -146,7 +146,7 @@ fn sweeps_documents_and_leases_too_but_no_audit_and_no_pointer() {
 
 /// Instances that serve one request each must sweep too, and not at each of them.
 #[test]
-fn short_lived_instances_sweep_one_in_so_many_writes() {
+fn short_lived_instances_sweep_too() {
     let file = File::new();
     fill(
         file.open().database(),

@@ -63,7 +63,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let admin_listener = bind_if(config.admin_listen).await?;
     let gateway = Gateway::open(config, Clock::new(danger)).await?;
     // ORDER: signals are handled before the address is announced, so that its reader can stop the gateway.
-    let stop = stop_signal()?;
+    let stop = vouchsafe_serve::stop_signal().map_err(no_signals)?;
     let mut tasks = JoinSet::new();
     handle_signals(&gateway, &mut tasks)?;
     tasks.spawn(Arc::clone(&gateway).keep_epochs_current());
@@ -165,7 +165,11 @@ fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::refused(format!("signals: {error}")))
+    signal(kind).map_err(no_signals)
+}
+
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::refused(format!("signals: {error}"))
 }
 
 /// Handles signals that don't stop the gateway.
@@ -185,19 +189,6 @@ fn handle_signals(gateway: &Arc<Gateway>, tasks: &mut JoinSet<()>) -> Result<(),
         }
     });
     Ok(())
-}
-
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 #[cfg(test)]

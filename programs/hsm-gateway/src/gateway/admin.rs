@@ -83,7 +83,7 @@ impl Gateway {
     ) -> Result<(), Refusal> {
         match self.verdict(rule, versions) {
             None | Some(Verdict::Healthy) => Ok(()),
-            Some(Verdict::TooFew { wanting }) => Err(Refusal::CanaryUnproven { wanting }),
+            Some(Verdict::TooFew { missing }) => Err(Refusal::CanaryUnproven { missing }),
             Some(Verdict::Worse) => Err(Refusal::CanaryWorse),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use vouchsafe_cli::files;
-use vouchsafe_gateway::Figures;
+use vouchsafe_gateway::Counters;
 
 /// How often uses are saved.
 const SAVE_PAUSE: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ type Version = (String, u64);
 
 #[derive(Default)]
 pub struct VersionStats {
-    figures: BTreeMap<Version, Figures>,
+    figures: BTreeMap<Version, Counters>,
     /// The canary of each key: its number, and since when.
     canaries: BTreeMap<String, (u64, u64)>,
     /// First and last use, in Unix seconds, by label.
@@ -55,12 +55,12 @@ impl VersionStats {
         }
     }
 
-    pub fn figures(&self, name: &str, version: u64) -> Figures {
+    pub fn figures(&self, name: &str, version: u64) -> Counters {
         let figures = self.figures.get(&(name.to_owned(), version));
         figures.copied().unwrap_or_default()
     }
 
-    pub fn count(&mut self, name: &str, version: u64, count: impl FnOnce(&mut Figures)) {
+    pub fn count(&mut self, name: &str, version: u64, count: impl FnOnce(&mut Counters)) {
         count(self.figures.entry((name.to_owned(), version)).or_default());
     }
 

@@ -1,8 +1,8 @@
-//! Acknowledges at once what was read.
+//! Acknowledges received data at once.
 //!
-//! A client that sends a request's head and body in two writes, and leaves Nagle's algorithm on (RFC 1122
-//! §4.2.3.4), sends the body only once the head is acknowledged. Linux delays that by 40 ms on a connection
-//! that has answered before, since it hopes for an answer to carry it. Spin's outbound client is such a client.
+//! A client that sends a request's head and body in two writes, with Nagle's algorithm (RFC 1122 §4.2.3.4), sends the
+//! body only after the head was acknowledged. On a connection that has sent responses, Linux delays that by 40 ms to
+//! combine it with the next response. Spin's outbound client is such a client.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -20,10 +20,10 @@ impl<S: AsFd> QuickAck<S> {
         stream
     }
 
-    /// Only a latency matter: the connection works without it.
+    /// Errors are ignored: without this, the connection is only slower.
     fn acknowledge(&self) {
-        // The kernel forgets this option as the connection goes on (tcp(7)), so it is set after each read; that
-        // sends an acknowledgement that waits, too.
+        // The kernel resets this option (tcp(7)), so it is set after each read. Setting it also sends a pending
+        // acknowledgement.
         #[cfg(target_os = "linux")]
         rustix::net::sockopt::set_tcp_quickack(self.0.as_fd(), true).unwrap_or_default();
     }

@@ -1,12 +1,13 @@
-//! Routes. Everything below `/v1/` needs a credential; `/healthz` and `/readyz` tell nothing secret.
+//! Routes of the brokers' listener. Everything below `/v1/` requires a credential; `/healthz` and `/readyz` reveal
+//! nothing secret.
 
-use super::about::{About, Refused, about};
 use super::{Peer, Reply};
+use crate::details::{self, Details, RefusedRequest};
 use crate::gateway::{Gateway, Who};
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 use std::sync::Arc;
@@ -15,37 +16,39 @@ use vouchsafe_gateway::wire::{
     KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest,
 };
 use vouchsafe_gateway::{Caller, Refusal};
+use vouchsafe_serve::json_reply;
 
-/// Longest that a request's body may take.
-const BODY_MAX: Duration = Duration::from_secs(10);
+/// Longest time that a client may take to send a request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Answers a request of a broker.
 pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
-    let wanted = match path.as_str() {
+    let method = match path.as_str() {
         "/healthz" | "/readyz" | KEYS_PATH => Method::GET,
         SEED_PATH | SIGN_PATH => Method::POST,
         _ => return json_reply(StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
     };
-    if request.method() != wanted {
-        return wrong_method(&wanted);
+    if request.method() != method {
+        return wrong_method(&method);
     }
     match path.as_str() {
         "/healthz" => json_reply(StatusCode::OK, r#"{"status":"ok"}"#),
         "/readyz" => ready(gateway),
         _ => {
-            // ORDER: the credential before a byte of the body.
+            // ORDER: the credential is checked before the body is read.
             let presented = bearer(&request).ok_or(Refusal::Credential);
             let known = |it| gateway.rules().caller(it, peer.certificate.as_ref());
             let caller = match presented.and_then(known) {
                 Ok(caller) => caller,
                 Err(refusal) => {
-                    let refusal = unknown(gateway, peer, &path, refusal).await;
+                    let refusal = refuse_stranger(gateway, peer, &path, refusal).await;
                     return refusal_reply(refusal, json!({ "error": refusal.slug() }));
                 }
             };
             match v1(gateway, caller, &path, request).await {
                 Ok(body) => json_reply(StatusCode::OK, body),
-                Err(why) => refused(gateway, caller, &path, why).await,
+                Err(why) => refuse(gateway, caller, &path, why).await,
             }
         }
     }
@@ -56,25 +59,25 @@ async fn v1(
     caller: Caller<'_>,
     path: &str,
     request: Request<&mut Incoming>,
-) -> Result<Bytes, Refused> {
+) -> Result<Bytes, RefusedRequest> {
     if path == KEYS_PATH {
         return Ok(gateway.keys(caller)?.to_json().into());
     }
-    let body = body(request).await?;
+    let body = read_body(request).await?;
     let answer = match path {
         SEED_PATH => seed(gateway, caller, &body).await,
         _ => sign(gateway, caller, &body).await,
     };
-    answer.map_err(|refusal| Refused {
+    answer.map_err(|refusal| RefusedRequest {
         refusal,
-        about: about(&body),
+        details: details::extract(&body),
     })
 }
 
 async fn seed(gateway: &Arc<Gateway>, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
     let request = SeedRequest::parse(body).map_err(|_| Refusal::Request)?;
     let answer = gateway.seed(caller, &request).await?;
-    // Wiped when it was sent.
+    // Wiped after it was sent.
     Ok(Bytes::from_owner(answer))
 }
 
@@ -92,21 +95,23 @@ pub fn bearer<'r>(request: &'r Request<&mut Incoming>) -> Option<&'r str> {
     value.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-pub fn wrong_method(wanted: &Method) -> Reply {
+/// Refuses a request whose method is not the one of its route.
+pub fn wrong_method(allowed: &Method) -> Reply {
     let mut reply = json_reply(
         StatusCode::METHOD_NOT_ALLOWED,
         r#"{"error":"method_not_allowed"}"#,
     );
-    let allow = HeaderValue::from_str(wanted.as_str());
+    let allow = HeaderValue::from_str(allowed.as_str());
     reply
         .headers_mut()
         .extend(allow.ok().map(|allow| (ALLOW, allow)));
     reply
 }
 
-pub async fn body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal> {
+/// Reads the body of a request within its limits.
+pub async fn read_body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal> {
     let reading = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
-    let read = tokio::time::timeout(BODY_MAX, reading).await;
+    let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
     let body = read
         .map_err(|_| Refusal::Request)?
         .map_err(|_| Refusal::Request)?;
@@ -135,25 +140,31 @@ fn ready(gateway: &Gateway) -> Reply {
     json_reply(status, body.to_string())
 }
 
-async fn refused(
+async fn refuse(
     gateway: &Gateway,
     caller: Caller<'_>,
     path: &str,
-    Refused { refusal, about }: Refused,
+    RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
     let who = Who::Caller(caller.name());
-    gateway.refused(who, path, refusal, about).await;
+    gateway.refused(who, path, refusal, details).await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
 }
 
-/// Takes note of a peer without a good credential; gives what it is told, which is nothing of what is wrong
-/// with it.
-pub async fn unknown(gateway: &Gateway, peer: &Peer, path: &str, refusal: Refusal) -> Refusal {
+/// Logs a request without a valid credential. Returns the refusal for the client, which does not reveal what is wrong
+/// with the credential.
+pub async fn refuse_stranger(
+    gateway: &Gateway,
+    peer: &Peer,
+    path: &str,
+    refusal: Refusal,
+) -> Refusal {
     let who = Who::Stranger(peer.address);
-    gateway.refused(who, path, refusal, About::new()).await;
+    gateway.refused(who, path, refusal, Details::new()).await;
     Refusal::Credential
 }
 
+/// Makes the reply to a refused request.
 pub fn refusal_reply(refusal: Refusal, body: serde_json::Value) -> Reply {
     let status = StatusCode::from_u16(refusal.status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -167,14 +178,5 @@ pub fn refusal_reply(refusal: Refusal, body: serde_json::Value) -> Reply {
             .headers_mut()
             .insert(http::header::WWW_AUTHENTICATE, challenge);
     }
-    reply
-}
-
-pub fn json_reply(status: StatusCode, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
-    *reply.status_mut() = status;
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }

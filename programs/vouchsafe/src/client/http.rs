@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use ureq::tls::TlsConfig;
 use vouchsafe_cli::Failure;
+use vouchsafe_url::{Host, Localhost};
 
 /// Longest response by default.
 pub const REPLY_BYTES_MAX: u64 = 64 * 1024;
@@ -174,15 +175,8 @@ pub fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else {
         return false;
     };
-    let host = uri
-        .host()
-        .unwrap_or("")
-        .trim_start_matches('[')
-        .trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse()
-            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    let host = uri.host().and_then(Host::parse);
+    host.is_some_and(|host| host.is_loopback(Localhost::Exact))
 }
 
 #[cfg(test)]

@@ -109,13 +109,13 @@ pub fn verify_signature(token: &str, jwks: &[u8]) -> Result<(), VerificationErro
     verify_jws(&parse(token)?, jwks, |_| Ok(())).map(drop)
 }
 
-fn parse(token: &str) -> Result<UnverifiedJws<'_>, VerificationError> {
+fn parse(token: &str) -> Result<UnverifiedJws, VerificationError> {
     UnverifiedJws::parse(token).map_err(|error| VerificationError::new(Check::Token, error))
 }
 
 /// Verifies the signature after `check_kid`, and returns the `kid`.
 fn verify_jws(
-    jws: &UnverifiedJws<'_>,
+    jws: &UnverifiedJws,
     jwks: &[u8],
     check_kid: impl FnOnce(&str) -> Result<(), VerificationError>,
 ) -> Result<String, VerificationError> {

@@ -1,66 +1,68 @@
-//! `vouchsafe serve`: the standalone host's command line.
+//! `vouchsafe serve`: runs the standalone host.
+
+mod warnings;
 
 use super::Failure;
-use crate::host::{self, Lifetime, Options};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use vouchsafe_host::{Application, ErrorKind, HostError, Lifetime, Options};
 
-/// Longest that background threads are waited for at the end.
+/// Longest time that background threads get to finish when the host stops.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 /// Run the broker without Spin
 ///
-/// Reads the same spin.toml, composes the same components and grants what the manifest grants.
-/// Prints one line, `listening on http://ADDRESS`, once it is ready; guests' lines go to standard
-/// error. SIGTERM and SIGINT let requests in flight finish. It speaks plain HTTP: put a reverse
-/// proxy with TLS in front of it.
+/// Reads the same spin.toml as Spin, composes the same components and grants what the manifest grants.
+/// Prints `listening on http://ADDRESS` when it is ready, and log lines to standard error. On SIGTERM
+/// or SIGINT, it finishes the requests in flight and exits. It speaks plain HTTP: put a reverse proxy
+/// with TLS in front of it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit codes: 0 stopped by a signal, 1 not ready or the address is taken, 2 something in the command line or a file is wrong."
+    after_help = "Examples:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit codes: 0 stopped by a signal, 1 not ready or address in use, 2 the command line or a file is wrong."
 )]
 pub struct Args {
     /// The application manifest
     #[arg(long, value_name = "FILE", default_value = "spin.toml")]
     manifest: PathBuf,
-    /// Where to accept connections; port 0 takes a free one
+    /// Address to listen on; port 0 chooses a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// A bundle to mount in place of the manifest's policies
+    /// Bundle to mount instead of the manifest's
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
-    /// Where the database is [default: the runtime config's state_dir, else .state]
+    /// Directory of the database [default: the runtime config's state_dir, else .state]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Where compiled code is kept [default: vouchsafe in the user's cache directory]
+    /// Directory of compiled components [default: vouchsafe in the user's cache directory]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// A variable's value, or the file that holds it
+    /// Value of a variable, or a file that contains it
     #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
     variables: Vec<String>,
     /// Spin's runtime config: client_tls, block_networks, SQLite paths
     #[arg(long, value_name = "FILE")]
     runtime_config_file: Option<PathBuf>,
-    /// Where to serve /metrics in the Prometheus format
+    /// Address to serve Prometheus metrics on, at /metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
-    /// Start the guests' clock at this time, in Unix seconds; development mode only
+    /// Start the components' clock at this time, in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
-    /// Requests after which an instance is replaced, which frees what its calls left behind
+    /// Replace an instance after this many requests, which frees its memory
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_instance_reuse_count: usize,
-    /// Requests at once in one instance
+    /// Maximum number of concurrent requests in one instance
     #[arg(long, value_name = "N", default_value_t = 16)]
     max_instance_concurrent_reuse_count: usize,
-    /// Seconds after which an idle instance is dropped
+    /// Drop an instance that was idle for this long
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     idle_instance_timeout: u64,
-    /// Milliseconds after which a request is answered with 503
+    /// Answer a request with 503 after this long
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     request_timeout_ms: u64,
-    /// Milliseconds that an instance may compute without pause before it is ended
+    /// Terminate an instance that computes for this long without a pause
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     cpu_deadline_ms: u64,
 }
@@ -70,16 +72,50 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::refused(format!("no runtime: {error}")))?;
-    let outcome = runtime.block_on(host::run(options));
+        .map_err(|error| Failure::refused(format!("cannot start the async runtime: {error}")))?;
+    let outcome = runtime.block_on(serve(options));
     runtime.shutdown_timeout(SHUTDOWN_MAX);
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(options: Options) -> Result<(), Failure> {
+    let application = Application::read(options).map_err(failure)?;
+    let options = &application.options;
+    let lacking = warnings::warnings(
+        &options.manifest,
+        &application.manifest,
+        options.policies.as_deref(),
+        &application.resolved,
+    );
+    for warning in lacking.iter().chain(&application.warnings()) {
+        eprintln!("{warning}");
+    }
+    let host = application.start().await.map_err(failure)?;
+    for warning in warnings::of_ready(host.ready()) {
+        eprintln!("warning: {warning}");
+    }
+    println!("listening on http://{}", host.address());
+    host.serve().await;
+    Ok(())
+}
+
+fn failure(error: HostError) -> Failure {
+    let failure = match error.kind {
+        ErrorKind::Configuration => Failure::usage(error.message),
+        ErrorKind::Startup => Failure::refused(error.message),
+    };
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 impl Args {
     fn options(self) -> Result<Options, Failure> {
         if self.max_instance_reuse_count == 0 || self.max_instance_concurrent_reuse_count == 0 {
-            return Err(Failure::usage("an instance handles at least one request"));
+            return Err(Failure::usage(
+                "--max-instance-reuse-count and --max-instance-concurrent-reuse-count must be at least 1",
+            ));
         }
         let lifetime = Lifetime {
             requests_max: self.max_instance_reuse_count,

@@ -1,4 +1,4 @@
-//! The standalone host with small guests of its own: what a guest can do to others, and can't.
+//! End-to-end tests of the program: the standalone host with small guests, and output that can't be written.
 
 #![allow(
     clippy::arithmetic_side_effects,

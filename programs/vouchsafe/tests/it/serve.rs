@@ -1,3 +1,5 @@
+//! `vouchsafe serve` with a test guest that traps, loops, waits and reports what it sees.
+
 use crate::support::{Server, folder, guest, manifest, read, refused, start, start_with};
 use std::time::{Duration, Instant};
 
@@ -6,7 +8,7 @@ fn trap_guest(arguments: &[&str]) -> Server {
 }
 
 #[test]
-fn a_trap_costs_its_own_instance_only() {
+fn trap_ends_only_its_instance() {
     let server = trap_guest(&[]);
     assert_eq!(server.get("/").status, 200);
     let trapped = server.get("/trap");
@@ -20,7 +22,7 @@ fn a_trap_costs_its_own_instance_only() {
 }
 
 #[test]
-fn a_busy_loop_is_ended_by_the_cpu_deadline_and_delays_nobody() {
+fn cpu_deadline_ends_busy_loop_without_delaying_others() {
     let server = trap_guest(&["--cpu-deadline-ms", "2000"]);
     let request = |path: &str| {
         format!(
@@ -48,13 +50,13 @@ fn a_busy_loop_is_ended_by_the_cpu_deadline_and_delays_nobody() {
 }
 
 #[test]
-fn waiting_is_no_busy_loop() {
+fn waiting_guest_outlives_cpu_deadline() {
     let server = trap_guest(&["--cpu-deadline-ms", "100"]);
     assert_eq!(server.get("/slow").body, "slow\n");
 }
 
 #[test]
-fn a_request_that_takes_too_long_is_told_to_come_back() {
+fn answers_503_to_a_slow_request() {
     let server = trap_guest(&["--request-timeout-ms", "300"]);
     let answer = server.get("/slow");
     assert_eq!(answer.status, 503);
@@ -67,15 +69,15 @@ fn a_request_that_takes_too_long_is_told_to_come_back() {
 }
 
 #[test]
-fn instances_are_replaced_after_their_last_request() {
+fn replaces_instance_after_last_request() {
     let server = trap_guest(&["--max-instance-reuse-count", "2"]);
-    // The readiness request was the first instance's first.
+    // The first instance has already answered the readiness request.
     let counts: Vec<_> = (0..4).map(|_| server.get("/count").body).collect();
     assert_eq!(counts, ["2\n", "1\n", "2\n", "1\n"]);
 }
 
 #[test]
-fn the_hosts_spin_headers_come_last() {
+fn appends_spin_headers_of_the_host() {
     let server = trap_guest(&[]);
     let answer = server.send(&format!(
         "GET /headers?a=b HTTP/1.1\r\nhost: {}\r\nspin-client-addr: 1.2.3.4:5\r\nconnection: close\r\n\r\n",
@@ -103,7 +105,7 @@ fn the_hosts_spin_headers_come_last() {
 }
 
 #[test]
-fn bodies_are_capped_by_length_and_by_bytes() {
+fn limits_declared_and_chunked_bodies() {
     let server = trap_guest(&[]);
     let post = |length: usize| {
         let head = format!(
@@ -124,7 +126,7 @@ fn bodies_are_capped_by_length_and_by_bytes() {
 }
 
 #[test]
-fn a_request_without_a_host_is_refused() {
+fn refuses_request_without_host() {
     let server = trap_guest(&[]);
     assert_eq!(
         server
@@ -135,7 +137,7 @@ fn a_request_without_a_host_is_refused() {
 }
 
 #[test]
-fn sigterm_lets_a_request_in_flight_finish() {
+fn sigterm_finishes_request_in_flight() {
     let server = trap_guest(&[]);
     let slow = server.open("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n");
     std::thread::sleep(Duration::from_millis(300));
@@ -146,7 +148,7 @@ fn sigterm_lets_a_request_in_flight_finish() {
 }
 
 #[test]
-fn files_are_seen_where_the_manifest_mounts_them() {
+fn mounts_files_as_in_the_manifest() {
     let directory = folder();
     std::fs::create_dir(directory.join("bundle")).expect("a directory");
     std::fs::write(directory.join("bundle/a"), "a").expect("a file");
@@ -164,7 +166,7 @@ fn files_are_seen_where_the_manifest_mounts_them() {
 }
 
 #[test]
-fn a_variable_comes_from_the_flag_then_the_environment_then_dotenv_then_the_default() {
+fn variable_sources_have_documented_precedence() {
     let directory = folder();
     let path = manifest(&directory, &guest("trap"), "");
     let text = std::fs::read_to_string(&path).expect("a manifest");
@@ -214,7 +216,7 @@ fn a_variable_comes_from_the_flag_then_the_environment_then_dotenv_then_the_defa
 }
 
 #[test]
-fn both_clocks_of_a_guest_move_and_tick_in_development_mode() {
+fn danger_now_sets_both_clocks() {
     let path = manifest(
         &folder(),
         &guest("trap"),
@@ -258,7 +260,7 @@ fn metrics_count_requests_instances_and_traps() {
         server.get(path);
     }
     server.address = reserved.to_string();
-    // The trapped instance ends on its own time, a moment after its answer.
+    // The trapped instance ends a moment after its answer.
     let text = (0..100)
         .map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -282,9 +284,9 @@ fn metrics_count_requests_instances_and_traps() {
     assert_eq!(server.get("/").status, 404);
 }
 
-/// Idle connections to the metrics leave the file descriptors to all others.
+/// Idle connections to the metrics listener don't use up the file descriptors.
 #[test]
-fn connections_to_the_metrics_are_bounded() {
+fn limits_metrics_connections() {
     const MANY: usize = 200;
     const BOUND: usize = 32;
     let reserved = std::net::TcpListener::bind("127.0.0.1:0")
@@ -296,7 +298,7 @@ fn connections_to_the_metrics_are_bounded() {
     let idle: Vec<_> = (0..MANY)
         .map(|_| std::net::TcpStream::connect(reserved).expect("connects"))
         .collect();
-    // The host accepts what it does at once: before it answers on the other listener.
+    // The host accepts these connections before it answers on the other listener.
     while server.open_files() < before + BOUND {
         server.get("/");
     }
@@ -318,12 +320,12 @@ fn refuses_to_start_with_a_reason() {
         (
             &["--policies", "."][..],
             2,
-            "error: --policies replaces the files at /policies, and the manifest mounts none",
+            "error: --policies replaces the files at /policies, but the manifest mounts none there",
         ),
         (
             &["--metrics-listen", "8.8.8.8:9090"][..],
             2,
-            "error: --metrics-listen is 8.8.8.8:9090, which is a public address: metrics need no credential",
+            "error: --metrics-listen 8.8.8.8:9090 is a public address, and metrics require no credential",
         ),
         (
             &["--variable", "issuer=x"][..],
@@ -333,12 +335,12 @@ fn refuses_to_start_with_a_reason() {
         (
             &["--danger-now", "1"][..],
             2,
-            "error: --danger-now moves the clock of every check",
+            "error: --danger-now changes the time of every check",
         ),
         (
             &["--max-instance-reuse-count", "0"][..],
             2,
-            "error: an instance handles at least one request",
+            "error: --max-instance-reuse-count and --max-instance-concurrent-reuse-count must be at least 1",
         ),
     ] {
         let (found, text) = refused(&plain, arguments);

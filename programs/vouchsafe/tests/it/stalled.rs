@@ -1,15 +1,15 @@
-//! Clients that do not read what they asked for.
+//! Clients that don't read their responses.
 
 use crate::support::{Server, folder, guest, manifest, start};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Longer than the host's limit on a stalled write (10 s) by far, so that only the host ends it.
+/// Much longer than the host's limit on a stalled write (10 s), so that only the host ends the connection.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Shorter than that limit by far.
+/// Much shorter than that limit.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The guest sends a request's headers back: answers of this size fill the kernel's buffers soon.
+/// The guest echoes request headers; answers of this size soon fill the kernel's buffers.
 const FILLER_BYTES: usize = 30 * 1024;
 
 fn server() -> Server {
@@ -32,11 +32,11 @@ fn connect(server: &Server) -> TcpStream {
 }
 
 #[test]
-fn a_client_that_never_reads_loses_its_connection() {
+fn disconnects_client_that_never_reads() {
     let server = server();
     let request = request(&server, "keep-alive");
     let mut stream = connect(&server);
-    // As long as the host reads it also answers, until nobody has room for another answer.
+    // The host reads and answers requests until all buffers are full.
     let error = loop {
         if let Err(error) = stream.write_all(request.as_bytes()) {
             break error;
@@ -53,7 +53,7 @@ fn a_client_that_never_reads_loses_its_connection() {
 }
 
 #[test]
-fn a_client_that_reads_late_gets_every_answer() {
+fn slow_reader_gets_every_answer() {
     const REQUESTS: usize = 400;
     let server = server();
     let mut stream = connect(&server);
@@ -68,7 +68,7 @@ fn a_client_that_reads_late_gets_every_answer() {
     std::thread::sleep(PAUSE);
     assert!(
         !sent.is_finished(),
-        "the pause came too late to be one: send more requests"
+        "all requests were sent before the pause ended: send more"
     );
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("all answers");

@@ -1,4 +1,4 @@
-//! Starts the real `vouchsafe serve` on a free port, and talks HTTP to it.
+//! Starts `vouchsafe serve` on a free port and sends it HTTP requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Longest that an answer may take.
+/// Longest time that an answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 
 fn repository() -> PathBuf {
@@ -49,7 +49,7 @@ pub fn guest(name: &str) -> PathBuf {
     ))
 }
 
-/// A new empty directory under the target's temporary one.
+/// A new empty directory in Cargo's directory for temporary files.
 pub fn folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!(
@@ -62,7 +62,7 @@ pub fn folder() -> PathBuf {
     path
 }
 
-/// A manifest with one component, written to `folder`; `more` goes into the component's table.
+/// Writes a manifest with one component to `folder`; `more` is added to the component's table.
 pub fn manifest(folder: &Path, guest: &Path, more: &str) -> PathBuf {
     let path = folder.join("spin.toml");
     let text = format!(
@@ -74,7 +74,7 @@ pub fn manifest(folder: &Path, guest: &Path, more: &str) -> PathBuf {
     path
 }
 
-/// A running host; ended when dropped.
+/// A running host, which is stopped when this is dropped.
 pub struct Server {
     pub address: String,
     child: Child,
@@ -100,7 +100,7 @@ pub fn start(manifest: &Path, arguments: &[&str]) -> Server {
     start_with(manifest, arguments, &[])
 }
 
-/// The same, with environment variables.
+/// Starts the host with environment variables.
 pub fn start_with(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
     let mut command = command(manifest, arguments);
     let mut child = command
@@ -119,7 +119,7 @@ pub fn start_with(manifest: &Path, arguments: &[&str], environment: &[(&str, &st
     Server { address, child }
 }
 
-/// Runs the host, which must end by itself: exit code and standard error.
+/// Runs a host that must exit by itself; returns exit code and standard error.
 pub fn refused(manifest: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = command(manifest, arguments)
         .stderr(Stdio::piped())
@@ -151,12 +151,12 @@ impl Server {
         ))
     }
 
-    /// Sends `bytes` as they are and reads one answer to the end of the connection.
+    /// Sends `bytes` and reads the answer until the connection ends.
     pub fn send(&self, bytes: &str) -> Answer {
         read(self.open(bytes))
     }
 
-    /// Sends `bytes` and leaves the answer to be read.
+    /// Sends `bytes` without reading the answer.
     pub fn open(&self, bytes: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         stream
@@ -166,7 +166,7 @@ impl Server {
         stream
     }
 
-    /// Open file descriptors of the host.
+    /// Number of open file descriptors of the host.
     pub fn open_files(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
         std::fs::read_dir(folder).expect("a process").count()
@@ -181,20 +181,20 @@ impl Server {
         assert!(killed.success());
     }
 
-    /// Exit code of the ended host.
+    /// Waits for the host to exit; returns its exit code.
     pub fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
 }
 
-/// Reads an answer to the end of its connection.
+/// Reads an answer until the connection ends.
 pub fn read(mut stream: TcpStream) -> Answer {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     parse(&text)
 }
 
-/// The answer in `text`.
+/// Parses an answer.
 pub fn parse(text: &str) -> Answer {
     let (head, body) = text
         .split_once("\r\n\r\n")
@@ -212,7 +212,7 @@ pub fn parse(text: &str) -> Answer {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         drop(self.child.kill());
         drop(self.child.wait());
     }

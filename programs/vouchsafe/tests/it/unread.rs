@@ -1,4 +1,4 @@
-//! Responses to requests whose body is not read: they reach clients that send everything first.
+//! Responses to requests whose body was not read, which must reach clients that send everything first.
 
 use crate::support::{Answer, Server, folder, guest, manifest, parse, start};
 use std::io::{Read as _, Write as _};
@@ -6,13 +6,13 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-/// The host's cap on a body.
+/// The host's limit on a body.
 const BODY_BYTES_MAX: usize = 128 * 1024;
-/// What the host discards of a body that it refused.
+/// How much of a refused body the host discards.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
-/// More than the buffers of both ends hold.
+/// More than the buffers of both ends can hold.
 const ENDLESS_BYTES: usize = 64 * 1024 * 1024;
-/// Longer than any limit of the host by far.
+/// Much longer than any time limit of the host.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn server() -> Server {
@@ -30,7 +30,7 @@ fn head(length: usize, more: &str) -> String {
     format!("POST / HTTP/1.1\r\nhost: x\r\n{more}content-length: {length}\r\n\r\n")
 }
 
-/// Everything up to a close without a reset.
+/// Reads until the connection is closed, which must not be a reset.
 fn read_to_close(mut stream: TcpStream) -> (Answer, String) {
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("no reset");
@@ -38,7 +38,7 @@ fn read_to_close(mut stream: TcpStream) -> (Answer, String) {
 }
 
 #[test]
-fn a_client_that_sends_everything_first_reads_413() {
+fn client_that_sends_first_reads_413() {
     let server = server();
     for length in [BODY_BYTES_MAX + 1, 8 * BODY_BYTES_MAX, DISCARDED_BYTES_MAX] {
         let mut stream = connect(&server);
@@ -54,7 +54,7 @@ fn a_client_that_sends_everything_first_reads_413() {
         assert_eq!(answer.status, 413, "{length}");
         assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
     }
-    // Below the cap the connection stays open for more.
+    // Up to the limit, the connection stays open for more requests.
     let mut stream = connect(&server);
     for _ in 0..2 {
         stream
@@ -72,7 +72,7 @@ fn a_client_that_sends_everything_first_reads_413() {
 }
 
 #[test]
-fn a_chunked_body_over_the_cap_reads_413() {
+fn chunked_body_over_the_limit_reads_413() {
     let server = server();
     let chunk = format!("{:x}\r\n{}\r\n", 64 * 1024, "a".repeat(64 * 1024));
     let mut stream = connect(&server);
@@ -87,7 +87,7 @@ fn a_chunked_body_over_the_cap_reads_413() {
 }
 
 #[test]
-fn other_early_refusals_arrive_too() {
+fn other_early_refusals_arrive() {
     let server = server();
     for (request, status) in [
         (
@@ -108,7 +108,7 @@ fn other_early_refusals_arrive_too() {
 }
 
 #[test]
-fn a_body_without_end_is_cut_off() {
+fn cuts_off_endless_body() {
     let server = server();
     let mut stream = connect(&server);
     stream
@@ -121,7 +121,7 @@ fn a_body_without_end_is_cut_off() {
 }
 
 #[test]
-fn a_body_that_never_comes_ends_the_connection() {
+fn missing_body_ends_the_connection() {
     let server = server();
     let mut stream = connect(&server);
     stream
@@ -131,10 +131,10 @@ fn a_body_that_never_comes_ends_the_connection() {
 }
 
 #[test]
-fn a_client_that_expects_100_continue_gets_413_alone() {
+fn refuses_large_body_without_100_continue() {
     let server = server();
     let expect = "expect: 100-continue\r\n";
-    // It sends nothing, as RFC 9110 §10.1.1 wants, or does not wait.
+    // The client sends nothing, as RFC 9110 §10.1.1 requires, or does not wait.
     for sent in [0, BODY_BYTES_MAX + 1] {
         let mut stream = connect(&server);
         stream
@@ -145,7 +145,7 @@ fn a_client_that_expects_100_continue_gets_413_alone() {
         assert_eq!(answer.status, 413, "{text}");
         assert!(!text.contains("100 Continue"), "{text}");
     }
-    // At the cap it is asked for the body.
+    // At the limit, the host requests the body.
     let mut stream = connect(&server);
     let more = format!("{expect}connection: close\r\n");
     stream
@@ -162,7 +162,7 @@ fn a_client_that_expects_100_continue_gets_413_alone() {
 
 /// Python's own client, which sends a body in full before it reads.
 #[test]
-fn a_python_client_reads_413() {
+fn python_client_reads_413() {
     const CLIENT: &str = "
 import sys, http.client
 for length in (128 * 1024, 128 * 1024 + 1, 1024 * 1024):

@@ -1,7 +1,7 @@
-//! A guest in the broker's place that asks the signer for anything.
+//! A hostile guest in the broker's place that requests any signature.
 //!
-//! POST a JSON object with the members of `token-request`; `issued_at_offset` is added to the guest's
-//! own clock. The answer holds what the signer said, and that clock before and after.
+//! POST a JSON object with the members of `token-request`; `issued_at_offset` is added to the guest's own clock. The
+//! response contains the signer's answer, and that clock before and after.
 
 #![allow(
     clippy::arithmetic_side_effects,

@@ -1,6 +1,6 @@
-//! A guest that misbehaves on request: `/trap` panics, `/spin` computes for ever, `/slow` waits
-//! for a second; `/headers` shows what it was sent, `/count` how often this instance was asked,
-//! `/files` how many files it sees, `/now` both of its clocks, `/variable/<name>` a variable.
+//! A guest that misbehaves on request: `/trap` panics, `/spin` computes for ever, `/slow` waits for a second;
+//! `/headers` shows the request's headers, `/count` the number of requests to this instance, `/files` the number of
+//! files it sees, `/now` both of its clocks, `/variable/<name>` a variable.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -50,7 +50,7 @@ mod guest {
             .body(text)
     }
 
-    /// Unix seconds by WASI 0.2, which std uses, and by WASI 0.3.
+    /// Unix seconds from WASI 0.2, which std uses, and from WASI 0.3.
     fn now() -> String {
         let old = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let new = spin_sdk::wasip3::clocks::system_clock::now();

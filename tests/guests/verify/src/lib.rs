@@ -1,9 +1,9 @@
 //! Verifies signatures as the identity component does.
 //!
-//! `POST /time` says how long one takes: the body's lines are how often, a JWK, the message, the
-//! signature in base64url; the answer is microseconds. `POST /stock` times the power of an RSA signature by
-//! `crypto-bigint` in the same way, for comparison. `POST /vectors` says which verify: a JWK, then
-//! a line per vector with message and signature in base64url; the answer is a line of `1` and `0`.
+//! `POST /time` measures one verification: the lines of the body are the number of repetitions, a JWK, the message,
+//! and the signature in base64url; the response is in microseconds. `POST /stock` measures the exponentiation of an
+//! RSA signature by `crypto-bigint` in the same way, for comparison. `POST /vectors` verifies test vectors: a JWK,
+//! then one line per vector with message and signature in base64url; the response is a line of `1` and `0`.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -66,7 +66,7 @@ mod guest {
         Some(format!("{us:.1}"))
     }
 
-    /// The modulus' parameters are made once, as with a key that is kept.
+    /// The parameters of the modulus are computed once, as for a cached key.
     fn stock(text: &str) -> Option<String> {
         let mut lines = text.lines();
         let times: u32 = lines.next()?.parse().ok()?;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use vouchsafe_signer::{ENTROPY_BYTES, Seed};
+use vouchsafe_signer::{Algorithm, ENTROPY_BYTES, Entropy, Epoch, EpochKey, Seed};
 
 use super::*;
 use crate::refusal::Refusal;

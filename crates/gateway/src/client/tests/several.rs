@@ -6,7 +6,7 @@ const FRESH: u64 = GENERATION_FRESH_SECONDS;
 
 /// Both tiers sign, by the gateway that is right; the other is asked again only when the keys are.
 #[test]
-fn a_gateway_whose_clock_is_wrong_is_passed_over() {
+fn skips_gateway_with_wrong_clock() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.ahead.borrow_mut().push('a');
     for tier in [Tier::Delegated, Tier::Hsm, Tier::Hsm] {
@@ -30,7 +30,7 @@ fn a_gateway_whose_clock_is_wrong_is_passed_over() {
 
 /// Its keys were fetched while its clock was right.
 #[test]
-fn a_gateway_whose_clock_goes_wrong_signs_nothing_and_refuses_nothing() {
+fn gateway_whose_clock_drifts_is_skipped_later() {
     let (signer, gateways) = (signer(), Gateways::new());
     for tier in [Tier::Hsm, Tier::Delegated] {
         sign(&signer, &gateways, tier).map(drop).unwrap();
@@ -56,7 +56,7 @@ fn a_gateway_whose_clock_goes_wrong_signs_nothing_and_refuses_nothing() {
 }
 
 #[test]
-fn a_seed_is_taken_from_the_gateway_whose_clock_is_ours() {
+fn takes_seed_from_gateway_with_same_clock() {
     let (signer, gateways) = (signer(), Gateways::new());
     run(signer.public_keys(0, &gateways)).unwrap();
     gateways.take_asked();
@@ -70,7 +70,7 @@ fn a_seed_is_taken_from_the_gateway_whose_clock_is_ours() {
 
 /// Gateways learn of an emergency within a second of each other.
 #[test]
-fn a_gateway_that_is_behind_in_generations_is_passed_over() {
+fn skips_gateway_with_older_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.generation.set(2);
     let second = kid_of(sign(&signer, &gateways, Tier::Delegated));
@@ -83,7 +83,7 @@ fn a_gateway_that_is_behind_in_generations_is_passed_over() {
 
 /// A seed may be asked for while the gateway that learned first derives it.
 #[test]
-fn a_seed_of_the_new_generation_is_not_asked_of_who_is_behind_and_believed() {
+fn ignores_new_seed_from_gateway_left_behind() {
     let (signer, gateways) = (signer(), Gateways::new());
     let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
     gateways.generation.set(2);
@@ -101,7 +101,7 @@ fn a_seed_of_the_new_generation_is_not_asked_of_who_is_behind_and_believed() {
 
 /// Whoever keeps the HSM busy must not keep an emergency from being followed.
 #[test]
-fn an_hsm_that_fails_to_sign_delays_no_emergency() {
+fn failing_hsm_delays_no_emergency() {
     let (signer, gateways) = (signer(), Gateways::new());
     let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
     *gateways.broken.borrow_mut() = vec!["a /v1/sign-token", "b /v1/sign-token"];
@@ -118,7 +118,7 @@ fn an_hsm_that_fails_to_sign_delays_no_emergency() {
 
 /// The generation outlives what a wrong clock makes the signer forget.
 #[test]
-fn a_clock_that_was_wrong_brings_no_generation_back() {
+fn wrong_clock_restores_no_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.generation.set(2);
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
@@ -140,7 +140,7 @@ fn a_clock_that_was_wrong_brings_no_generation_back() {
 
 /// The signer's own clock is set back by less than the gateway minds.
 #[test]
-fn a_clock_that_goes_back_makes_nothing_fresh() {
+fn backward_clock_makes_nothing_fresh() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     gateways.take_asked();
@@ -151,7 +151,7 @@ fn a_clock_that_goes_back_makes_nothing_fresh() {
 
 /// Whoever is first in the list, by mistake or in bad faith.
 #[test]
-fn a_gateway_with_the_keys_of_another_is_passed_over() {
+fn skips_gateway_with_foreign_keys() {
     type Hosts = fn(&Gateways) -> &std::cell::RefCell<Vec<char>>;
     let differs = Error::Misconfigured {
         variable: Variable::Issuer,
@@ -177,7 +177,7 @@ fn a_gateway_with_the_keys_of_another_is_passed_over() {
 
 /// Two roots behind one list are a mistake; what signs is what is published all the same.
 #[test]
-fn a_seed_of_another_root_is_passed_over() {
+fn skips_seed_of_another_root() {
     let (signer, gateways) = (signer(), Gateways::new());
     run(signer.public_keys(0, &gateways)).unwrap();
     gateways.rootless.borrow_mut().push('a');
@@ -192,7 +192,7 @@ fn a_seed_of_another_root_is_passed_over() {
 
 /// A number alone is no generation.
 #[test]
-fn a_generation_without_a_key_of_its_is_not_believed() {
+fn ignores_generation_without_a_key() {
     let (signer, gateways) = (signer(), Gateways::new());
     let first = kid_of(sign(&signer, &gateways, Tier::Delegated));
     gateways.generation.set(9);
@@ -207,7 +207,7 @@ fn a_generation_without_a_key_of_its_is_not_believed() {
 
 /// What another broker's token showed to the store is asked for at once, and then once a second.
 #[test]
-fn keys_of_a_generation_that_is_over_are_not_published() {
+fn publishes_no_keys_of_a_past_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
     run(signer.public_keys(1, &gateways)).unwrap();
     gateways.now.set(NOON + 1);

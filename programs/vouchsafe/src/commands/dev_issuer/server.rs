@@ -13,22 +13,24 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use vouchsafe_cli::{Failure, clock};
+use vouchsafe_serve::{CONNECTIONS_MAX, Drain, Limits, json_reply, serve_connection};
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-const PAUSE_AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+const LIMITS: Limits = Limits {
+    connections_max: CONNECTIONS_MAX,
+    header_bytes_max: 64 * 1024,
+    // Nothing of value is in flight.
+    drain_max: Duration::ZERO,
+};
 const JTI_BYTES: usize = 16;
 
 /// Options of the server.
@@ -87,46 +89,20 @@ async fn listen(args: Args) -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
     }
     println!("listening on http://{address}");
-    let stopped = tokio::signal::ctrl_c();
-    tokio::select! {
-        _ = stopped => {}
-        _ = terminated() => {}
-        () = accept(listener, issuer) => {}
-    }
+    let stop = vouchsafe_serve::stop_signal()
+        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
+    vouchsafe_serve::serve("dev-issuer", listener, LIMITS, stop, |stream, _, drain| {
+        Some(converse(Arc::clone(&issuer), stream, drain))
+    })
+    .await;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut stream) => {
-            stream.recv().await;
-        }
-        Err(_) => std::future::pending().await,
-    }
-}
-
-async fn accept(listener: TcpListener, issuer: Arc<Issuer>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE_AFTER_ACCEPT_ERROR).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let issuer = issuer.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let issuer = issuer.clone();
-                async move { Ok::<_, Infallible>(issuer.answer(request).await) }
-            });
-            // A broken connection concerns only its client.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_READ_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
+async fn converse(issuer: Arc<Issuer>, stream: TcpStream, drain: Drain) {
+    serve_connection(stream, LIMITS, drain, |request| {
+        Arc::clone(&issuer).answer(request)
+    })
+    .await;
 }
 
 impl Issuer {
@@ -234,7 +210,7 @@ impl Issuer {
         match self.sign(MintRequest::github(&audience)) {
             Ok(token) => json_reply(
                 StatusCode::OK,
-                &json!({ "count": token.len(), "value": token }),
+                json!({ "count": token.len(), "value": token }).to_string(),
             ),
             Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
         }
@@ -269,7 +245,7 @@ impl Issuer {
             _ => return failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON or a form"),
         };
         match request.and_then(|request| self.sign(request)) {
-            Ok(token) => json_reply(StatusCode::OK, &json!({ "token": token })),
+            Ok(token) => json_reply(StatusCode::OK, json!({ "token": token }).to_string()),
             Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
         }
     }
@@ -306,7 +282,7 @@ impl Issuer {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.rotate(next, remove);
         match self.key_file.save(&keys) {
-            Ok(()) => json_reply(StatusCode::OK, &keys.jwks()),
+            Ok(()) => json_reply(StatusCode::OK, keys.jwks().to_string()),
             Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
         }
     }
@@ -326,27 +302,13 @@ fn authority(url: &str) -> Option<String> {
 }
 
 fn failed(status: StatusCode, reason: &str) -> Reply {
-    json_reply(status, &json!({ "error": reason }))
-}
-
-fn json_reply(status: StatusCode, value: &Value) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(value.to_string())));
-    *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    reply
+    json_reply(status, json!({ "error": reason }).to_string())
 }
 
 /// A public document with its ETag (RFC 9110 §8.8.3), or 304 if the client has it.
 fn cached(headers: &HeaderMap, value: &Value) -> Reply {
-    let etag = format!(
-        "\"{}\"",
-        encode(digest(&SHA256, value.to_string().as_bytes()).as_ref())
-    );
+    let text = value.to_string();
+    let etag = format!("\"{}\"", encode(digest(&SHA256, text.as_bytes()).as_ref()));
     let known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -354,7 +316,7 @@ fn cached(headers: &HeaderMap, value: &Value) -> Reply {
     let fresh = known
         .flat_map(|list| list.split(','))
         .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag);
-    let mut reply = json_reply(StatusCode::OK, value);
+    let mut reply = json_reply(StatusCode::OK, text);
     if fresh {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         *reply.body_mut() = Full::default();

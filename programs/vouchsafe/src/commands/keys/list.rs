@@ -6,7 +6,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};
-use vouchsafe_gateway::Figures;
+use vouchsafe_gateway::Counters;
 use vouchsafe_gateway::admin::{GroupListing, KeyListing, Listing, VersionListing};
 
 /// List the keys of gateways, with warnings about overdue operations.
@@ -156,7 +156,7 @@ fn print_version(version: &VersionListing, now: u64) {
 }
 
 /// Describes outcomes, such as `120, 2 failed`.
-pub fn describe_outcomes(figures: Figures) -> String {
+pub fn describe_outcomes(figures: Counters) -> String {
     match (figures.outcomes(), figures.failures()) {
         (0, _) => "-".to_owned(),
         (outcomes, 0) => outcomes.to_string(),

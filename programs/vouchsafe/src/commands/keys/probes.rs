@@ -7,7 +7,7 @@ use crate::client::text::sanitize;
 use crate::client::token::verify_signature;
 use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::{KeyListing, Listing, ProbeOutcome, ProbeRequest};
-use vouchsafe_gateway::{Figures, Verdict, judge};
+use vouchsafe_gateway::{Counters, Verdict, judge};
 
 /// The JWK Sets that verifiers use.
 pub struct Verifiers {
@@ -82,7 +82,7 @@ pub fn pair(key: &KeyListing) -> Option<Pair> {
     })
 }
 
-pub fn figures(key: &KeyListing, version: u64) -> Figures {
+pub fn figures(key: &KeyListing, version: u64) -> Counters {
     let found = key.versions.iter().find(|it| it.version == version);
     found.map(|it| it.figures.into()).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 use super::*;
 use vouchsafe_gateway::ROOT_LABEL;
-use vouchsafe_tests::hsm;
+use vouchsafe_harness::hsm;
 
 fn keeper(token: &Arc<Pkcs11Token>) -> SessionKeeper {
     SessionKeeper::open(Arc::clone(token)).expect("a session")
@@ -55,5 +55,5 @@ fn loses_sessions() {
 
 #[test]
 fn reopens_lost_sessions() {
-    hsm::Token::new().in_a_process("pkcs11::worker::token::tests::loses_sessions", &[]);
+    hsm::Pkcs11Token::new().in_a_process("pkcs11::worker::token::tests::loses_sessions", &[]);
 }

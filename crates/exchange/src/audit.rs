@@ -1,0 +1,187 @@
+//! The audit record of one decision: opened before policy is asked, closed before anything is released.
+
+use crate::failure::Failure;
+use crate::issued::{IssuedExchange, SignedExchange};
+use crate::keys::hex;
+use crate::limits::LIMITED_SECONDS_MAX;
+use crate::ports::{Instance, Store};
+use crate::refusal::Refusal;
+use crate::trace::Trace;
+use crate::verified::VerifiedExchange;
+use sha2::{Digest, Sha256};
+use vouchsafe_types::{AuditRecord, BundleInfo, Decision, Limited, Recorded, Refused, RefusedKind};
+
+/// The record of one decision about a verified token.
+pub struct Audit {
+    record: AuditRecord,
+    /// How refusals of this request are counted.
+    refused_key: String,
+    now: u64,
+}
+
+impl Audit {
+    /// Opens the record of `verified`.
+    ///
+    /// # Errors
+    /// The token was denied too often in this minute and gets no decision, or there is no randomness.
+    pub fn open(
+        ports: &impl Instance,
+        bundle: &BundleInfo,
+        verified: &VerifiedExchange,
+    ) -> Result<Self, Failure> {
+        let subject = &verified.subject;
+        if let Some(until) = ports.limited_until(&subject.signing_input_digest) {
+            return Err(denied_too_often(until, verified.now));
+        }
+        let record = AuditRecord {
+            decision_id: ports.decision_id()?,
+            decided_at_ms: verified.now.saturating_mul(1000),
+            bundle_digest: bundle.digest.clone(),
+            issuer_name: subject.principal.issuer_name.clone(),
+            subject: subject.name.clone(),
+            subject_jti: subject.jti.clone().unwrap_or_default(),
+            subject_digest: subject.signing_input_digest.clone(),
+            audience: verified.request.audience.clone(),
+            scopes: verified.request.scopes.clone(),
+            ..AuditRecord::default()
+        };
+        Ok(Self {
+            refused_key: refused_key(bundle, verified),
+            record,
+            now: verified.now,
+        })
+    }
+
+    #[must_use]
+    pub fn decision_id(&self) -> &str {
+        &self.record.decision_id
+    }
+
+    /// Notes what policy decided.
+    pub fn note(&mut self, decision: Decision) {
+        self.record.determining_rules = decision.determining_rules;
+        self.record.erring_rules = decision.erring_rules;
+        self.record.cedar_request = decision.cedar_request;
+    }
+
+    /// Stores the record of how the exchange ended, and only then releases a token.
+    ///
+    /// INVARIANT: each decision has exactly one entry or is counted on one, durable before its outcome leaves (I1).
+    pub async fn close<P: Store + Instance>(
+        self,
+        ports: &P,
+        signed: Result<SignedExchange, Failure>,
+        trace: &mut Trace,
+    ) -> Result<IssuedExchange, Failure> {
+        trace.note_policies(&self.record.determining_rules, &self.record.erring_rules);
+        let outcome = match signed {
+            Ok(signed) => self.record_token(ports, signed, trace).await,
+            Err(failure) => Err(self.record_refusal(ports, failure, trace).await),
+        };
+        trace.step(ports, "record");
+        outcome
+    }
+
+    async fn record_token<P: Store + Instance>(
+        self,
+        ports: &P,
+        signed: SignedExchange,
+        trace: &mut Trace,
+    ) -> Result<IssuedExchange, Failure> {
+        trace.decision_id = Some(self.record.decision_id.clone());
+        let record = AuditRecord {
+            slug: "issued".to_owned(),
+            kid: signed.kid.clone(),
+            expires_at: signed.expires_at,
+            generation: signed.generation.clone(),
+            timings: trace.timings(),
+            ..self.record.clone()
+        };
+        match ports.record(record).await? {
+            Recorded::Written => Ok(IssuedExchange::released(signed)),
+            // INVARIANT: no token is released whose key is of a superseded generation.
+            Recorded::Superseded => Err(self
+                .record_refusal(ports, Refusal::Superseded.into(), trace)
+                .await),
+            // Only refusals are counted on other entries.
+            Recorded::Counted(_) | Recorded::Limited(_) => Err(Refusal::Internal.into()),
+        }
+    }
+
+    /// Records a refusal, and returns the one for the caller. A decision that cannot be recorded is none: the caller
+    /// must retry. The decision id is that of the entry that counts the refusal.
+    async fn record_refusal<P: Store + Instance>(
+        self,
+        ports: &P,
+        failure: Failure,
+        trace: &mut Trace,
+    ) -> Failure {
+        let kind = refused_kind(&failure.refusal);
+        let (token, own_id) = (
+            self.record.subject_digest.clone(),
+            self.record.decision_id.clone(),
+        );
+        let record = AuditRecord {
+            slug: failure.refusal.slug().to_owned(),
+            refused: Some(Refused {
+                kind,
+                key: self.refused_key,
+            }),
+            timings: trace.timings(),
+            ..self.record
+        };
+        let (failure, decision_id) = match (ports.record(record).await, kind) {
+            (Ok(Recorded::Written | Recorded::Superseded), _) => (failure, own_id),
+            (Ok(Recorded::Counted(decision_id)), _) => (failure, decision_id),
+            (Ok(Recorded::Limited(Limited { decision_id, until })), RefusedKind::Denial) => {
+                ports.limit(&token, until);
+                (denied_too_often(until, self.now), decision_id)
+            }
+            (Ok(Recorded::Limited(Limited { decision_id, .. })), RefusedKind::Outage) => {
+                (failure, decision_id)
+            }
+            (Err(unrecorded), RefusedKind::Denial) => (unrecorded, own_id),
+            // An outage is reported as itself, recorded or not.
+            (Err(_), RefusedKind::Outage) => (failure, own_id),
+        };
+        trace.decision_id = Some(decision_id);
+        failure
+    }
+}
+
+/// Whether a refusal is a decision, which must be on record.
+fn refused_kind(refusal: &Refusal) -> RefusedKind {
+    match refusal {
+        Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => {
+            RefusedKind::Denial
+        }
+        Refusal::DeniedTooOften { .. }
+        | Refusal::Unavailable(_)
+        | Refusal::Overloaded
+        | Refusal::Superseded
+        | Refusal::Internal => RefusedKind::Outage,
+    }
+}
+
+/// The key under which refusals count as repeats: the token, by its signing input since ECDSA signatures are
+/// malleable, the audience and the bundle; not the reason, the scopes or the lifetime, which a caller could vary at
+/// will.
+fn refused_key(bundle: &BundleInfo, verified: &VerifiedExchange) -> String {
+    let mut hash = Sha256::new();
+    let token = &verified.subject.signing_input_digest;
+    let audience = &verified.request.audience;
+    for part in ["vouchsafe-refused-v1", token, audience, &bundle.digest] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+fn denied_too_often(until: u64, now: u64) -> Failure {
+    let seconds = until.saturating_sub(now).clamp(1, LIMITED_SECONDS_MAX);
+    let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    Refusal::DeniedTooOften {
+        retry_after_seconds,
+    }
+    .into()
+}

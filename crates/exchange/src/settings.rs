@@ -1,0 +1,65 @@
+//! What the broker uses of the signer's settings.
+
+use crate::client_address::{ForwardedHeader, TrustedProxies};
+use crate::failure::Failure;
+use crate::refusal::{Part, Refusal};
+use vouchsafe_types::{Environment, SignerSettings};
+
+/// The signer's settings, with those parsed that are the broker's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub issuer: String,
+    pub development: bool,
+    pub epoch_seconds: u64,
+    pub algorithms: Vec<String>,
+    /// URLs of the signer's backend, where no issuer document is fetched from.
+    pub backend_urls: Vec<String>,
+    /// Warnings of the signer for the operator.
+    pub warnings: Vec<String>,
+    pub trusted_proxies: TrustedProxies,
+    /// The signer's key group.
+    pub group: String,
+}
+
+impl Settings {
+    /// The name under which the store remembers generations.
+    #[must_use]
+    pub fn generation_of(&self) -> String {
+        // Neither has a space.
+        format!("{} {}", self.issuer, self.group)
+    }
+
+    /// What the bundle is checked against.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        Environment {
+            issuer: self.issuer.clone(),
+            development: self.development,
+            epoch_seconds: self.epoch_seconds,
+        }
+    }
+}
+
+impl TryFrom<SignerSettings> for Settings {
+    type Error = Failure;
+
+    /// Invalid networks or an unknown header are a misconfiguration, like those that the signer finds.
+    fn try_from(settings: SignerSettings) -> Result<Self, Failure> {
+        let misconfigured = |detail| Failure::new(Refusal::Unavailable(Part::Signer), detail);
+        let header = ForwardedHeader::parse(&settings.forwarded_header)
+            .map_err(|error| misconfigured(format!("`forwarded_header`: {error}")))?;
+        let trusted_proxies = TrustedProxies::parse(&settings.trusted_proxies)
+            .map_err(|error| misconfigured(format!("`trusted_proxies`: {error}")))?
+            .writing(header);
+        Ok(Self {
+            issuer: settings.issuer,
+            development: settings.development,
+            epoch_seconds: settings.epoch_seconds,
+            algorithms: settings.algorithms,
+            backend_urls: settings.backend_urls,
+            warnings: settings.warnings,
+            trusted_proxies,
+            group: settings.group,
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! The checked file as a whole, and who may use what of it.
+
+use super::checks;
+use super::entries::{Credential, ENTRIES_MAX, Group, KeyRule, RuleError, place_of};
+use super::files::{CredentialFile, GroupFile, KeyFile};
+use crate::credential::{CertificateDigest, CredentialDigest};
+use crate::refusal::Refusal;
+
+/// Who calls. Only [`Rules::caller`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'r> {
+    rules: &'r Rules,
+    credential: &'r Credential,
+}
+
+/// All of it, consistent.
+#[derive(Debug)]
+pub struct Rules {
+    groups: Vec<Group>,
+    keys: Vec<KeyRule>,
+    credentials: Vec<Credential>,
+}
+
+impl Rules {
+    /// Checks what the file says.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; a credential's hash is never repeated.
+    pub fn new(
+        groups: Vec<GroupFile>,
+        keys: Vec<KeyFile>,
+        credentials: Vec<CredentialFile>,
+    ) -> Result<Self, RuleError> {
+        for (entry, count) in [
+            ("group", groups.len()),
+            ("key", keys.len()),
+            ("credential", credentials.len()),
+        ] {
+            if count > ENTRIES_MAX {
+                return Err(RuleError::TooMany(entry));
+            }
+        }
+        if groups.is_empty() {
+            return Err(RuleError::None("group"));
+        }
+        if credentials.is_empty() {
+            return Err(RuleError::None("credential"));
+        }
+        let mut rules = Self {
+            groups: Vec::new(),
+            keys: Vec::new(),
+            credentials: Vec::new(),
+        };
+        for file in groups {
+            let group = checks::group(file, &rules.groups)?;
+            rules.groups.push(group);
+        }
+        for file in keys {
+            let key = checks::key(file, &rules.groups, &rules.keys)?;
+            rules.keys.push(key);
+        }
+        for file in credentials {
+            let credential = checks::credential(file, &rules.groups, &rules.credentials)?;
+            rules.credentials.push(credential);
+        }
+        checks::sizes(&rules.groups, &rules.keys, &rules.credentials)?;
+        Ok(rules)
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &KeyRule> {
+        self.keys.iter()
+    }
+
+    /// Whose credential `presented` is, over a connection with this client certificate. Every credential is
+    /// compared, in a time that depends on neither.
+    ///
+    /// # Errors
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    pub fn caller(
+        &self,
+        presented: &str,
+        certificate: Option<&CertificateDigest>,
+    ) -> Result<Caller<'_>, Refusal> {
+        let digests = self.credentials.iter().map(|it| &it.digest);
+        let credential = place_of(presented, digests).and_then(|it| self.credentials.get(it));
+        let credential = credential.ok_or(Refusal::Credential)?;
+        credential.certificates.check(certificate)?;
+        Ok(Caller {
+            rules: self,
+            credential,
+        })
+    }
+
+    /// Whether a credential is bound to client certificates.
+    #[must_use]
+    pub fn has_bindings(&self) -> bool {
+        let mut credentials = self.credentials.iter();
+        credentials.any(|it| !it.certificates.0.is_empty())
+    }
+
+    pub(super) fn has_credential(&self, digest: &CredentialDigest) -> bool {
+        self.credentials.iter().any(|it| it.digest == *digest)
+    }
+}
+
+impl<'r> Caller<'r> {
+    /// The credential's name, for the log.
+    #[must_use]
+    pub fn name(self) -> &'r str {
+        &self.credential.name
+    }
+
+    pub(crate) fn seeds_per_minute(self) -> u64 {
+        self.credential.seeds_per_minute
+    }
+
+    pub(crate) fn keys_per_minute(self) -> u64 {
+        self.credential.keys_per_minute
+    }
+
+    /// The group `name`, if this caller may use it.
+    ///
+    /// # Errors
+    /// [`Refusal::Group`].
+    pub fn group(self, name: &str) -> Result<&'r Group, Refusal> {
+        self.groups()
+            .find(|group| group.name == name)
+            .ok_or(Refusal::Group)
+    }
+
+    /// The key `name`, if this caller may use it.
+    ///
+    /// # Errors
+    /// [`Refusal::Key`].
+    pub fn key(self, name: &str) -> Result<&'r KeyRule, Refusal> {
+        self.rules
+            .keys()
+            .find(|key| key.name == name && self.credential.groups.contains(&key.group))
+            .ok_or(Refusal::Key)
+    }
+
+    /// Every group that this caller may use.
+    pub fn groups(self) -> impl Iterator<Item = &'r Group> {
+        self.rules
+            .groups()
+            .filter(move |group| self.credential.groups.contains(&group.name))
+    }
+}

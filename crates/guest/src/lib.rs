@@ -1,0 +1,14 @@
+//! What the components share on Spin's interfaces: deadlines, outbound HTTP, and the signers' inputs.
+//!
+//! Does not decide anything, and keeps nothing between calls. Empty except on Wasm, since Spin's interfaces exist only
+//! there.
+
+#![cfg(target_arch = "wasm32")]
+
+mod deadline;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "signer")]
+pub mod signer;
+
+pub use deadline::within;

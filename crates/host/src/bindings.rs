@@ -1,0 +1,29 @@
+//! Host side of Spin's interfaces, generated from the WIT that the components are built against.
+
+/// A guest's open database, by its label.
+pub struct Connection {
+    pub label: String,
+}
+
+wasmtime::component::bindgen!({
+    path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/deps/spin-variables@3.0.0"],
+    inline: "
+        package vouchsafe:host;
+        world imports {
+            import spin:sqlite/sqlite@3.1.0;
+            import spin:variables/variables@3.0.0;
+        }
+    ",
+    imports: {
+        "spin:sqlite/sqlite.[static]connection.open": async | trappable,
+        "spin:sqlite/sqlite.[method]connection.execute": async | trappable,
+        "spin:sqlite/sqlite.[method]connection.last-insert-rowid": async | trappable,
+        "spin:sqlite/sqlite.[method]connection.changes": async | trappable,
+        default: trappable,
+    },
+    with: { "spin:sqlite/sqlite.connection": crate::bindings::Connection },
+    require_store_data_send: true,
+});
+
+pub use self::spin::sqlite::sqlite;
+pub use self::spin::variables::variables;

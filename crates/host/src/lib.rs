@@ -1,0 +1,55 @@
+//! The standalone host: runs the application of a `spin.toml` without Spin.
+//!
+//! It composes the components as Spin does ([`compose`]), grants what the manifest grants and nothing else
+//! ([`state`]), reuses instances ([`instances`]) and serves HTTP/1.1 ([`server`]). It adds what Spin lacks:
+//! deadlines for requests, headers, bodies and CPU time, a drain, checks of the addresses that guests connect to
+//! ([`outbound`]), and metrics.
+//!
+//! It has no TLS of its own and no trigger but HTTP: a reverse proxy stands in front of it. It reads no command line
+//! and prints nothing but log lines.
+//!
+//! Entry point: [`Application::read`], then [`Application::start`] and [`Host::serve`].
+//!
+//! Invariants: a dependency reaches nothing that it does not inherit; a guest connects to no address that was not
+//! checked; no client holds a connection, an instance or a CPU without a bound.
+
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
+)]
+
+mod app;
+mod application;
+mod bindings;
+mod bundle;
+mod clock;
+mod compose;
+mod concurrency;
+mod config;
+mod continuity;
+mod cpu;
+mod directories;
+mod empty;
+mod engine;
+mod error;
+mod grants;
+mod headers;
+mod host;
+mod instances;
+mod link;
+mod metrics;
+mod networks;
+mod outbound;
+mod output;
+mod server;
+mod space;
+mod spin;
+mod sqlite;
+mod state;
+mod tls;
+mod variables;
+
+pub use application::{Application, Options};
+pub use error::{ErrorKind, HostError};
+pub use host::Host;
+pub use instances::Lifetime;

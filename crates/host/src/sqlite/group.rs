@@ -1,0 +1,303 @@
+//! Group commit: statements that wait for the connection at the same time share one transaction.
+//!
+//! A durable commit flushes the disk, and one flush can serve many statements. To each caller, its statement appears to
+//! run alone: the reply comes only after the commit, a failing statement undoes only itself, and if the transaction is
+//! rolled back, every statement runs again on its own.
+
+use super::{Answer, Error, Value, query, to_error};
+use rusqlite::Connection;
+use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
+
+/// Maximum number of statements in one transaction.
+const STATEMENTS_MAX: usize = 64;
+
+/// A job for the connection's thread.
+pub enum Job {
+    Changes(oneshot::Sender<u64>),
+    LastInsertRowid(oneshot::Sender<i64>),
+    Query {
+        statement: String,
+        parameters: Vec<Value>,
+        reply: oneshot::Sender<Result<Answer, Error>>,
+    },
+}
+
+/// Whether a statement may share a transaction with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Alone,
+    Read,
+    Write,
+}
+
+impl Job {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Changes(_) | Self::LastInsertRowid(_) => Kind::Alone,
+            Self::Query { statement, .. } => kind(statement),
+        }
+    }
+}
+
+/// Classifies a statement by its first word. Everything but a plain read or write runs alone: `PRAGMA`, `BEGIN`,
+/// `VACUUM`, `CREATE`, a comment.
+fn kind(statement: &str) -> Kind {
+    let word = statement.split_whitespace().next().unwrap_or_default();
+    let is = |names: &[&str]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
+    if is(&["SELECT"]) {
+        Kind::Read
+    } else if is(&["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"]) {
+        Kind::Write
+    } else {
+        Kind::Alone
+    }
+}
+
+/// Runs jobs until all senders are dropped.
+pub fn run_jobs(connection: &Connection, jobs: &Receiver<Job>) {
+    let mut waiting = VecDeque::new();
+    while let Ok(job) = jobs.recv() {
+        waiting.push_back(job);
+        while !waiting.is_empty() {
+            waiting.extend(jobs.try_iter());
+            run(connection, next_group(&mut waiting));
+        }
+    }
+}
+
+/// Takes the jobs that run next: in order of arrival, as many as may share a transaction.
+fn next_group(waiting: &mut VecDeque<Job>) -> Vec<Job> {
+    let count = waiting
+        .iter()
+        .take(STATEMENTS_MAX)
+        .take_while(|job| job.kind() != Kind::Alone)
+        .count();
+    waiting.drain(..count.max(1).min(waiting.len())).collect()
+}
+
+fn run(connection: &Connection, group: Vec<Job>) {
+    let writes = group.iter().filter(|job| job.kind() == Kind::Write).count();
+    // If a guest left a transaction open, all following statements are part of it, as with Spin.
+    if writes < 2 || !connection.is_autocommit() {
+        group.into_iter().for_each(|job| run_alone(connection, job));
+        return;
+    }
+    match run_in_transaction(connection, &group) {
+        Outcome::Committed(answers) => {
+            for (job, answer) in group.into_iter().zip(answers) {
+                reply(job, answer);
+            }
+        }
+        Outcome::Failed(error) => group
+            .into_iter()
+            .for_each(|job| reply(job, Err(error.clone()))),
+        Outcome::RolledBack => group.into_iter().for_each(|job| run_alone(connection, job)),
+    }
+}
+
+fn reply(job: Job, answer: Result<Answer, Error>) {
+    if let Job::Query { reply, .. } = job {
+        // The caller may be gone.
+        drop(reply.send(answer));
+    }
+}
+
+fn run_alone(connection: &Connection, job: Job) {
+    match job {
+        Job::Changes(reply) => drop(reply.send(connection.changes())),
+        Job::LastInsertRowid(reply) => drop(reply.send(connection.last_insert_rowid())),
+        Job::Query {
+            statement,
+            parameters,
+            reply,
+        } => drop(reply.send(query(connection, &statement, &parameters))),
+    }
+}
+
+enum Outcome {
+    Committed(Vec<Result<Answer, Error>>),
+    /// It is unknown whether the commit took effect, so every caller gets an error.
+    Failed(Error),
+    /// Nothing took effect.
+    RolledBack,
+}
+
+fn run_in_transaction(connection: &Connection, group: &[Job]) -> Outcome {
+    // IMMEDIATE: waits here for a write of another process, not in the middle of the transaction.
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        return Outcome::Failed(to_error(&error));
+    }
+    let mut answers = Vec::with_capacity(group.len());
+    for job in group {
+        if let Job::Query {
+            statement,
+            parameters,
+            ..
+        } = job
+        {
+            answers.push(query(connection, statement, parameters));
+        }
+        // Some errors, such as a full disk, roll back the whole transaction.
+        if connection.is_autocommit() {
+            return Outcome::RolledBack;
+        }
+    }
+    match connection.execute_batch("COMMIT") {
+        Ok(()) => Outcome::Committed(answers),
+        Err(error) => {
+            // If the rollback fails too, `is_autocommit` keeps later statements out of a group.
+            drop(connection.execute_batch("ROLLBACK"));
+            Outcome::Failed(to_error(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Reply = oneshot::Receiver<Result<Answer, Error>>;
+
+    fn job(statement: &str) -> (Job, Reply) {
+        let (reply, receiver) = oneshot::channel();
+        (
+            Job::Query {
+                statement: statement.to_owned(),
+                parameters: vec![],
+                reply,
+            },
+            receiver,
+        )
+    }
+
+    fn run_all(connection: &Connection, statements: &[&str]) -> Vec<Result<Answer, Error>> {
+        let (jobs, replies): (Vec<_>, Vec<_>) =
+            statements.iter().map(|statement| job(statement)).unzip();
+        run(connection, jobs);
+        replies
+            .into_iter()
+            .map(|mut reply: Reply| reply.try_recv().expect("answered"))
+            .collect()
+    }
+
+    fn database(setup: &str) -> Connection {
+        let connection = Connection::open_in_memory().expect("opens");
+        connection.execute_batch(setup).expect(setup);
+        connection
+    }
+
+    fn keys(connection: &Connection) -> String {
+        let sql = "SELECT ifnull(group_concat(k, ','), '') FROM (SELECT k FROM t ORDER BY k)";
+        connection
+            .query_row(sql, [], |row| row.get(0))
+            .expect("counts")
+    }
+
+    #[test]
+    fn failing_statement_undoes_only_itself() {
+        let connection = database("CREATE TABLE t (k TEXT PRIMARY KEY)");
+        let answers = run_all(
+            &connection,
+            &[
+                "INSERT INTO t VALUES ('a') RETURNING k",
+                "INSERT INTO t VALUES ('a')",
+                "INSERT INTO t VALUES ('b')",
+                "nonsense",
+            ],
+        );
+        let late: Vec<_> = answers
+            .iter()
+            .map(|answer| answer.as_ref().map(|answer| answer.late.is_some()).ok())
+            .collect();
+        assert_eq!(late, [Some(false), Some(true), Some(false), None]);
+        assert_eq!(
+            (keys(&connection).as_str(), connection.is_autocommit()),
+            ("a,b", true)
+        );
+    }
+
+    #[test]
+    fn reruns_statements_alone_after_rollback() {
+        let connection =
+            database("CREATE TABLE t (k TEXT PRIMARY KEY, b BLOB); PRAGMA max_page_count = 6");
+        let answers = run_all(
+            &connection,
+            &[
+                "INSERT INTO t VALUES ('a', 1)",
+                "INSERT INTO t VALUES ('x', zeroblob(1000000))",
+                "INSERT INTO t VALUES ('b', 1)",
+            ],
+        );
+        let full = |answer: &Result<Answer, Error>| {
+            matches!(
+                answer,
+                Ok(Answer {
+                    late: Some(Error::DatabaseFull),
+                    ..
+                })
+            )
+        };
+        assert_eq!(
+            answers.iter().map(full).collect::<Vec<_>>(),
+            [false, true, false]
+        );
+        assert_eq!(
+            (keys(&connection).as_str(), connection.is_autocommit()),
+            ("a,b", true)
+        );
+    }
+
+    #[test]
+    fn failed_commit_is_reported_to_every_caller() {
+        // A deferred foreign key is only checked by COMMIT.
+        let connection = database(
+            "PRAGMA foreign_keys = ON; CREATE TABLE p (k TEXT PRIMARY KEY);
+             CREATE TABLE t (k TEXT PRIMARY KEY REFERENCES p DEFERRABLE INITIALLY DEFERRED); INSERT INTO p VALUES ('a')",
+        );
+        let answers = run_all(
+            &connection,
+            &[
+                "INSERT INTO t VALUES ('a')",
+                "INSERT INTO t VALUES ('orphan')",
+            ],
+        );
+        assert!(
+            answers.iter().all(
+                |answer| matches!(answer, Err(Error::Io(text)) if text.contains("FOREIGN KEY"))
+            )
+        );
+        assert_eq!(
+            (keys(&connection).as_str(), connection.is_autocommit()),
+            ("", true)
+        );
+    }
+
+    #[test]
+    fn groups_keep_order_and_contain_only_plain_statements() {
+        let statements = [
+            "SELECT 1",
+            "insert into t",
+            "PRAGMA x",
+            "BEGIN",
+            "WITH a AS (SELECT 1) DELETE FROM t",
+            " UPDATE t",
+            "-- c\nSELECT 1",
+        ];
+        let mut waiting: VecDeque<Job> = statements
+            .iter()
+            .map(|statement| job(statement).0)
+            .collect();
+        let mut sizes = Vec::new();
+        while !waiting.is_empty() {
+            sizes.push(next_group(&mut waiting).len());
+        }
+        assert_eq!(sizes, [2, 1, 1, 2, 1]);
+        let mut many: VecDeque<Job> = (0..=STATEMENTS_MAX).map(|_| job("INSERT").0).collect();
+        assert_eq!(
+            (next_group(&mut many).len(), next_group(&mut many).len()),
+            (STATEMENTS_MAX, 1)
+        );
+    }
+}

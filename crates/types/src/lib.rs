@@ -1,0 +1,43 @@
+//! The records that the broker and its parts exchange, each declared once: here for Rust, in `wit/types` for the
+//! component model.
+//!
+//! Contains data only: checking a value is the job of the crate that owns it ([`IssuerRecord`], for example, is
+//! checked by `vouchsafe-policy` when a bundle loads, and becomes a trusted issuer in `vouchsafe-identity`).
+//!
+//! Components map the WIT interface to this crate with `wit-bindgen`'s `with`, so nothing is converted at a
+//! component's boundary. Field and case names must therefore be those of the WIT, which the compiler checks, and the
+//! order of an enum's cases too, which a test checks.
+//!
+//! Moments are Unix seconds (RFC 7519 §2 `NumericDate`) unless the name says otherwise: [`UnixSeconds`] in
+//! signatures, `u64` in records, where the component model knows no newtype.
+
+mod issuer;
+mod policy;
+mod signer;
+mod store;
+mod time;
+mod token;
+mod wit_enum;
+mod workload;
+
+pub use issuer::{
+    DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode,
+    RequiredClaim,
+};
+pub use policy::{
+    Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest,
+};
+pub use signer::{
+    BackendStatus, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerError,
+    SignerSettings, SigningRequest, TokenType,
+};
+pub use store::{
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused,
+    RefusedKind, Space, StoreError,
+};
+pub use time::UnixSeconds;
+pub use token::TokenError;
+pub use workload::{Attribute, AttributeValue, ClaimType, Principal, Subject};
+
+#[cfg(test)]
+mod tests;

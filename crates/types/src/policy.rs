@@ -1,0 +1,100 @@
+//! The trust bundle and its decisions.
+
+use crate::issuer::ReplayMode;
+use crate::wit_enum::wit_enum;
+
+/// What a bundle is checked against; none of it is in the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The broker's own issuer URL: the default inbound audience, and never a trusted issuer.
+    pub issuer: String,
+    /// Whether issuer files marked `development = true` are used.
+    pub development: bool,
+    /// Length of a signing epoch.
+    pub epoch_seconds: u64,
+}
+
+/// Name and digest of a loaded bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleInfo {
+    pub name: String,
+    pub version: String,
+    /// Lowercase hex SHA-256 over the bundle's length-prefixed paths and contents.
+    pub digest: String,
+    /// Proof for the next load that this content was checked; absent if nothing changed.
+    pub seals: Option<String>,
+}
+
+wit_enum! {
+    /// Where the signing key must live.
+    #[derive(serde::Deserialize)]
+    #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Tier {
+        Delegated,
+        Hsm,
+    }
+}
+
+/// An audience file, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    pub id: String,
+    pub tier: Tier,
+    /// JWS `alg` of tokens for this audience.
+    pub algorithm: String,
+    pub default_lifetime_seconds: u64,
+    pub max_lifetime_seconds: u64,
+    /// Every scope that can be requested.
+    pub scopes: Vec<String>,
+    /// Names of verified claims that are copied into the token.
+    pub claims: Vec<String>,
+    pub replay: ReplayMode,
+    /// Whether the issued token may outlive the subject token.
+    pub outlive_subject: bool,
+}
+
+/// What a principal asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRequest {
+    pub audience: String,
+    pub scopes: Vec<String>,
+    pub requested_lifetime_seconds: u64,
+    /// Only from a configured trusted proxy.
+    pub client_ip: Option<String>,
+    pub proof_of_possession: bool,
+}
+
+wit_enum! {
+    pub enum Effect {
+        Deny,
+        Permit,
+    }
+}
+
+/// Policy's answer to a [`TokenRequest`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub effect: Effect,
+    /// Sorted `@id`s. Of a permit, the `permit` policies that matched; of a denial, the `forbid` policies that matched
+    /// or failed, which is none if no policy permitted.
+    pub determining_rules: Vec<String>,
+    /// Sorted `@id`s of policies whose evaluation failed. A failing `permit` grants nothing, a failing `forbid`
+    /// denies.
+    pub erring_rules: Vec<String>,
+    /// The Cedar request and entities as JSON: together with the bundle, enough to decide again.
+    pub cedar_request: String,
+}
+
+/// Why the policy component did not answer. The texts are for the log, never for a caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("the issuer's credential: {0}")]
+    CredentialUnavailable(String),
+    #[error("{0}")]
+    Internal(String),
+    #[error("the bundle does not load: {0}")]
+    InvalidBundle(String),
+    #[error("the bundle changed")]
+    StaleDigest,
+}

@@ -1,0 +1,119 @@
+//! What the signer is asked for, and what it returns.
+
+use crate::policy::Tier;
+use crate::wit_enum::wit_enum;
+
+/// What the broker needs to know of the signer's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignerSettings {
+    /// The broker's issuer URL: `iss` of every issued token.
+    pub issuer: String,
+    /// True only for an issuer on loopback.
+    pub development: bool,
+    pub epoch_seconds: u64,
+    pub algorithms: Vec<String>,
+    /// URLs of the signer's backend. No issuer document is fetched from there.
+    pub backend_urls: Vec<String>,
+    /// Warnings for the operator about disabled ceilings.
+    pub warnings: Vec<String>,
+    /// The variable `trusted_proxies`, unparsed. The signer is the only component that can read variables, since one
+    /// that reads any of them can read `signer_root` too.
+    pub trusted_proxies: String,
+    /// The variable `forwarded_header`, unparsed.
+    pub forwarded_header: String,
+    /// The key group: generations count within it.
+    pub group: String,
+}
+
+/// The state of a signer's backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// The current generation of epoch keys.
+    pub generation: u64,
+    /// How long signing can continue without the HSM.
+    pub seconds_left: u64,
+}
+
+/// A JWK Set (RFC 7517 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKeySet {
+    pub document: String,
+    /// How long a verifier may cache it.
+    pub max_age_seconds: u64,
+}
+
+wit_enum! {
+    /// The issued token's `typ`.
+    pub enum TokenType {
+        /// `at+jwt` (RFC 9068 §2.1).
+        AccessToken,
+        /// `JWT`.
+        Jwt,
+    }
+}
+
+/// A claim that the signer does not write itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraClaim {
+    pub name: String,
+    /// One JSON value.
+    pub value: String,
+}
+
+/// The workload that a token is for, as it identified itself to the broker. Not part of the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentedIdentity {
+    /// The issuer of the workload's own token.
+    pub issuer: String,
+    /// Its immutable id there.
+    pub principal: String,
+}
+
+/// Typed claims: the signer builds header and payload itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningRequest {
+    pub issuer: String,
+    pub subject: String,
+    pub audience: String,
+    pub tier: Tier,
+    pub algorithm: String,
+    pub token_type: TokenType,
+    pub issued_at: u64,
+    pub lifetime_seconds: u64,
+    /// The decision id.
+    pub jti: String,
+    pub scopes: Vec<String>,
+    pub extra_claims: Vec<ExtraClaim>,
+    /// Selects the rollout share; without it, no share applies.
+    pub presented: Option<PresentedIdentity>,
+}
+
+/// A signed token. Its text is a credential, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedToken {
+    /// Compact serialization (RFC 7515 §3.1).
+    pub jwt: String,
+    pub kid: String,
+    /// Version of the key that signed: for an epoch key, the start of its epoch.
+    pub key_version: String,
+    /// The generation of the epoch key that signed; none for a key of tier `hsm`.
+    pub generation: Option<u64>,
+    pub expires_at: u64,
+}
+
+/// Why the signer did not sign. The texts are for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignerError {
+    #[error("the signer failed")]
+    Internal,
+    #[error("{0}")]
+    Misconfigured(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("the signer's keys are of a superseded generation")]
+    Superseded,
+    #[error("the signer has no hsm")]
+    TierUnavailable,
+    #[error("the signing backend is unavailable: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,129 @@
+//! What the store keeps, and how it answers.
+
+use crate::wit_enum::wit_enum;
+
+wit_enum! {
+    /// What became of a key.
+    pub enum Consumption {
+        /// A use that is allowed; now recorded.
+        Fresh,
+        /// Issued before this store existed, so an earlier store may have seen a use.
+        PredatesStore,
+        /// Used up before.
+        Spent,
+    }
+}
+
+/// A number that only grows: a generation of epoch keys, of one issuer and key group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// Whose generations these are.
+    pub of: String,
+    pub number: u64,
+}
+
+wit_enum! {
+    /// The two kinds of refusals, which are counted separately.
+    pub enum RefusedKind {
+        Denial,
+        /// A component that the decision needed was unavailable.
+        Outage,
+    }
+}
+
+/// How a refusal is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub kind: RefusedKind,
+    /// Refusals with the same key are repeats.
+    pub key: String,
+}
+
+/// One decision about a verified token. Never a token, a key or a credential (I6).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Random, 128 bits, base64url; also the issued token's `jti`.
+    pub decision_id: String,
+    pub decided_at_ms: u64,
+    /// None for an issued token.
+    pub refused: Option<Refused>,
+    /// The reason; `issued` for an issued token.
+    pub slug: String,
+    pub bundle_digest: String,
+    pub determining_rules: Vec<String>,
+    pub erring_rules: Vec<String>,
+    /// The Cedar request and entities as JSON; empty if policy was not asked.
+    pub cedar_request: String,
+    pub issuer_name: String,
+    pub subject: String,
+    /// The subject token's `jti`, or empty.
+    pub subject_jti: String,
+    /// Hex SHA-256 of the subject token's signing input.
+    pub subject_digest: String,
+    pub audience: String,
+    pub scopes: Vec<String>,
+    /// Of the issued token; empty if none was issued.
+    pub kid: String,
+    /// Of the issued token; 0 if none was issued.
+    pub expires_at: u64,
+    /// Name and duration in microseconds of each step.
+    pub timings: Vec<(String, u64)>,
+    /// The generation of the key that signed the issued token.
+    pub generation: Option<Generation>,
+}
+
+/// A refusal over a limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limited {
+    /// The entry that counts the refusal; may be its own.
+    pub decision_id: String,
+    /// End of the minute, in Unix seconds.
+    pub until: u64,
+}
+
+/// What became of an audit record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// Stored under its own decision id.
+    Written,
+    /// Counted on the entry with this decision id.
+    Counted(String),
+    /// Counted on an entry for everything over a limit.
+    Limited(Limited),
+    /// A higher generation was recorded before; nothing was written.
+    Superseded,
+}
+
+wit_enum! {
+    /// Free space where the database is, as last noted by the host.
+    pub enum Space {
+        /// Not noted within the last 15 s.
+        Unknown,
+        Ok,
+        Low,
+    }
+}
+
+/// A named text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    pub body: String,
+    /// Unix seconds after which it may be swept.
+    pub keep_until: u64,
+}
+
+/// A named text that changes only from a known revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    pub value: String,
+    pub revision: u64,
+}
+
+/// Why the store did not answer, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    #[error("store: {0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Unavailable(String),
+}
