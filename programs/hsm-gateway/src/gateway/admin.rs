@@ -210,7 +210,11 @@ impl Gateway {
     }
 
     /// `POST /v1/admin/probe-outcome`: whether verifiers accept a probe.
-    pub async fn probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
+    pub async fn record_probe_outcome(
+        &self,
+        admin: &str,
+        outcome: &ProbeOutcome,
+    ) -> Result<(), Refusal> {
         let rule = self.rule(&outcome.key)?;
         let states = self.states();
         let key = states.published_version(rule, outcome.version);

@@ -19,9 +19,9 @@ const REFUSALS_PER_MINUTE: u64 = 20;
 /// Pairs of network and reason that are logged per minute, for peers without a valid credential: at most 40 MB a day.
 const STRANGERS_MAX: usize = 64;
 
-/// Who was refused.
+/// Requester was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who<'a> {
+pub enum Requester<'a> {
     Admin(&'a str),
     Caller(&'a str),
     /// A peer without a valid credential.
@@ -78,14 +78,14 @@ impl Counts {
     /// Decides whether a refusal is logged; otherwise counts it.
     pub(super) fn log_or_count(
         &mut self,
-        who: Who<'_>,
+        requester: Requester<'_>,
         slug: &'static str,
         now: SteadySeconds,
     ) -> bool {
-        let (is_admin, name) = match who {
-            Who::Admin(name) => (true, name.to_owned()),
-            Who::Caller(name) => (false, name.to_owned()),
-            Who::Stranger(address) => return self.log_or_count_stranger(address, slug),
+        let (is_admin, name) = match requester {
+            Requester::Admin(name) => (true, name.to_owned()),
+            Requester::Caller(name) => (false, name.to_owned()),
+            Requester::Stranger(address) => return self.log_or_count_stranger(address, slug),
         };
         let bucket = self
             .refusals
@@ -157,18 +157,18 @@ mod tests {
     fn refusals_of_one_credential_hide_no_others() {
         let mut counts = Counts::default();
         for number in 0..REFUSALS_BURST {
-            let logged = counts.log_or_count(Who::Caller("thief"), SLUG, at(0));
+            let logged = counts.log_or_count(Requester::Caller("thief"), SLUG, at(0));
             assert!(logged, "{number}");
         }
         for _ in 0..1000 {
-            assert!(!counts.log_or_count(Who::Caller("thief"), SLUG, at(0)));
+            assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(0)));
         }
-        assert!(counts.log_or_count(Who::Caller("broker"), SLUG, at(0)));
-        assert!(counts.log_or_count(Who::Admin("thief"), SLUG, at(0)));
+        assert!(counts.log_or_count(Requester::Caller("broker"), SLUG, at(0)));
+        assert!(counts.log_or_count(Requester::Admin("thief"), SLUG, at(0)));
         // One every three seconds in the long run.
-        assert!(!counts.log_or_count(Who::Caller("thief"), SLUG, at(2)));
-        assert!(counts.log_or_count(Who::Caller("thief"), SLUG, at(3)));
-        assert!(!counts.log_or_count(Who::Caller("thief"), SLUG, at(3)));
+        assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(2)));
+        assert!(counts.log_or_count(Requester::Caller("thief"), SLUG, at(3)));
+        assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(3)));
         let repeat = Repeat::Refusal {
             is_admin: false,
             name: "thief".to_owned(),
@@ -182,7 +182,7 @@ mod tests {
         let mut counts = Counts::default();
         let stranger = |counts: &mut Counts, address: &str| {
             let address = address.parse().expect("an address");
-            counts.log_or_count(Who::Stranger(address), SLUG, at(0))
+            counts.log_or_count(Requester::Stranger(address), SLUG, at(0))
         };
         assert!(stranger(&mut counts, "2001:db8::1"));
         assert!(!stranger(&mut counts, "2001:db8::2"));

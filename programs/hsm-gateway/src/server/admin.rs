@@ -3,7 +3,7 @@
 use super::routes::{bearer, read_body, refusal_reply, refuse_stranger, wrong_method};
 use super::{Peer, Reply};
 use crate::details::{self, RefusedRequest};
-use crate::gateway::{Gateway, Who};
+use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -69,7 +69,7 @@ async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<B
         PROBE_PATH => to_json(&gateway.probe(admin, &read(body)?).await?),
         ROTATE_PATH => to_json(&gateway.rotate(admin, &read(body)?).await?),
         _ => {
-            gateway.probe_outcome(admin, &read(body)?).await?;
+            gateway.record_probe_outcome(admin, &read(body)?).await?;
             Ok(Bytes::from_static(b"{}"))
         }
     }
@@ -90,8 +90,10 @@ async fn refuse(
     path: &str,
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
-    let who = Who::Admin(admin);
-    gateway.refused(who, path, refusal, details).await;
+    let requester = Requester::Admin(admin);
+    gateway
+        .record_refusal(requester, path, refusal, details)
+        .await;
     reply(refusal)
 }
 
