@@ -155,7 +155,7 @@ async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Fai
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| Failure::refused(format!("{address}: {error}")))
+        .map_err(|error| Failure::refused(format!("cannot listen on {address}: {error}")))
 }
 
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -169,7 +169,7 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 fn no_signals(error: std::io::Error) -> Failure {
-    Failure::refused(format!("signals: {error}"))
+    Failure::refused(format!("cannot handle signals: {error}"))
 }
 
 /// Handles signals that don't stop the gateway.

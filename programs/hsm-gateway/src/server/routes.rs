@@ -1,7 +1,7 @@
 //! Routes of the brokers' listener. Everything below `/v1/` requires a credential; `/healthz` and `/readyz` reveal
 //! nothing secret.
 
-use super::{Peer, Reply};
+use super::message::{Peer, Reply};
 use crate::details::{self, Details, RefusedRequest};
 use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;

@@ -90,7 +90,7 @@ async fn listen(args: Args) -> Result<ExitCode, Failure> {
     }
     println!("listening on http://{address}");
     let stop = vouchsafe_serve::stop_signal()
-        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
+        .map_err(|error| Failure::refused(format!("cannot handle signals: {error}")))?;
     vouchsafe_serve::serve("dev-issuer", listener, LIMITS, stop, |stream, _, drain| {
         Some(converse(Arc::clone(&issuer), stream, drain))
     })
