@@ -1,16 +1,17 @@
 //! The HTTPS listeners, which use plain HTTP in development: connections and their limits.
 
 mod admin;
-mod message;
+mod peer;
 mod peers;
 mod quick_ack;
+mod reply;
 mod routes;
 mod tls;
 
 use crate::gateway::Gateway;
 use http::Request;
 use hyper::body::Incoming;
-use message::Peer;
+use peer::Peer;
 use peers::Peers;
 use quick_ack::QuickAck;
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,8 @@
 //! Routes of the admin listener. All but `/healthz` require an admin's credential; those of brokers are not accepted.
 
-use super::message::{Peer, Reply};
-use super::routes::{bearer, read_body, refusal_reply, refuse_stranger, wrong_method};
+use super::peer::Peer;
+use super::reply::{Reply, refusal_reply, wrong_method};
+use super::routes::{bearer, read_body, refuse_stranger};
 use crate::details::{self, RefusedRequest};
 use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;

@@ -1,12 +1,7 @@
-//! The client of a request, and the reply to it.
+//! The client of a connection.
 
-use bytes::Bytes;
-use http::Response;
-use http_body_util::Full;
 use std::net::IpAddr;
 use vouchsafe_gateway::CertificateDigest;
-
-pub type Reply = Response<Full<Bytes>>;
 
 /// The client of a connection.
 #[derive(Clone, Copy)]
