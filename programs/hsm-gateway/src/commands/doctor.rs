@@ -20,9 +20,9 @@ const PROBE: &[u8] = b"hsm-gateway doctor";
 
 /// Test every key and mechanism, and report what is wrong
 ///
-/// Derives with the root twice and compares; signs with the root signing key and with every version on the token, whatever
-/// its state, and verifies; names the mechanisms that the token does not support. Each line begins with `ok`, `note` or
-/// `WRONG`.
+/// Derives with the root twice and compares; signs with the root signing key and with every version on the token,
+/// whatever its state, and verifies; names the mechanisms that the token does not support. Each line begins with `ok`,
+/// `note` or `WRONG`.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway doctor --format json\n\nExit codes: 0 nothing is wrong, 1 something is wrong, 2 the command line or the configuration is wrong, or the PIN was refused."
@@ -123,8 +123,8 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-/// Checks the mechanisms that the configuration needs: those for using keys must be supported, those for generating them
-/// need not be.
+/// Checks the mechanisms that the configuration needs: those for using keys must be supported, those for generating
+/// them need not be.
 fn check_mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
     let mut required = BTreeSet::from(["CKM_ECDSA", "CKM_SHA256_HMAC"]);
     let mut generating = BTreeSet::from(["CKM_EC_KEY_PAIR_GEN", "CKM_GENERIC_SECRET_KEY_GEN"]);

@@ -1,5 +1,5 @@
-//! Proof that the token has the private keys of the public keys that it shows: whoever reaches the token can write public
-//! keys without a PIN.
+//! Proof that the token has the private keys of the public keys that it shows: whoever reaches the token can write
+//! public keys without a PIN.
 
 use super::published_key::PublishedKey;
 use crate::hex::hex;

@@ -32,8 +32,8 @@ pub struct Request {
     pub root: Option<Bytes>,
 }
 
-/// The message that identifies a root by what it derives. No label of an epoch key equals it: those begin with a smaller
-/// length.
+/// The message that identifies a root by what it derives. No label of an epoch key equals it: those begin with a
+/// smaller length.
 pub const ROOT_CHECK: &[u8] = b"vouchsafe root check v1";
 
 /// An operation on the token.

@@ -247,7 +247,7 @@ fn rejects_duplicate_roots_by_name() {
     assert!(text.contains("vouchsafe:root  DUPLICATE: "), "{text}");
     let (code, text) = setup.run(&["rotate", "--emergency"]);
     assert!(
-        code == 1 && text.contains("`vouchsafe:root` twice"),
+        code == 1 && text.contains("duplicate PKCS#11 objects `vouchsafe:root`"),
         "{text}"
     );
 

@@ -279,7 +279,7 @@ fn separates_broker_and_admin_credentials() {
     );
     let without = setup.clone().change(&admin, "");
     let (code, text) = without.run(&["serve"]);
-    assert!(code == 2 && text.contains("go together"), "{text}");
+    assert!(code == 2 && text.contains("require each other"), "{text}");
     let credential = format!("[[admin]]\nname = \"ops\"\n{credential}\n");
     let _gateway = without.change(&credential, "").start();
     keys(&[&setup], &["list"]).is(3, "no answer from");
