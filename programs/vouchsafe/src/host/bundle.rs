@@ -10,7 +10,8 @@ use crate::commands::Failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use vouchsafe_policy::{BundleFiles, folder, lint, with_credentials};
+use vouchsafe_policy::{BundleFiles, folder, with_credentials};
+use vouchsafe_policy_tools::lint;
 
 /// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and gives that folder.
 pub fn pinned(
