@@ -13,15 +13,16 @@ use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::{KeyAlgorithm, KeyLabel, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;
 
-const IMPORT_ONLY: &str = "not supported by the token; keys that need it can only be imported, by `init --with-backup` or `restore`";
+const IMPORT_ONLY: &str = "not supported by the PKCS#11 token; keys that need it can only be imported, by `init --with-backup` or `restore`";
 
 /// The message that is signed as a test. It can't be the signing input of a JWT.
 const PROBE: &[u8] = b"hsm-gateway doctor";
 
 /// Test every key and mechanism, and report what is wrong
 ///
-/// Derives with the root twice and compares; signs with the root signing key and with every version on the token,
-/// whatever its state, and verifies; names the mechanisms that the token does not support. Each line begins with `ok`,
+/// Derives with the root twice and compares; signs with the root signing key and with every version on the PKCS#11
+/// token, whatever its state, and verifies; names the mechanisms that the token does not support. Each line begins with
+/// `ok`,
 /// `note` or `WRONG`.
 #[derive(clap::Args)]
 #[command(
@@ -142,7 +143,7 @@ fn check_mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
         let found = if is_supported(&name) {
             Found::Ok
         } else {
-            Found::Wrong("not supported by the token".to_owned())
+            Found::Wrong("not supported by the PKCS#11 token".to_owned())
         };
         (name.to_owned(), found)
     });

@@ -25,7 +25,7 @@ use vouchsafe_cli::clock::DangerClock;
 /// includes a refused PIN.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or --check found nothing wrong, 1 the token or `state_dir` cannot be used, or an address is in use, 2 the command line or the configuration is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or --check found nothing wrong, 1 the PKCS#11 token or `state_dir` cannot be used, or an address is in use, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]

@@ -153,5 +153,5 @@ impl Gateway {
 
 /// The keyring rejects a second key for the same epoch.
 fn conflicting_key(_: vouchsafe_signer::Error) -> HsmError {
-    HsmError::module("the token derives another key than before, unknown to verifiers")
+    HsmError::module("the PKCS#11 token derives another key than before, unknown to verifiers")
 }

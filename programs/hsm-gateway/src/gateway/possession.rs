@@ -42,7 +42,7 @@ pub(super) async fn find_unproven(
         };
         if !proven {
             eprintln!(
-                "hsm-gateway: the token cannot sign with `{}`, which is neither used nor published: its public key does \
+                "hsm-gateway: the PKCS#11 token cannot sign with `{}`, which is neither used nor published: its public key does \
                  not match its private key, or the key was changed",
                 key.label
             );

@@ -111,7 +111,7 @@ pub fn check_key_pair(
 }
 
 fn missing(label: &str) -> Failure {
-    Failure::refused(format!("the token has no `{label}`"))
+    Failure::refused(format!("the PKCS#11 token has no `{label}`"))
 }
 
 fn unsafe_key(label: &str) -> Failure {

@@ -83,7 +83,7 @@ impl LoginRecord {
         };
         self.known().refused = Some(text.clone());
         let note = format!(
-            "The token rejected the PIN: {text}\nCorrect the PIN, then remove this file.\n"
+            "The PKCS#11 token rejected the PIN: {text}\nCorrect the PIN, then remove this file.\n"
         );
         self.write(&self.refused_file, &note);
         // The new note replaces the others.
