@@ -10,7 +10,7 @@ fn first() -> KeyVersions {
     KeyVersions::new([(1, VersionRecord::first(START, LIFETIME))], [])
 }
 
-/// Does `act`, as far as `writes` writes.
+/// Carries out the first `writes` writes of an operation.
 fn done_in_part(versions: &KeyVersions, act: KeyOperation, now: u64, writes: usize) -> KeyVersions {
     let plan = versions.plan(act, now, LIFETIME).unwrap();
     let mut records = raw(versions);
@@ -160,7 +160,7 @@ fn undoes_promotion_while_predecessor_is_published() {
     let back = KeyOperation::Rollback { from: Some(2) };
     let versions = done(&promoted, back, now + 1);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
-    // By another gateway, or by whoever got no answer.
+    // By another gateway, or by an operator who got no answer.
     check_done_already(&versions, back, now + 2);
     check_done_already(&versions, ROLLBACK, now + 2);
     let over = promoted.get(1).unwrap().may_leave_at();
@@ -173,7 +173,7 @@ fn undoes_promotion_while_predecessor_is_published() {
     );
 }
 
-/// What a repeated `rollback` must not do: go back further than once.
+/// A repeated `rollback` must not go back twice.
 #[test]
 fn repeated_rollback_goes_back_once() {
     let (versions, now) = with_canary();
@@ -187,7 +187,7 @@ fn repeated_rollback_goes_back_once() {
     check_done_already(&versions, back, now);
 }
 
-/// Whoever dies between the two writes leaves a state in which one version signs.
+/// A crash between the two writes leaves a state in which one version signs.
 #[test]
 fn crash_between_writes_leaves_one_signer() {
     let (versions, now) = with_canary();
@@ -253,7 +253,7 @@ fn retires_pending_version_without_reusing_its_number() {
     check_states(&versions, &[(1, "active"), (3, "pending")]);
 }
 
-/// What two gateways can leave that make a version at once.
+/// Two gateways that create a version at the same time can leave this.
 #[test]
 fn duplicate_version_is_neither_used_nor_renumbered() {
     let versions = KeyVersions::new(raw(&first()), []).with_doubled([(2, START)]);
@@ -280,7 +280,7 @@ fn duplicate_version_is_neither_used_nor_renumbered() {
     check_done_already(&cleaned, destroy(2), START);
 }
 
-/// A restore, or who has the token: what signs for the key is nobody, until the next version may.
+/// After a restore, or a write by someone with the PKCS#11 token, no version signs until the next one may.
 #[test]
 fn next_version_replaces_a_duplicate_signer() {
     let ahead = START + 10_000;
@@ -293,7 +293,7 @@ fn next_version_replaces_a_duplicate_signer() {
     let plan = versions.plan(KeyOperation::Promote, now, LIFETIME).unwrap();
     let versions = versions.after(&plan, now);
     assert_eq!(versions.to_string(), "1 doubled, 2 active");
-    // Whichever of the two is removed, the other one has no say any more.
+    // Both duplicates are gone.
     let since = versions.get(2).unwrap().since;
     assert!(since > ahead, "{since}");
 }
@@ -358,7 +358,7 @@ fn five_versions_are_published_at_most() {
         versions = done(&versions, KeyOperation::Canary { share: 1 }, now);
         versions = done(&versions, KeyOperation::Promote, now);
     }
-    // Their tokens are over by now, and they could be retired.
+    // Their tokens have expired, so they could be retired.
     check_refused(&versions, KeyOperation::Stage, now, OperationError::TooMany);
     let versions = done(&versions, RETIRE, now + LIFETIME + WITHDRAWN_SECONDS_MIN);
     done(&versions, KeyOperation::Stage, now);
@@ -413,7 +413,7 @@ fn reads_only_canonical_records() {
     }
 }
 
-/// What the walk remembers of one version, by the true time.
+/// What the walk knows of one version, in true time.
 #[derive(Default)]
 struct Seen {
     published: u64,
@@ -424,10 +424,10 @@ struct Seen {
 struct Walk {
     state: u64,
     now: u64,
-    /// What is written.
+    /// The written state.
     token: BTreeMap<u64, VersionRecord>,
     destroyed: BTreeSet<u64>,
-    /// What it says.
+    /// The displayed state.
     versions: KeyVersions,
     seen: BTreeMap<u64, Seen>,
 }
@@ -532,7 +532,7 @@ impl Walk {
     }
 }
 
-/// Random acts at random moments by clocks that differ, each of which may end after any of its writes.
+/// Random operations at random times with clock skew, each of which may stop after any of its writes.
 #[test]
 fn random_operations_sign_only_with_known_keys() {
     let mut retired = 0;
