@@ -176,7 +176,12 @@ fn reports_first_failed_check() {
             &token.jwt,
         )
     };
-    refused(elsewhere, "claims", "`aud` is not the expected audience", None);
+    refused(
+        elsewhere,
+        "claims",
+        "`aud` is not the expected audience",
+        None,
+    );
     let in_hsm = site.issue(&issuer, HSM_ES256);
     refused(
         |more: &[&str]| {

@@ -131,8 +131,8 @@ impl Gateway {
         }
     }
 
-    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next step
-    /// relies on it.
+    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next
+    /// step relies on it.
     async fn confirm(
         &self,
         rule: &KeyRule,
@@ -172,8 +172,8 @@ impl Gateway {
         self.write_record(rule, version, &created, &record).await
     }
 
-    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not see
-    /// that; a new one does.
+    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not
+    /// see that; a new one does.
     async fn require_alone(&self, label: &str) -> Result<(), HsmError> {
         let inventory = self.hsm.inspect_with_fresh_worker().await?;
         if !inventory.duplicates.iter().any(|it| it == label) {
@@ -215,7 +215,11 @@ impl Gateway {
     }
 
     /// `POST /v1/admin/probe-outcome`: whether verifiers accept a probe.
-    pub async fn probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
+    pub async fn record_probe_outcome(
+        &self,
+        admin: &str,
+        outcome: &ProbeOutcome,
+    ) -> Result<(), Refusal> {
         let rule = self.rule(&outcome.key)?;
         let states = self.states();
         let key = states.published_version(rule, outcome.version);

@@ -1,9 +1,10 @@
 //! Routes of the admin listener. All but `/healthz` require an admin's credential; those of brokers are not accepted.
 
-use super::routes::{bearer, read_body, refusal_reply, refuse_stranger, wrong_method};
-use super::{Peer, Reply};
+use super::peer::Peer;
+use super::reply::{Reply, refusal_reply, wrong_method};
+use super::routes::{bearer, read_body, refuse_stranger};
 use crate::details::{self, RefusedRequest};
-use crate::gateway::{Gateway, Who};
+use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -69,7 +70,7 @@ async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<B
         PROBE_PATH => to_json(&gateway.probe(admin, &read(body)?).await?),
         ROTATE_PATH => to_json(&gateway.rotate(admin, &read(body)?).await?),
         _ => {
-            gateway.probe_outcome(admin, &read(body)?).await?;
+            gateway.record_probe_outcome(admin, &read(body)?).await?;
             Ok(Bytes::from_static(b"{}"))
         }
     }
@@ -90,8 +91,10 @@ async fn refuse(
     path: &str,
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
-    let who = Who::Admin(admin);
-    gateway.refused(who, path, refusal, details).await;
+    let requester = Requester::Admin(admin);
+    gateway
+        .record_refusal(requester, path, refusal, details)
+        .await;
     reply(refusal)
 }
 

@@ -28,7 +28,10 @@ fn reaches_every_broker_and_reports_time() {
     quiet.broker.jwks();
     let urls = [&fixture, &quiet].map(|it| format!("http://{}", it.broker.address));
     let arguments = ["rotate", "--broker", &urls[0], "--broker", &urls[1]];
-    keys(&[&setup], &arguments).is(2, "epoch keys are replaced every epoch without this command");
+    keys(&[&setup], &arguments).is(
+        2,
+        "epoch keys are replaced every epoch without this command",
+    );
     let rotated = keys(&[&setup], &[&arguments[..], &["--emergency"]].concat());
     println!("{}", rotated.text);
     rotated.is(0, "rotated, generation 2");

@@ -43,8 +43,8 @@ Examples:
 pub struct RollbackArgs {
     /// `name` of the [[key]].
     key: String,
-    /// The version that stops signing [default: the canary, or else the active version]. With it, repeating the command does
-    /// not roll back further.
+    /// The version that stops signing [default: the canary, or else the active version]. With it, repeating the command
+    /// does not roll back further.
     #[arg(long, value_name = "N")]
     version: Option<u64>,
     #[command(flatten)]
