@@ -11,8 +11,13 @@ fn first() -> KeyVersions {
 }
 
 /// Carries out the first `writes` writes of an operation.
-fn done_in_part(versions: &KeyVersions, act: KeyOperation, now: u64, writes: usize) -> KeyVersions {
-    let plan = versions.plan(act, now, LIFETIME).unwrap();
+fn done_in_part(
+    versions: &KeyVersions,
+    operation: KeyOperation,
+    now: u64,
+    writes: usize,
+) -> KeyVersions {
+    let plan = versions.plan(operation, now, LIFETIME).unwrap();
     let mut records = raw(versions);
     if let Some(version) = plan.create {
         records.insert(version, VersionRecord::pending(now));
@@ -33,8 +38,8 @@ fn raw(versions: &KeyVersions) -> BTreeMap<u64, VersionRecord> {
         .collect()
 }
 
-fn done(versions: &KeyVersions, act: KeyOperation, now: u64) -> KeyVersions {
-    done_in_part(versions, act, now, usize::MAX)
+fn done(versions: &KeyVersions, operation: KeyOperation, now: u64) -> KeyVersions {
+    done_in_part(versions, operation, now, usize::MAX)
 }
 
 #[track_caller]
@@ -47,13 +52,18 @@ fn check_states(versions: &KeyVersions, expected: &[(u64, &str)]) {
 }
 
 #[track_caller]
-fn check_refused(versions: &KeyVersions, act: KeyOperation, now: u64, expected: OperationError) {
-    assert_eq!(versions.plan(act, now, LIFETIME), Err(expected));
+fn check_refused(
+    versions: &KeyVersions,
+    operation: KeyOperation,
+    now: u64,
+    expected: OperationError,
+) {
+    assert_eq!(versions.plan(operation, now, LIFETIME), Err(expected));
 }
 
 #[track_caller]
-fn check_done_already(versions: &KeyVersions, act: KeyOperation, now: u64) {
-    let plan = versions.plan(act, now, LIFETIME).unwrap();
+fn check_done_already(versions: &KeyVersions, operation: KeyOperation, now: u64) {
+    let plan = versions.plan(operation, now, LIFETIME).unwrap();
     assert!(plan.is_done_already(), "{plan:?}");
 }
 
@@ -169,7 +179,9 @@ fn undoes_promotion_while_predecessor_is_published() {
         &retired,
         back,
         over,
-        OperationError::Nothing { act: "rollback" },
+        OperationError::Nothing {
+            operation: "rollback",
+        },
     );
 }
 
@@ -266,8 +278,8 @@ fn duplicate_version_is_neither_used_nor_renumbered() {
         version: Some(2),
         destroy: false,
     };
-    for act in [back, out] {
-        check_refused(&versions, act, START, doubled);
+    for operation in [back, out] {
+        check_refused(&versions, operation, START, doubled);
     }
     let plan = versions.plan(KeyOperation::Stage, START, LIFETIME).unwrap();
     assert_eq!(plan.create, Some(3), "the number behind it");
@@ -315,7 +327,9 @@ fn refuses_to_retire_signing_or_unknown_versions() {
         now,
         OperationError::Unknown { version: 3 },
     );
-    let nothing = OperationError::Nothing { act: "retire" };
+    let nothing = OperationError::Nothing {
+        operation: "retire",
+    };
     check_refused(&versions, RETIRE, now, nothing);
 }
 
@@ -441,7 +455,7 @@ impl Walk {
         (self.state >> 33) % below
     }
 
-    fn act(&mut self) -> KeyOperation {
+    fn operation(&mut self) -> KeyOperation {
         let version = Some(self.random(8));
         match self.random(9) {
             0 | 1 => KeyOperation::Stage,
@@ -469,8 +483,8 @@ impl Walk {
         self.now += pause;
         // Gateways' clocks are within 30 s of the truth.
         let clock = self.now - 30 + self.random(61);
-        let act = self.act();
-        let Ok(plan) = self.versions.plan(act, clock, LIFETIME) else {
+        let operation = self.operation();
+        let Ok(plan) = self.versions.plan(operation, clock, LIFETIME) else {
             return;
         };
         let writes = usize::try_from(self.random(4)).unwrap();
