@@ -33,14 +33,14 @@ pub struct OperationRequest {
 impl OperationRequest {
     /// # Errors
     /// [`Refusal::Request`] for an unknown operation or one with parameters that it doesn't have.
-    pub fn act(&self) -> Result<KeyOperation, Refusal> {
+    pub fn operation(&self) -> Result<KeyOperation, Refusal> {
         let Self {
             share,
             version,
             destroy,
             ..
         } = *self;
-        let act = match (self.act.as_str(), share, version, destroy) {
+        let operation = match (self.act.as_str(), share, version, destroy) {
             ("stage", None, None, false) => KeyOperation::Stage,
             ("canary", Some(share), None, false) => KeyOperation::Canary { share },
             ("canary", None, None, false) => return Err(OperationError::Share.into()),
@@ -49,7 +49,7 @@ impl OperationRequest {
             ("retire", None, version, destroy) => KeyOperation::Retire { version, destroy },
             _ => return Err(Refusal::Request),
         };
-        Ok(act)
+        Ok(operation)
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
     #[track_caller]
     fn check(json: &str, expected: Option<Result<KeyOperation, Refusal>>) {
         let found = serde_json::from_str::<OperationRequest>(json).ok();
-        assert_eq!(found.map(|it| it.act()), expected, "{json}");
+        assert_eq!(found.map(|it| it.operation()), expected, "{json}");
     }
 
     #[test]

@@ -23,15 +23,15 @@ impl Gateway {
         admin: &str,
         request: &OperationRequest,
     ) -> Result<OperationAnswer, Refusal> {
-        let act = request.act()?;
+        let operation = request.operation()?;
         let rule = self.rule(&request.key)?;
         let _turn = self.operating.lock().await;
         self.refresh_states().await?;
         let states = self.states();
         let versions = states.versions(rule).ok_or(Refusal::Key)?;
         let now = self.clock.now().0;
-        let plan = versions.plan(act, now, rule.lifetime_seconds_max)?;
-        if act == KeyOperation::Promote {
+        let plan = versions.plan(operation, now, rule.lifetime_seconds_max)?;
+        if operation == KeyOperation::Promote {
             self.require_healthy_canary(rule, versions)?;
         }
         let before = versions.to_string();
@@ -42,7 +42,7 @@ impl Gateway {
             let line = || {
                 Line::new("admin", now)
                     .with("caller", admin)
-                    .with("act", act.name())
+                    .with("act", operation.name())
                     .with("key", rule.name.as_str())
                     .with("version", plan.version)
                     .with("before", before.as_str())
