@@ -101,7 +101,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use query::RESULT_BYTES_MAX;
+    use super::query::RESULT_BYTES_MAX;
 
     fn database() -> Database {
         Database::open(Path::new(":memory:")).expect("opens")

@@ -2,20 +2,14 @@
 
 use super::Gateway;
 use super::counts::{Counts, Who};
+use crate::details::Details;
 use crate::log::{Line, Quota};
-use serde_json::Value;
 use std::sync::{MutexGuard, PoisonError};
 use vouchsafe_gateway::Refusal;
 
 impl Gateway {
     /// Counts a refusal, and logs it within the limits of [`Counts`].
-    pub async fn refused(
-        &self,
-        who: Who<'_>,
-        what: &str,
-        refusal: Refusal,
-        details: Vec<(&'static str, Value)>,
-    ) {
+    pub async fn refused(&self, who: Who<'_>, what: &str, refusal: Refusal, details: Details) {
         let slug = refusal.slug();
         self.metrics.refused(slug);
         let moment = self.clock.read();
