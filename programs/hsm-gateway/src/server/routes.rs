@@ -4,7 +4,7 @@
 use super::peer::Peer;
 use super::reply::{Reply, refusal_reply, wrong_method};
 use crate::details::{self, Details, RefusedRequest};
-use crate::gateway::{Gateway, Who};
+use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Method, Request, StatusCode};
@@ -108,7 +108,7 @@ pub async fn read_body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal
 
 fn ready(gateway: &Gateway) -> Reply {
     let readiness = gateway.readiness();
-    let (status, word) = match readiness.wanting() {
+    let (status, word) = match readiness.problem() {
         None => (StatusCode::OK, "ready"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
@@ -122,8 +122,8 @@ fn ready(gateway: &Gateway) -> Reply {
         "clock": if readiness.step_seconds.is_some() { "set" } else { "believed" },
         "clock_set_by_seconds": readiness.step_seconds.unwrap_or(0),
     });
-    if let (Some(wanting), Some(members)) = (readiness.wanting(), body.as_object_mut()) {
-        members.insert("wanting".to_owned(), wanting.into());
+    if let (Some(problem), Some(members)) = (readiness.problem(), body.as_object_mut()) {
+        members.insert("wanting".to_owned(), problem.into());
     }
     json_reply(status, body.to_string())
 }
@@ -134,8 +134,10 @@ async fn refuse(
     path: &str,
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
-    let who = Who::Caller(caller.name());
-    gateway.refused(who, path, refusal, details).await;
+    let requester = Requester::Caller(caller.name());
+    gateway
+        .record_refusal(requester, path, refusal, details)
+        .await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
 }
 
@@ -147,7 +149,9 @@ pub async fn refuse_stranger(
     path: &str,
     refusal: Refusal,
 ) -> Refusal {
-    let who = Who::Stranger(peer.address);
-    gateway.refused(who, path, refusal, Details::new()).await;
+    let requester = Requester::Stranger(peer.address);
+    gateway
+        .record_refusal(requester, path, refusal, Details::new())
+        .await;
     Refusal::Credential
 }

@@ -76,7 +76,7 @@ fn reports_present_and_missing_keys() {
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("WRONG vouchsafe:root: the token has no `vouchsafe:root`"),
+        text.contains("WRONG vouchsafe:root: the PKCS#11 token has no `vouchsafe:root`"),
         "{text}"
     );
     let setup = setup.with_keys();
@@ -88,7 +88,7 @@ fn reports_present_and_missing_keys() {
     let (code, text) = setup.run(&["init"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("error: the token already has `vouchsafe:root`\nhint: "),
+        text.contains("error: the PKCS#11 token already has `vouchsafe:root`\nhint: "),
         "{text}"
     );
     let (code, text) = setup.run(&["status", "--format", "json"]);
@@ -137,7 +137,7 @@ fn never_retries_rejected_pin() {
     for _ in 0..3 {
         let (code, text) = setup.run(&["serve"]);
         assert_eq!(code, 2, "{text}");
-        assert!(text.contains("error: the token rejected the PIN"), "{text}");
+        assert!(text.contains("error: the PKCS#11 token rejected the PIN"), "{text}");
         assert!(!text.contains("4321"), "{text}");
         assert_eq!(logins(), 1);
     }
@@ -265,7 +265,10 @@ fn rejects_rollback_to_older_generation() {
     let seen = setup.folder.join("state/generation");
     assert_eq!(std::fs::read_to_string(&seen).expect("a number"), "1\n");
     for (text, expected) in [
-        ("2\n", "the token's generation is 1, but generation 2 was seen before"),
+        (
+            "2\n",
+            "the PKCS#11 token's generation is 1, but generation 2 was seen before",
+        ),
         ("x", "not a number"),
     ] {
         std::fs::write(&seen, text).expect("a file");
@@ -424,7 +427,7 @@ fn hints_at_missing_module_or_token() {
     let (code, text) = setup.clone().without_softhsm_file().run(&["doctor"]);
     assert!(
         code == 1
-            && text.contains("no slot has an initialized token")
+            && text.contains("no slot has an initialized PKCS#11 token")
             && text.contains("SOFTHSM2_CONF"),
         "{text}"
     );
@@ -433,7 +436,7 @@ fn hints_at_missing_module_or_token() {
     assert!(
         code == 1
             && text
-                .contains("error: 2 tokens have the label `vouchsafe`; their serial numbers are ")
+                .contains("error: 2 PKCS#11 tokens have the label `vouchsafe`; their serial numbers are ")
             && text.contains("hint: give each token its own label"),
         "{text}"
     );
