@@ -100,8 +100,8 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::query::RESULT_BYTES_MAX;
+    use super::*;
 
     fn database() -> Database {
         Database::open(Path::new(":memory:")).expect("opens")
