@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn danger_clock_starts_at_the_chosen_time_and_follows_its_file() {
+    fn danger_clock_follows_its_file() {
         let path = std::env::temp_dir().join(format!("danger-clock-{}", std::process::id()));
         let clock = DangerClock::new(Some(1_800_000_000), Some(path.clone())).expect("a clock");
         let wall = || clock.read().wall.as_secs();

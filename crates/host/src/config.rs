@@ -6,6 +6,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The contents of the file.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct RuntimeConfig {

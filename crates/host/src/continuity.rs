@@ -1,7 +1,7 @@
 //! Background work of the store: marks it as in use, and records its free space.
 //!
-//! The mark tells a database that was restored from a backup from one that was in use all the time
-//! (`vouchsafe_store::keep_alive`); `vouchsafe_store::note_space` records the space. Components can't run in the
+//! The mark (`vouchsafe_store::keep_alive`) distinguishes a database that was restored from a backup from one that was
+//! in use all the time; `vouchsafe_store::note_space` records the space. Components can't run in the
 //! background, so the host does this over the connection that they share.
 
 use crate::bindings::sqlite;

@@ -58,12 +58,12 @@ pub fn private_directory(path: &Path) -> Result<(), HostError> {
     let identity = Identity::of_process(&found);
     let mode = found.permissions().mode();
     if found.uid() != identity.user || mode & (GROUP_WRITE | OTHER_WRITE) != 0 {
-        let message = format!("{} is owned by or writable for other users", path.display());
+        let message = format!("{} is owned or writable by other users", path.display());
         return Err(HostError::configuration(message).hint("remove it or choose another directory"));
     }
     if let Some(parent) = identity.unsafe_parent(path).map_err(fail)? {
         let message = format!(
-            "{} is in {}, which is owned by or writable for other users",
+            "{} is in {}, which is owned or writable by other users",
             path.display(),
             parent.display()
         );
@@ -194,7 +194,7 @@ mod tests {
             for path in [path, link] {
                 let made = private_directory(&path).map_err(|failure| failure.message);
                 let refused = format!(
-                    "{} is in {}, which is owned by or writable for other users",
+                    "{} is in {}, which is owned or writable by other users",
                     path.display(),
                     parent.display()
                 );

@@ -9,7 +9,7 @@ pub struct HostError {
     pub hint: Option<String>,
 }
 
-/// Whose fault an error is, which decides the program's exit code.
+/// The kind of an error, which determines the program's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// An option, a file or the environment is wrong: a restart does not help.

@@ -5,8 +5,8 @@
 //! deadlines for requests, headers, bodies and CPU time, a drain, checks of the addresses that guests connect to
 //! ([`outbound`]), and metrics.
 //!
-//! It has no TLS of its own and no trigger but HTTP: a reverse proxy stands in front of it. It reads no command line
-//! and prints nothing but log lines.
+//! It serves plain HTTP, behind a reverse proxy, and has no other trigger. It does not read the command line, and prints
+//! only log lines.
 //!
 //! Entry point: [`Application::read`], then [`Application::start`] and [`Host::serve`].
 //!

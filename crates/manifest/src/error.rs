@@ -1,7 +1,5 @@
 //! Errors of manifests.
 
-use crate::HostPatternError;
-
 /// Why a manifest cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
@@ -56,4 +54,21 @@ impl ManifestError {
             _ => None,
         }
     }
+}
+
+/// Why a pattern is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HostPatternError {
+    #[error("network ranges and `self` are not supported")]
+    HostKind,
+    #[error("the host is empty or contains an invalid character")]
+    HostName,
+    #[error("a pattern must not contain a path, query, fragment or user")]
+    NotAnOrigin,
+    #[error("the port must be a number, a range `low..high` or `*`")]
+    Port,
+    #[error("the scheme has no default port, so the pattern must include one")]
+    PortMissing,
+    #[error("the scheme is missing: write `https://…`")]
+    SchemeMissing,
 }

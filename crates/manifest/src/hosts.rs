@@ -3,7 +3,7 @@
 //! The scheme is a name or `*`. The host is a name, an address, `*.domain` (subdomains only) or `*`. The port is a
 //! number, a range `low..high` (without `high`) or `*`, and defaults to the scheme's port.
 
-use crate::ManifestError;
+use crate::error::{HostPatternError, ManifestError};
 use std::ops::RangeInclusive;
 
 /// One pattern. Names are compared in lowercase; a pattern never contains a path.
@@ -20,23 +20,6 @@ enum Host {
     Exact(String),
     /// The domain, with a leading dot.
     Subdomains(String),
-}
-
-/// Why a pattern is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum HostPatternError {
-    #[error("network ranges and `self` are not supported")]
-    HostKind,
-    #[error("the host is empty or contains an invalid character")]
-    HostName,
-    #[error("a pattern must not contain a path, query, fragment or user")]
-    NotAnOrigin,
-    #[error("the port must be a number, a range `low..high` or `*`")]
-    Port,
-    #[error("the scheme has no default port, so the pattern must include one")]
-    PortMissing,
-    #[error("the scheme is missing: write `https://…`")]
-    SchemeMissing,
 }
 
 impl HostPattern {
@@ -66,7 +49,7 @@ impl HostPattern {
         scheme_fits && host_fits && self.ports.contains(&port)
     }
 
-    /// The host where the pattern names exactly one.
+    /// The host, if the pattern names exactly one.
     #[must_use]
     pub fn exact_host(&self) -> Option<&str> {
         match &self.host {

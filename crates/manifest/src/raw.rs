@@ -1,8 +1,8 @@
 //! The structure of `spin.toml`, and the checks that turn it into a [`Manifest`].
 
-use crate::{
-    Capability, Component, Dependency, FileMount, Manifest, ManifestError, Template, Variable,
-};
+use crate::error::ManifestError;
+use crate::manifest::{Capability, Component, Dependency, FileMount, Manifest, Variable};
+use crate::template::Template;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +119,14 @@ struct RawBuild {
     watch: Vec<String>,
 }
 
-pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
+impl Manifest {
+    /// Parses the text of a `spin.toml`.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        parse(text)
+    }
+}
+
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
     let raw: RawManifest = toml::from_str(text).map_err(|error| toml_error(text, &error))?;
     if raw.spin_manifest_version != MANIFEST_VERSION {
         return Err(ManifestError::Version {

@@ -1,6 +1,9 @@
 //! Filling in the values of variables.
 
-use crate::{HostPattern, Manifest, ManifestError, Template};
+use crate::error::ManifestError;
+use crate::hosts::HostPattern;
+use crate::manifest::Manifest;
+use crate::template::Template;
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! `{{ variable }}` templates.
 
-use crate::ManifestError;
+use crate::error::ManifestError;
 use std::collections::BTreeMap;
 
 /// Text that contains variables.

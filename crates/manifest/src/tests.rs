@@ -1,4 +1,6 @@
 use super::*;
+use crate::template::Template;
+use std::collections::BTreeMap;
 
 const APPLICATION: &str = include_str!("../../../spin.toml");
 

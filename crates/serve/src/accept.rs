@@ -1,6 +1,7 @@
 //! The accept loop: a bounded number of connections, and the drain at the end.
 
 use crate::connection::Drain;
+use crate::limits::Limits;
 use crate::log;
 use std::future::Future;
 use std::io;
@@ -11,21 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Most connections of one listener at once; further ones wait in the kernel's queue.
-pub const CONNECTIONS_MAX: usize = 1024;
 /// Pause after a failed accept, which is usually a lack of file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The limits of one listener that servers set for themselves.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Most connections at once.
-    pub connections_max: usize,
-    /// Largest request head.
-    pub header_bytes_max: usize,
-    /// Longest time that requests in flight get to finish when the server stops.
-    pub drain_max: Duration,
-}
 
 /// Listens on `address`; also returns the address with the port that was chosen for port 0.
 pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -106,5 +94,68 @@ impl Gate {
     pub(crate) async fn accept(&self) -> Result<Accepted, AcquireError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
         Ok((permit, self.listener.accept().await))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::sync::oneshot;
+
+    const LIMITS: Limits = Limits {
+        connections_max: 1,
+        header_bytes_max: 16 * 1024,
+        drain_max: Duration::ZERO,
+    };
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        bind(loopback).await.expect("a free port")
+    }
+
+    #[tokio::test]
+    async fn stops_while_all_permits_are_taken() {
+        let (listener, address) = listen().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let (connected, mut first) = tokio::sync::mpsc::unbounded_channel();
+        let server = tokio::spawn(async move {
+            let connect = |stream, _, _| {
+                connected.send(()).expect("the test waits");
+                Some(async move {
+                    std::future::pending::<()>().await;
+                    drop::<TcpStream>(stream);
+                })
+            };
+            serve("test", listener, LIMITS, stopped, connect).await
+        });
+        let _clients = [
+            TcpStream::connect(address).await.expect("connects"),
+            TcpStream::connect(address)
+                .await
+                .expect("waits in the kernel"),
+        ];
+        first
+            .recv()
+            .await
+            .expect("the first connection is accepted");
+        stop.send(()).expect("the server runs");
+        assert_eq!(server.await.expect("no panic"), 1, "connections still open");
+        assert!(first.recv().await.is_none(), "the second was not accepted");
+    }
+
+    #[tokio::test]
+    async fn closes_a_refused_connection() {
+        let (listener, address) = listen().await;
+        let refuse = |_, _, _| None::<std::future::Ready<()>>;
+        let never = std::future::pending();
+        tokio::spawn(async move { serve("test", listener, LIMITS, never, refuse).await });
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(address).await.expect("connects");
+            let mut bytes = Vec::new();
+            client.read_to_end(&mut bytes).await.expect("a clean close");
+            assert!(bytes.is_empty());
+        }
     }
 }

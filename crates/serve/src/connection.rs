@@ -1,6 +1,6 @@
 //! One connection: its time limits, and its end when the server stops.
 
-use crate::accept::Limits;
+use crate::limits::Limits;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;

@@ -1,7 +1,7 @@
 //! What the project's HTTP/1.1 servers have in common: the standalone host, `hsm-gateway` and the dev issuer.
 //!
-//! It accepts connections up to a limit, bounds how long a client may take to send a head or to read an answer, drains
-//! when it is asked to stop, and serves metrics. It has no routes and no TLS handshake: each server passes its own
+//! It accepts connections up to a limit, limits how long a client may take to send a head or to read an answer, drains
+//! when the server stops, and serves metrics. It has no routes and no TLS handshake: each server passes its own
 //! connection handler, and gets from here what that handler needs ([`serve_connection`], [`linger`], [`json_reply`],
 //! [`tls`]).
 //!
@@ -17,6 +17,7 @@
 
 mod accept;
 mod connection;
+mod limits;
 pub mod linger;
 pub mod log;
 mod metrics;
@@ -24,8 +25,9 @@ mod reply;
 mod signals;
 pub mod tls;
 
-pub use accept::{CONNECTIONS_MAX, Limits, bind, serve};
+pub use accept::{bind, serve};
 pub use connection::{Drain, serve_connection};
+pub use limits::{CONNECTIONS_MAX, Limits};
 pub use metrics::{MetricsText, serve_metrics};
 pub use reply::json_reply;
 pub use signals::stop_signal;

@@ -1,6 +1,6 @@
 //! Log lines on standard error.
 //!
-//! The standard library's `eprintln!` panics if the reader has gone, which would end a task of the server.
+//! The standard library's `eprintln!` panics if the reader is gone, which would end a task of the server.
 
 use std::fmt::Arguments;
 use std::io::Write as _;

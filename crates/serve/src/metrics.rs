@@ -16,8 +16,8 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Most connections at once on the listener for metrics. Its clients show no credential, and must not use up the file
-/// descriptors that all others need.
+/// Maximum number of concurrent connections of the metrics listener. Its clients need no credential, so they must not be
+/// able to use up the file descriptors.
 const CONNECTIONS_MAX: usize = 32;
 
 /// Serves what `render` returns at `/metrics`, for as long as the process lives.

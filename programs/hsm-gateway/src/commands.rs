@@ -52,8 +52,8 @@ async fn require_empty(hsm: &Arc<Hsm>) -> Result<(), Failure> {
     match inventory.keys.first() {
         None => Ok(()),
         Some(key) => Err(
-            Failure::refused(format!("the token already has `{}`", key.label)).hint(
-                "this command is for empty tokens; `hsm-gateway add-key` creates the key of a new [[key]]",
+            Failure::refused(format!("the PKCS#11 token already has `{}`", key.label)).hint(
+                "this command is for empty PKCS#11 tokens; `hsm-gateway add-key` creates the key of a new [[key]]",
             ),
         ),
     }

@@ -219,8 +219,8 @@ fn check(
     Ok(())
 }
 
-/// Whether an address may be reachable from the internet. The unspecified address counts as private, since nothing is known
-/// about the interfaces.
+/// Whether an address may be reachable from the internet. The unspecified address counts as private, since nothing is
+/// known about the interfaces.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(it) => {

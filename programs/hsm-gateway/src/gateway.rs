@@ -16,7 +16,7 @@ mod states;
 mod version_stats;
 mod watch;
 
-pub use counts::Who;
+pub use counts::Requester;
 
 use crate::clock::Clock;
 use crate::config::Config;

@@ -1,12 +1,12 @@
 //! The gateway's own log: JSON lines, appended.
 //!
-//! A line is on disk before its event has an effect, unless `log_sync` is off. One thread writes, and lines that wait at the
-//! same time share one `fdatasync`. Lines contain nothing secret; of a signed message they contain the SHA-256.
+//! A line is on disk before its event has an effect, unless `log_sync` is off. One thread writes, and lines that wait
+//! at the same time share one `fdatasync`. Lines contain nothing secret; of a signed message they contain the SHA-256.
 //!
-//! What callers can cause to be written is bounded. Each signature is a line, and `requests_per_day` of its key limits them.
-//! The first handout of a seed to a credential is a line, and the rest are counted (`gateway/handouts.rs`), as are refusals
-//! beyond a rate and attempts without a valid credential (`gateway/counts.rs`). Each key group has its own quota of the
-//! queue, so that it can't fill that of another.
+//! What callers can cause to be written is bounded. Each signature is a line, and `requests_per_day` of its key limits
+//! them. The first handout of a seed to a credential is a line, and the rest are counted (`gateway/handouts.rs`), as
+//! are refusals beyond a rate and attempts without a valid credential (`gateway/counts.rs`). Each key group has its own
+//! quota of the queue, so that it can't fill that of another.
 
 use crate::metrics::Metrics;
 use serde_json::{Map, Value};
@@ -24,8 +24,8 @@ use tokio::time::timeout;
 
 /// Most lines in one write.
 const LINES_PER_WRITE_MAX: usize = 256;
-/// Most lines of one quota that wait for the disk. While it hangs, callers give up and retry, and their lines stay. There is
-/// one quota per key group, and two more.
+/// Most lines of one quota that wait for the disk. While it hangs, callers give up and retry, and their lines stay.
+/// There is one quota per key group, and two more.
 const LINES_PER_QUOTA_MAX: usize = 1024;
 /// Longest wait for a line to be on disk. A line that takes longer may still get there.
 const WRITE_MAX: Duration = Duration::from_secs(2);

@@ -1,7 +1,8 @@
 //! `hsm-gateway`: stands between signers and an HSM, and enforces limits for both (`docs/hsm/`).
 //!
-//! A worker process (`pkcs11/worker.rs`) loads the PKCS#11 module. It is killed and replaced when it hangs or crashes, while
-//! the gateway keeps running. `crates/gateway` decides what is allowed; this program does the I/O: module, files, network.
+//! A worker process (`pkcs11/worker.rs`) loads the PKCS#11 module. It is killed and replaced when it hangs or crashes,
+//! while the gateway keeps running. `crates/gateway` decides what is allowed; this program does the I/O: module, files,
+//! network.
 
 #![cfg_attr(
     test,

@@ -19,7 +19,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Counts a refusal.
-    pub fn refused(&self, slug: &'static str) {
+    pub fn count_refusal(&self, slug: &'static str) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let count = refusals.entry(slug).or_default();
         *count = count.saturating_add(1);
@@ -61,8 +61,8 @@ mod tests {
     fn renders_counters_and_gauges() {
         let metrics = Metrics::default();
         metrics.seeds.fetch_add(2, Relaxed);
-        metrics.refused("seed.window");
-        metrics.refused("seed.window");
+        metrics.count_refusal("seed.window");
+        metrics.count_refusal("seed.window");
         let text = metrics.render(&[("hsm_gateway_up", 1)]);
         for line in [
             "hsm_gateway_seeds_total 2",

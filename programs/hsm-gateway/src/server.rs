@@ -1,16 +1,17 @@
 //! The HTTPS listeners, which use plain HTTP in development: connections and their limits.
 
 mod admin;
+mod peer;
 mod peers;
 mod quick_ack;
+mod reply;
 mod routes;
 mod tls;
 
 use crate::gateway::Gateway;
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
+use http::Request;
 use hyper::body::Incoming;
+use peer::Peer;
 use peers::Peers;
 use quick_ack::QuickAck;
 use std::net::{IpAddr, SocketAddr};
@@ -31,21 +32,11 @@ const LIMITS: Limits = Limits {
 /// Longest time that a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
-pub type Reply = Response<Full<Bytes>>;
-
 /// Selects the routes of a listener. Each has its own callers.
 #[derive(Clone, Copy)]
 pub enum Side {
     Admin,
     Signing,
-}
-
-/// The client of a connection.
-#[derive(Clone, Copy)]
-pub struct Peer {
-    address: IpAddr,
-    /// The client's certificate, if it presented one.
-    certificate: Option<CertificateDigest>,
 }
 
 /// Serves until `stop` completes, then lets requests in flight finish.

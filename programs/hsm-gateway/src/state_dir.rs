@@ -47,9 +47,9 @@ pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Fail
     };
     if generation < seen {
         return Err(Failure::refused(format!(
-            "the token's generation is {generation}, but generation {seen} was seen before"
+            "the PKCS#11 token's generation is {generation}, but generation {seen} was seen before"
         ))
-        .hint("do not bring an older token back: its keys may have been revoked"));
+        .hint("do not bring an older PKCS#11 token back: its keys may have been revoked"));
     }
     if generation > seen {
         files::replace(&path, format!("{generation}\n").as_bytes()).map_err(fail)?;

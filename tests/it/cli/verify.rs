@@ -167,7 +167,7 @@ fn reports_first_failed_check() {
     refused(
         pinned(&unknown),
         "key",
-        "the set has no such key",
+        "no such key in the key set",
         Some(long_over),
     );
     let elsewhere = |more: &[&str]| {
@@ -228,7 +228,7 @@ fn rejects_token_of_another_root() {
     let root = site.path("root.pem");
     let token = stranger.issue(&issuer, API);
     assert_eq!(stranger.verify(API, &[], &token.jwt).code, 0);
-    let chain = "its certificate is not signed by the pinned root";
+    let chain = "the certificate is not signed by the pinned root";
     let hint = Some("the root was replaced, or the keys are not the broker's");
     let pin = ["--pin-root", root.as_str()];
     refused(
@@ -278,7 +278,7 @@ fn rejects_key_certified_for_another_issuer() {
     refused(
         |more: &[&str]| site.verify_with(&jwks, &[&pin[..], more].concat(), &forged),
         "certificate",
-        "its certificate is of another issuer",
+        "the certificate is for another issuer",
         None,
     );
 }
@@ -290,8 +290,8 @@ fn accepts_certificate_while_key_is_published() {
     let keys = GatewaySetup::initialized();
     let far = 4 * EPOCH_SECONDS;
     for (at, reason) in [
-        (now() - far, "its certificate is no longer valid"),
-        (now() + far, "its certificate is not valid yet"),
+        (now() - far, "the certificate has expired"),
+        (now() + far, "the certificate is not valid yet"),
     ] {
         let site = Site::start(keys.twin(), at, &issuer.files(), issuer.origin());
         let root = site.path("root.pem");
@@ -361,7 +361,7 @@ fn check_arguments(site: &Site, by: &[&str], token: &str) {
         );
     };
     pin(&gone, "gone: No such file");
-    let no_root = "the file holds no certificate of a root signing key in PEM\n\
+    let no_root = "the file contains no PEM certificate of a root signing key\n\
                    hint: `hsm-gateway root-certificate` prints it";
     pin(&keys, no_root);
     let jwk = &site.broker.jwks()["keys"][0];

@@ -147,7 +147,7 @@ fn issuer_audience_and_times() -> Vec<Row> {
         ),
         (
             json!({ "audience": "" }),
-            refused("audience is empty, too long or has unprintable characters"),
+            refused("audience is empty, too long or contains unprintable characters"),
         ),
         (json!({ "lifetime_seconds": LIFETIME_SECONDS_MAX }), None),
         (
@@ -192,33 +192,33 @@ fn other_members() -> Vec<Row> {
         ),
         (
             json!({ "subject": "" }),
-            refused("subject is empty, too long or has unprintable characters"),
+            refused("subject is empty, too long or contains unprintable characters"),
         ),
         (
             json!({ "subject": "a\nb" }),
-            refused("subject is empty, too long or has unprintable characters"),
+            refused("subject is empty, too long or contains unprintable characters"),
         ),
         (
             json!({ "subject": "a\u{202e}b" }),
-            refused("subject is empty, too long or has unprintable characters"),
+            refused("subject is empty, too long or contains unprintable characters"),
         ),
         (json!({ "subject": "a \u{e9}b" }), None),
         (
             json!({ "jti": "" }),
-            refused("jti is empty, too long or has unprintable characters"),
+            refused("jti is empty, too long or contains unprintable characters"),
         ),
         (
             json!({ "scopes": ["read write"] }),
-            refused("a scope is not a scope token or too long"),
+            refused("a scope is malformed or too long"),
         ),
     ]
 }
 
 fn extra_claims() -> Vec<Row> {
     let extra = |claims: Value| json!({ "extra_claims": claims });
-    let not_json = refused("an extra claim is not one strict json value");
+    let not_json = refused("an extra claim is not one strict JSON value");
     let registered = refused("an extra claim has a registered name, ignoring case");
-    let bad_name = refused("an extra claim's name is not 1 to 256 visible ASCII characters");
+    let bad_name = refused("the name of an extra claim is not 1 to 256 visible ASCII characters");
     let numbered = |count: usize| {
         extra(
             (0..count)
@@ -229,7 +229,7 @@ fn extra_claims() -> Vec<Row> {
     let mut table = vec![
         (
             extra(json!([["x", "1"], ["x", "2"]])),
-            refused("an extra claim is there twice, ignoring case"),
+            refused("duplicate extra claim, ignoring case"),
         ),
         (extra(json!([["", "1"]])), bad_name.clone()),
         (numbered(EXTRA_CLAIMS_MAX), None),
@@ -243,7 +243,7 @@ fn extra_claims() -> Vec<Row> {
         (extra(json!([["\u{212a}id", "1"]])), bad_name.clone()),
         (
             extra(json!([["a", "1"], ["A", "2"]])),
-            refused("an extra claim is there twice, ignoring case"),
+            refused("duplicate extra claim, ignoring case"),
         ),
     ];
     for name in [

@@ -4,7 +4,8 @@
 //! run alone: the reply comes only after the commit, a failing statement undoes only itself, and if the transaction is
 //! rolled back, every statement runs again on its own.
 
-use super::{Answer, Error, Value, query, to_error};
+use super::query::{Answer, query, to_error};
+use crate::bindings::sqlite::{Error, Value};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;

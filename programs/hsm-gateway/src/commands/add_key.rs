@@ -15,7 +15,7 @@ use vouchsafe_gateway::versions::VersionRecord;
 /// verifier has fetched it. With `--active` it signs at once.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n  hsm-gateway add-key deploy --active\n\nExit codes: 0 created, 1 the token already has a version of it or cannot create one, 2 the command line or the configuration is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway add-key deploy --config gateway.toml\n  hsm-gateway add-key deploy --active\n\nExit codes: 0 created, 1 the PKCS#11 token already has a version of it or cannot create one, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     /// `name` of the [[key]]
@@ -42,7 +42,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let mut labels = labels.chain(&inventory.destroyed);
         if labels.any(|it| KeyLabel::parse(it).is_some_and(|it| it.name() == rule.name)) {
             return Err(Failure::refused(format!(
-                "the token already has a version of `{}`",
+                "the PKCS#11 token already has a version of `{}`",
                 rule.name
             ))
             .hint("`vouchsafe keys stage` creates the next one"));

@@ -13,16 +13,17 @@ use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::{KeyAlgorithm, KeyLabel, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;
 
-const IMPORT_ONLY: &str = "not supported by the token; keys that need it can only be imported, by `init --with-backup` or `restore`";
+const IMPORT_ONLY: &str = "not supported by the PKCS#11 token; keys that need it can only be imported, by `init --with-backup` or `restore`";
 
 /// The message that is signed as a test. It can't be the signing input of a JWT.
 const PROBE: &[u8] = b"hsm-gateway doctor";
 
 /// Test every key and mechanism, and report what is wrong
 ///
-/// Derives with the root twice and compares; signs with the root signing key and with every version on the token, whatever
-/// its state, and verifies; names the mechanisms that the token does not support. Each line begins with `ok`, `note` or
-/// `WRONG`.
+/// Derives with the root twice and compares; signs with the root signing key and with every version on the PKCS#11
+/// token, whatever its state, and verifies; names the mechanisms that the token does not support. Each line begins with
+/// `ok`,
+/// `note` or `WRONG`.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway doctor --config gateway.toml\n  hsm-gateway doctor --format json\n\nExit codes: 0 nothing is wrong, 1 something is wrong, 2 the command line or the configuration is wrong, or the PIN was refused."
@@ -123,8 +124,8 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-/// Checks the mechanisms that the configuration needs: those for using keys must be supported, those for generating them
-/// need not be.
+/// Checks the mechanisms that the configuration needs: those for using keys must be supported, those for generating
+/// them need not be.
 fn check_mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
     let mut required = BTreeSet::from(["CKM_ECDSA", "CKM_SHA256_HMAC"]);
     let mut generating = BTreeSet::from(["CKM_EC_KEY_PAIR_GEN", "CKM_GENERIC_SECRET_KEY_GEN"]);
@@ -142,7 +143,7 @@ fn check_mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
         let found = if is_supported(&name) {
             Found::Ok
         } else {
-            Found::Wrong("not supported by the token".to_owned())
+            Found::Wrong("not supported by the PKCS#11 token".to_owned())
         };
         (name.to_owned(), found)
     });

@@ -17,15 +17,15 @@ use std::sync::Arc;
 use vouchsafe_cli::{Failure, clock, files};
 use vouchsafe_gateway::ROOT_LABEL;
 
-/// Create the keys of an empty token
+/// Create the keys of an empty PKCS#11 token
 ///
-/// Creates the root secret, the root signing key with its certificate, and the first version of each [[key]]: sensitive, not
-/// extractable, for signing only. They are generated inside the token and have no backup, so a lost token is a lost root,
-/// and every verifier must get the keys of a new one. With `--with-backup` all of them are generated here, in memory, split
-/// into shares and imported into the token.
+/// Creates the root secret, the root signing key with its certificate, and the first version of each [[key]]:
+/// sensitive, not extractable, for signing only. They are generated inside the token and have no backup, so a lost
+/// token is a lost root, and every verifier must get the keys of a new one. With `--with-backup` all of them are
+/// generated here, in memory, split into shares and imported into the token.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway init --config gateway.toml\n  hsm-gateway init --with-backup 2-of-3 --shares /mnt/ceremony\n\nExit codes: 0 created, 1 the token has keys of the gateway or cannot create them, 2 the command line or the configuration is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway init --config gateway.toml\n  hsm-gateway init --with-backup 2-of-3 --shares /mnt/ceremony\n\nExit codes: 0 created, 1 the PKCS#11 token has keys of the gateway or cannot create them, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use vouchsafe_cli::{Failure, clock};
 
-/// Logs `operation`, which `describe` describes, then runs it. A running gateway may write to the same file, because lines
-/// are appended whole.
+/// Logs `operation`, which `describe` describes, then runs it. A running gateway may write to the same file, because
+/// lines are appended whole.
 pub async fn log_operation<T>(
     config: &Config,
     describe: impl Fn(Line) -> Line,

@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, files};
 
-/// Restore all keys into an empty token, from shares of `init --with-backup`
+/// Restore all keys into an empty PKCS#11 token, from shares of `init --with-backup`
 ///
-/// Epoch keys are then the same as before, byte for byte, and so are the root's certificate and version 1 of each [[key]].
-/// The generation must not be lower than any that was ever used, or revoked keys come back. A [[key]] whose version 1 was
-/// replaced must not sign again: leave it out with `--without`.
+/// Epoch keys are then the same as before, byte for byte, and so are the root's certificate and version 1 of each
+/// [[key]]. The generation must not be lower than any that was ever used, or revoked keys come back. A [[key]] whose
+/// version 1 was replaced must not sign again: leave it out with `--without`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway restore --generation 1 share-1-of-3 share-3-of-3\n  hsm-gateway restore --generation 4 --without deploy share-1-of-3 share-3-of-3\n\nExit codes: 0 restored, 1 the shares restore no backup, the generation is too low, or the token has keys or accepts none, 2 the command line or a file is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway restore --generation 1 share-1-of-3 share-3-of-3\n  hsm-gateway restore --generation 4 --without deploy share-1-of-3 share-3-of-3\n\nExit codes: 0 restored, 1 the shares restore no backup, the generation is too low, or the PKCS#11 token has keys or accepts none, 2 the command line or a file is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]

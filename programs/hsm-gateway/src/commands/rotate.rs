@@ -11,13 +11,13 @@ use vouchsafe_gateway::Refusal;
 
 /// Replace every epoch key at once, after a seed or a credential leaked
 ///
-/// Makes the standby generation the current one. Verifiers already have its keys, so new tokens verify at once. Tokens of
-/// the previous generation fail as soon as a verifier fetches the key set again. Running gateways of this token follow
-/// within 1 s, brokers within 5 s. This can't be undone. It does not help if the root leaked: that needs a new root. Refused
-/// for seven minutes after the last rotation, because verifiers may not know the next generation yet.
+/// Makes the standby generation the current one. Verifiers already have its keys, so new tokens verify at once. Tokens
+/// of the previous generation fail as soon as a verifier fetches the key set again. Running gateways of this PKCS#11
+/// token follow within 1 s, brokers within 5 s. This can't be undone. It does not help if the root leaked: that needs a
+/// new root. Refused for seven minutes after the last rotation, because verifiers may not know the next generation yet.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway rotate --emergency --config gateway.toml\n\nExit codes: 0 rotated, 1 refused, or the token cannot be changed, 2 the command line or the configuration is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway rotate --emergency --config gateway.toml\n\nExit codes: 0 rotated, 1 refused, or the PKCS#11 token cannot be changed, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     /// Confirm that every token of tier `delegated` issued so far may fail

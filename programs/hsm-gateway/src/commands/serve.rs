@@ -19,18 +19,19 @@ use vouchsafe_cli::clock::DangerClock;
 
 /// Run the gateway
 ///
-/// Prints `listening on https://ADDRESS` once it has all epoch keys that brokers publish; everything else goes to standard
-/// error. SIGTERM and SIGINT let requests in flight finish; SIGHUP reopens the log after it was moved away; SIGUSR1 confirms
-/// that a clock that was set is right now. Don't restart it automatically after exit code 2, which includes a refused PIN.
+/// Prints `listening on https://ADDRESS` once it has all epoch keys that brokers publish; everything else goes to
+/// standard error. SIGTERM and SIGINT let requests in flight finish; SIGHUP reopens the log after it was moved away;
+/// SIGUSR1 confirms that a clock that was set is right now. Don't restart it automatically after exit code 2, which
+/// includes a refused PIN.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or --check found nothing wrong, 1 the token or `state_dir` cannot be used, or an address is in use, 2 the command line or the configuration is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway serve --config /etc/hsm-gateway/gateway.toml\n  hsm-gateway serve --check --config /etc/hsm-gateway/gateway.toml\n\nExit codes: 0 stopped by a signal, or --check found nothing wrong, 1 the PKCS#11 token or `state_dir` cannot be used, or an address is in use, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigFile,
-    /// Check the configuration and all files that it names, then exit; useful before a restart, which loses the seeds in
-    /// memory. Does not use the HSM; `doctor` does
+    /// Check the configuration and all files that it names, then exit; useful before a restart, which loses the seeds
+    /// in memory. Does not use the HSM; `doctor` does
     #[arg(long)]
     check: bool,
     /// Start the clock at this time in Unix seconds; development mode only
@@ -119,8 +120,8 @@ async fn serve(args: Args) -> Result<(), Failure> {
     outcome
 }
 
-/// Waits for the first background task to end. Each must run as long as the process: without it, the gateway would serve
-/// until its seeds expire, so it is better restarted.
+/// Waits for the first background task to end. Each must run as long as the process: without it, the gateway would
+/// serve until its seeds expire, so it is better restarted.
 async fn first_to_end(tasks: &mut JoinSet<()>) -> Failure {
     let why = match tasks.join_next().await {
         Some(Err(error)) => error.to_string(),
@@ -154,7 +155,7 @@ async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Fai
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
-        .map_err(|error| Failure::refused(format!("{address}: {error}")))
+        .map_err(|error| Failure::refused(format!("cannot listen on {address}: {error}")))
 }
 
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -168,7 +169,7 @@ fn listen(kind: SignalKind) -> Result<Signal, Failure> {
 }
 
 fn no_signals(error: std::io::Error) -> Failure {
-    Failure::refused(format!("signals: {error}"))
+    Failure::refused(format!("cannot handle signals: {error}"))
 }
 
 /// Handles signals that don't stop the gateway.

@@ -12,10 +12,10 @@ use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::versions::VersionRecord;
 use vouchsafe_gateway::{Generation, KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_SIGNING_LABEL};
 
-/// List the token's mechanisms and keys, with versions and states
+/// List the PKCS#11 token's mechanisms and keys, with versions and states
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  hsm-gateway status --config gateway.toml\n  hsm-gateway status --format json\n\nExit codes: 0 listed, 1 the token cannot be read, 2 the command line or the configuration is wrong, or the PIN was refused."
+    after_help = "Examples:\n  hsm-gateway status --config gateway.toml\n  hsm-gateway status --format json\n\nExit codes: 0 listed, 1 the PKCS#11 token cannot be read, 2 the command line or the configuration is wrong, or the PIN was refused."
 )]
 pub struct Args {
     #[command(flatten)]

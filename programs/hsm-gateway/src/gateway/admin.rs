@@ -10,14 +10,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use vouchsafe_gateway::admin::{
-    ActAnswer, ActRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer, RotateRequest,
+    OperationAnswer, OperationRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer,
+    RotateRequest,
 };
-use vouchsafe_gateway::versions::{Act, KeyVersions, Plan, VersionRecord};
+use vouchsafe_gateway::versions::{KeyOperation, KeyVersions, Plan, VersionRecord};
 use vouchsafe_gateway::{Generation, KeyRule, Refusal, Verdict, judge, probe_input};
 
 impl Gateway {
     /// `POST /v1/admin/act`.
-    pub async fn act(&self, admin: &str, request: &ActRequest) -> Result<ActAnswer, Refusal> {
+    pub async fn act(
+        &self,
+        admin: &str,
+        request: &OperationRequest,
+    ) -> Result<OperationAnswer, Refusal> {
         let act = request.act()?;
         let rule = self.rule(&request.key)?;
         let _turn = self.operating.lock().await;
@@ -26,7 +31,7 @@ impl Gateway {
         let versions = states.versions(rule).ok_or(Refusal::Key)?;
         let now = self.clock.now().0;
         let plan = versions.plan(act, now, rule.lifetime_seconds_max)?;
-        if act == Act::Promote {
+        if act == KeyOperation::Promote {
             self.require_healthy_canary(rule, versions)?;
         }
         let before = versions.to_string();
@@ -53,7 +58,7 @@ impl Gateway {
             }
             self.refresh_states().await?;
         }
-        Ok(ActAnswer {
+        Ok(OperationAnswer {
             key: rule.name.clone(),
             version: plan.version,
             changed,
@@ -126,8 +131,8 @@ impl Gateway {
         }
     }
 
-    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next step
-    /// relies on it.
+    /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next
+    /// step relies on it.
     async fn confirm(
         &self,
         rule: &KeyRule,
@@ -167,8 +172,8 @@ impl Gateway {
         self.write_record(rule, version, &created, &record).await
     }
 
-    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not see
-    /// that; a new one does.
+    /// Destroys what was created under `label` if another gateway created the same. The worker that created it may not
+    /// see that; a new one does.
     async fn require_alone(&self, label: &str) -> Result<(), HsmError> {
         let inventory = self.hsm.inspect_with_fresh_worker().await?;
         if !inventory.duplicates.iter().any(|it| it == label) {
@@ -210,7 +215,11 @@ impl Gateway {
     }
 
     /// `POST /v1/admin/probe-outcome`: whether verifiers accept a probe.
-    pub async fn probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
+    pub async fn record_probe_outcome(
+        &self,
+        admin: &str,
+        outcome: &ProbeOutcome,
+    ) -> Result<(), Refusal> {
         let rule = self.rule(&outcome.key)?;
         let states = self.states();
         let key = states.published_version(rule, outcome.version);

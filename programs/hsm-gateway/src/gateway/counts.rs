@@ -1,5 +1,6 @@
-//! Counts of events that callers could otherwise fill the disk with: repeated handouts of a seed, refusals beyond a rate,
-//! and attempts without a valid credential. Counts are logged once a minute, when the log is rotated, and at shutdown.
+//! Counts of events that callers could otherwise fill the disk with: repeated handouts of a seed, refusals beyond a
+//! rate, and attempts without a valid credential. Counts are logged once a minute, when the log is rotated, and at
+//! shutdown.
 
 use super::handouts::Handout;
 use crate::log::Line;
@@ -11,16 +12,16 @@ use vouchsafe_gateway::{Bucket, SteadySeconds};
 
 /// How often counts are logged.
 pub(super) const COUNTS_PAUSE: Duration = Duration::from_secs(60);
-/// Refusals of one credential that are logged individually: in a burst, and per minute in the long run. A line has at most
-/// about 4 KiB and usually 250 bytes, so that is at most 120 MB a day and usually 7.
+/// Refusals of one credential that are logged individually: in a burst, and per minute in the long run. A line has at
+/// most about 4 KiB and usually 250 bytes, so that is at most 120 MB a day and usually 7.
 const REFUSALS_BURST: u64 = 60;
 const REFUSALS_PER_MINUTE: u64 = 20;
 /// Pairs of network and reason that are logged per minute, for peers without a valid credential: at most 40 MB a day.
 const STRANGERS_MAX: usize = 64;
 
-/// Who was refused.
+/// Requester was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who<'a> {
+pub enum Requester<'a> {
     Admin(&'a str),
     Caller(&'a str),
     /// A peer without a valid credential.
@@ -77,14 +78,14 @@ impl Counts {
     /// Decides whether a refusal is logged; otherwise counts it.
     pub(super) fn log_or_count(
         &mut self,
-        who: Who<'_>,
+        requester: Requester<'_>,
         slug: &'static str,
         now: SteadySeconds,
     ) -> bool {
-        let (is_admin, name) = match who {
-            Who::Admin(name) => (true, name.to_owned()),
-            Who::Caller(name) => (false, name.to_owned()),
-            Who::Stranger(address) => return self.log_or_count_stranger(address, slug),
+        let (is_admin, name) = match requester {
+            Requester::Admin(name) => (true, name.to_owned()),
+            Requester::Caller(name) => (false, name.to_owned()),
+            Requester::Stranger(address) => return self.log_or_count_stranger(address, slug),
         };
         let bucket = self
             .refusals
@@ -121,8 +122,8 @@ impl Counts {
         std::mem::take(&mut self.counts)
     }
 
-    /// Puts back counts that could not be logged. Networks of strangers are merged, so that memory stays bounded while the
-    /// log fails.
+    /// Puts back counts that could not be logged. Networks of strangers are merged, so that memory stays bounded while
+    /// the log fails.
     pub(super) fn put_back(&mut self, counts: impl Iterator<Item = (Repeat, u64)>) {
         for (repeat, more) in counts {
             let repeat = match repeat {
@@ -156,18 +157,18 @@ mod tests {
     fn refusals_of_one_credential_hide_no_others() {
         let mut counts = Counts::default();
         for number in 0..REFUSALS_BURST {
-            let logged = counts.log_or_count(Who::Caller("thief"), SLUG, at(0));
+            let logged = counts.log_or_count(Requester::Caller("thief"), SLUG, at(0));
             assert!(logged, "{number}");
         }
         for _ in 0..1000 {
-            assert!(!counts.log_or_count(Who::Caller("thief"), SLUG, at(0)));
+            assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(0)));
         }
-        assert!(counts.log_or_count(Who::Caller("broker"), SLUG, at(0)));
-        assert!(counts.log_or_count(Who::Admin("thief"), SLUG, at(0)));
+        assert!(counts.log_or_count(Requester::Caller("broker"), SLUG, at(0)));
+        assert!(counts.log_or_count(Requester::Admin("thief"), SLUG, at(0)));
         // One every three seconds in the long run.
-        assert!(!counts.log_or_count(Who::Caller("thief"), SLUG, at(2)));
-        assert!(counts.log_or_count(Who::Caller("thief"), SLUG, at(3)));
-        assert!(!counts.log_or_count(Who::Caller("thief"), SLUG, at(3)));
+        assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(2)));
+        assert!(counts.log_or_count(Requester::Caller("thief"), SLUG, at(3)));
+        assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(3)));
         let repeat = Repeat::Refusal {
             is_admin: false,
             name: "thief".to_owned(),
@@ -181,7 +182,7 @@ mod tests {
         let mut counts = Counts::default();
         let stranger = |counts: &mut Counts, address: &str| {
             let address = address.parse().expect("an address");
-            counts.log_or_count(Who::Stranger(address), SLUG, at(0))
+            counts.log_or_count(Requester::Stranger(address), SLUG, at(0))
         };
         assert!(stranger(&mut counts, "2001:db8::1"));
         assert!(!stranger(&mut counts, "2001:db8::2"));

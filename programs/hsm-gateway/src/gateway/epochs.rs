@@ -69,8 +69,8 @@ impl Gateway {
         if generation <= self.keyring().generation() {
             return Ok(());
         }
-        // ORDER: the seeds first, so that none is missing when the generation becomes current. If the HSM doesn't return
-        // them, the generation is adopted without, since an emergency doesn't wait.
+        // ORDER: the seeds first, so that none is missing when the generation becomes current. If the HSM doesn't
+        // return them, the generation is adopted without, since an emergency doesn't wait.
         let wanted = self.keyring().seeds_of(generation, self.clock.now());
         let seeds = self.derive(wanted.unwrap_or_default()).await;
         {
@@ -89,8 +89,8 @@ impl Gateway {
         recorded.map_err(|_| HsmError::NotRunning)
     }
 
-    /// Writes the current generation to `state_dir`. If that fails, for example because the disk is full, each tick tries
-    /// again, and the generation is current nevertheless.
+    /// Writes the current generation to `state_dir`. If that fails, for example because the disk is full, each tick
+    /// tries again, and the generation is current nevertheless.
     fn remember_generation(&self) {
         let generation = self.keyring().generation();
         if self.generation_on_disk.load(Relaxed) >= generation {
@@ -153,5 +153,5 @@ impl Gateway {
 
 /// The keyring rejects a second key for the same epoch.
 fn conflicting_key(_: vouchsafe_signer::Error) -> HsmError {
-    HsmError::module("the token derives another key than before, unknown to verifiers")
+    HsmError::module("the PKCS#11 token derives another key than before, unknown to verifiers")
 }

@@ -40,8 +40,8 @@ impl Handout {
 /// Whether a handout is logged; `None` while it is being written.
 type Outcome = watch::Receiver<Option<bool>>;
 
-/// Current handouts. INVARIANT: only seeds that may be handed out now get here, so credentials, key groups, algorithms and
-/// open epochs bound the size.
+/// Current handouts. INVARIANT: only seeds that may be handed out now get here, so credentials, key groups, algorithms
+/// and open epochs bound the size.
 #[derive(Default)]
 pub struct Handouts(BTreeMap<Handout, (Outcome, u64)>);
 

@@ -1,5 +1,5 @@
-//! Proof that the token has the private keys of the public keys that it shows: whoever reaches the token can write public
-//! keys without a PIN.
+//! Proof that the token has the private keys of the public keys that it shows: whoever reaches the token can write
+//! public keys without a PIN.
 
 use super::published_key::PublishedKey;
 use crate::hex::hex;
@@ -42,7 +42,7 @@ pub(super) async fn find_unproven(
         };
         if !proven {
             eprintln!(
-                "hsm-gateway: the token cannot sign with `{}`, which is neither used nor published: its public key does \
+                "hsm-gateway: the PKCS#11 token cannot sign with `{}`, which is neither used nor published: its public key does \
                  not match its private key, or the key was changed",
                 key.label
             );

@@ -20,7 +20,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Why delegated tokens can't be signed now, and what to do; `None` if they can.
-    pub fn wanting(&self) -> Option<&'static str> {
+    pub fn problem(&self) -> Option<&'static str> {
         if self.step_seconds.is_some() {
             return Some(
                 "the clock was set; if it is right now, send SIGUSR1 or restart, otherwise correct it",

@@ -1,7 +1,7 @@
 //! Refresh: reads the states of all keys from the token.
 //!
-//! It happens on each tick, before and after each admin's operation, and for a signature that finds the states too old. So
-//! the gateway follows others within a second, and signs nothing based on outdated states.
+//! It happens on each tick, before and after each admin's operation, and for a signature that finds the states too old.
+//! So the gateway follows others within a second, and signs nothing based on outdated states.
 
 use super::Gateway;
 use super::states::States;

@@ -1,31 +1,33 @@
 //! Refusals in the log.
 
 use super::Gateway;
-use super::counts::{Counts, Who};
+use super::counts::{Counts, Requester};
+use crate::details::Details;
 use crate::log::{Line, Quota};
-use serde_json::Value;
 use std::sync::{MutexGuard, PoisonError};
 use vouchsafe_gateway::Refusal;
 
 impl Gateway {
     /// Counts a refusal, and logs it within the limits of [`Counts`].
-    pub async fn refused(
+    pub async fn record_refusal(
         &self,
-        who: Who<'_>,
+        requester: Requester<'_>,
         what: &str,
         refusal: Refusal,
-        details: Vec<(&'static str, Value)>,
+        details: Details,
     ) {
         let slug = refusal.slug();
-        self.metrics.refused(slug);
+        self.metrics.count_refusal(slug);
         let moment = self.clock.read();
-        if !self.counts().log_or_count(who, slug, moment.steady) {
+        if !self.counts().log_or_count(requester, slug, moment.steady) {
             return;
         }
         let now = moment.now.0;
-        let line = match who {
-            Who::Admin(name) | Who::Caller(name) => Line::new("refusal", now).with("caller", name),
-            Who::Stranger(address) => {
+        let line = match requester {
+            Requester::Admin(name) | Requester::Caller(name) => {
+                Line::new("refusal", now).with("caller", name)
+            }
+            Requester::Stranger(address) => {
                 Line::new("unauthenticated", now).with("peer", address.to_canonical().to_string())
             }
         };

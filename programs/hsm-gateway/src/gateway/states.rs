@@ -167,7 +167,7 @@ impl States {
 /// A version is another key than before.
 fn replaced(label: &str) -> Failure {
     Failure::refused(format!(
-        "`{label}` is another key than before, unknown to verifiers: another token is in place of this gateway's"
+        "`{label}` is another key than before, unknown to verifiers: another PKCS#11 token is in place of this gateway's"
     ))
-    .hint("bring the token back, or restart the gateway if verifiers know the keys of the new one")
+    .hint("bring the right token back, or restart the gateway if verifiers know the keys of the new one")
 }

@@ -95,8 +95,8 @@ impl VersionStats {
     }
 }
 
-/// Uses to be saved. INVARIANT: written without the lock on [`VersionStats`], for which signatures wait, and not on a thread
-/// that serves requests, because a disk may hang.
+/// Uses to be saved. INVARIANT: written without the lock on [`VersionStats`], for which signatures wait, and not on a
+/// thread that serves requests, because a disk may hang.
 pub struct Save {
     path: PathBuf,
     uses: BTreeMap<String, (u64, u64)>,

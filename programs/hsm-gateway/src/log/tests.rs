@@ -147,7 +147,7 @@ impl Disk for Full {
 }
 
 #[test]
-fn full_disk_is_an_error_and_later_lines_are_whole() {
+fn recovers_from_a_full_disk() {
     for room in 0..12 {
         let bytes = Vec::new();
         let mut writer = Writer {

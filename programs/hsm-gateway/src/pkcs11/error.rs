@@ -82,7 +82,7 @@ impl From<HsmError> for Failure {
 }
 
 /// What to do about missing keys.
-pub(super) const INIT_HINT: &str = "`hsm-gateway init` creates the keys of an empty token";
+pub(super) const INIT_HINT: &str = "`hsm-gateway init` creates the keys of an empty PKCS#11 token";
 
 fn token_missing_hint() -> &'static str {
     if std::env::var_os("SOFTHSM2_CONF").is_some() {

@@ -1,7 +1,7 @@
 //! The gateway's side of the worker: starts it, queues calls for it, kills it when it hangs.
 //!
-//! The number of sessions bounds concurrent calls, and the queue bounds waiting ones. The deadline applies to a call, not
-//! to its waiting. A refused PIN is not tried again (`login_record.rs`).
+//! The number of sessions bounds concurrent calls, and the queue bounds waiting ones. The deadline applies to a call,
+//! not to its waiting. A refused PIN is not tried again (`login_record.rs`).
 
 mod conversation;
 mod fresh_worker;
@@ -187,8 +187,8 @@ impl Hsm {
             .await
     }
 
-    /// Calls the worker on behalf of the gateway itself. It waits its turn but needs no place in the queue, so that callers
-    /// of tier `hsm` can't keep the next epoch's keys from being derived.
+    /// Calls the worker on behalf of the gateway itself. It waits its turn but needs no place in the queue, so that
+    /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
     pub async fn call_internal(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         self.call_within(INTERNAL_WAIT_MAX, self.module.deadline, call, None)
             .await

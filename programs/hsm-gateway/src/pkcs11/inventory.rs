@@ -77,7 +77,8 @@ pub fn check_key(
     check_key_pair(inventory, &label, rule.algorithm.name(), hint)
 }
 
-/// Checks that the key with this label exists once, can't leave the token and is for `algorithm`; returns its public key.
+/// Checks that the key with this label exists once, can't leave the token and is for `algorithm`; returns its public
+/// key.
 /// `hint` says how to create a missing one.
 pub fn check_key_pair(
     inventory: &Inventory,
@@ -110,7 +111,7 @@ pub fn check_key_pair(
 }
 
 fn missing(label: &str) -> Failure {
-    Failure::refused(format!("the token has no `{label}`"))
+    Failure::refused(format!("the PKCS#11 token has no `{label}`"))
 }
 
 fn unsafe_key(label: &str) -> Failure {

@@ -1,8 +1,8 @@
 //! Record of failed logins, so that retries don't lock the token.
 //!
-//! A refused PIN is recorded and never tried again, not even by the next gateway. Modules report a wrong PIN with all kinds
-//! of errors, so a login that failed otherwise is tried once more and then counts as refused, also for the next gateway.
-//! Errors that show that no PIN was compared may repeat forever.
+//! A refused PIN is recorded and never tried again, not even by the next gateway. Modules report a wrong PIN with all
+//! kinds of errors, so a login that failed otherwise is tried once more and then counts as refused, also for the next
+//! gateway. Errors that show that no PIN was compared may repeat forever.
 
 use super::protocol::Pkcs11Error;
 use std::io::ErrorKind;
@@ -83,7 +83,7 @@ impl LoginRecord {
         };
         self.known().refused = Some(text.clone());
         let note = format!(
-            "The token rejected the PIN: {text}\nCorrect the PIN, then remove this file.\n"
+            "The PKCS#11 token rejected the PIN: {text}\nCorrect the PIN, then remove this file.\n"
         );
         self.write(&self.refused_file, &note);
         // The new note replaces the others.

@@ -32,8 +32,8 @@ pub struct Request {
     pub root: Option<Bytes>,
 }
 
-/// The message that identifies a root by what it derives. No label of an epoch key equals it: those begin with a smaller
-/// length.
+/// The message that identifies a root by what it derives. No label of an epoch key equals it: those begin with a
+/// smaller length.
 pub const ROOT_CHECK: &[u8] = b"vouchsafe root check v1";
 
 /// An operation on the token.
@@ -265,24 +265,27 @@ impl std::fmt::Display for Pkcs11Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Changed(label) => write!(f, "`{label}` was modified concurrently"),
-            Self::KeyExists(label) => write!(f, "the token already has `{label}`"),
-            Self::KeyMissing(label) => write!(f, "the token has no `{label}`"),
+            Self::KeyExists(label) => write!(f, "the PKCS#11 token already has `{label}`"),
+            Self::KeyMissing(label) => write!(f, "the PKCS#11 token has no `{label}`"),
             Self::DuplicateKey(label) => write!(f, "duplicate PKCS#11 objects `{label}`"),
             Self::WrongRoot => {
-                f.write_str("wrong root: another token is in place of this gateway's")
+                f.write_str("wrong root: another PKCS#11 token is in place of this gateway's")
             }
             Self::LoginFailed(text) => write!(f, "login failed: {text}"),
             Self::CreatedConcurrently(label) => {
                 write!(f, "another process created `{label}` at the same time")
             }
             Self::Module(text) | Self::Unsupported(text) => f.write_str(text),
-            Self::PinRefused(text) => write!(f, "the token rejected the PIN: {text}"),
+            Self::PinRefused(text) => write!(f, "the PKCS#11 token rejected the PIN: {text}"),
             Self::TokenMissing(label) => {
-                write!(f, "no slot has an initialized token with label `{label}`")
+                write!(
+                    f,
+                    "no slot has an initialized PKCS#11 token with label `{label}`"
+                )
             }
             Self::DuplicateToken { label, serials } => write!(
                 f,
-                "{} tokens have the label `{label}`; their serial numbers are {}",
+                "{} PKCS#11 tokens have the label `{label}`; their serial numbers are {}",
                 serials.len(),
                 serials.join(", ")
             ),

@@ -1,7 +1,7 @@
 //! JWKs of public keys on the token.
 //!
-//! `CKA_EC_POINT` is an OCTET STRING around the point in PKCS#11 2.40 (§2.3.3). Some modules for 3.x return the bare point, so
-//! both are accepted.
+//! `CKA_EC_POINT` is an OCTET STRING around the point in PKCS#11 2.40 (§2.3.3). Some modules for 3.x return the bare
+//! point, so both are accepted.
 
 use super::protocol::PublicKey;
 use vouchsafe_signer::PublicJwk;

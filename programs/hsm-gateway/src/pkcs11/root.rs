@@ -12,7 +12,7 @@ use vouchsafe_signer::{CurvePoint, PublicJwk};
 use vouchsafe_x509::{CertificateError, Draft, EpochLeaf, LeafKey, RootCertificate, RootKey};
 
 const MISSING_HINT: &str =
-    "`hsm-gateway init` creates it on an empty token, `hsm-gateway restore` from a backup";
+    "`hsm-gateway init` creates it on an empty PKCS#11 token, `hsm-gateway restore` from a backup";
 
 /// The root's certificate, with the key that verifies its signatures.
 pub struct Root {
@@ -33,7 +33,7 @@ impl Root {
             (Some(certificate), None) => certificate,
             (None, _) => {
                 return Err(Failure::refused(format!(
-                    "the token has no `{ROOT_CERTIFICATE_LABEL}`"
+                    "the PKCS#11 token has no `{ROOT_CERTIFICATE_LABEL}`"
                 ))
                 .hint(MISSING_HINT));
             }

@@ -49,8 +49,8 @@ pub fn run() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Keeps SIGINT and SIGTERM from ending the worker: service managers send them to the gateway and the worker at once, and
-/// the gateway needs its worker to finish requests in flight.
+/// Keeps SIGINT and SIGTERM from ending the worker: service managers send them to the gateway and the worker at once,
+/// and the gateway needs its worker to finish requests in flight.
 fn ignore_signals() -> std::io::Result<impl Sized> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

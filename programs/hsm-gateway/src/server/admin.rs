@@ -1,9 +1,10 @@
 //! Routes of the admin listener. All but `/healthz` require an admin's credential; those of brokers are not accepted.
 
-use super::routes::{bearer, read_body, refusal_reply, refuse_stranger, wrong_method};
-use super::{Peer, Reply};
+use super::peer::Peer;
+use super::reply::{Reply, refusal_reply, wrong_method};
+use super::routes::{bearer, read_body, refuse_stranger};
 use crate::details::{self, RefusedRequest};
-use crate::gateway::{Gateway, Who};
+use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
-use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
+use vouchsafe_gateway::admin::{LIST_PATH, OPERATION_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
 use vouchsafe_serve::json_reply;
 
 /// Answers a request of an admin.
@@ -19,7 +20,7 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut I
     let path = request.uri().path().to_owned();
     let method = match path.as_str() {
         "/healthz" | LIST_PATH => Method::GET,
-        ACT_PATH | OUTCOME_PATH | PROBE_PATH | ROTATE_PATH => Method::POST,
+        OPERATION_PATH | OUTCOME_PATH | PROBE_PATH | ROTATE_PATH => Method::POST,
         _ => return json_reply(StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
     };
     if request.method() != method {
@@ -65,11 +66,11 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut I
 
 async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<Bytes, Refusal> {
     match path {
-        ACT_PATH => to_json(&gateway.act(admin, &read(body)?).await?),
+        OPERATION_PATH => to_json(&gateway.act(admin, &read(body)?).await?),
         PROBE_PATH => to_json(&gateway.probe(admin, &read(body)?).await?),
         ROTATE_PATH => to_json(&gateway.rotate(admin, &read(body)?).await?),
         _ => {
-            gateway.probe_outcome(admin, &read(body)?).await?;
+            gateway.record_probe_outcome(admin, &read(body)?).await?;
             Ok(Bytes::from_static(b"{}"))
         }
     }
@@ -90,8 +91,10 @@ async fn refuse(
     path: &str,
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
-    let who = Who::Admin(admin);
-    gateway.refused(who, path, refusal, details).await;
+    let requester = Requester::Admin(admin);
+    gateway
+        .record_refusal(requester, path, refusal, details)
+        .await;
     reply(refusal)
 }
 

@@ -1,12 +1,13 @@
 //! Routes of the brokers' listener. Everything below `/v1/` requires a credential; `/healthz` and `/readyz` reveal
 //! nothing secret.
 
-use super::{Peer, Reply};
+use super::peer::Peer;
+use super::reply::{Reply, refusal_reply, wrong_method};
 use crate::details::{self, Details, RefusedRequest};
-use crate::gateway::{Gateway, Who};
+use crate::gateway::{Gateway, Requester};
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -95,19 +96,6 @@ pub fn bearer<'r>(request: &'r Request<&mut Incoming>) -> Option<&'r str> {
     value.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// Refuses a request whose method is not the one of its route.
-pub fn wrong_method(allowed: &Method) -> Reply {
-    let mut reply = json_reply(
-        StatusCode::METHOD_NOT_ALLOWED,
-        r#"{"error":"method_not_allowed"}"#,
-    );
-    let allow = HeaderValue::from_str(allowed.as_str());
-    reply
-        .headers_mut()
-        .extend(allow.ok().map(|allow| (ALLOW, allow)));
-    reply
-}
-
 /// Reads the body of a request within its limits.
 pub async fn read_body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal> {
     let reading = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
@@ -120,7 +108,7 @@ pub async fn read_body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal
 
 fn ready(gateway: &Gateway) -> Reply {
     let readiness = gateway.readiness();
-    let (status, word) = match readiness.wanting() {
+    let (status, word) = match readiness.problem() {
         None => (StatusCode::OK, "ready"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
     };
@@ -134,8 +122,8 @@ fn ready(gateway: &Gateway) -> Reply {
         "clock": if readiness.step_seconds.is_some() { "set" } else { "believed" },
         "clock_set_by_seconds": readiness.step_seconds.unwrap_or(0),
     });
-    if let (Some(wanting), Some(members)) = (readiness.wanting(), body.as_object_mut()) {
-        members.insert("wanting".to_owned(), wanting.into());
+    if let (Some(problem), Some(members)) = (readiness.problem(), body.as_object_mut()) {
+        members.insert("wanting".to_owned(), problem.into());
     }
     json_reply(status, body.to_string())
 }
@@ -146,8 +134,10 @@ async fn refuse(
     path: &str,
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
-    let who = Who::Caller(caller.name());
-    gateway.refused(who, path, refusal, details).await;
+    let requester = Requester::Caller(caller.name());
+    gateway
+        .record_refusal(requester, path, refusal, details)
+        .await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
 }
 
@@ -159,24 +149,9 @@ pub async fn refuse_stranger(
     path: &str,
     refusal: Refusal,
 ) -> Refusal {
-    let who = Who::Stranger(peer.address);
-    gateway.refused(who, path, refusal, Details::new()).await;
+    let requester = Requester::Stranger(peer.address);
+    gateway
+        .record_refusal(requester, path, refusal, Details::new())
+        .await;
     Refusal::Credential
-}
-
-/// Makes the reply to a refused request.
-pub fn refusal_reply(refusal: Refusal, body: serde_json::Value) -> Reply {
-    let status = StatusCode::from_u16(refusal.status());
-    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = json_reply(status, body.to_string());
-    if let Some(seconds) = refusal.retry_after_seconds() {
-        reply.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    if refusal == Refusal::Credential {
-        let challenge = HeaderValue::from_static("Bearer");
-        reply
-            .headers_mut()
-            .insert(http::header::WWW_AUTHENTICATE, challenge);
-    }
-    reply
 }

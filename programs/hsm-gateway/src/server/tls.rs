@@ -8,9 +8,9 @@ use rustls::{RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
-use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
 use vouchsafe_cli::Failure;
 use vouchsafe_cli::files::read_secret;
+use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
 
 /// Maximum size of a private key in PEM. A key of RSA-16384 has 12 KiB.
 const KEY_BYTES_MAX: u64 = 64 * 1024;

@@ -129,7 +129,7 @@ fn read(reply: &Reply, endpoint: &str) -> Result<Outcome, Failure> {
 
 impl Outcome {
     /// Returns the token, or the refusal as a failure with a hint.
-    pub fn issued(self) -> Result<Issued, Failure> {
+    pub fn into_issued(self) -> Result<Issued, Failure> {
         match self {
             Self::Issued(issued) => Ok(issued),
             Self::Refused { status, error } => Err(refusal(status, &error)),
@@ -217,7 +217,10 @@ mod tests {
     #[test]
     fn refusal_shows_error_description_and_decision() {
         let body = r#"{"error":"invalid_target","error_description":"no such audience","decision_id":"d1"}"#;
-        let failure = read(&reply(400, body), "e").unwrap().issued().unwrap_err();
+        let failure = read(&reply(400, body), "e")
+            .unwrap()
+            .into_issued()
+            .unwrap_err();
         assert_eq!(
             failure.message,
             "the broker refused: invalid_target: no such audience (decision d1)"
@@ -254,7 +257,7 @@ mod tests {
             let body = format!(r#"{{"error":"{error}"}}"#);
             let failure = read(&reply(status, &body), "e")
                 .unwrap()
-                .issued()
+                .into_issued()
                 .unwrap_err();
             assert_eq!(failure.code, code, "{status}");
             assert!(failure.hint.is_some() || status == 400, "{status}");
@@ -299,7 +302,9 @@ mod tests {
                 token_endpoint: server(answers),
                 jwks_uri: String::new(),
             };
-            exchange(&Http::new(), &broker, &request).unwrap().issued()
+            exchange(&Http::new(), &broker, &request)
+                .unwrap()
+                .into_issued()
         };
         let issued = ask(&[SLOW_DOWN, SLOW_DOWN, ISSUED]).unwrap();
         assert_eq!(issued.access_token, "a.b");

@@ -188,8 +188,8 @@ fn on_github() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// Makes GitHub Actions mask a token in the job's log. It reads commands from both streams; standard output belongs to the
-/// caller, who may be capturing the token there.
+/// Makes GitHub Actions mask a token in the job's log. It reads commands from both streams; standard output belongs to
+/// the caller, who may be capturing the token there.
 pub fn mask(token: &str) {
     if on_github() {
         eprintln!("::add-mask::{token}");

@@ -9,8 +9,8 @@ const REPLACEMENT: char = '\u{fffd}';
 /// latter only.
 const LOG_COMMANDS: [&str; 2] = ["##[", "##vso["];
 
-/// Shortens text from a server, and removes what moves the cursor, reorders other text, or is a command to whatever reads
-/// the log.
+/// Shortens text from a server, and removes what moves the cursor, reorders other text, or is a command to whatever
+/// reads the log.
 pub fn sanitize(text: &str) -> String {
     let visible = |c| if is_unprintable(c) { REPLACEMENT } else { c };
     let text: String = text.chars().take(CHARACTERS_MAX).map(visible).collect();
@@ -26,8 +26,8 @@ pub fn sanitize(text: &str) -> String {
     }
 }
 
-/// Whether a token has only the characters of a bearer token (RFC 6750 §2.1), so that printing it to a shell or a workflow
-/// can't be mistaken for anything else.
+/// Whether a token has only the characters of a bearer token (RFC 6750 §2.1), so that printing it to a shell or a
+/// workflow can't be mistaken for anything else.
 pub fn is_bearer_token(token: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     !token.is_empty() && token.bytes().all(is_allowed)

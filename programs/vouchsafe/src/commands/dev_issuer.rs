@@ -1,8 +1,8 @@
 //! `vouchsafe dev-issuer`: an OIDC issuer for local development, which issues any token to anyone.
 //!
-//! It therefore listens on loopback only, and answers no request that a web page could have sent (`server.rs`). Its keys
-//! change with every start unless `--key-file` keeps them. Its tokens are well-formed; tests that need slow, broken or hostile
-//! issuers have their own.
+//! It therefore listens on loopback only, and answers no request that a web page could have sent (`server.rs`). Its
+//! keys change with every start unless `--key-file` keeps them. Its tokens are well-formed; tests that need slow,
+//! broken or hostile issuers have their own.
 
 mod claims;
 mod key_file;
@@ -16,8 +16,8 @@ use vouchsafe_cli::Failure;
 
 /// Run an OIDC issuer for local development: discovery, JWKS, tokens like GitHub's.
 ///
-/// Anyone on this machine can get any token from it, so it listens on loopback only, and only development brokers may trust
-/// it.
+/// Anyone on this machine can get any token from it, so it listens on loopback only, and only development brokers may
+/// trust it.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct Args {

@@ -14,8 +14,8 @@ use vouchsafe_cli::Failure;
 
 /// List and change the keys of HSM gateways.
 ///
-/// Operations are idempotent (`rollback` with --version). Gateways of one PKCS#11 token agree within a second, if its module
-/// shows each what another changed. Use several --gateway for several tokens, or if a gateway may be down.
+/// Operations are idempotent (`rollback` with --version). Gateways of one PKCS#11 token agree within a second, if its
+/// module shows each what another changed. Use several --gateway for several tokens, or if a gateway may be down.
 #[derive(clap::Args)]
 #[command(
     subcommand_required = true,

@@ -31,8 +31,8 @@ pub struct Args {
     scopes: Vec<String>,
     #[command(flatten)]
     subject: SubjectArgs,
-    /// A dev issuer that the broker trusts. It issues the subject token if none is named, and those that are expired or for
-    /// another audience.
+    /// A dev issuer that the broker trusts. It issues the subject token if none is named, and those that are expired or
+    /// for another audience.
     #[arg(long, value_name = "URL")]
     dev_issuer: Option<String>,
     /// Output format.

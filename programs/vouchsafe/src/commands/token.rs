@@ -8,8 +8,8 @@ use vouchsafe_cli::Failure;
 
 /// Exchange the platform's token for a token from a broker.
 ///
-/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is requested automatically, with the broker's
-/// URL as its audience, and both tokens are masked in the job's log.
+/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is requested automatically, with the
+/// broker's URL as its audience, and both tokens are masked in the job's log.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 issued, 1 refused, 2 the command line is wrong, 3 the broker cannot be reached or cannot answer now.
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         requested_token_type: args.token_type.map(|kind| kind.token_type().urn()),
         requested_expires_in: args.requested_expires_in,
     };
-    let issued = exchange(&http, &broker, &request)?.issued()?;
+    let issued = exchange(&http, &broker, &request)?.into_issued()?;
     // ORDER: masked before anything is printed, so that no line of the log contains it unmasked.
     mask(&issued.access_token);
     print(&issued, args.format)?;

@@ -15,10 +15,11 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// Verify a token as an API would, with or without a pinned root.
 ///
-/// Takes the key that the token names from the JWK Set. With `--pin-root` the set itself is not trusted: the key must have a
-/// certificate (`x5c`) of the pinned root that is valid now and names this issuer and this key. Then signature, `typ`, `iss`,
-/// `aud`, `sub`, `exp` and `nbf` are checked, strictly and without leeway. Keys of tier `hsm` have no certificate, so their
-/// tokens can't be verified with a pin.
+/// Takes the key that the token names from the JWK Set. With `--pin-root` the set itself is not trusted: the key must
+/// have a certificate (`x5c`) of the pinned root that is valid now and names this issuer and this key. Then signature,
+/// `typ`, `iss`,
+/// `aud`, `sub`, `exp` and `nbf` are checked, strictly and without leeway. Keys of tier `hsm` have no certificate, so
+/// their tokens can't be verified with a pin.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the token is valid, 1 it is not, 2 the command line or a file is wrong, 3 the broker cannot be reached.

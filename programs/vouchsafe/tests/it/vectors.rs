@@ -1,7 +1,7 @@
 //! Project Wycheproof's signature vectors, verified in Wasm by the identity component's code, in this host.
 //!
-//! A guest stands in for the component, because no vector is the signing input of a token. `crates/jose` runs the same vectors
-//! natively. Neither skips any.
+//! A guest stands in for the component, because no vector is the signing input of a token. `crates/jose` runs the same
+//! vectors natively. Neither skips any.
 
 use crate::support::{Server, folder, guest, manifest, start};
 use base64::Engine;

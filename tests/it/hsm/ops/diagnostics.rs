@@ -255,7 +255,7 @@ fn accepts_token_that_cannot_generate_existing_keys() {
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: not supported by the token"),
+        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: not supported by the PKCS#11 token"),
         "{text}"
     );
     assert!(text.contains("ok    CKM_SHA256_RSA_PKCS\n"), "{text}");

@@ -268,7 +268,7 @@ fn logs_why_gateway_did_not_answer() {
     let line = lines.find(|line| line["slug"] == "signer.unavailable");
     let detail = line.expect("a line")["detail"].to_string();
     assert!(
-        detail.contains(&format!("gateway {}: it can't be reached", setup.url())),
+        detail.contains(&format!("gateway {}: connection failed", setup.url())),
         "{detail}"
     );
 }

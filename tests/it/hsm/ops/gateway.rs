@@ -76,7 +76,7 @@ fn reports_present_and_missing_keys() {
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("WRONG vouchsafe:root: the token has no `vouchsafe:root`"),
+        text.contains("WRONG vouchsafe:root: the PKCS#11 token has no `vouchsafe:root`"),
         "{text}"
     );
     let setup = setup.with_keys();
@@ -88,7 +88,7 @@ fn reports_present_and_missing_keys() {
     let (code, text) = setup.run(&["init"]);
     assert_eq!(code, 1, "{text}");
     assert!(
-        text.contains("error: the token already has `vouchsafe:root`\nhint: "),
+        text.contains("error: the PKCS#11 token already has `vouchsafe:root`\nhint: "),
         "{text}"
     );
     let (code, text) = setup.run(&["status", "--format", "json"]);
@@ -137,7 +137,7 @@ fn never_retries_rejected_pin() {
     for _ in 0..3 {
         let (code, text) = setup.run(&["serve"]);
         assert_eq!(code, 2, "{text}");
-        assert!(text.contains("error: the token rejected the PIN"), "{text}");
+        assert!(text.contains("error: the PKCS#11 token rejected the PIN"), "{text}");
         assert!(!text.contains("4321"), "{text}");
         assert_eq!(logins(), 1);
     }
@@ -267,7 +267,7 @@ fn rejects_rollback_to_older_generation() {
     for (text, expected) in [
         (
             "2\n",
-            "the token's generation is 1, but generation 2 was seen before",
+            "the PKCS#11 token's generation is 1, but generation 2 was seen before",
         ),
         ("x", "not a number"),
     ] {
@@ -427,7 +427,7 @@ fn hints_at_missing_module_or_token() {
     let (code, text) = setup.clone().without_softhsm_file().run(&["doctor"]);
     assert!(
         code == 1
-            && text.contains("no slot has an initialized token")
+            && text.contains("no slot has an initialized PKCS#11 token")
             && text.contains("SOFTHSM2_CONF"),
         "{text}"
     );
@@ -436,7 +436,7 @@ fn hints_at_missing_module_or_token() {
     assert!(
         code == 1
             && text
-                .contains("error: 2 tokens have the label `vouchsafe`; their serial numbers are ")
+                .contains("error: 2 PKCS#11 tokens have the label `vouchsafe`; their serial numbers are ")
             && text.contains("hint: give each token its own label"),
         "{text}"
     );

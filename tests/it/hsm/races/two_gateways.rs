@@ -173,8 +173,8 @@ fn ignores_duplicate_version() {
     assert!(code == 1 && text.contains(&destroys), "{text}");
     assert!(text.contains("ok    vouchsafe:token:es256:v1"), "{text}");
     let ask = |arguments: &[&str]| keys(&[&setup], arguments);
-    ask(&["list", "--deny-warnings"]).is(1, "warning: the token has version 2 twice");
-    ask(&["retire", KEY, "--version", "2"]).is(1, "the token has version 2 twice");
+    ask(&["list", "--deny-warnings"]).is(1, "warning: duplicate PKCS#11 objects for version 2");
+    ask(&["retire", KEY, "--version", "2"]).is(1, "duplicate PKCS#11 objects for version 2");
     ask(&["stage", KEY]).is(0, "1 active, 2 doubled, 3 pending");
     let destroy = ["retire", KEY, "--version", "2", "--destroy"];
     ask(&destroy).is(0, "1 active, 2 destroyed, 3 pending");
@@ -247,7 +247,7 @@ fn rejects_duplicate_roots_by_name() {
     assert!(text.contains("vouchsafe:root  DUPLICATE: "), "{text}");
     let (code, text) = setup.run(&["rotate", "--emergency"]);
     assert!(
-        code == 1 && text.contains("`vouchsafe:root` twice"),
+        code == 1 && text.contains("duplicate PKCS#11 objects `vouchsafe:root`"),
         "{text}"
     );
 

@@ -279,7 +279,7 @@ fn separates_broker_and_admin_credentials() {
     );
     let without = setup.clone().change(&admin, "");
     let (code, text) = without.run(&["serve"]);
-    assert!(code == 2 && text.contains("go together"), "{text}");
+    assert!(code == 2 && text.contains("require each other"), "{text}");
     let credential = format!("[[admin]]\nname = \"ops\"\n{credential}\n");
     let _gateway = without.change(&credential, "").start();
     keys(&[&setup], &["list"]).is(3, "no answer from");
@@ -327,11 +327,11 @@ fn lists_states_uses_epochs_and_warnings() {
     let text = keys(&[&setup], &["list", "--deny-warnings"]);
     text.is(
         1,
-        "warning: version 1 is active for 366 days: stage the next one",
+        "warning: version 1 has been active for 366 days: stage the next one",
     );
     text.is(
         1,
-        "warning: version 2 is pending for 366 days: try it, or retire it",
+        "warning: version 2 has been pending for 366 days: make it the canary or retire it",
     );
     drop(at);
 }

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 impl Hsm {
-    /// Inspects the token in a new, temporary worker. Some modules hide from a process that creates an object what other
-    /// processes created shortly before.
+    /// Inspects the token in a new, temporary worker. Some modules hide from a process that creates an object what
+    /// other processes created shortly before.
     pub async fn inspect_with_fresh_worker(&self) -> Result<Inventory, HsmError> {
         self.require_login_allowed()?;
         let failed = |error: std::io::Error| HsmError::module(error);

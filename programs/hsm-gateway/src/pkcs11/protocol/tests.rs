@@ -20,8 +20,8 @@ fn round_trips_messages_until_the_end() {
     assert!(read::<Request>(&mut stream).expect("reads").is_none());
 }
 
-/// Whether the base64 of the test's secret is anywhere in this process's memory; the needle is masked, so that it does not
-/// find itself.
+/// Whether the base64 of the test's secret is anywhere in this process's memory; the needle is masked, so that it does
+/// not find itself.
 fn is_in_memory() -> bool {
     use std::os::unix::fs::FileExt as _;
     const MASK: u8 = 0x55;

@@ -67,8 +67,8 @@ pub(super) fn concerns_pin(error: RvError) -> bool {
     )
 }
 
-/// Whether a login failed before the token compared the PIN: the token was absent or had no room. Modules report a wrong
-/// PIN with all other kinds of errors.
+/// Whether a login failed before the token compared the PIN: the token was absent or had no room. Modules report a
+/// wrong PIN with all other kinds of errors.
 pub(super) fn precedes_pin_check(error: RvError) -> bool {
     matches!(
         error,

@@ -18,7 +18,8 @@ impl Objects<'_> {
         self.require_alone(ROOT_LABEL, &[root])
     }
 
-    /// Imports a key pair with the attributes of one generated on the token: sensitive, not extractable, for signing only.
+    /// Imports a key pair with the attributes of one generated on the token: sensitive, not extractable, for signing
+    /// only.
     pub(super) fn import_key(
         self,
         label: &str,
@@ -55,8 +56,8 @@ impl Objects<'_> {
         Ok(outcome?)
     }
 
-    /// Imports a certificate as a public object. Anyone who is logged in can replace it; the gateway then notices that it is
-    /// for another key.
+    /// Imports a certificate as a public object. Anyone who is logged in can replace it; the gateway then notices that
+    /// it is for another key.
     pub(super) fn import_certificate(
         self,
         label: &str,

@@ -1,7 +1,7 @@
 //! Keys on the token: find, create, change and use them.
 //!
-//! SoftHSM 2.6 has neither HKDF nor SP 800-108, so seeds are derived with `CKM_SHA256_HMAC` through `C_Sign`. Every module
-//! has raw `CKM_ECDSA`, so the worker hashes.
+//! SoftHSM 2.6 has neither HKDF nor SP 800-108, so seeds are derived with `CKM_SHA256_HMAC` through `C_Sign`. Every
+//! module has raw `CKM_ECDSA`, so the worker hashes.
 
 use super::error::CallError;
 use crate::pkcs11::protocol::{Algorithm, Pkcs11Error, ROOT_CHECK, Reply};
@@ -154,8 +154,8 @@ impl Objects<'_> {
         self.change_id(ObjectClass::PRIVATE_KEY, label, from, to)
     }
 
-    /// ORDER: compared directly before the write, because PKCS#11 has no compare-and-set. A write between the two calls is
-    /// lost.
+    /// ORDER: compared directly before the write, because PKCS#11 has no compare-and-set. A write between the two calls
+    /// is lost.
     fn change_id(
         mut self,
         class: ObjectClass,
@@ -257,8 +257,9 @@ impl Objects<'_> {
         }
     }
 
-    /// Requires that nobody else created an object with this label since it was free. Otherwise destroys what this process
-    /// created, by handle, since a search finds the other's too. If both notice, both destroy, and the label is free again.
+    /// Requires that nobody else created an object with this label since it was free. Otherwise destroys what this
+    /// process created, by handle, since a search finds the other's too. If both notice, both destroy, and the label is
+    /// free again.
     pub(super) fn require_alone(
         &self,
         label: &str,

@@ -19,8 +19,8 @@ pub struct Pkcs11Token {
     pub(super) pkcs11: Pkcs11,
     pub(super) slot: Slot,
     pin: AuthPin,
-    /// Why a login failed. INVARIANT: after one login in which the token may have counted a wrong PIN, this process tries
-    /// no other.
+    /// Why a login failed. INVARIANT: after one login in which the token may have counted a wrong PIN, this process
+    /// tries no other.
     refused: Mutex<Option<Pkcs11Error>>,
     /// Private and public keys that this process created, by label.
     pub(super) created: Mutex<BTreeMap<String, [ObjectHandle; 2]>>,

@@ -1,7 +1,7 @@
 //! The dev issuer's HTTP server.
 //!
-//! A web page in the developer's browser can send requests to loopback too. It can't forge `Host`, which is checked against
-//! DNS rebinding, and `Origin`, whose presence is refused.
+//! A web page in the developer's browser can send requests to loopback too. It can't forge `Host`, which is checked
+//! against DNS rebinding, and `Origin`, whose presence is refused.
 
 use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
 use super::key_file::KeyFile;
@@ -90,7 +90,7 @@ async fn listen(args: Args) -> Result<ExitCode, Failure> {
     }
     println!("listening on http://{address}");
     let stop = vouchsafe_serve::stop_signal()
-        .map_err(|error| Failure::refused(format!("signals: {error}")))?;
+        .map_err(|error| Failure::refused(format!("cannot handle signals: {error}")))?;
     vouchsafe_serve::serve("dev-issuer", listener, LIMITS, stop, |stream, _, drain| {
         Some(converse(Arc::clone(&issuer), stream, drain))
     })

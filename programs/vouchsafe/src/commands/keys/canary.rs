@@ -1,4 +1,5 @@
-//! `vouchsafe keys canary` and `promote`: a new version signs for few workloads, is watched, and promoted or rolled back.
+//! `vouchsafe keys canary` and `promote`: a new version signs for few workloads, is watched, and promoted or rolled
+//! back.
 
 use super::list::describe_outcomes;
 use super::operation::{ask_first, request, send_to_all};
@@ -9,13 +10,13 @@ use crate::client::gateway::{Gateway, GatewayArgs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use vouchsafe_cli::{Failure, Format};
-use vouchsafe_gateway::admin::{ActRequest, KeyListing};
+use vouchsafe_gateway::admin::{KeyListing, OperationRequest};
 use vouchsafe_gateway::{CANARY_OUTCOMES_MIN, Verdict};
 
 /// Let the staged version sign for a share of the workloads.
 ///
-/// Issuer, workload and audience decide who is in the share; a workload stays in it while it grows. With --watch, the version
-/// is probed and compared with the active one, then promoted, or rolled back as soon as it is worse.
+/// Issuer, workload and audience decide who is in the share; a workload stays in it while it grows. With --watch, the
+/// version is probed and compared with the active one, then promoted, or rolled back as soon as it is worse.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 done, with --watch promoted, 1 refused, with --watch rolled back, 2 the command line is wrong, 3 a
@@ -51,7 +52,8 @@ pub struct Args {
 
 /// Let the canary sign for all workloads.
 ///
-/// Refused while the canary fails more often than the active version, has fewer than 20 outcomes, or was not probed. With
+/// Refused while the canary fails more often than the active version, has fewer than 20 outcomes, or was not probed.
+/// With
 /// --broker, the missing probes are run first.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -84,7 +86,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // ORDER: arguments are checked before a canary starts that nobody would watch.
     let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
     require_same_keys(&gateways, &args.key)?;
-    let request = ActRequest {
+    let request = OperationRequest {
         share: Some(args.share),
         ..request(&args.key, "canary")
     };
@@ -232,7 +234,7 @@ impl Watch<'_> {
     }
 
     fn roll_back(&self, canary: u64) -> Result<ExitCode, Failure> {
-        let rollback = ActRequest {
+        let rollback = OperationRequest {
             version: Some(canary),
             ..request(&self.args.key, "rollback")
         };
@@ -243,7 +245,8 @@ impl Watch<'_> {
         )
     }
 
-    /// A canary is worse if it is so at one gateway, even if others can't be reached. It is healthy only if it is so at all.
+    /// A canary is worse if it is so at one gateway, even if others can't be reached. It is healthy only if it is so at
+    /// all.
     fn observe(&self) -> Result<Observation, Failure> {
         let jwks = self.verifiers.jwks();
         let mut verdicts = Vec::new();

@@ -17,10 +17,10 @@ const CORRECT_ANSWERS: u32 = 5;
 
 /// Replace every epoch key at once, after a seed or a credential leaked.
 ///
-/// The standby generation, whose keys verifiers already have, becomes the current one. Tokens of the previous generation fail
-/// as soon as a verifier fetches the key set again. This can't be undone. Each broker is watched until it publishes the new
-/// generation and no old one. Refused for seven minutes after the last rotation, because verifiers may not know the next
-/// generation yet.
+/// The standby generation, whose keys verifiers already have, becomes the current one. Tokens of the previous
+/// generation fail as soon as a verifier fetches the key set again. This can't be undone. Each broker is watched until
+/// it publishes the new generation and no old one. Refused for seven minutes after the last rotation, because verifiers
+/// may not know the next generation yet.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Every gateway that can be reached rotates; a broker that cannot be reached counts as not following. To retry
@@ -64,8 +64,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let gateways = args.gateways.open()?;
     let http = Http::with_timeout(Duration::from_secs(2));
-    // ORDER: arguments are checked before anything is rotated. An attacker who silences a broker or a gateway must not be
-    // able to delay the others.
+    // ORDER: arguments are checked before anything is rotated. An attacker who silences a broker or a gateway must not
+    // be able to delay the others.
     let brokers = Verifiers::new(http, &args.brokers)?;
     let before = list_highest(&gateways)?;
     let from = args.from.unwrap_or(before.generation);
@@ -177,8 +177,8 @@ struct Kids {
 }
 
 impl Kids {
-    /// Takes them from `before`, a listing from before the rotation that leaves `from`. If the rotation was done earlier, the
-    /// listing has the new standby generation instead of `from`.
+    /// Takes them from `before`, a listing from before the rotation that leaves `from`. If the rotation was done
+    /// earlier, the listing has the new standby generation instead of `from`.
     fn new(before: &Listing, from: u64) -> Self {
         let kids = |is_one: &dyn Fn(u64) -> bool| {
             let epochs = before.groups.iter().flat_map(|group| &group.epochs);
@@ -192,7 +192,8 @@ impl Kids {
         }
     }
 
-    /// Watches a broker; returns the seconds from `start` until it published only new keys, or `None` if that took too long.
+    /// Watches a broker; returns the seconds from `start` until it published only new keys, or `None` if that took too
+    /// long.
     fn watch(
         &self,
         brokers: &Verifiers,

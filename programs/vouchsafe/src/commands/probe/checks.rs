@@ -70,15 +70,15 @@ impl Probe<'_> {
     /// ORDER: refusals first. If the broker consumes a token that it refuses, the last exchange fails.
     pub fn run(&self) -> Result<Vec<Check>, Failure> {
         Ok(vec![
-            self.unknown_audience()?,
-            self.corrupted_signature()?,
-            self.expired()?,
-            self.for_another_audience()?,
-            self.issues()?,
+            self.check_unknown_audience()?,
+            self.check_corrupted_signature()?,
+            self.check_expired()?,
+            self.check_other_audience()?,
+            self.check_issuance()?,
         ])
     }
 
-    fn unknown_audience(&self) -> Result<Check, Failure> {
+    fn check_unknown_audience(&self) -> Result<Check, Failure> {
         let outcome = self.exchange(self.subject_token, UNKNOWN_AUDIENCE)?;
         Ok(expect_refusal(
             "unknown audience",
@@ -87,7 +87,7 @@ impl Probe<'_> {
         ))
     }
 
-    fn corrupted_signature(&self) -> Result<Check, Failure> {
+    fn check_corrupted_signature(&self) -> Result<Check, Failure> {
         let name = "tampered signature";
         let token = corrupt_signature(self.subject_token)
             .ok_or_else(|| Failure::usage("the subject token is not a signed JWT"))?;
@@ -98,17 +98,17 @@ impl Probe<'_> {
         ))
     }
 
-    fn expired(&self) -> Result<Check, Failure> {
+    fn check_expired(&self) -> Result<Check, Failure> {
         let token = |issuer: &DevIssuer| issuer.token(&self.broker.issuer, Some(EXPIRED_SECONDS));
-        self.refused_from_dev_issuer("expired subject token", token)
+        self.check_dev_issuer_token("expired subject token", token)
     }
 
-    fn for_another_audience(&self) -> Result<Check, Failure> {
+    fn check_other_audience(&self) -> Result<Check, Failure> {
         let token = |issuer: &DevIssuer| issuer.token(UNKNOWN_AUDIENCE, None);
-        self.refused_from_dev_issuer("subject token for another audience", token)
+        self.check_dev_issuer_token("subject token for another audience", token)
     }
 
-    fn refused_from_dev_issuer(
+    fn check_dev_issuer_token(
         &self,
         name: &'static str,
         token: impl Fn(&DevIssuer) -> Result<String, Failure>,
@@ -129,7 +129,7 @@ impl Probe<'_> {
         Ok(expect_refusal(name, expected, &outcome))
     }
 
-    fn issues(&self) -> Result<Check, Failure> {
+    fn check_issuance(&self) -> Result<Check, Failure> {
         let outcome = self.exchange(self.subject_token, self.audience)?;
         let checked = match &outcome {
             Outcome::Issued(issued) => self.verify(&issued.access_token)?,
