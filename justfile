@@ -50,6 +50,10 @@ wit-deps:
 lints:
     cargo xtask lints
 
+# Check that modules depend on one another without cycles
+modules:
+    cargo xtask modules
+
 # Check the build profiles
 profiles:
     cargo xtask profiles

@@ -5,6 +5,7 @@ use crate::issuer::Issuer;
 use crate::load::Arrivals;
 use crate::{Options, Outcome, Row, heading, pool, warm};
 use std::path::Path;
+use vouchsafe_harness::broker::repository;
 
 /// Rounds, of which the best of each version counts: whatever else runs on the machine only slows things down.
 const ROUNDS: usize = 3;
@@ -19,14 +20,11 @@ struct Best {
 /// Measures the closed loop with `site` and with `other`, which is a `vouchsafe` or a checkout with one that was
 /// built, and prints the ratios.
 pub fn run(site: &Site, other: &Path, issuer: &Issuer, options: &Options) -> Outcome<()> {
-    let before = match other.is_dir() {
+    let before = if other.is_dir() {
         // With its own manifest, components and bundle.
-        true => Site::new(other, other.join("target/debug/vouchsafe"), issuer)?,
-        false => Site::new(
-            &vouchsafe_harness::broker::repository(),
-            other.to_path_buf(),
-            issuer,
-        )?,
+        Site::new(other, other.join("target/debug/vouchsafe"), issuer)?
+    } else {
+        Site::new(&repository(), other.to_path_buf(), issuer)?
     };
     let pool = pool(issuer, options)?;
     let mut best = [Best::NONE, Best::NONE];

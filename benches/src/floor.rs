@@ -127,7 +127,7 @@ impl Floor {
         let decision = self.bundle.decide(&principal, &request, now)?;
         match decision.effect {
             Effect::Permit => Ok(decision.cedar_request),
-            Effect::Deny => Err("policy denies the bench's request".into()),
+            Effect::Deny => Err("policy denies the benchmark's request".into()),
         }
     }
 
@@ -174,11 +174,11 @@ impl Floor {
         Ok(Measured {
             whole_us,
             parts_us: vec![
-                ("form and JWS, parsed", jws_us),
-                ("RS256, verified", verify_us),
-                ("claims, checked", claims_us),
-                ("Cedar, decided", decide_us),
-                ("ES256, signed; JSON", issue_us),
+                ("parse form and JWS", jws_us),
+                ("verify RS256", verify_us),
+                ("check claims", claims_us),
+                ("decide with Cedar", decide_us),
+                ("sign ES256, write JSON", issue_us),
             ],
         })
     }
@@ -215,7 +215,7 @@ fn jws(token: &str) -> Outcome<Jws> {
     let text = |name: &str| header.get(name).and_then(Value::as_str);
     let plain = text("typ") == Some("JWT") && !header.contains_key("crit");
     if text("alg") != Some("RS256") || text("kid").is_none() || !plain {
-        return Err("a header that is not expected".into());
+        return Err("unexpected header".into());
     }
     Ok(Jws {
         input: input.to_owned(),

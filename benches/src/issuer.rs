@@ -48,8 +48,8 @@ impl Issuer {
     }
 
     /// Requests for any document so far.
-    pub fn fetched(&self) -> usize {
-        self.server.fetched_at_all()
+    pub fn fetches(&self) -> usize {
+        self.server.fetches_total()
     }
 
     /// HTTP requests for exchanges, each with a token whose `kid` is in no key set.

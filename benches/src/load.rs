@@ -92,7 +92,7 @@ pub fn run(
     latencies_us.sort_unstable();
     let unavailable = answers.len() - latencies_us.len();
     if latencies_us.is_empty() {
-        return Err("the broker answered nothing with 200".into());
+        return Err("the broker answered no request with 200".into());
     }
     Ok(Load {
         took,
@@ -165,7 +165,7 @@ impl Connection {
         match answer.get(..13) {
             Some(b"HTTP/1.1 200 ") => Ok(true),
             Some(b"HTTP/1.1 503 ") => Ok(false),
-            _ => Err(format!("not a 200: {}", String::from_utf8_lossy(answer)).into()),
+            _ => Err(format!("unexpected response: {}", String::from_utf8_lossy(answer)).into()),
         }
     }
 
@@ -175,7 +175,7 @@ impl Connection {
         let mut filled = 0;
         let mut whole = None;
         while whole.is_none_or(|whole| filled < whole) {
-            let free = self.buffer.get_mut(filled..).ok_or("a long answer")?;
+            let free = self.buffer.get_mut(filled..).ok_or("response too long")?;
             match self.stream.read(free)? {
                 0 => return Err("the broker closed a connection".into()),
                 read => filled += read,

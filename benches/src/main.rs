@@ -302,7 +302,7 @@ fn flood(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) -> O
         per_second: FLOOD_HONEST_PER_SECOND,
     };
     Row::of("before a flood", &broker, pool, options).measure(honest)?;
-    let fetched = issuer.fetched();
+    let fetched = issuer.fetches();
     let stop = AtomicBool::new(false);
     let flooded = std::thread::scope(|scope| {
         let flooders: Vec<_> = (0..FLOOD_CONNECTIONS)
@@ -319,7 +319,7 @@ fn flood(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) -> O
     println!(
         "flood of {flooded} tokens with unknown kids in {} s: {} requests to the issuer, two per fetch",
         options.lasting.as_secs(),
-        issuer.fetched() - fetched
+        issuer.fetches() - fetched
     );
     Ok(())
 }

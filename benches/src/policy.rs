@@ -15,7 +15,7 @@ use vouchsafe_policy::{
     Attribute, AttributeValue, BundleFiles, Decider, Effect, Environment, Principal, TokenRequest,
 };
 
-const RULES_PER_AUDIENCE: usize = 10;
+const POLICIES_PER_AUDIENCE: usize = 10;
 /// Workloads per group file.
 const WORKLOADS_PER_GROUP: usize = 1000;
 const DECISIONS: u32 = 2000;
@@ -45,7 +45,7 @@ pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
     );
     println!(
         "{:>8} {:>9} | {:>10} {:>10} {:>8} {:>8} | {:>10} {:>10} {:>8} {:>8} | {:>6}",
-        "rules",
+        "policies",
         "entities",
         "check ms",
         "load ms",
@@ -63,19 +63,19 @@ pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
         let wasm = wasm(site, issuer, &files)?;
         println!(
             "{rules:>8} {entities:>9} | {} | {} | {:>6.1}",
-            shown(&native),
-            shown(&wasm),
+            format_cost(&native),
+            format_cost(&wasm),
             wasm.load / native.load
         );
     }
     println!(
-        "check: load of a bundle that nobody checked; load: one with a seal; ratio: Wasm load / native load.\n\
-         native without files, Wasm with files, and the store's document with seals"
+        "check: first load of a bundle; load: with a seal; ratio: Wasm load / native load.\n\
+         native excludes reading files; Wasm includes reading files and the seals from the store"
     );
     Ok(())
 }
 
-fn shown(cost: &Cost) -> String {
+fn format_cost(cost: &Cost) -> String {
     let Cost {
         check,
         load,
@@ -241,20 +241,21 @@ fn files(
          max_token_age = \"30m\"\n"
     );
     add("issuers/github.toml".to_owned(), issuer)?;
-    let audiences = rules.div_ceil(RULES_PER_AUDIENCE);
+    let audiences = rules.div_ceil(POLICIES_PER_AUDIENCE);
     for number in 0..audiences {
         // The requested audience comes last.
         let is_last = number == audiences - 1;
-        let id = match is_last {
-            true => AUDIENCE.to_owned(),
-            false => format!("https://api-{number}.example"),
+        let id = if is_last {
+            AUDIENCE.to_owned()
+        } else {
+            format!("https://api-{number}.example")
         };
         let text = format!("id = \"{id}\"\nscopes = [\"read\", \"write\"]\n");
         add(format!("audiences/a{number}.toml"), text)?;
-        let rules: String = (0..RULES_PER_AUDIENCE)
+        let rules: String = (0..POLICIES_PER_AUDIENCE)
             .map(|at| {
-                let number = number * RULES_PER_AUDIENCE + at;
-                let is_of_token = is_last && at == RULES_PER_AUDIENCE - 1;
+                let number = number * POLICIES_PER_AUDIENCE + at;
+                let is_of_token = is_last && at == POLICIES_PER_AUDIENCE - 1;
                 rule(number, if is_of_token { REPOSITORY } else { number }, &id)
             })
             .collect();

@@ -37,7 +37,7 @@ pub fn run(site: &Site) -> Outcome<()> {
     let guest = site.start_guest("verify")?;
     println!(
         "\n{:<28} {:>10} {:>16} {:>16} {:>8}",
-        "verified, us", "component", "same code native", "aws-lc native", "ratio"
+        "us per verification", "component", "same code native", "aws-lc native", "ratio"
     );
     for sample in samples(message.as_bytes())? {
         let component = in_component(&guest.address, "/time", &sample, &message)?;
@@ -55,7 +55,7 @@ pub fn run(site: &Site) -> Outcome<()> {
         );
         if sample.name.starts_with("RS256") {
             let stock = in_component(&guest.address, "/stock", &sample, &message)?;
-            println!("{:<28} {stock:>10.1}", "  … the power by crypto-bigint");
+            println!("{:<28} {stock:>10.1}", "  … with crypto-bigint");
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Capability = import list: what each component imports beyond ambient WASI is committed, so that
-//! a change of it shows in review.
+//! Snapshots of what each component imports beyond ambient WASI. The imports of a component are its capabilities, so every
+//! change shows in review.
 
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use vouchsafe_manifest::Manifest;
 use wasmparser::{Parser, Payload};
 
-/// What carries no capability: what every std component imports, which the hosts supply empty where it could carry
-/// anything, and our own interface that only names types.
+/// Imports that are no capability: those of every component with `std`, which hosts provide empty if they could carry
+/// anything, and our own interface that only defines types.
 const AMBIENT: &[&str] = &[
     "vouchsafe:types/types@",
     "wasi:cli/",
@@ -18,10 +18,10 @@ const AMBIENT: &[&str] = &[
     "wasi:random/",
 ];
 
-/// Manifests that choose between the components.
+/// Manifests that select components.
 const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
 
-/// Compares the built components of [`MANIFESTS`] with their snapshots, or writes those.
+/// Compares the built components of [`MANIFESTS`] with their snapshots, or writes the snapshots.
 pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     let folder = root.join("tests/snapshots/imports");
     let mut faults = Vec::new();
@@ -72,7 +72,7 @@ fn components(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     Ok(components)
 }
 
-/// Imports of the component itself, not of those inside it, without patch versions.
+/// Imports of the component itself without nested components, and without patch versions.
 fn capabilities(wasm: &[u8]) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut depth = 0_usize;

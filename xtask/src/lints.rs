@@ -1,10 +1,10 @@
-//! The workspace's lints hold for every member, and nothing in `crates/` or `components/` allows a panic.
+//! Checks that every member inherits the workspace's lints, and that nothing in `crates/` or `components/` allows panics.
 
 use crate::metadata;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// Lints that keep panics out of what a request reaches (I8).
+/// Lints against panics in code that requests reach (I8).
 const PANIC_LINTS: [&str; 5] = [
     "clippy::arithmetic_side_effects",
     "clippy::expect_used",
@@ -12,12 +12,12 @@ const PANIC_LINTS: [&str; 5] = [
     "clippy::panic",
     "clippy::unwrap_used",
 ];
-/// The one wide exception: tests of a crate, which the crate's own code is not compiled with.
+/// The only wide exception: tests.
 const OF_TESTS: &str = "#![cfg_attr(test,allow(";
-/// Folders whose code a request reaches.
+/// Folders with code that requests reach.
 const STRICT: [&str; 2] = ["crates", "components"];
 
-/// Names each member without the workspace's lints, and each wide exception where none may be.
+/// Reports members without the workspace's lints, and forbidden wide exceptions.
 pub fn check(root: &Path) -> Result<Vec<String>> {
     let workspace = std::fs::read_to_string(root.join("Cargo.toml"))?;
     let mut faults = undenied(&workspace)?;
@@ -70,7 +70,7 @@ fn inherits(manifest: &str) -> Result<bool> {
     Ok(inherited == Some(&toml::Value::Boolean(true)))
 }
 
-/// Groups that hold panic lints, and the lint that only generated bindings may allow.
+/// Groups that contain panic lints, and the lint that only generated bindings may allow.
 const GROUPS: [&str; 5] = [
     "clippy::all",
     "clippy::restriction",
@@ -79,8 +79,7 @@ const GROUPS: [&str; 5] = [
     "unsafe_code",
 ];
 
-/// Lines on which an attribute begins that allows a panic lint; `expect` is no exception to this, since it names
-/// a reason and fails when there is nothing to allow.
+/// Lines with attributes that allow a panic lint. `expect` is fine, because it has a reason and fails if it is not needed.
 fn allowed(source: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut attribute: Option<(usize, String)> = None;
@@ -106,7 +105,7 @@ fn allowed(source: &str) -> Vec<usize> {
     found
 }
 
-/// Rust files below `src` folders. Those in `tests` folders beside them are tests.
+/// Rust files below `src` folders. Files in `tests` folders next to them are tests.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -135,7 +134,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let root = root.canonicalize().unwrap();
         assert_eq!(check(&root).unwrap(), [""; 0]);
-        // The check looked at something.
+        // Not vacuous.
         let members = metadata::members(&root).unwrap();
         for member in ["crates/jose", "components/broker", "fuzz"] {
             let folder = root.join(member);

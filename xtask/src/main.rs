@@ -6,7 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a tool of developers may panic"
+    reason = "a developer tool may panic"
 )]
 
 mod imports;

@@ -1,14 +1,14 @@
-//! Programs that users install behave as the tests' builds do, and components have a profile of their own.
+//! Checks that installed programs behave as in tests, and that components have their own profile.
 
 use anyhow::{Context, Result};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The profile of components, which Cargo also calls their output folder.
+/// The profile of components, which is also the name of their output folder.
 const COMPONENT: &str = "component";
 const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
 
-/// Names what is wrong with the profiles, and each build command and path of a manifest that uses another one.
+/// Reports wrong settings of profiles, and manifests whose build commands or paths use another profile.
 pub fn check(root: &Path) -> Result<Vec<String>> {
     let workspace = std::fs::read_to_string(root.join("Cargo.toml"))?;
     let mut faults = faults_of_profiles(&workspace)?;

@@ -1,4 +1,4 @@
-//! `wit/deps` is vendored; it must stay what the locked spin-sdk was generated from.
+//! Checks that the vendored `wit/deps` is what the locked spin-sdk was generated from.
 
 use crate::metadata;
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const SDK: &str = "spin-sdk";
 
-/// Compares every file under `wit/deps` with the SDK's.
+/// Compares every file in `wit/deps` with the SDK's.
 pub fn check(root: &Path) -> Result<Vec<String>> {
     let theirs = sdk_folder(root)?.join("wit/deps");
     let ours = root.join("wit/deps");
@@ -48,7 +48,7 @@ fn folders(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Names and contents, in the order of names.
+/// Names and contents of the files in `folder`, sorted by name.
 fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let read = |name: String| Ok((name.clone(), std::fs::read(folder.join(name))?));
     folders(folder)?.into_iter().map(read).collect()

@@ -1,71 +1,70 @@
-//! The messages between an admin and the gateway. They go over a listener of their own, with credentials
-//! of their own.
+//! The messages between an admin and the gateway. They use a separate listener and separate credentials.
 
 use serde::{Deserialize, Serialize};
 
 use crate::counters::Counters;
 use crate::refusal::Refusal;
-use crate::versions::{Act, ActFault};
+use crate::versions::{KeyOperation, OperationError};
 
-pub const ACT_PATH: &str = "/v1/admin/act";
+pub const OPERATION_PATH: &str = "/v1/admin/act";
 pub const LIST_PATH: &str = "/v1/admin/keys";
 pub const OUTCOME_PATH: &str = "/v1/admin/probe-outcome";
 pub const PROBE_PATH: &str = "/v1/admin/probe";
 pub const ROTATE_PATH: &str = "/v1/admin/rotate";
 
-/// Asks for something to be done with the versions of a key.
+/// Requests an operation on the versions of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ActRequest {
+pub struct OperationRequest {
     pub key: String,
     /// `stage`, `canary`, `promote`, `rollback` or `retire`.
     pub act: String,
-    /// Of a canary, in percent.
+    /// The share of a canary, in percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<u8>,
-    /// Which version is rolled back or retired.
+    /// The version to roll back or retire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// Of a retired version: destroy its private key.
+    /// Whether to destroy the private key of a retired version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub destroy: bool,
 }
 
-impl ActRequest {
+impl OperationRequest {
     /// # Errors
-    /// [`Refusal::Request`] for an unknown act, or one with what does not belong to it.
-    pub fn act(&self) -> Result<Act, Refusal> {
+    /// [`Refusal::Request`] for an unknown operation or one with parameters that it doesn't have.
+    pub fn operation(&self) -> Result<KeyOperation, Refusal> {
         let Self {
             share,
             version,
             destroy,
             ..
         } = *self;
-        let act = match (self.act.as_str(), share, version, destroy) {
-            ("stage", None, None, false) => Act::Stage,
-            ("canary", Some(share), None, false) => Act::Canary { share },
-            ("canary", None, None, false) => return Err(ActFault::Share.into()),
-            ("promote", None, None, false) => Act::Promote,
-            ("rollback", None, from, false) => Act::Rollback { from },
-            ("retire", None, version, destroy) => Act::Retire { version, destroy },
+        let operation = match (self.act.as_str(), share, version, destroy) {
+            ("stage", None, None, false) => KeyOperation::Stage,
+            ("canary", Some(share), None, false) => KeyOperation::Canary { share },
+            ("canary", None, None, false) => return Err(OperationError::Share.into()),
+            ("promote", None, None, false) => KeyOperation::Promote,
+            ("rollback", None, from, false) => KeyOperation::Rollback { from },
+            ("retire", None, version, destroy) => KeyOperation::Retire { version, destroy },
             _ => return Err(Refusal::Request),
         };
-        Ok(act)
+        Ok(operation)
     }
 }
 
-/// What was done, or was so already.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActAnswer {
+pub struct OperationAnswer {
     pub key: String,
     pub version: u64,
     pub changed: bool,
-    /// State of each version before and after, such as `1 active, 2 canary 5%`.
+    /// The state of each version before and after, such as `1 active, 2 canary 5%`.
     pub before: String,
     pub after: String,
 }
 
-/// Asks for a probe: something signed that is no token.
+/// Requests a probe, a signed message that is not a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeRequest {
@@ -79,7 +78,7 @@ pub struct ProbeAnswer {
     pub probe: String,
 }
 
-/// Whether a probe verified with the JWK Set that verifiers fetch.
+/// Reports whether a probe was verified with the JWK Set that verifiers fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeOutcome {
@@ -88,12 +87,12 @@ pub struct ProbeOutcome {
     pub verified: bool,
 }
 
-/// Asks for the generation behind `from`.
+/// Requests the generation after `from`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RotateRequest {
     pub from: u64,
-    /// Also where verifiers may not know the keys of the generation behind it.
+    /// Whether to proceed even if verifiers may not know the keys of the new generation.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub although_unpublished: bool,
 }
@@ -142,31 +141,31 @@ pub struct KeyListing {
     pub group: String,
     pub algorithm: String,
     pub versions: Vec<VersionListing>,
-    /// Of the canary, where there is one.
+    /// The verdict on the canary, if there is one.
     pub verdict: Option<String>,
-    /// What is overdue.
+    /// Overdue operations and other problems.
     pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionListing {
     pub version: u64,
-    /// As [`crate::versions::VersionState::name`], `destroyed`, or `doubled` where the token has it twice.
+    /// [`crate::versions::VersionState::name`], `destroyed`, or `doubled` if there are duplicates.
     pub state: String,
     pub share: Option<u8>,
     pub kid: Option<String>,
     pub since: Option<u64>,
-    /// Of a pending version: when it may sign.
+    /// When a pending version may sign.
     pub may_sign_at: Option<u64>,
-    /// Of a retiring version: when it may leave the JWK Set.
+    /// When a retiring version may leave the JWK Set.
     pub leaves_at: Option<u64>,
-    /// At this gateway.
+    /// First use at this gateway.
     pub first_use: Option<u64>,
     pub last_use: Option<u64>,
     pub figures: CountersListing,
 }
 
-/// [`Counters`], at this gateway.
+/// [`Counters`] of this gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountersListing {
     pub signed: u64,
@@ -219,27 +218,30 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(json: &str, expected: Option<Result<Act, Refusal>>) {
-        let found = serde_json::from_str::<ActRequest>(json).ok();
-        assert_eq!(found.map(|it| it.act()), expected, "{json}");
+    fn check(json: &str, expected: Option<Result<KeyOperation, Refusal>>) {
+        let found = serde_json::from_str::<OperationRequest>(json).ok();
+        assert_eq!(found.map(|it| it.operation()), expected, "{json}");
     }
 
     #[test]
     fn accepts_only_the_fields_of_an_operation() {
-        check(r#"{"key":"a","act":"stage"}"#, Some(Ok(Act::Stage)));
+        check(
+            r#"{"key":"a","act":"stage"}"#,
+            Some(Ok(KeyOperation::Stage)),
+        );
         check(
             r#"{"key":"a","act":"canary","share":5}"#,
-            Some(Ok(Act::Canary { share: 5 })),
+            Some(Ok(KeyOperation::Canary { share: 5 })),
         );
         check(
             r#"{"key":"a","act":"canary"}"#,
-            Some(Err(ActFault::Share.into())),
+            Some(Err(OperationError::Share.into())),
         );
         check(
             r#"{"key":"a","act":"rollback","version":2}"#,
-            Some(Ok(Act::Rollback { from: Some(2) })),
+            Some(Ok(KeyOperation::Rollback { from: Some(2) })),
         );
-        let retire = Act::Retire {
+        let retire = KeyOperation::Retire {
             version: Some(1),
             destroy: true,
         };

@@ -1,10 +1,10 @@
-//! A token bucket: a burst, and a sustained rate per minute. The moment is passed in.
+//! A token bucket with a burst and a sustained rate per minute. The time is a parameter.
 
 use crate::steady::SteadySeconds;
 
 const SECONDS_PER_MINUTE: u64 = 60;
 
-/// Starts full. Counts in sixtieths of a token, so that a rate per minute refills by whole numbers each second.
+/// A token bucket that starts full. It counts in sixtieths of a token, so that the refill per second is a whole number.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     capacity: u64,
@@ -14,7 +14,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket of `burst` tokens, which gains `per_minute` of them in a minute.
+    /// A full bucket of `burst` tokens that gains `per_minute` tokens a minute.
     #[must_use]
     pub fn full(burst: u64, per_minute: u64, now: SteadySeconds) -> Self {
         let capacity = burst.saturating_mul(SECONDS_PER_MINUTE);
@@ -29,7 +29,7 @@ impl Bucket {
     /// Takes one token.
     ///
     /// # Errors
-    /// In how many seconds there is one. Nothing is taken.
+    /// The number of seconds until one is available. Nothing is taken.
     pub fn take(&mut self, now: SteadySeconds) -> Result<(), u64> {
         let passed = now.0.saturating_sub(self.refilled_at.0);
         let gained = passed.saturating_mul(self.per_minute);

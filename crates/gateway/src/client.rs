@@ -1,13 +1,13 @@
-//! The signer's side: `vouchsafe:signer` with a gateway behind it.
+//! The signer's end of the protocol: a signer whose keys come from a gateway.
 //!
-//! Tier `delegated`: one seed per epoch and algorithm, fetched once however many requests wait for it;
-//! the key is made here and signs here. Tier `hsm`: every token is signed by the gateway. Several
-//! gateways are tried in their order; one that failed lately is tried last.
+//! Tier `delegated`: one seed per epoch and algorithm is fetched, once for all waiting requests; the key is derived and
+//! used here. Tier `hsm`: the gateway signs every token. Gateways are tried in the configured order, recently failed ones
+//! last.
 //!
-//! What is held goes on being used while no gateway answers, for as long as its epoch lasts. Nothing is
-//! signed with a key that no JWK Set of the gateway's had.
+//! While no gateway answers, held keys remain in use until their epoch ends. Nothing is signed with a key that was in no
+//! JWK Set of a gateway.
 //!
-//! Does not read a clock or the network: both are a [`Network`].
+//! Does not read a clock or the network; a [`Network`] provides both.
 
 mod calls;
 mod config;
@@ -35,12 +35,12 @@ pub use network::{Answer, Network, Unreachable};
 pub use state::GatewaySigner;
 use vouchsafe_types::BackendStatus;
 
-/// How old the gateway's word on the current generation may be when a delegated token is signed: with the
-/// second that a gateway takes to learn of it, an emergency rotation is followed within 5 s.
+/// How old the known generation may be when a delegated token is signed. Together with the second that a gateway needs
+/// to learn of it, an emergency rotation takes effect within 5 s.
 pub const GENERATION_FRESH_SECONDS: u64 = 3;
-/// The same while it is being asked for, so that not every request waits.
+/// The same bound while the generation is being fetched, so that not every request waits.
 const GENERATION_BRIDGED_SECONDS: u64 = 4;
-/// How often the gateways are asked, at most, whether they have a generation that is not over.
+/// Shortest time between two checks whether a gateway has a generation that is not superseded.
 const SUPERSEDED_ASK_SECONDS: u64 = 1;
 
 impl GatewaySigner {
@@ -67,51 +67,50 @@ impl GatewaySigner {
         }
     }
 
-    /// Public keys of the published epochs and of the HSM's keys, as the gateway has them; while it
-    /// does not answer, as it had them. Where they are of a generation below `generation_min`, they are
-    /// asked for again first.
+    /// The gateway's public keys of the published epochs and of the HSM keys, or the last known ones while it does not
+    /// answer. Keys of a generation below `generation_min` are fetched again first.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the current epoch's keys are not known; [`Error::Superseded`] where no
-    /// gateway has a generation that is not over.
+    /// [`Error::Unavailable`] if the current epoch's keys are unknown; [`Error::Superseded`] if every gateway's generation
+    /// is superseded.
     pub async fn public_keys(
         &self,
         generation_min: u64,
         network: &impl Network,
     ) -> Result<PublicKeySet, Error> {
-        // As new as when something is signed: a broker that issues nothing follows an emergency, too.
+        // As fresh as for signing, so that a broker that issues nothing follows an emergency rotation too.
         self.follow_generation(network).await?;
         let now = network.now();
         let over = |keys: &KnownKeys| keys.generation() < generation_min;
         let good = |keys: &KnownKeys| {
-            // A gateway that stays behind is not asked by every request.
+            // Don't let every request ask a gateway that stays behind.
             keys.is_fresh(now) && (!over(keys) || keys.age_seconds(now) < SUPERSEDED_ASK_SECONDS)
         };
         let keys = self.keys(network, good, |keys| keys.cover(now)).await?;
-        // INVARIANT: no key is published of a generation that is known to be over.
+        // INVARIANT: no key of a superseded generation is published.
         if over(&keys) {
             return Err(Error::Superseded);
         }
         Ok(vouchsafe_signer::public_key_set(&keys.jwks(now)?))
     }
 
-    /// What stands behind this signer, if anything was heard of it.
+    /// The last known state of the gateway, if any.
     #[must_use]
     pub fn backend(&self, now: UnixSeconds) -> Option<BackendStatus> {
         self.known_keys().map(|keys| keys.backend(now))
     }
 
-    /// Which gateways gave no answer, and why, if the last call got none. For logs.
+    /// Why no gateway answered the last call, for logs; `None` if one did.
     #[must_use]
     pub fn outage(&self) -> Option<String> {
         self.state.borrow().outage.clone()
     }
 
-    /// Checks `request` against the signer's ceilings, builds the JWS and has it signed where its tier
-    /// says.
+    /// Checks `request` against the signer's ceilings, builds the JWS, and signs it here or in the HSM, as its tier
+    /// requires.
     ///
     /// # Errors
-    /// Which ceiling was broken, or that nobody can sign now.
+    /// [`Error::Refused`] with the ceiling that `request` exceeds; [`Error::Unavailable`] if no gateway can sign.
     pub async fn sign(
         &self,
         request: &SigningRequest,
@@ -146,7 +145,7 @@ impl GatewaySigner {
         }
     }
 
-    /// Asks for the current generation, if that was not done just now; an outage changes nothing.
+    /// Fetches the current generation unless it is fresh. An outage changes nothing.
     async fn follow_generation(&self, network: &impl Network) -> Result<(), Error> {
         let now = network.now();
         let is_new = |keys: &KnownKeys| {
@@ -186,7 +185,7 @@ impl GatewaySigner {
             let is_one = |body: &[u8]| Signature::parse(body).is_ok();
             let answer = self.call(SIGN_PATH, ask.to_json(), is_one, network).await?;
             if answer.status == 409 && !last {
-                // The version that signed is not even published by now.
+                // The version in the header is no longer published.
                 keys = self.keys(network, |_| false, |_| false).await?;
                 continue;
             }
@@ -198,7 +197,7 @@ impl GatewaySigner {
             if !keys.publishes_version(&key.name, &answer.kid) {
                 keys = self.keys(network, |_| false, |_| false).await?;
             }
-            // INVARIANT: nothing leaves that no JWK Set of ours has.
+            // INVARIANT: no token leaves whose key is in no JWK Set of ours.
             if !keys.publishes_version(&key.name, &answer.kid) {
                 return Err(Error::Unavailable);
             }
@@ -209,8 +208,8 @@ impl GatewaySigner {
         Err(Error::Internal)
     }
 
-    /// The known keys if they are `good`, else fetched ones; and if they can't be fetched, the known
-    /// ones if they are `tolerable`.
+    /// Returns the known keys if they are `good`, otherwise fetches them. If that fails, returns the known keys if they are
+    /// `tolerable`.
     async fn keys(
         &self,
         network: &impl Network,
@@ -218,7 +217,7 @@ impl GatewaySigner {
         tolerable: impl Fn(&KnownKeys) -> bool,
     ) -> Result<Rc<KnownKeys>, Error> {
         let _turn = loop {
-            // While every gateway fails, what can be tolerated is used at once.
+            // While every gateway fails, use tolerable keys at once.
             let outage = self.all_failed_lately(network.now().0);
             let known = self.known_keys();
             if let Some(keys) = known.filter(|keys| good(keys) || outage && tolerable(keys)) {

@@ -1,6 +1,6 @@
-//! Bearer credentials (RFC 6750 §2.1): the gateway keeps a hash of each, never the secret.
+//! Bearer credentials (RFC 6750 §2.1). The gateway keeps a hash of each, never the secret.
 //!
-//! A hash is enough, since credentials are 32 random bytes: nobody finds them by trying.
+//! A plain hash is enough, because credentials are 32 random bytes that nobody can guess.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
-/// Random bytes of a credential, which is written as base64url without padding.
+/// Random bytes of a credential, which is sent as base64url without padding.
 pub const CREDENTIAL_BYTES: usize = 32;
 
-/// SHA-256 of a credential as it is sent.
+/// The SHA-256 digest of a credential as it is sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CredentialDigest([u8; 32]);
 
@@ -29,7 +29,7 @@ impl fmt::Display for CredentialDigest {
 }
 
 impl CredentialDigest {
-    /// The digest of `credential`; none if it has not the form of one.
+    /// The digest of `credential`, or `None` if it is malformed.
     #[must_use]
     pub fn of(credential: &str) -> Option<Self> {
         let decoded = URL_SAFE_NO_PAD.decode(credential).ok()?;
@@ -37,19 +37,19 @@ impl CredentialDigest {
         (decoded.len() == CREDENTIAL_BYTES).then_some(digest)
     }
 
-    /// From 64 hexadecimal digits, as the configuration has it.
+    /// Parses 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         parse_sha256(text).map(Self)
     }
 
-    /// Compares in a time that does not depend on where they differ.
+    /// Compares in constant time.
     pub(crate) fn matches(&self, other: &Self) -> Choice {
         self.0.ct_eq(&other.0)
     }
 }
 
-/// SHA-256 of a client's certificate (RFC 8705 §3.1 calls it the thumbprint). Certificates are public.
+/// The SHA-256 digest of a client certificate (its thumbprint in RFC 8705 §3.1). Certificates are public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CertificateDigest([u8; 32]);
 
@@ -60,14 +60,14 @@ impl CertificateDigest {
         Self(Sha256::digest(certificate).into())
     }
 
-    /// From 64 hexadecimal digits, as the configuration has it.
+    /// Parses 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         parse_sha256(text).map(Self)
     }
 }
 
-/// 64 hexadecimal digits in lower case.
+/// Parses 64 lower-case hexadecimal digits.
 fn parse_sha256(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     let decoded = base16ct::lower::decode(text, &mut digest).ok()?;

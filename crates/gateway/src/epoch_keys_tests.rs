@@ -162,7 +162,7 @@ fn derives_most_urgent_seed_first() {
         .missing(UnixSeconds(START))
         .unwrap()
         .into_iter()
-        .map(|it| (it.place.generation, it.place.epoch.start()))
+        .map(|it| (it.id.generation, it.id.epoch.start()))
         .collect();
     let order = [START, START - HOUR, START + HOUR, START + 2 * HOUR];
     let expected: Vec<_> = [1, 2]
@@ -317,9 +317,9 @@ fn never_replaces_a_published_key() {
     let now = UnixSeconds(START + HOUR);
     keyring.turn_to(now);
     for derivation in keyring.missing(now).unwrap() {
-        let place = &derivation.place;
+        let id = &derivation.id;
         // Its public key is published, and its seed is asked for a second time.
-        let is_known = place.generation == 1 && place.epoch.start() == START + 2 * HOUR;
+        let is_known = id.generation == 1 && id.epoch.start() == START + 2 * HOUR;
         let expected = if is_known {
             Err(Error::Internal)
         } else {

@@ -1,22 +1,21 @@
-//! The generation of epoch keys: how it is written into the root's `CKA_ID`, and when the next one may
-//! take its place.
+//! The generation of epoch keys: its encoding in the root's `CKA_ID`, and when the next one may replace it.
 //!
-//! Does not read a clock: the moment is passed in.
+//! Does not read a clock; the time is a parameter.
 
 use crate::refusal::Refusal;
 use crate::timing::PUBLISHED_SECONDS_MIN;
 
-/// Which epoch keys are the current ones.
+/// The current generation of epoch keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// From 1.
+    /// Counts from 1.
     pub number: u64,
-    /// When an emergency made it the current one, in Unix seconds; none if none did, as after `init`.
+    /// When an emergency rotation made it the current one, in Unix seconds; `None` after `init`.
     pub since: Option<u64>,
 }
 
 impl Generation {
-    /// One that no emergency made the current one.
+    /// A generation that no emergency rotation created.
     #[must_use]
     pub fn first(number: u64) -> Self {
         Self {
@@ -25,7 +24,7 @@ impl Generation {
         }
     }
 
-    /// The one behind it, as of `now` (Unix seconds).
+    /// The following generation, current since `now` (Unix seconds).
     #[must_use]
     pub fn next(self, now: u64) -> Option<Self> {
         Some(Self {
@@ -34,11 +33,11 @@ impl Generation {
         })
     }
 
-    /// Whether verifiers can know the standby generation, and it may become the current one: it has been
-    /// published since this one is current, in sets that verifiers, brokers and gateways may keep.
+    /// Checks that verifiers know the standby generation, so that it may become the current one. It has been published
+    /// since this one became current, but verifiers, brokers and gateways may still use older key sets.
     ///
     /// # Errors
-    /// [`Refusal::StandbyUnknown`] with the seconds until then.
+    /// [`Refusal::StandbyUnknown`] with the remaining seconds.
     pub fn may_be_left(self, now: u64) -> Result<(), Refusal> {
         let known_at = self
             .since
@@ -49,7 +48,7 @@ impl Generation {
         }
     }
 
-    /// The number (u64), and behind it the moment (u64), if there is one; big-endian.
+    /// Encodes the number (u64) and then the time (u64), if there is one, big-endian.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
         let mut bytes = self.number.to_be_bytes().to_vec();
@@ -57,7 +56,7 @@ impl Generation {
         bytes
     }
 
-    /// Reads what [`Generation::to_bytes`] wrote; nothing else is a generation.
+    /// Reads exactly what [`Generation::to_bytes`] writes.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (number, rest) = bytes.split_first_chunk()?;
@@ -90,13 +89,13 @@ mod tests {
             let refusal = expected.map(|seconds_left| Refusal::StandbyUnknown { seconds_left });
             assert_eq!(rotated.may_be_left(NOW + after).err(), refusal, "{after}");
         }
-        // By the clock of a gateway that is behind.
+        // According to a slow gateway clock.
         let seconds_left = PUBLISHED_SECONDS_MIN + 30;
         let refusal = Refusal::StandbyUnknown { seconds_left };
         assert_eq!(rotated.may_be_left(NOW - 30), Err(refusal));
     }
 
-    /// Every set that has its keys has the standby's too.
+    /// Every key set with its keys has the standby's too.
     #[test]
     fn first_generation_may_be_left_at_once() {
         assert_eq!(Generation::first(7).may_be_left(0), Ok(()));

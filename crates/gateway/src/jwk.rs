@@ -1,5 +1,5 @@
-//! Public keys as they come from the wire: rebuilt from their members, so that neither a `kid` nor a
-//! member beyond those is believed. A certificate must be one of the very key.
+//! Public keys from the wire. They are rebuilt from their members, so that no `kid` and no unknown member is trusted. A
+//! certificate must be for the same key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,12 +8,12 @@ use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_signer::PublicJwk;
 
 const COORDINATE_BYTES: usize = 32;
-/// 512 to 8192 bits; which of them are strong enough is the gateway's affair.
+/// 8192 bits; the gateway decides which keys are strong enough.
 const MODULUS_BYTES_MAX: usize = 1_024;
 
-/// A JWK is not one of a public key of ours.
+/// A JWK that is not a public key of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a public key that tokens are signed with")]
+#[error("not a public key for signing tokens")]
 pub struct JwkError;
 
 /// Reads a JWK that [`PublicJwk::to_json`] wrote.
@@ -48,7 +48,7 @@ pub(crate) fn parse(jwk: &JsonObject) -> Result<PublicJwk, JwkError> {
             Some(_) | None => return Err(JwkError),
         },
     };
-    // Exactly what we would write: no further member, no private one, no other `kid`.
+    // Exactly what we would write: no unknown or private member, no other `kid`.
     let ours = JsonObject::parse(parsed.to_json().as_bytes()).map_err(|_| JwkError)?;
     if ours == *jwk {
         Ok(parsed)

@@ -1,20 +1,20 @@
-//! The names of keys on the token (`CKA_LABEL`). They are what the gateway finds its keys by.
+//! Labels of keys on the PKCS#11 token (`CKA_LABEL`), by which the gateway finds its keys.
 
 use std::fmt;
 
-/// The secret that every seed is derived from. Its `CKA_ID` is the generation, a u64, big-endian.
+/// Label of the secret from which every seed is derived. Its `CKA_ID` contains the generation.
 pub const ROOT_LABEL: &str = "vouchsafe:root";
 
-/// Both halves of the key that certifies epoch keys.
+/// Label of both halves of the key that certifies epoch keys.
 pub const ROOT_SIGNING_LABEL: &str = "vouchsafe:root-signing";
 
-/// The certificate of that key, which verifiers pin.
+/// Label of that key's certificate, which verifiers pin.
 pub const ROOT_CERTIFICATE_LABEL: &str = "vouchsafe:root-certificate";
 
-/// What the labels of keys that sign tokens begin with.
+/// Prefix of the labels of keys that sign tokens.
 pub const TOKEN_KEY_PREFIX: &str = "vouchsafe:token:";
 
-/// Both halves of one version of a key that signs tokens.
+/// The label of both halves of one version of a key that signs tokens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyLabel {
     name: String,
@@ -22,7 +22,7 @@ pub struct KeyLabel {
 }
 
 impl KeyLabel {
-    /// `name` as in the configuration, which has checked it; `version` counts from 1.
+    /// `name` comes from the checked configuration; `version` counts from 1.
     #[must_use]
     pub fn new(name: &str, version: u64) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl KeyLabel {
         }
     }
 
-    /// Reads what `Display` writes, and nothing else.
+    /// Parses exactly what `Display` writes.
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         let (name, version) = label.strip_prefix(TOKEN_KEY_PREFIX)?.rsplit_once(":v")?;

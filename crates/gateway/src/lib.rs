@@ -1,16 +1,15 @@
-//! What stands between a signer and an HSM: who may have which seed, what an HSM key may sign, and the
-//! messages in which both are asked for (`docs/hsm/`).
+//! The protocol between signer and HSM gateway: who may have which seed, what an HSM key may sign, and the messages on
+//! the wire (`docs/hsm/`).
 //!
-//! Does not read a clock, a file or the network, and knows no PKCS#11: `programs/hsm-gateway` has the
-//! HSM, `components/signer-hsm` the network. Both sides of the wire are here, so that they can't drift
-//! apart.
+//! Does not read a clock, a file or the network, and doesn't use PKCS#11: `programs/hsm-gateway` has the HSM,
+//! `components/signer-hsm` the network. Both ends of the wire are here, so that they can't diverge.
 //!
 //! Entry points: for the gateway [`Rules`], [`EpochKeyring`] and [`SigningInput`]; for the signer
 //! [`client::GatewaySigner`].
 //!
-//! Invariants: a credential reaches its own key groups only; a seed leaves only while its epoch's window,
-//! widened by [`WINDOW_MARGIN_SECONDS`], contains the gateway's clock, and while that was not set; nothing is signed that was not
-//! understood to the last member; no seed, credential or signing input is printed.
+//! Invariants: a credential gives access to its own key groups only; a seed leaves only while the gateway's clock is
+//! trusted and within the epoch's window, widened by [`WINDOW_MARGIN_SECONDS`]; nothing is signed unless every member of
+//! it was understood; no seed, credential or signing input is printed.
 
 #![cfg_attr(
     test,
@@ -53,7 +52,7 @@ pub use labels::{
 pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};
-pub use refusal::{Refusal, TokenFault};
+pub use refusal::{Refusal, TokenError};
 pub use rules::{
     AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
     RuleError, Rules,

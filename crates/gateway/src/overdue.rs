@@ -1,18 +1,18 @@
-//! What an operator forgot to do with a key's versions, or has to look at.
+//! Warnings about the versions of a key: overdue operations and broken states.
 
 use std::fmt;
 
 use crate::rules::KeyRule;
 use crate::versions::{KeyVersions, VersionState};
 
-/// How old a canary may be: a day.
+/// Age from which a canary is overdue: one day.
 const CANARY_SECONDS_MAX: u64 = 86_400;
-/// How long a pending version may wait: a week.
+/// Age from which a pending version is overdue: one week.
 const PENDING_SECONDS_MAX: u64 = 604_800;
-/// How long a version may go on retiring that need not: a day.
+/// How long after its tokens expired a retiring version is overdue: one day.
 const RETIRING_SECONDS_MAX: u64 = 86_400;
 
-/// What is overdue, missing, or there twice.
+/// A warning about the versions of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
     ActiveOld { version: u64, days: u64 },
@@ -29,18 +29,18 @@ impl fmt::Display for Warning {
             Self::ActiveOld { version, days } => {
                 write!(
                     f,
-                    "version {version} is active for {days} days: stage the next one"
+                    "version {version} has been active for {days} days: stage the next one"
                 )
             }
             Self::CanaryOld { version, hours } => {
                 write!(
                     f,
-                    "version {version} is a canary for {hours} h: promote it or roll it back"
+                    "version {version} has been a canary for {hours} h: promote it or roll it back"
                 )
             }
             Self::Doubled { version } => write!(
                 f,
-                "the token has version {version} twice, and it is not used: `retire --version {version} --destroy` destroys both"
+                "duplicate PKCS#11 objects for version {version}; the version is not used: `retire --version {version} --destroy` destroys both"
             ),
             Self::NothingSigns => {
                 f.write_str("no version is active: tokens for this key are refused")
@@ -48,7 +48,7 @@ impl fmt::Display for Warning {
             Self::PendingOld { version, days } => {
                 write!(
                     f,
-                    "version {version} is pending for {days} days: try it, or retire it"
+                    "version {version} has been pending for {days} days: make it the canary or retire it"
                 )
             }
             Self::RetiringOver { version, hours } => {
@@ -58,7 +58,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Everything that is overdue or wrong at `now` (Unix seconds), by version.
+/// All warnings at `now` (Unix seconds), by version.
 #[must_use]
 pub fn warnings(rule: &KeyRule, versions: &KeyVersions, now: u64) -> Vec<Warning> {
     let mut warnings = Vec::new();

@@ -1,17 +1,17 @@
-//! A probe: what a version signs to show that it can, and that verifiers know it. Nobody can take it for
-//! a token.
+//! Probes: messages that a version signs to show that it can sign and that verifiers know it. A probe can't be mistaken
+//! for a token.
 
 use serde_json::json;
 
 use crate::rules::KeyRule;
 
-/// The header's `typ` of a probe, which no token has.
+/// `typ` in the header of a probe; no token has it.
 pub const PROBE_TYP: &str = "vouchsafe-probe+jws";
-/// The `aud` of a probe, which no API is.
+/// `aud` of a probe; no API has it.
 pub const PROBE_AUDIENCE: &str = "urn:vouchsafe:probe";
 
-/// What the version `kid` of a key signs: of another type, for nobody, about nobody, and over before it
-/// is made. `nonce` makes each another one.
+/// The signing input of a probe by the version `kid`. It has its own type, no real audience and no subject, and is already
+/// expired. `nonce` makes each probe unique.
 #[must_use]
 pub fn probe_input(rule: &KeyRule, kid: &str, nonce: &str, now: u64) -> String {
     use base64::Engine as _;
@@ -31,7 +31,7 @@ pub fn probe_input(rule: &KeyRule, kid: &str, nonce: &str, now: u64) -> String {
     )
 }
 
-/// How long ago a probe expired when it is made: more than any leeway.
+/// How long a new probe has been expired: longer than any leeway.
 const PROBE_EXPIRED_SECONDS: u64 = 3_600;
 
 #[cfg(test)]

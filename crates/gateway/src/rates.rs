@@ -1,8 +1,8 @@
-//! How often a key may be used: per second, and per day (UTC); and how often a credential may ask for seeds and
-//! for public keys: per minute. The moment is passed in.
+//! Rate limits: uses of a key per second and per day (UTC), and requests of a credential for seeds and public keys per
+//! minute. The time is a parameter.
 //!
-//! Counts live in memory: they begin anew with the gateway. They go by a clock that is never set: one that
-//! goes back would give uses back, or take all of them for as long as it was ahead.
+//! Counts are kept in memory and restart with the gateway. They use a clock that is never set: with one that goes back,
+//! uses would be returned, or blocked for as long as it was ahead.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct Count {
     in_day: u64,
 }
 
-/// Uses of all keys, by their names; and what each credential may ask for, by its name.
+/// Uses of each key and requests of each credential, by name.
 #[derive(Debug, Default)]
 pub struct Rates {
     uses: BTreeMap<String, Count>,
@@ -30,7 +30,7 @@ pub struct Rates {
     lists: BTreeMap<String, Bucket>,
 }
 
-/// What a key may be used for yet, in the current second and day.
+/// The remaining uses of a key in the current second and day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RatesLeft {
     pub in_second: u64,
@@ -41,7 +41,7 @@ impl Rates {
     /// Counts one use of `key` at `now`.
     ///
     /// # Errors
-    /// [`Refusal::Rate`], which counts nothing.
+    /// [`Refusal::Rate`]; nothing is counted.
     pub fn count(&mut self, key: &KeyRule, now: SteadySeconds) -> Result<RatesLeft, Refusal> {
         let SteadySeconds(now) = now;
         let count = self.uses.entry(key.name.clone()).or_default();
@@ -75,10 +75,10 @@ impl Rates {
         })
     }
 
-    /// Counts one request of `caller` for a seed at `now`.
+    /// Counts one seed request of `caller` at `now`.
     ///
     /// # Errors
-    /// [`Refusal::SeedRate`], which counts nothing.
+    /// [`Refusal::SeedRate`]; nothing is counted.
     pub fn take_seed(&mut self, caller: Caller<'_>, now: SteadySeconds) -> Result<(), Refusal> {
         let per_minute = caller.seeds_per_minute();
         take(&mut self.seeds, caller, per_minute, now).map_err(|retry_after_seconds| {
@@ -88,10 +88,10 @@ impl Rates {
         })
     }
 
-    /// Counts one request of `caller` for the public keys at `now`.
+    /// Counts one request of `caller` for public keys at `now`.
     ///
     /// # Errors
-    /// [`Refusal::KeysRate`], which counts nothing.
+    /// [`Refusal::KeysRate`]; nothing is counted.
     pub fn take_keys(&mut self, caller: Caller<'_>, now: SteadySeconds) -> Result<(), Refusal> {
         let per_minute = caller.keys_per_minute();
         take(&mut self.lists, caller, per_minute, now).map_err(|retry_after_seconds| {
@@ -102,7 +102,7 @@ impl Rates {
     }
 }
 
-/// A minute's worth may be taken at once: instances of a broker start together.
+/// Takes from a bucket that allows one minute's requests at once, because a broker's instances start together.
 fn take(
     buckets: &mut BTreeMap<String, Bucket>,
     caller: Caller<'_>,
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(rates.take_seed(caller, SteadySeconds(NOON + 30)), Ok(()));
     }
 
-    /// The wall clock jumps ahead and comes back: uses go on as before, and none is given back.
+    /// The wall clock jumps ahead and comes back; counting continues as before.
     #[test]
     fn clock_steps_do_not_change_rates() {
         for ahead in [3600, 2 * SECONDS_PER_DAY, 365 * SECONDS_PER_DAY] {

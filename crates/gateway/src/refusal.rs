@@ -1,60 +1,60 @@
-//! Why the gateway refuses: one enum, a stable slug each, and the status on the wire.
+//! Refusals of the gateway, with their slugs and HTTP status codes.
 
-use crate::versions::ActFault;
+use crate::versions::OperationError;
 
-/// A refusal, by culprit: the caller's credential, its request, or what stands behind the gateway.
+/// Why the gateway refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the canary failed more often than the active version, or gave a wrong signature")]
+    #[error("the canary failed more often than the active version or made an invalid signature")]
     CanaryWorse,
     #[error("not enough canary data: {missing} more outcomes required")]
     CanaryUnproven { missing: u64 },
-    /// Told to the caller as [`Refusal::Credential`]: whoever stole the credential learns nothing of its binding.
+    /// Reported to the caller as [`Refusal::Credential`], so that a stolen credential does not reveal its binding.
     #[error("the credential is bound to another client certificate")]
     Certificate,
-    /// Its clock was set, and nobody has said yet that it is right.
-    #[error("the gateway's clock was set")]
+    /// The clock was changed, and no operator has confirmed it yet.
+    #[error("the gateway's clock was changed and is not confirmed")]
     ClockSet,
-    #[error("another gateway changed the same at the same time")]
+    #[error("conflict: modified concurrently by another gateway")]
     Conflict,
     #[error("the credential is missing or unknown")]
     Credential,
-    /// Unknown, or another's: which of the two is not said.
-    #[error("the key group is not open to this credential")]
+    /// Unknown or not permitted; the message doesn't reveal which.
+    #[error("this credential may not use the key group")]
     Group,
-    #[error("the hsm can't be used now")]
+    #[error("the HSM is unavailable")]
     HsmUnavailable,
-    /// Unknown, or another's: which of the two is not said.
-    #[error("the key is not open to this credential")]
+    /// Unknown or not permitted; the message doesn't reveal which.
+    #[error("this credential may not use the key")]
     Key,
-    #[error("the key's version is not the one that signs now")]
+    #[error("`kid` is not a published version of the key")]
     KeyVersion,
-    #[error("the credential may not ask for public keys more often now")]
+    #[error("rate limit for public keys exceeded")]
     KeysRate { retry_after_seconds: u64 },
-    #[error("what was done can't be written to the log")]
+    #[error("the log can't be written")]
     LogUnavailable,
-    #[error("the hsm has more to do than fits its queue")]
+    #[error("the HSM request queue is full")]
     Overloaded,
-    #[error("the key may not be used more often now")]
+    #[error("rate limit of the key exceeded")]
     Rate { retry_after_seconds: u64 },
-    #[error("the request is malformed")]
+    #[error("malformed request")]
     Request,
-    #[error("the group has no epoch keys of this algorithm")]
+    #[error("the key group has no epoch keys for this algorithm")]
     SeedAlgorithm,
-    #[error("no epoch starts at this moment")]
+    #[error("no epoch starts at this time")]
     SeedEpoch,
     #[error("the generation is not the current one")]
     SeedGeneration,
-    #[error("the credential may not ask for seeds more often now")]
+    #[error("rate limit for seeds exceeded")]
     SeedRate { retry_after_seconds: u64 },
-    #[error("the epoch's window does not contain the gateway's clock")]
+    #[error("the gateway's clock is outside the epoch's window")]
     SeedWindow,
-    #[error("verifiers may not know the standby generation yet: {seconds_left} s are left")]
+    #[error("verifiers may not know the standby generation yet: wait {seconds_left} s")]
     StandbyUnknown { seconds_left: u64 },
     #[error("the token may not be signed: {0}")]
-    Token(TokenFault),
+    Token(TokenError),
     #[error("{0}")]
-    Version(ActFault),
+    Version(OperationError),
 }
 
 impl Refusal {
@@ -100,7 +100,7 @@ impl Refusal {
             | Self::SeedEpoch
             | Self::SeedWindow
             | Self::Token(_) => 403,
-            // The caller can do something about it: ask which is the current one.
+            // The caller can read the current state and try again.
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
             | Self::Conflict
@@ -113,7 +113,7 @@ impl Refusal {
         }
     }
 
-    /// Seconds for `retry-after`, where waiting helps.
+    /// Seconds for `retry-after`, if waiting helps.
     #[must_use]
     pub fn retry_after_seconds(self) -> Option<u64> {
         match self {
@@ -149,20 +149,20 @@ impl Refusal {
     }
 }
 
-/// What is wrong with a token that an HSM key was asked to sign.
+/// Why an HSM key must not sign a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
+pub enum TokenError {
     #[error("`alg` is not the key's algorithm")]
     Algorithm,
     #[error("`aud` is not one of the key's audiences")]
     Audience,
-    #[error("a claim is missing, of the wrong kind or not open to this key")]
+    #[error("a claim is missing, has the wrong type or is not allowed for this key")]
     Claim,
     #[error("`iss` is not the key group's issuer")]
     Issuer,
-    #[error("it lives longer than the key allows, or not at all")]
+    #[error("the lifetime is zero or longer than the key allows")]
     Lifetime,
-    #[error("it is not base64url of strict JSON objects, or too long")]
+    #[error("not base64url of strict JSON objects, or too long")]
     Malformed,
     #[error("`iat` or `nbf` is too far from the gateway's clock")]
     Times,
@@ -170,7 +170,7 @@ pub enum TokenFault {
     Type,
 }
 
-impl TokenFault {
+impl TokenError {
     #[must_use]
     pub fn slug(self) -> &'static str {
         match self {
@@ -186,14 +186,14 @@ impl TokenFault {
     }
 }
 
-impl From<TokenFault> for Refusal {
-    fn from(fault: TokenFault) -> Self {
+impl From<TokenError> for Refusal {
+    fn from(fault: TokenError) -> Self {
         Self::Token(fault)
     }
 }
 
-impl From<ActFault> for Refusal {
-    fn from(fault: ActFault) -> Self {
+impl From<OperationError> for Refusal {
+    fn from(fault: OperationError) -> Self {
         Self::Version(fault)
     }
 }

@@ -1,4 +1,4 @@
-//! What the gateway's file says of key groups, keys and credentials, checked as a whole.
+//! The gateway's configuration of key groups, keys and credentials, checked as a whole.
 
 mod admins;
 mod callers;

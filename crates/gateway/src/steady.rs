@@ -1,68 +1,65 @@
-//! Whether the wall clock may be believed: it was not set since another clock, which nobody sets, began to
-//! run beside it. Both clocks' readings are passed in.
+//! Detects changes of the wall clock by comparing it with a clock that nobody can set. Both readings are parameters.
 //!
-//! Which seed may leave is a matter of the time. Who can set the gateway's clock, as whoever answers its
-//! NTP can, would else get the seeds of the past and the future. A clock that was set is not believed
-//! until it is back, or until somebody says that it is right: which of the two clocks is wrong can't be
-//! known here. Meanwhile the time goes on as if nothing had happened, so that no seed is lost by it.
+//! The time decides which seeds may leave. Whoever could set the gateway's clock, for example by answering its NTP
+//! requests, would get the seeds of the past and the future. A changed clock is therefore not trusted until it is back
+//! or an operator confirms it, because the gateway can't know which of the two clocks is wrong. Meanwhile the time
+//! continues as if nothing had happened, so that no seed is lost.
 
 use std::time::Duration;
 
 use vouchsafe_signer::UnixSeconds;
 
-/// Furthest that the wall clock may be from where it has to be.
+/// Largest tolerated step of the wall clock.
 pub const CLOCK_STEP_SECONDS_MAX: u64 = 30;
-/// How long after the machine's start its clock may be set: it is wrong until NTP has answered, and it was
-/// believed as it was.
+/// How long after boot the clock may be set freely, because it is wrong until NTP has answered.
 pub const CLOCK_SET_AFTER_BOOT_SECONDS_MAX: u64 = 600;
-/// Of so many seconds one may be set without a question, again and again: leap seconds, and small steps of
-/// NTP. So nobody gets further than 24 s per day, beside the 30 s.
+/// The clock may drift by one second in this many, for leap seconds and small NTP steps. An attacker thus gains at most
+/// 24 s per day, besides the 30 s.
 const FOLLOWS_ONE_SECOND_IN: i128 = 3600;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
-/// What two clocks say at the same moment.
+/// Two clocks at the same moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     /// Since 1970.
     pub wall: Duration,
-    /// Since the machine's start. INVARIANT: never goes back, is never set, and goes on while the machine
-    /// sleeps.
+    /// Since boot. INVARIANT: never goes back, is never set, and continues while the machine is suspended.
     pub running: Duration,
 }
 
 impl Reading {
-    /// By how much the wall clock is ahead of the other.
+    /// How far the wall clock is ahead of the other.
     fn lead(self) -> i128 {
         nanos(self.wall).saturating_sub(nanos(self.running))
     }
 }
 
-/// Unix seconds of a clock that is never set: the wall clock as of the start, and what has passed since.
+/// Unix seconds of a clock that is never set: the wall clock at start-up plus the time since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SteadySeconds(pub(crate) u64);
 
-/// One look at the clock.
+/// One reading of the steady clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The wall clock's, unless it was set.
+    /// The wall clock's time, unless the clock was changed.
     pub now: UnixSeconds,
     pub steady: SteadySeconds,
-    /// By how much the wall clock was set, while it is not believed.
+    /// By how much the wall clock was changed, while it is not trusted.
     pub step_seconds: Option<i64>,
 }
 
-/// The wall clock and its witness.
+/// The wall clock, checked against a clock that nobody sets.
 #[derive(Debug)]
 pub struct SteadyClock {
-    /// How far the wall clock has to be ahead, in nanoseconds.
+    /// How far the wall clock must be ahead, in nanoseconds.
     lead: i128,
     lead_at_start: i128,
     looked_at: Duration,
 }
 
 impl SteadyClock {
-    /// Believes the wall clock as it is.
+    /// Trusts the wall clock as it is.
     #[must_use]
     pub fn new(reading: Reading) -> Self {
         Self {
@@ -72,15 +69,15 @@ impl SteadyClock {
         }
     }
 
-    /// Believes the wall clock as it is from now on: somebody has looked.
-    pub fn believe(&mut self, reading: Reading) {
+    /// Trusts the wall clock from now on, because an operator has confirmed it.
+    pub fn trust(&mut self, reading: Reading) {
         self.lead = reading.lead();
         self.looked_at = reading.running;
     }
 
     pub fn look(&mut self, reading: Reading) -> Moment {
         if reading.running < Duration::from_secs(CLOCK_SET_AFTER_BOOT_SECONDS_MAX) {
-            self.believe(reading);
+            self.trust(reading);
         }
         let step = reading.lead().saturating_sub(self.lead);
         let passed = reading.running.saturating_sub(self.looked_at);
@@ -104,7 +101,7 @@ impl SteadyClock {
             }),
             steady: SteadySeconds(at(self.lead_at_start)),
             step_seconds: is_set.then(|| {
-                // To the nearest, away from zero.
+                // Rounded half away from zero.
                 let half = step.signum().saturating_mul(NANOS_PER_SECOND / 2);
                 let seconds = step.saturating_add(half) / NANOS_PER_SECOND;
                 i64::try_from(seconds).unwrap_or(if step < 0 { i64::MIN } else { i64::MAX })
@@ -117,7 +114,7 @@ fn nanos(duration: Duration) -> i128 {
     i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
 }
 
-/// Whole seconds since 1970; none before.
+/// Whole seconds since 1970; 0 for earlier times.
 fn seconds(nanos: i128) -> u64 {
     let seconds = nanos.checked_div(NANOS_PER_SECOND).unwrap_or(0);
     u64::try_from(seconds).unwrap_or(0)

@@ -11,7 +11,7 @@ fn reading(running: u64, step: i64) -> Reading {
     }
 }
 
-/// A clock that was believed an hour after the machine's start.
+/// A clock that was trusted an hour after boot.
 fn clock() -> SteadyClock {
     SteadyClock::new(reading(HOUR, 0))
 }
@@ -75,7 +75,7 @@ fn time_alone_confirms_no_step() {
 fn trusts_step_once_confirmed() {
     let mut clock = clock();
     check(&mut clock, HOUR + 1, 3600, Some(3600));
-    clock.believe(reading(HOUR + 2, 3600));
+    clock.trust(reading(HOUR + 2, 3600));
     check(&mut clock, HOUR + 3, 3600, None);
     assert_eq!(
         clock.look(reading(HOUR + 4, 0)).step_seconds,
@@ -102,20 +102,20 @@ fn follows_small_steps_slowly() {
         check(&mut honest, running, step, None);
     }
     let mut hurried = clock();
-    let believed = (1..1000).take_while(|minutes| {
+    let trusted = (1..1000).take_while(|minutes| {
         let moment = hurried.look(reading(HOUR + minutes * 60, *minutes as i64));
         moment.step_seconds.is_none()
     });
-    assert_eq!(believed.count(), 30, "a second a minute");
+    assert_eq!(trusted.count(), 30, "a second a minute");
 }
 
 /// The gateway starts before NTP has answered.
 #[test]
 fn trusts_clock_set_soon_after_boot() {
     let max = CLOCK_SET_AFTER_BOOT_SECONDS_MAX;
-    for (running, is_believed) in [(5, true), (max - 1, true), (max, false)] {
+    for (running, is_trusted) in [(5, true), (max - 1, true), (max, false)] {
         let mut clock = SteadyClock::new(reading(4, -(BOOT as i64)));
         let moment = clock.look(reading(running, 0));
-        assert_eq!(moment.step_seconds.is_none(), is_believed, "{running}");
+        assert_eq!(moment.step_seconds.is_none(), is_trusted, "{running}");
     }
 }

@@ -1,8 +1,7 @@
-//! The token that an HSM key is asked to sign, understood to its last member and held against the key's
-//! rule.
+//! Checks of a token that an HSM key is asked to sign.
 //!
-//! The gateway is where tier `hsm` is enforced: whoever stole a credential sends what it likes, so
-//! nothing is signed whose meaning is not known here.
+//! The gateway enforces tier `hsm`: whoever stole a credential can send anything. So it signs nothing unless it
+//! understands every member.
 
 use std::collections::BTreeSet;
 
@@ -16,22 +15,22 @@ use vouchsafe_signer::{
 };
 
 use crate::canary::Workload;
-use crate::refusal::{Refusal, TokenFault};
+use crate::refusal::{Refusal, TokenError};
 use crate::rules::KeyRule;
 use crate::timing::CLOCK_SKEW_SECONDS_MAX;
 use crate::wire::SignRequest;
 
 /// Longest `BASE64URL(header) . BASE64URL(payload)`.
 pub const SIGNING_INPUT_BYTES_MAX: usize = 16 * 1024;
-/// Furthest that `iat` may be from the gateway's clock: the signer allows 15 s to its own, whose clock
-/// may be [`CLOCK_SKEW_SECONDS_MAX`] off.
+/// How far `iat` may be from the gateway's clock: the signer allows 15 s from its own clock, which may differ by
+/// [`CLOCK_SKEW_SECONDS_MAX`].
 const ISSUED_AT_SKEW_SECONDS_MAX: u64 =
     vouchsafe_signer::ISSUED_AT_SKEW_SECONDS_MAX + CLOCK_SKEW_SECONDS_MAX;
 
-/// What a header's `typ` may be.
+/// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
-/// Claims that every token has; `scope` may be left out. Others need the key's permission.
+/// Claims that every token has; only `scope` is optional. The key must allow all others.
 const CLAIMS: [&str; 9] = [
     "aud",
     "client_id",
@@ -44,13 +43,13 @@ const CLAIMS: [&str; 9] = [
     "sub",
 ];
 
-/// A signing input that was understood and that the key's rule allows.
+/// A signing input that the key's rule allows.
 ///
-/// INVARIANT: only [`SigningInput::check`] makes one.
+/// INVARIANT: only [`SigningInput::check`] creates one.
 pub struct SigningInput {
     text: String,
     kid: String,
-    /// What its header's `typ` is.
+    /// `typ` in the header.
     typ: &'static str,
     jti: String,
     audience: String,
@@ -65,9 +64,8 @@ impl std::fmt::Debug for SigningInput {
 }
 
 impl SigningInput {
-    /// Reads header and payload of `request` and holds them against `rule` at `now` (Unix seconds). Its
-    /// `kid` has to be that of a published version of the key; which of them signs is not the caller's to
-    /// choose.
+    /// Checks header and payload of `request` against `rule` at `now` (Unix seconds). The `kid` must be that of a
+    /// published version of the key, but the caller can't choose which version signs.
     ///
     /// # Errors
     /// [`Refusal::Token`], or [`Refusal::KeyVersion`] if the header names no published version.
@@ -80,9 +78,9 @@ impl SigningInput {
         let text = request.signing_input;
         // ORDER: size before decoding, the whole form before any member.
         if text.len() > SIGNING_INPUT_BYTES_MAX {
-            return Err(TokenFault::Malformed.into());
+            return Err(TokenError::Malformed.into());
         }
-        let (header, payload) = text.split_once('.').ok_or(TokenFault::Malformed)?;
+        let (header, payload) = text.split_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = (object(header)?, object(payload)?);
         let (kid, typ) = check_header(&header, rule)?;
         if !is_published(&kid) {
@@ -102,7 +100,7 @@ impl SigningInput {
         })
     }
 
-    /// What is signed if the version `kid` of the key signs: the payload under a header that names it.
+    /// The signing input for the version `kid` of the key: the payload with a header that names it.
     #[must_use]
     pub fn signed_by(&self, rule: &KeyRule, kid: &str) -> String {
         if kid == self.kid {
@@ -130,14 +128,14 @@ impl SigningInput {
         self.lifetime_seconds
     }
 
-    /// Whom the token is for, where the caller said so.
+    /// The workload that the token is for, if the caller named one.
     #[must_use]
     pub fn workload(&self) -> Option<&Workload> {
         self.workload.as_ref()
     }
 }
 
-/// The decision id that a signing input claims, for the record of a refusal: nothing of it was checked.
+/// The unverified decision id in a signing input, for the record of a refusal.
 #[must_use]
 pub fn claimed_decision_id(signing_input: &str) -> Option<String> {
     if signing_input.len() > SIGNING_INPUT_BYTES_MAX {
@@ -149,41 +147,41 @@ pub fn claimed_decision_id(signing_input: &str) -> Option<String> {
     (jti.len() <= JTI_BYTES_MAX).then(|| jti.to_owned())
 }
 
-fn object(part: &str) -> Result<JsonObject, TokenFault> {
+fn object(part: &str) -> Result<JsonObject, TokenError> {
     let json = URL_SAFE_NO_PAD
         .decode(part)
-        .map_err(|_| TokenFault::Malformed)?;
-    JsonObject::parse(&json).map_err(|_| TokenFault::Malformed)
+        .map_err(|_| TokenError::Malformed)?;
+    JsonObject::parse(&json).map_err(|_| TokenError::Malformed)
 }
 
-/// Exactly `alg`, `kid` and `typ`; gives the last two.
-fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static str), TokenFault> {
+/// Checks that the header has exactly `alg`, `kid` and `typ`, and returns the last two.
+fn check_header(header: &JsonObject, rule: &KeyRule) -> Result<(String, &'static str), TokenError> {
     let text = |name| header.get(name).and_then(Json::as_text);
     if text("alg") != Some(rule.algorithm.name()) {
-        return Err(TokenFault::Algorithm);
+        return Err(TokenError::Algorithm);
     }
     let typ = TYPS.into_iter().find(|typ| text("typ") == Some(typ));
     match (header.len(), text("kid"), typ) {
         (3, Some(kid), Some(typ)) => Ok((kid.to_owned(), typ)),
-        _ => Err(TokenFault::Type),
+        _ => Err(TokenError::Type),
     }
 }
 
-/// No claim whose name is neither every token's nor one of the key's.
-fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenFault> {
+/// Checks that every claim is one of [`CLAIMS`] or allowed by the key.
+fn check_names(payload: &JsonObject, rule: &KeyRule) -> Result<(), TokenError> {
     for (name, value) in payload.iter() {
         if CLAIMS.contains(&name) {
             continue;
         }
         if !rule.claims.contains(name) || !is_plain(value) {
-            return Err(TokenFault::Claim);
+            return Err(TokenError::Claim);
         }
     }
     Ok(())
 }
 
-/// What an audience can copy from a verified identity: text, whole numbers, truth values, lists of
-/// texts.
+/// Whether a claim can be one that an audience copies from a verified identity: a string, an integer, a boolean or a list
+/// of strings.
 fn is_plain(value: &Json) -> bool {
     let short = |text: &str| text.len() <= EXTRA_CLAIM_BYTES_MAX;
     match value {
@@ -194,26 +192,26 @@ fn is_plain(value: &Json) -> bool {
     }
 }
 
-/// Everything but the times; gives `jti` and `aud`.
-fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenFault> {
+/// Checks the registered claims other than times, and returns `jti` and `aud`.
+fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenError> {
     let text = |name, bytes_max: usize| {
         let text = payload.get(name).and_then(Json::as_text);
         let sane = |text: &&str| {
             !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable)
         };
-        text.filter(sane).ok_or(TokenFault::Claim)
+        text.filter(sane).ok_or(TokenError::Claim)
     };
     if payload.get("iss").and_then(Json::as_text) != Some(rule.issuer.as_str()) {
-        return Err(TokenFault::Issuer);
+        return Err(TokenError::Issuer);
     }
-    // A list, even of one, is another claim than the text.
-    let audience = text("aud", AUDIENCE_BYTES_MAX).map_err(|_| TokenFault::Audience)?;
+    // A list, even with one element, is not the same claim as the string.
+    let audience = text("aud", AUDIENCE_BYTES_MAX).map_err(|_| TokenError::Audience)?;
     if !rule.audiences.contains(audience) {
-        return Err(TokenFault::Audience);
+        return Err(TokenError::Audience);
     }
     let subject = text("sub", SUBJECT_BYTES_MAX)?;
     if text("client_id", SUBJECT_BYTES_MAX)? != subject {
-        return Err(TokenFault::Claim);
+        return Err(TokenError::Claim);
     }
     if payload.contains("scope") {
         check_scope(text("scope", usize::MAX)?)?;
@@ -222,39 +220,39 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     Ok((jti, audience.to_owned()))
 }
 
-/// RFC 6749 §3.3, each token once.
-fn check_scope(scope: &str) -> Result<(), TokenFault> {
+/// Checks a scope (RFC 6749 §3.3) without duplicates.
+fn check_scope(scope: &str) -> Result<(), TokenError> {
     let mut seen = BTreeSet::new();
     for token in scope.split(' ') {
         let legal = token
             .bytes()
             .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         if !legal || token.is_empty() || token.len() > SCOPE_BYTES_MAX || !seen.insert(token) {
-            return Err(TokenFault::Claim);
+            return Err(TokenError::Claim);
         }
     }
     if seen.len() > SCOPES_MAX {
-        return Err(TokenFault::Claim);
+        return Err(TokenError::Claim);
     }
     Ok(())
 }
 
-/// Gives how long the token lives.
-fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<u64, TokenFault> {
+/// Checks the times and returns the lifetime.
+fn check_times(payload: &JsonObject, rule: &KeyRule, now: u64) -> Result<u64, TokenError> {
     let seconds = |name| match payload.get(name) {
-        Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenFault::Times),
-        Some(_) | None => Err(TokenFault::Times),
+        Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| TokenError::Times),
+        Some(_) | None => Err(TokenError::Times),
     };
     let (iat, nbf, exp) = (seconds("iat")?, seconds("nbf")?, seconds("exp")?);
     if iat.abs_diff(now) > ISSUED_AT_SKEW_SECONDS_MAX {
-        return Err(TokenFault::Times);
+        return Err(TokenError::Times);
     }
     if nbf != iat.saturating_sub(NOT_BEFORE_SECONDS) {
-        return Err(TokenFault::Times);
+        return Err(TokenError::Times);
     }
-    let lifetime = exp.checked_sub(iat).ok_or(TokenFault::Lifetime)?;
+    let lifetime = exp.checked_sub(iat).ok_or(TokenError::Lifetime)?;
     if !(1..=rule.lifetime_seconds_max).contains(&lifetime) {
-        return Err(TokenFault::Lifetime);
+        return Err(TokenError::Lifetime);
     }
     Ok(lifetime)
 }

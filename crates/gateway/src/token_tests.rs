@@ -39,7 +39,7 @@ fn check_text(text: String, expected: Result<(), Refusal>) {
 }
 
 #[track_caller]
-fn check(change: impl FnOnce(&mut Value), expected: Result<(), TokenFault>) {
+fn check(change: impl FnOnce(&mut Value), expected: Result<(), TokenError>) {
     let mut claims = claims();
     change(&mut claims);
     let text = format!(
@@ -91,7 +91,7 @@ fn refuses_another_issuer_audience_or_longer_life() {
         json!([ISSUER]),
         json!(null),
     ] {
-        check(|claims| claims["iss"] = iss, Err(TokenFault::Issuer));
+        check(|claims| claims["iss"] = iss, Err(TokenError::Issuer));
     }
     for aud in [
         json!("https://api.example"),
@@ -101,15 +101,15 @@ fn refuses_another_issuer_audience_or_longer_life() {
         json!(""),
         json!(7),
     ] {
-        check(|claims| claims["aud"] = aud, Err(TokenFault::Audience));
+        check(|claims| claims["aud"] = aud, Err(TokenError::Audience));
     }
     for (exp, expected) in [
         (NOW + 900, Ok(())),
-        (NOW + 901, Err(TokenFault::Lifetime)),
+        (NOW + 901, Err(TokenError::Lifetime)),
         (NOW + 1, Ok(())),
-        (NOW, Err(TokenFault::Lifetime)),
-        (NOW - 1, Err(TokenFault::Lifetime)),
-        (u64::MAX, Err(TokenFault::Lifetime)),
+        (NOW, Err(TokenError::Lifetime)),
+        (NOW - 1, Err(TokenError::Lifetime)),
+        (u64::MAX, Err(TokenError::Lifetime)),
     ] {
         check(|claims| claims["exp"] = exp.into(), expected);
     }
@@ -120,8 +120,8 @@ fn rejects_times_far_from_the_gateways() {
     for (iat, expected) in [
         (NOW - 45, Ok(())),
         (NOW + 45, Ok(())),
-        (NOW - 46, Err(TokenFault::Times)),
-        (NOW + 46, Err(TokenFault::Times)),
+        (NOW - 46, Err(TokenError::Times)),
+        (NOW + 46, Err(TokenError::Times)),
     ] {
         check(
             |claims| {
@@ -133,7 +133,7 @@ fn rejects_times_far_from_the_gateways() {
         );
     }
     for nbf in [NOW - 4, NOW - 6, NOW, NOW + 600] {
-        check(|claims| claims["nbf"] = nbf.into(), Err(TokenFault::Times));
+        check(|claims| claims["nbf"] = nbf.into(), Err(TokenError::Times));
     }
     for name in ["iat", "nbf", "exp"] {
         for value in [
@@ -143,13 +143,13 @@ fn rejects_times_far_from_the_gateways() {
             json!(-1),
             json!([NOW]),
         ] {
-            check(|claims| claims[name] = value, Err(TokenFault::Times));
+            check(|claims| claims[name] = value, Err(TokenError::Times));
         }
         check(
             |claims| {
                 claims.as_object_mut().unwrap().remove(name);
             },
-            Err(TokenFault::Times),
+            Err(TokenError::Times),
         );
     }
 }
@@ -169,7 +169,7 @@ fn rejects_unknown_claims() {
         ("ref", json!([1])),
         ("ref", json!("x".repeat(4_097))),
     ] {
-        check(|claims| claims[name] = value, Err(TokenFault::Claim));
+        check(|claims| claims[name] = value, Err(TokenError::Claim));
     }
     for name in ["sub", "jti", "client_id"] {
         for value in [
@@ -179,13 +179,13 @@ fn rejects_unknown_claims() {
             json!("a\nb"),
             json!("x".repeat(1_281)),
         ] {
-            check(|claims| claims[name] = value, Err(TokenFault::Claim));
+            check(|claims| claims[name] = value, Err(TokenError::Claim));
         }
         check(
             |claims| {
                 claims.as_object_mut().unwrap().remove(name);
             },
-            Err(TokenFault::Claim),
+            Err(TokenError::Claim),
         );
     }
     let subject = |text: &'static str| {
@@ -203,11 +203,11 @@ fn rejects_unknown_claims() {
         "a\u{2028}",
         "\u{feff}a",
     ] {
-        check(subject(text), Err(TokenFault::Claim));
+        check(subject(text), Err(TokenError::Claim));
     }
     check(
         |claims| claims["client_id"] = "another".into(),
-        Err(TokenFault::Claim),
+        Err(TokenError::Claim),
     );
     for scope in [
         json!(""),
@@ -218,7 +218,7 @@ fn rejects_unknown_claims() {
         json!("read read"),
         json!(["read"]),
     ] {
-        check(|claims| claims["scope"] = scope, Err(TokenFault::Claim));
+        check(|claims| claims["scope"] = scope, Err(TokenError::Claim));
     }
     let many = |count: usize| {
         (0..count)
@@ -229,13 +229,13 @@ fn rejects_unknown_claims() {
     check(|claims| claims["scope"] = many(32).into(), Ok(()));
     check(
         |claims| claims["scope"] = many(33).into(),
-        Err(TokenFault::Claim),
+        Err(TokenError::Claim),
     );
 }
 
 #[test]
 fn rejects_trailing_and_malformed_bytes() {
-    let malformed = || Err(TokenFault::Malformed.into());
+    let malformed = || Err(TokenError::Malformed.into());
     let (head, payload) = (encode(&header().to_string()), encode(&claims().to_string()));
     for text in [
         String::new(),
@@ -274,7 +274,7 @@ fn rejects_trailing_and_malformed_bytes() {
 
 #[test]
 fn refuses_another_header() {
-    let fault = |fault: TokenFault| Err(Refusal::Token(fault));
+    let fault = |fault: TokenError| Err(Refusal::Token(fault));
     let with = |name: &str, value: Value| {
         let mut header = header();
         header[name] = value;
@@ -287,7 +287,7 @@ fn refuses_another_header() {
         json!("HS256"),
         json!(null),
     ] {
-        check_header_text(&with("alg", alg), fault(TokenFault::Algorithm));
+        check_header_text(&with("alg", alg), fault(TokenError::Algorithm));
     }
     for typ in [
         json!("dpop+jwt"),
@@ -295,7 +295,7 @@ fn refuses_another_header() {
         json!("at+JWT"),
         json!(null),
     ] {
-        check_header_text(&with("typ", typ), fault(TokenFault::Type));
+        check_header_text(&with("typ", typ), fault(TokenError::Type));
     }
     for (name, value) in [
         ("crit", json!(["exp"])),
@@ -303,13 +303,13 @@ fn refuses_another_header() {
         ("b64", json!(false)),
         ("cty", json!("JWT")),
     ] {
-        check_header_text(&with(name, value), fault(TokenFault::Type));
+        check_header_text(&with(name, value), fault(TokenError::Type));
     }
-    check_header_text(&with("kid", json!(null)), fault(TokenFault::Type));
+    check_header_text(&with("kid", json!(null)), fault(TokenError::Type));
     check_header_text(&with("kid", json!("another")), Err(Refusal::KeyVersion));
     check_header_text(
         &header().to_string().replacen('{', r#"{"alg":"none","#, 1),
-        fault(TokenFault::Malformed),
+        fault(TokenError::Malformed),
     );
 }
 

@@ -1,4 +1,7 @@
 use super::*;
+use crate::timing::KEYS_FRESH_SECONDS;
+use std::collections::{BTreeMap, BTreeSet};
+use vouchsafe_signer::MAX_AGE_SECONDS;
 
 const START: u64 = 1_800_000_000;
 const LIFETIME: u64 = 900;
@@ -8,7 +11,7 @@ fn first() -> KeyVersions {
 }
 
 /// Does `act`, as far as `writes` writes.
-fn done_in_part(versions: &KeyVersions, act: Act, now: u64, writes: usize) -> KeyVersions {
+fn done_in_part(versions: &KeyVersions, act: KeyOperation, now: u64, writes: usize) -> KeyVersions {
     let plan = versions.plan(act, now, LIFETIME).unwrap();
     let mut records = raw(versions);
     if let Some(version) = plan.create {
@@ -30,7 +33,7 @@ fn raw(versions: &KeyVersions) -> BTreeMap<u64, VersionRecord> {
         .collect()
 }
 
-fn done(versions: &KeyVersions, act: Act, now: u64) -> KeyVersions {
+fn done(versions: &KeyVersions, act: KeyOperation, now: u64) -> KeyVersions {
     done_in_part(versions, act, now, usize::MAX)
 }
 
@@ -44,24 +47,24 @@ fn check_states(versions: &KeyVersions, expected: &[(u64, &str)]) {
 }
 
 #[track_caller]
-fn check_refused(versions: &KeyVersions, act: Act, now: u64, expected: ActFault) {
+fn check_refused(versions: &KeyVersions, act: KeyOperation, now: u64, expected: OperationError) {
     assert_eq!(versions.plan(act, now, LIFETIME), Err(expected));
 }
 
 #[track_caller]
-fn check_done_already(versions: &KeyVersions, act: Act, now: u64) {
+fn check_done_already(versions: &KeyVersions, act: KeyOperation, now: u64) {
     let plan = versions.plan(act, now, LIFETIME).unwrap();
     assert!(plan.is_done_already(), "{plan:?}");
 }
 
-const ROLLBACK: Act = Act::Rollback { from: None };
-const RETIRE: Act = Act::Retire {
+const ROLLBACK: KeyOperation = KeyOperation::Rollback { from: None };
+const RETIRE: KeyOperation = KeyOperation::Retire {
     version: None,
     destroy: false,
 };
 
-fn destroy(version: u64) -> Act {
-    Act::Retire {
+fn destroy(version: u64) -> KeyOperation {
+    KeyOperation::Retire {
         version: Some(version),
         destroy: true,
     }
@@ -72,37 +75,37 @@ fn rotation_passes_every_state_idempotently() {
     let known = START + 10 + PUBLISHED_SECONDS_MIN;
     let versions = first();
     check_done_already(&versions, ROLLBACK, START);
-    check_done_already(&versions, Act::Promote, START);
+    check_done_already(&versions, KeyOperation::Promote, START);
 
-    let versions = done(&versions, Act::Stage, START + 10);
+    let versions = done(&versions, KeyOperation::Stage, START + 10);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
-    check_done_already(&versions, Act::Stage, START + 11);
-    let too_early = |seconds_left| ActFault::TooEarly {
+    check_done_already(&versions, KeyOperation::Stage, START + 11);
+    let too_early = |seconds_left| OperationError::TooEarly {
         version: 2,
         seconds_left,
     };
-    let canary = Act::Canary { share: 5 };
+    let canary = KeyOperation::Canary { share: 5 };
     check_refused(&versions, canary, known - 1, too_early(1));
 
-    let pending = ActFault::WrongState {
+    let pending = OperationError::WrongState {
         version: 2,
         state: "pending",
     };
-    check_refused(&versions, Act::Promote, known, pending);
+    check_refused(&versions, KeyOperation::Promote, known, pending);
 
     let versions = done(&versions, canary, known);
     check_states(&versions, &[(1, "active"), (2, "canary")]);
     check_done_already(&versions, canary, known + 1);
     check_refused(
         &versions,
-        Act::Stage,
+        KeyOperation::Stage,
         known,
-        ActFault::CanaryExists { version: 2 },
+        OperationError::CanaryExists { version: 2 },
     );
     assert_eq!(versions.signer(|share| share == 5), Some(2));
     assert_eq!(versions.signer(|_| false), Some(1));
     let since = versions.get(2).unwrap().since;
-    let versions = done(&versions, Act::Canary { share: 20 }, known + 50);
+    let versions = done(&versions, KeyOperation::Canary { share: 20 }, known + 50);
     assert_eq!(versions.canary(), Some((2, 20)));
     assert_eq!(
         versions.get(2).unwrap().since,
@@ -111,11 +114,11 @@ fn rotation_passes_every_state_idempotently() {
     );
 
     let promoted = known + 100;
-    let versions = done(&versions, Act::Promote, promoted);
+    let versions = done(&versions, KeyOperation::Promote, promoted);
     check_states(&versions, &[(1, "retiring"), (2, "active")]);
-    check_done_already(&versions, Act::Promote, promoted + 1);
+    check_done_already(&versions, KeyOperation::Promote, promoted + 1);
     let over = promoted + LIFETIME + WITHDRAWN_SECONDS_MIN;
-    let live = ActFault::TokensLive {
+    let live = OperationError::TokensLive {
         version: 1,
         seconds_left: 1,
     };
@@ -136,8 +139,8 @@ fn rotation_passes_every_state_idempotently() {
 
 fn with_canary() -> (KeyVersions, u64) {
     let now = START + PUBLISHED_SECONDS_MIN;
-    let versions = done(&first(), Act::Stage, START);
-    (done(&versions, Act::Canary { share: 5 }, now), now)
+    let versions = done(&first(), KeyOperation::Stage, START);
+    (done(&versions, KeyOperation::Canary { share: 5 }, now), now)
 }
 
 #[test]
@@ -146,15 +149,15 @@ fn rolled_back_canary_can_be_retried_at_once() {
     let versions = done(&versions, ROLLBACK, now + 1);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
     check_done_already(&versions, ROLLBACK, now + 2);
-    let versions = done(&versions, Act::Canary { share: 100 }, now + 2);
+    let versions = done(&versions, KeyOperation::Canary { share: 100 }, now + 2);
     check_states(&versions, &[(1, "active"), (2, "canary")]);
 }
 
 #[test]
 fn undoes_promotion_while_predecessor_is_published() {
     let (versions, now) = with_canary();
-    let promoted = done(&versions, Act::Promote, now);
-    let back = Act::Rollback { from: Some(2) };
+    let promoted = done(&versions, KeyOperation::Promote, now);
+    let back = KeyOperation::Rollback { from: Some(2) };
     let versions = done(&promoted, back, now + 1);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
     // By another gateway, or by whoever got no answer.
@@ -162,18 +165,23 @@ fn undoes_promotion_while_predecessor_is_published() {
     check_done_already(&versions, ROLLBACK, now + 2);
     let over = promoted.get(1).unwrap().may_leave_at();
     let retired = done(&promoted, RETIRE, over);
-    check_refused(&retired, back, over, ActFault::Nothing { act: "rollback" });
+    check_refused(
+        &retired,
+        back,
+        over,
+        OperationError::Nothing { act: "rollback" },
+    );
 }
 
 /// What a repeated `rollback` must not do: go back further than once.
 #[test]
 fn repeated_rollback_goes_back_once() {
     let (versions, now) = with_canary();
-    let versions = done(&versions, Act::Promote, now);
-    let versions = done(&versions, Act::Stage, now);
+    let versions = done(&versions, KeyOperation::Promote, now);
+    let versions = done(&versions, KeyOperation::Stage, now);
     let now = now + PUBLISHED_SECONDS_MIN;
-    let versions = done(&versions, Act::Canary { share: 1 }, now);
-    let back = Act::Rollback { from: Some(3) };
+    let versions = done(&versions, KeyOperation::Canary { share: 1 }, now);
+    let back = KeyOperation::Rollback { from: Some(3) };
     let versions = done(&versions, back, now);
     check_states(&versions, &[(1, "retiring"), (2, "active"), (3, "pending")]);
     check_done_already(&versions, back, now);
@@ -183,17 +191,28 @@ fn repeated_rollback_goes_back_once() {
 #[test]
 fn crash_between_writes_leaves_one_signer() {
     let (versions, now) = with_canary();
-    let torn = done_in_part(&versions, Act::Promote, now, 1);
+    let torn = done_in_part(&versions, KeyOperation::Promote, now, 1);
     let mut on_token = raw(&versions);
-    on_token.extend(versions.plan(Act::Promote, now, LIFETIME).unwrap().writes[..1].to_vec());
+    on_token.extend(
+        versions
+            .plan(KeyOperation::Promote, now, LIFETIME)
+            .unwrap()
+            .writes[..1]
+            .to_vec(),
+    );
     assert_eq!(on_token[&1].state, VersionState::Active);
     assert_eq!(on_token[&2].state, VersionState::Active);
     check_states(&torn, &[(1, "retiring"), (2, "active")]);
-    let plan = torn.plan(Act::Promote, now, LIFETIME).unwrap();
+    let plan = torn.plan(KeyOperation::Promote, now, LIFETIME).unwrap();
     assert_eq!(plan.writes, [(1, *torn.get(1).unwrap())], "it is ended");
 
-    let promoted = done(&versions, Act::Promote, now);
-    let torn = done_in_part(&promoted, Act::Rollback { from: Some(2) }, now + 1, 1);
+    let promoted = done(&versions, KeyOperation::Promote, now);
+    let torn = done_in_part(
+        &promoted,
+        KeyOperation::Rollback { from: Some(2) },
+        now + 1,
+        1,
+    );
     check_states(&torn, &[(1, "active"), (2, "retiring")]);
     assert_eq!(torn.signer(|_| true), Some(1));
 }
@@ -202,21 +221,26 @@ fn crash_between_writes_leaves_one_signer() {
 #[test]
 fn orders_changes_despite_backward_clock() {
     let (versions, now) = with_canary();
-    let promoted = done(&versions, Act::Promote, now);
-    let torn = done_in_part(&promoted, Act::Rollback { from: Some(2) }, now - 400, 1);
+    let promoted = done(&versions, KeyOperation::Promote, now);
+    let torn = done_in_part(
+        &promoted,
+        KeyOperation::Rollback { from: Some(2) },
+        now - 400,
+        1,
+    );
     assert_eq!(torn.active(), Some(1));
 }
 
 #[test]
 fn retires_pending_version_without_reusing_its_number() {
-    let versions = done(&first(), Act::Stage, START);
+    let versions = done(&first(), KeyOperation::Stage, START);
     check_refused(
         &versions,
         destroy(2),
         START,
-        ActFault::NotRetired { version: 2 },
+        OperationError::NotRetired { version: 2 },
     );
-    let out = Act::Retire {
+    let out = KeyOperation::Retire {
         version: Some(2),
         destroy: false,
     };
@@ -225,7 +249,7 @@ fn retires_pending_version_without_reusing_its_number() {
     let over = START + 1 + WITHDRAWN_SECONDS_MIN;
     let versions = done(&versions, destroy(2), over);
     check_states(&versions, &[(1, "active")]);
-    let versions = done(&versions, Act::Stage, over);
+    let versions = done(&versions, KeyOperation::Stage, over);
     check_states(&versions, &[(1, "active"), (3, "pending")]);
 }
 
@@ -236,16 +260,16 @@ fn duplicate_version_is_neither_used_nor_renumbered() {
     assert_eq!(versions.to_string(), "1 active, 2 doubled");
     assert_eq!(versions.signer(|_| true), Some(1));
     assert_eq!(versions.published().collect::<Vec<_>>(), [1]);
-    let doubled = ActFault::Doubled { version: 2 };
-    let back = Act::Rollback { from: Some(2) };
-    let out = Act::Retire {
+    let doubled = OperationError::Doubled { version: 2 };
+    let back = KeyOperation::Rollback { from: Some(2) };
+    let out = KeyOperation::Retire {
         version: Some(2),
         destroy: false,
     };
     for act in [back, out] {
         check_refused(&versions, act, START, doubled);
     }
-    let plan = versions.plan(Act::Stage, START, LIFETIME).unwrap();
+    let plan = versions.plan(KeyOperation::Stage, START, LIFETIME).unwrap();
     assert_eq!(plan.create, Some(3), "the number behind it");
     let staged = versions.after(&plan, START);
     assert_eq!(staged.to_string(), "1 active, 2 doubled, 3 pending");
@@ -263,10 +287,10 @@ fn next_version_replaces_a_duplicate_signer() {
     let versions = KeyVersions::new([], []).with_doubled([(1, START), (1, ahead)]);
     assert!(!versions.is_empty());
     assert_eq!((versions.active(), versions.signer(|_| true)), (None, None));
-    let plan = versions.plan(Act::Stage, START, LIFETIME).unwrap();
+    let plan = versions.plan(KeyOperation::Stage, START, LIFETIME).unwrap();
     let versions = versions.after(&plan, START);
     let now = START + PUBLISHED_SECONDS_MIN;
-    let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
+    let plan = versions.plan(KeyOperation::Promote, now, LIFETIME).unwrap();
     let versions = versions.after(&plan, now);
     assert_eq!(versions.to_string(), "1 doubled, 2 active");
     // Whichever of the two is removed, the other one has no say any more.
@@ -282,11 +306,16 @@ fn refuses_to_retire_signing_or_unknown_versions() {
             &versions,
             destroy(version),
             now,
-            ActFault::Signs { version },
+            OperationError::Signs { version },
         );
     }
-    check_refused(&versions, destroy(3), now, ActFault::Unknown { version: 3 });
-    let nothing = ActFault::Nothing { act: "retire" };
+    check_refused(
+        &versions,
+        destroy(3),
+        now,
+        OperationError::Unknown { version: 3 },
+    );
+    let nothing = OperationError::Nothing { act: "retire" };
     check_refused(&versions, RETIRE, now, nothing);
 }
 
@@ -294,9 +323,9 @@ fn refuses_to_retire_signing_or_unknown_versions() {
 fn displays_each_version_with_its_state() {
     let (versions, now) = with_canary();
     assert_eq!(versions.to_string(), "1 active, 2 canary 5%");
-    let plan = versions.plan(Act::Promote, now, LIFETIME).unwrap();
+    let plan = versions.plan(KeyOperation::Promote, now, LIFETIME).unwrap();
     let after = versions.after(&plan, now);
-    assert_eq!(after, done(&versions, Act::Promote, now));
+    assert_eq!(after, done(&versions, KeyOperation::Promote, now));
     let over = after.get(1).unwrap().may_leave_at();
     let after = done(&after, destroy(1), over);
     assert_eq!(after.to_string(), "1 destroyed, 2 active");
@@ -304,13 +333,18 @@ fn displays_each_version_with_its_state() {
 
 #[test]
 fn share_is_1_to_100_percent() {
-    let versions = done(&first(), Act::Stage, START);
+    let versions = done(&first(), KeyOperation::Stage, START);
     let now = START + PUBLISHED_SECONDS_MIN;
     for share in [0, 101, 255] {
-        check_refused(&versions, Act::Canary { share }, now, ActFault::Share);
+        check_refused(
+            &versions,
+            KeyOperation::Canary { share },
+            now,
+            OperationError::Share,
+        );
     }
     for share in [1, 100] {
-        done(&versions, Act::Canary { share }, now);
+        done(&versions, KeyOperation::Canary { share }, now);
     }
 }
 
@@ -319,15 +353,15 @@ fn five_versions_are_published_at_most() {
     let mut versions = first();
     let mut now = START;
     for _ in 1..PUBLISHED_MAX {
-        versions = done(&versions, Act::Stage, now);
+        versions = done(&versions, KeyOperation::Stage, now);
         now += PUBLISHED_SECONDS_MIN;
-        versions = done(&versions, Act::Canary { share: 1 }, now);
-        versions = done(&versions, Act::Promote, now);
+        versions = done(&versions, KeyOperation::Canary { share: 1 }, now);
+        versions = done(&versions, KeyOperation::Promote, now);
     }
     // Their tokens are over by now, and they could be retired.
-    check_refused(&versions, Act::Stage, now, ActFault::TooMany);
+    check_refused(&versions, KeyOperation::Stage, now, OperationError::TooMany);
     let versions = done(&versions, RETIRE, now + LIFETIME + WITHDRAWN_SECONDS_MIN);
-    done(&versions, Act::Stage, now);
+    done(&versions, KeyOperation::Stage, now);
 }
 
 #[test]
@@ -407,22 +441,22 @@ impl Walk {
         (self.state >> 33) % below
     }
 
-    fn act(&mut self) -> Act {
+    fn act(&mut self) -> KeyOperation {
         let version = Some(self.random(8));
         match self.random(9) {
-            0 | 1 => Act::Stage,
-            2 | 3 => Act::Canary {
+            0 | 1 => KeyOperation::Stage,
+            2 | 3 => KeyOperation::Canary {
                 share: u8::try_from(self.random(103)).unwrap(),
             },
-            4 | 5 => Act::Promote,
-            6 => Act::Rollback {
+            4 | 5 => KeyOperation::Promote,
+            6 => KeyOperation::Rollback {
                 from: version.filter(|it| it % 2 == 0),
             },
-            7 => Act::Retire {
+            7 => KeyOperation::Retire {
                 version: None,
                 destroy: false,
             },
-            _ => Act::Retire {
+            _ => KeyOperation::Retire {
                 version,
                 destroy: version.is_some_and(|it| it % 2 == 1),
             },

@@ -1,4 +1,4 @@
-//! The messages between signer and gateway, in strict JSON: what is not known is refused.
+//! The messages between signer and gateway, in strict JSON. Unknown members are rejected.
 //!
 //! `POST /v1/epoch-seed`, `POST /v1/sign-token`, `GET /v1/keys`.
 
@@ -21,12 +21,12 @@ pub const REQUEST_BYTES_MAX: usize = 32 * 1024;
 /// Largest answer.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// A message is not what its route wants.
+/// A message that its route doesn't accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the message is malformed")]
+#[error("malformed message")]
 pub struct Malformed;
 
-/// Asks for the seed of one epoch and algorithm.
+/// Requests the seed of one epoch and algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedRequest {
     pub group: String,
@@ -67,7 +67,7 @@ pub fn seed_answer(seed: &Seed) -> Zeroizing<String> {
     Zeroizing::new(format!(r#"{{"seed":"{}"}}"#, *text))
 }
 
-/// Reads what [`seed_answer`] wrote.
+/// Reads the answer that [`seed_answer`] writes.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -82,14 +82,14 @@ pub fn parse_seed(body: &[u8]) -> Result<Seed, Malformed> {
     Ok(Seed::from_bytes(seed))
 }
 
-/// Asks for a signature with an HSM key. The text is all but a credential, so it is not printed.
+/// Requests a signature by an HSM key. The signing input is almost a credential, so it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignRequest {
     /// The key's name.
     pub key: String,
     /// `BASE64URL(header) . BASE64URL(payload)` (RFC 7515 §5.1), with the `kid` of a published version.
     pub signing_input: String,
-    /// Whom the token is for; without it no share applies.
+    /// The workload that the token is for; without one, no canary signs.
     pub workload: Option<Workload>,
 }
 
@@ -135,8 +135,8 @@ fn parse_workload(object: &Json) -> Result<Workload, Malformed> {
     Workload::new(&issuer, &principal).ok_or(Malformed)
 }
 
-/// The answer to a [`SignRequest`]: a JWS signature, by the version that the gateway chose. What was
-/// signed has its `kid`, and is else what was sent.
+/// The answer to a [`SignRequest`]: a JWS signature by the version that the gateway chose. The signed header has that
+/// version's `kid`; everything else is signed as sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     pub kid: String,
@@ -175,25 +175,25 @@ pub struct PublicEpochKey {
     pub epoch_start: u64,
     pub algorithm: String,
     pub kid: String,
-    /// A member of a JWK Set, in JSON.
+    /// The JWK, in JSON.
     pub jwk: String,
 }
 
-/// The public key of one version of an HSM key that signs tokens, and for whom it does.
+/// The public key of one version of an HSM key, and the audiences that it signs for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicTokenKey {
     pub name: String,
     pub version: u64,
-    /// False for a version that is published before it signs, or after.
+    /// False for a version that does not sign yet or no longer signs.
     pub signs: bool,
     pub algorithm: String,
     pub audiences: Vec<String>,
     pub kid: String,
-    /// A member of a JWK Set, in JSON.
+    /// The JWK, in JSON.
     pub jwk: String,
 }
 
-/// Public keys of one group.
+/// The public keys of one key group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupKeys {
     pub name: String,
@@ -203,15 +203,15 @@ pub struct GroupKeys {
     pub token_keys: Vec<PublicTokenKey>,
 }
 
-/// The answer to `GET /v1/keys`: all that a fresh signer needs for its JWK Set.
+/// The answer to `GET /v1/keys`: everything that a signer needs for its JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     /// The gateway's clock, in Unix seconds.
     pub now: u64,
     pub generation: u64,
-    /// For how long delegated tokens can be signed without the HSM.
+    /// How long delegated tokens can be signed without the HSM.
     pub seconds_left: u64,
-    /// Those that the caller may use.
+    /// The key groups that the caller may use.
     pub groups: Vec<GroupKeys>,
 }
 
@@ -305,14 +305,14 @@ fn parse_group(members: &Members<'_>) -> Result<GroupKeys, Malformed> {
     })
 }
 
-/// Members of an object, which are taken by name.
+/// Members of an object, read by name.
 enum Members<'j> {
     Whole(JsonObject),
     Part(&'j JsonObject),
 }
 
 impl Members<'_> {
-    /// An object of exactly `count` members.
+    /// Parses an object of exactly `count` members.
     fn parse(body: &[u8], count: usize) -> Result<Self, Malformed> {
         let members = Self::Whole(JsonObject::parse(body).map_err(|_| Malformed)?);
         members.only(count)?;
@@ -326,7 +326,7 @@ impl Members<'_> {
         }
     }
 
-    /// With all of `count` members read by name, none is left that is not known.
+    /// Checks that there are `count` members. If that many are read by name, no unknown one remains.
     fn only(&self, count: usize) -> Result<(), Malformed> {
         (self.object().len() == count)
             .then_some(())

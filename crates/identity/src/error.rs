@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use vouchsafe_jose::{
-    JsonError, JwsError, KeyLookupError, KeySetError, Malformed, SignatureInvalid,
-};
+use vouchsafe_jose::{JsonError, JwsError, KeyLookupError, KeySetError, Malformed, SignatureError};
 
 use vouchsafe_providers::{ClaimError, ClaimFault};
 
@@ -161,8 +159,8 @@ impl From<KeyLookupError> for TokenError {
     }
 }
 
-impl From<SignatureInvalid> for TokenError {
-    fn from(SignatureInvalid: SignatureInvalid) -> Self {
+impl From<SignatureError> for TokenError {
+    fn from(_: SignatureError) -> Self {
         Self::SignatureInvalid
     }
 }

@@ -1,4 +1,4 @@
-//! The signature algorithms that can be verified at all (RFC 7518 §3.1, RFC 8037 §3.1).
+//! The supported signature algorithms (RFC 7518 §3.1, RFC 8037 §3.1).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm of this exact name; names are case-sensitive (RFC 7515 §4.1.1).
+    /// The algorithm with exactly this name; names are case-sensitive (RFC 7515 §4.1.1).
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

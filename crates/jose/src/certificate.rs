@@ -13,7 +13,7 @@ use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 use vouchsafe_json::{Json, JsonObject};
 
 use crate::base64url;
-use crate::error::KeyRejection;
+use crate::error::KeyError;
 
 /// rsaEncryption (RFC 8017 appendix A.1).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -32,14 +32,14 @@ pub(crate) enum Curve {
 }
 
 /// The `SubjectPublicKeyInfo` of an RSA key, from big-endian numbers.
-pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Result<Vec<u8>, KeyRejection> {
+pub(crate) fn rsa(n: &[u8], e: &[u8]) -> Result<Vec<u8>, KeyError> {
     let numbers = UintRef::new(n).and_then(|n| [n, UintRef::new(e)?].to_der());
-    let key = numbers.map_err(|_| KeyRejection::Malformed)?;
+    let key = numbers.map_err(|_| KeyError::Malformed)?;
     public_key_info(RSA, Some(AnyRef::NULL), &key)
 }
 
 /// The `SubjectPublicKeyInfo` of an uncompressed point.
-pub(crate) fn ec(curve: Curve, point: &[u8]) -> Result<Vec<u8>, KeyRejection> {
+pub(crate) fn ec(curve: Curve, point: &[u8]) -> Result<Vec<u8>, KeyError> {
     let curve = match curve {
         Curve::P256 => &P256,
         Curve::P384 => &P384,
@@ -48,12 +48,12 @@ pub(crate) fn ec(curve: Curve, point: &[u8]) -> Result<Vec<u8>, KeyRejection> {
 }
 
 /// The `SubjectPublicKeyInfo` of an Ed25519 key.
-pub(crate) fn ed25519(point: &[u8]) -> Result<Vec<u8>, KeyRejection> {
+pub(crate) fn ed25519(point: &[u8]) -> Result<Vec<u8>, KeyError> {
     public_key_info(ED25519, None, point)
 }
 
 /// Checks that `x5c`, if present, begins with a certificate of the key with this `SubjectPublicKeyInfo`.
-pub(crate) fn require_own(jwk: &JsonObject, info: &[u8]) -> Result<(), KeyRejection> {
+pub(crate) fn require_own(jwk: &JsonObject, info: &[u8]) -> Result<(), KeyError> {
     let Some(chain) = jwk.get("x5c") else {
         return Ok(());
     };
@@ -61,12 +61,12 @@ pub(crate) fn require_own(jwk: &JsonObject, info: &[u8]) -> Result<(), KeyReject
     let certificate = first
         .and_then(Json::as_text)
         .and_then(|text| STANDARD.decode(text).ok())
-        .ok_or(KeyRejection::Certificate)?;
+        .ok_or(KeyError::Certificate)?;
     let holds = certificate.windows(info.len()).any(|window| window == info);
     if holds {
         Ok(())
     } else {
-        Err(KeyRejection::Certificate)
+        Err(KeyError::Certificate)
     }
 }
 
@@ -94,7 +94,7 @@ fn public_key_info(
     oid: ObjectIdentifier,
     parameters: Option<AnyRef<'_>>,
     key: &[u8],
-) -> Result<Vec<u8>, KeyRejection> {
+) -> Result<Vec<u8>, KeyError> {
     let key = BitStringRef::from_bytes(key);
     let info = key.and_then(|subject_public_key| {
         let algorithm = AlgorithmIdentifierRef { oid, parameters };
@@ -104,7 +104,7 @@ fn public_key_info(
         }
         .to_der()
     });
-    info.map_err(|_| KeyRejection::Malformed)
+    info.map_err(|_| KeyError::Malformed)
 }
 
 #[cfg(test)]

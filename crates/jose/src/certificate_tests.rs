@@ -1,6 +1,6 @@
 use vouchsafe_json::JsonObject;
 
-use crate::error::KeyRejection;
+use crate::error::KeyError;
 use crate::key::{KeyUse, PublicKey};
 
 /// Self-signed certificates of keys made for these tests, with the keys as members of a JWK.
@@ -22,7 +22,7 @@ const ED25519: [&str; 2] = [
 ];
 const ALL: [[&str; 2]; 4] = [RSA, P256, P384, ED25519];
 
-fn check(key: &str, chain: &str, expected: Result<(), KeyRejection>) {
+fn check(key: &str, chain: &str, expected: Result<(), KeyError>) {
     let jwk = format!("{{{key},\"x5c\":{chain}}}");
     let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
     let found = PublicKey::from_jwk(&jwk, KeyUse::Signature).map(|_| ());
@@ -42,7 +42,7 @@ fn rejects_certificate_of_another_key() {
     for [key, certificate] in ALL {
         for [_, other] in ALL.iter().filter(|[_, other]| *other != certificate) {
             let chain = format!("[\"{other}\",\"{certificate}\"]");
-            check(key, &chain, Err(KeyRejection::Certificate));
+            check(key, &chain, Err(KeyError::Certificate));
         }
         for chain in [
             "[]",
@@ -54,12 +54,12 @@ fn rejects_certificate_of_another_key() {
             "[\"AAAA\"]",
             "[\"not base64\"]",
         ] {
-            check(key, chain, Err(KeyRejection::Certificate));
+            check(key, chain, Err(KeyError::Certificate));
         }
         check(
             key,
             &format!("\"{certificate}\""),
-            Err(KeyRejection::Certificate),
+            Err(KeyError::Certificate),
         );
     }
 }

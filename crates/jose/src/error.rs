@@ -1,39 +1,39 @@
-//! Why a key can't be used, or a signature does not verify.
+//! Errors of keys and signatures.
 
 use crate::limits::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 
-/// The signature does not verify.
+/// A signature does not verify; nothing says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not verify")]
-pub struct SignatureInvalid;
+pub struct SignatureError;
 
-/// Why a JWK of a set is passed over.
+/// Why a JWK can't verify signatures here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRejection {
-    #[error("`alg` is not the algorithm of this key type")]
+pub enum KeyError {
+    #[error("`alg` does not match the key type")]
     AlgorithmMismatch,
-    #[error("`x5c` is malformed, or its first certificate is of another key")]
+    #[error("`x5c` is malformed or its first certificate is for another key")]
     Certificate,
-    #[error("the curve is not supported")]
+    #[error("unsupported curve")]
     Curve,
-    #[error("the key type is not supported")]
+    #[error("unsupported key type")]
     KeyType,
-    #[error("the key has no `kid`")]
+    #[error("missing `kid`")]
     KidMissing,
     #[error("a member is missing or malformed")]
     Malformed,
-    #[error("the point is not a valid public key")]
+    #[error("invalid public key")]
     Point,
-    #[error("the key is not for verifying signatures")]
+    #[error("`use` or `key_ops` does not allow verifying signatures")]
     Purpose,
-    #[error("the exponent is not an odd number from 3 to {RSA_EXPONENT_MAX}")]
+    #[error("the RSA exponent is not an odd number from 3 to {RSA_EXPONENT_MAX}")]
     RsaExponent,
     #[error(
-        "the modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
+        "the RSA modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
     )]
     RsaModulus,
-    #[error("the modulus is longer than a key set's keys may be")]
+    #[error("the RSA modulus is longer than allowed in a key set")]
     RsaTooLong,
-    #[error("the modulus was made by a faulty generator")]
+    #[error("weak RSA modulus from a faulty generator (CVE-2017-15361)")]
     RsaWeak,
 }

@@ -1,4 +1,4 @@
-//! Compact JWS (RFC 7515 §3.1, §7.1): three canonical base64url parts and a protected header.
+//! Compact JWS (RFC 7515 §3.1, §7.1): three canonical base64url parts, the first of them the protected header.
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
@@ -9,15 +9,14 @@ pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Longest accepted `kid`, in bytes.
 pub const KID_BYTES_MAX: usize = 256;
 
-/// Members that change how a JWS is to be processed. All are refused, listed in `crit` or not
+/// Header members that change how a JWS is processed. All are rejected, whether `crit` lists them or not
 /// (RFC 7515 §4.1.11, RFC 7797 §3, RFC 7516 §4.1.3).
 const PROCESSING_MEMBERS: [&str; 3] = ["b64", "crit", "zip"];
 
-/// A parsed token of which nothing is believed.
+/// A parsed but unverified token.
 ///
-/// `jwk`, `jku`, `x5u` and `x5c` of its header are ignored (RFC 7515 §4.1.2 to §4.1.6 leave their
-/// use to the application): keys come from the issuer's set alone. They are not refused, since
-/// issuers in use send some of them.
+/// Ignores `jwk`, `jku`, `x5u` and `x5c` in the header, whose use RFC 7515 §4.1.2 to §4.1.6 leaves to the application:
+/// keys come only from the issuer's key set. They are not rejected because some issuers send them.
 // INVARIANT: every part is canonical base64url, and `signing_input` is what was signed.
 #[derive(Debug)]
 pub struct UnverifiedJws {
@@ -35,7 +34,7 @@ impl UnverifiedJws {
     /// Parses `token` within its limits.
     ///
     /// # Errors
-    /// The first thing that makes it unacceptable, in the order size, framing, header, rest.
+    /// The first defect, in the order size, framing, header, rest.
     pub fn parse(token: impl Into<String>) -> Result<Self, JwsError> {
         let token = token.into();
         if token.len() > TOKEN_BYTES_MAX {
@@ -46,7 +45,7 @@ impl UnverifiedJws {
         if payload.contains('.') {
             return Err(Malformed::Framing.into());
         }
-        // ORDER: the header first, so that `none` is named as such, with or without a signature.
+        // ORDER: the header first, so that `none` is reported as such, with or without a signature.
         let header = ProtectedHeader::parse(header)?;
         if signature.is_empty() {
             return Err(Malformed::SignatureEmpty.into());
@@ -81,7 +80,7 @@ impl UnverifiedJws {
         self.typ.as_deref()
     }
 
-    /// Whether the header has more than `alg`, `kid` and `typ`.
+    /// Whether the header has members other than `alg`, `kid` and `typ`.
     #[must_use]
     pub fn has_other_members(&self) -> bool {
         self.has_other_members
@@ -112,12 +111,12 @@ impl UnverifiedJws {
     }
 }
 
-/// Why a token can't be read. Nothing of the token is in the text.
+/// Why a token can't be parsed. Messages contain nothing of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwsError {
-    #[error("the algorithm is not one that can be verified")]
+    #[error("unsupported signature algorithm")]
     AlgorithmNotAllowed,
-    #[error("the header asks for processing that is not supported")]
+    #[error("the header requires unsupported processing")]
     CriticalHeader,
     #[error("the token is malformed")]
     Malformed(#[from] Malformed),
@@ -125,18 +124,18 @@ pub enum JwsError {
     TooLarge,
 }
 
-/// What is malformed about a token.
+/// How a token is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     #[error("`alg` is missing or not a string")]
     Algorithm,
     #[error("a part is not canonical base64url")]
     Base64,
-    #[error("the token has not exactly three parts")]
+    #[error("the token does not have exactly three parts")]
     Framing,
     #[error("the header is not strict JSON")]
     Header(#[source] JsonError),
-    #[error("the header has a member that the token's kind forbids")]
+    #[error("the header has a member that this kind of token must not have")]
     HeaderMember,
     #[error("`kid` is not a string of at most {KID_BYTES_MAX} bytes")]
     Kid,

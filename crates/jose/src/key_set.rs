@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::algorithm::Algorithm;
-use crate::error::KeyRejection;
+use crate::error::KeyError;
 use crate::jws::KID_BYTES_MAX;
 use crate::key::{KeyUse, PublicKey};
 use crate::limits::KEY_SET_RSA_BITS_MAX;
@@ -11,14 +11,14 @@ use vouchsafe_json::{Json, JsonError, JsonObject};
 
 /// Longest accepted JWK Set document, in bytes.
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
-/// Most keys of a set, usable or not.
+/// Most keys in a key set, usable or not.
 pub const KEYS_MAX: usize = 100;
 
-/// Members that only a private or secret key has (RFC 7518 §6.2.2, §6.3.2, §6.4, RFC 8037 §2).
+/// Members that only private or symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4, RFC 8037 §2).
 const SECRET_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
 
-/// Keys that are ready to verify, and the reasons for those that are not.
-// INVARIANT: no key is secret, no `kid` occurs twice, usable or not.
+/// The usable keys of an issuer, and why the others are not usable.
+// INVARIANT: no key is private or symmetric, and no `kid` occurs twice, usable or not.
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Entry>,
@@ -31,20 +31,19 @@ struct Entry {
     key: PublicKey,
 }
 
-/// A key that the set lists and that is never used.
+/// A listed key that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedKey {
     pub kid: Option<String>,
-    pub reason: KeyRejection,
+    pub reason: KeyError,
 }
 
 impl KeySet {
-    /// Parses a JWK Set document. Keys that can't be used are passed over, as RFC 7517 §5 asks; a
-    /// set that holds a secret or names a key twice is refused whole, since neither can be an
-    /// issuer's intention.
+    /// Parses a JWK Set document. Skips unusable keys (RFC 7517 §5), but rejects the whole set if it contains a secret
+    /// key or a duplicate `kid`, because no issuer can intend that.
     ///
     /// # Errors
-    /// Why no key of the document may be used.
+    /// [`KeySetError`] if no key of the document may be used.
     pub fn parse(document: &[u8], key_use: KeyUse) -> Result<Self, KeySetError> {
         if document.len() > KEY_SET_BYTES_MAX {
             return Err(KeySetError::TooLarge);
@@ -62,7 +61,7 @@ impl KeySet {
             .map(Json::as_object)
             .collect::<Option<Vec<_>>>()
             .ok_or(KeySetError::KeysMissing)?;
-        // ORDER: the whole set is judged before any key is built.
+        // ORDER: the whole set is checked before any key is built.
         require_public(&jwks)?;
         let kids = distinct_kids(&jwks)?;
         Ok(Self::build(&jwks, kids, key_use))
@@ -82,11 +81,11 @@ impl KeySet {
         set
     }
 
-    /// The key that `kid` names, if it is for `algorithm`. Without a `kid`, the set's only key for
-    /// `algorithm`: with several, trying each would let a token choose.
+    /// Finds the key `kid` for `algorithm`. Without a `kid`, finds the set's only key for `algorithm`; trying several
+    /// would let the token choose.
     ///
     /// # Errors
-    /// No such key, or one that can't be used with `algorithm`.
+    /// [`KeyLookupError`] if there is no such key, or if it is not for `algorithm`.
     pub fn find(
         &self,
         kid: Option<&str>,
@@ -131,7 +130,7 @@ impl KeySet {
         }
     }
 
-    /// Number of usable keys.
+    /// The number of usable keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -142,38 +141,38 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The keys that were passed over, with the reason, for the log.
+    /// The keys that can't be used, for the log.
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped
     }
 }
 
-/// Why a set has no key for a token.
+/// Why a key set has no key for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyLookupError {
-    #[error("the set has no such key")]
+    #[error("no such key in the key set")]
     Unknown,
-    #[error("the set's key can't be used with this algorithm")]
+    #[error("the key can't be used with this algorithm")]
     Unusable,
 }
 
-/// Why a JWK Set is refused whole.
+/// Why a whole JWK Set is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
-    #[error("two keys have the same `kid`")]
+    #[error("duplicate `kid`")]
     DuplicateKid,
-    #[error("the set is not strict JSON")]
+    #[error("the key set is not strict JSON")]
     Json(#[from] JsonError),
     #[error("`keys` is not an array of objects")]
     KeysMissing,
     #[error("a `kid` is not a string of at most {KID_BYTES_MAX} bytes")]
     Kid,
-    #[error("the set holds a private or symmetric key")]
+    #[error("the key set contains a private or symmetric key")]
     SecretKey,
-    #[error("the set is longer than {KEY_SET_BYTES_MAX} bytes")]
+    #[error("the key set is longer than {KEY_SET_BYTES_MAX} bytes")]
     TooLarge,
-    #[error("the set has more than {KEYS_MAX} keys")]
+    #[error("the key set has more than {KEYS_MAX} keys")]
     TooManyKeys,
 }
 

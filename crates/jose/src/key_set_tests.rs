@@ -47,8 +47,8 @@ fn keeps_usable_keys_and_names_the_others() {
     assert_eq!(
         set.skipped(),
         [
-            skipped("p521", KeyRejection::Curve),
-            skipped("enc", KeyRejection::Purpose)
+            skipped("p521", KeyError::Curve),
+            skipped("enc", KeyError::Purpose)
         ]
     );
 }
@@ -272,7 +272,7 @@ fn bounds_rsa_moduli_of_a_set() {
     assert_eq!(set.len(), 1);
     let skipped = |kid: &str| SkippedKey {
         kid: Some(kid.to_owned()),
-        reason: KeyRejection::RsaTooLong,
+        reason: KeyError::RsaTooLong,
     };
     assert_eq!(set.skipped(), [skipped("more"), skipped("much")]);
     assert!(set.find(Some("most"), Algorithm::Rs256).is_ok());

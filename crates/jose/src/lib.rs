@@ -1,12 +1,30 @@
-//! Compact JWS, JWK Sets and strict JSON for tokens that others signed (RFC 7515, RFC 7517).
+//! Compact JWS and JWK Sets for verifying tokens (RFC 7515, RFC 7517).
 //!
-//! Verifies signatures only. Does not sign, fetch, read a clock, or look at what a claim means:
-//! `vouchsafe-identity` does that. A key that a token brings along in its header is never looked at.
+//! Verifies signatures only: does not sign, fetch, read a clock or interpret claims (`vouchsafe-identity` does). Never
+//! uses a key from a token's header.
 //!
 //! Entry points: [`UnverifiedJws::parse`], [`KeySet::parse`] and [`PublicKey::verify`].
 //!
-//! Invariants: an [`UnverifiedJws`] is canonical, so one signing input has one spelling; a
-//! [`KeySet`] holds public signature keys of sufficient strength and no secret; no input panics.
+//! Invariants: an [`UnverifiedJws`] is canonical, so each signing input has one spelling; a [`KeySet`] contains only
+//! public signature keys of sufficient strength; no input panics.
+//!
+//! ```
+//! use vouchsafe_jose::{KeySet, KeyUse, UnverifiedJws};
+//!
+//! fn payload<'t>(token: &'t str, key_set: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+//!     let keys = KeySet::parse(key_set, KeyUse::Signature)?;
+//!     let jws = UnverifiedJws::parse(token)?;
+//!     let key = keys.find(jws.kid(), jws.algorithm())?;
+//!     key.verify(jws.signing_input().as_bytes(), jws.signature())?;
+//!     Ok(jws.payload().to_vec())
+//! }
+//!
+//! // The example of RFC 8037 appendix A.4.
+//! let key_set = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+//! let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc\
+//!     .hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+//! assert_eq!(payload(token, key_set).unwrap(), b"Example of Ed25519 signing");
+//! ```
 
 #![cfg_attr(
     test,
@@ -26,14 +44,14 @@ mod rsa;
 
 pub use algorithm::Algorithm;
 pub use certificate::certificate_is_of_key;
-pub use error::{KeyRejection, SignatureInvalid};
+pub use error::{KeyError, SignatureError};
 pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
 pub use key::{KeyUse, PublicKey};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
 pub use limits::{
     KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN,
 };
-/// The arithmetic, for its fuzz target alone.
+/// The arithmetic, only for its fuzz target.
 #[cfg(fuzzing)]
 pub use montgomery::Modulus;
 pub use vouchsafe_json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};

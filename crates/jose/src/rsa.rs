@@ -1,24 +1,24 @@
 //! RSASSA-PKCS1-v1_5 verification with SHA-256 (RFC 8017 §8.2.2).
 //!
-//! Only public data is handled here, so variable time is safe. What is computed of a key is computed
-//! once, with its key set; see [`crate::montgomery`] for the arithmetic.
+//! Handles only public data, so variable time is safe. Values that depend on the key alone are computed once, when
+//! its key set is loaded; [`crate::montgomery`] has the arithmetic.
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{KeyRejection, SignatureInvalid};
+use crate::error::{KeyError, SignatureError};
 use crate::limits::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 use crate::montgomery::Modulus;
 
 const RSA_EXPONENT_MIN: u64 = 3;
 
-/// The generator and the primes by which moduli of CVE-2017-15361 ("ROCA") are told.
+/// The generator and the primes that identify moduli of CVE-2017-15361 ("ROCA").
 const ROCA_GENERATOR: u32 = 65_537;
 const ROCA_PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
     101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// DER of `DigestInfo` for SHA-256 up to the digest itself (RFC 8017 §9.2, note 1).
+/// DER of `DigestInfo` for SHA-256, up to the digest (RFC 8017 §9.2, note 1).
 const SHA256_DIGEST_INFO: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
     0x00, 0x04, 0x20,
@@ -33,18 +33,18 @@ pub(crate) struct RsaPublicKey {
 }
 
 impl RsaPublicKey {
-    /// A key from big-endian `n` and `e` without leading zeros (RFC 7518 §6.3.1).
-    pub(crate) fn from_be_bytes(n: &[u8], e: &[u8], bits_max: u32) -> Result<Self, KeyRejection> {
+    /// Reads big-endian `n` and `e` without leading zeros (RFC 7518 §6.3.1).
+    pub(crate) fn from_be_bytes(n: &[u8], e: &[u8], bits_max: u32) -> Result<Self, KeyError> {
         if has_leading_zero(n) || has_leading_zero(e) {
-            return Err(KeyRejection::Malformed);
+            return Err(KeyError::Malformed);
         }
-        let exponent = be_u64(e).ok_or(KeyRejection::RsaExponent)?;
+        let exponent = be_u64(e).ok_or(KeyError::RsaExponent)?;
         if !(RSA_EXPONENT_MIN..=RSA_EXPONENT_MAX).contains(&exponent) || exponent % 2 == 0 {
-            return Err(KeyRejection::RsaExponent);
+            return Err(KeyError::RsaExponent);
         }
         // ORDER: length before arithmetic, so that a huge modulus costs nothing.
         if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
-            return Err(KeyRejection::RsaModulus);
+            return Err(KeyError::RsaModulus);
         }
         let highest_bits = n
             .first()
@@ -54,35 +54,35 @@ impl RsaPublicKey {
             .saturating_mul(u8::BITS)
             .saturating_add(highest_bits);
         if bits < RSA_MODULUS_BITS_MIN {
-            return Err(KeyRejection::RsaModulus);
+            return Err(KeyError::RsaModulus);
         }
         if bits > bits_max {
-            return Err(KeyRejection::RsaTooLong);
+            return Err(KeyError::RsaTooLong);
         }
         if n.last().is_none_or(|lowest| lowest % 2 == 0) {
-            return Err(KeyRejection::RsaModulus);
+            return Err(KeyError::RsaModulus);
         }
         if has_small_factor(n) || is_weak(n) {
-            return Err(KeyRejection::RsaWeak);
+            return Err(KeyError::RsaWeak);
         }
         Ok(Self {
-            modulus: Modulus::from_be_bytes(n).ok_or(KeyRejection::RsaModulus)?,
+            modulus: Modulus::from_be_bytes(n).ok_or(KeyError::RsaModulus)?,
             modulus_bytes: n.len(),
             exponent,
         })
     }
 
-    /// Compares the whole encoded message, so that nothing in it is parsed (RFC 8017 §8.2.2, the
-    /// answer to Bleichenbacher's forgery).
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureInvalid> {
+    /// Compares the whole encoded message instead of parsing it, which prevents Bleichenbacher's forgery
+    /// (RFC 8017 §8.2.2).
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         if signature.len() != self.modulus_bytes {
-            return Err(SignatureInvalid);
+            return Err(SignatureError);
         }
-        let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureInvalid)?;
+        let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureError)?;
         if self.modulus.power(signature, self.exponent) == Some(expected) {
             Ok(())
         } else {
-            Err(SignatureInvalid)
+            Err(SignatureError)
         }
     }
 }
@@ -102,7 +102,7 @@ fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
     Some(encoded)
 }
 
-/// Whether one of the small primes divides the modulus: no generator makes such a key.
+/// Whether one of the small primes divides the modulus. No correct generator makes such a key.
 fn has_small_factor(n: &[u8]) -> bool {
     ROCA_PRIMES.iter().any(|prime| residue(n, *prime) == 0)
 }
@@ -116,8 +116,8 @@ fn residue(n: &[u8], prime: u32) -> u32 {
         .fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime)
 }
 
-/// Whether the modulus is a power of the generator modulo every one of the primes, as one made by
-/// the faulty library is and about one other in a hundred million.
+/// Whether the modulus is a power of the generator modulo each of the primes. That holds for every modulus of the
+/// faulty library, and for about one in a hundred million others.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "primes and powers have 8 bits, the generator 17"

@@ -1,7 +1,15 @@
-//! Strict JSON (RFC 8259, RFC 7493): no duplicate member at any depth, bounded nesting, exact
-//! integers, no byte order mark, no lone surrogate, nothing behind the value.
+//! Strict JSON (RFC 8259, RFC 7493): no duplicate member at any depth, bounded nesting, exact integers, no byte order
+//! mark, no lone surrogate, nothing after the value.
 //!
-//! Says nothing of what a document means. Entry points: [`JsonObject::parse`] and [`Json::parse`].
+//! Does not interpret documents. Entry points: [`JsonObject::parse`] and [`Json::parse`].
+//!
+//! ```
+//! use vouchsafe_json::{Json, JsonError, JsonObject};
+//!
+//! let object = JsonObject::parse(br#"{"sub":"ci","n":18446744073709551615}"#).unwrap();
+//! assert_eq!(object.get("n"), Some(&Json::Integer(u64::MAX.into())));
+//! assert_eq!(JsonObject::parse(br#"{"a":1,"\u0061":2}"#), Err(JsonError::DuplicateMember));
+//! ```
 
 #![cfg_attr(
     test,
@@ -23,7 +31,7 @@ pub const JSON_DEPTH_MAX: usize = 8;
 pub enum Json {
     Null,
     Boolean(bool),
-    /// A number without fraction or exponent that fits 64 bits, signed or unsigned.
+    /// A number without fraction or exponent that fits into 64 bits, signed or unsigned.
     Integer(i128),
     /// Any other finite number.
     Float(f64),
@@ -33,7 +41,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// Parses a whole document, which may be any one value.
+    /// Parses a document that consists of one value of any type.
     ///
     /// # Errors
     /// Why `document` is not strict JSON.
@@ -91,7 +99,7 @@ impl Json {
     }
 }
 
-/// A JSON object in which every name occurs once.
+/// A JSON object without duplicate names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JsonObject(BTreeMap<String, Json>);
 
@@ -99,7 +107,7 @@ impl JsonObject {
     /// Parses a whole document that must be an object.
     ///
     /// # Errors
-    /// What makes `document` unacceptable.
+    /// Why `document` is not a strict JSON object.
     pub fn parse(document: &[u8]) -> Result<Self, JsonError> {
         match Json::parse(document)? {
             Json::Object(object) => Ok(object),
@@ -117,7 +125,7 @@ impl JsonObject {
         self.0.get(name)
     }
 
-    /// Every member, in the order of the names' bytes.
+    /// All members, ordered by the bytes of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
@@ -141,11 +149,11 @@ impl JsonObject {
 /// Why a document is not strict JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    #[error("an object has a member twice")]
+    #[error("duplicate member in an object")]
     DuplicateMember,
     #[error("the document is not a JSON object")]
     NotAnObject,
-    #[error("the document is not UTF-8")]
+    #[error("the document is not valid UTF-8")]
     NotUtf8,
     #[error("the document is not well-formed JSON")]
     Syntax,
@@ -153,7 +161,7 @@ pub enum JsonError {
     TooDeep,
 }
 
-/// Builds a [`Json`] and notes in `reason` why it could not.
+/// Builds a [`Json`], or stores in `reason` why it can't.
 #[derive(Clone, Copy)]
 struct Strict<'r> {
     levels_left: usize,

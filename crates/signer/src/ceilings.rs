@@ -1,7 +1,6 @@
 //! Checks of a request against the signer's own configuration.
 //!
-//! None of them believes the caller: a stolen or hostile broker gets no more than the configuration
-//! allows.
+//! They don't trust the caller: a compromised broker gets no more than the configuration allows.
 
 use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
 use vouchsafe_json::Json;
@@ -11,9 +10,9 @@ use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error};
 use vouchsafe_types::{ExtraClaim, SigningRequest, UnixSeconds};
 
-/// Furthest that `iat` may be from the signer's clock, either way.
+/// How far `iat` may be from the signer's clock, either way.
 pub const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
-/// An issuer's name and its subject (at most 1 KiB), or what a template makes of them.
+/// Longest `sub`: an issuer's name and its subject (at most 1 KiB), or the result of a subject template.
 pub const SUBJECT_BYTES_MAX: usize = 1_280;
 pub const AUDIENCE_BYTES_MAX: usize = 1_024;
 pub const JTI_BYTES_MAX: usize = 128;
@@ -22,7 +21,7 @@ pub const SCOPE_BYTES_MAX: usize = 256;
 pub const EXTRA_CLAIMS_MAX: usize = 32;
 pub const EXTRA_CLAIM_BYTES_MAX: usize = 4_096;
 
-/// A request that no ceiling forbids. What is left is to choose a key and to sign.
+/// A request within every ceiling, ready to be signed.
 ///
 /// INVARIANT: only [`Config::allow`] makes one.
 pub struct AllowedToken<'r> {
@@ -31,11 +30,10 @@ pub struct AllowedToken<'r> {
 }
 
 impl Config {
-    /// Holds `request` against every ceiling but those of tier and algorithm, which depend on where
-    /// the signer's keys are.
+    /// Checks `request` against every ceiling except tier and algorithm, which depend on where the keys are.
     ///
     /// # Errors
-    /// [`Error::Refused`], with the first ceiling that `request` broke.
+    /// [`Error::Refused`] with the first ceiling that `request` exceeds.
     pub fn allow<'r>(
         &self,
         request: &'r SigningRequest,

@@ -1,12 +1,12 @@
-//! Header and payload of an issued token.
+//! The header and payload of an issued token.
 
 use crate::error::Error;
 use vouchsafe_types::{SigningRequest, UnixSeconds};
 
-/// How long before `iat` a token is valid, for strict verifiers whose clocks are behind.
+/// How long before `iat` a token becomes valid, for strict verifiers with slow clocks.
 pub const NOT_BEFORE_SECONDS: u64 = 5;
 
-/// The JOSE header. No part needs escaping: `kid` is base64url, the others are constants.
+/// The JOSE header. Nothing needs escaping: `kid` is base64url, the rest are constants.
 #[must_use]
 pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
     format!(r#"{{"alg":"{algorithm}","kid":"{kid}","typ":"{typ}"}}"#)
@@ -14,8 +14,8 @@ pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
 
 /// The claims set, in a fixed order.
 ///
-/// INVARIANT: no two names are equal, not even to a verifier that ignores case: `ClaimNames` compared those
-/// of extra claims with the registered names, which include all of ours, and with each other.
+/// INVARIANT: no two names are equal, not even if a verifier ignores case. `ClaimNames` has compared the names of extra
+/// claims with one another and with the registered names, which include all of ours.
 pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Result<String, Error> {
     let mut claims = Claims::default();
     claims.text("iss", &request.issuer)?;
@@ -47,7 +47,7 @@ impl Claims {
         self.json(name, &value.to_string())
     }
 
-    /// `value` is one JSON value, and is copied as it is: numbers keep their digits.
+    /// Adds `value`, which is one JSON value, unchanged, so that numbers keep their digits.
     fn json(&mut self, name: &str, value: &str) -> Result<(), Error> {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
         self.0.push_str(&quoted(name)?);

@@ -1,4 +1,4 @@
-//! The signer's own configuration, which is where every ceiling comes from.
+//! The signer's own configuration, the source of every ceiling.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,14 +10,14 @@ use crate::epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, WITHDRAWAL_MARGIN_SECON
 use crate::error::{Error, Fault, Variable};
 use crate::issuer::Issuer;
 
-/// Longest name of a key group.
+/// Longest key group name.
 pub(crate) const GROUP_BYTES_MAX: usize = 64;
 /// Most audiences that can be listed.
 pub(crate) const AUDIENCES_MAX: usize = 1024;
 
-const ANY_AUDIENCE: &str = "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences";
+const ANY_AUDIENCE: &str = "`signer_audiences` is `*`: the signer signs for every audience that the bundle may ever contain; list the audiences";
 
-/// The texts of all variables, as read. A signer reads those of its own list only.
+/// The raw values of all variables. Each kind of signer reads only the variables on its list.
 #[derive(Default)]
 pub struct Variables {
     pub development: String,
@@ -43,7 +43,7 @@ impl fmt::Debug for Variables {
 }
 
 impl Variables {
-    /// Where the text of `variable` goes.
+    /// The place for the value of `variable`.
     pub fn slot(&mut self, variable: Variable) -> &mut String {
         match variable {
             Variable::Development => &mut self.development,
@@ -147,7 +147,7 @@ impl Config {
         &self.group
     }
 
-    /// Ceilings that are off, each with what to set. In development mode none is missed.
+    /// Warns of ceilings that are off, except in development mode.
     #[must_use]
     pub fn warnings(&self) -> Vec<&'static str> {
         match self.audiences {
@@ -156,13 +156,13 @@ impl Config {
         }
     }
 
-    /// The variable of this name, which nothing here reads.
+    /// The variable of this name, which the signer doesn't use.
     #[must_use]
     pub fn trusted_proxies(&self) -> &str {
         &self.trusted_proxies
     }
 
-    /// The variable of this name, which nothing here reads.
+    /// The variable of this name, which the signer doesn't use.
     #[must_use]
     pub fn forwarded_header(&self) -> &str {
         &self.forwarded_header
@@ -179,7 +179,7 @@ pub(crate) fn at(variable: Variable) -> impl Fn(Fault) -> Error {
     move |fault| Error::Misconfigured { variable, fault }
 }
 
-/// Http, and development mode, are for issuers on loopback alone.
+/// Allows `http` and development mode only for issuers on loopback.
 fn development(text: &str, issuer: &Issuer) -> Result<bool, Error> {
     match text {
         "true" if issuer.is_loopback() => Ok(true),
@@ -224,12 +224,12 @@ fn audiences(text: &str) -> Result<Audiences, Fault> {
     match (found.contains("*"), found.len()) {
         (false, _) => Ok(Audiences::Listed(found)),
         (true, 1) => Ok(Audiences::Any),
-        // A star beside names would look like a list and be none.
+        // A star next to names would look like a list but allow everything.
         (true, _) => Err(Fault::Malformed),
     }
 }
 
-/// Decimal digits only: no sign, no space.
+/// Parses decimal digits without sign or space.
 pub(crate) fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
     if text.is_empty() {
         return Err(Fault::Empty);

@@ -1,4 +1,4 @@
-//! Randomness that goes into each signature.
+//! Randomness for hedged signatures.
 
 use std::convert::Infallible;
 
@@ -15,9 +15,9 @@ const BLOCK_BYTES: usize = 128;
 
 /// Fresh randomness for one signature, from the host.
 ///
-/// Both schemes derive their nonce from key and message. With the same nonce twice, a fault in one of two
-/// signatures of one message reveals the key. Hedged with randomness, no nonce comes twice. Security never
-/// rests on it: with constant bytes the nonce is as secret and unique as without.
+/// Both schemes derive their nonce from key and message, so a fault in one of two signatures over the same message
+/// would reveal the key. With randomness no nonce repeats. Security never depends on it: with constant bytes the nonce
+/// is as secret and unique as without.
 pub struct Entropy(Zeroizing<[u8; ENTROPY_BYTES]>);
 
 impl std::fmt::Debug for Entropy {
@@ -32,9 +32,9 @@ impl Entropy {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Hedges Ed25519 (RFC 8032 §5.1.6): the nonce is the hash of the message behind a prefix, which is
-    /// secret and part of the key. Here it is derived from that prefix and the randomness, with a block of
-    /// its own, as draft-irtf-cfrg-det-sigs-with-noise asks.
+    /// Hedges Ed25519 (RFC 8032 §5.1.6), whose nonce is a hash of the message after a secret prefix of the key.
+    /// Replaces the prefix with a hash of randomness and prefix in a block of their own, as in
+    /// draft-irtf-cfrg-det-sigs-with-noise.
     pub(crate) fn hedge(&self, key: &mut ExpandedSecretKey) {
         let mut block = Zeroizing::new([0; BLOCK_BYTES]);
         for (to, from) in block.iter_mut().zip(self.0.iter().chain(&key.hash_prefix)) {
@@ -47,13 +47,13 @@ impl Entropy {
         digest.as_mut_slice().zeroize();
     }
 
-    /// As the source of additional data for ECDSA's nonce (RFC 6979 §3.6).
+    /// The source of additional data for the nonce of ECDSA (RFC 6979 §3.6).
     pub(crate) fn source(&self) -> Source<'_> {
         Source(self)
     }
 }
 
-/// Gives the same bytes to whoever asks, so it is for one signature.
+/// A generator that repeats the same bytes, so it serves one signature only.
 pub(crate) struct Source<'e>(&'e Entropy);
 
 impl TryRng for Source<'_> {

@@ -1,4 +1,4 @@
-//! Epochs, and the derivation of their keys. Byte layout and test vectors: `docs/epoch-keys.md`.
+//! Epochs and the derivation of their keys. `docs/epoch-keys.md` has the byte layout and test vectors.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,22 +9,22 @@ use crate::algorithm::Algorithm;
 use crate::error::Error;
 use vouchsafe_types::UnixSeconds;
 
-/// Shortest epoch: a key is published two epochs before it signs, which must exceed the 300 s for
-/// which a verifier may keep a JWK Set.
+/// Shortest epoch. A key is published two epochs before it signs, which must exceed the 300 s for which a verifier may
+/// keep a JWK Set.
 pub const EPOCH_SECONDS_MIN: u64 = 300;
-/// Longest epoch: a week.
+/// Longest epoch: one week.
 pub const EPOCH_SECONDS_MAX: u64 = 604_800;
-/// No token outlives its key's withdrawal less this (I3).
+/// How long before its key's withdrawal a token expires at the latest (I3).
 pub(crate) const WITHDRAWAL_MARGIN_SECONDS: u64 = 60;
 
-/// First field of every label, and prefix of every HKDF `info`.
+/// First field of every label and prefix of every HKDF `info`.
 const SCHEME: &str = "vouchsafe-epoch-v1";
 /// Length of a seed: the output of HMAC-SHA256.
 pub const SEED_BYTES: usize = 32;
-/// Candidates tried before giving up; each P-256 candidate is out of range with probability 2^-32.
+/// Candidates to try; each P-256 candidate is out of range with probability 2^-32.
 const CANDIDATES_MAX: u32 = 8;
 
-/// A span of time `[start, start + length)`; `start` is a multiple of `length`.
+/// The time span `[start, start + length)`, where `start` is a multiple of `length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch {
     start: u64,
@@ -48,20 +48,20 @@ impl Epoch {
         })
     }
 
-    /// The epoch of this length that starts at `start`; none if no epoch does.
+    /// The epoch of this length that starts exactly at `start`, if there is one.
     #[must_use]
     pub fn starting_at(start: u64, length_seconds: u64) -> Option<Self> {
         let epoch = Self::containing(UnixSeconds(start), length_seconds).ok()?;
         (epoch.start == start).then_some(epoch)
     }
 
-    /// First second, in Unix seconds.
+    /// The first second, in Unix time.
     #[must_use]
     pub fn start(self) -> u64 {
         self.start
     }
 
-    /// The first second behind it, in Unix seconds.
+    /// The first second after the epoch, in Unix time.
     #[must_use]
     pub fn end(self) -> u64 {
         self.start.saturating_add(self.length_seconds)
@@ -72,7 +72,7 @@ impl Epoch {
         self.length_seconds
     }
 
-    /// The epoch behind this one.
+    /// The following epoch.
     #[must_use]
     pub fn next(self) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Epoch {
         }
     }
 
-    /// The moment at which its key comes into the JWK Set: the start of the epoch before the previous one.
+    /// When its key enters the JWK Set: two epochs before the start.
     #[must_use]
     pub fn publication(self) -> UnixSeconds {
         UnixSeconds(
@@ -90,7 +90,7 @@ impl Epoch {
         )
     }
 
-    /// The moment at which its key leaves the JWK Set: the start of the epoch after the next.
+    /// When its key leaves the JWK Set: two epochs after the start.
     #[must_use]
     pub fn withdrawal(self) -> UnixSeconds {
         UnixSeconds(
@@ -99,7 +99,7 @@ impl Epoch {
         )
     }
 
-    /// The epochs whose keys are published while this one lasts: previous, current, next two.
+    /// The epochs whose keys are published during this one: previous, current and next two.
     pub fn published(self) -> impl Iterator<Item = Self> {
         let first = self.start.saturating_sub(self.length_seconds);
         (0..4).map(move |index| Self {
@@ -109,9 +109,9 @@ impl Epoch {
     }
 }
 
-/// What a seed is derived for, beside its epoch and algorithm.
+/// What a seed is derived for, besides its epoch and algorithm.
 #[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
+pub struct KeyDerivationInfo<'a> {
     pub issuer: &'a str,
     pub group: &'a str,
     pub generation: u64,
@@ -127,35 +127,35 @@ impl std::fmt::Debug for Seed {
 }
 
 impl Seed {
-    /// A seed that was derived elsewhere, such as inside of an HSM: `HMAC-SHA256(root, label)`.
+    /// A seed that was derived elsewhere, for example in an HSM, as `HMAC-SHA256(root, label)`.
     #[must_use]
     pub fn from_bytes(bytes: [u8; SEED_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The secret itself, for whoever hands it on.
+    /// The secret itself, for sending it to a signer.
     #[must_use]
     pub fn expose(&self) -> &[u8; SEED_BYTES] {
         &self.0
     }
 
-    /// `HMAC-SHA256(root, label)`.
+    /// Derives `HMAC-SHA256(root, label)`.
     ///
     /// # Errors
-    /// [`Error::Internal`], which no root or scope of a configuration causes.
+    /// [`Error::Internal`], which no configured root causes.
     pub fn derive(
         root: &[u8],
-        scope: Scope<'_>,
+        info: KeyDerivationInfo<'_>,
         algorithm: Algorithm,
         epoch: Epoch,
     ) -> Result<Self, Error> {
-        let label = label(scope, algorithm, epoch)?;
+        let label = label(info, algorithm, epoch)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(root).map_err(|_| Error::Internal)?;
         mac.update(&label);
         Ok(Self(Zeroizing::new(mac.finalize().into_bytes().into())))
     }
 
-    /// The first of `HKDF-Expand(seed, info ‖ counter)`, counter 0, 1, …, that `accept` takes.
+    /// The first `HKDF-Expand(seed, info ‖ counter)`, for counter 0, 1, …, that `accept` takes.
     pub(crate) fn expand<K>(
         &self,
         algorithm: Algorithm,
@@ -181,16 +181,20 @@ impl Seed {
     }
 }
 
-/// Each field behind its length (u32, big-endian), so that no two scopes share a label.
+/// The label of a seed: each field preceded by its length (u32, big-endian), so that no two inputs share a label.
 ///
 /// # Errors
 /// [`Error::Internal`] for a field of more than 2^32 bytes.
-pub fn label(scope: Scope<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Vec<u8>, Error> {
+pub fn label(
+    info: KeyDerivationInfo<'_>,
+    algorithm: Algorithm,
+    epoch: Epoch,
+) -> Result<Vec<u8>, Error> {
     let fields: [&[u8]; 7] = [
         SCHEME.as_bytes(),
-        scope.issuer.as_bytes(),
-        scope.group.as_bytes(),
-        &scope.generation.to_be_bytes(),
+        info.issuer.as_bytes(),
+        info.group.as_bytes(),
+        &info.generation.to_be_bytes(),
         algorithm.name().as_bytes(),
         &epoch.length_seconds.to_be_bytes(),
         &epoch.start.to_be_bytes(),

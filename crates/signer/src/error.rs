@@ -1,27 +1,27 @@
-//! What can go wrong, by culprit: the operator's configuration, the request, or ourselves.
+//! Errors by culprit: the operator's configuration, the request, or the signer itself.
 
 use vouchsafe_types::SignerError;
 
 use std::fmt;
 
-/// Why the signer gave no answer.
+/// Why the signer can't answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Never caused by input.
-    #[error("the signer failed")]
+    #[error("internal error in the signer")]
     Internal,
-    /// The text names the variable, never its value.
+    /// The message names the variable but never contains its value.
     #[error("variable `{variable}` {fault}")]
     Misconfigured { variable: Variable, fault: Fault },
     #[error("refused: {0}")]
     Refused(Ceiling),
-    /// A token of a higher generation was issued before.
-    #[error("the keys are of a generation that is over")]
+    /// A token of a higher generation was already issued.
+    #[error("the keys are of a superseded generation")]
     Superseded,
-    #[error("no hsm stands behind this signer")]
+    #[error("this signer has no HSM")]
     TierUnavailable,
-    /// The configuration can't be read now, or what stands behind the signer does not answer.
-    #[error("the signer's backend can't answer now")]
+    /// The configuration can't be read, or the gateway does not answer.
+    #[error("the signer's backend is unavailable")]
     Unavailable,
 }
 
@@ -72,7 +72,7 @@ pub enum Variable {
 }
 
 impl Variable {
-    /// Those of the software signer, in the order in which they are read.
+    /// The variables of the software signer, in reading order.
     pub const LOCAL: [Self; 11] = [
         Self::Development,
         Self::ForwardedHeader,
@@ -87,7 +87,7 @@ impl Variable {
         Self::TrustedProxies,
     ];
 
-    /// Those of the signer that has a gateway behind it.
+    /// The variables of the signer with a gateway.
     pub const GATEWAY: [Self; 12] = [
         Self::Development,
         Self::ForwardedHeader,
@@ -133,54 +133,54 @@ impl fmt::Display for Variable {
 /// What is wrong with a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    #[error("is not what the gateway has")]
+    #[error("differs from the gateway's value")]
     DiffersFromGateway,
     #[error("is empty")]
     Empty,
-    #[error("has a character that is not allowed")]
+    #[error("contains an illegal character")]
     Malformed,
     #[error("is missing")]
     Missing,
-    #[error("is not accepted by the gateway")]
+    #[error("was rejected by the gateway")]
     NotAccepted,
     #[error("is not base64url without padding")]
     NotBase64Url,
-    #[error("is true, but `issuer` is not on loopback")]
+    #[error("is `true` but `issuer` is not on loopback")]
     NotLoopback,
     #[error("is not a whole number")]
     NotNumber,
     #[error("is neither `true` nor `false`")]
     NotTrueOrFalse,
-    #[error("is not an https url without query, fragment and user")]
+    #[error("is not an https URL without query, fragment and user name")]
     NotHttpsUrl,
-    #[error("is outside {min}..={max}")]
+    #[error("is not between {min} and {max}")]
     OutOfRange { min: u64, max: u64 },
-    #[error("names something twice")]
+    #[error("contains a duplicate entry")]
     Repeated,
-    #[error("has not {min}..={max} bytes")]
+    #[error("does not have {min} to {max} bytes")]
     WrongLength { min: usize, max: usize },
     #[error("names an unknown algorithm")]
     UnknownAlgorithm,
 }
 
-/// A ceiling that a request broke.
+/// A ceiling that a request exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Ceiling {
     #[error("algorithm is not configured")]
     Algorithm,
     #[error("audience is not configured")]
     Audience,
-    #[error("audience is empty, too long or has unprintable characters")]
+    #[error("audience is empty, too long or contains unprintable characters")]
     AudienceText,
-    #[error("the gateway refused it")]
+    #[error("the gateway refused the request")]
     Gateway,
-    #[error("an extra claim is not one strict json value")]
+    #[error("an extra claim is not one strict JSON value")]
     ExtraClaimNotJson,
     #[error("an extra claim has a registered name, ignoring case")]
     ExtraClaimRegistered,
-    #[error("an extra claim is there twice, ignoring case")]
+    #[error("duplicate extra claim, ignoring case")]
     ExtraClaimRepeated,
-    #[error("an extra claim's name is not 1 to 256 visible ASCII characters")]
+    #[error("the name of an extra claim is not 1 to 256 visible ASCII characters")]
     ExtraClaimName,
     #[error("an extra claim is too long")]
     ExtraClaimTooLong,
@@ -190,14 +190,14 @@ pub enum Ceiling {
     IssuedAt,
     #[error("issuer is not the signer's own")]
     Issuer,
-    #[error("jti is empty, too long or has unprintable characters")]
+    #[error("jti is empty, too long or contains unprintable characters")]
     Jti,
     #[error("lifetime is outside the signer's range")]
     Lifetime,
-    #[error("a scope is not a scope token or too long")]
+    #[error("a scope is malformed or too long")]
     Scope,
     #[error("too many scopes")]
     ScopesTooMany,
-    #[error("subject is empty, too long or has unprintable characters")]
+    #[error("subject is empty, too long or contains unprintable characters")]
     Subject,
 }

@@ -7,8 +7,8 @@ use crate::error::Fault;
 /// Longest issuer URL.
 pub(crate) const ISSUER_BYTES_MAX: usize = 512;
 
-/// The issuer's URL as written. It is compared byte for byte and never normalized: a trailing slash
-/// makes another issuer (RFC 8414 §3.3).
+/// The issuer URL as written. It is compared byte for byte and never normalized: with a trailing slash it is another
+/// issuer (RFC 8414 §3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Issuer {
     url: String,
@@ -51,7 +51,7 @@ impl Issuer {
     }
 }
 
-/// RFC 3986 §3.3 without percent-encoding, which could spell one path in two ways.
+/// RFC 3986 §3.3 without percent-encoding, which would allow two spellings of one path.
 fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte)
 }

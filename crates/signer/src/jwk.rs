@@ -1,4 +1,4 @@
-//! Public keys as JWK (RFC 7517, RFC 7518 §6.2 and §6.3, RFC 8037 §2) and their thumbprints (RFC 7638).
+//! Public keys as JWKs (RFC 7517, RFC 7518 §6.2 and §6.3, RFC 8037 §2) and their thumbprints (RFC 7638).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -6,21 +6,21 @@ use sha2::{Digest as _, Sha256};
 
 use crate::algorithm::Algorithm;
 
-/// A public key; its members need no JSON escaping, since all of them are base64, base64url or constants.
+/// A public key as a JWK. Its members need no JSON escaping, because all are base64, base64url or constants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicJwk {
     members: Members,
     kid: String,
-    /// Of this key, in DER, as base64.
+    /// A certificate of this key: DER in base64.
     certificate: Option<String>,
 }
 
-/// The public key of an epoch, for whoever certifies it.
+/// The public key of an epoch, for certifying it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CurvePoint {
-    /// RFC 8032 §5.1.5.
+    /// The 32 bytes of RFC 8032 §5.1.5.
     Ed25519([u8; 32]),
-    /// Coordinates.
+    /// The coordinates.
     P256 { x: [u8; 32], y: [u8; 32] },
 }
 
@@ -49,7 +49,7 @@ impl PublicJwk {
         })
     }
 
-    /// From modulus and exponent, big-endian; leading zeros are left out (RFC 7518 §2).
+    /// From big-endian modulus and exponent; leading zeros are dropped (RFC 7518 §2).
     #[must_use]
     pub fn rsa(n: &[u8], e: &[u8]) -> Self {
         Self::with_thumbprint(Members::Rsa {
@@ -58,8 +58,7 @@ impl PublicJwk {
         })
     }
 
-    /// `kid` is the thumbprint: SHA-256 over the required members in lexicographic order
-    /// (RFC 7638 §3).
+    /// Uses as `kid` the thumbprint: SHA-256 over the required members in lexicographic order (RFC 7638 §3).
     fn with_thumbprint(members: Members) -> Self {
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(members.required().as_bytes()));
         Self {
@@ -69,8 +68,7 @@ impl PublicJwk {
         }
     }
 
-    /// The same key with a certificate of it, in DER: `x5c` (RFC 7517 §4.7). That it is one of this key
-    /// is the caller's to know.
+    /// Adds a certificate of this key, in DER, as `x5c` (RFC 7517 §4.7). The caller ensures that it is for this key.
     #[must_use]
     pub fn with_certificate(self, der: &[u8]) -> Self {
         Self {
@@ -84,7 +82,7 @@ impl PublicJwk {
         self.certificate.is_some()
     }
 
-    /// The point of a key on a curve; none for RSA.
+    /// The public point, unless this is an RSA key.
     #[must_use]
     pub fn curve_point(&self) -> Option<CurvePoint> {
         let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok();
@@ -103,7 +101,7 @@ impl PublicJwk {
         &self.kid
     }
 
-    /// The one algorithm that the key signs with.
+    /// The only algorithm that the key signs with.
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         match self.members {
@@ -113,7 +111,7 @@ impl PublicJwk {
         }
     }
 
-    /// A member of the JWK Set.
+    /// The JWK as JSON, ready for a JWK Set.
     #[must_use]
     pub fn to_json(&self) -> String {
         let alg = self.algorithm();

@@ -10,13 +10,13 @@ use crate::epoch::{Epoch, Seed};
 use crate::error::Error;
 use crate::jwk::PublicJwk;
 
-/// Both kinds erase themselves when dropped.
+/// A private key. Both kinds erase themselves when dropped.
 enum Private {
     EdDsa(Box<ed25519_dalek::SigningKey>),
     Es256(Box<p256::ecdsa::SigningKey>),
 }
 
-/// Made from its seed each time it is needed anew; never stored.
+/// The key pair of one epoch and algorithm. It is derived from its seed and never stored.
 pub struct EpochKey {
     private: Private,
     jwk: PublicJwk,
@@ -31,10 +31,10 @@ impl std::fmt::Debug for EpochKey {
 }
 
 impl EpochKey {
-    /// The key of `epoch` and `algorithm`, whose seed `seed` is (`docs/epoch-keys.md`).
+    /// Derives the key of `epoch` and `algorithm` from its `seed` (`docs/epoch-keys.md`).
     ///
     /// # Errors
-    /// [`Error::Internal`] where no candidate is a key, which has a chance of 2^-256.
+    /// [`Error::Internal`] if no candidate is a valid key, which has a probability of 2^-256.
     pub fn from_seed(seed: &Seed, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
         let (private, jwk) = match algorithm {
             Algorithm::Es256 => es256(seed)?,
@@ -68,19 +68,19 @@ impl EpochKey {
         &self.jwk
     }
 
-    /// The public key as a member of a JWK Set, in JSON.
+    /// The public key as a JWK, in JSON.
     #[must_use]
     pub fn public_jwk(&self) -> String {
         self.jwk.to_json()
     }
 
-    /// The 64 bytes of RFC 7518 §3.4 or RFC 8032 §5.1.6.
+    /// Signs; the signature has the 64 bytes of RFC 7518 §3.4 or RFC 8032 §5.1.6.
     ///
-    /// Not verified afterwards: that would cost three times the signature for P-256. `entropy` guards
-    /// against faults in hardware instead.
+    /// Doesn't verify the signature, which would cost three times as much as a P-256 signature. `entropy` protects
+    /// against hardware faults instead.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the signature scheme fails, which these do not.
+    /// [`Error::Internal`] if the signature scheme fails, which these never do.
     pub fn sign(&self, signing_input: &[u8], entropy: &Entropy) -> Result<[u8; 64], Error> {
         match &self.private {
             Private::EdDsa(key) => {
@@ -111,7 +111,7 @@ fn es256(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
     Ok((Private::Es256(Box::new(key)), jwk))
 }
 
-/// The scalar, if it is in `[1, n-1]`.
+/// The signing key of a scalar, if that is in `[1, n-1]`.
 pub(crate) fn scalar_in_range(candidate: &[u8; 32]) -> Option<p256::ecdsa::SigningKey> {
     p256::ecdsa::SigningKey::from_slice(candidate).ok()
 }

@@ -1,14 +1,54 @@
 //! Epoch keys and the tokens they sign (`docs/epoch-keys.md`).
 //!
-//! Does not read a clock, a variable, randomness or the network: all of them are passed in. Does not decide who
-//! may have a token: it only refuses what its own configuration forbids, whoever asks.
+//! Does not read a clock, variables, randomness or the network; all of them are passed in. Does not decide who may have
+//! a token; it only refuses what its own configuration forbids, whoever asks.
 //!
-//! Entry points: [`Config::parse`] and [`Root::parse`], then [`Signer::new`], then [`Signer::sign`]. A
-//! signer whose root is elsewhere has [`Config::allow`] for the ceilings and [`EpochKey::from_seed`]
-//! for the keys.
+//! Entry points: [`Config::parse`] and [`Root::parse`], then [`Signer::new`] and [`Signer::sign`]. A signer whose root is
+//! elsewhere uses [`Config::allow`] for the ceilings and [`EpochKey::from_seed`] for the keys.
 //!
-//! Invariants: a request never widens a ceiling of [`Config`]; no token outlives its key's place in
-//! the JWK Set less 60 s (I3); seeds and private keys live in memory only and are never printed.
+//! Invariants: a request never widens a ceiling of [`Config`]; every token expires at least 60 s before its key leaves
+//! the JWK Set (I3); seeds and private keys exist only in memory and are never printed.
+//!
+//! ```
+//! use vouchsafe_signer::{
+//!     Config, ENTROPY_BYTES, Entropy, Root, Signer, SigningRequest, Tier, TokenType, UnixSeconds, Variables,
+//! };
+//!
+//! let mut variables = Variables {
+//!     development: "false".to_owned(),
+//!     issuer: "https://broker.example".to_owned(),
+//!     signer_algorithms: "EdDSA".to_owned(),
+//!     signer_audiences: "https://deploy.example".to_owned(),
+//!     signer_epoch: "3600".to_owned(),
+//!     signer_generation: "1".to_owned(),
+//!     signer_group: "default".to_owned(),
+//!     signer_lifetime_max: "900".to_owned(),
+//!     ..Variables::default()
+//! };
+//! // 32 random bytes in base64url.
+//! variables.signer_root.push_str(&"A".repeat(43));
+//! let mut signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
+//!
+//! let now = UnixSeconds(1_800_000_000);
+//! let request = SigningRequest {
+//!     issuer: "https://broker.example".to_owned(),
+//!     subject: "github:repo:acme/app:ref:refs/heads/main".to_owned(),
+//!     audience: "https://deploy.example".to_owned(),
+//!     tier: Tier::Delegated,
+//!     algorithm: "EdDSA".to_owned(),
+//!     token_type: TokenType::AccessToken,
+//!     issued_at: now.0,
+//!     lifetime_seconds: 300,
+//!     jti: "AAECAwQFBgcICQoLDA0ODw".to_owned(),
+//!     scopes: vec![],
+//!     extra_claims: vec![],
+//!     presented: None,
+//! };
+//! // Fresh randomness from the host in production.
+//! let token = signer.sign(&request, now, &Entropy::from_bytes([7; ENTROPY_BYTES]))?;
+//! assert!(signer.public_keys(1, now)?.document.contains(&token.kid));
+//! # Ok::<(), vouchsafe_signer::Error>(())
+//! ```
 
 #![cfg_attr(
     test,
@@ -37,7 +77,9 @@ pub use ceilings::{
 pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
 pub use entropy::{ENTROPY_BYTES, Entropy};
-pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, SEED_BYTES, Scope, Seed, label};
+pub use epoch::{
+    EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, SEED_BYTES, Seed, label,
+};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;

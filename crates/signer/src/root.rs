@@ -1,4 +1,4 @@
-//! The software root, which `signer-local` has in the process's memory.
+//! The software root, which `signer-local` keeps in memory.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::config::{Config, Variables, at, number};
-use crate::epoch::{Epoch, Scope, Seed};
+use crate::epoch::{Epoch, KeyDerivationInfo, Seed};
 use crate::error::{Error, Fault, Variable};
 use crate::key::EpochKey;
 
-/// Length of the root, decoded.
+/// Shortest root secret, decoded.
 pub(crate) const ROOT_BYTES_MIN: usize = 32;
 pub(crate) const ROOT_BYTES_MAX: usize = 64;
 
-/// A root secret, and which generation of keys is derived from it.
+/// A root secret and the generation of the keys that are derived from it.
 pub struct Root {
     generation: u64,
     secret: Zeroizing<Vec<u8>>,
@@ -29,7 +29,7 @@ impl fmt::Debug for Root {
 }
 
 impl Root {
-    /// Reads `signer_generation` and `signer_root`; a wrong one is named, its value never.
+    /// Reads `signer_generation` and `signer_root`. Errors name the variable but never contain its value.
     ///
     /// # Errors
     /// [`Error::Misconfigured`].
@@ -44,19 +44,19 @@ impl Root {
         self.generation
     }
 
-    /// The key of `epoch` and `algorithm`, for the issuer and group of `config`.
+    /// Derives the key of `epoch` and `algorithm` for the issuer and key group of `config`.
     pub(crate) fn key(
         &self,
         config: &Config,
         algorithm: Algorithm,
         epoch: Epoch,
     ) -> Result<EpochKey, Error> {
-        let scope = Scope {
+        let info = KeyDerivationInfo {
             issuer: config.issuer(),
             group: config.group(),
             generation: self.generation,
         };
-        let seed = Seed::derive(&self.secret, scope, algorithm, epoch)?;
+        let seed = Seed::derive(&self.secret, info, algorithm, epoch)?;
         EpochKey::from_seed(&seed, algorithm, epoch)
     }
 }

@@ -1,4 +1,4 @@
-//! The signer: its configuration, and the keys of the published epochs.
+//! The signer with a software root.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ use vouchsafe_types::{
 /// How long a verifier may keep the JWK Set.
 pub const MAX_AGE_SECONDS: u64 = 300;
 
-/// Signs what [`Config`] allows, with keys from a software root.
+/// Signs what [`Config`] allows, with keys derived from a software root.
 pub struct Signer {
     config: Config,
     root: Root,
-    /// INVARIANT: only keys of the epochs published at the last call, at most four per algorithm.
+    /// INVARIANT: only keys of the epochs that were published at the last call, at most four per algorithm.
     keys: BTreeMap<(Epoch, Algorithm), EpochKey>,
 }
 
@@ -70,10 +70,10 @@ impl Signer {
         }
     }
 
-    /// Previous, current and next two epochs of each algorithm, oldest first, then by algorithm.
+    /// The public keys of the previous, current and next two epochs, oldest first, then by algorithm.
     ///
     /// # Errors
-    /// [`Error::Superseded`] where the root's generation is below `generation_min`.
+    /// [`Error::Superseded`] if the root's generation is below `generation_min`.
     pub fn public_keys(
         &mut self,
         generation_min: u64,
@@ -82,7 +82,7 @@ impl Signer {
         if self.root.generation() < generation_min {
             return Err(Error::Superseded);
         }
-        let current = self.turn_to(now)?;
+        let current = self.enter_epoch(now)?;
         let mut jwks = Vec::new();
         for epoch in current.published() {
             for algorithm in self.config.algorithms.clone() {
@@ -102,19 +102,19 @@ impl Signer {
         // ORDER: every ceiling before any key is derived.
         match request.tier {
             Tier::Delegated => {}
-            // Never falls back to a software key.
+            // Never fall back to a software key.
             Tier::Hsm => return Err(Error::TierUnavailable),
         }
         let algorithm = self.config.epoch_algorithm(&request.algorithm)?;
         let allowed = self.config.allow(request, now)?;
-        self.turn_to(now)?;
+        self.enter_epoch(now)?;
         let epoch = allowed.epoch(now, self.config.epoch_seconds)?;
         let generation = self.root.generation();
         allowed.sign(self.key(epoch, algorithm)?, generation, entropy)
     }
 
-    /// Forgets the keys that are no longer, or not yet, published at `now`.
-    fn turn_to(&mut self, now: UnixSeconds) -> Result<Epoch, Error> {
+    /// Drops the keys that are not published at `now`, and returns the current epoch.
+    fn enter_epoch(&mut self, now: UnixSeconds) -> Result<Epoch, Error> {
         let current = Epoch::containing(now, self.config.epoch_seconds)?;
         self.keys
             .retain(|(epoch, _), _| current.published().any(|published| published == *epoch));
@@ -137,7 +137,7 @@ impl Signer {
     }
 }
 
-/// The JWK Set of these members, each a JWK in JSON.
+/// Builds the JWK Set from JWKs in JSON.
 #[must_use]
 pub fn public_key_set(jwks: &[String]) -> PublicKeySet {
     PublicKeySet {
@@ -147,13 +147,13 @@ pub fn public_key_set(jwks: &[String]) -> PublicKeySet {
 }
 
 impl AllowedToken<'_> {
-    /// The epoch whose key has to sign.
+    /// The epoch whose key must sign.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a token that would outlive its key's place in the JWK Set (I3).
+    /// [`Error::Refused`] if the token would outlive the publication of its key (I3).
     pub fn epoch(&self, now: UnixSeconds, epoch_seconds: u64) -> Result<Epoch, Error> {
-        // An `iat` ahead of our clock may lie in the next epoch, whose key is published already;
-        // signed with this epoch's key, such a token could outlive it.
+        // An `iat` ahead of our clock may be in the next epoch, whose key is already published. Signed with this
+        // epoch's key, such a token could outlive it.
         let epoch = Epoch::containing(now.max(UnixSeconds(self.request.issued_at)), epoch_seconds)?;
         let latest = epoch
             .withdrawal()
@@ -165,7 +165,7 @@ impl AllowedToken<'_> {
         Ok(epoch)
     }
 
-    /// `BASE64URL(header) . BASE64URL(payload)` (RFC 7515 §3.1).
+    /// Builds `BASE64URL(header) . BASE64URL(payload)` (RFC 7515 §3.1).
     ///
     /// # Errors
     /// [`Error::Internal`].
@@ -178,8 +178,7 @@ impl AllowedToken<'_> {
         Ok(input)
     }
 
-    /// The finished token: `signature` is over `signing_input`, by the version `key_version` of the
-    /// key `kid`.
+    /// Assembles the token from `signing_input` and the `signature` that version `key_version` of the key `kid` made.
     #[must_use]
     pub fn finish(
         &self,
@@ -200,7 +199,7 @@ impl AllowedToken<'_> {
         }
     }
 
-    /// Signs with `key`, which must be of [`AllowedToken::epoch`] and of `generation`.
+    /// Signs with `key`, which must be the key of [`AllowedToken::epoch`] and of `generation`.
     ///
     /// # Errors
     /// [`Error::Internal`].

@@ -1,43 +1,41 @@
-//! Whether a store remembers all that it was ever told.
+//! Detects stores that were restored from an older copy.
 //!
-//! A database that is restored from an older copy has forgotten which single-use tokens were used since
-//! (I4). It can't see that itself, but whoever runs it can: [`keep_alive`], called every
-//! [`ALIVE_SECONDS`], leaves a mark that says until when the store was in use. A store whose mark is older
-//! than [`GAP_SECONDS`] was either stopped for that long or is such a copy; both are taken for the
-//! latter, and the store's creation mark is made anew: single-use tokens that were issued before are
-//! refused, since they may have been used.
+//! A restored database doesn't know which single-use tokens were used after the copy was made (I4). The host therefore
+//! calls [`keep_alive`] every [`ALIVE_SECONDS`], which records until when the store was in use. A store whose mark is
+//! older than [`GAP_SECONDS`] was stopped for that long or is a copy. Both are treated as a copy: the creation mark is
+//! renewed, and single-use tokens that were issued earlier are refused, because they may have been used.
 
 use crate::database::{self, Database, Statement};
 use crate::error::Error;
 use crate::schema;
 use crate::time::UnixMilliseconds;
 
-/// How often whoever runs a store says that it is in use, in seconds.
+/// How often a host marks its store as in use, in seconds.
 pub const ALIVE_SECONDS: u64 = 5;
-/// Longest time in which a store may have been out of use without doubt about what it remembers, in
-/// seconds. A copy that is restored within it may have forgotten as much.
+/// Longest time out of use, in seconds, after which the store is still trusted. A copy that is restored within that time
+/// is not detected.
 pub const GAP_SECONDS: u64 = 15;
 
-/// Rows that come back where both marks were written.
+/// Rows that are returned if both marks were written.
 const MARKS: usize = 2;
 
-/// What became of a store since it was last said to be in use.
+/// Whether a store was continuously in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Continuity {
-    /// Its creation mark is new: it was out of use for too long, or is an older copy.
+    /// The creation mark was renewed: the store was out of use for too long or is an older copy.
     Broken {
-        /// Unix seconds at which it was said to be in use before.
+        /// When it was last marked as in use, in Unix seconds.
         last_in_use: u64,
     },
     Unbroken,
 }
 
-/// Says that the store behind `database`, which [`crate::Store::open`] has set up, is in use at `now`.
+/// Marks the store in `database`, which [`crate::Store::open`] has set up, as in use at `now`.
 ///
-/// A store that never heard this before is unbroken: it is new, or its hosts so far could not say it.
+/// A store without a mark counts as unbroken: it is new, or its hosts did not support marks.
 ///
 /// # Errors
-/// The database can't be written. Nothing is lost: the mark ages, and counts as broken in time.
+/// The database can't be written. The mark ages, and the store may count as broken later.
 pub async fn keep_alive(
     database: &impl Database,
     now: UnixMilliseconds,

@@ -1,11 +1,11 @@
-//! The port: something that runs one SQLite statement.
+//! The port to the database: running single SQLite statements.
 
 use std::borrow::Cow;
 use std::future::Future;
 
 use crate::error::{Cause, Error, Limit};
 
-/// A bound parameter, or one column of an answer.
+/// A bound parameter or a column of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Blob(Vec<u8>),
@@ -32,7 +32,7 @@ impl TryFrom<u64> for Value {
     }
 }
 
-/// One row of an answer.
+/// One row of a result.
 pub type Row = Vec<Value>;
 
 /// One SQL statement with its parameters.
@@ -53,22 +53,19 @@ impl Statement {
 
 /// Runs statements, and lets one task wake another.
 pub trait Database {
-    /// Ends its sleep by being dropped.
+    /// Dropping it ends the corresponding sleep.
     type Alarm;
 
-    /// An alarm and its sleep. Not a `Waker`: the runtime of components can't wake a task of the
-    /// same component from another one.
+    /// Creates an alarm and its sleep. A `Waker` would not do, because the runtime of components can't wake one task of
+    /// a component from another.
     fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>);
 
-    /// All rows of `statement`, after the database has confirmed that it is complete and, if it
-    /// writes, durable.
+    /// Returns all rows of `statement` once the database has confirmed that it is complete and, if it writes, durable.
     ///
-    /// Fails with [`Cause::Deadline`] if that takes longer than a statement may: nobody else limits
-    /// a statement that answers several calls.
+    /// Fails with [`Cause::Deadline`] if that takes too long. Nothing else limits a statement that several calls share.
     fn run(&self, statement: Statement) -> impl Future<Output = Result<Vec<Row>, Error>>;
 }
 
-/// Whoever shares a database runs its statements, too.
 impl<D: Database> Database for &D {
     type Alarm = D::Alarm;
 
@@ -81,7 +78,7 @@ impl<D: Database> Database for &D {
     }
 }
 
-/// The number in a column.
+/// Reads the number in a column.
 pub(crate) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     match row.get(column) {
         Some(Value::Integer(number)) => u64::try_from(*number).map_err(|_| unexpected()),
@@ -91,7 +88,7 @@ pub(crate) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     }
 }
 
-/// The text in a column.
+/// Takes the text in a column.
 pub(crate) fn text(row: &mut Row, column: usize) -> Result<String, Error> {
     match row.get_mut(column) {
         Some(Value::Text(text)) => Ok(std::mem::take(text)),

@@ -1,6 +1,6 @@
-//! A caller's time: it bounds the caller's waiting, never a statement that answers others too.
+//! The deadline of a call. It bounds how long the caller waits, but never ends a statement that other calls share.
 //!
-//! Does not read a clock: it is told by a future.
+//! Does not read a clock; a future signals the deadline.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use crate::error::{Cause, Error};
 
-/// Ends when its future does.
+/// A deadline that passes when its future is ready.
 #[derive(Debug)]
 pub struct Deadline<F> {
     end: F,
@@ -21,8 +21,8 @@ impl<F: Future<Output = ()> + Unpin> Deadline<F> {
         Self { end, over: false }
     }
 
-    /// What `call` answers, or [`Cause::Deadline`] if it has no answer when the time is over. A call
-    /// that is given up is dropped; its statement may still take effect.
+    /// Returns the result of `call`, or [`Cause::Deadline`] if there is none in time. The abandoned call is dropped, but
+    /// its statement may still take effect.
     pub async fn limit<T>(
         &mut self,
         call: impl Future<Output = Result<T, Error>>,
@@ -36,7 +36,7 @@ impl<F: Future<Output = ()> + Unpin> Deadline<F> {
         .await
     }
 
-    /// Fails with [`Cause::Deadline`] if the time is over already.
+    /// Fails with [`Cause::Deadline`] if the deadline has passed.
     pub(crate) async fn check(&mut self) -> Result<(), Error> {
         let over = poll_fn(|context| Poll::Ready(self.is_over(context))).await;
         if over { Err(passed()) } else { Ok(()) }

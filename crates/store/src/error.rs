@@ -1,14 +1,14 @@
-//! What can go wrong: the caller broke a limit, or the database did not confirm.
+//! Errors: a call exceeds a limit, or the database did not confirm.
 
 use vouchsafe_types::StoreError;
 
-/// Why the store gave no answer.
+/// Why the store can't answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing was written.
     #[error("{0}")]
     Invalid(Limit),
-    /// The write may or may not have happened; nobody may rely on it.
+    /// The write may or may not have happened.
     #[error("{0}")]
     Unavailable(Cause),
 }
@@ -32,7 +32,7 @@ impl From<Error> for StoreError {
     }
 }
 
-/// A limit of a call.
+/// A limit that a call exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Limit {
     #[error("audit record is too long")]
@@ -41,9 +41,9 @@ pub enum Limit {
     DecisionId,
     #[error("document is too long")]
     DocumentBody,
-    #[error("the name of whose generation it is is empty or too long")]
+    #[error("generation name is empty or too long")]
     GenerationOf,
-    #[error("the moment until which to keep has passed already")]
+    #[error("`keep_until` has already passed")]
     KeepUntilPassed,
     #[error("key is empty or too long")]
     Key,
@@ -51,20 +51,20 @@ pub enum Limit {
     LeaseTime,
     #[error("name is empty or too long")]
     Name,
-    #[error("a number is too large")]
+    #[error("number is too large")]
     NumberTooLarge,
-    #[error("pointer's value is too long")]
+    #[error("pointer value is too long")]
     PointerValue,
-    #[error("the key of a refusal is empty or too long")]
+    #[error("refusal key is empty or too long")]
     RefusedKey,
-    #[error("a key can be used once at least")]
+    #[error("`uses_max` is 0")]
     Uses,
 }
 
-/// Why the database did not confirm.
+/// Why the database did not confirm a statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    #[error("access to the database is denied")]
+    #[error("access to the database denied")]
     AccessDenied,
     #[error("the clock is before 1970")]
     Clock,
@@ -74,17 +74,17 @@ pub enum Cause {
     DatabaseFull,
     #[error("the database did not answer in time")]
     Deadline,
-    #[error("the call that wrote for this one was cancelled")]
+    #[error("the call that ran the shared statement was cancelled")]
     Interrupted,
-    #[error("the database's connection is invalid")]
+    #[error("invalid database connection")]
     InvalidConnection,
-    /// SQLite's own words, which hold no bound value.
+    /// SQLite's message, which contains no bound value.
     #[error("the database failed: {0}")]
     Io(String),
     #[error("no such database")]
     NoSuchDatabase,
     #[error("writes to the database would not be durable")]
     NotDurable,
-    #[error("the database answered with an unexpected row")]
+    #[error("unexpected row from the database")]
     UnexpectedRow,
 }

@@ -1,17 +1,20 @@
-//! Group commit: rows of concurrent calls wait while a statement is in flight, and the next
-//! statement takes all of them, up to a bound.
+//! Group commit: while a statement is in flight, rows of concurrent calls wait, and the next statement writes up to
+//! [`BATCH_ROWS_MAX`] of them.
 //!
-//! Does not know SQL. One of the callers runs the statement for everybody in its batch; each caller
-//! returns only when the statement with its own row is confirmed. No timer: an idle group writes at
-//! once.
+//! Knows no SQL. One caller runs the statement for its batch; each caller returns only once the statement with its own
+//! row is confirmed. There is no timer: an idle group writes at once.
 //!
-//! A caller's deadline ends its waiting, for its turn or for another's statement, and keeps it from
-//! starting a statement. It does not end the statement that the caller runs, which has a deadline of
-//! its own ([`Database::run`]): a caller may answer late by one statement.
+//! The standalone host batches too, but neither replaces the other. Spin runs each statement in its own transaction, so
+//! there this module alone lets calls share a flush. The standalone host has many instances, each with its own group,
+//! and puts their statements into one transaction.
 //!
-//! Invariants: no cell is borrowed across an await; whoever is dropped while waiting or while running
-//! a statement strands nobody; a row whose statement did not end in time, or whose caller did not
-//! wait for it, has an unknown outcome and an error for an answer.
+//! A caller's deadline ends its waiting, for its turn or for another caller's statement, and keeps it from starting a
+//! statement. It does not end a statement that the caller runs, which has its own deadline ([`Database::run`]), so a
+//! caller may answer one statement late.
+//!
+//! Invariants: no cell is borrowed across an await; dropping a call that waits or runs a statement blocks no other call;
+//! a row whose statement did not end in time, or whose caller did not wait, has an unknown outcome, and its caller gets an
+//! error.
 //!
 //! [`Database::run`]: crate::Database::run
 
@@ -24,10 +27,10 @@ use std::rc::Rc;
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error};
 
-/// Rows of one statement.
+/// Most rows in one statement.
 pub(crate) const BATCH_ROWS_MAX: usize = 16;
 
-/// Rows of type `R`, each of which is answered with a `T`; `A` is an alarm of [`Database::alarm`].
+/// Batches rows of type `R`, each answered with a `T`; `A` is an alarm of [`Database::alarm`].
 ///
 /// [`Database::alarm`]: crate::Database::alarm
 #[derive(Debug)]
@@ -37,13 +40,13 @@ pub(crate) struct Group<R, T, A> {
 
 #[derive(Debug)]
 struct State<R, T, A> {
-    /// In order of arrival; none of them is in a statement yet.
+    /// In order of arrival; none is in a statement yet.
     waiting: VecDeque<(Rc<Ticket<T, A>>, R)>,
     /// Whether a statement is in flight.
     in_flight: bool,
 }
 
-/// Where a caller finds its answer.
+/// Receives a caller's answer.
 #[derive(Debug)]
 struct Ticket<T, A>(RefCell<Progress<T, A>>);
 
@@ -64,8 +67,8 @@ impl<R, T, A> Group<R, T, A> {
         }
     }
 
-    /// Writes `row` in a batch through `run`, which answers each row of a batch in its order.
-    /// `alarm` makes a sleep that ends when its alarm is dropped. Waits no longer than `deadline`.
+    /// Writes `row` in a batch with `run`, which returns the answers in the order of the rows. `alarm` creates a sleep that
+    /// ends when its alarm is dropped. Waits no longer than `deadline`.
     pub(crate) async fn submit<S: Future<Output = ()>>(
         &self,
         row: R,
@@ -78,8 +81,7 @@ impl<R, T, A> Group<R, T, A> {
             if let Some(answer) = member.ticket.take_answer() {
                 return answer;
             }
-            // ORDER: an answer that is there counts however late it is; a turn that comes too late
-            // is the next one's.
+            // ORDER: an available answer counts, however late it is; a turn that comes too late passes to the next.
             deadline.check().await?;
             if let Some((batch, rows)) = self.next_batch() {
                 batch.answer(run(rows).await);
@@ -113,7 +115,7 @@ impl<R, T, A> Group<R, T, A> {
         ))
     }
 
-    /// Lets the caller that waits longest run the next statement.
+    /// Wakes the longest-waiting caller to run the next statement.
     fn wake_next(&self) {
         let next = match &*self.state.borrow() {
             State {
@@ -132,11 +134,11 @@ impl<R, T, A> Group<R, T, A> {
 
 impl<T, A> Ticket<T, A> {
     fn set(&self, progress: Progress<T, A>) {
-        // What was there is dropped when the cell is free again: to drop an alarm may wake somebody.
+        // The old value is dropped after the cell is free again, because dropping an alarm may wake a caller.
         drop(self.0.replace(progress));
     }
 
-    /// Wakes the caller, if it sleeps and has no answer yet.
+    /// Wakes the caller if it sleeps and has no answer yet.
     fn wake(&self) {
         let sleeps = matches!(*self.0.borrow(), Progress::Sleeping(_));
         if sleeps {
@@ -152,7 +154,7 @@ impl<T, A> Ticket<T, A> {
     }
 }
 
-/// A caller, for as long as it is interested.
+/// A caller, until it stops waiting.
 struct Member<'a, R, T, A> {
     group: &'a Group<R, T, A>,
     ticket: Rc<Ticket<T, A>>,
@@ -171,7 +173,7 @@ impl<'a, R, T, A> Member<'a, R, T, A> {
 }
 
 impl<R, T, A> Drop for Member<'_, R, T, A> {
-    /// A row that waits still is not written; and if it was this caller's turn, it is the next one's.
+    /// Removes a row that still waits, and passes the turn on.
     fn drop(&mut self) {
         self.group
             .state
@@ -204,8 +206,8 @@ impl<R, T, A> Batch<'_, R, T, A> {
 }
 
 impl<R, T, A> Drop for Batch<'_, R, T, A> {
-    /// Callers that have no answer yet never get one: the statement's caller was cancelled. The
-    /// next turn is passed on when that caller leaves, or it takes it itself.
+    /// Fails the calls without an answer, because the call that ran the statement was cancelled. Its `Member` passes the
+    /// turn on.
     fn drop(&mut self) {
         fail(&self.tickets, &Error::Unavailable(Cause::Interrupted));
         self.group.state.borrow_mut().in_flight = false;

@@ -1,14 +1,84 @@
 //! The broker's state in SQLite: single use, audit, leases, documents, pointers.
 //!
-//! Does not open a database, read a clock or know a host: it runs [`Statement`]s through a
-//! [`Database`] and is told the time.
+//! Does not open a database, read a clock or depend on a host: it runs [`Statement`]s through a [`Database`], and the time
+//! is a parameter.
 //!
 //! Entry points: [`Store::open`], then its methods.
 //!
-//! Invariants: every write is one statement, because on Spin all instances share one connection and
-//! a transaction of one would swallow the writes of another (I10); no answer is given before the
-//! statement's final result, and what is not confirmed in time counts as failed; nothing is read from `changes()`, which is shared too. A consumed key
-//! is never fresh again (I4).
+//! Invariants: every write is one statement, because on Spin all instances share one connection, so a transaction of one
+//! instance would include the writes of others (I10); nothing is answered before the statement's final result, and what
+//! is not confirmed in time counts as failed; `changes()` is never read, since it is shared too; a consumed key is never
+//! fresh again (I4).
+//!
+//! ```
+//! use rusqlite::types::Value as Sql;
+//! use std::future::{Future, pending};
+//! use vouchsafe_store::{
+//!     Cause, Consumption, Database, Deadline, Error, Row, Statement, Store, UnixMilliseconds, Value,
+//! };
+//!
+//! /// A database that never waits, so no call needs to be woken.
+//! struct Sqlite(rusqlite::Connection);
+//!
+//! impl Database for Sqlite {
+//!     type Alarm = ();
+//!
+//!     fn alarm(&self) -> ((), impl Future<Output = ()>) {
+//!         ((), pending())
+//!     }
+//!
+//!     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+//!         query(&self.0, statement).map_err(|error| Error::Unavailable(Cause::Io(error.to_string())))
+//!     }
+//! }
+//!
+//! fn query(connection: &rusqlite::Connection, statement: Statement) -> rusqlite::Result<Vec<Row>> {
+//!     let parameters = statement.parameters.into_iter().map(|value| match value {
+//!         Value::Integer(number) => Sql::Integer(number),
+//!         Value::Text(text) => Sql::Text(text),
+//!         Value::Blob(_) | Value::Null | Value::Real(_) => Sql::Null,
+//!     });
+//!     let mut prepared = connection.prepare(&statement.sql)?;
+//!     let columns = prepared.column_count();
+//!     let rows = prepared.query_map(rusqlite::params_from_iter(parameters), |row| {
+//!         let column = |index| {
+//!             Ok(match row.get(index)? {
+//!                 Sql::Integer(number) => Value::Integer(number),
+//!                 Sql::Text(text) => Value::Text(text),
+//!                 Sql::Blob(_) | Sql::Null | Sql::Real(_) => Value::Null,
+//!             })
+//!         };
+//!         (0..columns).map(column).collect()
+//!     })?;
+//!     rows.collect()
+//! }
+//!
+//! async fn use_twice(path: &std::path::Path) -> Result<[Consumption; 2], Error> {
+//!     let connection = rusqlite::Connection::open(path).expect("a new database");
+//!     let now = UnixMilliseconds(1_800_000_000_000);
+//!     let store = Store::open(Sqlite(connection), now).await?;
+//!     let mut results = Vec::new();
+//!     for _ in 0..2 {
+//!         let mut deadline = Deadline::new(pending());
+//!         let (issued_at, keep_until) = (1_800_000_000, 1_800_000_600);
+//!         results.push(store.consume("a token's id", 1, issued_at, keep_until, now, &mut deadline).await?);
+//!     }
+//!     Ok([results[0], results[1]])
+//! }
+//!
+//! # use std::task::{Context, Poll, Waker};
+//! # fn block_on<T>(future: impl Future<Output = T>) -> T {
+//! #     let mut future = std::pin::pin!(future);
+//! #     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+//! #         Poll::Ready(output) => output,
+//! #         Poll::Pending => unreachable!("the database never waits"),
+//! #     }
+//! # }
+//! # let path = std::env::temp_dir().join(format!("vouchsafe-store-{}.db", std::process::id()));
+//! let results = block_on(use_twice(&path)).unwrap();
+//! assert_eq!(results, [Consumption::Fresh, Consumption::Spent]);
+//! # std::fs::remove_file(path).unwrap();
+//! ```
 
 #![cfg_attr(
     test,

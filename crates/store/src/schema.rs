@@ -1,6 +1,6 @@
-//! Tables, and how a connection is set up. Each statement can run again without effect.
+//! The tables and the set-up of a connection. Every statement is idempotent.
 
-/// How long SQLite itself waits for another process's lock: less than the 1 s that a statement has.
+/// How long SQLite waits for another process's lock: less than the 1 s that a statement may take.
 pub(crate) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 750";
 /// Readers don't block the writer.
 pub(crate) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
@@ -8,22 +8,22 @@ pub(crate) const JOURNAL_MODE: &str = "PRAGMA journal_mode = WAL";
 pub(crate) const SYNCHRONOUS: &str = "PRAGMA synchronous = FULL";
 /// Reads back what [`SYNCHRONOUS`] set.
 pub(crate) const SYNCHRONOUS_READ: &str = "PRAGMA synchronous";
-/// What [`SYNCHRONOUS_READ`] answers for FULL; more is stricter.
+/// The result of [`SYNCHRONOUS_READ`] for FULL; higher is stricter.
 pub(crate) const SYNCHRONOUS_FULL: u64 = 2;
 
-/// Answers 1 where an earlier instance has done all of the above and below on this connection, so
-/// that most instances start with one statement. Fails where there is no `meta` yet.
+/// Returns 1 if an earlier instance has completed the set-up on this connection, so that most instances start with one
+/// statement. Fails if there is no table `meta` yet.
 pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
     AND (SELECT value FROM meta WHERE name = 'tables') = 4 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
-/// Says that all of [`TABLES`] are there. Its number grows with them.
+/// Records that all [`TABLES`] exist. The number increases with each change of the tables.
 pub(crate) const TABLES_WRITE: &str =
     "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 4)";
 
-/// In order.
+/// The tables and indexes, in the order of creation.
 pub(crate) const TABLES: [&str; 10] = [
     "CREATE TABLE IF NOT EXISTS meta (
         name TEXT PRIMARY KEY NOT NULL,
@@ -91,15 +91,15 @@ pub(crate) const TABLES: [&str; 10] = [
     ) STRICT, WITHOUT ROWID",
 ];
 
-/// A column that older databases lack. SQLite can't add a column only where it is missing, so it is looked
-/// for first, and looked for again where adding it fails: another process may have been faster.
+/// A column that older databases lack. SQLite can't add a column only if it is missing, so its existence is checked before
+/// adding it, and again if that fails, because another process may have been faster.
 pub(crate) struct Column {
     pub(crate) exists: &'static str,
     pub(crate) add: &'static str,
 }
 
 pub(crate) const COLUMNS: [Column; 8] = [
-    // Of version 1, whose keys are all used up.
+    // Version 1 had no bounds; its keys are all used up.
     Column {
         exists: "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'",
         add: "ALTER TABLE consumed ADD COLUMN uses_left INTEGER NOT NULL DEFAULT 0",
@@ -134,9 +134,8 @@ pub(crate) const COLUMNS: [Column; 8] = [
     },
 ];
 
-/// What needs [`COLUMNS`], in order. Triggers, because SQLite writes two tables in one statement in no other
-/// way: they remember the highest generation in the statement that records a token of it, and count a refusal
-/// in the statement that records it.
+/// Statements that need [`COLUMNS`], in order. Only with triggers can one SQLite statement write two tables: they store the
+/// highest generation in the statement that records its token, and count a refusal in the statement that records it.
 pub(crate) const AFTER_COLUMNS: [&str; 4] = [
     "CREATE TRIGGER IF NOT EXISTS remember_generation \
         AFTER INSERT ON audit WHEN NEW.generation IS NOT NULL BEGIN \
@@ -157,31 +156,31 @@ pub(crate) const AFTER_COLUMNS: [&str; 4] = [
         ON CONFLICT (minute, issuer_name, subject, refused) DO UPDATE SET count = count + 1; END",
 ];
 
-/// The creation mark: Unix seconds at which this store began to remember.
+/// Writes the creation mark: when this store began to record uses, in Unix seconds.
 ///
-/// An older copy of the database is given a new one, so that tokens whose use the copy has forgotten are
-/// refused (I4): by [`crate::keep_alive`], or by who restores it and deletes this row.
+/// A restored copy of the database gets a new mark, so that tokens whose use the copy doesn't contain are refused (I4):
+/// either from [`crate::keep_alive`], or because the operator who restores it deletes this row.
 pub(crate) const CREATION_MARK_WRITE: &str =
     "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
 pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'created_at'";
-/// Until when the store was in use for certain, in Unix seconds.
+/// Reads the alive mark: until when the store was certainly in use, in Unix seconds.
 pub(crate) const ALIVE_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'alive_at'";
-/// Says that the store is in use at ?1. Where it was last in use before ?2, the creation mark is made anew,
-/// and a row `created_at` comes back: in one statement, so that nothing can come in between.
+/// Sets the alive mark to ?1. If the old one is before ?2, also renews the creation mark and returns a row `created_at`, in
+/// the same statement so that nothing can come in between.
 pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) \
     SELECT 'created_at', ?1 WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'alive_at' AND value < ?2) \
     UNION ALL SELECT 'alive_at', ?1 WHERE true \
     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value) \
     RETURNING name";
-/// Says that the database was written at ?1. Once a second and not once a call, since anybody may ask: nothing is
-/// written where it was in this second already. A mark after ?2 is of a clock that was ahead.
+/// Records a write at ?1. Writes at most once a second, because anyone may trigger it. A mark after ?2 comes from a clock that
+/// was ahead.
 pub(crate) const WRITTEN_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('written_at', ?1) \
     ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value OR value > ?2 RETURNING value";
-/// How far the clock of whoever wrote the mark may be ahead, in seconds, inclusive.
+/// How far the clock that wrote the mark may be ahead, in seconds, inclusive.
 pub(crate) const WRITTEN_AHEAD_SECONDS_MAX: u64 = 30;
-/// Says whether room is low (1) or not (0); changes nothing where that is known.
+/// Records whether space is low (1) or not (0), if that changed.
 pub(crate) const SPACE_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('space_low', ?1) \
     ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value RETURNING value";
-/// The same as it was noted, if whoever notes it said at ?1 or later that the store is in use.
+/// Reads whether space is low, if the store was marked as in use at ?1 or later.
 pub(crate) const SPACE_READ: &str = "SELECT value FROM meta WHERE name = 'space_low' \
     AND (SELECT value FROM meta WHERE name = 'alive_at') >= ?1";

@@ -1,7 +1,7 @@
-//! Whether the database can be written, and for how long still.
+//! Whether the database can be written and has free space.
 //!
-//! The store sees no file system. Whoever runs it says with [`note_space`], beside [`crate::keep_alive`], how much
-//! room is left, and the store passes that on.
+//! The store has no access to the file system. Its host reports the free space with [`note_space`], next to
+//! [`crate::keep_alive`].
 
 use crate::continuity::GAP_SECONDS;
 use crate::database::{self, Database, Statement};
@@ -10,12 +10,11 @@ use crate::schema;
 use crate::time::UnixMilliseconds;
 use vouchsafe_types::Space;
 
-/// Free bytes below which space is low. At most `REFUSALS_PER_ISSUER_MAX` rows of some 12 KiB a minute leave over two
-/// hours to act.
+/// Free bytes below which space is low. At most `REFUSALS_PER_ISSUER_MAX` rows of about 12 KiB a minute leave operators
+/// more than two hours.
 pub const SPACE_LOW_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Notes that the database of [`crate::Store`] has `free_bytes` left. Writes only where room becomes low or no
-/// longer is.
+/// Records that the database of [`crate::Store`] has `free_bytes` left. Writes only if that changes whether space is low.
 ///
 /// # Errors
 /// The database can't be written.
@@ -25,7 +24,7 @@ pub async fn note_space(database: &impl Database, free_bytes: u64) -> Result<(),
     noted.await.map(drop)
 }
 
-/// Writes, if nobody has in this second, and reads what was noted.
+/// Writes at most once a second, and reads the recorded space.
 pub(crate) async fn writable(
     database: &impl Database,
     now: UnixMilliseconds,

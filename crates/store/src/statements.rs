@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
 
-/// A key comes back for each row that used it. A row that is there has what is left of the smallest
-/// bound that it was ever used under. Without a creation mark the comparison is NULL and nothing is
-/// inserted; nor is it where the store was said to be in use, and not lately: it may be an older copy
-/// that took this one's place a moment ago.
+/// Returns a key for each row that used it. An existing row has what is left of the smallest bound that it was ever used
+/// under. Without a creation mark the comparison is NULL and nothing is inserted. Nothing is inserted either if the store
+/// has an alive mark that is not recent, because it may be an older copy that was just restored.
 const CONSUME_HEAD: &str = "INSERT INTO consumed (key, keep_until, uses_left) SELECT column1, column2, column3 FROM (VALUES ";
 const CONSUME_ROW: &str = "(?, ?, ?, ?, ?)";
 const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE name = 'created_at') \
@@ -18,26 +17,26 @@ const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE nam
         keep_until = max(consumed.keep_until, excluded.keep_until) \
     WHERE consumed.uses_left > 0 AND excluded.uses_left > 0 RETURNING key";
 const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = ?1";
-/// A row comes back only if the lease was free. One that ends after ?4 was taken by a clock that was ahead.
+/// Returns a row only if the lease was free. A lease that ends after ?4 was taken by a clock that was ahead.
 const LEASE: &str = "INSERT INTO leases (name, expires_at_ms) VALUES (?1, ?3) \
     ON CONFLICT (name) DO UPDATE SET expires_at_ms = excluded.expires_at_ms \
     WHERE expires_at_ms <= ?2 OR expires_at_ms > ?4 RETURNING 1";
-/// How far the clock of whoever took a lease may be ahead, in milliseconds, inclusive.
+/// How far the clock that took a lease may be ahead, in milliseconds, inclusive.
 pub(crate) const LEASE_AHEAD_MS_MAX: u64 = 30_000;
 const DOCUMENT_GET: &str = "SELECT body, keep_until FROM documents WHERE name = ?1";
 const DOCUMENT_PUT: &str = "INSERT INTO documents (name, body, keep_until) VALUES (?1, ?2, ?3) \
     ON CONFLICT (name) DO UPDATE SET body = excluded.body, keep_until = excluded.keep_until RETURNING 1";
 const POINTER_GET: &str = "SELECT value, revision FROM pointers WHERE name = ?1";
-/// A row comes back only if there was no such pointer.
+/// Returns a row only if there was no such pointer.
 const POINTER_CREATE: &str = "INSERT INTO pointers (name, value, revision) VALUES (?1, ?2, 1) \
     ON CONFLICT (name) DO NOTHING RETURNING revision";
-/// A row comes back only if the revision was the expected one.
+/// Returns a row only if the revision was the expected one.
 const POINTER_SWAP: &str = "UPDATE pointers SET value = ?2, revision = revision + 1 \
     WHERE name = ?1 AND revision = ?3 RETURNING revision";
 
-/// Rows that one sweep deletes at most: more than the writes between two sweeps add.
+/// Most rows that one sweep deletes: more than the writes between two sweeps add.
 pub(crate) const SWEEP_ROWS_MAX: i64 = 256;
-/// Each deletes what expired before ?1, oldest first, at most ?2 rows.
+/// Statements that delete at most ?2 rows that expired before ?1, oldest first.
 pub(crate) const SWEEPS: [&str; 4] = [
     "DELETE FROM consumed WHERE key IN \
         (SELECT key FROM consumed WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
@@ -56,7 +55,7 @@ pub(crate) struct ConsumeRow {
     keep_until: Value,
     uses_left: Value,
     issued_at: u64,
-    /// When the store must have been in use, at the earliest.
+    /// The earliest acceptable alive mark.
     alive_after: Value,
 }
 
@@ -79,13 +78,13 @@ impl ConsumeRow {
         })
     }
 
-    /// What [`fresh`] needs of it.
+    /// The part that [`fresh`] needs.
     pub(crate) fn claim(&self) -> (String, u64) {
         (self.key.clone(), self.issued_at)
     }
 }
 
-/// One statement that consumes all `rows`.
+/// The statement that consumes all `rows`.
 pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
     let values = vec![CONSUME_ROW; rows.len()].join(", ");
     let sql = Cow::Owned(format!("{CONSUME_HEAD}{values}{CONSUME_TAIL}"));

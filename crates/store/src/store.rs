@@ -1,4 +1,4 @@
-//! The store: sequences of single statements.
+//! The store. Each operation is a sequence of single statements.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -27,25 +27,25 @@ pub const POINTER_BYTES_MAX: usize = 64 * 1024;
 /// Longest lease: ten minutes.
 pub const LEASE_MS_MAX: u64 = 600_000;
 
-/// One in so many writes sweeps.
+/// One write in this many also sweeps.
 pub(crate) const WRITES_PER_SWEEP: u64 = 64;
-/// How long a row outlives its `keep_until`, so that a process whose clock is ahead does not forget
-/// what another still accepts.
+/// How long a row is kept after its `keep_until`, so that a process with a fast clock deletes nothing that another still
+/// accepts.
 pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
 
-/// The state behind one connection.
+/// A store on one database connection.
 pub struct Store<D: Database> {
     database: D,
-    /// Counts this instance's writes, to choose those that sweep.
+    /// Counts writes, to select those that sweep.
     writes: Cell<u64>,
     consuming: Group<ConsumeRow, bool, D::Alarm>,
     recording: Group<AuditRow, Recorded, D::Alarm>,
 }
 
 impl<D: Database> Store<D> {
-    /// Sets up the connection, makes the tables that are missing, marks a new store's creation.
+    /// Sets up the connection, creates missing tables and marks the creation of a new store.
     pub async fn open(database: D, now: UnixMilliseconds) -> Result<Self, Error> {
-        // Instances that live for one request only still sweep, one in so many.
+        // Start at the time, so that instances that live for one request sweep too.
         let writes = Cell::new(now.0);
         let store = Self {
             database,
@@ -62,7 +62,7 @@ impl<D: Database> Store<D> {
         Ok(store)
     }
 
-    /// Whether the database can be read and has its creation mark.
+    /// Checks that the database can be read and has its creation mark.
     pub async fn ready(&self) -> Result<(), Error> {
         match self.creation_mark().await? {
             Some(_) => Ok(()),
@@ -70,17 +70,17 @@ impl<D: Database> Store<D> {
         }
     }
 
-    /// Whether the database can be written, and how much room is left, as [`crate::note_space`] has it. Writes a
-    /// small row, unless anybody has in this second.
+    /// Checks that the database can be written, and returns the space that [`crate::note_space`] recorded. Writes a small row
+    /// at most once a second.
     pub async fn writable(&self, now: UnixMilliseconds) -> Result<Space, Error> {
         space::writable(&self.database, now).await
     }
 
-    /// Uses `key` once of `uses_max` times; it is remembered until `keep_until` (Unix seconds) at
-    /// least. A key that was ever used up, under whatever bound, stays so.
+    /// Uses `key` once out of `uses_max` times. The use is kept at least until `keep_until` (Unix seconds). A key that was used
+    /// up under any bound stays used up.
     ///
-    /// `issued_at` in the second of the store's creation counts as issued after it. Answers at most
-    /// one statement after `deadline`. An error leaves open whether the key is consumed.
+    /// A token that was issued in the second of the store's creation counts as issued after it. Answers at most one
+    /// statement after `deadline`. After an error, the key may or may not be consumed.
     pub async fn consume(
         &self,
         key: &str,
@@ -94,7 +94,7 @@ impl<D: Database> Store<D> {
         if uses_max == 0 {
             return Err(Error::Invalid(Limit::Uses));
         }
-        // INVARIANT: what is swept is no longer accepted, or it could be consumed again (I4).
+        // INVARIANT: a swept key is no longer accepted, so it can't be consumed again (I4).
         if keep_until < expired_before(now) {
             return Err(Error::Invalid(Limit::KeepUntilPassed));
         }
@@ -106,7 +106,7 @@ impl<D: Database> Store<D> {
         if self.consuming.submit(row, deadline, alarm, run).await? {
             return Ok(Consumption::Fresh);
         }
-        // A key that is there wins: `Spent` is what its second user must hear.
+        // `Spent` takes precedence, because the second user of a key must learn of the first.
         let found = self.run(statements::is_spent(key));
         let spent = !deadline.limit(found).await?.is_empty();
         Ok(if spent {
@@ -116,8 +116,8 @@ impl<D: Database> Store<D> {
         })
     }
 
-    /// Appends `record`, which is durable on return, or counts it on an earlier one where there are enough of
-    /// its kind; unless a higher generation than its own was recorded before. Answers at most one statement after `deadline`.
+    /// Appends `record`, which is durable on return, or counts it on an earlier record if there are enough of its kind. Does
+    /// neither if a higher generation was already recorded. Answers at most one statement after `deadline`.
     pub async fn record(
         &self,
         record: AuditRecord,
@@ -131,15 +131,14 @@ impl<D: Database> Store<D> {
         self.recording.submit(row, deadline, alarm, run).await
     }
 
-    /// The highest generation of the name `of` that was recorded, if any was.
+    /// The highest recorded generation of the name `of`.
     pub async fn generation_get(&self, of: &str) -> Result<Option<u64>, Error> {
         within(of.len(), 1, GENERATION_OF_BYTES_MAX, Limit::GenerationOf)?;
         let rows = self.run(audit::generation_get(of)).await?;
         first(rows, |row| database::number(row, 0))
     }
 
-    /// Takes the lease `name` for `ttl_ms`, which is the same for all who take it; false where somebody else
-    /// holds it.
+    /// Takes the lease `name` for `ttl_ms`, which must be the same for all takers. Returns false if it is taken.
     pub async fn lease(
         &self,
         name: &str,
@@ -189,7 +188,7 @@ impl<D: Database> Store<D> {
         })
     }
 
-    /// Sets `name` to `value` if its revision is `expected` (none: if it does not exist).
+    /// Sets `name` to `value` if its revision is `expected`, or if it does not exist and `expected` is `None`.
     pub async fn pointer_compare_and_swap(
         &self,
         name: &str,
@@ -202,7 +201,7 @@ impl<D: Database> Store<D> {
         Ok(!self.run(set).await?.is_empty())
     }
 
-    /// An error means that it is not: what is wrong will show again in the full set-up.
+    /// Whether the set-up is complete. Errors count as no; they recur in the full set-up.
     async fn is_set_up(&self) -> bool {
         let rows = self.run(Statement::new(schema::IS_SET_UP, [])).await;
         rows.is_ok_and(|rows| !rows.is_empty())
@@ -261,7 +260,7 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Whether each row's key was fresh.
+    /// Consumes all rows, and returns whether each key was fresh.
     async fn consume_all(&self, rows: Vec<ConsumeRow>) -> Result<Vec<bool>, Error> {
         let claims: Vec<_> = rows.iter().map(ConsumeRow::claim).collect();
         let answer = self.run(statements::consume(rows)).await?;
@@ -281,10 +280,10 @@ impl<D: Database> Store<D> {
         first(rows, |row| database::number(row, 0))
     }
 
-    /// Before one in [`WRITES_PER_SWEEP`] writes, deletes some expired rows of one table.
+    /// Deletes some expired rows of each table, before one in [`WRITES_PER_SWEEP`] writes.
     ///
-    /// Before and not after it, so that a write that succeeded is not reported as failed because the
-    /// sweep took too long. A failed sweep is left for the next one: it is no reason to refuse.
+    /// Sweeps before the write, so that a write that succeeded is not reported as failed because the sweep took too long.
+    /// Ignores a failed sweep, because the next one makes up for it.
     async fn sweep_sometimes(&self, now: UnixMilliseconds) {
         let write = self.writes.get();
         self.writes.set(write.wrapping_add(1));
@@ -295,7 +294,7 @@ impl<D: Database> Store<D> {
             return;
         };
         for sql in statements::SWEEPS {
-            let _left_for_the_next = self.run(statements::sweep(sql, expired_before)).await;
+            let _retried_by_the_next_sweep = self.run(statements::sweep(sql, expired_before)).await;
         }
     }
 
@@ -326,7 +325,7 @@ impl<D: Database> Store<D> {
     }
 }
 
-/// Unix seconds before which `keep_until` is long past, whoever's clock is right.
+/// Unix seconds before which `keep_until` is past by any clock.
 fn expired_before(now: UnixMilliseconds) -> u64 {
     now.seconds().saturating_sub(SWEEP_MARGIN_SECONDS)
 }

@@ -1,16 +1,16 @@
-//! Why there is no certificate.
+//! Errors of making certificates.
 
-/// What was to be certified can't be written as a certificate, or was not one.
+/// Why a certificate can't be made or is not the expected one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    #[error("the issuer's URL is not ASCII")]
+    #[error("the issuer URL is not ASCII")]
     Issuer,
-    #[error("the key group's name is not `[a-z0-9-]{{1,64}}`")]
+    #[error("the name of the key group is not `[a-z0-9-]{{1,64}}`")]
     Group,
-    #[error("it is not a certificate of a root signing key")]
+    #[error("not a certificate of this root signing key")]
     Root,
-    #[error("it can't be encoded as X.509")]
+    #[error("cannot be encoded in X.509")]
     Encoding,
-    #[error("the signature has not the 64 bytes of ES256")]
+    #[error("the signature does not have the 64 bytes of ES256")]
     Signature,
 }

@@ -1,4 +1,4 @@
-//! Certificates before and after they are signed.
+//! Making certificates: drafts, and what the root signs.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -31,15 +31,15 @@ const SERIAL_BYTES: usize = 16;
 /// Longest name of a key group.
 const GROUP_BYTES_MAX: usize = 64;
 
-/// How much older than it is a root says that it is: machines of key ceremonies have no network, and
-/// verifiers must not take a root for one of tomorrow.
+/// How far a root certificate is backdated. Machines of key ceremonies have no network, and verifiers must not consider
+/// the root not yet valid.
 pub const ROOT_BACKDATE_SECONDS: u64 = 86_400;
 
-/// What a leaf says.
+/// The content of an epoch key's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochLeaf<'a> {
     pub issuer: &'a str,
-    /// `[a-z0-9-]{1,64}`, as are the names of key groups.
+    /// The key group: `[a-z0-9-]{1,64}`.
     pub group: &'a str,
     pub generation: u64,
     /// Unix seconds.
@@ -53,7 +53,7 @@ pub struct EpochLeaf<'a> {
     pub not_after: u64,
 }
 
-/// A certificate that waits for its signature.
+/// An unsigned certificate.
 pub struct Draft {
     builder: CertificateBuilder<Profile>,
     root: RootKey,
@@ -85,14 +85,14 @@ impl Draft {
         })
     }
 
-    /// What the root has to sign with ES256: the `TBSCertificate` in DER (RFC 5280 §4.1.1.3).
+    /// The bytes that the root must sign with ES256: the `TBSCertificate` in DER (RFC 5280 §4.1.1.3).
     #[must_use]
     pub fn message(&self) -> &[u8] {
         &self.message
     }
 
-    /// The certificate in DER. `signature` is that of JWS, `r` and `s` of 32 bytes each; whether it
-    /// verifies is the caller's to know.
+    /// Returns the signed certificate in DER. `signature` is in JWS format, `r` and `s` with 32 bytes each, and is not
+    /// verified here.
     ///
     /// # Errors
     /// [`CertificateError::Signature`].
@@ -113,11 +113,11 @@ impl Draft {
     }
 }
 
-/// Equal for equal keys: every key has one certificate of its root.
+/// The serial number, which is equal for equal keys: a root issues one certificate per key.
 fn serial(key: &SubjectPublicKeyInfo) -> Result<SerialNumber, CertificateError> {
     let encoding = |_| CertificateError::Encoding;
     let mut digest = Sha256::digest(key.to_der().map_err(encoding)?);
-    // Positive, and of one length.
+    // Positive and of fixed length.
     if let Some(first) = digest.first_mut() {
         *first = *first & 0x3f | 0x40;
     }
@@ -125,10 +125,10 @@ fn serial(key: &SubjectPublicKeyInfo) -> Result<SerialNumber, CertificateError> 
 }
 
 impl RootKey {
-    /// The root's own certificate. It has no end (RFC 5280 §4.1.2.5): whoever pins it decides how long.
+    /// Drafts the root's own certificate. It never expires (RFC 5280 §4.1.2.5): verifiers decide how long they pin it.
     ///
     /// # Errors
-    /// [`CertificateError::Encoding`] for a time that X.509 can't write.
+    /// [`CertificateError::Encoding`] for a time that X.509 can't represent.
     pub fn draft(&self, now: u64) -> Result<Draft, CertificateError> {
         let from = time(now.saturating_sub(ROOT_BACKDATE_SECONDS))?;
         let validity = Validity::new(from, Time::INFINITY);
@@ -144,7 +144,7 @@ fn root_name(key: &SubjectPublicKeyInfo) -> Result<Name, CertificateError> {
     name(&format!("CN=root {hex},O=Vouchsafe"))
 }
 
-/// RFC 5280 appendix A.1 has room for 64 characters.
+/// Whether `name` is a valid key group name. RFC 5280 appendix A.1 allows 64 characters.
 fn is_group(name: &str) -> bool {
     let is_ours = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=GROUP_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_ours)
@@ -159,7 +159,7 @@ fn time(seconds: u64) -> Result<Time, CertificateError> {
     time.map(Time::from).map_err(|_| CertificateError::Encoding)
 }
 
-/// The certificate of a root signing key, which certifies the others.
+/// The certificate of a root signing key, which certifies epoch keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootCertificate {
     certificate: Certificate,
@@ -167,8 +167,8 @@ pub struct RootCertificate {
 }
 
 impl RootCertificate {
-    /// Takes a certificate that [`RootKey::draft`] made for `key`. Whether its signature is the key's is
-    /// not looked at: what a root says of itself proves nothing.
+    /// Reads a certificate that [`RootKey::draft`] made for `key`. Doesn't verify the signature, because a self-signature
+    /// proves nothing.
     ///
     /// # Errors
     /// [`CertificateError::Root`].
@@ -185,7 +185,7 @@ impl RootCertificate {
         }
     }
 
-    /// For files, and for those who pin it.
+    /// Encodes the certificate for files and for pinning.
     ///
     /// # Errors
     /// [`CertificateError::Encoding`], which no certificate causes.
@@ -201,7 +201,7 @@ impl RootCertificate {
         der.map_err(|_| CertificateError::Encoding)
     }
 
-    /// The root's `Name`.
+    /// The root's subject in DER.
     ///
     /// # Errors
     /// [`CertificateError::Encoding`], which no certificate causes.
@@ -210,12 +210,12 @@ impl RootCertificate {
         der.map_err(|_| CertificateError::Encoding)
     }
 
-    /// The certificate of an epoch's key.
+    /// Drafts the certificate of an epoch key.
     ///
     /// # Errors
     /// [`CertificateError::Group`], [`CertificateError::Issuer`], [`CertificateError::Encoding`].
     pub fn leaf(&self, leaf: &EpochLeaf<'_>) -> Result<Draft, CertificateError> {
-        // INVARIANT: what `name` is given has nothing that would begin another field.
+        // INVARIANT: nothing in the string that `name` parses begins another field.
         if !is_group(leaf.group) {
             return Err(CertificateError::Group);
         }
@@ -233,7 +233,7 @@ impl RootCertificate {
     }
 }
 
-/// What our certificates have beside names, times and keys.
+/// The parts of our certificates besides times and keys.
 enum Profile {
     Root(Name),
     Leaf {
@@ -274,7 +274,7 @@ impl BuilderProfile for Profile {
             path_len_constraint: matches!(self, Self::Root(_)).then_some(0),
         };
         all.push((&constraints).to_extension(tbs.subject(), &all)?);
-        // Critical on a leaf too, so that it is never taken for an authority.
+        // Critical on a leaf too, so that it is never accepted as a CA.
         if let Some(constraints) = all.first_mut() {
             constraints.critical = true;
         }

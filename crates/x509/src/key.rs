@@ -1,4 +1,4 @@
-//! Public keys as certificates have them.
+//! Public keys in certificates.
 
 use sha2::{Digest as _, Sha256};
 use signature::Keypair;
@@ -26,9 +26,9 @@ const IDENTIFIER_BYTES: usize = 20;
 /// The public key of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeafKey {
-    /// 32 bytes of RFC 8032 §5.1.5.
+    /// The 32 bytes of RFC 8032 §5.1.5.
     Ed25519([u8; 32]),
-    /// Coordinates.
+    /// The coordinates.
     P256 { x: [u8; 32], y: [u8; 32] },
 }
 
@@ -57,14 +57,14 @@ fn info(
     })
 }
 
-/// SHA-256 of the key's bits, cut to 160 (RFC 7093 §2, method 1).
+/// The identifier of a key: its SHA-256, truncated to 160 bits (RFC 7093 §2, method 1).
 pub(crate) fn identifier(info: &SubjectPublicKeyInfo) -> Result<OctetString, CertificateError> {
     let digest = Sha256::digest(info.subject_public_key.raw_bytes());
     let start = digest.get(..IDENTIFIER_BYTES).unwrap_or_default();
     OctetString::new(start).map_err(|_| CertificateError::Encoding)
 }
 
-/// The public half of a root signing key: P-256, whose private half is elsewhere.
+/// The public half of a P-256 root signing key. The HSM has the private half.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootKey {
     pub(crate) info: SubjectPublicKeyInfo,

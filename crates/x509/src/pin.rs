@@ -1,7 +1,7 @@
-//! What a verifier that pins the root does with `x5c`.
+//! Verifies certificates in `x5c` against a pinned root.
 //!
-//! Path, times and constraints are checked by `rustls-webpki`; here is what it can't know: whose token it
-//! is, and that the certificate is of the very key that the JWK Set has.
+//! `rustls-webpki` checks path, times and constraints. This module checks what it can't know: the issuer of the token, and
+//! that the certificate is for the key in the JWK Set.
 
 use std::time::Duration;
 
@@ -16,41 +16,41 @@ use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
 use crate::key::LeafKey;
 
-/// Why a pinned root does not vouch for a key.
+/// Why a pinned root does not certify a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PinError {
-    #[error("the file holds no certificate of a root signing key in PEM")]
+    #[error("the file contains no PEM certificate of a root signing key")]
     Root,
     #[error("the key has no certificate")]
     Missing,
-    #[error("its certificate can't be read")]
+    #[error("malformed certificate")]
     Malformed,
-    #[error("its certificate is not signed by the pinned root")]
+    #[error("the certificate is not signed by the pinned root")]
     Chain,
-    #[error("its certificate is not valid yet")]
+    #[error("the certificate is not valid yet")]
     NotYetValid,
-    #[error("its certificate is no longer valid")]
+    #[error("the certificate has expired")]
     Expired,
-    #[error("its certificate is not one for signing tokens")]
+    #[error("the certificate does not allow signing tokens")]
     Constraints,
-    #[error("its certificate is of another issuer")]
+    #[error("the certificate is for another issuer")]
     Issuer,
-    #[error("its certificate is of another key")]
+    #[error("the certificate is for another key")]
     Key,
 }
 
-/// A root that a verifier got out of band, and trusts.
+/// A root certificate that a verifier obtained out of band and trusts.
 #[derive(Debug)]
 pub struct PinnedRoot {
     der: CertificateDer<'static>,
 }
 
-/// What the certificate of a vouched-for key says.
+/// The content of a verified certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedLeaf {
     pub subject: String,
     pub root: String,
-    /// Unix seconds, both of them within.
+    /// Unix seconds; both bounds are inclusive.
     pub not_before: u64,
     pub not_after: u64,
 }
@@ -74,10 +74,10 @@ impl PinnedRoot {
         }
     }
 
-    /// Whether the root vouches for `key` as one of `issuer`, at `now`.
+    /// Checks that the root certifies `key` for `issuer` at `now`.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first check that fails.
     pub fn vouches_for(
         &self,
         leaf: &[u8],
@@ -92,7 +92,7 @@ impl PinnedRoot {
             Ok(Some((_, usage))) if usage.digital_signature() => {}
             _ => return Err(PinError::Constraints),
         }
-        // INVARIANT: a root may certify keys of several issuers; each speaks for its own.
+        // INVARIANT: a root may certify keys of several issuers, and each key is valid for its own issuer only.
         match tbs.get_extension::<SubjectAltName>() {
             Ok(Some((_, SubjectAltName(names)))) => match names.as_slice() {
                 [GeneralName::UniformResourceIdentifier(url)] if url.as_str() == issuer => {}
@@ -143,7 +143,7 @@ impl PinnedRoot {
     }
 }
 
-/// Our certificates have no extended key usage: one that has is for something else, such as TLS.
+/// Rejects certificates with an extended key usage. Ours have none; others are for other purposes, such as TLS.
 struct NoExtendedUsage;
 
 impl ExtendedKeyUsageValidator for NoExtendedUsage {

@@ -47,7 +47,7 @@ impl Clock {
     /// Trusts the wall clock as it is.
     pub fn trust(&self) {
         let reading = self.source.read();
-        self.steady().believe(reading);
+        self.steady().trust(reading);
     }
 
     fn steady(&self) -> MutexGuard<'_, SteadyClock> {

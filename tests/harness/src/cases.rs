@@ -57,7 +57,7 @@ impl Fixture {
         );
         self.broker.assert_healthy();
         assert_eq!(
-            self.canary.fetched_at_all(),
+            self.canary.fetches_total(),
             0,
             "a token made the broker fetch something"
         );

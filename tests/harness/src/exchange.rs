@@ -197,21 +197,7 @@ pub fn check_answer(
         return Ok(());
     }
     match error {
-        Some(error) => {
-            expect(body["error"] == error, &format!("not `{error}`"))?;
-            let description = body["error_description"].as_str().unwrap_or_default();
-            // RFC 6749 §5.2.
-            let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-            expect(
-                !description.is_empty() && description.bytes().all(legal),
-                "error_description",
-            )?;
-            expect(
-                matches!(status, 429 | 503) == response.header("retry-after").is_some(),
-                "retry-after",
-            )?;
-            expect(body.get("access_token").is_none(), "a token in a refusal")
-        }
+        Some(error) => check_refusal(response, error),
         None => {
             let jwt = body["access_token"].as_str().unwrap_or_default();
             expect(jwt.split('.').count() == 3, "no token")?;
@@ -221,4 +207,24 @@ pub fn check_answer(
             )
         }
     }
+}
+
+/// Checks the body of a refusal (RFC 6749 §5.2).
+fn check_refusal(response: &Response, error: &str) -> Result<(), String> {
+    let body = response.json();
+    let description = body["error_description"].as_str().unwrap_or_default();
+    let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    let retry_after = response.header("retry-after").is_some();
+    let fault = if body["error"] != error {
+        format!("not `{error}`")
+    } else if description.is_empty() || !description.bytes().all(legal) {
+        "error_description".to_owned()
+    } else if matches!(response.status, 429 | 503) != retry_after {
+        "retry-after".to_owned()
+    } else if body.get("access_token").is_some() {
+        "a token in a refusal".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(format!("{fault}: {} {}", response.status, response.text()))
 }

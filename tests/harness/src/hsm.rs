@@ -438,7 +438,7 @@ impl GatewaySetup {
         format!("http://127.0.0.1:{}", self.admin_port)
     }
 
-    fn file(&self) -> String {
+    fn config(&self) -> String {
         let sha256 = |name: &str| {
             std::fs::read_to_string(self.folder.join(format!("{name}.sha256"))).expect("a hash")
         };
@@ -504,7 +504,7 @@ impl GatewaySetup {
 
     /// Runs a subcommand to its end; returns exit code and output.
     pub fn run(&self, arguments: &[&str]) -> (i32, String) {
-        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        std::fs::write(self.folder.join("gateway.toml"), self.config()).expect("a file");
         let output = self.command(arguments).output().expect("starts");
         let text = [output.stdout, output.stderr].concat();
         let code = output.status.code().expect("an exit code");
@@ -513,7 +513,7 @@ impl GatewaySetup {
 
     /// Runs a subcommand with standard output at `stdout`; returns exit code and standard error.
     pub fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> (i32, String) {
-        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        std::fs::write(self.folder.join("gateway.toml"), self.config()).expect("a file");
         let mut command = self.command(arguments);
         let output = command.stdout(stdout).output().expect("starts");
         let code = output.status.code().expect("an exit code");
@@ -530,7 +530,7 @@ impl GatewaySetup {
 
     /// Starts a gateway whose output pipes are closed, and waits until it answers.
     pub fn start_with_closed_output(&self) -> Gateway {
-        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        std::fs::write(self.folder.join("gateway.toml"), self.config()).expect("a file");
         let child = self
             .command(&["serve"])
             .stdout(closed_pipe())
@@ -550,7 +550,7 @@ impl GatewaySetup {
 
     /// Starts a gateway and waits until it accepts connections.
     pub fn start(&self) -> Gateway {
-        std::fs::write(self.folder.join("gateway.toml"), self.file()).expect("a file");
+        std::fs::write(self.folder.join("gateway.toml"), self.config()).expect("a file");
         let mut child = self
             .command(&["serve"])
             .args(&self.arguments)

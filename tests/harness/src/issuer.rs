@@ -74,7 +74,7 @@ impl Issuer {
         };
         realms
             .into_iter()
-            .for_each(|(realm, script)| issuer.play(realm, script));
+            .for_each(|(realm, script)| issuer.set_script(realm, script));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (state, address) = (Arc::clone(&state), address.clone());
@@ -105,7 +105,7 @@ impl Issuer {
     }
 
     /// Changes how `realm` answers from now on.
-    pub fn play(&self, realm: &str, script: Script) {
+    pub fn set_script(&self, realm: &str, script: Script) {
         self.state
             .realms
             .lock()
@@ -124,7 +124,7 @@ impl Issuer {
     }
 
     /// Number of requests to `realm` so far.
-    pub fn fetched(&self, realm: &str) -> usize {
+    pub fn fetches(&self, realm: &str) -> usize {
         self.state
             .fetched
             .lock()
@@ -140,7 +140,7 @@ impl Issuer {
     }
 
     /// Number of requests so far, including connections without one.
-    pub fn fetched_at_all(&self) -> usize {
+    pub fn fetches_total(&self) -> usize {
         self.state
             .fetched
             .lock()
@@ -186,18 +186,20 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
         None => respond(&mut stream, 404, "text/plain", "", b"no such realm"),
         Some(Script::Guarded(_)) => respond(&mut stream, 401, "text/plain", "", b"who are you?"),
         Some(Script::Reset) => Ok(()),
-        Some(Script::Silent) => hold(&mut stream),
+        Some(Script::Silent) => wait_for_close(&mut stream),
         Some(Script::DiscoveryIs(status, kind, body)) => {
             respond(&mut stream, status, kind, "", &body)
         }
-        Some(Script::DiscoveryMoved(realm)) => moved(&mut stream, address, &realm, document),
-        Some(Script::KeysMoved(realm)) if is_keys => moved(&mut stream, address, &realm, document),
+        Some(Script::DiscoveryMoved(realm)) => redirect(&mut stream, address, &realm, document),
+        Some(Script::KeysMoved(realm)) if is_keys => {
+            redirect(&mut stream, address, &realm, document)
+        }
         Some(Script::KeysAre(status, kind, body)) if is_keys => {
             respond(&mut stream, status, kind, "", &body)
         }
         Some(Script::Stalled) if is_keys => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")?;
-            hold(&mut stream)
+            wait_for_close(&mut stream)
         }
         Some(Script::Slow(time, keys)) if is_keys => {
             std::thread::sleep(time);
@@ -222,12 +224,12 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
 }
 
 /// Waits until the client gives up.
-fn hold(stream: &mut TcpStream) -> std::io::Result<()> {
+fn wait_for_close(stream: &mut TcpStream) -> std::io::Result<()> {
     while stream.read(&mut [0; 64])? > 0 {}
     Ok(())
 }
 
-fn moved(
+fn redirect(
     stream: &mut TcpStream,
     address: &str,
     realm: &str,

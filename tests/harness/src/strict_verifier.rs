@@ -61,7 +61,7 @@ pub struct Verdict {
 
 impl Verifiers {
     /// Adds a copy that a verifier fetched.
-    pub fn fetched(&mut self, at: u64, jwks: &Value) {
+    pub fn add_copy(&mut self, at: u64, jwks: &Value) {
         let keys = jwks["keys"].as_array().expect("a JWK Set");
         let keys = keys.iter().map(|key| {
             let mut key = key.clone();
@@ -96,12 +96,12 @@ impl Verifiers {
         }
     }
 
-    pub fn issued(&mut self, token: Issued, at: u64) {
+    pub fn add_token(&mut self, token: Issued, at: u64) {
         self.held.push(Held { token, at });
     }
 
     /// Revokes the generations below `generation` from `now` on.
-    pub fn revoked(&mut self, generation: u64, now: u64) {
+    pub fn revoke(&mut self, generation: u64, now: u64) {
         let old = self
             .places
             .iter()
@@ -212,7 +212,7 @@ mod tests {
     const START: u64 = 1_800_000_000;
 
     /// The verdict on one token, issued at `START` + 10 with the key `ES256` of the epoch that starts at `START`.
-    fn judged(expires: u64, act: impl FnOnce(&mut Verifiers, &Value)) -> Verdict {
+    fn judge_token(expires: u64, act: impl FnOnce(&mut Verifiers, &Value)) -> Verdict {
         let claims = json!({ "aud": "a", "exp": START + expires });
         let token = Issued::parse(&jwt::mint("ES256", &claims));
         let jwks = json!({ "keys": [Key::issuer("ES256").jwk("ES256")] });
@@ -222,7 +222,7 @@ mod tests {
             { "generation": 1, "epoch_start": START, "jwk": { "kid": "ES256" } }
         ] }] }),
         );
-        verifiers.issued(token, START + 10);
+        verifiers.add_token(token, START + 10);
         act(&mut verifiers, &jwks);
         verifiers.judge()
     }
@@ -238,29 +238,56 @@ mod tests {
         let empty = json!({ "keys": [] });
         // One second on each side of both limits: 300 s before issuing, and the expiry.
         for (at, failures) in [(10 - 300, 0), (11 - 300, 1), (99, 1), (100, 0)] {
-            let verdict = judged(100, |it, _| it.fetched(START.strict_add_signed(at), &empty));
+            let verdict = judge_token(100, |it, _| {
+                it.add_copy(START.strict_add_signed(at), &empty)
+            });
             check(&verdict, 0, 0, failures);
         }
-        check(&judged(100, |it, jwks| it.fetched(START, jwks)), 1, 0, 0);
+        check(
+            &judge_token(100, |it, jwks| it.add_copy(START, jwks)),
+            1,
+            0,
+            0,
+        );
         let mut other = json!({ "keys": [Key::stranger("ES256").jwk("ES256")] });
-        check(&judged(100, |it, _| it.fetched(START, &other)), 0, 0, 1);
+        check(
+            &judge_token(100, |it, _| it.add_copy(START, &other)),
+            0,
+            0,
+            1,
+        );
         other["keys"][0]["kid"] = json!("unknown");
-        check(&judged(100, |it, _| it.fetched(START, &other)), 0, 0, 1);
+        check(
+            &judge_token(100, |it, _| it.add_copy(START, &other)),
+            0,
+            0,
+            1,
+        );
     }
 
     #[test]
     fn finds_token_that_outlives_its_key() {
-        check(&judged(540, |it, jwks| it.fetched(START, jwks)), 1, 0, 0);
-        check(&judged(541, |it, jwks| it.fetched(START, jwks)), 1, 0, 1);
+        check(
+            &judge_token(540, |it, jwks| it.add_copy(START, jwks)),
+            1,
+            0,
+            0,
+        );
+        check(
+            &judge_token(541, |it, jwks| it.add_copy(START, jwks)),
+            1,
+            0,
+            1,
+        );
     }
 
     #[test]
     fn accepts_missing_key_only_after_revocation() {
         let empty = json!({ "keys": [] });
         let revoked = |at: u64| {
-            judged(100, |it, _| {
-                it.revoked(2, START + 50);
-                it.fetched(START + at, &empty);
+            judge_token(100, |it, _| {
+                it.revoke(2, START + 50);
+                it.add_copy(START + at, &empty);
             })
         };
         check(&revoked(49), 0, 0, 1);

@@ -60,12 +60,11 @@ fn answer(stream: TcpStream, config: &Arc<ServerConfig>, port: u16) -> std::io::
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte)? == 1 {
         head.push(byte[0]);
     }
-    let body = match String::from_utf8_lossy(&head).contains("/tls/jwks ") {
-        true => json!({ "keys": keys() }),
-        false => {
-            let base = format!("https://localhost:{port}/tls");
-            json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") })
-        }
+    let body = if String::from_utf8_lossy(&head).contains("/tls/jwks ") {
+        json!({ "keys": keys() })
+    } else {
+        let base = format!("https://localhost:{port}/tls");
+        json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") })
     };
     let body = body.to_string();
     write!(

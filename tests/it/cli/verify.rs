@@ -166,7 +166,7 @@ fn reports_first_failed_check() {
     refused(
         pinned(&unknown),
         "key",
-        "the set has no such key",
+        "no such key in the key set",
         Some(long_over),
     );
     let elsewhere = |more: &[&str]| {
@@ -176,7 +176,12 @@ fn reports_first_failed_check() {
             &token.jwt,
         )
     };
-    refused(elsewhere, "claims", "`aud` is not the expected audience", None);
+    refused(
+        elsewhere,
+        "claims",
+        "`aud` is not the expected audience",
+        None,
+    );
     let in_hsm = site.issue(&issuer, HSM_ES256);
     refused(
         |more: &[&str]| {
@@ -218,7 +223,7 @@ fn rejects_token_of_another_root() {
     let root = site.path("root.pem");
     let token = stranger.issue(&issuer, API);
     assert_eq!(stranger.verify(API, &[], &token.jwt).code, 0);
-    let chain = "its certificate is not signed by the pinned root";
+    let chain = "the certificate is not signed by the pinned root";
     let hint = Some("the root was replaced, or the keys are not the broker's");
     let pin = ["--pin-root", root.as_str()];
     refused(
@@ -268,7 +273,7 @@ fn rejects_key_certified_for_another_issuer() {
     refused(
         |more: &[&str]| site.verify_with(&jwks, &[&pin[..], more].concat(), &forged),
         "certificate",
-        "its certificate is of another issuer",
+        "the certificate is for another issuer",
         None,
     );
 }
@@ -280,8 +285,8 @@ fn accepts_certificate_while_key_is_published() {
     let keys = GatewaySetup::initialized();
     let far = 4 * EPOCH_SECONDS;
     for (at, reason) in [
-        (now() - far, "its certificate is no longer valid"),
-        (now() + far, "its certificate is not valid yet"),
+        (now() - far, "the certificate has expired"),
+        (now() + far, "the certificate is not valid yet"),
     ] {
         let site = Site::start(keys.twin(), at, &issuer.files(), issuer.origin());
         let root = site.path("root.pem");
@@ -351,7 +356,7 @@ fn distinguishes_usage_token_and_network_errors() {
         );
     };
     pin(&gone, "gone: No such file");
-    let no_root = "the file holds no certificate of a root signing key in PEM\n\
+    let no_root = "the file contains no PEM certificate of a root signing key\n\
                    hint: `hsm-gateway root-certificate` prints it";
     pin(&keys, no_root);
     let jwk = &site.broker.jwks()["keys"][0];

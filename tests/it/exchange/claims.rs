@@ -136,6 +136,7 @@ fn times() -> Vec<TokenCase> {
 }
 
 fn audiences() -> Vec<TokenCase> {
+    let mismatch = |name: &str, value: Value| set(name, MISMATCH, "aud", value);
     let mut cases = vec![
         without("aud", MISSING),
         set(
@@ -144,65 +145,26 @@ fn audiences() -> Vec<TokenCase> {
             "aud",
             json!([BROKER]),
         ),
-        set("an empty aud", MISMATCH, "aud", json!("")),
-        set("an empty array", MISMATCH, "aud", json!([])),
-        set("an empty text in an array", MISMATCH, "aud", json!([""])),
-        set(
-            "another audience",
-            MISMATCH,
-            "aud",
-            json!("https://other.example"),
-        ),
-        set(
+        mismatch("an empty aud", json!("")),
+        mismatch("an empty array", json!([])),
+        mismatch("an empty text in an array", json!([""])),
+        mismatch("another audience", json!("https://other.example")),
+        mismatch(
             "another audience in an array",
-            MISMATCH,
-            "aud",
             json!(["https://other.example"]),
         ),
-        set(
-            "two audiences",
-            MISMATCH,
-            "aud",
-            json!([BROKER, "https://other.example"]),
-        ),
-        set(
+        mismatch("two audiences", json!([BROKER, "https://other.example"])),
+        mismatch(
             "the broker behind another",
-            MISMATCH,
-            "aud",
             json!(["https://other.example", BROKER]),
         ),
-        set("the broker twice", MISMATCH, "aud", json!([BROKER, BROKER])),
-        set("the requested audience", MISMATCH, "aud", json!(API)),
-        set(
-            "the broker and a slash",
-            MISMATCH,
-            "aud",
-            json!(format!("{BROKER}/")),
-        ),
-        set(
-            "the broker and a space",
-            MISMATCH,
-            "aud",
-            json!(format!("{BROKER} ")),
-        ),
-        set(
-            "the broker in capitals",
-            MISMATCH,
-            "aud",
-            json!(BROKER.to_uppercase()),
-        ),
-        set(
-            "less than the broker",
-            MISMATCH,
-            "aud",
-            json!(&BROKER[..BROKER.len() - 1]),
-        ),
-        set(
-            "the broker and a NUL",
-            MISMATCH,
-            "aud",
-            json!(format!("{BROKER}\0")),
-        ),
+        mismatch("the broker twice", json!([BROKER, BROKER])),
+        mismatch("the requested audience", json!(API)),
+        mismatch("the broker and a slash", json!(format!("{BROKER}/"))),
+        mismatch("the broker and a space", json!(format!("{BROKER} "))),
+        mismatch("the broker in capitals", json!(BROKER.to_uppercase())),
+        mismatch("less than the broker", json!(&BROKER[..BROKER.len() - 1])),
+        mismatch("the broker and a NUL", json!(format!("{BROKER}\0"))),
     ];
     for value in [
         json!(null),
@@ -355,6 +317,24 @@ fn workload() -> Vec<TokenCase> {
         ),
         without("environment", Want::Issued),
     ];
+    cases.extend(types_of_workload_claims());
+    for claim in [
+        "repository",
+        "repository_id",
+        "repository_owner",
+        "ref",
+        "event_name",
+        "workflow",
+        "run_id",
+        "actor",
+    ] {
+        cases.push(without(claim, MISSING));
+    }
+    cases
+}
+
+fn types_of_workload_claims() -> Vec<TokenCase> {
+    let mut cases = Vec::new();
     for value in [json!(null), json!(1), json!(["x"]), json!({})] {
         cases.push(set(format!("sub {value}"), INVALID, "sub", value.clone()));
         cases.push(set(format!("jti {value}"), INVALID, "jti", value.clone()));
@@ -370,18 +350,6 @@ fn workload() -> Vec<TokenCase> {
             "environment",
             value,
         ));
-    }
-    for claim in [
-        "repository",
-        "repository_id",
-        "repository_owner",
-        "ref",
-        "event_name",
-        "workflow",
-        "run_id",
-        "actor",
-    ] {
-        cases.push(without(claim, MISSING));
     }
     cases
 }

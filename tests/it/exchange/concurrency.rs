@@ -105,7 +105,7 @@ fn mix(arguments: &[&str]) {
     );
     // Key sets that the store was too slow to keep are fetched again.
     let patient = outcomes.iter().any(|outcome| *outcome != Ok(1));
-    let fetched = issuer.fetched("main");
+    let fetched = issuer.fetches("main");
     assert!(
         fetched == 2 || patient,
         "the key set was fetched {} times",

@@ -38,7 +38,7 @@ fn attempt() -> (Response, Vec<(String, String)>, Response) {
         std::thread::sleep(MEANWHILE);
         let second = scope.spawn(|| send(&second));
         std::thread::sleep(MEANWHILE);
-        issuer.play("main", slow(&["RS256", "ES256"]));
+        issuer.set_script("main", slow(&["RS256", "ES256"]));
         second.join().expect("a response")
     });
     let database = rusqlite::Connection::open(setup.database()).expect("opens");

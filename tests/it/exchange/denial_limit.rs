@@ -158,10 +158,10 @@ fn counts_every_concurrent_denial() {
         "{denied} of {busy}"
     );
     let on_record = number(&scene, "SELECT sum(1 + repeats) FROM audit");
-    let told = denied + over;
+    let decided = denied + over;
     assert!(
-        (told..=told + busy).contains(&on_record),
-        "{on_record} of {told}"
+        (decided..=decided + busy).contains(&on_record),
+        "{on_record} of {decided}"
     );
     assert!(number(&scene, "SELECT count(*) FROM audit") <= LIMIT + 1);
     broker.assert_healthy();

@@ -59,7 +59,7 @@ fn set(parameter: &'static str, value: impl Into<String>, want: Want) -> Request
     })
 }
 
-fn head() -> Vec<RequestCase> {
+fn methods_and_types() -> Vec<RequestCase> {
     let mut cases = vec![form("a plain request", Want::Issued, |form| form)];
     for method in [
         "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post", "TRACE", "BREW",
@@ -98,7 +98,11 @@ fn head() -> Vec<RequestCase> {
             move |form| Request::post("/token", kind, form.body()),
         ));
     }
-    cases.extend([
+    cases
+}
+
+fn targets_and_headers() -> Vec<RequestCase> {
+    vec![
         request("no content type", CONTENT_TYPE, |form| Request {
             headers: Vec::new(),
             ..form.request()
@@ -133,8 +137,7 @@ fn head() -> Vec<RequestCase> {
         request("a forged path", Want::Issued, |form| {
             form.request().with("spin-path-info", "/healthz")
         }),
-    ]);
-    cases
+    ]
 }
 
 /// A body of exactly `bytes` bytes.
@@ -258,6 +261,11 @@ fn parameters() -> Vec<RequestCase> {
             |form| form.and("actor_token_type", TYPE_JWT),
         ),
     ]);
+    cases
+}
+
+fn grants_and_types() -> Vec<RequestCase> {
+    let mut cases = Vec::new();
     let grant = refused(400, "unsupported_grant_type", "grant.unsupported");
     for value in [
         "client_credentials",
@@ -398,9 +406,11 @@ fn lifetimes() -> Vec<RequestCase> {
 
 pub fn cases() -> Vec<RequestCase> {
     [
-        head(),
+        methods_and_types(),
+        targets_and_headers(),
         body(),
         parameters(),
+        grants_and_types(),
         targets(),
         scopes(),
         lifetimes(),

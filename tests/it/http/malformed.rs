@@ -9,19 +9,17 @@ const HOST_BODY_BYTES_MAX: usize = 128 * 1024;
 /// Many times the host's limit of 64 KiB.
 const HEAD_BYTES: usize = 4 * 1024 * 1024;
 
-#[test]
-fn answers_malformed_requests_without_guest() {
-    let fixture = Fixture::start();
-    let address = &fixture.broker.address;
+/// Malformed requests, and the statuses that may answer each.
+fn malformed(address: &str) -> Vec<(&'static str, String, &'static [u16])> {
     let post = |head: &str, body: &str| {
         format!("POST /token HTTP/1.1\r\n{head}content-type: {FORM}\r\n\r\n{body}")
     };
     let host = format!("host: {address}\r\nconnection: close\r\n");
-    let rows = [
+    vec![
         (
             "no host",
             post("connection: close\r\ncontent-length: 1\r\n", "a"),
-            &[400][..],
+            &[400],
         ),
         (
             "two hosts",
@@ -88,9 +86,15 @@ fn answers_malformed_requests_without_guest() {
             ),
             &[413],
         ),
-    ];
+    ]
+}
+
+#[test]
+fn answers_malformed_requests_without_guest() {
+    let fixture = Fixture::start();
+    let address = &fixture.broker.address;
     let mut failures = Vec::new();
-    for (name, bytes, statuses) in &rows {
+    for (name, bytes, statuses) in &malformed(address) {
         match send_raw(address, bytes.as_bytes(), false) {
             Ok(response) if statuses.contains(&response.status) => {}
             Ok(response) => {

@@ -25,7 +25,7 @@ fn ready(audiences: &str) -> (Value, Vec<String>) {
 
 #[test]
 fn warns_of_open_audience_ceiling() {
-    let warning = "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences";
+    let warning = "`signer_audiences` is `*`: the signer signs for every audience that the bundle may ever contain; list the audiences";
     let (warnings, printed) = ready("*");
     assert_eq!(warnings, serde_json::json!([warning]));
     assert_eq!(printed, [format!("warning: {warning}")]);

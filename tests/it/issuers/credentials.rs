@@ -44,28 +44,28 @@ fn reads_credential_on_each_fetch() {
     // None, a wrong one, one that would inject a header, the right one.
     present(&setup, &issuer, start, DOWN);
     assert_eq!(
-        issuer.fetched("main"),
+        issuer.fetches("main"),
         0,
         "the issuer was asked without a credential"
     );
     put(SECOND);
     present(&setup, &issuer, start + 100, DOWN);
-    assert_eq!(issuer.fetched("main"), 1);
+    assert_eq!(issuer.fetches("main"), 1);
     put("a\r\nx-evil: b");
     present(&setup, &issuer, start + 200, DOWN);
     assert_eq!(
-        issuer.fetched("main"),
+        issuer.fetches("main"),
         1,
         "the issuer was asked with an invalid credential"
     );
     put(&format!("{FIRST}\n"));
     present(&setup, &issuer, start + 300, Want::Issued);
-    assert_eq!(issuer.fetched("main"), 3);
+    assert_eq!(issuer.fetches("main"), 3);
     // Rotated.
-    issuer.play("main", Script::Guarded(SECOND.to_owned()));
+    issuer.set_script("main", Script::Guarded(SECOND.to_owned()));
     put(SECOND);
     present(&setup, &issuer, start + 400, Want::Issued);
-    assert_eq!(issuer.fetched("main"), 5);
+    assert_eq!(issuer.fetches("main"), 5);
 }
 
 #[test]
@@ -75,7 +75,8 @@ fn does_not_start_without_mounted_credentials() {
         .try_start()
         .err()
         .expect("refused");
-    let expected = "issuers/main.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
+    let expected =
+        "issuers/main.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
     assert!(said.contains(expected), "{said}");
-    assert_eq!(issuer.fetched_at_all(), 0);
+    assert_eq!(issuer.fetches_total(), 0);
 }

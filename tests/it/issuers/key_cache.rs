@@ -25,7 +25,7 @@ fn at(scene: &Scene, seconds: u64) -> Moment<'_> {
 }
 
 fn fetches(scene: &Scene) -> usize {
-    scene.issuer.fetched("main")
+    scene.issuer.fetches("main")
 }
 
 /// The key sets in the store.
@@ -78,7 +78,7 @@ fn only(algorithms: &[&str]) -> Script {
 fn trusts_removed_key_until_end_of_lifetime() {
     let scene = Scene::new();
     at(&scene, 0).present("RS256", Want::Issued);
-    scene.issuer.play("main", only(&["ES256"]));
+    scene.issuer.set_script("main", only(&["ES256"]));
     assert_eq!(fetches(&scene), FETCH);
     at(&scene, 200).present("RS256", Want::Issued);
     assert_eq!(
@@ -118,9 +118,9 @@ fn refreshes_ageing_keys_in_background() {
     {
         let ageing = at(&scene, 299);
         // A request that waited for this issuer would fail or time out.
-        scene.issuer.play("main", Script::Silent);
+        scene.issuer.set_script("main", Script::Silent);
         ageing.present("RS256", Want::Issued);
-        scene.issuer.play("main", only(&["RS256"]));
+        scene.issuer.set_script("main", only(&["RS256"]));
     }
     let fetched = fetches(&scene);
     let ageing = at(&scene, 298);
@@ -167,7 +167,7 @@ fn uses_refreshed_keys_without_another_fetch() {
 #[test]
 fn applies_changed_key_source_immediately() {
     let scene = Scene::new();
-    scene.issuer.play("moved", only(&["ES256"]));
+    scene.issuer.set_script("moved", only(&["ES256"]));
     at(&scene, 0).present("RS256", Want::Issued);
     let file = scene.setup.folder.join("policies/issuers/main.toml");
     let text = std::fs::read_to_string(&file).expect("the issuer file");
@@ -185,7 +185,7 @@ fn applies_changed_key_source_immediately() {
 #[test]
 fn retries_failing_issuer_after_10_20_40_seconds() {
     let scene = Scene::new();
-    scene.issuer.play(
+    scene.issuer.set_script(
         "main",
         Script::DiscoveryIs(500, "text/plain", b"no".to_vec()),
     );
@@ -193,7 +193,7 @@ fn retries_failing_issuer_after_10_20_40_seconds() {
         at(&scene, seconds).present("RS256", DOWN);
         assert_eq!(fetches(&scene), asked, "{seconds} s");
     }
-    scene.issuer.play("main", Script::honest());
+    scene.issuer.set_script("main", Script::honest());
     at(&scene, 133).present("RS256", DOWN);
     at(&scene, 134).present("RS256", Want::Issued);
 }
@@ -205,11 +205,11 @@ fn uses_stale_keys_only_if_configured() {
         vec![IssuerFile::new("main", issuer.url("main"), lines)]
     });
     at(&scene, 0).present("RS256", Want::Issued);
-    scene.issuer.play("main", Script::Reset);
+    scene.issuer.set_script("main", Script::Reset);
     at(&scene, 300).present("RS256", Want::Issued);
     at(&scene, 419).present("RS256", Want::Issued);
     at(&scene, 420).present("RS256", DOWN);
-    scene.issuer.play("main", only(&["ES256"]));
+    scene.issuer.set_script("main", only(&["ES256"]));
     at(&scene, 500).present("RS256", UNKNOWN);
 }
 
@@ -222,7 +222,7 @@ fn uses_key_without_kid_only_if_unambiguous() {
         jwk
     };
     let scene = Scene::new();
-    scene.issuer.play(
+    scene.issuer.set_script(
         "main",
         Script::Keys(vec![unnamed("RS256"), unnamed("ES256")]),
     );
@@ -237,7 +237,7 @@ fn uses_key_without_kid_only_if_unambiguous() {
     stranger.as_object_mut().expect("an object").remove("kid");
     scene
         .issuer
-        .play("main", Script::Keys(vec![unnamed("RS256"), stranger]));
+        .set_script("main", Script::Keys(vec![unnamed("RS256"), stranger]));
     let later = at(&scene, 400);
     let header = serde_json::json!({ "alg": "RS256" }).to_string();
     let token = jwt::mint_raw(&Key::issuer("RS256"), header, later.claims().to_string());

@@ -24,29 +24,29 @@ fn present(scene: &Scene, seconds: u64, want: Want) {
 fn rejects_removed_key_after_its_lifetime() {
     let scene = Scene::new();
     present(&scene, 0, Want::Issued);
-    scene.issuer.play(
+    scene.issuer.set_script(
         "main",
         Script::Keys(vec![Key::issuer("ES256").jwk("ES256")]),
     );
-    let fetched = scene.issuer.fetched("main");
+    let fetched = scene.issuer.fetches("main");
     present(&scene, WITHIN_SECONDS, Want::Issued);
     assert_eq!(
-        scene.issuer.fetched("main"),
+        scene.issuer.fetches("main"),
         fetched,
         "fetched although the store has the keys"
     );
     present(&scene, BEYOND_SECONDS, bad("token.key_unknown"));
-    assert!(scene.issuer.fetched("main") > fetched);
+    assert!(scene.issuer.fetches("main") > fetched);
 }
 
 #[test]
 fn keeps_keys_through_outage_until_expiry() {
     let scene = Scene::new();
     present(&scene, 0, Want::Issued);
-    scene.issuer.play("main", Script::Reset);
+    scene.issuer.set_script("main", Script::Reset);
     present(&scene, WITHIN_SECONDS, Want::Issued);
     present(&scene, BEYOND_SECONDS, unavailable("issuer.unavailable"));
-    scene.issuer.play("main", Script::honest());
+    scene.issuer.set_script("main", Script::honest());
     // The retry window of the failed attempt has ended by then.
     present(&scene, BEYOND_SECONDS + 60, Want::Issued);
 }

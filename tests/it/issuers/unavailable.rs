@@ -133,6 +133,11 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
             with_member("alg", json!("RS512")),
             refused(400, "invalid_request", "token.key_unusable"),
         ),
+    ]
+}
+
+fn key_set_responses() -> Vec<(&'static str, Script, Want)> {
+    vec![
         (
             "keys-404",
             Script::KeysAre(404, JSON, b"{}".to_vec()),
@@ -171,11 +176,6 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
             body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\""))
                 .into_bytes(),
         )
-    };
-    let uri = |realm: &str, uri: Value| {
-        discovery(issuer, realm, move |document| {
-            document["jwks_uri"] = uri.clone()
-        })
     };
     vec![
         ("silent", Script::Silent, UNAVAILABLE),
@@ -231,6 +231,16 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
             }),
             UNAVAILABLE,
         ),
+    ]
+}
+
+fn key_set_uris(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
+    let uri = |realm: &str, uri: Value| {
+        discovery(issuer, realm, move |document| {
+            document["jwks_uri"] = uri.clone()
+        })
+    };
+    vec![
         ("no-uri", uri("no-uri", Value::Null), UNAVAILABLE),
         (
             "uri-file",
@@ -272,11 +282,17 @@ fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
 
 /// The outcome at the token endpoint for each realm.
 fn table(issuer: &Issuer) -> BTreeMap<&'static str, Want> {
-    let realms: Vec<_> = key_sets().into_iter().chain(discoveries(issuer)).collect();
+    let realms = [
+        key_sets(),
+        key_set_responses(),
+        discoveries(issuer),
+        key_set_uris(issuer),
+    ]
+    .concat();
     let count = realms.len();
     let mut table = BTreeMap::new();
     for (realm, script, want) in realms {
-        issuer.play(realm, script);
+        issuer.set_script(realm, script);
         table.insert(realm, want);
     }
     assert_eq!(table.len(), count, "two realms of one name");
@@ -334,7 +350,7 @@ fn fetches_keys_once_for_many_tokens() {
     for _ in 0..5 {
         present(&broker, &issuer.url("good"), REACHED).expect("reached");
     }
-    assert_eq!(issuer.fetched("good"), 2, "one fetch is two requests");
+    assert_eq!(issuer.fetches("good"), 2, "one fetch is two requests");
     let header = json!({ "alg": "RS256", "kid": "unknown" }).to_string();
     let unknown = || {
         jwt::mint_raw(
@@ -351,7 +367,7 @@ fn fetches_keys_once_for_many_tokens() {
     }
     // One more fetch per window of 10 s; more if the machine is so slow that several windows passed.
     let windows = usize::try_from((now() - before) / 10 + 1).expect("small");
-    let fetched = issuer.fetched("good") - 2;
+    let fetched = issuer.fetches("good") - 2;
     assert!(
         fetched >= 2 && fetched <= 2 * windows,
         "{fetched} requests in {windows} windows"
@@ -364,7 +380,7 @@ fn learns_rotated_key_from_unknown_kid() {
     let files = [IssuerFile::new("good", issuer.url("good"), "")];
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
     present(&broker, &issuer.url("good"), REACHED).expect("reached");
-    issuer.play(
+    issuer.set_script(
         "good",
         Script::Keys(vec![Key::stranger("RS256").jwk("rotated")]),
     );
@@ -393,7 +409,7 @@ fn serves_keys_and_probes_despite_silent_issuer() {
             .map(|_| scope.spawn(|| broker.send(&request).status))
             .collect();
         // Waits until the issuer is asked and the exchanges have their places.
-        while issuer.fetched("main") == 0 {
+        while issuer.fetches("main") == 0 {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         let mut answered = 0;

@@ -126,8 +126,8 @@ fn signs_tokens_unambiguous_for_folding_decoders() {
         let refused = answer["refused"].as_str();
         let known = [
             "an extra claim has a registered name, ignoring case",
-            "an extra claim's name is not 1 to 256 visible ASCII characters",
-            "an extra claim is there twice, ignoring case",
+            "the name of an extra claim is not 1 to 256 visible ASCII characters",
+            "duplicate extra claim, ignoring case",
         ];
         assert!(
             refused.is_some_and(|text| known.contains(&text)),

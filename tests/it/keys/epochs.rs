@@ -62,7 +62,7 @@ fn issue(broker: &Broker, iss: &str, audience: &str, now: u64) -> Issued {
 }
 
 /// Runs a broker near the end of an epoch.
-fn step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
+fn run_step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
     for offset in OFFSETS {
         let now = epoch_start + offset;
         let broker = setup.clone().at_time(now).start();
@@ -85,7 +85,7 @@ fn publishes_exactly_the_keys_of_each_epoch() {
     let setup = Setup::trusting(&issuer);
     let start = |index: u64| FIRST + index * EPOCH_SECONDS;
     let steps: Vec<_> = (0..STEPS)
-        .map(|index| step(&setup, &issuer.url("main"), start(index)))
+        .map(|index| run_step(&setup, &issuer.url("main"), start(index)))
         .collect();
 
     for alg in ["ES256", "EdDSA"] {

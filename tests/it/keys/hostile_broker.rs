@@ -110,21 +110,15 @@ pub fn ask(broker: &Broker, asked: &Value) -> Value {
     panic!("every request spanned two seconds");
 }
 
-/// Requests with these members changed, and the reason for the refusal; none if it signs.
-fn table() -> Vec<(Value, Option<Value>)> {
-    let refused = |reason: &str| Some(json!({ "refused": reason }));
-    let extra = |claims: Value| json!({ "extra_claims": claims });
-    let not_json = refused("an extra claim is not one strict json value");
-    let registered = refused("an extra claim has a registered name, ignoring case");
-    let bad_name = refused("an extra claim's name is not 1 to 256 visible ASCII characters");
-    let numbered = |count: usize| {
-        extra(
-            (0..count)
-                .map(|index| json!([format!("x{index}"), "1"]))
-                .collect(),
-        )
-    };
-    let mut table = vec![
+/// Changed members of a request, and the reason for the refusal; none if it signs.
+type Row = (Value, Option<Value>);
+
+fn refused(reason: &str) -> Option<Value> {
+    Some(json!({ "refused": reason }))
+}
+
+fn issuer_audience_and_times() -> Vec<Row> {
+    vec![
         (json!({}), None),
         (json!({ "audience": DEPLOY }), None),
         (
@@ -153,7 +147,7 @@ fn table() -> Vec<(Value, Option<Value>)> {
         ),
         (
             json!({ "audience": "" }),
-            refused("audience is empty, too long or has unprintable characters"),
+            refused("audience is empty, too long or contains unprintable characters"),
         ),
         (json!({ "lifetime_seconds": LIFETIME_SECONDS_MAX }), None),
         (
@@ -178,6 +172,11 @@ fn table() -> Vec<(Value, Option<Value>)> {
             json!({ "issued_at_offset": -16 }),
             refused("iat is too far from the signer's clock"),
         ),
+    ]
+}
+
+fn other_members() -> Vec<Row> {
+    vec![
         (json!({ "tier": "hsm" }), Some(json!("tier-unavailable"))),
         (
             json!({ "algorithm": "EdDSA" }),
@@ -193,28 +192,44 @@ fn table() -> Vec<(Value, Option<Value>)> {
         ),
         (
             json!({ "subject": "" }),
-            refused("subject is empty, too long or has unprintable characters"),
+            refused("subject is empty, too long or contains unprintable characters"),
         ),
         (
             json!({ "subject": "a\nb" }),
-            refused("subject is empty, too long or has unprintable characters"),
+            refused("subject is empty, too long or contains unprintable characters"),
         ),
         (
             json!({ "subject": "a\u{202e}b" }),
-            refused("subject is empty, too long or has unprintable characters"),
+            refused("subject is empty, too long or contains unprintable characters"),
         ),
         (json!({ "subject": "a \u{e9}b" }), None),
         (
             json!({ "jti": "" }),
-            refused("jti is empty, too long or has unprintable characters"),
+            refused("jti is empty, too long or contains unprintable characters"),
         ),
         (
             json!({ "scopes": ["read write"] }),
-            refused("a scope is not a scope token or too long"),
+            refused("a scope is malformed or too long"),
         ),
+    ]
+}
+
+fn extra_claims() -> Vec<Row> {
+    let extra = |claims: Value| json!({ "extra_claims": claims });
+    let not_json = refused("an extra claim is not one strict JSON value");
+    let registered = refused("an extra claim has a registered name, ignoring case");
+    let bad_name = refused("the name of an extra claim is not 1 to 256 visible ASCII characters");
+    let numbered = |count: usize| {
+        extra(
+            (0..count)
+                .map(|index| json!([format!("x{index}"), "1"]))
+                .collect(),
+        )
+    };
+    let mut table = vec![
         (
             extra(json!([["x", "1"], ["x", "2"]])),
-            refused("an extra claim is there twice, ignoring case"),
+            refused("duplicate extra claim, ignoring case"),
         ),
         (extra(json!([["", "1"]])), bad_name.clone()),
         (numbered(EXTRA_CLAIMS_MAX), None),
@@ -228,7 +243,7 @@ fn table() -> Vec<(Value, Option<Value>)> {
         (extra(json!([["\u{212a}id", "1"]])), bad_name.clone()),
         (
             extra(json!([["a", "1"], ["A", "2"]])),
-            refused("an extra claim is there twice, ignoring case"),
+            refused("duplicate extra claim, ignoring case"),
         ),
     ];
     for name in [
@@ -275,7 +290,8 @@ fn gets_nothing_beyond_signer_configuration() {
     let broker = start();
     let jwks = broker.get("/jwks").json();
     let mut failures = Vec::new();
-    for (changes, reason) in table() {
+    let rows = [issuer_audience_and_times(), other_members(), extra_claims()];
+    for (changes, reason) in rows.concat() {
         let mut asked = honest();
         for (name, value) in changes.as_object().expect("an object") {
             asked[name] = value.clone();
@@ -283,7 +299,7 @@ fn gets_nothing_beyond_signer_configuration() {
         let answer = ask(&broker, &asked);
         let outcome = match (&reason, answer["jwt"].as_str()) {
             (Some(reason), None) if answer == *reason => Ok(()),
-            (None, Some(jwt)) => holds(&Issued::parse(jwt), &asked, &jwks),
+            (None, Some(jwt)) => check_token(&Issued::parse(jwt), &asked, &jwks),
             _ => Err(format!("{answer}")),
         };
         if let Err(said) = outcome {
@@ -295,7 +311,7 @@ fn gets_nothing_beyond_signer_configuration() {
 }
 
 /// Checks that a signed token contains what was requested and nothing else.
-fn holds(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String> {
+fn check_token(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String> {
     let claims = &token.claims;
     let same = claims["iss"] == asked["issuer"]
         && claims["sub"] == asked["subject"]

@@ -141,8 +141,8 @@ fn exports_store_size_and_free_space() {
         length(&database) + length(&log)
     };
     let before = on_disk();
-    let told = metric("vouchsafe_store_bytes ");
-    assert!((before..=on_disk()).contains(&told), "{told}");
+    let reported = metric("vouchsafe_store_bytes ");
+    assert!((before..=on_disk()).contains(&reported), "{reported}");
     present(&scene, &broker, Want::Issued);
     assert!(metric("vouchsafe_store_bytes ") > before);
     assert!(metric("vouchsafe_store_free_bytes ") > 0);

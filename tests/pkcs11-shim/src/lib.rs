@@ -105,7 +105,7 @@ fn shim() -> Option<&'static Shim> {
 
 impl Shim {
     /// Whether `name` was requested; consumes the request.
-    fn takes(&self, name: &str) -> bool {
+    fn take_request(&self, name: &str) -> bool {
         std::fs::remove_file(self.folder.join(name)).is_ok()
     }
 
@@ -147,7 +147,7 @@ impl Shim {
 
     /// Does what was requested; an error replaces the module's result.
     fn misbehave(&self, session: CK_SESSION_HANDLE) -> CK_RV {
-        if self.takes("close-all") {
+        if self.take_request("close-all") {
             let mut info = CK_SESSION_INFO::default();
             if let (Some(look), Some(close)) =
                 (self.real.C_GetSessionInfo, self.real.C_CloseAllSessions)
@@ -159,13 +159,13 @@ impl Shim {
                 }
             }
         }
-        if self.takes("log-out")
+        if self.take_request("log-out")
             && let Some(log_out) = self.real.C_Logout
         {
             // SAFETY: the caller's session.
             unsafe { log_out(session) };
         }
-        if self.takes("device-error") {
+        if self.take_request("device-error") {
             return CKR_DEVICE_ERROR;
         }
         CKR_OK
@@ -228,7 +228,7 @@ unsafe extern "C" fn sign_init(
     };
     // SAFETY: the caller's own argument.
     let is_hmac = !mechanism.is_null() && unsafe { (*mechanism).mechanism } == CKM_SHA256_HMAC;
-    if !is_hmac && shim.takes("data-length") {
+    if !is_hmac && shim.take_request("data-length") {
         return CKR_DATA_LEN_RANGE;
     }
     match shim.misbehave(session) {
@@ -254,7 +254,7 @@ unsafe extern "C" fn sign(
     if answer == CKR_OK && !signature.is_null() {
         // SAFETY: the length was written there.
         let is_hmac = unsafe { *signature_length } == HMAC_BYTES;
-        if !is_hmac && shim.takes("spoil") {
+        if !is_hmac && shim.take_request("spoil") {
             // SAFETY: a signature was written there, of at least one byte.
             unsafe { *signature ^= 1 };
         }

@@ -1,6 +1,6 @@
-//! Who is in a share: stable for a workload, and the same at every gateway of a root.
+//! Which workloads belong to a rollout share. The answer is stable and the same at every gateway of a root.
 //!
-//! A share is for trying something on few; it is no authorization boundary.
+//! A share limits who tries something new; it is not an authorization boundary.
 
 use std::fmt;
 
@@ -10,22 +10,22 @@ use zeroize::Zeroizing;
 
 /// Bytes of the secret: the output of HMAC-SHA256.
 const SECRET_BYTES: usize = 32;
-/// First and only field of the label from which the secret is derived.
+/// The only field of the label from which the secret is derived.
 const SCHEME: &str = "vouchsafe-rollout-v1";
-/// Longest issuer or principal id of a workload.
+/// Longest issuer or principal of a workload.
 pub const WORKLOAD_BYTES_MAX: usize = 1_280;
 
-/// A workload as it showed itself to the broker.
+/// A workload as the broker verified it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// The issuer of its own token.
+    /// The issuer of its subject token.
     pub issuer: String,
-    /// Its immutable id there.
+    /// Its immutable id at that issuer.
     pub principal: String,
 }
 
 impl Workload {
-    /// None where a part is empty or longer than [`WORKLOAD_BYTES_MAX`].
+    /// Returns `None` if a part is empty or longer than [`WORKLOAD_BYTES_MAX`].
     #[must_use]
     pub fn new(issuer: &str, principal: &str) -> Option<Self> {
         let fits = |text: &str| (1..=WORKLOAD_BYTES_MAX).contains(&text.len());
@@ -36,7 +36,16 @@ impl Workload {
     }
 }
 
-/// What shares are drawn with. Derived from the root, so that it needs no configuration.
+/// The secret that assigns workloads to shares. It is derived from the root and needs no configuration.
+///
+/// ```
+/// use vouchsafe_gateway::canary::{RolloutSecret, Workload};
+///
+/// let secret = RolloutSecret::from_bytes([7; 32]);
+/// let workload = Workload::new("https://issuer.example", "repo:1").unwrap();
+/// let place = secret.place(&workload, "https://deploy.example").unwrap();
+/// assert!(place.is_within(100) && !place.is_within(0));
+/// ```
 pub struct RolloutSecret(Zeroizing<[u8; SECRET_BYTES]>);
 
 impl fmt::Debug for RolloutSecret {
@@ -46,8 +55,8 @@ impl fmt::Debug for RolloutSecret {
 }
 
 impl RolloutSecret {
-    /// What the HSM derives it from: `HMAC-SHA256(root, label)`. No epoch's label is the same, since
-    /// theirs begin with the length of another scheme.
+    /// The label from which the HSM derives the secret as `HMAC-SHA256(root, label)`. It differs from the labels of all
+    /// epochs, which begin with another scheme.
     #[must_use]
     pub fn label() -> Vec<u8> {
         let mut label = Vec::new();
@@ -60,7 +69,7 @@ impl RolloutSecret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Where `workload` stands between nobody and everybody, for `audience`.
+    /// The place of `workload` among all workloads, for `audience`.
     #[must_use]
     pub fn place(&self, workload: &Workload, audience: &str) -> Option<Place> {
         let mut fields = Vec::new();
@@ -75,19 +84,19 @@ impl RolloutSecret {
     }
 }
 
-/// Evenly spread over 0 to 2^64 - 1.
+/// The place of a workload, evenly distributed over 0 to 2^64 - 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u64);
 
 impl Place {
-    /// Whether it is among the first `percent`. Who is in a share is in every greater one.
+    /// Whether the place is among the first `percent`. Larger shares contain all smaller ones.
     #[must_use]
     pub fn is_within(self, percent: u8) -> bool {
         (u128::from(self.0).saturating_mul(100) >> 64) < u128::from(percent)
     }
 }
 
-/// A field behind its length (u32, big-endian). Longer ones than that do not come here.
+/// Appends the length of a field (u32, big-endian) and the field. Callers have bounded the length.
 fn push_field(fields: &mut Vec<u8>, field: &[u8]) {
     let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
     fields.extend_from_slice(&length.to_be_bytes());
@@ -106,7 +115,7 @@ mod tests {
         secret.place(&workload.unwrap(), audience).unwrap()
     }
 
-    /// 10,000 fixed workloads; the bound is four standard deviations of as many coins.
+    /// 10,000 fixed workloads; the bound is four standard deviations.
     #[test]
     fn share_has_the_stated_size() {
         for percent in [1_u8, 5, 20, 50, 99] {
@@ -127,12 +136,11 @@ mod tests {
             let place = place(number, AUDIENCE);
             let within: Vec<_> = (0..=100).map(|percent| place.is_within(percent)).collect();
             assert!(within.is_sorted(), "{number}: {within:?}");
-            assert!(!within[0] && within[100], "nobody at 0, everybody at 100");
+            assert!(!within[0] && within[100], "none at 0, all at 100");
         }
     }
 
-    /// The same at any gateway of this root, for ever: a change here moves running shares. The numbers are
-    /// another program's.
+    /// A change would move workloads of running rollouts. The numbers come from another program.
     #[test]
     fn a_workload_keeps_its_place() {
         let label = RolloutSecret::label();
@@ -148,7 +156,10 @@ mod tests {
             place(*it, AUDIENCE).is_within(20) && place(*it, "https://other.example").is_within(20)
         });
         let count = elsewhere.count();
-        assert!((10..90).contains(&count), "audiences draw anew: {count}");
+        assert!(
+            (10..90).contains(&count),
+            "audiences are independent: {count}"
+        );
     }
 
     #[test]

@@ -1,32 +1,32 @@
-//! One question to whichever gateway answers.
+//! Calls to the first gateway that answers.
 
 use std::collections::BTreeMap;
 
 use vouchsafe_signer::{Error, Fault, Variable};
 
 use super::network::{Answer, Network};
-use super::state::{Concern, GatewaySigner};
+use super::state::{FailureKind, GatewaySigner};
 use crate::timing::KEYS_FRESH_SECONDS;
 
-/// For how long a gateway that failed is tried last.
+/// How long a gateway that failed is tried last.
 pub(super) const FAILING_SECONDS: u64 = 5;
-/// The same for one whose clock is wrong: by then the keys are fetched again, which shows its clock.
+/// How long a gateway with a wrong clock is tried last. By then the keys are fetched again, which shows its clock.
 pub(super) const SKEWED_SECONDS: u64 = KEYS_FRESH_SECONDS;
 
-/// What is to be thought of a gateway's answer.
+/// How a gateway's answer is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AnswerKind {
     Taken,
-    /// It is behind in generations, or lacks the current epoch's key; another gateway may not.
+    /// The gateway is behind in generations or lacks the current epoch's key; another one may be better.
     Behind,
-    /// What it says is not for this signer, or not from a gateway.
+    /// The answer is not for this signer or not from a gateway.
     Foreign,
-    /// Its clock is not ours; another gateway's may be.
+    /// The gateway's clock differs from ours; another one's may not.
     Skewed,
 }
 
 impl GatewaySigner {
-    /// Asks one gateway after the other, until one answers with what is wanted or refuses it.
+    /// Asks one gateway after another until one gives a suitable answer or refuses.
     pub(super) async fn call(
         &self,
         path: &str,
@@ -35,28 +35,28 @@ impl GatewaySigner {
         network: &impl Network,
     ) -> Result<Answer, Error> {
         let judge = |answer: &Answer| match answer.status {
-            200 if !is_wanted(&answer.body) => Verdict::Foreign,
-            403 if says(answer, &CLOCK_SLUGS) => Verdict::Skewed,
-            _ => Verdict::Taken,
+            200 if !is_wanted(&answer.body) => AnswerKind::Foreign,
+            403 if says(answer, &CLOCK_SLUGS) => AnswerKind::Skewed,
+            _ => AnswerKind::Taken,
         };
         self.call_until(path, Some(body), network, judge).await
     }
 
-    /// The same until an answer is taken. Where none is because of clocks, all that is known is forgotten: one
-    /// of two clocks is wrong, maybe ours.
+    /// Asks one gateway after another until `judge` takes an answer. If clocks prevent that, drops all known keys, because
+    /// the wrong clock may be ours.
     pub(super) async fn call_until(
         &self,
         path: &str,
         body: Option<String>,
         network: &impl Network,
-        mut judge: impl FnMut(&Answer) -> Verdict,
+        mut judge: impl FnMut(&Answer) -> AnswerKind,
     ) -> Result<Answer, Error> {
-        let (now, concern) = (network.now().0, Concern::of(path));
+        let (now, kind) = (network.now().0, FailureKind::of(path));
         let mut places: Vec<_> = (0..self.config.urls.len()).collect();
-        // Stable: among those that work, and among those that don't, the order is the list's.
-        // One that gave no keys is not worth a try with a signature.
+        // A stable sort keeps the configured order among working and among failed gateways. A gateway that gave no keys
+        // is not tried first for a signature either.
         places.sort_by_key(|place| {
-            [concern, Concern::Keys, Concern::Clock]
+            [kind, FailureKind::Keys, FailureKind::Clock]
                 .iter()
                 .any(|it| self.failed_lately(*place, *it, now))
         });
@@ -81,32 +81,34 @@ impl GatewaySigner {
                         Ok(answer) => format!("gateway {url}: status {}", answer.status),
                         Err(cause) => format!("gateway {url}: {cause}"),
                     });
-                    self.note_failure(place, concern, now.saturating_add(FAILING_SECONDS));
+                    self.note_failure(place, kind, now.saturating_add(FAILING_SECONDS));
                     continue;
                 }
             };
-            if is_of_the_gateway_alone(&answer, concern) {
+            if is_of_the_gateway_alone(&answer, kind) {
                 causes.push(format!("gateway {url}: status {}", answer.status));
-                // What it says is told if no other one has a better answer.
+                // This refusal is reported if no other gateway has a better answer.
                 refused.get_or_insert(answer);
                 continue;
             }
             match judge(&answer) {
-                Verdict::Taken => {
-                    self.note_success(place, concern);
+                AnswerKind::Taken => {
+                    self.note_success(place, kind);
                     return Ok(answer);
                 }
-                Verdict::Behind => causes.push(format!(
-                    "gateway {url}: its generation is over, or it has no key of this epoch"
+                AnswerKind::Behind => causes.push(format!(
+                    "gateway {url}: superseded generation, or no key of this epoch"
                 )),
-                Verdict::Foreign => {
-                    causes.push(format!("gateway {url}: its answer is not for this signer"));
+                AnswerKind::Foreign => {
+                    causes.push(format!("gateway {url}: the answer is not for this signer"));
                 }
-                Verdict::Skewed => {
+                AnswerKind::Skewed => {
                     skewed = true;
-                    causes.push(format!("gateway {url}: its clock is not ours"));
+                    causes.push(format!(
+                        "gateway {url}: its clock differs from the signer's"
+                    ));
                     let until = now.saturating_add(SKEWED_SECONDS);
-                    self.note_failure(place, Concern::Clock, until);
+                    self.note_failure(place, FailureKind::Clock, until);
                 }
             }
         }
@@ -118,52 +120,52 @@ impl GatewaySigner {
         refused.filter(|_| !skewed).ok_or(Error::Unavailable)
     }
 
-    fn note_success(&self, place: usize, concern: Concern) {
+    fn note_success(&self, place: usize, kind: FailureKind) {
         let mut state = self.state.borrow_mut();
-        state.failing_until.remove(&(place, concern));
-        if concern == Concern::Keys {
-            state.failing_until.remove(&(place, Concern::Clock));
+        state.failing_until.remove(&(place, kind));
+        if kind == FailureKind::Keys {
+            state.failing_until.remove(&(place, FailureKind::Clock));
         }
         state.outage = None;
     }
 
-    fn note_failure(&self, place: usize, concern: Concern, until: u64) {
+    fn note_failure(&self, place: usize, kind: FailureKind, until: u64) {
         let mut state = self.state.borrow_mut();
-        state.failing_until.insert((place, concern), until);
+        state.failing_until.insert((place, kind), until);
     }
 
-    fn failed_lately(&self, place: usize, concern: Concern, now: u64) -> bool {
+    fn failed_lately(&self, place: usize, kind: FailureKind, now: u64) -> bool {
         let state = self.state.borrow();
-        let until = state.failing_until.get(&(place, concern));
-        // A clock that went back must not make a failure last.
+        let until = state.failing_until.get(&(place, kind));
+        // A clock that goes back must not prolong a failure.
         until.is_some_and(|until| now < *until && *until <= now.saturating_add(SKEWED_SECONDS))
     }
 
-    /// Whether no gateway gave keys or seeds when it was last asked, a moment ago.
+    /// Whether every gateway recently failed to give keys or seeds.
     pub(super) fn all_failed_lately(&self, now: u64) -> bool {
-        (0..self.config.urls.len()).all(|place| self.failed_lately(place, Concern::Keys, now))
+        (0..self.config.urls.len()).all(|place| self.failed_lately(place, FailureKind::Keys, now))
     }
 }
 
-/// Refusals that only clocks which differ bring about: the signer has held the same times against its own.
+/// Refusals that only clock skew can cause, because the signer has checked the same times.
 const CLOCK_SLUGS: [&str; 2] = ["seed.window", "token.times"];
 
-/// What a gateway refuses for how it is configured, or what is behind it, and not for the request.
+/// Refusals that depend on the gateway's configuration and not on the request.
 const OWN_SLUGS: [&str; 3] = ["group.forbidden", "seed.algorithm", "seed.epoch"];
 
-/// Whether another gateway may say something else: this one may not know the credential yet, or have
-/// something in front of it that answers in its place. What a gateway says of one request is not of this kind.
-fn is_of_the_gateway_alone(answer: &Answer, concern: Concern) -> bool {
+/// Whether another gateway may answer differently: this one may not know the credential yet, or a proxy may answer in its
+/// place. Refusals that depend on the request are not of this kind.
+fn is_of_the_gateway_alone(answer: &Answer, kind: FailureKind) -> bool {
     match answer.status {
         200 => false,
         401 | 404 => true,
-        // One that is behind in generations knows no better than one that has too much to do.
-        409 | 429 if concern == Concern::Keys => true,
+        // A gateway that is behind in generations or overloaded.
+        409 | 429 if kind == FailureKind::Keys => true,
         _ => !is_refusal(answer) || says(answer, &OWN_SLUGS),
     }
 }
 
-/// Whether it has the form of a gateway's refusal.
+/// Whether `answer` has the form of a gateway's refusal.
 fn is_refusal(answer: &Answer) -> bool {
     let slug = answer.body.strip_prefix(br#"{"error":""#);
     let slug = slug.and_then(|rest| rest.strip_suffix(br#""}"#));
@@ -179,7 +181,7 @@ fn says(answer: &Answer, slugs: &[&str]) -> bool {
         .any(|slug| answer.body == format!(r#"{{"error":"{slug}"}}"#).as_bytes())
 }
 
-/// The body of a 200, or what went wrong.
+/// The body of an answer with status 200.
 pub(super) fn accepted(answer: Answer) -> Result<Vec<u8>, Error> {
     match answer.status {
         200 => Ok(answer.body),

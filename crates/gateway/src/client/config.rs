@@ -1,4 +1,4 @@
-//! The variables of a signer that has gateways behind it.
+//! The configuration of a signer with gateways.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use zeroize::Zeroizing;
 use crate::credential::CredentialDigest;
 use crate::rules::KeyAlgorithm;
 
-/// Most gateways.
+/// Most gateways that can be configured.
 pub const GATEWAYS_MAX: usize = 8;
 const URL_BYTES_MAX: usize = 256;
 
-/// A configuration that holds together.
+/// A checked configuration.
 pub struct GatewayConfig {
     pub(crate) signer: Config,
-    /// Origins, in the order in which they are tried.
+    /// Origins of the gateways, in the order of preference.
     pub(crate) urls: Vec<String>,
     pub(crate) credential: Zeroizing<String>,
-    /// Algorithms of tier `hsm`; none where that tier is not offered.
+    /// Algorithms of tier `hsm`; empty if the tier is not offered.
     pub(crate) hsm_algorithms: Vec<KeyAlgorithm>,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Debug for GatewayConfig {
 }
 
 impl GatewayConfig {
-    /// Reads the variables; the first wrong one is named, its value never.
+    /// Reads the variables. Errors name the variable but never contain its value.
     ///
     /// # Errors
     /// [`Error::Misconfigured`].
@@ -74,7 +74,7 @@ fn urls(text: &str, development: bool) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// `https://host[:port]`, or in development `http://` on loopback: the credential goes to no other.
+/// Whether `url` may receive the credential: `https://host[:port]`, or in development `http://` on loopback.
 fn is_origin(url: &str, development: bool) -> bool {
     let origin = Origin::split(url, HostCase::Any).filter(|(_, path)| path.is_empty());
     url.len() <= URL_BYTES_MAX

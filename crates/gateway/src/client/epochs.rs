@@ -1,4 +1,4 @@
-//! Epoch keys of tier `delegated`: one seed for each, fetched once however many requests wait for it.
+//! Epoch keys of tier `delegated`. Each seed is fetched once for all waiting requests.
 
 use std::rc::Rc;
 
@@ -10,12 +10,12 @@ use super::network::{Network, wait};
 use super::state::{GatewaySigner, HeldKey};
 use crate::wire::{SEED_PATH, SeedRequest, parse_seed};
 
-/// How long before an epoch its seed may be asked for: less than the gateway's 60 s, so that clocks may
-/// differ by [`crate::CLOCK_SKEW_SECONDS_MAX`].
+/// How long before an epoch its seed is fetched: less than the gateway's 60 s, to allow for a clock skew of
+/// [`crate::CLOCK_SKEW_SECONDS_MAX`].
 const PREFETCH_SECONDS: u64 = 25;
 
 impl GatewaySigner {
-    /// Whether [`GatewaySigner::prefetch`] has something to do.
+    /// Whether [`GatewaySigner::prefetch`] would fetch anything.
     pub fn prefetch_is_due(&self, now: UnixSeconds) -> bool {
         let Some(next) = self.next_epoch_soon(now) else {
             return false;
@@ -26,8 +26,7 @@ impl GatewaySigner {
         !state.fetching && algorithms.copied().any(|it| missing(&it))
     }
 
-    /// Fetches the next epoch's seeds shortly before it starts. Whoever needs them fetches them again if
-    /// this fails.
+    /// Fetches the next epoch's seeds shortly before it starts. If this fails, requests fetch them when needed.
     pub async fn prefetch(&self, network: &impl Network) {
         let Some(next) = self.next_epoch_soon(network.now()) else {
             return;
@@ -45,7 +44,7 @@ impl GatewaySigner {
         soon.then(|| current.next())
     }
 
-    /// The key of `epoch`, from memory or from a fetched seed.
+    /// Returns the key of `epoch` from memory, or fetches its seed.
     pub(super) async fn epoch_key(
         &self,
         epoch: Epoch,
@@ -79,7 +78,7 @@ impl GatewaySigner {
         Ok(key)
     }
 
-    /// INVARIANT: the key is one that the gateway publishes, so verifiers know it.
+    /// INVARIANT: the key is published by the gateway, so verifiers know it.
     async fn fetch_epoch_key(
         &self,
         epoch: Epoch,
@@ -109,7 +108,7 @@ impl GatewaySigner {
             let body = ask(&keys).to_json();
             let answer = self.call(SEED_PATH, body, is_one, network).await?;
             if answer.status == 409 && !last {
-                // Another generation is current by now.
+                // Another generation has become current.
                 keys = self.fetch_keys(network).await?;
                 continue;
             }

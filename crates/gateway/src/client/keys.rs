@@ -1,4 +1,4 @@
-//! What the gateway said of its public keys, once it was held against the signer's configuration.
+//! The gateway's public keys, checked against the signer's configuration.
 
 use vouchsafe_signer::{Algorithm, Config, Epoch, Error, Fault, UnixSeconds, Variable};
 
@@ -6,7 +6,7 @@ use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
 use vouchsafe_types::BackendStatus;
 
-/// The public keys of the signer's group.
+/// The public keys of the signer's key group.
 pub(super) struct KnownKeys {
     generation: u64,
     seconds_left: u64,
@@ -16,7 +16,7 @@ pub(super) struct KnownKeys {
 }
 
 impl KnownKeys {
-    /// Takes the gateway's answer, if what it says of the group is the signer's.
+    /// Accepts the gateway's answer if its key group matches the signer's configuration.
     pub(super) fn accept(keys: Keys, config: &Config, now: UnixSeconds) -> Result<Self, Error> {
         let group = keys.groups.into_iter().find(|it| it.name == config.group());
         let group = group.ok_or_else(|| differs(Variable::SignerGroup))?;
@@ -50,18 +50,18 @@ impl KnownKeys {
         self.age_seconds(now) < KEYS_FRESH_SECONDS && self.cover(now)
     }
 
-    /// A clock that went back makes keys as old as one that went forward: both are asked again.
+    /// The age of the keys. A clock that goes back ages them like one that goes forward.
     pub(super) fn age_seconds(&self, now: UnixSeconds) -> u64 {
         now.0.abs_diff(self.fetched_at.0)
     }
 
-    /// Whether each algorithm's key of the current epoch is here.
+    /// Whether the current epoch's keys of all algorithms are known.
     pub(super) fn cover(&self, now: UnixSeconds) -> bool {
         let current = Epoch::containing(now, self.group.epoch_seconds);
         current.is_ok_and(|epoch| self.algorithms.iter().all(|it| self.has_epoch(epoch, *it)))
     }
 
-    /// Whether any algorithm's key of the current epoch is here.
+    /// Whether the current epoch's key of any algorithm is known.
     pub(super) fn has_current(&self, now: UnixSeconds) -> bool {
         let current = Epoch::containing(now, self.group.epoch_seconds);
         current.is_ok_and(|epoch| self.algorithms.iter().any(|it| self.has_epoch(epoch, *it)))
@@ -72,8 +72,10 @@ impl KnownKeys {
             .any(|key| key.algorithm == algorithm.name())
     }
 
+    /// Checks that the key of `epoch` and `algorithm` is known.
+    ///
     /// # Errors
-    /// The configuration, where the gateway has no keys of this algorithm at all.
+    /// [`Error::Misconfigured`] if the gateway has no keys of this algorithm at all.
     pub(super) fn require_epoch(&self, epoch: Epoch, algorithm: Algorithm) -> Result<(), Error> {
         if self.has_epoch(epoch, algorithm) {
             return Ok(());
@@ -96,7 +98,7 @@ impl KnownKeys {
         keys.filter(move |key| key.epoch_start == start && key.generation == self.generation)
     }
 
-    /// The key of tier `hsm` that signs for `audience`; not one that only will, or did.
+    /// The key version of tier `hsm` that currently signs for `audience`.
     pub(super) fn token_key(&self, algorithm: &str, audience: &str) -> Option<PublicTokenKey> {
         let fits = |key: &&PublicTokenKey| {
             key.signs && key.algorithm == algorithm && key.audiences.iter().any(|it| it == audience)
@@ -110,8 +112,7 @@ impl KnownKeys {
         keys.any(|key| key.name == name && key.kid == kid)
     }
 
-    /// Members of the JWK Set at `now`: those of published epochs, of the standby generation too, then
-    /// the HSM's own.
+    /// The JWKs to publish at `now`: keys of the published epochs, including the standby generation, then HSM keys.
     pub(super) fn jwks(&self, now: UnixSeconds) -> Result<Vec<String>, Error> {
         let current = Epoch::containing(now, self.group.epoch_seconds)?;
         let published = |key: &&PublicEpochKey| {
@@ -127,7 +128,7 @@ impl KnownKeys {
     }
 }
 
-/// The gateway has another value of `variable`.
+/// The error for a `variable` that differs from the gateway's value.
 fn differs(variable: Variable) -> Error {
     Error::Misconfigured {
         variable,

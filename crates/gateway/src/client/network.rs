@@ -1,39 +1,39 @@
-//! The network and clock that a signer is given.
+//! The network and the clock of a signer.
 
 use std::future::Future;
 
 use vouchsafe_signer::{Entropy, Error, UnixSeconds};
 
-/// How often a request looks whether another's fetch has ended.
+/// How often a request checks whether another request's fetch has ended.
 const LOOK_MILLISECONDS: u64 = 5;
 
-/// What a gateway answered.
+/// A gateway's answer.
 pub struct Answer {
     pub status: u16,
     /// At most [`crate::wire::ANSWER_BYTES_MAX`].
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer.
+/// Why a gateway gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
-    #[error("its address is in a blocked network")]
+    #[error("address in a blocked network")]
     AddressBlocked,
-    #[error("its name has no address")]
+    #[error("DNS lookup failed")]
     NameUnknown,
-    #[error("it is not in the manifest's `allowed_outbound_hosts`")]
+    #[error("not in the manifest's `allowed_outbound_hosts`")]
     NotAllowed,
-    #[error("what it answers is not http, or too much")]
+    #[error("invalid or oversized HTTP response")]
     NotHttp,
-    #[error("it did not answer in time")]
+    #[error("timeout")]
     NotInTime,
-    #[error("it can't be reached")]
+    #[error("connection failed")]
     NotReached,
-    #[error("tls failed, or the host does not trust its certificate")]
+    #[error("TLS failed or the certificate is not trusted")]
     TlsFailed,
 }
 
-/// The way to the gateways, for one call of the signer.
+/// Access to gateways, clock and randomness for one call of the signer.
 pub trait Network {
     /// The signer's own clock.
     fn now(&self) -> UnixSeconds;
@@ -41,11 +41,11 @@ pub trait Network {
     /// Randomness for one signature.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the host gives none.
+    /// [`Error::Internal`] if the host provides none.
     fn entropy(&self) -> Result<Entropy, Error>;
 
-    /// Sends `body` by `POST`, or a `GET` where there is none, with the credential; within a deadline of
-    /// its own and that of the whole call.
+    /// Sends `body` with `POST`, or a `GET` without one, with the credential. Ends within its own deadline and that of the
+    /// whole call.
     fn send(
         &self,
         url: &str,
@@ -56,10 +56,11 @@ pub trait Network {
     /// Sleeps.
     ///
     /// # Errors
-    /// [`Unreachable`] when the call's deadline has passed.
+    /// [`Unreachable`] if the call's deadline has passed.
     fn pause(&self, milliseconds: u64) -> impl Future<Output = Result<(), Unreachable>>;
 }
 
+/// Waits a moment for another request's fetch.
 pub(super) async fn wait(network: &impl Network) -> Result<(), Error> {
     let waited = network.pause(LOOK_MILLISECONDS).await;
     waited.map_err(|_| Error::Unavailable)

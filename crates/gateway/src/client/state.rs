@@ -1,4 +1,4 @@
-//! What one instance of the signer holds, and who may change it.
+//! The state of a signer, and the right to change it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use super::config::GatewayConfig;
 use super::keys::KnownKeys;
 use crate::wire::SIGN_PATH;
 
-/// The signer of one instance. It holds nothing of a request.
+/// A signer with gateways. It keeps no data of requests.
 pub struct GatewaySigner {
     pub(super) config: GatewayConfig,
     pub(super) state: RefCell<State>,
@@ -22,29 +22,29 @@ pub(super) type HeldKey = (Rc<EpochKey>, u64);
 #[derive(Default)]
 pub(super) struct State {
     pub(super) keys: Option<Rc<KnownKeys>>,
-    /// The highest that any gateway had. INVARIANT: it never falls, whatever else is forgotten.
+    /// The highest generation of any gateway. INVARIANT: never decreases, even if everything else is dropped.
     pub(super) generation_seen: u64,
-    /// INVARIANT: only epochs that are published, so at most four per algorithm.
+    /// INVARIANT: only published epochs, so at most four per algorithm.
     pub(super) epoch_keys: BTreeMap<(Epoch, Algorithm), HeldKey>,
-    /// Whether some call fetches keys or a seed. One at a time: they are rare.
+    /// Whether a call is fetching keys or a seed. One fetches at a time, because fetches are rare.
     pub(super) fetching: bool,
-    /// Until when each gateway is tried last, by its place in the list and what it failed at.
-    pub(super) failing_until: BTreeMap<(usize, Concern), u64>,
-    /// Why the last call got no answer, where it got none.
+    /// Until when each gateway is tried last, by its index and the kind of failure.
+    pub(super) failing_until: BTreeMap<(usize, FailureKind), u64>,
+    /// Why no gateway answered the last call, if none did.
     pub(super) outage: Option<String>,
 }
 
-/// What a gateway failed at. One whose HSM hangs or is busy has keys and seeds all the same: that is no
-/// reason to go on with what is known.
+/// What a gateway failed at. A gateway whose HSM hangs or is busy still has keys and seeds, so a failure to sign does not
+/// justify using stale keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Concern {
-    /// Its clock is not ours.
+pub(super) enum FailureKind {
+    /// Its clock differs from ours.
     Clock,
     Keys,
     Signing,
 }
 
-impl Concern {
+impl FailureKind {
     pub(super) fn of(path: &str) -> Self {
         if path == SIGN_PATH {
             Self::Signing
@@ -83,7 +83,7 @@ impl GatewaySigner {
     }
 }
 
-/// The right to fetch; given back also when its call is dropped.
+/// The right to fetch, which returns when the call ends or is dropped.
 pub(super) struct Turn<'s>(&'s GatewaySigner);
 
 impl Drop for Turn<'_> {

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{Fault, Scope, Seed, TokenType, Variable, Variables};
+use vouchsafe_signer::{Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables};
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;
@@ -113,7 +113,7 @@ fn kid_of(outcome: Result<SignedToken, Error>) -> String {
 
 /// The key that a signer with the root itself would use.
 fn local_kid(start: u64) -> String {
-    let scope = Scope {
+    let scope = KeyDerivationInfo {
         issuer: ISSUER,
         group: "default",
         generation: 1,
@@ -389,7 +389,7 @@ fn outage_names_gateways_until_one_answers() {
         sign(&signer, &gateways, Tier::Hsm).map(drop),
         Err(Error::Unavailable)
     );
-    let why = "gateway https://a: it can't be reached; gateway https://b: it can't be reached";
+    let why = "gateway https://a: connection failed; gateway https://b: connection failed";
     assert_eq!(signer.outage().as_deref(), Some(why));
     gateways.down.borrow_mut().clear();
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
@@ -410,7 +410,7 @@ fn follows_raised_generation_and_refuses_lower() {
     assert!(published.contains(&second), "verifiers knew it before");
     let published = run(signer.public_keys(0, &gateways)).unwrap().document;
     assert!(published.contains(&second) && !published.contains(&first));
-    // A gateway that was restored from an older copy of its token is not believed.
+    // A gateway that was restored from an older copy of its PKCS#11 token is not trusted.
     gateways.generation.set(1);
     gateways.now.set(NOON + 100);
     assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), second);

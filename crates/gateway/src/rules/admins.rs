@@ -1,4 +1,4 @@
-//! Who may change keys: admins, apart from callers.
+//! Admins, who may change keys.
 
 use super::callers::Rules;
 use super::checks;
@@ -7,15 +7,15 @@ use super::files::AdminFile;
 use crate::credential::CertificateDigest;
 use crate::refusal::Refusal;
 
-/// Who may change keys. None of them is a caller of [`Rules`].
+/// The admins, who may change keys. No admin is a caller of [`Rules`].
 #[derive(Debug)]
 pub struct Admins(Vec<Admin>);
 
 impl Admins {
-    /// Checks what the file says.
+    /// Checks the entries of the file.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first error in the file.
     pub fn new(files: Vec<AdminFile>, rules: &Rules) -> Result<Self, RuleError> {
         if files.len() > ENTRIES_MAX {
             return Err(RuleError::TooMany("admin"));
@@ -34,16 +34,16 @@ impl Admins {
         self.0.is_empty()
     }
 
-    /// Whether an admin's credential is bound to client certificates.
+    /// Whether the credential of any admin is bound to client certificates.
     #[must_use]
     pub fn have_bindings(&self) -> bool {
         self.0.iter().any(|it| !it.certificates.0.is_empty())
     }
 
-    /// The name of the admin whose credential `presented` is, over a connection with this client certificate.
+    /// The name of the admin with the credential `presented` on a connection with this client certificate.
     ///
     /// # Errors
-    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] if the credential is bound to another certificate.
     pub fn caller(
         &self,
         presented: &str,

@@ -1,4 +1,4 @@
-//! The checked file as a whole, and who may use what of it.
+//! Callers, and the groups and keys that each may use.
 
 use super::checks;
 use super::entries::{Credential, ENTRIES_MAX, Group, KeyRule, RuleError, place_of};
@@ -6,14 +6,35 @@ use super::files::{CredentialFile, GroupFile, KeyFile};
 use crate::credential::{CertificateDigest, CredentialDigest};
 use crate::refusal::Refusal;
 
-/// Who calls. Only [`Rules::caller`] makes one.
+/// An authenticated caller. Only [`Rules::caller`] creates one.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller<'r> {
     rules: &'r Rules,
     credential: &'r Credential,
 }
 
-/// All of it, consistent.
+/// Key groups, keys and credentials, checked together.
+///
+/// ```
+/// use vouchsafe_gateway::{CredentialFile, GroupFile, Refusal, Rules};
+///
+/// let group = GroupFile {
+///     name: "default".to_owned(),
+///     issuer: "https://broker.example".to_owned(),
+///     algorithms: vec!["ES256".to_owned()],
+///     epoch_seconds: 3600,
+/// };
+/// let credential = CredentialFile {
+///     name: "broker".to_owned(),
+///     sha256: "00".repeat(32),
+///     groups: vec!["default".to_owned()],
+///     certificate_sha256: vec![],
+///     seeds_per_minute: 60,
+///     keys_per_minute: 60,
+/// };
+/// let rules = Rules::new(vec![group], vec![], vec![credential]).unwrap();
+/// assert_eq!(rules.caller("a guess", None).err(), Some(Refusal::Credential));
+/// ```
 #[derive(Debug)]
 pub struct Rules {
     groups: Vec<Group>,
@@ -22,10 +43,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Checks what the file says.
+    /// Checks the entries of the file.
     ///
     /// # Errors
-    /// The first thing that is wrong; a credential's hash is never repeated.
+    /// The first error in the file. It never contains the hash of a credential.
     pub fn new(
         groups: Vec<GroupFile>,
         keys: Vec<KeyFile>,
@@ -75,11 +96,11 @@ impl Rules {
         self.keys.iter()
     }
 
-    /// Whose credential `presented` is, over a connection with this client certificate. Every credential is
-    /// compared, in a time that depends on neither.
+    /// The caller with the credential `presented` on a connection with this client certificate. Compares every credential
+    /// in constant time.
     ///
     /// # Errors
-    /// [`Refusal::Credential`]; [`Refusal::Certificate`] where it is bound to another certificate.
+    /// [`Refusal::Credential`]; [`Refusal::Certificate`] if the credential is bound to another certificate.
     pub fn caller(
         &self,
         presented: &str,
@@ -95,7 +116,7 @@ impl Rules {
         })
     }
 
-    /// Whether a credential is bound to client certificates.
+    /// Whether any credential is bound to client certificates.
     #[must_use]
     pub fn has_bindings(&self) -> bool {
         let mut credentials = self.credentials.iter();
@@ -122,7 +143,7 @@ impl<'r> Caller<'r> {
         self.credential.keys_per_minute
     }
 
-    /// The group `name`, if this caller may use it.
+    /// The key group `name`, if this caller may use it.
     ///
     /// # Errors
     /// [`Refusal::Group`].
@@ -143,7 +164,7 @@ impl<'r> Caller<'r> {
             .ok_or(Refusal::Key)
     }
 
-    /// Every group that this caller may use.
+    /// Every key group that this caller may use.
     pub fn groups(self) -> impl Iterator<Item = &'r Group> {
         self.rules
             .groups()

@@ -1,4 +1,4 @@
-//! One entry of the gateway's file each, held against its limits and what was read before it.
+//! Checks of the entries of the gateway's file.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ use crate::credential::{CertificateDigest, CredentialDigest};
 
 const NAME_BYTES_MAX: usize = 64;
 const AUDIENCES_MAX: usize = 256;
-/// Longest life of a token that an HSM key signs: a day. Shorter is what this project is for.
+/// Longest lifetime of a token that an HSM key signs: one day.
 const LIFETIME_SECONDS_MAX: u64 = 86_400;
 const ISSUER_BYTES_MAX: usize = 512;
 const SECONDS_PER_DAY: u64 = 86_400;
-/// More is no limit that a gateway could reach.
+/// No gateway could reach a higher rate.
 const REQUESTS_PER_MINUTE_MAX: u64 = 1_000_000;
-/// Those of several brokers, each with the one that replaces it.
+/// Enough for several brokers, each with its current and its next certificate.
 const CERTIFICATES_MAX: usize = 64;
 
 pub(super) fn group(file: GroupFile, groups: &[Group]) -> Result<Group, RuleError> {
@@ -33,26 +33,30 @@ pub(super) fn group(file: GroupFile, groups: &[Group]) -> Result<Group, RuleErro
     if !web || file.issuer.len() > ISSUER_BYTES_MAX {
         return Err(fail("issuer", "is not the issuer URL of a broker"));
     }
-    // A certificate of an epoch key names it, and has no place for anything else.
+    // Certificates of epoch keys contain it as an IA5String.
     if !file.issuer.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(fail(
             "issuer",
-            "has what is no visible ASCII: write other hosts as `xn--…`, and the rest percent-encoded",
+            "contains characters other than visible ASCII: write hosts as `xn--…` and percent-encode the rest",
         ));
     }
     let mut algorithms = BTreeSet::new();
     for name in &file.algorithms {
-        let algorithm = Algorithm::from_name(name)
-            .ok_or_else(|| fail("algorithms", "holds neither `ES256` nor `EdDSA`"))?;
+        let algorithm = Algorithm::from_name(name).ok_or_else(|| {
+            fail(
+                "algorithms",
+                "contains an algorithm other than `ES256` and `EdDSA`",
+            )
+        })?;
         if !algorithms.insert(algorithm) {
-            return Err(fail("algorithms", "names something twice"));
+            return Err(fail("algorithms", "contains a duplicate entry"));
         }
     }
     if algorithms.is_empty() {
         return Err(fail("algorithms", "is empty"));
     }
     if !(EPOCH_SECONDS_MIN..=EPOCH_SECONDS_MAX).contains(&file.epoch_seconds) {
-        return Err(fail("epoch_seconds", "is outside of 300 to 604800"));
+        return Err(fail("epoch_seconds", "is not between 300 and 604800"));
     }
     Ok(Group {
         name: file.name,
@@ -67,15 +71,15 @@ pub(super) fn key(file: KeyFile, groups: &[Group], keys: &[KeyRule]) -> Result<K
     let known = keys.iter().map(|key| key.name.as_str());
     check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
     let group = groups.iter().find(|group| group.name == file.group);
-    let group = group.ok_or_else(|| fail("group", "is no [[group]]"))?;
+    let group = group.ok_or_else(|| fail("group", "names no [[group]]"))?;
     let algorithm = KeyAlgorithm::from_name(&file.algorithm)
-        .ok_or_else(|| fail("algorithm", "is none of `ES256`, `EdDSA` and `RS256`"))?;
+        .ok_or_else(|| fail("algorithm", "is not `ES256`, `EdDSA` or `RS256`"))?;
     let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
         .map_err(|fault| fail("audiences", fault))?;
     if audiences.is_empty() {
         return Err(fail("audiences", "is empty"));
     }
-    // The signer asks by group, algorithm and audience, and takes the first.
+    // The signer selects keys by group, algorithm and audience.
     let shared = |other: &&KeyRule| {
         other.group == file.group
             && other.algorithm == algorithm
@@ -84,11 +88,11 @@ pub(super) fn key(file: KeyFile, groups: &[Group], keys: &[KeyRule]) -> Result<K
     if keys.iter().any(|other| shared(&other)) {
         return Err(fail(
             "audiences",
-            "has one that a [[key]] of the same group and algorithm has already",
+            "overlaps with another [[key]] of the same group and algorithm",
         ));
     }
     if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
-        return Err(fail("lifetime_max", "is outside of 1 to 86400 seconds"));
+        return Err(fail("lifetime_max", "is not between 1 and 86400 seconds"));
     }
     let claims = claims(file.claims).map_err(|fault| fail("claims", fault))?;
     for (field, number) in [
@@ -97,7 +101,7 @@ pub(super) fn key(file: KeyFile, groups: &[Group], keys: &[KeyRule]) -> Result<K
         ("age_days_max", file.age_days_max),
     ] {
         if number == 0 {
-            return Err(fail(field, "is 0, which allows nothing"));
+            return Err(fail(field, "is 0"));
         }
     }
     Ok(KeyRule {
@@ -123,9 +127,9 @@ pub(super) fn credential(
     let known = credentials.iter().map(|it| it.name.as_str());
     check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
     let digest = CredentialDigest::parse(&file.sha256)
-        .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
+        .ok_or_else(|| fail("sha256", "is not 64 lower-case hexadecimal digits"))?;
     if credentials.iter().any(|it| it.digest == digest) {
-        return Err(fail("sha256", "is another credential's too"));
+        return Err(fail("sha256", "is also the hash of another credential"));
     }
     let names = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX)
         .map_err(|fault| fail("groups", fault))?;
@@ -136,7 +140,7 @@ pub(super) fn credential(
         .iter()
         .any(|name| groups.iter().all(|group| group.name != *name))
     {
-        return Err(fail("groups", "names what is no [[group]]"));
+        return Err(fail("groups", "names an unknown [[group]]"));
     }
     let certificates =
         binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
@@ -145,7 +149,7 @@ pub(super) fn credential(
         ("keys_per_minute", file.keys_per_minute),
     ] {
         if !(1..=REQUESTS_PER_MINUTE_MAX).contains(&number) {
-            return Err(fail(field, "is outside of 1 to 1000000"));
+            return Err(fail(field, "is not between 1 and 1000000"));
         }
     }
     Ok(Credential {
@@ -158,7 +162,7 @@ pub(super) fn credential(
     })
 }
 
-/// What is published and answered is as much as its readers take.
+/// Checks that JWK Sets and answers stay within the limits of their readers.
 pub(super) fn sizes(
     groups: &[Group],
     keys: &[KeyRule],
@@ -180,7 +184,7 @@ pub(super) fn sizes(
             let fail = fault_of("credential", &credential.name);
             return Err(fail(
                 "groups",
-                "have more keys and audiences than fit into one answer of 256 KiB",
+                "has more keys and audiences than fit into one answer of 256 KiB",
             ));
         }
     }
@@ -196,10 +200,10 @@ pub(super) fn admin(
     let known = admins.iter().map(|it| it.name.as_str());
     check_name(&file.name, known).map_err(|fault| fail("name", fault))?;
     let digest = CredentialDigest::parse(&file.sha256)
-        .ok_or_else(|| fail("sha256", "is not 64 hexadecimal digits in lower case"))?;
-    // INVARIANT: what a broker sends changes no key, and what an admin sends signs nothing.
+        .ok_or_else(|| fail("sha256", "is not 64 lower-case hexadecimal digits"))?;
+    // INVARIANT: no credential is both a broker's and an admin's.
     if is_caller(&digest) || admins.iter().any(|it| it.digest == digest) {
-        return Err(fail("sha256", "is another credential's too"));
+        return Err(fail("sha256", "is also the hash of another credential"));
     }
     Ok(Admin {
         name: file.name,
@@ -215,7 +219,8 @@ fn binding(texts: &[String]) -> Result<Binding, &'static str> {
     }
     let digests = texts.iter().map(|text| CertificateDigest::parse(text));
     let digests: Option<Vec<_>> = digests.collect();
-    let digests = digests.ok_or("has an entry that is not 64 hexadecimal digits in lower case")?;
+    let digests =
+        digests.ok_or("contains an entry that is not 64 lower-case hexadecimal digits")?;
     Ok(Binding(digests))
 }
 
@@ -232,7 +237,7 @@ fn fault_of(
     }
 }
 
-/// `[a-z0-9-]{1,64}`: a name is part of labels on the token and of log lines.
+/// Checks for `[a-z0-9-]{1,64}`, because names are part of PKCS#11 labels and log lines.
 fn check_name<'a>(
     name: &str,
     mut known: impl Iterator<Item = &'a str>,
@@ -244,12 +249,12 @@ fn check_name<'a>(
         return Err("is not 1 to 64 of a-z, 0-9 and `-`");
     }
     if known.any(|other| other == name) {
-        return Err("is there twice");
+        return Err("is a duplicate");
     }
     Ok(())
 }
 
-/// Names of extra claims, by the same rules as the signer's.
+/// Checks the names of extra claims with the same rules as the signer.
 fn claims(listed: Vec<String>) -> Result<BTreeSet<String>, &'static str> {
     if listed.len() > EXTRA_CLAIMS_MAX {
         return Err("has too many entries");
@@ -258,10 +263,10 @@ fn claims(listed: Vec<String>) -> Result<BTreeSet<String>, &'static str> {
     for name in &listed {
         names.add(name).map_err(|fault| match fault {
             NameFault::Malformed => {
-                "has an entry that is not 1 to 256 visible ASCII characters without `\"` and `\\`"
+                "contains an entry that is not 1 to 256 visible ASCII characters without `\"` and `\\`"
             }
-            NameFault::Registered => "holds a registered name, ignoring case",
-            NameFault::Repeated => "names something twice, ignoring case",
+            NameFault::Registered => "contains a registered name, ignoring case",
+            NameFault::Repeated => "contains a duplicate entry, ignoring case",
         })?;
     }
     Ok(listed.into_iter().collect())
@@ -278,10 +283,10 @@ fn distinct(
     let mut found = BTreeSet::new();
     for name in names {
         if name.is_empty() || name.len() > bytes_max || name.chars().any(is_unprintable) {
-            return Err("has an entry that is empty, too long or has unprintable characters");
+            return Err("contains an entry that is empty, too long or unprintable");
         }
         if !found.insert(name) {
-            return Err("names something twice");
+            return Err("contains a duplicate entry");
         }
     }
     Ok(found)

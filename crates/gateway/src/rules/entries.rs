@@ -1,4 +1,4 @@
-//! Entries of the gateway's file that were checked.
+//! Checked entries of the gateway's file.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use crate::credential::{CertificateDigest, CredentialDigest};
 use crate::labels::KeyLabel;
 use crate::refusal::Refusal;
 
-/// Most key groups, keys and credentials, each.
+/// Most key groups, and most keys and credentials.
 pub(super) const ENTRIES_MAX: usize = 64;
 
-/// An algorithm of keys in the HSM.
+/// An algorithm of HSM keys that sign tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAlgorithm {
     EdDsa,
@@ -44,12 +44,12 @@ impl KeyAlgorithm {
 pub struct Group {
     pub name: String,
     pub issuer: String,
-    /// INVARIANT: not empty, sorted, none twice.
+    /// INVARIANT: not empty, sorted, without duplicates.
     pub algorithms: Vec<Algorithm>,
     pub epoch_seconds: u64,
 }
 
-/// What one HSM key may sign.
+/// An HSM key and what it may sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRule {
     pub name: String,
@@ -58,11 +58,11 @@ pub struct KeyRule {
     pub issuer: String,
     pub audiences: BTreeSet<String>,
     pub lifetime_seconds_max: u64,
-    /// Claims beside the ones that every token has.
+    /// Claims besides those that every token has.
     pub claims: BTreeSet<String>,
     pub requests_per_second: u64,
     pub requests_per_day: u64,
-    /// How old the active version may be before its age is warned of.
+    /// Age of the active version from which there is a warning.
     pub age_seconds_max: u64,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Credential {
     pub(super) keys_per_minute: u64,
 }
 
-/// The client certificates that a credential is bound to; without any it is good with each.
+/// The client certificates that a credential is bound to; if empty, it is not bound.
 #[derive(Debug)]
 pub(super) struct Binding(pub(super) Vec<CertificateDigest>);
 
@@ -104,7 +104,7 @@ pub(super) struct Admin {
     pub(super) certificates: Binding,
 }
 
-/// What is wrong with the file.
+/// An error in the gateway's file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     #[error("{entry} `{name}`: `{field}` {fault}")]
@@ -114,13 +114,13 @@ pub enum RuleError {
         field: &'static str,
         fault: &'static str,
     },
-    #[error("there is no [[{0}]]")]
+    #[error("missing [[{0}]]")]
     None(&'static str),
     #[error("more than {ENTRIES_MAX} [[{0}]]")]
     TooMany(&'static str),
 }
 
-/// Which of `digests` is that of `presented`. Every one is compared, in a time that depends on none.
+/// The index of the digest of `presented` in `digests`. Compares all of them in constant time.
 pub(super) fn place_of<'d>(
     presented: &str,
     digests: impl Iterator<Item = &'d CredentialDigest>,

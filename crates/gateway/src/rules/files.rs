@@ -1,8 +1,8 @@
-//! The entries of the gateway's file, as they are written.
+//! Entries of the gateway's file.
 
 use serde::Deserialize;
 
-/// `[[group]]`: one issuer's epoch keys, and who may use the HSM keys of the same name.
+/// `[[group]]`: one issuer's epoch keys and HSM keys.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupFile {
@@ -12,7 +12,7 @@ pub struct GroupFile {
     pub epoch_seconds: u64,
 }
 
-/// `[[key]]`: a key in the HSM that signs tokens one by one, and what it may sign.
+/// `[[key]]`: an HSM key that signs single tokens, and what it may sign.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyFile {
@@ -25,7 +25,7 @@ pub struct KeyFile {
     pub claims: Vec<String>,
     pub requests_per_second: u64,
     pub requests_per_day: u64,
-    /// How old the active version may be before its age is warned of.
+    /// Age of the active version from which there is a warning.
     #[serde(default = "age_days_max")]
     pub age_days_max: u64,
 }
@@ -34,38 +34,38 @@ fn age_days_max() -> u64 {
     365
 }
 
-/// `[[credential]]`: who calls, known by the hash of what it sends.
+/// `[[credential]]`: a caller, identified by the hash of its credential.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialFile {
     pub name: String,
     pub sha256: String,
     pub groups: Vec<String>,
-    /// SHA-256 of the client certificates that it is good with; all, where none is named.
+    /// SHA-256 of the client certificates that it is bound to; if empty, it is not bound.
     #[serde(default)]
     pub certificate_sha256: Vec<String>,
-    /// How many seeds it may ask for in a minute.
+    /// Seed requests per minute.
     #[serde(default = "requests_per_minute")]
     pub seeds_per_minute: u64,
-    /// How often it may ask for the public keys in a minute.
+    /// Requests for public keys per minute.
     #[serde(default = "requests_per_minute")]
     pub keys_per_minute: u64,
 }
 
-/// 200 per second. Under stock Spin an instance serves 128 requests, or ends after one idle second, and each
-/// instance asks for a seed per algorithm and for the keys: that is 25,600 tokens per second where instances are
-/// reused, and 200 where each serves one token.
+/// The default rate of 200 per second. Under stock Spin an instance serves 128 requests or ends after one idle second, and
+/// each instance requests the keys and one seed per algorithm. That allows 25,600 tokens per second if instances are
+/// reused, and 200 if each serves one token.
 fn requests_per_minute() -> u64 {
     12_000
 }
 
-/// `[[admin]]`: who may change keys, known by the hash of what it sends.
+/// `[[admin]]`: an admin, identified by the hash of its credential.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminFile {
     pub name: String,
     pub sha256: String,
-    /// SHA-256 of the client certificates that it is good with; all, where none is named.
+    /// SHA-256 of the client certificates that it is bound to; if empty, it is not bound.
     #[serde(default)]
     pub certificate_sha256: Vec<String>,
 }

@@ -1,17 +1,17 @@
-//! Whether what a credential is told fits into one answer, whatever versions its keys will have.
+//! Checks that the answer for a credential stays within its limit, whatever versions its keys will have.
 
 use super::entries::{Group, KeyRule};
 use crate::versions::PUBLISHED_MAX;
 use crate::wire::ANSWER_BYTES_MAX;
 
-/// Most `[[key]]`s of a group: with five versions of each, and sixteen epoch keys, its JWK Set stays below
-/// the hundred keys that verifiers of ours take.
+/// Most `[[key]]`s of a group. With five versions of each and sixteen epoch keys, its JWK Set stays below the hundred keys
+/// that our verifiers accept.
 pub(super) const KEYS_PER_GROUP_MAX: usize = 16;
-/// Previous, current and next two epochs, of the current generation and of the standby.
+/// Previous, current and next two epochs of the current and the standby generation.
 const EPOCH_KEYS_PER_ALGORITHM: usize = 8;
-/// An epoch key with its certificate, beside the issuer's URL: about 1,000 bytes.
+/// An epoch key with its certificate, without the issuer URL: about 1,000 bytes.
 const EPOCH_KEY_BYTES: usize = 1_500;
-/// A key of RSA-4096 with its name, beside its audiences: about 1,000 bytes.
+/// An RSA-4096 key with its name, without its audiences: about 1,000 bytes.
 const TOKEN_KEY_BYTES: usize = 1_500;
 
 pub(super) fn keys_of<'k>(
@@ -31,7 +31,7 @@ pub(super) fn answer_fits<'g>(groups: impl Iterator<Item = &'g Group>, keys: &[K
 }
 
 fn bytes_of_group(group: &Group) -> usize {
-    // In Base64, and in a certificate that names it once.
+    // The certificate contains the issuer URL once, in base64.
     let key = EPOCH_KEY_BYTES.saturating_add(group.issuer.len().saturating_mul(2));
     let keys = EPOCH_KEYS_PER_ALGORITHM.saturating_mul(group.algorithms.len());
     keys.saturating_mul(key)

@@ -1,27 +1,43 @@
-//! All versions of one key, as the PKCS#11 token has them.
+//! All versions of one key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::record::{VersionRecord, VersionState};
 
-/// Most versions of a key that are published at once.
+/// Most versions of a key that may be published at once.
 pub const PUBLISHED_MAX: usize = 5;
 
-/// All versions of one key, as they are to be read: consistent, whatever the token has.
+/// All versions of one key, made consistent whatever the PKCS#11 token contains.
+///
+/// ```
+/// use vouchsafe_gateway::versions::{KeyOperation, KeyVersions, PUBLISHED_SECONDS_MIN, VersionRecord};
+///
+/// let (start, lifetime) = (1_800_000_000, 900);
+/// let versions = KeyVersions::new([(1, VersionRecord::first(start, lifetime))], []);
+/// let plan = versions.plan(KeyOperation::Stage, start, lifetime).unwrap();
+/// let versions = versions.after(&plan, start);
+/// assert_eq!(versions.to_string(), "1 active, 2 pending");
+///
+/// let canary = KeyOperation::Canary { share: 5 };
+/// assert!(versions.plan(canary, start, lifetime).is_err(), "verifiers may not know version 2 yet");
+/// let later = start + PUBLISHED_SECONDS_MIN;
+/// let plan = versions.plan(canary, later, lifetime).unwrap();
+/// assert_eq!(versions.after(&plan, later).to_string(), "1 active, 2 canary 5%");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyVersions {
     pub(super) versions: BTreeMap<u64, VersionRecord>,
-    /// Versions whose record on the token says something else.
+    /// Versions whose record on the PKCS#11 token differs.
     pub(super) torn: BTreeSet<u64>,
-    /// Numbers of versions whose private key was destroyed.
+    /// Versions whose private key was destroyed.
     pub(super) destroyed: BTreeSet<u64>,
-    /// Numbers of versions that the token has twice, with when one of the two last came into its state.
+    /// Versions with duplicates, and when one of the duplicates last changed its state.
     pub(super) doubled: BTreeMap<u64, u64>,
 }
 
 impl KeyVersions {
-    /// From what the token has; `destroyed` are the numbers of which only a public half is left.
+    /// From the records on the PKCS#11 token; of the `destroyed` versions only the public half is left.
     #[must_use]
     pub fn new(
         records: impl IntoIterator<Item = (u64, VersionRecord)>,
@@ -38,8 +54,8 @@ impl KeyVersions {
         this
     }
 
-    /// The same with versions that the token has twice, each with when one of the two last came into its
-    /// state (Unix seconds). None of them is among the records.
+    /// Adds versions with duplicates, which are not among the records, with when one of the duplicates last changed its
+    /// state (Unix seconds).
     #[must_use]
     pub fn with_doubled(mut self, doubled: impl IntoIterator<Item = (u64, u64)>) -> Self {
         for (version, since) in doubled {
@@ -49,7 +65,7 @@ impl KeyVersions {
         self
     }
 
-    /// Of several versions in `state`, the one that came into it last stays; the others are `instead`.
+    /// Leaves only the latest version in `state`; the others become `instead`.
     fn leave_one(&mut self, state: VersionState, instead: VersionState) {
         let Some((kept, since)) = self.latest(state) else {
             return;
@@ -58,7 +74,7 @@ impl KeyVersions {
             if record.state == state && *version != kept {
                 record.state = instead;
                 record.share = 0;
-                // It may have signed until the other one took its place.
+                // It may have signed until the other one replaced it.
                 record.since = since.max(record.since);
                 self.torn.insert(*version);
             }
@@ -80,13 +96,13 @@ impl KeyVersions {
         self.versions.get(&version)
     }
 
-    /// No version was ever made.
+    /// Whether no version was ever created.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.versions.is_empty() && self.destroyed.is_empty() && self.doubled.is_empty()
     }
 
-    /// Versions that the token has twice.
+    /// The versions with duplicates.
     pub fn doubled(&self) -> impl Iterator<Item = u64> {
         self.doubled.keys().copied()
     }
@@ -95,28 +111,28 @@ impl KeyVersions {
         self.destroyed.iter().copied()
     }
 
-    /// The version that signs for all but the canary's share.
+    /// The version that signs for all workloads outside the canary's share.
     #[must_use]
     pub fn active(&self) -> Option<u64> {
         self.latest(VersionState::Active)
             .map(|(version, _)| version)
     }
 
-    /// The version that signs for a share, and that share in percent.
+    /// The version that signs for a share of the workloads, and that share in percent.
     #[must_use]
     pub fn canary(&self) -> Option<(u64, u8)> {
         let (version, _) = self.latest(VersionState::Canary)?;
         Some((version, self.get(version)?.share))
     }
 
-    /// Versions that verifiers are to know.
+    /// The versions in the JWK Set.
     pub fn published(&self) -> impl Iterator<Item = u64> {
         self.iter()
             .filter(|(_, it)| it.state.is_published())
             .map(|(version, _)| version)
     }
 
-    /// The version that signs for a workload; `in_share` says whether it is in a share.
+    /// The version that signs for a workload; `in_share` tells whether the workload is in a share.
     #[must_use]
     pub fn signer(&self, in_share: impl FnOnce(u8) -> bool) -> Option<u64> {
         match self.canary() {
@@ -125,8 +141,8 @@ impl KeyVersions {
         }
     }
 
-    /// Records to write because tokens of `lifetime_seconds_max` may be signed from now on, before any is:
-    /// a version is published until the longest of them is over, also when the limit is lower by then.
+    /// The records to write before tokens of `lifetime_seconds_max` may be signed. A version stays published until its
+    /// longest token has expired, even if the limit is lowered meanwhile.
     #[must_use]
     pub fn longer_lives(&self, lifetime_seconds_max: u64) -> Vec<(u64, VersionRecord)> {
         let signs = |it: &VersionRecord| {
@@ -150,7 +166,7 @@ impl KeyVersions {
     }
 }
 
-/// Such as `1 active, 2 canary 5%`.
+/// Shows for example `1 active, 2 canary 5%`.
 impl fmt::Display for KeyVersions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: BTreeMap<u64, String> = self

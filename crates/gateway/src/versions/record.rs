@@ -1,19 +1,19 @@
-//! One version's state, and how it is written into a `CKA_ID`.
+//! The state of one version, and its encoding in a `CKA_ID`.
 
 use crate::timing::{PUBLISHED_SECONDS_MIN, WITHDRAWN_SECONDS_MIN};
 
-/// What a version is for now.
+/// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VersionState {
-    /// Published; signs nothing yet.
+    /// Published, but does not sign yet.
     Pending,
     /// Signs for a share of the workloads.
     Canary,
-    /// Signs for all others.
+    /// Signs for all other workloads.
     Active,
-    /// Signs nothing more; published, because tokens of it live.
+    /// No longer signs, but still published because its tokens may be valid.
     Retiring,
-    /// Neither signs nor is published, for ever.
+    /// Never signs and is never published again.
     Retired,
 }
 
@@ -42,7 +42,7 @@ impl VersionState {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 
-    /// Whether verifiers are to know a version in this state.
+    /// Whether a version in this state is in the JWK Set.
     #[must_use]
     pub fn is_published(self) -> bool {
         self != Self::Retired
@@ -64,22 +64,22 @@ const MAGIC: [u8; 3] = *b"vs1";
 /// Length of a record: magic, state, share, lifetime (u32), since (u64), published (u64), big-endian.
 pub const RECORD_BYTES: usize = 25;
 
-/// One version's state.
+/// The record of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionRecord {
     pub state: VersionState,
-    /// Whole percent of workloads that a canary signs for; 0 in every other state.
+    /// Percentage of workloads that a canary signs for; 0 in every other state.
     pub share: u8,
-    /// Longest life of a token that it may have signed, in seconds; 0 if it never signed.
+    /// Longest lifetime of a token that it may have signed, in seconds; 0 if it never signed.
     pub lifetime_seconds: u64,
-    /// When it came into this state, in Unix seconds.
+    /// When it entered this state, in Unix seconds.
     pub since: u64,
     /// When it was first published, in Unix seconds.
     pub published: u64,
 }
 
 impl VersionRecord {
-    /// A version that was just made.
+    /// The record of a new version.
     #[must_use]
     pub fn pending(now: u64) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl VersionRecord {
         }
     }
 
-    /// The first version of a key, which no verifier can have missed.
+    /// The record of a key's first version, which every verifier knows.
     #[must_use]
     pub fn first(now: u64, lifetime_seconds_max: u64) -> Self {
         Self {
@@ -101,13 +101,13 @@ impl VersionRecord {
         }
     }
 
-    /// When it has been published for long enough to sign.
+    /// When it will have been published long enough to sign.
     #[must_use]
     pub fn may_sign_at(&self) -> u64 {
         self.published.saturating_add(PUBLISHED_SECONDS_MIN)
     }
 
-    /// When a retiring version may leave the JWK Set: no token of it lives.
+    /// When a retiring version may leave the JWK Set, because all its tokens have expired.
     #[must_use]
     pub fn may_leave_at(&self) -> u64 {
         self.since
@@ -131,7 +131,7 @@ impl VersionRecord {
         bytes
     }
 
-    /// Reads what [`VersionRecord::to_bytes`] wrote; nothing else is a record.
+    /// Reads exactly what [`VersionRecord::to_bytes`] writes.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&MAGIC)?;

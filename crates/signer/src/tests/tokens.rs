@@ -133,7 +133,7 @@ fn settings_contain_what_the_broker_needs() {
             algorithms: vec!["ES256".to_owned(), "EdDSA".to_owned()],
             backend_urls: vec![],
             warnings: vec![
-                "`signer_audiences` is `*`: the signer signs for every audience, whatever the bundle becomes; list the audiences".to_owned()
+                "`signer_audiences` is `*`: the signer signs for every audience that the bundle may ever contain; list the audiences".to_owned()
             ],
             trusted_proxies: "10.0.0.0/8".into(),
             forwarded_header: "forwarded".into(),

@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("../../../../docs/epoch-keys.md");
 
 struct Vector {
     root: Vec<u8>,
-    scope: Scope<'static>,
+    scope: KeyDerivationInfo<'static>,
     length: u64,
     start: u64,
     algorithm: Algorithm,
@@ -18,12 +18,12 @@ struct Vector {
     kid: &'static str,
 }
 
-const DEFAULT: Scope<'static> = Scope {
+const DEFAULT: KeyDerivationInfo<'static> = KeyDerivationInfo {
     issuer: ISSUER,
     group: "default",
     generation: 1,
 };
-const CI: Scope<'static> = Scope {
+const CI: KeyDerivationInfo<'static> = KeyDerivationInfo {
     issuer: "http://127.0.0.1:3000",
     group: "ci-2",
     generation: 7,
@@ -188,7 +188,7 @@ fn tries_further_candidates_then_gives_up() {
 fn every_field_changes_the_seed() {
     let epoch = |start, length| Epoch::containing(UnixSeconds(start), length).unwrap();
     let base = epoch(EPOCH_START, 3600);
-    let scope = |issuer, group, generation| Scope {
+    let scope = |issuer, group, generation| KeyDerivationInfo {
         issuer,
         group,
         generation,

@@ -10,23 +10,28 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use vouchsafe_gateway::admin::{
-    ActAnswer, ActRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer, RotateRequest,
+    OperationAnswer, OperationRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer,
+    RotateRequest,
 };
-use vouchsafe_gateway::versions::{Act, KeyVersions, Plan, VersionRecord};
+use vouchsafe_gateway::versions::{KeyOperation, KeyVersions, Plan, VersionRecord};
 use vouchsafe_gateway::{Generation, KeyRule, Refusal, Verdict, judge, probe_input};
 
 impl Gateway {
     /// `POST /v1/admin/act`.
-    pub async fn act(&self, admin: &str, request: &ActRequest) -> Result<ActAnswer, Refusal> {
-        let act = request.act()?;
+    pub async fn operate(
+        &self,
+        admin: &str,
+        request: &OperationRequest,
+    ) -> Result<OperationAnswer, Refusal> {
+        let operation = request.operation()?;
         let rule = self.rule(&request.key)?;
         let _turn = self.operating.lock().await;
         self.refresh_states().await?;
         let states = self.states();
         let versions = states.versions(rule).ok_or(Refusal::Key)?;
         let now = self.clock.now().0;
-        let plan = versions.plan(act, now, rule.lifetime_seconds_max)?;
-        if act == Act::Promote {
+        let plan = versions.plan(operation, now, rule.lifetime_seconds_max)?;
+        if operation == KeyOperation::Promote {
             self.require_healthy_canary(rule, versions)?;
         }
         let before = versions.to_string();
@@ -37,7 +42,7 @@ impl Gateway {
             let line = || {
                 Line::new("admin", now)
                     .with("caller", admin)
-                    .with("act", act.name())
+                    .with("act", operation.name())
                     .with("key", rule.name.as_str())
                     .with("version", plan.version)
                     .with("before", before.as_str())
@@ -53,7 +58,7 @@ impl Gateway {
             }
             self.refresh_states().await?;
         }
-        Ok(ActAnswer {
+        Ok(OperationAnswer {
             key: rule.name.clone(),
             version: plan.version,
             changed,

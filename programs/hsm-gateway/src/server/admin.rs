@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::sync::Arc;
 use vouchsafe_gateway::Refusal;
-use vouchsafe_gateway::admin::{ACT_PATH, LIST_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
+use vouchsafe_gateway::admin::{LIST_PATH, OPERATION_PATH, OUTCOME_PATH, PROBE_PATH, ROTATE_PATH};
 use vouchsafe_serve::json_reply;
 
 /// Answers a request of an admin.
@@ -20,7 +20,7 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut I
     let path = request.uri().path().to_owned();
     let method = match path.as_str() {
         "/healthz" | LIST_PATH => Method::GET,
-        ACT_PATH | OUTCOME_PATH | PROBE_PATH | ROTATE_PATH => Method::POST,
+        OPERATION_PATH | OUTCOME_PATH | PROBE_PATH | ROTATE_PATH => Method::POST,
         _ => return json_reply(StatusCode::NOT_FOUND, r#"{"error":"not_found"}"#),
     };
     if request.method() != method {
@@ -66,7 +66,7 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut I
 
 async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<Bytes, Refusal> {
     match path {
-        ACT_PATH => to_json(&gateway.act(admin, &read(body)?).await?),
+        OPERATION_PATH => to_json(&gateway.operate(admin, &read(body)?).await?),
         PROBE_PATH => to_json(&gateway.probe(admin, &read(body)?).await?),
         ROTATE_PATH => to_json(&gateway.rotate(admin, &read(body)?).await?),
         _ => {

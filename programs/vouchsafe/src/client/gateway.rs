@@ -12,8 +12,8 @@ use vouchsafe_cli::Failure;
 use vouchsafe_cli::files::read_text;
 use vouchsafe_gateway::CredentialDigest;
 use vouchsafe_gateway::admin::{
-    ACT_PATH, ActAnswer, ActRequest, LIST_PATH, Listing, OUTCOME_PATH, PROBE_PATH, ProbeAnswer,
-    ProbeOutcome, ProbeRequest, ROTATE_PATH, RotateAnswer, RotateRequest,
+    LIST_PATH, Listing, OPERATION_PATH, OUTCOME_PATH, OperationAnswer, OperationRequest,
+    PROBE_PATH, ProbeAnswer, ProbeOutcome, ProbeRequest, ROTATE_PATH, RotateAnswer, RotateRequest,
 };
 
 /// Longer than an HSM may take to generate a key.
@@ -139,8 +139,8 @@ impl Gateway {
         Ok(self.ask(LIST_PATH, None::<&()>)?)
     }
 
-    pub fn act(&self, request: &ActRequest) -> Result<ActAnswer, GatewayError> {
-        self.ask(ACT_PATH, Some(request))
+    pub fn operate(&self, request: &OperationRequest) -> Result<OperationAnswer, GatewayError> {
+        self.ask(OPERATION_PATH, Some(request))
     }
 
     pub fn probe(&self, request: &ProbeRequest) -> Result<ProbeAnswer, GatewayError> {

@@ -28,7 +28,10 @@ fn reaches_every_broker_and_reports_time() {
     quiet.broker.jwks();
     let urls = [&fixture, &quiet].map(|it| format!("http://{}", it.broker.address));
     let arguments = ["rotate", "--broker", &urls[0], "--broker", &urls[1]];
-    keys(&[&setup], &arguments).is(2, "epoch keys are replaced every epoch without this command");
+    keys(&[&setup], &arguments).is(
+        2,
+        "epoch keys are replaced every epoch without this command",
+    );
     let rotated = keys(&[&setup], &[&arguments[..], &["--emergency"]].concat());
     println!("{}", rotated.text);
     rotated.is(0, "rotated, generation 2");
@@ -265,7 +268,7 @@ fn logs_why_gateway_did_not_answer() {
     let line = lines.find(|line| line["slug"] == "signer.unavailable");
     let detail = line.expect("a line")["detail"].to_string();
     assert!(
-        detail.contains(&format!("gateway {}: it can't be reached", setup.url())),
+        detail.contains(&format!("gateway {}: connection failed", setup.url())),
         "{detail}"
     );
 }

@@ -265,7 +265,10 @@ fn rejects_rollback_to_older_generation() {
     let seen = setup.folder.join("state/generation");
     assert_eq!(std::fs::read_to_string(&seen).expect("a number"), "1\n");
     for (text, expected) in [
-        ("2\n", "the PKCS#11 token's generation is 1, but generation 2 was seen before"),
+        (
+            "2\n",
+            "the PKCS#11 token's generation is 1, but generation 2 was seen before",
+        ),
         ("x", "not a number"),
     ] {
         std::fs::write(&seen, text).expect("a file");

@@ -208,7 +208,7 @@ impl Site {
         match (answer.status, body["access_token"].as_str()) {
             (200, Some(jwt)) => {
                 let token = Issued::parse(jwt);
-                self.seen().issued(token.clone(), at);
+                self.seen().add_token(token.clone(), at);
                 Ok(token)
             }
             (503, _) => Err(body["error_description"].to_string()),
@@ -217,7 +217,7 @@ impl Site {
     }
 
     /// Waits until every audience has a token; returns how long that took.
-    fn recovered(&self) -> Duration {
+    fn wait_for_recovery(&self) -> Duration {
         let start = Instant::now();
         for audience in AUDIENCES {
             eventually(audience, || self.exchange(audience).ok());
@@ -226,7 +226,7 @@ impl Site {
     }
 
     /// Waits until both gateways reach their HSM.
-    fn all_up(&self) {
+    fn wait_until_up(&self) {
         for place in [0, 1] {
             eventually("both HSMs to be up", || {
                 let up = self.with(place, |it| it.get("/readyz").json()["hsm"] == "up");
@@ -244,7 +244,7 @@ impl Site {
             let at = self.clock.now();
             let answer = self.broker.get("/.well-known/jwks.json");
             if answer.status == 200 {
-                self.seen().fetched(at, &answer.json());
+                self.seen().add_copy(at, &answer.json());
             }
             std::thread::sleep(LOOK);
         }
@@ -273,7 +273,7 @@ impl Site {
             running.push(scope.spawn(|| self.watch()));
             // Threads must stop even if this one panics.
             let stop = Stop(self);
-            self.recovered();
+            self.wait_for_recovery();
             loop {
                 round(&mut counts);
                 assert!(
@@ -287,7 +287,7 @@ impl Site {
             eventually("the next epoch", || {
                 (self.clock.now() > self.clock.base + LEAD + 2).then_some(())
             });
-            self.recovered();
+            self.wait_for_recovery();
             drop(stop);
         });
         let left = self.with(1, Gateway::open_files);
@@ -327,7 +327,7 @@ type Failure = (&'static str, fn(&Site));
 const FAILURES: [Failure; 13] = [
     ("one gateway killed", |site| {
         site.kill(0);
-        site.recovered();
+        site.wait_for_recovery();
         site.restart(0, 0);
     }),
     ("both gateways killed", |site| {
@@ -342,7 +342,7 @@ const FAILURES: [Failure; 13] = [
     }),
     ("one worker hung", |site| {
         let first = site.with(0, |gateway| gateway.signal_worker("-STOP"));
-        site.recovered();
+        site.wait_for_recovery();
         site.with(0, |gateway| gateway.next_worker(first));
     }),
     ("both workers hung", |site| {
@@ -366,16 +366,16 @@ const FAILURES: [Failure; 13] = [
     ("a faulty signature", |site| {
         site.with(0, |gateway| gateway.inject("spoil"))
     }),
-    ("the PIN changed, and back", pin_changed),
+    ("the PIN changed, and back", change_pin),
     ("one clock 60 s off", |site| {
         site.kill(0);
         site.restart(0, WRONG_CLOCK_SECONDS);
-        site.recovered();
+        site.wait_for_recovery();
         site.kill(0);
         site.restart(0, 0);
     }),
-    ("both clocks 60 s off", clocks_off),
-    (EMERGENCY, emergency),
+    ("both clocks 60 s off", set_clocks_off),
+    (EMERGENCY, rotate_in_emergency),
 ];
 
 fn inject(site: &Site, fault: &str) {
@@ -384,7 +384,7 @@ fn inject(site: &Site, fault: &str) {
     }
 }
 
-fn pin_changed(site: &Site) {
+fn change_pin(site: &Site) {
     let token = site.setup(0).token;
     let change = |from: &str, to: &str| {
         let output = token.pkcs11_tool_with(from, &["--change-pin", "--new-pin", to]);
@@ -396,7 +396,7 @@ fn pin_changed(site: &Site) {
     eventually("the note about the rejected PIN", || {
         note.is_file().then_some(())
     });
-    site.recovered();
+    site.wait_for_recovery();
     change("9876", PIN);
     std::fs::remove_file(note).expect("the note");
     site.kill(0);
@@ -404,7 +404,7 @@ fn pin_changed(site: &Site) {
 }
 
 /// Nothing is signed while no gateway's clock agrees with the broker's.
-fn clocks_off(site: &Site) {
+fn set_clocks_off(site: &Site) {
     for place in [0, 1] {
         site.kill(place);
         site.restart(place, WRONG_CLOCK_SECONDS);
@@ -419,7 +419,7 @@ fn clocks_off(site: &Site) {
     }
 }
 
-fn emergency(site: &Site) {
+fn rotate_in_emergency(site: &Site) {
     let rotated_at = site.rotated_at.load(Relaxed);
     if site.clock.now() < rotated_at + EMERGENCIES_APART_SECONDS {
         return;
@@ -437,13 +437,13 @@ fn emergency(site: &Site) {
     });
     println!("  followed after {} ms", start.elapsed().as_millis());
     site.rotated_at.store(now, Relaxed);
-    site.seen().revoked(generation, now);
+    site.seen().revoke(generation, now);
     let late = site.clock.now() - now;
     assert!(late <= FOLLOWED_WITHIN_SECONDS, "followed after {late} s");
 }
 
 /// The PKCS#11 tokens are lost with everything on them; only the shares remain.
-fn restored(site: &Site) {
+fn replace_tokens(site: &Site) {
     for place in [0, 1] {
         site.kill(place);
     }
@@ -468,9 +468,9 @@ fn restore(setup: &GatewaySetup, shares: &[PathBuf; 2], generation: u64) {
 fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
     for (name, fail) in FAILURES
         .iter()
-        .chain(&[("restored from shares", restored as fn(&Site))])
+        .chain(&[("restored from shares", replace_tokens as fn(&Site))])
     {
-        site.all_up();
+        site.wait_until_up();
         let start = Instant::now();
         let generation = site.generation.load(Relaxed);
         fail(site);
@@ -478,7 +478,7 @@ fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
         if *name == EMERGENCY && site.generation.load(Relaxed) == generation {
             continue;
         }
-        let back = site.recovered();
+        let back = site.wait_for_recovery();
         println!(
             "{name}: {} ms, {} ms of them to recover",
             start.elapsed().as_millis(),

@@ -20,7 +20,7 @@ fn start() -> (Gateway, HsmFixture) {
 }
 
 /// Retries until there is a token, as a client that honours `retry-after` would.
-fn recovered(fixture: &HsmFixture, audience: &str) -> Issued {
+fn wait_for_token(fixture: &HsmFixture, audience: &str) -> Issued {
     eventually("a token again", || {
         fixture.try_for(audience, Want::Issued).ok().flatten()
     })
@@ -37,7 +37,7 @@ fn replaces_killed_worker() {
         "delegated tokens need no HSM"
     );
     let second = gateway.next_worker(first);
-    assert!(recovered(&fixture, HSM).verifies(&jwks));
+    assert!(wait_for_token(&fixture, HSM).verifies(&jwks));
     assert_ne!(first, second);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "up");
 }
@@ -78,7 +78,7 @@ fn stops_worker_only_after_gateway() {
     assert_eq!(
         group,
         Some(worker.to_string().as_str()),
-        "a group of its own"
+        "the worker is in the gateway's process group"
     );
     for signal in ["-TERM", "-INT"] {
         gateway.signal_worker(signal);
@@ -110,7 +110,7 @@ fn kills_hung_worker_at_deadline() {
         "delegated tokens need no HSM"
     );
     gateway.next_worker(first);
-    assert!(recovered(&fixture, HSM_ES256).verifies(&jwks));
+    assert!(wait_for_token(&fixture, HSM_ES256).verifies(&jwks));
 }
 
 /// With the only session and the only place in the queue taken while the module hangs, others are refused at once,
@@ -153,7 +153,7 @@ fn sheds_load_with_retry_after() {
     });
     assert!(
         told_first,
-        "whoever did not fit was told no earlier than the others"
+        "the excess requests were not refused before the others were answered"
     );
 }
 
@@ -201,7 +201,7 @@ fn recovers_tier_hsm_after_gateway_restart() {
     fixture.refuse(HSM, SIGNER);
     assert_eq!(fixture.broker.jwks(), jwks, "verifiers are served");
     let again = gateway.setup.start();
-    assert!(recovered(&fixture, HSM).verifies(&jwks));
+    assert!(wait_for_token(&fixture, HSM).verifies(&jwks));
     assert!(fixture.issue(API).verifies(&jwks));
     drop(again);
 }
@@ -261,7 +261,7 @@ fn tries_changed_pin_only_once() {
     std::fs::write(gateway.setup.folder.join("pin"), "9876").expect("a file");
     std::fs::remove_file(note).expect("the note");
     let _again = gateway.setup.start();
-    recovered(&fixture, HSM);
+    wait_for_token(&fixture, HSM);
 }
 
 fn logins(setup: &GatewaySetup) -> usize {
@@ -339,7 +339,7 @@ fn withholds_signature_that_does_not_verify() {
         (answer.status, answer.text().as_str()),
         (503, r#"{"error":"hsm.unavailable"}"#)
     );
-    assert!(!spoil.exists(), "the module did give a faulty one");
+    assert!(!spoil.exists(), "the fault was not injected");
     assert_eq!(gateway.metric("hsm_gateway_signatures_withheld_total"), 1);
     let answer = gateway.ask("/v1/sign-token", Some(&request));
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -434,7 +434,7 @@ fn crosses_epoch_boundary_without_failed_token() {
         });
         assert!(
             first.verifies(&fixture.broker.jwks()),
-            "the old key is published on"
+            "the old key is no longer published"
         );
         let seed = gateway.log().into_iter().find(|line| {
             line["event"] == "seed"
@@ -522,6 +522,6 @@ fn stops_signing_until_clock_is_trusted_again() {
     eventually("a seed of the confirmed time", || {
         (seed(honest) == (200, None)).then_some(())
     });
-    assert_ne!(seed(0).0, 200, "and none of the one before");
+    assert_ne!(seed(0).0, 200, "a seed of the time before");
     assert_eq!(gateway.get("/readyz").json()["clock"], "believed");
 }

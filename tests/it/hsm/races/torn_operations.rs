@@ -19,7 +19,7 @@ fn setup() -> GatewaySetup {
 
 /// Kills the worker at the `number`th call that reaches `place` during a request; returns a gateway that is started
 /// again.
-fn torn(gateway: Gateway, place: &str, number: u32, path: &str, body: &Value) -> Gateway {
+fn kill_at(gateway: Gateway, place: &str, number: u32, path: &str, body: &Value) -> Gateway {
     let setup = gateway.setup.clone();
     setup.hold(place, number);
     thread::scope(|scope| {
@@ -57,7 +57,7 @@ fn stages_all_or_nothing_when_killed() {
         ),
     ] {
         check_states(&gateway, before);
-        gateway = torn(gateway, place, 1, "/v1/admin/act", &act("stage"));
+        gateway = kill_at(gateway, place, 1, "/v1/admin/act", &act("stage"));
         check_states(&gateway, after);
         if let Some((_, version)) = after.rsplit_once(", ") {
             // The version is complete, so it can be used like any other.
@@ -87,18 +87,18 @@ fn promotes_all_or_nothing_when_killed() {
     ] {
         let gateway = setup.start();
         keys(&[&setup], &["canary", KEY, "100%"]).is(0, CANARY);
-        prove(&gateway);
-        let gateway = torn(gateway, place, number, "/v1/admin/act", &act("promote"));
+        report_outcomes(&gateway);
+        let gateway = kill_at(gateway, place, number, "/v1/admin/act", &act("promote"));
         check_states(&gateway, after);
         check_signs(&gateway, known);
-        prove(&gateway);
+        report_outcomes(&gateway);
         keys(&[&setup], &["promote", KEY]).is(0, PROMOTED);
         keys(&[&setup], &["rollback", KEY, "--version", "2"]).is(0, "1 active, 2 pending");
     }
 }
 
 /// Reports outcomes as if the canary's probes had been verified.
-fn prove(gateway: &Gateway) {
+fn report_outcomes(gateway: &Gateway) {
     for version in [1, 2] {
         let outcome = json!({ "key": KEY, "version": version, "verified": true });
         for _ in 0..20 {
@@ -114,7 +114,7 @@ fn rotates_all_or_nothing_when_killed() {
     let mut gateway = setup.start();
     for (place, from, after) in [(BEFORE_WRITING, 1, 1), (AFTER_WRITING, 1, 2)] {
         let body = json!({ "from": from });
-        gateway = torn(gateway, place, 1, "/v1/admin/rotate", &body);
+        gateway = kill_at(gateway, place, 1, "/v1/admin/rotate", &body);
         assert_eq!(
             gateway.get("/readyz").json()["generation"],
             after,

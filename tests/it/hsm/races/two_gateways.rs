@@ -117,7 +117,7 @@ fn wait_until_made(gateways: [&Gateway; 2]) {
 }
 
 /// A PKCS#11 token on which both gateways died after they had made the same version.
-fn doubled() -> [Gateway; 2] {
+fn make_duplicate_version() -> [Gateway; 2] {
     let [first, second] = pair();
     hold_until_made([&first, &second]);
     thread::scope(|scope| {
@@ -138,7 +138,7 @@ fn doubled() -> [Gateway; 2] {
 /// If both die before they notice, nobody uses that version, and everything else keeps working.
 #[test]
 fn ignores_duplicate_version() {
-    let [first, second] = doubled();
+    let [first, second] = make_duplicate_version();
     let setup = first.setup.clone();
     for gateway in [&first, &second] {
         eventually("the duplicate to be noticed", || {
@@ -173,8 +173,8 @@ fn ignores_duplicate_version() {
     assert!(code == 1 && text.contains(&destroys), "{text}");
     assert!(text.contains("ok    vouchsafe:token:es256:v1"), "{text}");
     let ask = |arguments: &[&str]| keys(&[&setup], arguments);
-    ask(&["list", "--deny-warnings"]).is(1, "warning: the token has version 2 twice");
-    ask(&["retire", KEY, "--version", "2"]).is(1, "the token has version 2 twice");
+    ask(&["list", "--deny-warnings"]).is(1, "warning: duplicate PKCS#11 objects for version 2");
+    ask(&["retire", KEY, "--version", "2"]).is(1, "duplicate PKCS#11 objects for version 2");
     ask(&["stage", KEY]).is(0, "1 active, 2 doubled, 3 pending");
     let destroy = ["retire", KEY, "--version", "2", "--destroy"];
     ask(&destroy).is(0, "1 active, 2 destroyed, 3 pending");
@@ -254,7 +254,10 @@ fn rejects_duplicate_roots_by_name() {
     let setup = GatewaySetup::initialized();
     make_pair(&setup, "vouchsafe:root-signing");
     let text = refused(&setup, "vouchsafe:root-signing");
-    assert!(text.contains("vouchsafe:root-signing  DUPLICATE: "), "{text}");
+    assert!(
+        text.contains("vouchsafe:root-signing  DUPLICATE: "),
+        "{text}"
+    );
 
     let setup = GatewaySetup::initialized();
     let (code, pem) = setup.run(&["root-certificate"]);

@@ -18,7 +18,7 @@ const LONG: &str = "604800";
 struct Watch {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    told: String,
+    output: String,
 }
 
 impl Watch {
@@ -39,18 +39,22 @@ impl Watch {
         let mut watch = Self {
             stderr: BufReader::new(child.stderr.take().expect("piped")),
             child,
-            told: String::new(),
+            output: String::new(),
         };
-        watch.tells("canary 2: ");
+        watch.wait_for("canary 2: ");
         watch
     }
 
     /// Waits until it has printed `words`.
-    fn tells(&mut self, words: &str) {
-        let from = self.told.len();
-        while !self.told[from..].contains(words) {
-            let read = self.stderr.read_line(&mut self.told).expect("text");
-            assert!(read > 0, "ended without printing `{words}`: {}", self.told);
+    fn wait_for(&mut self, words: &str) {
+        let from = self.output.len();
+        while !self.output[from..].contains(words) {
+            let read = self.stderr.read_line(&mut self.output).expect("text");
+            assert!(
+                read > 0,
+                "ended without printing `{words}`: {}",
+                self.output
+            );
         }
     }
 
@@ -59,13 +63,13 @@ impl Watch {
     }
 
     /// Waits for its end; returns its outcome and its standard output.
-    fn ended(&mut self) -> (Ended, String) {
-        self.stderr.read_to_string(&mut self.told).expect("text");
+    fn wait(&mut self) -> (Ended, String) {
+        self.stderr.read_to_string(&mut self.output).expect("text");
         let mut stdout = String::new();
         let output = self.child.stdout.as_mut().expect("piped");
         output.read_to_string(&mut stdout).expect("text");
         let code = self.child.wait().expect("ends").code().expect("a code");
-        let text = self.told.clone();
+        let text = self.output.clone();
         (Ended { code, text }, stdout)
     }
 }
@@ -138,7 +142,7 @@ fn under_traffic<T>(at: &At, act: impl FnOnce() -> T) -> (T, usize) {
 fn promotes_healthy_canary_with_exit_code_0() {
     let (setup, at) = staged();
     let ((ended, stdout), refused) =
-        under_traffic(&at, || Watch::start(&setup, &at, "100%", "3").ended());
+        under_traffic(&at, || Watch::start(&setup, &at, "100%", "3").wait());
     ended.is(0, "healthy");
     check_acts(
         &stdout,
@@ -166,7 +170,7 @@ fn rolls_back_failing_canary_with_exit_code_1() {
         });
         // Gone already if the module has signed since.
         drop(std::fs::remove_file(&spoil));
-        watch.ended()
+        watch.wait()
     });
     ended.is(1, "error: version 2 is worse and was rolled back\nhint: ");
     check_acts(
@@ -186,7 +190,7 @@ fn exits_3_without_gateway() {
     let (setup, at) = staged();
     let mut watch = Watch::start(&setup, &at, "5%", "2");
     at.gateway.kill();
-    let (ended, _) = watch.ended();
+    let (ended, _) = watch.wait();
     ended.is(3, "warning: no answer from");
     let words = "error: cannot judge version 2, which stays a canary: no answer from";
     ended.is(3, words);
@@ -194,11 +198,11 @@ fn exits_3_without_gateway() {
     let url = setup.admin_url();
     let again = ["canary", KEY, "5%", "--watch", "--broker", &url];
     keys(&[&setup], &again).is(3, "no answer from");
-    let gateway = restarted(&setup, &at);
+    let gateway = restart(&setup, &at);
     check_states(&gateway, "1 active, 2 canary 5%");
 }
 
-fn restarted(setup: &GatewaySetup, at: &At) -> vouchsafe_harness::hsm::Gateway {
+fn restart(setup: &GatewaySetup, at: &At) -> vouchsafe_harness::hsm::Gateway {
     setup.clone().at_time(at.now()).start()
 }
 
@@ -208,7 +212,7 @@ fn exits_3_without_broker() {
     let (setup, at) = staged();
     let mut watch = Watch::start(&setup, &at, "5%", "2");
     at.fixture.broker.kill();
-    let (ended, _) = watch.ended();
+    let (ended, _) = watch.wait();
     ended.is(
         3,
         "error: cannot judge version 2, which stays a canary: no answer from",
@@ -223,9 +227,9 @@ fn keeps_watching_restarted_gateway() {
     let ((ended, _gateway), _) = under_traffic(&at, || {
         let mut watch = Watch::start(&setup, &at, "100%", "10");
         at.gateway.kill();
-        watch.tells("warning: no answer from");
-        let gateway = restarted(&setup, &at);
-        (watch.ended().0, gateway)
+        watch.wait_for("warning: no answer from");
+        let gateway = restart(&setup, &at);
+        (watch.wait().0, gateway)
     });
     ended.is(0, "healthy");
 }
@@ -245,7 +249,7 @@ fn reports_outcome_of_others_by_exit_code() {
     ] {
         let mut watch = Watch::start(&setup, &at, "100%", LONG);
         keys(&[&setup], act).is(0, states);
-        let (ended, _) = watch.ended();
+        let (ended, _) = watch.wait();
         ended.is(code, &format!("{KEY}: version 2 is no longer a canary"));
         check_states(&at.gateway, states);
     }

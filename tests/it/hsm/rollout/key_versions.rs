@@ -22,7 +22,7 @@ struct Verifiers {
 impl Verifiers {
     /// Fetches keys, issues tokens, and verifies each live token with each key set that may still be in use.
     #[track_caller]
-    fn meet(&mut self, at: &At) {
+    fn fetch_and_verify(&mut self, at: &At) {
         self.sets.push((at.now(), at.fixture.broker.jwks()));
         self.tokens.extend((0..4).map(|_| at.issue()));
         let now = at.now();
@@ -47,28 +47,28 @@ fn rotates_key_without_failed_token() {
     let mut verifiers = Verifiers::default();
     let staged = now() + 10;
     let at = At::new(&setup, staged);
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     let ask = |arguments: &[&str]| keys(&[&setup], arguments);
     ask(&["canary", KEY, "5%"]).is(1, "there is no version to canary");
     ask(&["stage", KEY]).is(0, "1 active, 2 pending (was 1 active)");
     ask(&["stage", KEY]).is(0, "unchanged, 1 active, 2 pending");
     ask(&["canary", KEY, "5%"]).is(1, "verifiers may not know version 2 yet");
     ask(&["promote", KEY]).is(1, "version 2 is pending");
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     drop(at);
 
     // The last verifier that fetched before the stage still uses the old key set.
     let at = At::new(&setup, staged + 290);
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     ask(&["canary", KEY, "100%"]).is(1, "verifiers may not know version 2 yet");
     drop(at);
 
     let at = At::new(&setup, staged + PUBLISHED_SECONDS + 5);
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     ask(&["canary", KEY, "100%"]).is(0, "1 active, 2 canary 100%");
     ask(&["canary", KEY, "100%"]).is(0, "unchanged");
     ask(&["stage", KEY]).is(1, "version 2 is the canary");
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     assert_eq!(at.version_that_signed_last(), 2);
     ask(&["retire", KEY, "--version", "2"]).is(1, "version 2 signs tokens");
     ask(&["promote", KEY]).is(1, "not enough canary data: 16 more outcomes required");
@@ -76,23 +76,23 @@ fn rotates_key_without_failed_token() {
     ask(&["promote", KEY, "--broker", &broker])
         .is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");
     ask(&["promote", KEY, "--broker", &broker]).is(0, "unchanged");
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     ask(&["retire", KEY]).is(1, "tokens of version 1 may live");
     let promoted = at.now();
     drop(at);
 
     // The last token of version 1 is about to expire.
     let at = At::new(&setup, promoted + 890);
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     ask(&["retire", KEY]).is(1, "tokens of version 1 may live");
     let over = at.fixture.broker.jwks();
     drop(at);
 
     let at = At::new(&setup, promoted + WITHDRAWN_SECONDS + 5);
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     ask(&["retire", KEY]).is(0, "1 retired, 2 active");
     ask(&["retire", KEY]).is(0, "unchanged");
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     let keys_of = |jwks: &Value| jwks["keys"].as_array().expect("keys").len();
     let left = eventually("a key set without version 1", || {
         let jwks = at.fixture.broker.jwks();
@@ -105,7 +105,7 @@ fn rotates_key_without_failed_token() {
     ask(&["retire", KEY, "--version", "1", "--destroy"]).is(0, "unchanged");
     ask(&["stage", KEY]).is(0, "1 destroyed, 2 active, 3 pending");
     check_states(&at.gateway, "1 destroyed, 2 active, 3 pending");
-    verifiers.meet(&at);
+    verifiers.fetch_and_verify(&at);
     let label = "vouchsafe:token:es256:v1";
     let objects = |kind: &str| {
         let output = setup.token.pkcs11_tool(&["--list-objects", "--type", kind]);
@@ -327,11 +327,11 @@ fn lists_states_uses_epochs_and_warnings() {
     let text = keys(&[&setup], &["list", "--deny-warnings"]);
     text.is(
         1,
-        "warning: version 1 is active for 366 days: stage the next one",
+        "warning: version 1 has been active for 366 days: stage the next one",
     );
     text.is(
         1,
-        "warning: version 2 is pending for 366 days: try it, or retire it",
+        "warning: version 2 has been pending for 366 days: make it the canary or retire it",
     );
     drop(at);
 }

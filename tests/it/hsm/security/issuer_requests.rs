@@ -23,12 +23,12 @@ fn never_fetches_issuer_keys_from_gateway() {
     let keys = format!("{}/jwks", second.url("keys"));
     let document = json!({ "issuer": issuer.url("main"), "jwks_uri": keys });
     let body = document.to_string().into_bytes();
-    issuer.play("main", Script::DiscoveryIs(200, "application/json", body));
+    issuer.set_script("main", Script::DiscoveryIs(200, "application/json", body));
     let claims = issuer.claims(now());
     let token = jwt::mint("RS256", &claims);
     let form = Form::of(&token).set("audience", API);
     let refused = unavailable("issuer.unavailable");
     check(&broker, &form.request(), &token, refused).unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(second.fetched("keys"), 0, "{:?}", second.heads());
+    assert_eq!(second.fetches("keys"), 0, "{:?}", second.heads());
     broker.assert_healthy();
 }

@@ -34,9 +34,10 @@ fn listed(token: &Pkcs11Token) -> Vec<[String; 3]> {
     let list = String::from_utf8_lossy(&list.stdout).into_owned();
     let mut objects: Vec<Vec<&str>> = Vec::new();
     for line in list.lines() {
-        match line.starts_with(' ') {
-            false => objects.push(vec![line]),
-            true => objects.last_mut().expect("an object").push(line),
+        if line.starts_with(' ') {
+            objects.last_mut().expect("an object").push(line);
+        } else {
+            objects.push(vec![line]);
         }
     }
     let has = |object: &Vec<&str>, kind: &str| object[0].starts_with(kind);

@@ -17,7 +17,7 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Runs `openssl`, which must succeed; returns its output.
-fn said(folder: &Path, arguments: &[&str]) -> String {
+fn openssl_output(folder: &Path, arguments: &[&str]) -> String {
     let output = openssl(folder, arguments);
     assert!(output.status.success(), "openssl {arguments:?}: {output:?}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -63,7 +63,7 @@ fn passes_openssl_while_epoch_key_is_published() {
     let folder = &**setup.folder;
     write_root(&setup, folder, "root.pem");
     write_root(&stranger, folder, "stranger.pem");
-    let root = said(folder, &["x509", "-in", "root.pem", "-noout", "-text"]);
+    let root = openssl_output(folder, &["x509", "-in", "root.pem", "-noout", "-text"]);
     for expected in ["CA:TRUE, pathlen:0", "Certificate Sign"] {
         assert!(root.contains(expected), "{root}");
     }
@@ -75,7 +75,7 @@ fn passes_openssl_while_epoch_key_is_published() {
         write_leaf(jwk, folder);
         let show = |what: &[&str]| {
             let x509 = ["x509", "-in", "leaf.pem", "-noout", "-nameopt", "RFC2253"];
-            said(folder, &[&x509, what].concat())
+            openssl_output(folder, &[&x509, what].concat())
         };
         let subject = show(&["-subject"]);
         let words: Vec<_> = subject.split([' ', ',']).collect();
@@ -107,7 +107,7 @@ fn passes_openssl_while_epoch_key_is_published() {
         ] {
             assert!(text.contains(expected), "no {expected} in {text}");
         }
-        let public = said(folder, &["x509", "-in", "leaf.pem", "-noout", "-pubkey"]);
+        let public = openssl_output(folder, &["x509", "-in", "leaf.pem", "-noout", "-pubkey"]);
         std::fs::write(folder.join("public.pem"), public).expect("a file");
         let der = ["pkey", "-pubin", "-in", "public.pem", "-outform", "DER"];
         let der = openssl(folder, &der).stdout;
@@ -141,7 +141,7 @@ fn shares_root_and_serial_numbers_between_gateways() {
             .map(|key| {
                 write_leaf(&key["jwk"], folder);
                 let serial = ["x509", "-in", "leaf.pem", "-noout", "-serial", "-subject"];
-                said(folder, &serial)
+                openssl_output(folder, &serial)
             })
             .collect()
     };

@@ -70,10 +70,10 @@ fn requires_known_credential_on_every_route() {
     );
 }
 
-/// Tier `delegated`: seeds that a thief of the credential can't get.
-#[test]
-fn yields_only_current_seeds_of_its_group() {
-    let gateway = GatewaySetup::initialized().start();
+type Body = Box<dyn Fn(u64) -> Value>;
+
+/// Requests for seeds at a time, and the slugs of their refusals.
+fn seed_cases() -> Vec<(&'static str, Body, &'static str)> {
     let with = |name: &'static str, value: Value| {
         move |now: u64| {
             let mut body = seed_request(epoch_at(now));
@@ -86,8 +86,7 @@ fn yields_only_current_seeds_of_its_group() {
             seed_request(epoch_at(now).wrapping_add_signed(steps * EPOCH_SECONDS as i64))
         }
     };
-    type Body = Box<dyn Fn(u64) -> Value>;
-    let cases: Vec<(&str, Body, &str)> = vec![
+    vec![
         ("an old epoch", Box::new(at(-2)), "seed.window"),
         ("the next epoch but one", Box::new(at(2)), "seed.window"),
         ("a far-future epoch", Box::new(at(100_000)), "seed.window"),
@@ -131,8 +130,14 @@ fn yields_only_current_seeds_of_its_group() {
             Box::new(with("epoch_start", (-1).into())),
             "request.malformed",
         ),
-    ];
-    for (what, body, slug) in cases {
+    ]
+}
+
+/// Tier `delegated`: seeds that a thief of the credential can't get.
+#[test]
+fn yields_only_current_seeds_of_its_group() {
+    let gateway = GatewaySetup::initialized().start();
+    for (what, body, slug) in seed_cases() {
         let refusals = refusals(&gateway).len();
         let (_, answer) = ask_at(&gateway, "/v1/epoch-seed", body);
         assert_eq!(answer, json!({ "error": slug }), "{what}");
@@ -156,28 +161,10 @@ fn refusals(gateway: &Gateway) -> Vec<Value> {
     lines.filter(|line| line["event"] == "refusal").collect()
 }
 
-/// Tier `hsm`: tokens that a thief of the credential can't have signed.
-#[test]
-fn yields_only_signatures_within_key_limits() {
-    let gateway = GatewaySetup::initialized().start();
-    let (status, answer, input) = sign_text(&gateway, "es256", &token_claims(now()).to_string());
-    assert_eq!(status, 200, "{answer}");
-    let signature =
-        from_base64url(answer["signature"].as_str().expect("a signature")).expect("base64url");
-    let jwks = gateway.ask("/v1/keys", None).json();
-    let key = &jwks["groups"][0]["token_keys"]
-        .as_array()
-        .expect("keys")
-        .iter()
-        .find(|key| key["name"] == "es256")
-        .expect("the key")["jwk"];
-    assert!(keys::verifies(
-        &json!({ "keys": [key] }),
-        key["kid"].as_str().expect("a kid"),
-        &input,
-        &signature
-    ));
+/// Key, payload and slug of a refused signature.
+type SignatureCase = (&'static str, &'static str, String, &'static str);
 
+fn claims_cases() -> Vec<SignatureCase> {
     let changed = |name: &str, value: Value| {
         let mut claims = token_claims(now());
         claims[name] = value;
@@ -191,7 +178,7 @@ fn yields_only_signatures_within_key_limits() {
         token_claims(now())
             .to_string()
             .replacen('{', r#"{"\u0061ud":"https://evil.example","#, 1);
-    let cases = [
+    vec![
         (
             "another issuer",
             "es256",
@@ -272,6 +259,11 @@ fn yields_only_signatures_within_key_limits() {
             "token.malformed",
         ),
         ("nothing", "es256", String::new(), "token.malformed"),
+    ]
+}
+
+fn key_cases() -> Vec<SignatureCase> {
+    vec![
         (
             "another group's key",
             "theirs",
@@ -296,8 +288,31 @@ fn yields_only_signatures_within_key_limits() {
             token_claims(now()).to_string(),
             "token.algorithm",
         ),
-    ];
-    for (what, key, payload, slug) in cases {
+    ]
+}
+
+/// Tier `hsm`: tokens that a thief of the credential can't have signed.
+#[test]
+fn yields_only_signatures_within_key_limits() {
+    let gateway = GatewaySetup::initialized().start();
+    let (status, answer, input) = sign_text(&gateway, "es256", &token_claims(now()).to_string());
+    assert_eq!(status, 200, "{answer}");
+    let signature =
+        from_base64url(answer["signature"].as_str().expect("a signature")).expect("base64url");
+    let jwks = gateway.ask("/v1/keys", None).json();
+    let key = &jwks["groups"][0]["token_keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .find(|key| key["name"] == "es256")
+        .expect("the key")["jwk"];
+    assert!(keys::verifies(
+        &json!({ "keys": [key] }),
+        key["kid"].as_str().expect("a kid"),
+        &input,
+        &signature
+    ));
+    for (what, key, payload, slug) in [claims_cases(), key_cases()].concat() {
         let before = refusals(&gateway).len();
         let (status, answer, _) = sign_text(&gateway, key, &payload);
         assert_eq!(
@@ -309,6 +324,11 @@ fn yields_only_signatures_within_key_limits() {
         assert_eq!(log.len(), before + 1, "{what} is not in the log");
         assert_eq!(log[before]["slug"], slug, "{what}");
     }
+}
+
+#[test]
+fn lists_only_key_groups_of_the_credential() {
+    let gateway = GatewaySetup::initialized().start();
     let theirs = gateway
         .ask_as(&gateway.setup.other_credential, "/v1/keys", None)
         .json();

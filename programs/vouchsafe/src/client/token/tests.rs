@@ -124,12 +124,12 @@ fn pinned_root_certifies_its_published_keys() {
     refuses(
         at(NOW - 2 * HOUR - 1),
         Check::Certificate,
-        "its certificate is not valid yet",
+        "the certificate is not valid yet",
     );
     refuses(
         at(NOW + 2 * HOUR + 1),
         Check::Certificate,
-        "its certificate is no longer valid",
+        "the certificate has expired",
     );
 }
 
@@ -142,11 +142,11 @@ fn rejects_keys_without_a_certificate_of_the_pinned_root() {
         (None, "the key has no certificate"),
         (
             Some(certificate(&stranger, &key, ISSUER)),
-            "its certificate is not signed by the pinned root",
+            "the certificate is not signed by the pinned root",
         ),
         (
             Some(certificate(&root, &key, "https://other.example")),
-            "its certificate is of another issuer",
+            "the certificate is for another issuer",
         ),
     ] {
         let (keys, token) = (jwks(&key, chain), token(&key, &claims()));

@@ -10,7 +10,7 @@ use crate::client::gateway::{Gateway, GatewayArgs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use vouchsafe_cli::{Failure, Format};
-use vouchsafe_gateway::admin::{ActRequest, KeyListing};
+use vouchsafe_gateway::admin::{KeyListing, OperationRequest};
 use vouchsafe_gateway::{CANARY_OUTCOMES_MIN, Verdict};
 
 /// Let the staged version sign for a share of the workloads.
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // ORDER: arguments are checked before a canary starts that nobody would watch.
     let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
     require_same_keys(&gateways, &args.key)?;
-    let request = ActRequest {
+    let request = OperationRequest {
         share: Some(args.share),
         ..request(&args.key, "canary")
     };
@@ -234,7 +234,7 @@ impl Watch<'_> {
     }
 
     fn roll_back(&self, canary: u64) -> Result<ExitCode, Failure> {
-        let rollback = ActRequest {
+        let rollback = OperationRequest {
             version: Some(canary),
             ..request(&self.args.key, "rollback")
         };

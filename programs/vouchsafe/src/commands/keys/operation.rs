@@ -4,7 +4,7 @@ use super::several::require_same_keys;
 use crate::client::gateway::{Gateway, GatewayArgs};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};
-use vouchsafe_gateway::admin::{ActAnswer, ActRequest};
+use vouchsafe_gateway::admin::{OperationAnswer, OperationRequest};
 
 /// Create and publish the next version of a key.
 #[derive(clap::Args)]
@@ -60,7 +60,7 @@ pub fn roll_back(args: &RollbackArgs) -> Result<ExitCode, Failure> {
         Some(version) => Some(version),
         None => version_to_roll_back(&gateways, &args.key)?,
     };
-    let request = ActRequest {
+    let request = OperationRequest {
         version,
         ..request(&args.key, "rollback")
     };
@@ -110,7 +110,7 @@ pub struct RetireArgs {
 }
 
 pub fn retire(args: &RetireArgs) -> Result<ExitCode, Failure> {
-    let request = ActRequest {
+    let request = OperationRequest {
         version: args.version,
         destroy: args.destroy,
         ..request(&args.key, "retire")
@@ -118,8 +118,8 @@ pub fn retire(args: &RetireArgs) -> Result<ExitCode, Failure> {
     send_to_all(&args.gateways.open()?, &request, args.format)
 }
 
-pub fn request(key: &str, operation: &str) -> ActRequest {
-    ActRequest {
+pub fn request(key: &str, operation: &str) -> OperationRequest {
+    OperationRequest {
         key: key.to_owned(),
         act: operation.to_owned(),
         share: None,
@@ -146,7 +146,7 @@ pub fn ask_first<T>(
 /// Sends an operation to each gateway.
 pub fn send_to_all(
     gateways: &[Gateway],
-    request: &ActRequest,
+    request: &OperationRequest,
     format: Format,
 ) -> Result<ExitCode, Failure> {
     send_to_all_or(gateways, request, format, |_| false)?;
@@ -158,13 +158,13 @@ pub fn send_to_all(
 /// Stops at the first refusal. A gateway that can't be reached fails the command only after the others were asked.
 fn send_to_all_or(
     gateways: &[Gateway],
-    request: &ActRequest,
+    request: &OperationRequest,
     format: Format,
     fine: impl Fn(&str) -> bool,
 ) -> Result<(), Failure> {
     let mut unreached = None;
     for gateway in gateways {
-        match gateway.act(request) {
+        match gateway.operate(request) {
             Ok(answer) => report(gateway, &answer, format),
             Err(error) if fine(&error.slug) => report_nothing(gateway, request, format),
             Err(error) if error.failure.code == 3 => {
@@ -177,7 +177,7 @@ fn send_to_all_or(
     unreached.map_or(Ok(()), Err)
 }
 
-fn report(gateway: &Gateway, answer: &ActAnswer, format: Format) {
+fn report(gateway: &Gateway, answer: &OperationAnswer, format: Format) {
     match format {
         Format::Json => println!(
             "{}",
@@ -201,7 +201,7 @@ fn report(gateway: &Gateway, answer: &ActAnswer, format: Format) {
     }
 }
 
-fn report_nothing(gateway: &Gateway, request: &ActRequest, format: Format) {
+fn report_nothing(gateway: &Gateway, request: &OperationRequest, format: Format) {
     match format {
         Format::Json => println!(
             "{}",

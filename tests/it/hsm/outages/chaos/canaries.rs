@@ -62,7 +62,7 @@ impl Site {
 
 fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'static str, u64>) {
     for (name, fail) in &FAILURES {
-        site.all_up();
+        site.wait_until_up();
         let (start, generation) = (Instant::now(), site.generation.load(Relaxed));
         site.act(&["canary", KEY, SHARE]);
         site.signed_by(second);
@@ -72,9 +72,9 @@ fn round(site: &Site, [first, second]: &[String; 2], counts: &mut BTreeMap<&'sta
             fail(site);
             back.join().expect("rolled back");
         });
-        site.all_up();
+        site.wait_until_up();
         // Gateways read the states once a second, and sign with nothing older than 5 s.
-        eventually("no token of the version that was taken back", || {
+        eventually("the end of tokens of the rolled-back version", || {
             let of_it = (0..2 * super::WORKLOADS).any(|_| {
                 let token = site.exchange(HSM_ES256);
                 token.is_ok_and(|token| token.kid() == *second)

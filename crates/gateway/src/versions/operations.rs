@@ -1,30 +1,30 @@
-//! What an operator can do with the versions of a key, and what has to be written for it.
+//! Operations on the versions of a key, planned as lists of writes.
 
 use super::key_versions::{KeyVersions, PUBLISHED_MAX};
 use super::record::{VersionRecord, VersionState as State};
 
-/// What an operator asks for. Each can be asked again: where it is done already, nothing is written.
+/// An operation on the versions of a key. All are idempotent: repeating one writes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// Make and publish the next version.
+pub enum KeyOperation {
+    /// Create and publish the next version.
     Stage,
-    /// Have the staged version sign for `share` percent of the workloads.
+    /// Let the staged version sign for `share` percent of the workloads.
     Canary { share: u8 },
-    /// Have the canary sign for all.
+    /// Let the canary sign for all workloads.
     Promote,
-    /// Undo [`Act::Canary`], or [`Act::Promote`] while the version before is published. `from` is the
-    /// version that is to sign no more: asked twice, it does not undo the act before, too.
+    /// Undo [`KeyOperation::Canary`], or [`KeyOperation::Promote`] while the previous version is still published. `from` is the version
+    /// that stops signing; with it, a repeated rollback does not undo an earlier operation too.
     Rollback { from: Option<u64> },
-    /// Take a version out: one that signs nothing more leaves the JWK Set once its tokens are over, a
-    /// pending one (`version` names it) begins to.
+    /// Withdraw a version. A retiring version leaves the JWK Set once its tokens have expired; a pending one, named by
+    /// `version`, becomes retiring.
     Retire {
         version: Option<u64>,
-        /// Destroy the private key too, of the version that is named and retired.
+        /// Also destroy the private key of the named, retired version.
         destroy: bool,
     },
 }
 
-impl Act {
+impl KeyOperation {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -37,16 +37,16 @@ impl Act {
     }
 }
 
-/// What is done for an act, in this order. Every beginning of it is a valid state.
+/// The steps of an operation, in order. Every prefix leaves a valid state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// A version to make.
+    /// The version to create.
     pub create: Option<u64>,
-    /// Records to write.
+    /// The records to write.
     pub writes: Vec<(u64, VersionRecord)>,
-    /// A version whose private key is destroyed.
+    /// The version whose private key is to be destroyed.
     pub destroy: Option<u64>,
-    /// The version that the act is about.
+    /// The version that the operation concerns.
     pub version: u64,
 }
 
@@ -64,26 +64,26 @@ impl Plan {
     }
 }
 
-/// Why an act is refused.
+/// Why an operation is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ActFault {
+pub enum OperationError {
     #[error("version {version} is the canary: promote it or roll it back first")]
     CanaryExists { version: u64 },
-    #[error("the token has version {version} twice: it is not used")]
+    #[error("duplicate PKCS#11 objects for version {version}; the version is not used")]
     Doubled { version: u64 },
-    #[error("there is no version to {act}")]
-    Nothing { act: &'static str },
+    #[error("there is no version to {operation}")]
+    Nothing { operation: &'static str },
     #[error("version {version} is not retired")]
     NotRetired { version: u64 },
-    #[error("a share is 1 to 100 percent")]
+    #[error("the share is not 1 to 100 percent")]
     Share,
     #[error("version {version} signs tokens")]
     Signs { version: u64 },
     #[error("{PUBLISHED_MAX} versions are published: retire one first")]
     TooMany,
-    #[error("verifiers may not know version {version} yet: {seconds_left} s are left")]
+    #[error("verifiers may not know version {version} yet: wait {seconds_left} s")]
     TooEarly { version: u64, seconds_left: u64 },
-    #[error("tokens of version {version} may live: {seconds_left} s are left")]
+    #[error("tokens of version {version} may still be valid: wait {seconds_left} s")]
     TokensLive { version: u64, seconds_left: u64 },
     #[error("there is no version {version}")]
     Unknown { version: u64 },
@@ -91,7 +91,7 @@ pub enum ActFault {
     WrongState { version: u64, state: &'static str },
 }
 
-impl ActFault {
+impl OperationError {
     /// Stable name for the wire, the log and tests.
     #[must_use]
     pub fn slug(self) -> &'static str {
@@ -112,27 +112,31 @@ impl ActFault {
 }
 
 impl KeyVersions {
-    /// What has to be done for `act` at `now` (Unix seconds), for a key whose tokens live
-    /// `lifetime_seconds_max` at most.
+    /// Plans `operation` at `now` (Unix seconds), for a key whose tokens live `lifetime_seconds_max` at most.
     ///
     /// # Errors
-    /// Why it must not be done.
-    pub fn plan(&self, act: Act, now: u64, lifetime_seconds_max: u64) -> Result<Plan, ActFault> {
-        let mut plan = match act {
-            Act::Stage => self.stage(),
-            Act::Canary { share } => self.make_canary(share, now, lifetime_seconds_max),
-            Act::Promote => self.promote(now, lifetime_seconds_max),
-            Act::Rollback { from } => self.roll_back(from, now),
-            Act::Retire { version, destroy } => self.retire(version, destroy, now),
+    /// Why the operation is not allowed.
+    pub fn plan(
+        &self,
+        operation: KeyOperation,
+        now: u64,
+        lifetime_seconds_max: u64,
+    ) -> Result<Plan, OperationError> {
+        let mut plan = match operation {
+            KeyOperation::Stage => self.stage(),
+            KeyOperation::Canary { share } => self.make_canary(share, now, lifetime_seconds_max),
+            KeyOperation::Promote => self.promote(now, lifetime_seconds_max),
+            KeyOperation::Rollback { from } => self.roll_back(from, now),
+            KeyOperation::Retire { version, destroy } => self.retire(version, destroy, now),
         }?;
-        // What an act before this one began, and did not end, is ended first.
+        // An earlier operation that was interrupted is completed first.
         let torn = self.torn.iter();
         let ended = torn.filter_map(|version| Some((*version, *self.get(*version)?)));
         plan.writes = ended.chain(plan.writes).collect();
         Ok(plan)
     }
 
-    /// As it is once `plan` was carried out at `now` (Unix seconds).
+    /// The versions after `plan` was carried out at `now` (Unix seconds).
     #[must_use]
     pub fn after(&self, plan: &Plan, now: u64) -> Self {
         let mut records = self.versions.clone();
@@ -151,43 +155,43 @@ impl KeyVersions {
         Self::new(records, destroyed).with_doubled(doubled)
     }
 
-    fn stage(&self) -> Result<Plan, ActFault> {
+    fn stage(&self) -> Result<Plan, OperationError> {
         if let Some((version, _)) = self.canary() {
-            return Err(ActFault::CanaryExists { version });
+            return Err(OperationError::CanaryExists { version });
         }
         if let Some(version) = self.staged() {
             return Ok(Plan::about(version));
         }
         if self.published().count() >= PUBLISHED_MAX {
-            return Err(ActFault::TooMany);
+            return Err(OperationError::TooMany);
         }
-        // INVARIANT: above every number that was ever used.
+        // INVARIANT: higher than every number that was ever used.
         let used = self.iter().map(|(version, _)| version);
         let used = used.chain(self.destroyed()).chain(self.doubled());
         let last = used.max().unwrap_or(0);
-        let version = last.checked_add(1).ok_or(ActFault::TooMany)?;
+        let version = last.checked_add(1).ok_or(OperationError::TooMany)?;
         Ok(Plan {
             create: Some(version),
             ..Plan::about(version)
         })
     }
 
-    /// The pending version that may become the canary: the newest, and newer than the active one.
+    /// The pending version that may become the canary: the newest one, if it is newer than the active one.
     fn staged(&self) -> Option<u64> {
         let pending = self.iter().filter(|(_, it)| it.state == State::Pending);
         let newest = pending.map(|(version, _)| version).max();
         newest.filter(|version| self.active().is_none_or(|active| *version > active))
     }
 
-    fn make_canary(&self, share: u8, now: u64, lifetime: u64) -> Result<Plan, ActFault> {
+    fn make_canary(&self, share: u8, now: u64, lifetime: u64) -> Result<Plan, OperationError> {
         if !(1..=100).contains(&share) {
-            return Err(ActFault::Share);
+            return Err(OperationError::Share);
         }
-        let act = Act::Canary { share }.name();
+        let operation = KeyOperation::Canary { share }.name();
         if self.active().is_none() {
-            return Err(ActFault::Nothing { act });
+            return Err(OperationError::Nothing { operation });
         }
-        let nothing = ActFault::Nothing { act };
+        let nothing = OperationError::Nothing { operation };
         let current = self.canary().map(|(version, _)| version);
         let version = current.or_else(|| self.staged()).ok_or(nothing)?;
         let record = self.get(version).ok_or(nothing)?;
@@ -206,23 +210,25 @@ impl KeyVersions {
         Ok(self.write(Plan::about(version), version, changed))
     }
 
-    fn promote(&self, now: u64, lifetime: u64) -> Result<Plan, ActFault> {
+    fn promote(&self, now: u64, lifetime: u64) -> Result<Plan, OperationError> {
         let canary = self.canary().map(|(version, _)| version);
-        // Where nothing signs yet there is nobody to try a version on.
+        // While nothing signs, no canary is possible.
         let first = || self.staged().filter(|_| self.active().is_none());
         let Some(version) = canary.or_else(first) else {
-            let act = Act::Promote.name();
+            let operation = KeyOperation::Promote.name();
             if let Some(version) = self.staged() {
                 let state = State::Pending.name();
-                return Err(ActFault::WrongState { version, state });
+                return Err(OperationError::WrongState { version, state });
             }
-            // Done already, or nothing was ever staged: the active version tells.
+            // Already done, or nothing was ever staged; the active version shows which.
             return self
                 .active()
                 .map(Plan::about)
-                .ok_or(ActFault::Nothing { act });
+                .ok_or(OperationError::Nothing { operation });
         };
-        let record = self.get(version).ok_or(ActFault::Unknown { version })?;
+        let record = self
+            .get(version)
+            .ok_or(OperationError::Unknown { version })?;
         known_to_verifiers(version, record, now)?;
         let since = self.after_all(now);
         let active = VersionRecord {
@@ -232,7 +238,7 @@ impl KeyVersions {
             lifetime_seconds: record.lifetime_seconds.max(lifetime),
             ..*record
         };
-        // ORDER: the new one first. Between the two writes both are active, and the later one signs.
+        // ORDER: the new version first. Between the two writes both are active, and the later one signs.
         let mut plan = self.write(Plan::about(version), version, active);
         if let Some(before) = self.active() {
             let retiring = self.get(before).map(|it| VersionRecord {
@@ -245,12 +251,12 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    fn roll_back(&self, from: Option<u64>, now: u64) -> Result<Plan, ActFault> {
-        let act = Act::Rollback { from }.name();
+    fn roll_back(&self, from: Option<u64>, now: u64) -> Result<Plan, OperationError> {
+        let operation = KeyOperation::Rollback { from }.name();
         let canary = self.canary().map(|(version, _)| version);
         let active = self.active();
         let version = from.or(canary).or(active);
-        let version = version.ok_or(ActFault::Nothing { act })?;
+        let version = version.ok_or(OperationError::Nothing { operation })?;
         let record = self.known(version)?;
         let since = self.after_all(now);
         let pending = VersionRecord {
@@ -266,9 +272,9 @@ impl KeyVersions {
             return Ok(Plan::about(version));
         }
         let Some((before, record)) = self.signed_before(record) else {
-            // Asked for by its number, there is nothing to go back to; else it may be done already.
+            // With a number, there is nothing to go back to; without one, it may be done already.
             return match from {
-                Some(_) => Err(ActFault::Nothing { act }),
+                Some(_) => Err(OperationError::Nothing { operation }),
                 None => Ok(Plan::about(version)),
             };
         };
@@ -277,33 +283,39 @@ impl KeyVersions {
             since,
             ..*record
         };
-        // ORDER: as in a promotion.
+        // ORDER: as in `promote`.
         let mut plan = self.write(Plan::about(version), before, again);
         plan.writes.push((version, pending));
         Ok(plan)
     }
 
-    /// The version whose place `active` took, if it is published still: both came into their state at
-    /// once.
+    /// The version that `active` replaced, if it is still published. Both changed state at the same time.
     fn signed_before(&self, active: &VersionRecord) -> Option<(u64, &VersionRecord)> {
         self.iter().find(|(_, it)| {
             it.state == State::Retiring && it.since == active.since && it.lifetime_seconds > 0
         })
     }
 
-    fn retire(&self, version: Option<u64>, destroy: bool, now: u64) -> Result<Plan, ActFault> {
-        let act = Act::Retire { version, destroy }.name();
+    fn retire(
+        &self,
+        version: Option<u64>,
+        destroy: bool,
+        now: u64,
+    ) -> Result<Plan, OperationError> {
+        let operation = KeyOperation::Retire { version, destroy }.name();
         let Some(version) = version else {
             if destroy {
-                return Err(ActFault::Nothing { act: "destroy" });
+                return Err(OperationError::Nothing {
+                    operation: "destroy",
+                });
             }
-            return self.retire_what_is_over(now, ActFault::Nothing { act });
+            return self.retire_what_is_over(now, OperationError::Nothing { operation });
         };
         if self.destroyed.contains(&version) {
             return Ok(Plan::about(version));
         }
         if destroy && self.doubled.contains_key(&version) {
-            // Nothing of it is published or signs, whatever its two records say.
+            // It is neither published nor signs, whatever its two records say.
             return Ok(Plan {
                 destroy: Some(version),
                 ..Plan::about(version)
@@ -312,8 +324,8 @@ impl KeyVersions {
         let record = self.known(version)?;
         let mut plan = Plan::about(version);
         match record.state {
-            State::Active | State::Canary => return Err(ActFault::Signs { version }),
-            State::Pending if destroy => return Err(ActFault::NotRetired { version }),
+            State::Active | State::Canary => return Err(OperationError::Signs { version }),
+            State::Pending if destroy => return Err(OperationError::NotRetired { version }),
             State::Pending => {
                 let retiring = VersionRecord {
                     state: State::Retiring,
@@ -329,7 +341,11 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    fn retire_what_is_over(&self, now: u64, nothing: ActFault) -> Result<Plan, ActFault> {
+    fn retire_what_is_over(
+        &self,
+        now: u64,
+        nothing: OperationError,
+    ) -> Result<Plan, OperationError> {
         let mut plan = Plan::default();
         let mut too_early = None;
         for (version, record) in self.iter().filter(|(_, it)| it.state == State::Retiring) {
@@ -352,8 +368,7 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    /// INVARIANT: later than every change so far, also where clocks go back: of two active versions the
-    /// later one signs.
+    /// INVARIANT: later than every change so far, even if clocks go back, because the later of two active versions signs.
     fn after_all(&self, now: u64) -> u64 {
         let changes = self.iter().map(|(_, it)| it.since);
         let last = changes.chain(self.doubled.values().copied()).max();
@@ -361,13 +376,13 @@ impl KeyVersions {
         now.max(last.saturating_add(1))
     }
 
-    /// The record of a version that an admin named.
-    fn known(&self, version: u64) -> Result<&VersionRecord, ActFault> {
+    /// The record of the version that an admin named.
+    fn known(&self, version: u64) -> Result<&VersionRecord, OperationError> {
         self.get(version).ok_or({
             if self.doubled.contains_key(&version) {
-                ActFault::Doubled { version }
+                OperationError::Doubled { version }
             } else {
-                ActFault::Unknown { version }
+                OperationError::Unknown { version }
             }
         })
     }
@@ -381,10 +396,14 @@ impl KeyVersions {
     }
 }
 
-fn known_to_verifiers(version: u64, record: &VersionRecord, now: u64) -> Result<(), ActFault> {
+fn known_to_verifiers(
+    version: u64,
+    record: &VersionRecord,
+    now: u64,
+) -> Result<(), OperationError> {
     let seconds_left = record.may_sign_at().saturating_sub(now);
     if seconds_left > 0 {
-        return Err(ActFault::TooEarly {
+        return Err(OperationError::TooEarly {
             version,
             seconds_left,
         });
@@ -392,10 +411,14 @@ fn known_to_verifiers(version: u64, record: &VersionRecord, now: u64) -> Result<
     Ok(())
 }
 
-fn retired(version: u64, record: &VersionRecord, now: u64) -> Result<VersionRecord, ActFault> {
+fn retired(
+    version: u64,
+    record: &VersionRecord,
+    now: u64,
+) -> Result<VersionRecord, OperationError> {
     let seconds_left = record.may_leave_at().saturating_sub(now);
     if seconds_left > 0 {
-        return Err(ActFault::TokensLive {
+        return Err(OperationError::TokensLive {
             version,
             seconds_left,
         });
