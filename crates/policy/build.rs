@@ -1,14 +1,15 @@
-//! Names the code that checks bundles, so that a seal of one version is nothing to another.
+//! Hashes the code that checks bundles, so that a seal is valid only for the version that made it.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 
-/// All that a check goes by: this crate, those of ours that it uses, the standard schema, and every
-/// dependency's version.
-const SOURCES: [&str; 6] = [
+/// Everything that a check depends on: this crate, those of the workspace that it uses, the standard schema, and the
+/// versions of all dependencies.
+const SOURCES: [&str; 7] = [
     "build.rs",
     "src",
+    "../claims/src",
     "../json/src",
     "../providers/src",
     "../../policies/schema.cedarschema",

@@ -8,7 +8,8 @@ use crate::error::HostError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
-use vouchsafe_policy::{BundleFiles, folder, lint, with_credentials};
+use vouchsafe_policy::{BundleFiles, folder, with_credentials};
+use vouchsafe_policy_tools::lint;
 use vouchsafe_serve::log;
 
 /// Path at which guests read the `bearer_file` of an issuer.

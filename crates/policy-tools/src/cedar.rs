@@ -1,43 +1,44 @@
-//! Cases for stock tools: the files of the Cedar CLI's `run-tests`.
+//! Cases for stock tools: input files for `run-tests` of the Cedar CLI.
 //!
-//! That CLI compares `reason` as a subset; our runner compares all of it. Cedar skips a `forbid` that
-//! errs where we deny, so cases that come out otherwise there are left out and named.
+//! The CLI compares `reason` as a subset, our runner exactly. Cedar skips a `forbid` that fails to evaluate where we
+//! deny, so cases with such a `forbid` are left out and listed.
 
+use crate::cases::Case;
 use crate::suite::Suite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use vouchsafe_policy::{Bundle, BundleFiles, Effect, InvalidBundle, Rule};
+use vouchsafe_policy::{Bundle, BundleFiles, Effect, LoadError, NamedPolicy};
 
-/// Three files for `cedar run-tests`.
+/// The three files for `cedar run-tests`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CedarSuite {
     /// `tests.json`: an array of tests.
     pub tests: Value,
-    /// `policies.cedar`: every rule with its `@id`.
+    /// `policies.cedar`: every policy with its `@id`.
     pub policies: String,
-    /// `schema.cedarschema.json`, with the types that are made from issuer files.
+    /// `schema.cedarschema.json`, including the types generated from issuer files.
     pub schema: Value,
     /// Paths of the cases that are not in `tests`.
     pub left_out: Vec<String>,
 }
 
-/// The cases of `suite`, whose bundle was made from `files`, but for those that name another profile.
+/// Exports the cases of `suite`, whose bundle was loaded from `files`, except those that name another profile.
 ///
 /// # Errors
-/// The schema can't be read again.
-pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, InvalidBundle> {
+/// `files` are not those of the bundle.
+pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, LoadError> {
     export_of(suite, &suite.bundle, files)
 }
 
-/// The cases of each profile that some case names, with the rules that are in force there: stock tools know
-/// one set of policies at a time.
+/// Exports the cases of each profile that a case names, with the policies that are in force there: stock tools know one
+/// policy set at a time.
 ///
 /// # Errors
-/// The schema can't be read again.
+/// `files` are not those of the bundle.
 pub fn export_profiles(
     suite: &Suite,
     files: &BundleFiles,
-) -> Result<BTreeMap<String, CedarSuite>, InvalidBundle> {
+) -> Result<BTreeMap<String, CedarSuite>, LoadError> {
     let profiles = suite.others.iter();
     let named = profiles.filter_map(|(name, bundle)| Some((name.clone()?, bundle)));
     named
@@ -45,19 +46,16 @@ pub fn export_profiles(
         .collect()
 }
 
-fn export_of(
-    suite: &Suite,
-    bundle: &Bundle,
-    files: &BundleFiles,
-) -> Result<CedarSuite, InvalidBundle> {
+fn export_of(suite: &Suite, bundle: &Bundle, files: &BundleFiles) -> Result<CedarSuite, LoadError> {
     let schema = bundle.schema_document(files)?;
     let mut tests = Vec::new();
     let mut left_out = Vec::new();
     let cases = suite.results.iter().map(|result| &result.case);
     for case in cases.filter(|case| std::ptr::eq(suite.bundle_of(case), bundle)) {
-        let erring_forbid =
-            |rule: &Rule| rule.is_forbid() && case.erring.iter().any(|id| id == &rule.id);
-        let differs = bundle.rules().iter().any(erring_forbid);
+        let erring_forbid = |policy: &NamedPolicy| {
+            policy.is_forbid() && case.erring.iter().any(|id| id == &policy.id)
+        };
+        let differs = bundle.policies().iter().any(erring_forbid);
         let request = bundle
             .decide(&case.principal, &case.request, case.now)
             .ok()
@@ -69,7 +67,7 @@ fn export_of(
             _ => left_out.push(case.path.clone()),
         }
     }
-    let policies: Vec<String> = bundle.rules().iter().filter_map(written_out).collect();
+    let policies: Vec<String> = bundle.policies().iter().filter_map(written_out).collect();
     Ok(CedarSuite {
         tests: Value::Array(tests),
         policies: format!("{}\n", policies.join("\n\n")),
@@ -78,20 +76,20 @@ fn export_of(
     })
 }
 
-/// The text of a rule; a template that is filled is written out with its own `@id`.
-fn written_out(rule: &Rule) -> Option<String> {
-    if let Some(text) = rule.policy.to_cedar() {
+/// The text of a policy. A template-linked policy is written as a static one with its own `@id`.
+fn written_out(policy: &NamedPolicy) -> Option<String> {
+    if let Some(text) = policy.cedar.to_cedar() {
         return Some(text);
     }
-    let mut json = rule.policy.to_json().ok()?;
+    let mut json = policy.cedar.to_json().ok()?;
     if let Some(annotations) = json.get_mut("annotations").and_then(Value::as_object_mut) {
-        annotations.insert("id".to_owned(), json!(rule.id));
+        annotations.insert("id".to_owned(), json!(policy.id));
     }
     let policy = cedar_policy::Policy::from_json(None, json).ok()?;
     policy.to_cedar()
 }
 
-fn test(case: &vouchsafe_policy::cases::Case, request: &Value) -> Value {
+fn test(case: &Case, request: &Value) -> Value {
     let uid = |name: &str| {
         let part = |key: &str| {
             let text = request.get(name).and_then(|uid| uid.get(key));
@@ -112,12 +110,12 @@ fn test(case: &vouchsafe_policy::cases::Case, request: &Value) -> Value {
             Effect::Deny => "deny",
             Effect::Permit => "allow",
         },
-        "reason": case.rules,
+        "reason": case.policies,
         "num_errors": case.erring.len(),
     })
 }
 
-/// `id` as a string of Cedar's syntax.
+/// `id` as a string literal of Cedar.
 fn quoted(id: &str) -> String {
     format!("\"{}\"", id.escape_debug())
 }

@@ -1,30 +1,30 @@
 //! The smallest change of a denied request that would be permitted.
 //!
-//! Only what the caller chooses is changed: scopes, lifetime, audience; never who asks. Candidates are
-//! decided one by one, so that what is said is true, not guessed from the rules' text.
+//! Only what the caller chooses is changed: scopes, lifetime and audience, never the principal. Each candidate is
+//! decided, not guessed from the policies' text.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
 use vouchsafe_policy::{Audience, Bundle, Effect, Principal, TokenRequest};
 
-/// Decisions that a search makes at most.
+/// The most decisions that a search makes.
 pub const DECISIONS_MAX: usize = 4096;
-/// Up to so many scopes every subset is tried; of more, those that leave one out or keep one.
+/// Up to this many scopes, every subset is tried; beyond, only those that drop one or keep one.
 const SCOPES_WHOLE_MAX: usize = 6;
 
-/// A request that would be permitted, and by what it differs; what is none stays as it was.
+/// How a permitted request differs from the denied one. What is none stays the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub audience: Option<String>,
     pub scopes: Option<Vec<String>>,
     pub lifetime_seconds: Option<u64>,
-    /// The rules that would permit it.
-    pub rules: Vec<String>,
+    /// The policies that would permit it.
+    pub policies: Vec<String>,
 }
 
-/// A change of `request` that is permitted and within the audience's limits: of one thing if there is
-/// one, else of two, else of three; of few scopes before many. None if the request is permitted as it is,
-/// or no such change is found within [`DECISIONS_MAX`] decisions.
+/// Finds a change of `request` that is permitted and within the audience's limits. Prefers changing one thing to
+/// changing several, and keeping scopes to dropping them. None if the request is permitted as it is, or if no change is
+/// found within [`DECISIONS_MAX`] decisions.
 pub fn smallest_change(
     bundle: &Bundle,
     principal: &Principal,
@@ -46,7 +46,7 @@ pub fn smallest_change(
         .filter(|audience| audience.id != request.audience)
         .collect();
     let same: Vec<&Audience> = bundle.audience(&request.audience).into_iter().collect();
-    // How much of each is changed: scopes, lifetime, audience.
+    // Which of scopes, lifetime and audience are changed.
     for (audiences, scopes, lifetime) in [
         (&same, true, false),
         (&same, false, true),
@@ -91,26 +91,26 @@ impl Search<'_> {
                     requested_lifetime_seconds: *lifetime,
                     ..self.asked.clone()
                 };
-                if let Some(rules) = self.permits(&request) {
-                    return Some(self.change(request, rules));
+                if let Some(policies) = self.permits(&request) {
+                    return Some(self.change(request, policies));
                 }
             }
         }
         None
     }
 
-    fn change(&self, request: TokenRequest, rules: Vec<String>) -> Change {
+    fn change(&self, request: TokenRequest, policies: Vec<String>) -> Change {
         let asked = self.asked;
         let lifetime = request.requested_lifetime_seconds;
         Change {
             audience: (request.audience != asked.audience).then_some(request.audience),
             scopes: (request.scopes != asked.scopes).then_some(request.scopes),
             lifetime_seconds: (lifetime != asked.requested_lifetime_seconds).then_some(lifetime),
-            rules,
+            policies,
         }
     }
 
-    /// The rules that permit `request`, if its audience can grant it too.
+    /// The policies that permit `request`, if its audience allows it too.
     fn permits(&mut self, request: &TokenRequest) -> Option<Vec<String>> {
         let audience = self.bundle.audience(&request.audience)?;
         let lifetime = request.requested_lifetime_seconds;
@@ -125,15 +125,15 @@ impl Search<'_> {
         (decision.effect == Effect::Permit).then_some(decision.determining_rules)
     }
 
-    /// Lifetimes that can make a difference: those that rules name with what lies beside them, and the
-    /// audience's own; nearest to what was asked for first.
+    /// Lifetimes that can make a difference: numbers in policies and their neighbours, and those of the audience.
+    /// Closest to the requested one first.
     fn lifetimes(&self, audience: &Audience) -> Vec<u64> {
         let mut numbers = BTreeSet::from([
             audience.default_lifetime_seconds,
             audience.max_lifetime_seconds,
         ]);
-        for rule in self.bundle.rules() {
-            let est = rule.policy.to_json().unwrap_or_default();
+        for policy in self.bundle.policies() {
+            let est = policy.cedar.to_json().unwrap_or_default();
             numbers_in(&est, &mut numbers);
         }
         let beside = |number: &u64| [number.saturating_sub(1), *number, number.saturating_add(1)];
@@ -157,7 +157,7 @@ fn numbers_in(expression: &Value, numbers: &mut BTreeSet<u64>) {
     }
 }
 
-/// Other scopes to ask for, by how little they differ: fewer of those that were asked for, then one more.
+/// Alternative scopes, by how little they differ: subsets of the requested ones, then one more.
 fn scope_sets(asked: &[String], offered: &[String]) -> Vec<Vec<String>> {
     let kept: Vec<&String> = asked
         .iter()
@@ -173,7 +173,7 @@ fn scope_sets(asked: &[String], offered: &[String]) -> Vec<Vec<String>> {
             .chain([Vec::new()])
             .collect(),
     };
-    // A stable order: of sets as large, the one that keeps what was named first.
+    // A stable sort: among sets of the same size, the one with the scopes that were named first stays first.
     sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
     let further = offered.iter().filter(|scope| !asked.contains(scope));
     sets.extend(further.map(|scope| {

@@ -1,24 +1,24 @@
-//! Which conditions of which rules the cases never saw true, or never false.
+//! Which conditions were never true or never false in any case.
 
+use crate::cases::Case;
+use crate::explain::{Condition, Explainer, Kind, PolicyExplanation, Verdict};
 use crate::suite::Suite;
-use vouchsafe_policy::cases::Case;
-use vouchsafe_policy::explain::{Condition, Explainer, Kind, RuleExplanation, Verdict};
 use vouchsafe_policy::{Bundle, Position};
 
-/// What the cases made of one rule.
+/// How the cases cover one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleCoverage {
+pub struct PolicyCoverage {
     pub id: String,
     pub file: String,
     pub position: Option<Position>,
-    /// Cases whose principal, action and resource are those of the rule.
+    /// Cases whose principal, action and resource match the scope of the policy.
     pub asked: usize,
     /// The conjuncts of each `when` and the disjuncts of each `unless`, in order.
     pub conditions: Vec<ConditionCoverage>,
 }
 
-/// How often an expression was evaluated to what. One that errs, or is not reached because an earlier
-/// one keeps it from being evaluated, counts as neither.
+/// How often an expression was true or false. If it fails to evaluate, or an earlier condition prevents its evaluation,
+/// it counts as neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionCoverage {
     pub kind: Kind,
@@ -47,44 +47,44 @@ impl ConditionCoverage {
     }
 }
 
-/// The coverage of every rule in path order, those behind that only other profiles have. Cases that can't be
-/// decided and those whose token is refused say nothing of any rule.
-pub fn coverage(suite: &Suite) -> Vec<RuleCoverage> {
-    let mut covered: Vec<RuleCoverage> = Vec::new();
+/// The coverage of every policy in path order, followed by those that are in force only in other profiles. Cases that
+/// cannot be decided or whose token is refused do not count.
+pub fn coverage(suite: &Suite) -> Vec<PolicyCoverage> {
+    let mut covered: Vec<PolicyCoverage> = Vec::new();
     for bundle in std::iter::once(&suite.bundle).chain(suite.others.values()) {
         let cases = suite.results.iter().map(|result| &result.case);
         let cases = cases.filter(|case| std::ptr::eq(suite.bundle_of(case), bundle));
-        for rule in of_profile(bundle, cases) {
-            match covered.iter_mut().find(|known| known.id == rule.id) {
-                Some(known) => known.add(rule),
-                None => covered.push(rule),
+        for policy in of_profile(bundle, cases) {
+            match covered.iter_mut().find(|known| known.id == policy.id) {
+                Some(known) => known.add(policy),
+                None => covered.push(policy),
             }
         }
     }
     covered
 }
 
-/// What `cases` make of the rules that are in force in `bundle`.
-fn of_profile<'a>(bundle: &Bundle, cases: impl Iterator<Item = &'a Case>) -> Vec<RuleCoverage> {
+/// How `cases` cover the policies that are in force in `bundle`.
+fn of_profile<'a>(bundle: &Bundle, cases: impl Iterator<Item = &'a Case>) -> Vec<PolicyCoverage> {
     let explainer = Explainer::new(bundle);
-    let mut rules: Vec<RuleCoverage> = explainer.rules().map(of_rule).collect();
+    let mut policies: Vec<PolicyCoverage> = explainer.policies().map(of_policy).collect();
     for case in cases.filter(|case| case.refused.is_none()) {
         let Ok(explanation) = explainer.explain(&case.principal, &case.request, case.now) else {
             continue;
         };
-        let explained = rules.iter_mut().zip(&explanation.rules);
-        for (rule, of_case) in explained.filter(|(_, of_case)| of_case.scope_matches()) {
-            rule.asked = rule.asked.saturating_add(1);
-            for (one, condition) in rule.conditions.iter_mut().zip(&of_case.conditions) {
+        let explained = policies.iter_mut().zip(&explanation.policies);
+        for (policy, of_case) in explained.filter(|(_, of_case)| of_case.scope_matches()) {
+            policy.asked = policy.asked.saturating_add(1);
+            for (one, condition) in policy.conditions.iter_mut().zip(&of_case.conditions) {
                 one.count(condition);
             }
         }
     }
-    rules
+    policies
 }
 
-impl RuleCoverage {
-    /// Adds what the cases of another profile made of the same rule.
+impl PolicyCoverage {
+    /// Adds the coverage of the same policy by cases of another profile.
     fn add(&mut self, other: Self) {
         self.asked = self.asked.saturating_add(other.asked);
         for (one, more) in self.conditions.iter_mut().zip(other.conditions) {
@@ -94,12 +94,12 @@ impl RuleCoverage {
     }
 }
 
-fn of_rule(rule: RuleExplanation) -> RuleCoverage {
-    let conditions = rule.conditions.into_iter();
-    RuleCoverage {
-        id: rule.id,
-        file: rule.file,
-        position: rule.position,
+fn of_policy(policy: PolicyExplanation) -> PolicyCoverage {
+    let conditions = policy.conditions.into_iter();
+    PolicyCoverage {
+        id: policy.id,
+        file: policy.file,
+        position: policy.position,
         asked: 0,
         conditions: conditions
             .map(|condition| ConditionCoverage {

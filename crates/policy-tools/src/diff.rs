@@ -1,72 +1,28 @@
-//! What replacing one bundle by another means, not how their texts differ.
+//! The effect of replacing one bundle with another, not the difference of their texts.
 //!
-//! Sound rather than clever: where it is not known that a change only narrows, it counts as
-//! [`Direction::Either`]. Decisions of test cases and of recorded requests show what a change does;
-//! rules, pairs and settings show what it may do to requests that nobody wrote down.
+//! Conservative: a change that is not known to only narrow counts as [`Direction::Either`]. Decisions of test cases and
+//! of recorded requests show what a change does; policies, pairs and settings show what it may do to other requests.
 
+mod change;
 mod groups;
-mod rules;
+mod policies;
 mod settings;
 
+use crate::cases::{self, Case};
+use crate::error::SuiteError;
+use crate::outcome::outcome;
 use crate::recorded::RecordedRequest;
+pub use change::{Change, Direction, Subject, Takeover};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use vouchsafe_policy::cases::{self, Case};
-use vouchsafe_policy::lint::outcome;
-use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, InvalidBundle};
-
-/// Whether somebody gets more, or less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    Widening,
-    /// More for some or less for others; which is not known.
-    Either,
-    Narrowing,
-}
-
-/// What a change is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
-    /// A test case of either bundle, by its path.
-    Case,
-    /// A recorded decision, by its id.
-    Recorded,
-    /// A principal kind and an audience.
-    Pair,
-    Rule,
-    Audience,
-    /// A group's workloads or audiences, where a rule names the group.
-    Group,
-    Issuer,
-    /// A time zone that rules know by a name.
-    Zone,
-}
-
-/// One thing that changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    pub direction: Direction,
-    pub subject: Subject,
-    pub name: String,
-    pub old: String,
-    pub new: String,
-}
-
-/// An issuer whose name stays while its URL changes: rules name issuers, so whoever answers at the new
-/// URL gets what the old one's principals got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Takeover {
-    pub issuer: String,
-    pub old: String,
-    pub new: String,
-}
+use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, LoadError};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
     pub takeovers: Vec<Takeover>,
-    /// By direction, then by what they are about.
+    /// Sorted by direction, then by subject.
     pub changes: Vec<Change>,
-    /// Cases and recorded requests that were decided by both.
+    /// The number of cases and recorded requests that both bundles decided.
     pub decided: usize,
 }
 
@@ -81,13 +37,13 @@ impl Difference {
             .filter(move |it| it.direction == direction)
     }
 
-    /// Whether somebody may get more than before.
+    /// Whether someone may get more than before.
     pub fn widens(&self) -> bool {
         let may_widen = |change: &Change| change.direction != Direction::Narrowing;
         !self.takeovers.is_empty() || self.changes.iter().any(may_widen)
     }
 
-    /// Whether somebody may get less than before.
+    /// Whether someone may get less than before.
     pub fn narrows(&self) -> bool {
         let may_narrow = |change: &Change| change.direction != Direction::Widening;
         self.changes.iter().any(may_narrow)
@@ -102,9 +58,11 @@ pub struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
+    /// Loads the bundle.
+    ///
     /// # Errors
     /// The bundle does not load.
-    pub fn load(files: &'a BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
+    pub fn load(files: &'a BundleFiles, environment: &Environment) -> Result<Self, LoadError> {
         let environment = Environment {
             development: true,
             ..environment.clone()
@@ -117,8 +75,8 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// The bundle as the broker at `issuer` has it.
-    fn at(&self, issuer: &str) -> Result<Bundle, InvalidBundle> {
+    /// The bundle as the broker at `issuer` loads it.
+    fn at(&self, issuer: &str) -> Result<Bundle, LoadError> {
         let environment = Environment {
             issuer: issuer.to_owned(),
             ..self.environment.clone()
@@ -126,7 +84,7 @@ impl<'a> Side<'a> {
         Bundle::load(self.files, &environment)
     }
 
-    /// The names and brokers of the profiles, but for the one that is in force anyway.
+    /// The names and brokers of the profiles, except the one that is in force.
     fn profiles(&self) -> impl Iterator<Item = (String, String)> {
         let names = self.bundle.profile_names();
         let known = names.filter_map(|name| {
@@ -136,22 +94,22 @@ impl<'a> Side<'a> {
         known.filter(|(_, issuer)| *issuer != self.environment.issuer)
     }
 
-    fn cases(&self) -> Result<Vec<Case>, InvalidBundle> {
-        cases::read(self.files, &self.bundle).map_err(|findings| InvalidBundle { findings })
+    fn cases(&self) -> Result<Vec<Case>, SuiteError> {
+        Ok(cases::read(self.files, &self.bundle)?)
     }
 }
 
-/// Compares two bundles by their cases, by `recorded` requests with the ids of their decisions, and by
-/// what they say.
+/// Compares two bundles by their cases, by `recorded` requests with their decision ids, and by their policies and
+/// settings.
 ///
 /// # Errors
-/// A case of either bundle can't be read.
+/// A case of either bundle cannot be read, or a bundle does not load in a profile.
 pub fn diff(
     old: &Side<'_>,
     new: &Side<'_>,
     recorded: &[(String, RecordedRequest)],
-) -> Result<Difference, InvalidBundle> {
-    // Brokers that a profile of either bundle is for, with both bundles as they have them.
+) -> Result<Difference, SuiteError> {
+    // The brokers of all profiles, with both bundles as they load them.
     let mut brokers: BTreeMap<String, Broker> = BTreeMap::new();
     for (name, issuer) in old.profiles().chain(new.profiles()) {
         if let Entry::Vacant(place) = brokers.entry(issuer) {
@@ -167,7 +125,7 @@ pub fn diff(
             let issuer = issuer.and_then(|name| side.bundle.profile(name));
             let broker = issuer.and_then(|issuer| brokers.get(issuer));
             let bundles = broker.map_or(usual, |broker| (&broker.old, &broker.new));
-            // Whether verification refuses a token is not for the rules to say.
+            // Verification refuses these tokens before policies are evaluated.
             let of_case = Asked {
                 subject: Subject::Case,
                 bundles,
@@ -190,7 +148,7 @@ pub fn diff(
         request: request.clone(),
     }));
     let mut changes: Vec<Change> = asked.iter().filter_map(decided).collect();
-    changes.extend(of_rules(&old.bundle, &new.bundle));
+    changes.extend(of_policies(&old.bundle, &new.bundle));
     for broker in brokers.values() {
         changes.extend(broker.changes_beyond(usual));
     }
@@ -207,15 +165,15 @@ pub fn diff(
     })
 }
 
-/// What rules that are in force say, and what they name.
-fn of_rules(old: &Bundle, new: &Bundle) -> Vec<Change> {
-    let mut changes = rules::pairs(old, new);
-    changes.extend(rules::rules(old, new));
+/// The changes of policies and of the groups that they name.
+fn of_policies(old: &Bundle, new: &Bundle) -> Vec<Change> {
+    let mut changes = policies::pairs(old, new);
+    changes.extend(policies::policies(old, new));
     changes.extend(groups::groups(old, new));
     changes
 }
 
-/// Both bundles as the broker of a profile has them.
+/// Both bundles as the broker of a profile loads them.
 struct Broker {
     name: String,
     old: Bundle,
@@ -223,10 +181,10 @@ struct Broker {
 }
 
 impl Broker {
-    /// What changes for this broker and not in the same way for the usual one.
+    /// The changes for this broker that the usual one does not have.
     fn changes_beyond(&self, usual: (&Bundle, &Bundle)) -> Vec<Change> {
-        let known = of_rules(usual.0, usual.1);
-        let mut changes = of_rules(&self.old, &self.new);
+        let known = of_policies(usual.0, usual.1);
+        let mut changes = of_policies(&self.old, &self.new);
         changes.retain(|change| !known.contains(change));
         for change in &mut changes {
             change.name = format!("{} in profile {}", change.name, self.name);
@@ -268,7 +226,7 @@ fn decided(asked: &Asked<'_>) -> Option<Change> {
     })
 }
 
-/// Whether the broker would grant the request, rules and limits together, and why.
+/// Whether the broker would grant the request, by policies and limits, and why.
 fn granted(bundle: &Bundle, asked: &RecordedRequest) -> (bool, String) {
     let request = &asked.request;
     let decision = match bundle.decide(&asked.principal, request, asked.now) {

@@ -1,9 +1,9 @@
-//! Rules in Cedar's usual layout.
+//! Policies in the layout of Cedar's formatter.
 
 use cedar_policy::PolicySet;
 use cedar_policy_formatter::{Config, policies_str_to_pretty};
 
-/// Why rules can't be formatted.
+/// Why policies cannot be formatted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     #[error("Cedar's formatter would change what the rules say")]
@@ -12,10 +12,10 @@ pub enum FormatError {
     Unreadable(String),
 }
 
-/// The text of a rule file in Cedar's layout: 80 columns, two spaces. Comments stay.
+/// Formats a policy file in Cedar's layout: 80 columns, two spaces. Keeps comments.
 ///
 /// # Errors
-/// The text is not Cedar, or says something else afterwards, which would be a fault of the formatter.
+/// The text is not Cedar, or the formatter would change its meaning, which would be a bug in it.
 pub fn formatted(text: &str) -> Result<String, FormatError> {
     let before = meaning(text)?;
     if before.is_empty() {
@@ -35,8 +35,8 @@ pub fn formatted(text: &str) -> Result<String, FormatError> {
     }
 }
 
-/// The comment that a file begins with, when a blank line ends it, and the rest. Cedar's formatter would
-/// make it the first rule's.
+/// Splits off the comment at the start of a file if a blank line follows it. Cedar's formatter would attach it to the
+/// first policy.
 fn split_head(text: &str) -> (&str, &str) {
     let mut end = 0_usize;
     for line in text.split_inclusive('\n') {
@@ -73,7 +73,7 @@ fn meaning(text: &str) -> Result<Vec<serde_json::Value>, FormatError> {
     Ok(all.into_iter().map(|(_, json)| json).collect())
 }
 
-/// Cedar names what it parses `policy0`, `policy1` and so on.
+/// The index of a parsed policy: Cedar names them `policy0`, `policy1` and so on.
 fn order(id: &str) -> usize {
     let digits = id.trim_start_matches(|character: char| !character.is_ascii_digit());
     digits.parse().unwrap_or(usize::MAX)

@@ -1,21 +1,22 @@
-//! Who can get what: issuer, principal kind, audience, key tier, as Mermaid or SVG.
+//! Who can get what: issuers, principal types, audiences and key tiers, as Mermaid or SVG.
 //!
-//! An edge from a kind to an audience is a `permit` whose scope matches; its conditions are not looked at.
+//! An edge from a principal type to an audience is a `permit` whose scope matches. Conditions are ignored.
 
-use crate::junit::escaped;
+use crate::access::access;
+use crate::xml::escaped;
 use std::fmt::Write;
 use vouchsafe_policy::{Bundle, Tier};
 
-/// What there is to draw, in the order in which it is drawn.
+/// The nodes and edges, in the order in which they are drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     /// Names of issuers, each with its URL and the type of its principals.
     pub issuers: Vec<(String, String, String)>,
     /// Ids of audiences, each with its tier and algorithm.
     pub audiences: Vec<(String, String)>,
-    /// Indices of issuer and audience with the rules between them.
+    /// Indices of an issuer and an audience, with the policies between them.
     pub edges: Vec<(usize, usize, Vec<String>)>,
-    /// Tiers with their algorithms, without doubles.
+    /// Tiers with their algorithms, without duplicates.
     pub tiers: Vec<String>,
 }
 
@@ -44,13 +45,12 @@ impl Graph {
                 )
             })
             .collect();
-        let edges = bundle
-            .access()
+        let edges = access(bundle)
             .into_iter()
-            .filter_map(|((issuer, audience), rules)| {
+            .filter_map(|((issuer, audience), policies)| {
                 let issuer = issuers.iter().position(|(name, _, _)| name == &issuer)?;
                 let audience = audiences.iter().position(|(id, _)| id == &audience)?;
-                Some((issuer, audience, rules))
+                Some((issuer, audience, policies))
             });
         let edges = edges.collect();
         let mut tiers: Vec<String> = audiences.iter().map(|(_, tier)| tier.clone()).collect();
@@ -69,7 +69,7 @@ impl Graph {
         tier.unwrap_or_default()
     }
 
-    /// A flowchart of Mermaid's.
+    /// The graph as a Mermaid flowchart.
     pub fn mermaid(&self) -> String {
         let mut text = "flowchart LR\n".to_owned();
         // Writing to a String cannot fail.
@@ -83,11 +83,11 @@ impl Graph {
         for (at, (id, _)) in self.audiences.iter().enumerate() {
             let _ = writeln!(text, "  a{at}[\"{}\"]", quoted(id));
         }
-        for (issuer, audience, rules) in &self.edges {
+        for (issuer, audience, policies) in &self.edges {
             let _ = writeln!(
                 text,
                 "  k{issuer} -- \"{}\" --> a{audience}",
-                rules.join("<br/>")
+                policies.join("<br/>")
             );
         }
         for (at, tier) in self.tiers.iter().enumerate() {
@@ -99,8 +99,8 @@ impl Graph {
         text
     }
 
-    /// A drawing with one column each for issuers, kinds, rules, audiences and tiers. Each pair of kind and
-    /// audience has a row of its own, beside its kind, so that no text lies on another or on a line.
+    /// The graph as SVG, with one column each for issuers, principal types, policies, audiences and tiers. Each pair of
+    /// type and audience has its own row next to the type, so that no text overlaps other text or a line.
     pub fn svg(&self) -> String {
         let mut drawing = Drawing::default();
         let mut row = 0_usize;
@@ -109,9 +109,10 @@ impl Graph {
             drawing.cell(1, row, kind, &format!("in Issuer::\"{name}\""));
             drawing.line((0, row), (1, row));
             let first = row;
-            for (_, audience, rules) in self.edges.iter().filter(|(issuer, _, _)| *issuer == at) {
-                let (one, others) = summary(rules);
-                drawing.cell_titled(2, row, (&one, &others), &rules.join(", "));
+            for (_, audience, policies) in self.edges.iter().filter(|(issuer, _, _)| *issuer == at)
+            {
+                let (one, others) = summary(policies);
+                drawing.cell_titled(2, row, (&one, &others), &policies.join(", "));
                 drawing.line((1, first), (2, row));
                 drawing.line((2, row), (3, *audience));
                 row = row.saturating_add(1);
@@ -133,9 +134,9 @@ impl Graph {
     }
 }
 
-/// What a cell shows of `rules` in its two lines.
-fn summary(rules: &[String]) -> (String, String) {
-    match rules {
+/// The two lines of the cell for `policies`.
+fn summary(policies: &[String]) -> (String, String) {
+    match policies {
         [] => (String::new(), String::new()),
         [one] => (one.clone(), "permits".to_owned()),
         [one, other] => (one.clone(), other.clone()),
@@ -143,7 +144,7 @@ fn summary(rules: &[String]) -> (String, String) {
     }
 }
 
-/// `text` within the quotes of Mermaid's labels.
+/// `text` escaped for a label of Mermaid.
 fn quoted(text: &str) -> String {
     text.replace('"', "#quot;")
 }
@@ -154,10 +155,10 @@ const COLUMN_WIDTH: usize = 360;
 const COLUMNS: usize = 5;
 const ROW_HEIGHT: usize = 64;
 const MARGIN: usize = 20;
-/// Longest text of a cell; the whole is in its title.
+/// Longest text in a cell. The title has all of it.
 const TEXT_CHARACTERS_MAX: usize = 36;
 
-/// Cells in a grid and lines between them.
+/// Cells in a grid, and lines between them.
 #[derive(Default)]
 struct Drawing {
     lines: String,
@@ -177,7 +178,7 @@ impl Drawing {
         self.cell_titled(column, row, (upper, lower), &format!("{upper} {lower}"));
     }
 
-    /// A cell of two lines of text, with a title that has all of it.
+    /// A cell with two lines of text and a title.
     fn cell_titled(&mut self, column: usize, row: usize, texts: (&str, &str), title: &str) {
         self.rows = self.rows.max(row.saturating_add(1));
         let (x, y) = Self::corner(column, row);

@@ -1,21 +1,22 @@
-//! JUnit's XML, which CI systems show as a list of tests.
+//! JUnit XML, which CI systems show as a list of tests.
 //!
-//! The dialect that Jenkins, GitLab and GitHub's reporters read: `testsuites`, a `testsuite` per rule,
-//! a `testcase` per case, `failure` where it came out otherwise and `error` where it could not be decided.
+//! Uses the dialect that Jenkins, GitLab and GitHub's reporters read: a `testsuite` per policy, a `testcase` per case,
+//! with `failure` if it was not met and `error` if it could not be decided.
 
 use crate::suite::{CaseResult, Suite, Verdict};
+use crate::xml::escaped;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// The results of `suite` as a JUnit document; `elapsed` is what all of it took.
+/// The results of `suite` as a JUnit document; `elapsed` is the time of the whole run.
 pub fn junit(suite: &Suite, elapsed: Duration) -> String {
     let mut groups: BTreeMap<&str, Vec<&CaseResult>> = BTreeMap::new();
     for result in &suite.results {
-        groups.entry(&result.case.rule).or_default().push(result);
+        groups.entry(&result.case.policy).or_default().push(result);
     }
-    for rule in &suite.untested {
-        groups.entry(rule).or_default();
+    for policy in &suite.untested {
+        groups.entry(policy).or_default();
     }
     let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
     let (failures, errors) = count(suite.results.iter());
@@ -28,31 +29,31 @@ pub fn junit(suite: &Suite, elapsed: Duration) -> String {
         escaped(&suite.bundle.name),
         elapsed.as_secs_f64(),
     );
-    for (rule, results) in &groups {
-        let untested = suite.untested.iter().any(|id| id == rule);
-        group(&mut xml, rule, results, untested);
+    for (policy, results) in &groups {
+        let untested = suite.untested.iter().any(|id| id == policy);
+        group(&mut xml, policy, results, untested);
     }
     xml.push_str("</testsuites>\n");
     xml
 }
 
-fn group(xml: &mut String, rule: &str, results: &[&CaseResult], untested: bool) {
+fn group(xml: &mut String, policy: &str, results: &[&CaseResult], untested: bool) {
     let (failures, errors) = count(results.iter().copied());
     let extra = usize::from(untested);
     let _ = writeln!(
         xml,
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{errors}\">",
-        escaped(rule),
+        escaped(policy),
         results.len().saturating_add(extra),
         failures.saturating_add(extra),
     );
     for result in results {
         let name = result.case.path.trim_start_matches("tests/");
-        let name = name.trim_start_matches(rule).trim_start_matches('/');
+        let name = name.trim_start_matches(policy).trim_start_matches('/');
         let name = name.trim_end_matches(".toml");
         let head = format!(
             "    <testcase classname=\"{}\" name=\"{}\" file=\"{}\"",
-            escaped(rule),
+            escaped(policy),
             escaped(name),
             escaped(&result.case.path)
         );
@@ -75,13 +76,13 @@ fn group(xml: &mut String, rule: &str, results: &[&CaseResult], untested: bool) 
             xml,
             "    <testcase classname=\"{}\" name=\"determines a case\">\n      <failure message=\"no case is \
              determined by this rule\"/>\n    </testcase>",
-            escaped(rule)
+            escaped(policy)
         );
     }
     xml.push_str("  </testsuite>\n");
 }
 
-/// Failures and errors.
+/// The numbers of failures and errors.
 fn count<'a>(results: impl Iterator<Item = &'a CaseResult>) -> (usize, usize) {
     let (mut failures, mut errors) = (0_usize, 0_usize);
     for result in results {
@@ -92,21 +93,4 @@ fn count<'a>(results: impl Iterator<Item = &'a CaseResult>) -> (usize, usize) {
         }
     }
     (failures, errors)
-}
-
-/// `text` as an attribute's value (XML 1.0 §2.3); what XML can't say at all becomes U+FFFD.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' | '\r' => escaped.push_str(&format!("&#{};", u32::from(character))),
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            plain => escaped.push(plain),
-        }
-    }
-    escaped
 }

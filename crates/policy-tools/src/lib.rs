@@ -1,33 +1,49 @@
-//! What people do with trust bundles on a workstation and in CI, beside loading and deciding.
+//! Tools for authors of trust bundles, on workstations and in CI.
 //!
-//! Does not read a clock, a file or the network: bundles come as [`vouchsafe_policy::BundleFiles`]. The
-//! broker never has this crate: what only people need is kept out of the policy component. Everything
-//! that is decided here is decided by [`vouchsafe_policy::Bundle::decide`], as in the broker.
+//! Does not access a clock, a file or the network: bundles are passed as [`vouchsafe_policy::BundleFiles`]. No
+//! component depends on this crate. Every decision is made by [`vouchsafe_policy::Bundle::decide`], as in the broker.
+//! Entry points: [`lint::check`], [`run`], [`explain::explain`], [`diff::diff`].
 
 #![cfg_attr(
     test,
     allow(clippy::arithmetic_side_effects, reason = "tests may panic")
 )]
 
+mod access;
+pub mod cases;
 mod cedar;
 mod change;
+mod claims;
+mod conditions;
 mod coverage;
 pub mod diff;
+mod error;
+pub mod explain;
 mod format;
 mod graph;
 mod junit;
+pub mod lint;
+mod outcome;
+mod profiles;
 mod recorded;
 pub mod report;
 pub mod scaffold;
+mod schemas;
 mod suite;
 mod token;
+mod xml;
 
+pub use access::access;
 pub use cedar::{CedarSuite, export, export_profiles};
 pub use change::{Change, DECISIONS_MAX, smallest_change};
-pub use coverage::{ConditionCoverage, RuleCoverage, coverage};
+pub use claims::{ClaimsError, principal_of_claims};
+pub use coverage::{ConditionCoverage, PolicyCoverage, coverage};
+pub use error::{CheckError, SuiteError};
 pub use format::{FormatError, formatted};
 pub use graph::Graph;
 pub use junit::junit;
+pub use outcome::outcome;
+pub use profiles::Profiles;
 pub use recorded::{RecordError, RecordedRequest};
+pub use schemas::schemas;
 pub use suite::{CaseResult, Suite, Verdict, run};
-pub use vouchsafe_policy::json_schema::schemas;

@@ -1,9 +1,9 @@
-//! A past decision's Cedar request, as the audit records keep it, back to what was asked.
+//! Recovers the request of a past decision from its audit record.
 
 use serde_json::Value;
 use vouchsafe_policy::{Attribute, AttributeValue, Principal, TokenRequest, parse_unix_seconds};
 
-/// Who asked for what, and when. With a bundle, enough to decide again.
+/// Who requested what, and when. Together with a bundle, it reproduces the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
     pub principal: Principal,
@@ -11,7 +11,7 @@ pub struct RecordedRequest {
     pub now: u64,
 }
 
-/// Why a record does not say what was asked.
+/// Why the request cannot be recovered from a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     #[error("the recorded Cedar request is not JSON")]
@@ -21,10 +21,10 @@ pub enum RecordError {
 }
 
 impl RecordedRequest {
-    /// Reads what [`vouchsafe_policy::Decision::cedar_request`] holds.
+    /// Parses the content of [`vouchsafe_policy::Decision::cedar_request`].
     ///
     /// # Errors
-    /// It is not what a decision writes.
+    /// It does not have the form that a decision writes.
     pub fn parse(cedar_request: &str) -> Result<Self, RecordError> {
         let whole: Value = serde_json::from_str(cedar_request).map_err(|_| RecordError::NotJson)?;
         let text = |pointer: &str, name| {

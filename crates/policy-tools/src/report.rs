@@ -1,59 +1,24 @@
-//! Findings as people, other programs, GitHub and code scanners read them.
+//! Diagnostics for people, programs, GitHub and code scanners.
 
 mod github;
+mod item;
 mod place;
 mod sarif;
 mod text;
 
-use crate::report::place::place;
+use crate::error::CheckError;
+use crate::lint::{Report, Warning};
+use place::place;
 use serde_json::{Value, json};
 use std::fmt::Display;
-use vouchsafe_policy::lint::{Caution, Report};
-use vouchsafe_policy::{BundleFiles, Finding, Position, Problem};
+use vouchsafe_policy::{BundleFiles, Diagnostic};
 
 pub use github::github;
+pub use item::{Item, Place, Severity};
 pub use sarif::sarif;
 pub use text::text;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    Error,
-    Warning,
-}
-
-impl Severity {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// One finding, ready to be printed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    pub severity: Severity,
-    /// A stable name of its kind.
-    pub code: &'static str,
-    /// Relative to the bundle; for a file that is not of the bundle, as it was given.
-    pub file: String,
-    pub in_bundle: bool,
-    pub place: Option<Place>,
-    pub message: String,
-    pub fix: Option<String>,
-}
-
-/// Where in a file, with the line itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    pub position: Position,
-    /// Characters from `position` on that it is about; 1 at least.
-    pub length: usize,
-    pub line: String,
-}
-
-/// Everything in `report`, errors first, in the order in which it was found.
+/// All diagnostics of `report`, errors first, in the order in which they were found.
 pub fn items(files: &BundleFiles, report: &Report) -> Vec<Item> {
     let errors = report.errors.iter().map(|error| of_error(files, error));
     let warnings = report.warnings.iter();
@@ -62,20 +27,20 @@ pub fn items(files: &BundleFiles, report: &Report) -> Vec<Item> {
         .collect()
 }
 
-/// What keeps `files` from being a bundle.
-pub fn of_error(files: &BundleFiles, finding: &Finding<Problem>) -> Item {
-    let (code, fix) = (finding.problem.code(), finding.problem.fix());
-    item(files, finding, Severity::Error, code, fix)
+/// An error, ready to be printed.
+pub fn of_error(files: &BundleFiles, diagnostic: &Diagnostic<CheckError>) -> Item {
+    let (code, fix) = (diagnostic.kind.code(), diagnostic.kind.fix());
+    item(files, diagnostic, Severity::Error, code, fix)
 }
 
-pub fn of_warning(files: &BundleFiles, finding: &Finding<Caution>) -> Item {
-    let (code, fix) = (finding.problem.code(), finding.problem.fix());
-    item(files, finding, Severity::Warning, code, fix)
+pub fn of_warning(files: &BundleFiles, diagnostic: &Diagnostic<Warning>) -> Item {
+    let (code, fix) = (diagnostic.kind.code(), diagnostic.kind.fix());
+    item(files, diagnostic, Severity::Warning, code, fix)
 }
 
 fn item<P: Display>(
     files: &BundleFiles,
-    finding: &Finding<P>,
+    diagnostic: &Diagnostic<P>,
     severity: Severity,
     code: &'static str,
     fix: Option<String>,
@@ -83,17 +48,17 @@ fn item<P: Display>(
     Item {
         severity,
         code,
-        file: finding.file.clone(),
+        file: diagnostic.file.clone(),
         in_bundle: true,
-        place: finding
+        place: diagnostic
             .position
-            .and_then(|position| place(files, &finding.file, position, finding.length)),
-        message: finding.problem.to_string(),
+            .and_then(|position| place(files, &diagnostic.file, position, diagnostic.length)),
+        message: diagnostic.kind.to_string(),
         fix,
     }
 }
 
-/// One object per finding.
+/// One object per diagnostic.
 pub fn json(items: &[Item]) -> Vec<Value> {
     let object = |item: &Item| {
         json!({
@@ -108,19 +73,4 @@ pub fn json(items: &[Item]) -> Vec<Value> {
         })
     };
     items.iter().map(object).collect()
-}
-
-impl Place {
-    /// The first column that it is not about.
-    pub fn end_column(&self) -> usize {
-        self.position.column.saturating_add(self.length)
-    }
-}
-
-/// The path of an item from where the command was started, `dir` being the bundle's folder.
-fn path_from(dir: &str, item: &Item) -> String {
-    match (item.in_bundle, dir.trim_end_matches('/')) {
-        (false, _) | (true, "" | ".") => item.file.clone(),
-        (true, dir) => format!("{}/{}", dir.trim_start_matches("./"), item.file),
-    }
 }

@@ -1,16 +1,17 @@
-//! New issuers, audiences and rules, each with what it needs to be whole: a rule comes with its cases.
+//! Creates issuers, audiences and policies with everything that they need: a policy comes with its cases.
 //!
-//! What is made is loaded and run before it is given: [`rule`] never gives a rule that its own cases fail.
+//! Everything is loaded and run before it is returned, so [`policy`] never returns one that fails its own cases.
 
 mod samples;
 
+use crate::cases;
+use crate::error::SuiteError;
 use crate::format::formatted;
 use crate::suite::{Verdict, run};
-use samples::{base_file, claim_line, comparison, other_value, toml_text};
+use samples::{base_file, cedar_text, claim_line, comparison, other_value, toml_text};
 use std::collections::BTreeMap;
 use vouchsafe_policy::{
-    Bundle, BundleFiles, Claim, ClaimType, Effect, Environment, InvalidBundle, Issuer, Provider,
-    cases,
+    Bundle, BundleFiles, Claim, ClaimType, Effect, Environment, Issuer, LoadError, Provider,
 };
 
 /// Files to add to a bundle, by path.
@@ -33,7 +34,7 @@ pub enum ScaffoldError {
         value: String,
     },
     #[error("what would be made does not load\n{0}")]
-    Invalid(InvalidBundle),
+    Invalid(SuiteError),
     #[error("the bundle has no issuer `{0}`")]
     IssuerUnknown(String),
     #[error("no request that the rule means is permitted: {0}")]
@@ -42,32 +43,34 @@ pub enum ScaffoldError {
     ProviderUnknown { name: String, known: String },
 }
 
-/// What an issuer's file says.
+/// The content of a new issuer file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewIssuer {
     pub name: String,
     pub url: String,
     pub provider: String,
-    /// `require`: names and values that every token must have.
+    /// Names and values for `require`.
     pub require: Vec<(String, String)>,
-    /// Of an `oidc` issuer: text claims that its tokens have.
+    /// Text claims of an `oidc` issuer's tokens.
     pub claims: Vec<String>,
     pub keys: NewKeys,
 }
 
-/// Where a new issuer's keys come from.
+/// The key source of a new issuer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum NewKeys {
     #[default]
     Discovery,
-    /// For SPIFFE and others without discovery.
+    /// For SPIFFE and other issuers without discovery.
     JwksUri(String),
-    /// A JWK Set that is put beside the issuer's file, and the date until which it is trusted.
+    /// A JWK Set, which is copied next to the issuer file, and its expiry date.
     Pinned { document: String, expires: String },
 }
 
+/// Creates an issuer file and a file with default claims for its cases.
+///
 /// # Errors
-/// The file is there, or would not load.
+/// The file exists or would not load.
 pub fn issuer(
     files: &BundleFiles,
     environment: &Environment,
@@ -121,7 +124,7 @@ pub fn issuer(
     Ok(made)
 }
 
-/// What an audience's file says.
+/// The content of a new audience file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewAudience {
     pub name: String,
@@ -131,8 +134,10 @@ pub struct NewAudience {
     pub single_use: bool,
 }
 
+/// Creates an audience file.
+///
 /// # Errors
-/// The file is there, or would not load.
+/// The file exists or would not load.
 pub fn audience(
     files: &BundleFiles,
     environment: &Environment,
@@ -152,43 +157,43 @@ pub fn audience(
     Ok(made)
 }
 
-/// What a rule says: whose workloads, by which claims, may have which scopes for an audience.
+/// The content of a new policy: which workloads may have which scopes for an audience.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewRule {
+pub struct NewPolicy {
     pub id: String,
     pub issuer: String,
     pub audience: String,
     pub scopes: Vec<String>,
-    /// Names and values, compared exactly; of a set of texts, that it has the value.
+    /// Names and values that are compared exactly; a set of texts must contain the value.
     pub claims: Vec<(String, String)>,
-    /// What the rule is for, in a sentence.
+    /// The purpose of the policy, in a sentence.
     pub intent: Option<String>,
 }
 
-/// A rule's files, and what of its denials other rules permit.
+/// The files of a new policy, and what other policies permit regardless.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeRule {
+pub struct MadePolicy {
     pub files: NewFiles,
-    /// What keeps others out of this rule, such as `another ref`, with the rules that let them in.
+    /// Denials that have no effect, such as `another ref`, with the policies that permit the request.
     pub wider: Vec<(String, Vec<String>)>,
 }
 
-/// The rule's file, and a case for what it permits and for each condition that keeps others out.
+/// Creates a policy file, a case that it permits, and a case for each condition that denies.
 ///
-/// A case is left out where another rule permits what this one does not: it would say nothing of this one.
+/// A denial is left out if another policy permits the request.
 ///
 /// # Errors
-/// A file is there, the claims are not those of the issuer's tokens, or the rule would permit nothing.
-pub fn rule(
+/// A file exists, the claims are not those of the issuer's tokens, or the policy would permit nothing.
+pub fn policy(
     files: &BundleFiles,
     environment: &Environment,
-    new: &NewRule,
-) -> Result<MadeRule, ScaffoldError> {
+    new: &NewPolicy,
+) -> Result<MadePolicy, ScaffoldError> {
     let bundle = load_with(files, environment, &NewFiles::new())?;
     let issuer = named(&bundle, &new.issuer)
         .ok_or_else(|| ScaffoldError::IssuerUnknown(new.issuer.clone()))?;
     let claims = typed(new, issuer)?;
-    let text = rule_text(new, issuer, &claims)?;
+    let text = policy_text(new, issuer, &claims)?;
     let mut made = NewFiles::from([(format!("rules/{}.cedar", new.id), text)]);
     let base = format!("tests/{}.toml", new.issuer);
     if files.content(&base).is_none() {
@@ -215,14 +220,14 @@ pub fn rule(
     settle(files, environment, new, made, &allow)
 }
 
-/// Runs the cases, writes down which rules determine them, and drops denials that are none.
+/// Runs the cases, adds the policies that determine them, and drops denials that are permitted by others.
 fn settle(
     files: &BundleFiles,
     environment: &Environment,
-    new: &NewRule,
+    new: &NewPolicy,
     mut made: NewFiles,
     allow: &str,
-) -> Result<MadeRule, ScaffoldError> {
+) -> Result<MadePolicy, ScaffoldError> {
     let mut wider = Vec::new();
     let development = Environment {
         development: true,
@@ -231,7 +236,7 @@ fn settle(
     let bundle = load_with(files, &development, &made)?;
     let all = with(files, &made)?;
     let cases = cases::read(&all, &bundle);
-    let cases = cases.map_err(|findings| ScaffoldError::Invalid(InvalidBundle { findings }))?;
+    let cases = cases.map_err(|diagnostics| ScaffoldError::Invalid(diagnostics.into()))?;
     for case in &cases {
         if !made.contains_key(&case.path) {
             continue;
@@ -251,13 +256,13 @@ fn settle(
             continue;
         }
         if let Some(text) = made.get_mut(&case.path) {
-            let rules: Vec<String> = decision
+            let policies: Vec<String> = decision
                 .determining_rules
                 .iter()
                 .map(|id| toml_text(id))
                 .collect();
-            let line = format!("rules = [{}]", rules.join(", "));
-            *text = text.replacen(&rules_line(&[]), &line, 1);
+            let line = format!("rules = [{}]", policies.join(", "));
+            *text = text.replacen(&policies_line(&[]), &line, 1);
         }
     }
     let suite = run(&with(files, &made)?, environment).map_err(ScaffoldError::Invalid)?;
@@ -265,10 +270,10 @@ fn settle(
         made.contains_key(&result.case.path) && result.verdict != Verdict::Met
     };
     let permits = |result: &crate::suite::CaseResult| {
-        result.case.effect == Effect::Permit && result.case.rules.contains(&new.id)
+        result.case.effect == Effect::Permit && result.case.policies.contains(&new.id)
     };
     match suite.results.iter().find(failed) {
-        None if suite.results.iter().any(permits) => Ok(MadeRule { files: made, wider }),
+        None if suite.results.iter().any(permits) => Ok(MadePolicy { files: made, wider }),
         None => Err(ScaffoldError::NeverPermits(
             "its case is not determined by it".to_owned(),
         )),
@@ -276,11 +281,11 @@ fn settle(
     }
 }
 
-fn rules_line(rules: &[String]) -> String {
-    format!("rules = [{}]", rules.join(", "))
+fn policies_line(policies: &[String]) -> String {
+    format!("rules = [{}]", policies.join(", "))
 }
 
-fn case(new: &NewRule, rules: &[String], claims: &[String], scopes: &[String]) -> String {
+fn case(new: &NewPolicy, policies: &[String], claims: &[String], scopes: &[String]) -> String {
     let scopes: Vec<String> = scopes.iter().map(|scope| toml_text(scope)).collect();
     let claims: String = claims
         .iter()
@@ -289,22 +294,25 @@ fn case(new: &NewRule, rules: &[String], claims: &[String], scopes: &[String]) -
     format!(
         "issuer = {}\n{}\n{claims}\n[request]\naudience = {}\nscopes = [{}]\n",
         toml_text(&new.issuer),
-        rules_line(rules),
+        policies_line(policies),
         toml_text(&new.audience),
         scopes.join(", "),
     )
 }
 
-/// A scope that the rule does not list; one that the audience offers, where there is one.
-fn another_scope(bundle: &Bundle, new: &NewRule) -> String {
+/// A scope that the policy does not list, preferably one that the audience offers.
+fn another_scope(bundle: &Bundle, new: &NewPolicy) -> String {
     let offered = bundle.audience(&new.audience);
     let mut offered = offered.iter().flat_map(|audience| &audience.scopes);
     let other = offered.find(|scope| !new.scopes.contains(scope));
     other.cloned().unwrap_or_else(|| "beyond".to_owned())
 }
 
-/// The claims with their types.
-fn typed<'a>(new: &NewRule, issuer: &'a Issuer) -> Result<Vec<(&'a Claim, String)>, ScaffoldError> {
+/// The claims and their types.
+fn typed<'a>(
+    new: &NewPolicy,
+    issuer: &'a Issuer,
+) -> Result<Vec<(&'a Claim, String)>, ScaffoldError> {
     let table = match issuer.provider.declares_claims() {
         true => &issuer.claims,
         false => issuer.provider.claims,
@@ -334,8 +342,8 @@ fn typed<'a>(new: &NewRule, issuer: &'a Issuer) -> Result<Vec<(&'a Claim, String
     new.claims.iter().map(find).collect()
 }
 
-fn rule_text(
-    new: &NewRule,
+fn policy_text(
+    new: &NewPolicy,
     issuer: &Issuer,
     claims: &[(&Claim, String)],
 ) -> Result<String, ScaffoldError> {
@@ -366,10 +374,6 @@ fn rule_text(
     Ok(comment + &text)
 }
 
-pub(crate) fn cedar_text(text: &str) -> String {
-    format!("\"{}\"", text.escape_debug())
-}
-
 fn named<'b>(bundle: &'b Bundle, name: &str) -> Option<&'b Issuer> {
     let mut issuers = bundle.issuers_of_all_environments();
     issuers.find(|issuer| issuer.name == name)
@@ -382,7 +386,7 @@ fn with(files: &BundleFiles, made: &NewFiles) -> Result<BundleFiles, ScaffoldErr
             return Err(ScaffoldError::AlreadyThere(path.clone()));
         }
         all.add(path, content.clone().into_bytes())
-            .map_err(|finding| ScaffoldError::Invalid(finding.into()))?;
+            .map_err(|diagnostic| invalid(diagnostic.into()))?;
     }
     Ok(all)
 }
@@ -392,5 +396,9 @@ fn load_with(
     environment: &Environment,
     made: &NewFiles,
 ) -> Result<Bundle, ScaffoldError> {
-    Bundle::load(&with(files, made)?, environment).map_err(ScaffoldError::Invalid)
+    Bundle::load(&with(files, made)?, environment).map_err(invalid)
+}
+
+fn invalid(error: LoadError) -> ScaffoldError {
+    ScaffoldError::Invalid(error.into())
 }

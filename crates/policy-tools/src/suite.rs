@@ -1,25 +1,25 @@
-//! Running the cases of a bundle: decision and exact determining rules of each.
+//! Runs the cases of a bundle and compares decisions and determining policies.
 
+use crate::cases::{self, Case};
+use crate::error::SuiteError;
+use crate::outcome::outcome;
+use crate::profiles::Profiles;
 use crate::token::verify;
 use std::collections::BTreeMap;
-use vouchsafe_policy::cases::{self, Case};
-use vouchsafe_policy::lint::outcome;
-use vouchsafe_policy::{
-    Bundle, BundleFiles, Effect, Environment, InvalidBundle, Principal, Profiles,
-};
+use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, Principal};
 
-/// Every case of a bundle with what came of it.
+/// Every case of a bundle with its result.
 #[derive(Debug)]
 pub struct Suite {
-    /// In the profile of the environment.
+    /// The bundle in the profile of the environment.
     pub bundle: Bundle,
-    /// In the profiles of cases that name one.
+    /// The bundle in the profiles that cases name.
     pub others: BTreeMap<Option<String>, Bundle>,
     /// In path order.
     pub results: Vec<CaseResult>,
-    /// Rules that determine no case: nobody would notice if they were gone.
+    /// Policies that determine no case, so that no test would notice their removal.
     pub untested: Vec<String>,
-    /// Cases in the folder of a rule that the bundle does not have.
+    /// Cases in the folder of a policy that the bundle does not have.
     pub orphans: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ pub struct CaseResult {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Met,
-    /// No decision could be made, for this reason.
+    /// No decision was possible, for this reason.
     Undecidable(String),
     Unmet {
         expected: String,
@@ -41,7 +41,7 @@ pub enum Verdict {
 }
 
 impl Suite {
-    /// The bundle that `case` was decided by.
+    /// The bundle that decided `case`.
     pub fn bundle_of(&self, case: &Case) -> &Bundle {
         self.others.get(&case.profile).unwrap_or(&self.bundle)
     }
@@ -51,47 +51,46 @@ impl Suite {
         self.results.iter().filter(failed)
     }
 
-    /// Whether every case came out as it says and every rule determines one.
+    /// Whether every case was met and every policy determines one.
     pub fn passed(&self) -> bool {
         self.failures().next().is_none() && self.untested.is_empty() && self.orphans.is_empty()
     }
 }
 
-/// Runs every case. Cases of development issuers count too, so all are decided as in development.
+/// Runs every case, including those of development issuers.
 ///
 /// # Errors
-/// The bundle does not load, or a case can't be read.
-pub fn run(files: &BundleFiles, environment: &Environment) -> Result<Suite, InvalidBundle> {
+/// The bundle does not load, or a case cannot be read.
+pub fn run(files: &BundleFiles, environment: &Environment) -> Result<Suite, SuiteError> {
     let environment = Environment {
         development: true,
         ..environment.clone()
     };
     let mut profiles = Profiles::load(files, &environment)?;
-    let cases = cases::read(files, profiles.bundle(None)?);
-    let cases = cases.map_err(|findings| InvalidBundle { findings })?;
+    let cases = cases::read(files, profiles.bundle(None)?)?;
     let mut results: Vec<CaseResult> = Vec::with_capacity(cases.len());
     for case in cases {
         let verdict = judge(&case, profiles.bundle(case.profile.as_deref())?);
         results.push(CaseResult { case, verdict });
     }
     let mut bundles = profiles.into_bundles();
-    // What cases of other profiles are about counts as well.
-    let mut rules: Vec<String> = Vec::new();
-    for rule in bundles.values().flat_map(Bundle::rules) {
-        if !rules.contains(&rule.id) {
-            rules.push(rule.id.clone());
+    // Policies of other profiles count too.
+    let mut policies: Vec<String> = Vec::new();
+    for policy in bundles.values().flat_map(Bundle::policies) {
+        if !policies.contains(&policy.id) {
+            policies.push(policy.id.clone());
         }
     }
     let Some(bundle) = bundles.remove(&None) else {
-        return Err(InvalidBundle::default());
+        return Err(SuiteError::default());
     };
-    let determines = |rule: &str| {
-        let of = |result: &CaseResult| result.case.rules.iter().any(|it| it == rule);
+    let determines = |policy: &str| {
+        let of = |result: &CaseResult| result.case.policies.iter().any(|it| it == policy);
         results.iter().any(of)
     };
-    let untested = rules.iter().filter(|id| !determines(id)).cloned();
-    let known = |id: &str| rules.iter().any(|rule| rule == id);
-    let orphans = results.iter().filter(|result| !known(&result.case.rule));
+    let untested = policies.iter().filter(|id| !determines(id)).cloned();
+    let known = |id: &str| policies.iter().any(|policy| policy == id);
+    let orphans = results.iter().filter(|result| !known(&result.case.policy));
     Ok(Suite {
         untested: untested.collect(),
         orphans: orphans.map(|result| result.case.path.clone()).collect(),
@@ -113,10 +112,10 @@ fn judge(case: &Case, bundle: &Bundle) -> Verdict {
             found: "a token that is taken".to_owned(),
         },
         (Err(refusal), Some(slug)) if refusal.slug() == Some(slug.as_str()) => {
-            match case.effect == Effect::Deny && case.rules.is_empty() {
+            match case.effect == Effect::Deny && case.policies.is_empty() {
                 true => Verdict::Met,
                 false => Verdict::Unmet {
-                    expected: outcome(case.effect, &case.rules, &case.erring),
+                    expected: outcome(case.effect, &case.policies, &case.erring),
                     found: format!("{refusal}, before any rule is asked"),
                 },
             }
@@ -134,7 +133,7 @@ fn judge_decision(case: &Case, principal: &Principal, bundle: &Bundle) -> Verdic
         return Verdict::Met;
     }
     Verdict::Unmet {
-        expected: outcome(case.effect, &case.rules, &case.erring),
+        expected: outcome(case.effect, &case.policies, &case.erring),
         found: outcome(
             decision.effect,
             &decision.determining_rules,

@@ -1,13 +1,13 @@
-//! A real token as the subject of a case, verified as the broker would at the case's clock.
+//! Verifies the token of a case as the broker would at the case's time.
 
+use crate::cases::{Case, CaseToken};
 use sha2::{Digest, Sha256};
 use vouchsafe_identity as identity;
 use vouchsafe_identity::{ParsedKeys, TokenError, TrustedIssuer, TrustedKeys};
-use vouchsafe_policy::cases::{Case, CaseToken};
 use vouchsafe_policy::{Bundle, Issuer, KeySource, Principal};
 use vouchsafe_types::{KeySet, UnixSeconds};
 
-/// Why a case's token proves nobody.
+/// Why the token of a case is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("issuer `{0}` is not in the bundle")]
@@ -26,7 +26,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The slug under which the broker would refuse the token.
+    /// The slug with which the broker would refuse the token.
     pub fn slug(&self) -> Option<&'static str> {
         match self {
             Self::Token(error) => Some(error.slug()),
@@ -38,7 +38,7 @@ impl Refusal {
     }
 }
 
-/// The principal that `token` proves at the clock of `case`.
+/// Verifies `token` at the time of `case`, and returns its principal.
 pub(crate) fn verify(
     token: &CaseToken,
     case: &Case,
@@ -56,8 +56,7 @@ pub(crate) fn verify(
     Ok(proof.into_subject().principal)
 }
 
-/// The keys that the issuer's file pins, or those of the case, trusted for good: a case's clock stands
-/// still.
+/// The pinned keys of the issuer, or those of the case. They never expire, because the time of a case is fixed.
 fn keys(
     token: &CaseToken,
     issuer: &Issuer,

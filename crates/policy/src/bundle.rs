@@ -1,163 +1,182 @@
 //! A loaded bundle.
 
-use crate::decide::{IssuingAction, uid};
-use crate::decider::Work;
-use crate::error::{Finding, InvalidBundle, Problem};
-use crate::files::BundleFiles;
-use crate::frame::{Frame, internal};
-use crate::groups::{Group, Groups};
-use crate::head::{check_profiles, profile_of};
-use crate::known::Known;
+pub(crate) mod files;
+pub mod folder;
+mod hidden_characters;
+pub(crate) mod layout;
+pub(crate) mod manifest;
+pub(crate) mod seal;
+mod settings;
+
+use crate::diagnostics::{BundleError, Diagnostic, LoadError};
 use crate::limits::RULES_MAX;
-use crate::listing::Listing;
-use crate::on_demand::Texts;
-use crate::records::{Audience, Environment, Issuer};
-use crate::rules::{self, Rule, Rules};
-use crate::schema::{self, Additions, AttributeType, Attributes};
-use crate::slices::{Scope, Slices, can_match, covers_all};
-use crate::templates::NamedTemplate;
-use crate::toml_file::utf8;
-use crate::zones::Zones;
+use crate::policies::attributes::{AttributeType, Attributes};
+use crate::policies::checker::PolicyChecker;
+use crate::policies::entities::{IssueAction, uid};
+use crate::policies::index::{PolicyCache, RequestScope};
+use crate::policies::on_demand::LazyPolicies;
+use crate::policies::parse::{self, Policies};
+use crate::policies::policy::NamedPolicy;
+use crate::policies::profiles::check_profiles;
+use crate::policies::schema::{self, Additions};
+use crate::policies::templates::NamedTemplate;
+use crate::settings::groups::{Group, Groups};
+use crate::settings::records::{Audience, Environment, Issuer};
+use crate::settings::zones::Zones;
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
+use files::{BundleFiles, SCHEMA_FILE, utf8};
+use settings::{Settings, unnameable};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A bundle whose every file was understood and whose every rule validates.
+/// A bundle whose every file was understood and whose every policy validates.
 pub struct Bundle {
     pub name: String,
     pub version: String,
     digest: String,
-    /// Every issuer file, also those that the environment leaves out: rules may name them.
+    /// Every issuer file, including those that this environment does not trust, because policies can name them.
     issuers: Vec<(Issuer, IssuerEntity)>,
     development: bool,
     audiences: Vec<(Audience, EntityUid)>,
-    /// Places in `audiences` by id.
-    audience_places: BTreeMap<String, usize>,
-    /// None of those in `texts`.
-    rules: Vec<Rule>,
-    /// Rules that are parsed when they are needed.
-    texts: Option<Texts>,
-    known: Known,
+    /// Indices into `audiences` by id.
+    audience_indices: BTreeMap<String, usize>,
+    /// Empty if the policies are in `lazy`.
+    policies: Vec<NamedPolicy>,
+    /// Policies that are parsed when a request needs them.
+    lazy: Option<LazyPolicies>,
+    checker: PolicyChecker,
     attributes: Attributes,
-    action: IssuingAction,
-    slices: Slices,
+    action: IssueAction,
+    cache: PolicyCache,
     zones: Zones,
     groups: Groups,
     profiles: BTreeMap<String, String>,
     /// The profile that is in force.
     profile: Option<String>,
-    rules_of_other_profiles: Vec<String>,
-    /// Templates that no link fills.
+    /// Ids of the policies that are in force only in other profiles.
+    inactive_policies: Vec<String>,
+    /// Templates without a link.
     unused_templates: Vec<NamedTemplate>,
 }
 
 /// Cedar's names for an issuer and its principals, parsed once.
-pub(crate) struct IssuerEntity {
+pub struct IssuerEntity {
     pub type_text: String,
     pub type_name: EntityTypeName,
     pub uid: EntityUid,
 }
 
+/// How many policies a bundle has, and how many of them were parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyCount {
+    /// Policies of all profiles.
+    pub total: usize,
+    pub parsed: usize,
+}
+
 impl Bundle {
-    /// Checks every file and gives the bundle, or everything that was found wrong.
-    pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, InvalidBundle> {
-        let frame = Frame::read(files, environment)?;
-        let Listing { rules, links, .. } = &frame.listing;
-        rules::read(files, rules, links, &frame.known)
-            .and_then(|rules| Self::of(frame, files, files.digest(), rules))
-            .map_err(|findings| InvalidBundle { findings })
+    /// Loads a bundle and checks every file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, LoadError> {
+        let settings = Settings::read(files, environment)?;
+        parse::read(files, &settings.layout, &settings.checker)
+            .and_then(|policies| Self::assemble(settings, files, files.digest(), policies))
+            .map_err(|diagnostics| LoadError { diagnostics })
     }
 
-    /// A bundle for [`Self::decide`] alone, whose rules are parsed when a request needs them; only if `checked`
-    /// is not set, all of them are parsed and checked here. None where [`Self::load`] has to be asked: something
-    /// is wrong, or the rules are not of a kind that can be found without parsing them.
-    pub(crate) fn on_demand(
+    /// Loads a bundle that parses policies when a request needs them. Unless it is known to be `checked`, parses and
+    /// checks all of them once.
+    ///
+    /// None if anything is wrong or only Cedar's parser can find the policies; then [`Self::load`] decides.
+    pub(crate) fn load_lazily(
         files: &BundleFiles,
         environment: &Environment,
         digest: &str,
         checked: bool,
     ) -> Option<Self> {
-        let frame = Frame::read(files, environment).ok()?;
-        let Listing { rules, links, .. } = &frame.listing;
-        if !links.is_empty() {
+        let settings = Settings::read(files, environment).ok()?;
+        if !settings.layout.links.is_empty() {
             return None;
         }
-        let texts = Texts::scan(files, rules, &frame.head.profiles)?;
-        if texts.len() > RULES_MAX {
+        let (paths, profiles) = (&settings.layout.policies, &settings.manifest.profiles);
+        let lazy = LazyPolicies::scan(files, paths, profiles)?;
+        if lazy.len() > RULES_MAX {
             return None;
         }
         if !checked {
-            texts.all(&frame.known)?;
+            lazy.all(&settings.checker)?;
         }
-        let none = Rules::default();
-        let mut bundle = Self::of(frame, files, digest.to_owned(), none).ok()?;
-        bundle.slices = Slices::new(texts.index());
-        bundle.texts = Some(texts);
+        let none = Policies::default();
+        let mut bundle = Self::assemble(settings, files, digest.to_owned(), none).ok()?;
+        bundle.cache = PolicyCache::new(lazy.index());
+        bundle.lazy = Some(lazy);
         Some(bundle)
     }
 
-    /// The bundle of `frame` and `rules`.
-    fn of(
-        frame: Frame<'_>,
+    fn assemble(
+        settings: Settings<'_>,
         files: &BundleFiles,
         digest: String,
-        rules: Rules,
-    ) -> Result<Self, Vec<Finding>> {
-        let Rules {
-            mut rules,
+        policies: Policies,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let Policies {
+            mut policies,
             unused_templates,
-        } = rules;
-        let Frame {
+        } = policies;
+        let Settings {
             environment,
-            head,
+            manifest,
             issuers,
             audiences,
             groups,
             ..
-        } = frame;
-        check_profiles(files, &rules, &head.profiles)?;
-        let profile = profile_of(&head.profiles, &environment.issuer).map(str::to_owned);
-        let others = rules.iter().filter(|rule| !rule.is_for(profile.as_deref()));
-        let rules_of_other_profiles = others.map(|rule| rule.id.clone()).collect();
-        rules.retain(|rule| rule.is_for(profile.as_deref()));
-        let slices = Slices::of(&rules);
+        } = settings;
+        check_profiles(files, &policies, &manifest.profiles)?;
+        let profile = manifest.profile_of(&environment.issuer).map(str::to_owned);
+        let is_active = |policy: &NamedPolicy| policy.is_for(profile.as_deref());
+        let inactive = policies.iter().filter(|policy| !is_active(policy));
+        let inactive_policies = inactive.map(|policy| policy.id.clone()).collect();
+        policies.retain(is_active);
+        let cache = PolicyCache::of(&policies);
         let ids = audiences.iter().map(|audience| audience.id.clone());
-        let audience_places = ids.enumerate().map(|(at, id)| (id, at)).collect();
+        let audience_indices = ids.enumerate().map(|(at, id)| (id, at)).collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
         let audiences: Option<_> = audiences
             .into_iter()
             .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
             .collect();
         Ok(Self {
-            name: head.name,
-            version: head.version,
+            name: manifest.name,
+            version: manifest.version,
             digest,
-            issuers: issuers.ok_or_else(internal)?,
+            issuers: issuers.ok_or_else(unnameable)?,
             development: environment.development,
-            audiences: audiences.ok_or_else(internal)?,
-            rules,
-            texts: None,
-            known: frame.known,
-            attributes: frame.attributes,
-            action: frame.action,
-            slices,
-            audience_places,
-            zones: head.zones,
-            profiles: head.profiles,
+            audiences: audiences.ok_or_else(unnameable)?,
+            audience_indices,
+            policies,
+            lazy: None,
+            checker: settings.checker,
+            attributes: settings.attributes,
+            action: settings.action,
+            cache,
+            zones: manifest.zones,
+            profiles: manifest.profiles,
             profile,
-            rules_of_other_profiles,
-            groups: Groups::new(groups).ok_or_else(internal)?,
+            inactive_policies,
+            groups: Groups::new(groups).ok_or_else(unnameable)?,
             unused_templates,
         })
     }
 
-    /// Lower-case hex SHA-256 that names the bundle.
+    /// The lowercase hexadecimal SHA-256 that identifies the bundle.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The issuers that are trusted in this environment.
+    /// The issuers trusted in this environment.
     pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers
             .iter()
@@ -165,12 +184,12 @@ impl Bundle {
             .filter(|issuer| self.is_active(issuer))
     }
 
-    /// Every issuer file, also those left out outside development.
+    /// All issuers, including those trusted only in development.
     pub fn issuers_of_all_environments(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter().map(|(issuer, _)| issuer)
     }
 
-    /// The trusted issuer whose `issuer` equals `iss` byte for byte.
+    /// The trusted issuer whose URL equals `iss` byte for byte.
     pub fn issuer(&self, iss: &str) -> Option<&Issuer> {
         self.issuers().find(|issuer| issuer.issuer == iss)
     }
@@ -181,7 +200,7 @@ impl Bundle {
 
     /// The audience whose `id` equals `id` byte for byte.
     pub fn audience(&self, id: &str) -> Option<&Audience> {
-        let index = *self.audience_places.get(id)?;
+        let index = *self.audience_indices.get(id)?;
         self.audiences.get(index).map(|(audience, _)| audience)
     }
 
@@ -190,7 +209,7 @@ impl Bundle {
         self.groups.iter()
     }
 
-    /// The time zones that the bundle names, by its own name for each.
+    /// The IANA names of the time zones, by the name that the bundle gives each.
     pub fn time_zones(&self) -> BTreeMap<String, String> {
         let owned = |(name, zone): (&str, &str)| (name.to_owned(), zone.to_owned());
         self.zones.names().map(owned).collect()
@@ -204,18 +223,18 @@ impl Bundle {
         &self.zones
     }
 
-    pub(crate) fn unused_templates(&self) -> &[NamedTemplate] {
+    pub fn unused_templates(&self) -> &[NamedTemplate] {
         &self.unused_templates
     }
 
-    /// The scope of requests of principals of an issuer for an audience.
-    pub(crate) fn scope<'a>(
+    /// The scope of requests by principals of an issuer for an audience.
+    pub fn request_scope<'a>(
         &self,
         issuer: &Issuer,
         entity: &'a IssuerEntity,
         audience: &'a EntityUid,
-    ) -> Scope<'a> {
-        Scope {
+    ) -> RequestScope<'a> {
+        RequestScope {
             entity_type: &entity.type_name,
             issuer: &entity.uid,
             audience,
@@ -224,7 +243,7 @@ impl Bundle {
         }
     }
 
-    /// The issuer URL of the broker that the profile of this name is for.
+    /// The issuer URL of the broker with this profile.
     pub fn profile(&self, name: &str) -> Option<&str> {
         self.profiles.get(name).map(String::as_str)
     }
@@ -234,36 +253,36 @@ impl Bundle {
         self.profiles.keys().map(String::as_str)
     }
 
-    /// Whether the bundle has a rule of this `@id`, in whatever profile.
-    pub fn has_rule(&self, id: &str) -> bool {
-        let mut others = self.rules_of_other_profiles.iter();
-        self.rules.iter().any(|rule| rule.id == id) || others.any(|other| other == id)
+    /// Whether the bundle has a policy with this `@id`, in any profile.
+    pub fn has_policy(&self, id: &str) -> bool {
+        let mut inactive = self.inactive_policies.iter();
+        self.policies.iter().any(|policy| policy.id == id) || inactive.any(|other| other == id)
     }
 
-    /// All rules in path order, but for those of other profiles.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
+    /// The policies that are in force, in path order.
+    pub fn policies(&self) -> &[NamedPolicy] {
+        &self.policies
     }
 
-    pub(crate) fn schema(&self) -> &Schema {
-        self.known.schema()
+    pub fn schema(&self) -> &Schema {
+        self.checker.schema()
     }
 
-    /// The schema in Cedar's JSON format, with the types that are made from issuer files. `files` are those
-    /// that the bundle was loaded from.
+    /// The schema in Cedar's JSON format, including the types generated from issuer files. `files` are those that
+    /// the bundle was loaded from.
     ///
     /// # Errors
-    /// The schema file is not that of the bundle.
-    pub fn schema_document(&self, files: &BundleFiles) -> Result<serde_json::Value, InvalidBundle> {
-        let missing = || Finding::of_file(schema::FILE, Problem::FileMissing);
-        let content = files.content(schema::FILE).ok_or_else(missing)?;
+    /// `files` has no usable schema, so they are not those of the bundle.
+    pub fn schema_document(&self, files: &BundleFiles) -> Result<serde_json::Value, LoadError> {
+        let missing = || Diagnostic::of_file(SCHEMA_FILE, BundleError::FileMissing);
+        let content = files.content(SCHEMA_FILE).ok_or_else(missing)?;
         let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
         let additions = Additions {
             zones: &self.zones,
             groups: self.groups.iter().next().is_some(),
         };
-        schema::document(utf8(schema::FILE, content)?, &issuers, &additions)
-            .map_err(|findings| InvalidBundle { findings })
+        schema::document(utf8(SCHEMA_FILE, content)?, &issuers, &additions)
+            .map_err(|diagnostics| LoadError { diagnostics })
     }
 
     /// The attributes of an entity type, by name.
@@ -271,7 +290,7 @@ impl Bundle {
         self.attributes.get(entity_type)
     }
 
-    pub(crate) fn action(&self) -> &IssuingAction {
+    pub(crate) fn action(&self) -> &IssueAction {
         &self.action
     }
 
@@ -285,74 +304,50 @@ impl Bundle {
     }
 
     /// Every issuer with Cedar's names for it and its principals.
-    pub(crate) fn issuer_entities(&self) -> impl Iterator<Item = (&Issuer, &IssuerEntity)> {
+    pub fn issuer_entities(&self) -> impl Iterator<Item = (&Issuer, &IssuerEntity)> {
         self.issuers.iter().map(|(issuer, entity)| (issuer, entity))
     }
 
-    pub(crate) fn audience_uids(&self) -> impl Iterator<Item = &EntityUid> {
+    pub fn audience_uids(&self) -> impl Iterator<Item = &EntityUid> {
         self.audiences.iter().map(|(_, uid)| uid)
     }
 
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
-        let index = *self.audience_places.get(id)?;
+        let index = *self.audience_indices.get(id)?;
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
-    /// The rules that can match a request with this `scope`, which `key` stands for.
-    pub(crate) fn slice<'a>(
+    /// The policies that can match a request with this `scope`, which `key` identifies.
+    pub(crate) fn matching_policies<'a>(
         &self,
         key: (usize, usize),
-        scope: impl FnOnce() -> Scope<'a>,
+        scope: impl FnOnce() -> RequestScope<'a>,
     ) -> Option<Arc<PolicySet>> {
-        self.slices.slice(key, scope, |places| match &self.texts {
-            Some(texts) => {
-                let rules = texts.rules(places, &self.known)?.into_iter();
-                let in_force = rules.filter(|rule| rule.is_for(self.profile.as_deref()));
-                Some(in_force.map(Cow::Owned).collect())
-            }
-            None => {
-                let rules = places.iter().map(|at| self.rules.get(*at));
-                rules.map(|rule| rule.map(Cow::Borrowed)).collect()
-            }
-        })
-    }
-
-    /// The `permit`s by whose scope principals of an issuer may get a token for an audience, by name of the
-    /// issuer and id of the audience. Conditions are not looked at, but a pair that a `forbid` without
-    /// conditions covers is left out.
-    pub fn access(&self) -> BTreeMap<(String, String), Vec<String>> {
-        let mut access = BTreeMap::new();
-        for (issuer, entity) in &self.issuers {
-            for (audience, uid) in &self.audiences {
-                let scope = self.scope(issuer, entity, uid);
-                let matching = |rule: &&Rule| can_match(rule, &scope);
-                let rules: Vec<&Rule> = self.rules.iter().filter(matching).collect();
-                let forbids_all = |rule: &&&Rule| {
-                    rule.is_forbid()
-                        && !rule.policy.has_non_scope_constraint()
-                        && covers_all(rule, &scope)
-                };
-                let permits = rules.iter().filter(|rule| !rule.is_forbid());
-                let permits: Vec<String> = permits.map(|rule| rule.id.clone()).collect();
-                if !permits.is_empty() && !rules.iter().any(|rule| forbids_all(&rule)) {
-                    access.insert((issuer.name.clone(), audience.id.clone()), permits);
+        self.cache
+            .get_or_collect(key, scope, |indices| match &self.lazy {
+                Some(lazy) => {
+                    let policies = lazy.policies(indices, &self.checker)?.into_iter();
+                    let in_force = policies.filter(|policy| policy.is_for(self.profile.as_deref()));
+                    Some(in_force.map(Cow::Owned).collect())
                 }
-            }
-        }
-        access
+                None => {
+                    let policies = indices.iter().map(|index| self.policies.get(*index));
+                    policies.map(|policy| policy.map(Cow::Borrowed)).collect()
+                }
+            })
     }
 
-    /// How many rules are there, and how many Cedar parsed.
-    pub(crate) fn work(&self) -> Work {
-        let (rules, parsed) = match &self.texts {
-            Some(texts) => (texts.len(), texts.parsed()),
+    /// How many policies there are, and how many were parsed.
+    pub(crate) fn policy_count(&self) -> PolicyCount {
+        let (total, parsed) = match &self.lazy {
+            Some(lazy) => (lazy.len(), lazy.parsed()),
             None => {
-                let others = self.rules_of_other_profiles.len();
-                let all = self.rules.len().saturating_add(others);
+                let inactive = self.inactive_policies.len();
+                let all = self.policies.len().saturating_add(inactive);
                 (all, all)
             }
         };
-        Work { rules, parsed }
+        PolicyCount { total, parsed }
     }
 
     /// INVARIANT: an issuer marked `development = true` is trusted in development only.

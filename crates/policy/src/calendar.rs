@@ -1,12 +1,12 @@
-//! Between Unix seconds and the dates that Cedar and bundle files write.
+//! Conversion between Unix seconds and the dates in bundle files and Cedar requests.
 
 use toml::value::{Date, Datetime, Offset, Time};
 
 const DAY_SECONDS: i64 = 86_400;
-/// Last second of the year 9999, the last that Cedar's `datetime` can write.
+/// The last second of the year 9999, the latest that Cedar's `datetime` can express.
 pub const UNIX_SECONDS_MAX: u64 = 253_402_300_799;
 
-/// `seconds` as `2027-01-01T00:00:00Z`; none after the year 9999.
+/// Formats `seconds` like `2027-01-01T00:00:00Z`; none after the year 9999.
 pub fn to_rfc3339(seconds: u64) -> Option<String> {
     if seconds > UNIX_SECONDS_MAX {
         return None;
@@ -20,7 +20,7 @@ pub fn to_rfc3339(seconds: u64) -> Option<String> {
     ))
 }
 
-/// Unix seconds of `2027-01-01` (its midnight, UTC) or of an RFC 3339 date and time with offset.
+/// Parses `2027-01-01` (midnight UTC) or an RFC 3339 date and time with an offset.
 pub fn parse_unix_seconds(text: &str) -> Option<u64> {
     let Datetime {
         date: Some(date),
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_and_reads_the_same_moment() {
+    fn formats_and_parses_the_same_time() {
         let cases = [
             (0, "1970-01-01T00:00:00Z"),
             (86_399, "1970-01-01T23:59:59Z"),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_dates_and_offsets_and_nothing_vague() {
+    fn parses_only_dates_and_offset_times() {
         let cases = [
             ("2027-01-01", Some(1_798_761_600)),
             ("2027-01-01T01:00:00+01:00", Some(1_798_761_600)),

@@ -1,162 +1,38 @@
-//! One decision: default deny, a `forbid` wins, and no rule that errs ever helps.
+//! Decides a request: denied by default, a `forbid` overrides, and a policy that fails to evaluate never permits.
+
+pub(crate) mod cedar_request;
+pub(crate) mod context;
+pub(crate) mod decider;
+pub(crate) mod decision;
+pub(crate) mod request;
 
 use crate::bundle::{Bundle, IssuerEntity};
-use crate::calendar;
-use crate::record::cedar_request;
-use crate::records::Issuer;
-use crate::zones::Zones;
+use crate::settings::records::Issuer;
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision as CedarDecision, Entities, Entity, EntityId,
-    EntityTypeName, EntityUid, PolicyId, PolicySet, Request, Response, RestrictedExpression,
+    AuthorizationError, Authorizer, Decision as CedarDecision, Entities, Entity, EntityId,
+    EntityUid, PolicyId, PolicySet, Request, Response, RestrictedExpression,
 };
+use cedar_request::cedar_request;
+use context::{ContextInput, context, string_set};
+use decision::{DecideError, Decision, Effect};
+use request::{Principal, TokenRequest};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::sync::Arc;
 use vouchsafe_providers::AttributeValue;
 
-use vouchsafe_types::PolicyError;
-pub use vouchsafe_types::{Decision, Effect, Principal, TokenRequest};
-
-/// Why no decision could be made. None of them is ever an allow, and none holds a claim's value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecideError {
-    #[error("attributes of `{entity_type}` do not fit the schema")]
-    AttributesInvalid { entity_type: String },
-    #[error("audience is not in the bundle")]
-    AudienceUnknown,
-    #[error("client address is not an IP address")]
-    ClientIpInvalid,
-    #[error("principals of issuer `{issuer}` are `{expected}`, not `{found}`")]
-    EntityTypeMismatch {
-        issuer: String,
-        expected: String,
-        found: String,
-    },
-    #[error("issuer is not in the bundle")]
-    IssuerUnknown,
-    #[error("requested lifetime does not fit a signed 64-bit number of seconds")]
-    LifetimeInvalid,
-    #[error("request does not fit the schema")]
-    RequestInvalid,
-    #[error("rules for this request cannot be put together")]
-    RulesInvalid,
-    #[error("time is not before the year 10000")]
-    TimeInvalid,
-}
-
-/// None of these is caused by a caller's input, so all are internal; the text holds no claim values.
-impl From<DecideError> for PolicyError {
-    fn from(error: DecideError) -> Self {
-        Self::Internal(error.to_string())
-    }
-}
-
-impl DecideError {
-    pub fn slug(&self) -> &'static str {
-        match self {
-            Self::AttributesInvalid { .. } => "policy.attributes_invalid",
-            Self::AudienceUnknown => "policy.audience_unknown",
-            Self::ClientIpInvalid => "policy.client_ip_invalid",
-            Self::EntityTypeMismatch { .. } => "policy.entity_type_mismatch",
-            Self::IssuerUnknown => "policy.issuer_unknown",
-            Self::LifetimeInvalid => "policy.lifetime_invalid",
-            Self::RequestInvalid => "policy.request_invalid",
-            Self::RulesInvalid => "policy.rules_invalid",
-            Self::TimeInvalid => "policy.time_invalid",
-        }
-    }
-}
-
-/// The one action, `Action::"issue"`.
-#[derive(Debug, Clone)]
-pub(crate) struct IssuingAction(EntityUid);
-
-impl IssuingAction {
-    /// None only if Cedar did not know its own word `Action`.
-    pub fn new() -> Option<Self> {
-        uid("Action", "issue").map(Self)
-    }
-
-    pub fn uid(&self) -> &EntityUid {
-        &self.0
-    }
-}
-
-/// `type_name::"id"`; any text is an id.
-pub(crate) fn uid(type_name: &str, id: &str) -> Option<EntityUid> {
-    let type_name: EntityTypeName = type_name.parse().ok()?;
-    Some(EntityUid::from_type_name_and_id(
-        type_name,
-        EntityId::new(id),
-    ))
-}
-
-/// What of a request becomes Cedar's context.
-pub(crate) struct ContextInput<'a> {
-    pub requested_lifetime_seconds: u64,
-    pub scopes: &'a [String],
-    pub client_ip: Option<&'a str>,
-    pub proof_of_possession: bool,
-}
-
-impl<'a> From<&'a TokenRequest> for ContextInput<'a> {
-    fn from(request: &'a TokenRequest) -> Self {
-        Self {
-            requested_lifetime_seconds: request.requested_lifetime_seconds,
-            scopes: &request.scopes,
-            client_ip: request.client_ip.as_deref(),
-            proof_of_possession: request.proof_of_possession,
-        }
-    }
-}
-
-/// Cedar's context of a request made at `now` (Unix seconds).
-pub(crate) fn context(
-    input: &ContextInput<'_>,
-    zones: &Zones,
-    now: u64,
-) -> Result<Context, DecideError> {
-    let lifetime = i64::try_from(input.requested_lifetime_seconds)
-        .map_err(|_| DecideError::LifetimeInvalid)?;
-    let moment = calendar::to_rfc3339(now).ok_or(DecideError::TimeInvalid)?;
-    let mut pairs = vec![
-        ("now".to_owned(), RestrictedExpression::new_datetime(moment)),
-        (
-            "proof_of_possession".to_owned(),
-            RestrictedExpression::new_bool(input.proof_of_possession),
-        ),
-        (
-            "requested_lifetime_seconds".to_owned(),
-            RestrictedExpression::new_long(lifetime),
-        ),
-        ("scopes".to_owned(), text_set(input.scopes)),
-    ];
-    if let Some(text) = input.client_ip {
-        let address: IpAddr = text.parse().map_err(|_| DecideError::ClientIpInvalid)?;
-        pairs.push((
-            "client_ip".to_owned(),
-            RestrictedExpression::new_ip(address.to_string()),
-        ));
-    }
-    if let Some(local) = zones.expression(now) {
-        pairs.push(("local".to_owned(), local));
-    }
-    Context::from_pairs(pairs).map_err(|_| DecideError::RequestInvalid)
-}
-
-fn text_set(texts: &[String]) -> RestrictedExpression {
-    RestrictedExpression::new_set(texts.iter().cloned().map(RestrictedExpression::new_string))
-}
-
-/// A request that fits the schema, with everything Cedar needs to decide it.
-pub(crate) struct Prepared {
+/// A request that fits the schema, with everything that Cedar needs to decide it.
+pub struct PreparedRequest {
     pub request: Request,
     pub entities: Entities,
-    pub slice: std::sync::Arc<PolicySet>,
+    /// The policies that can match the request.
+    pub policies: Arc<PolicySet>,
 }
 
 impl Bundle {
-    /// Decides whether `principal` may have a token for `request.audience` at `now` (Unix
-    /// seconds).
+    /// Decides whether `principal` may have the requested token at `now` (Unix seconds).
+    ///
+    /// # Errors
+    /// The request does not fit the bundle or its schema. Treat this as a denial.
     pub fn decide(
         &self,
         principal: &Principal,
@@ -164,9 +40,12 @@ impl Bundle {
         now: u64,
     ) -> Result<Decision, DecideError> {
         let prepared = self.prepare(principal, request, now)?;
-        let response =
-            Authorizer::new().is_authorized(&prepared.request, &prepared.slice, &prepared.entities);
-        let (effect, determining_rules, erring_rules) = judge(&response, &prepared.slice);
+        let response = Authorizer::new().is_authorized(
+            &prepared.request,
+            &prepared.policies,
+            &prepared.entities,
+        );
+        let (effect, determining_rules, erring_rules) = judge(&response, &prepared.policies);
         let cedar_request = cedar_request(self, principal, request, now);
         Ok(Decision {
             effect,
@@ -176,13 +55,16 @@ impl Bundle {
         })
     }
 
-    /// Checks everything about a request and gives what Cedar takes.
-    pub(crate) fn prepare(
+    /// Checks a request and converts it for Cedar.
+    ///
+    /// # Errors
+    /// The request does not fit the bundle or its schema.
+    pub fn prepare(
         &self,
         principal: &Principal,
         request: &TokenRequest,
         now: u64,
-    ) -> Result<Prepared, DecideError> {
+    ) -> Result<PreparedRequest, DecideError> {
         let (issuer_index, issuer, entity) = self
             .issuer_named(&principal.issuer_name)
             .ok_or(DecideError::IssuerUnknown)?;
@@ -209,9 +91,9 @@ impl Bundle {
         })?;
         let context = context(&ContextInput::from(request), self.zones(), now)?;
         let action = self.action().uid().clone();
-        let slice = self
-            .slice((issuer_index, audience_index), || {
-                self.scope(issuer, entity, audience_uid)
+        let policies = self
+            .matching_policies((issuer_index, audience_index), || {
+                self.request_scope(issuer, entity, audience_uid)
             })
             .ok_or(DecideError::RulesInvalid)?;
         let request = Request::new(
@@ -222,14 +104,14 @@ impl Bundle {
             Some(self.schema()),
         )
         .map_err(|_| DecideError::RequestInvalid)?;
-        Ok(Prepared {
+        Ok(PreparedRequest {
             request,
             entities,
-            slice,
+            policies,
         })
     }
 
-    /// What a principal is in: its issuer, and the groups that have an entry for it.
+    /// The parents of a principal: its issuer, and the groups with a workload that it matches.
     fn parents(&self, principal: &Principal, entity: &IssuerEntity) -> HashSet<EntityUid> {
         let Principal {
             id,
@@ -245,15 +127,15 @@ impl Bundle {
     }
 }
 
-/// Effect, determining rules and erring rules. Cedar skips a `forbid` that errs; here it
-/// denies, because nobody knows what it would have said.
-fn judge(response: &Response, rules: &PolicySet) -> (Effect, Vec<String>, Vec<String>) {
+/// The effect, the determining policies and the erring ones. Cedar skips a `forbid` that fails to evaluate; here it
+/// denies, because it might have matched.
+fn judge(response: &Response, policies: &PolicySet) -> (Effect, Vec<String>, Vec<String>) {
     let reasons: BTreeSet<&str> = response.diagnostics().reason().map(AsRef::as_ref).collect();
     let erring: BTreeSet<&str> = response.diagnostics().errors().map(erring_rule).collect();
     let erring_forbids: BTreeSet<&str> = erring
         .iter()
         .copied()
-        .filter(|id| !is_permit(rules, id))
+        .filter(|id| !is_permit(policies, id))
         .collect();
     let permitted = response.decision() == CedarDecision::Allow && erring_forbids.is_empty();
     let (effect, determining) = match (permitted, response.decision()) {
@@ -265,9 +147,9 @@ fn judge(response: &Response, rules: &PolicySet) -> (Effect, Vec<String>, Vec<St
     (effect, owned(determining), owned(erring))
 }
 
-fn is_permit(rules: &PolicySet, id: &str) -> bool {
-    let rule = rules.policy(&PolicyId::new(id));
-    rule.is_some_and(|rule| rule.effect() == cedar_policy::Effect::Permit)
+fn is_permit(policies: &PolicySet, id: &str) -> bool {
+    let policy = policies.policy(&PolicyId::new(id));
+    policy.is_some_and(|policy| policy.effect() == cedar_policy::Effect::Permit)
 }
 
 fn erring_rule(error: &AuthorizationError) -> &str {
@@ -302,10 +184,10 @@ fn principal_entity(
             AttributeValue::Boolean(value) => RestrictedExpression::new_bool(*value),
             AttributeValue::Integer(value) => RestrictedExpression::new_long(*value),
             AttributeValue::Text(value) => RestrictedExpression::new_string(value.clone()),
-            AttributeValue::TextSet(values) => text_set(values),
+            AttributeValue::TextSet(values) => string_set(values),
         };
-        let double = attributes.insert(attribute.name.clone(), value);
-        if double.is_some() {
+        let previous = attributes.insert(attribute.name.clone(), value);
+        if previous.is_some() {
             return Err(DecideError::AttributesInvalid {
                 entity_type: principal.entity_type.clone(),
             });

@@ -1,13 +1,12 @@
-//! The trust bundle: who is trusted, what may be issued, and the Cedar rules that decide.
+//! The trust bundle: who is trusted, what may be issued, and the Cedar policies that decide.
 //!
-//! Does not read a clock, open a socket or hold a key. Loading works on [`BundleFiles`], paths and
-//! contents in memory; only [`folder::read`] touches a file system. Entry points: [`Bundle::load`],
-//! [`Bundle::decide`].
+//! Does not read a clock, open a socket or hold a key. Loading works on [`BundleFiles`], paths and contents in memory;
+//! only [`folder`] accesses a file system. Entry points: [`Bundle::load`], [`Bundle::decide`], and [`Decider`] for the
+//! policy component. What only authors of policies need is in `vouchsafe-policy-tools`, which no component contains.
 //!
-//! INVARIANT: a [`Bundle`] exists only if every file of it was understood and every rule validates
-//! strictly against its schema.
-//! INVARIANT: nothing but a `permit` whose evaluation succeeded, with no `forbid` that matched or
-//! erred, gives [`Effect::Permit`].
+//! INVARIANT: a [`Bundle`] exists only if every file of it was understood and every policy validates strictly against
+//! its schema.
+//! INVARIANT: a decision is [`Effect::Permit`] only if a `permit` matched and no `forbid` matched or failed to evaluate.
 
 #![cfg_attr(
     test,
@@ -15,73 +14,60 @@
 )]
 #![expect(
     clippy::result_large_err,
-    reason = "findings are made when a bundle is loaded, never on a request path"
+    reason = "diagnostics are made when a bundle is loaded, never on a request path"
 )]
 
-mod audience;
 mod bundle;
 mod calendar;
-pub mod cases;
-mod claims;
-mod codes;
 mod decide;
-mod decider;
-mod declared;
-mod duration;
-mod error;
-pub mod explain;
-mod files;
-pub mod folder;
-mod frame;
-mod groups;
-mod head;
-mod hidden;
-mod issuer;
-#[cfg(feature = "json-schema")]
-pub mod json_schema;
-mod keys;
-mod known;
+mod diagnostics;
 pub mod limits;
-pub mod lint;
-mod listing;
-mod nearest;
-mod on_demand;
-mod places;
-mod profiles;
-mod record;
-mod records;
-mod replay;
-mod rules;
-mod scan;
-mod schema;
-mod seal;
-mod slices;
-mod spanned;
-mod subject;
-mod templates;
-mod toml_file;
-mod toml_places;
-mod url;
-mod zones;
+mod policies;
+mod settings;
 
-pub use bundle::Bundle;
+pub use bundle::files::BundleFiles;
+pub use bundle::{Bundle, PolicyCount, folder};
 pub use calendar::{parse_unix_seconds, to_rfc3339};
-pub use claims::ClaimsError;
-pub use decide::{DecideError, Decision, Effect, Principal, TokenRequest};
-pub use decider::{Decider, Work};
-pub use error::{Finding, InvalidBundle, Position, Problem};
-pub use files::BundleFiles;
-pub use groups::{Group, Workload};
-pub use keys::with_credentials;
-pub use profiles::Profiles;
-pub use records::{
+pub use decide::decider::Decider;
+pub use decide::decision::{DecideError, Decision, Effect};
+pub use decide::request::{Principal, TokenRequest};
+pub use diagnostics::{BundleError, Diagnostic, LoadError, Position};
+pub use policies::attributes::AttributeType;
+pub use policies::policy::{NamedPolicy, policy_set};
+pub use settings::groups::{Group, Workload};
+pub use settings::key_source::with_credentials;
+pub use settings::records::{
     Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
 };
-pub use rules::{Rule, policy_set};
-pub use schema::AttributeType;
-/// Every provider that an issuer's file can name, in the order of their names.
+pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};
+
+/// Every provider that an issuer file can name, sorted by name.
 pub fn providers() -> impl Iterator<Item = &'static Provider> {
     vouchsafe_providers::PROVIDERS.into_iter()
 }
 
-pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};
+/// What `vouchsafe-policy-tools` needs beyond loading and deciding. Not for other crates.
+pub mod authoring {
+    pub use crate::bundle::IssuerEntity;
+    pub use crate::bundle::files::text_of;
+    pub use crate::decide::PreparedRequest;
+    pub use crate::diagnostics::spanned::Spanned;
+    pub use crate::diagnostics::suggestion::suggest;
+    pub use crate::diagnostics::toml_span;
+    pub use crate::policies::entities::{AUDIENCE_GROUP, WORKLOAD_GROUP, is_issuer};
+    pub use crate::policies::index::{RequestScope, can_match};
+    pub use crate::policies::span;
+    pub use crate::policies::templates::NamedTemplate;
+    pub use crate::settings::subject_template::placeholders;
+    pub use crate::settings::toml_file::TomlFile;
+
+    /// The types that the TOML files of a bundle are read into, for their JSON Schemas.
+    #[cfg(feature = "json-schema")]
+    pub mod files {
+        pub use crate::bundle::manifest::BundleFile;
+        pub use crate::policies::templates::LinkFile;
+        pub use crate::settings::audience::AudienceFile;
+        pub use crate::settings::groups::GroupFile;
+        pub use crate::settings::issuer::IssuerFile;
+    }
+}

@@ -21,7 +21,7 @@ pub const GROUPS_MAX: usize = 256;
 /// Workloads of one group, and claims of each.
 pub const GROUP_WORKLOADS_MAX: usize = 1024;
 pub const GROUP_CLAIMS_MAX: usize = 16;
-/// Bytes of the name of an issuer, an audience file or a rule.
+/// Bytes of the name of an issuer or audience file, or of a policy's `@id`.
 pub const NAME_BYTES_MAX: usize = 128;
 /// Bytes of an issuer's credential: a bearer token.
 pub const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;
@@ -33,7 +33,7 @@ pub const LEEWAY_SECONDS_DEFAULT: u64 = 30;
 pub const KEYS_MAX_AGE_SECONDS_MIN: u64 = 30;
 pub const KEYS_MAX_AGE_SECONDS_MAX: u64 = 3600;
 pub const KEYS_MAX_AGE_SECONDS_DEFAULT: u64 = 300;
-/// Longest use of keys past their trust while their issuer cannot be asked.
+/// Longest use of expired cached keys while their issuer is unreachable.
 pub const STALE_KEYS_SECONDS_MAX: u64 = 24 * 3600;
 pub const TOKEN_AGE_SECONDS_MIN: u64 = 1;
 pub const TOKEN_AGE_SECONDS_MAX: u64 = 24 * 3600;
@@ -41,14 +41,14 @@ pub const TOKEN_AGE_SECONDS_MAX: u64 = 24 * 3600;
 pub const LIFETIME_SECONDS_MIN: u64 = 1;
 pub const LIFETIME_SECONDS_DEFAULT: u64 = 300;
 pub const LIFETIME_SECONDS_MAX_DEFAULT: u64 = 900;
-/// What must be left of an epoch's key when the longest-lived token of it ends (invariant I3).
+/// How long an epoch's key must outlast the longest-lived token that it signs (invariant I3).
 pub const EPOCH_MARGIN_SECONDS: u64 = 60;
 
-/// Fewest and most uses of `bounded(n)`: one is `single-use`.
+/// Fewest and most uses of `bounded(n)`. One use is `single-use`.
 pub const REPLAY_USES_MIN: u32 = 2;
 pub const REPLAY_USES_MAX: u32 = 1000;
 
-/// Claims that an issuer file requires, and values of each.
+/// Claims that an issuer file requires, and values of each claim.
 pub const REQUIRED_CLAIMS_MAX: usize = 16;
 pub const REQUIRED_VALUES_MAX: usize = 64;
 
@@ -56,7 +56,7 @@ pub const SCOPES_PER_AUDIENCE_MAX: usize = 256;
 pub const SCOPE_BYTES_MAX: usize = 256;
 /// Claims that an `oidc` issuer declares.
 pub const CLAIMS_MAX: usize = 100;
-/// Claims that an audience copies: what the signer takes.
+/// Claims that an audience copies, which the signer limits too.
 pub const CLAIMS_PER_AUDIENCE_MAX: usize = 32;
-/// Bytes of a subject template: what identity takes.
+/// Bytes of a subject template, which the identity component limits too.
 pub const SUBJECT_TEMPLATE_BYTES_MAX: usize = 512;

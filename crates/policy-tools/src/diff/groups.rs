@@ -1,10 +1,11 @@
-//! Groups whose members change, and zones that move.
+//! Groups whose members change, and time zones that change.
 
-use super::{Change, Direction, Subject};
+use super::change::{Change, Direction, Subject};
+use crate::explain::conditions_of;
 use std::collections::BTreeSet;
 use vouchsafe_policy::{Bundle, Group};
 
-/// Members that come or go of groups that a rule names.
+/// Members that join or leave groups that a policy names.
 pub(super) fn groups(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let names: BTreeSet<&str> = old
         .groups()
@@ -44,7 +45,7 @@ pub(super) fn groups(old: &Bundle, new: &Bundle) -> Vec<Change> {
     changes
 }
 
-/// Names whose zone is another one; rules that use them mean other hours.
+/// Zone names that stand for another time zone, so that policies mean other hours.
 pub(super) fn zones(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let (old, new) = (old.time_zones(), new.time_zones());
     let moved = old.into_iter().filter_map(|(name, was)| {
@@ -75,10 +76,10 @@ fn audiences(group: &Group) -> BTreeSet<String> {
     group.audiences.iter().cloned().collect()
 }
 
-/// Whether rules name a group in their scope as the whole of whom or what they are for.
+/// How policies use a group: whether `permit`s name it in their scope.
 struct Uses {
     permits: bool,
-    /// `forbid`s, and conditions, which can be negated.
+    /// Whether `forbid`s or conditions name it, where fewer members can mean more access.
     others: bool,
 }
 
@@ -89,16 +90,18 @@ impl Uses {
             others: false,
         };
         let written = format!("{kind}::\"{name}\"");
-        for rule in bundles.into_iter().flat_map(Bundle::rules) {
-            let in_conditions = rule.conditions().iter().any(|text| text.contains(&written));
-            let json = rule.policy.to_json().unwrap_or_default();
+        for policy in bundles.into_iter().flat_map(Bundle::policies) {
+            let in_conditions = conditions_of(policy)
+                .iter()
+                .any(|text| text.contains(&written));
+            let json = policy.cedar.to_json().unwrap_or_default();
             let in_scope = ["principal", "resource"].into_iter().any(|part| {
                 let scope = json.get(part).map(ToString::to_string).unwrap_or_default();
                 let (kind, name) = (format!("\"{kind}\""), serde_json::json!(name).to_string());
                 scope.contains(&kind) && scope.contains(&name)
             });
-            uses.permits |= in_scope && !rule.is_forbid();
-            uses.others |= in_conditions || (in_scope && rule.is_forbid());
+            uses.permits |= in_scope && !policy.is_forbid();
+            uses.others |= in_conditions || (in_scope && policy.is_forbid());
         }
         uses
     }

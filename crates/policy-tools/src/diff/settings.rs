@@ -1,6 +1,6 @@
-//! Settings of issuers and audiences that both bundles have.
+//! Changed settings of issuers and audiences that both bundles have.
 
-use super::{Change, Direction, Subject, Takeover};
+use super::change::{Change, Direction, Subject, Takeover};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use vouchsafe_policy::{Audience, Bundle, Issuer, ReplayMode, Tier};
@@ -60,7 +60,7 @@ impl<'a> Compared<'a> {
         });
     }
 
-    /// Something of which more grants more.
+    /// Compares a value of which more grants more.
     fn number<T: Ord + Debug>(&mut self, key: &str, old: T, new: T) {
         let direction = match new.cmp(&old) {
             std::cmp::Ordering::Equal => return,
@@ -70,7 +70,7 @@ impl<'a> Compared<'a> {
         self.push(key, direction, format!("{old:?}"), format!("{new:?}"));
     }
 
-    /// A list of which each further entry grants more.
+    /// Compares a list of which each entry grants more.
     fn list(&mut self, key: &str, old: &[String], new: &[String]) {
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (old.iter().collect(), new.iter().collect());
         let direction = match (old.is_subset(&new), new.is_subset(&old)) {
@@ -82,7 +82,7 @@ impl<'a> Compared<'a> {
         self.push(key, direction, format!("{old:?}"), format!("{new:?}"));
     }
 
-    /// Something that is only known to differ.
+    /// Compares a value whose direction is unknown.
     fn other<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
         if old != new {
             self.push(
@@ -96,7 +96,7 @@ impl<'a> Compared<'a> {
 }
 
 fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
-    // INVARIANT: every field is compared, here or as a takeover; one that is added does not compile.
+    // INVARIANT: every field is compared, here or as a takeover. A new field does not compile.
     let Issuer {
         name: _,
         issuer: _,
@@ -150,7 +150,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.other("claims", &was.claims, &is.claims);
     compared.other("subject", &was.subject_template, &is.subject_template);
     compared.number("allow_act", was.allow_act, is.allow_act);
-    // An issuer that is for development only is trusted nowhere else.
+    // A development issuer is not trusted elsewhere.
     compared.number(
         "trusted outside development",
         !was.development,

@@ -1,8 +1,8 @@
-//! Findings as workflow commands of GitHub Actions, which a pull request shows beside the lines.
+//! Diagnostics as workflow commands of GitHub Actions, which annotate the lines of a pull request.
 
-use crate::report::{Item, path_from};
+use crate::report::item::{Item, path_from};
 
-/// One command per finding; `dir` is the bundle's folder as seen from the repository's root.
+/// One command per diagnostic; `dir` is the bundle's folder relative to the repository's root.
 pub fn github(items: &[Item], dir: &str) -> String {
     items.iter().map(|item| command(item, dir)).collect()
 }

@@ -1,9 +1,9 @@
-//! The line that a finding is about, and how much of it.
+//! The line and length of a diagnostic.
 
-use crate::report::Place;
+use crate::report::item::Place;
 use vouchsafe_policy::{BundleFiles, Position};
 
-/// The place of a finding in `file`: `length` characters from `position` on, or the word that is there.
+/// The place of a diagnostic in `file`: `length` characters from `position`, or the token that is there.
 pub(super) fn place(
     files: &BundleFiles,
     file: &str,
@@ -15,7 +15,7 @@ pub(super) fn place(
     let length = length.or_else(|| text.get(start..).map(token_length))?;
     let line = text.lines().nth(position.line.saturating_sub(1));
     let line = line.unwrap_or_default().to_owned();
-    // Nothing is pointed at beyond the line's end but what follows it.
+    // Carets never extend beyond one column after the end of the line.
     let left = line
         .chars()
         .count()
@@ -39,7 +39,7 @@ fn offset(text: &str, position: Position) -> Option<usize> {
     Some(start.saturating_add(within?))
 }
 
-/// Characters of the word, the text or the sign that `rest` begins with.
+/// The length in characters of the word, string or sign at the start of `rest`.
 fn token_length(rest: &str) -> usize {
     let word = |character: &char| character.is_alphanumeric() || "_.-@".contains(*character);
     match rest.chars().next() {

@@ -1,10 +1,10 @@
-//! Findings as SARIF 2.1.0 (OASIS, Static Analysis Results Interchange Format), for code scanners.
+//! Diagnostics in SARIF 2.1.0 (OASIS, Static Analysis Results Interchange Format), for code scanners.
 
-use crate::report::{Item, Severity, path_from};
+use crate::report::item::{Item, Severity, path_from};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// One run with every finding; `dir` is the bundle's folder as seen from the repository's root.
+/// One run with every diagnostic; `dir` is the bundle's folder relative to the repository's root.
 pub fn sarif(items: &[Item], dir: &str, version: &str) -> Value {
     let rules: BTreeMap<&str, Value> = items.iter().map(|item| (item.code, rule(item))).collect();
     json!({
@@ -22,7 +22,7 @@ pub fn sarif(items: &[Item], dir: &str, version: &str) -> Value {
     })
 }
 
-/// What all findings of a kind have in common (§3.49).
+/// The properties that all diagnostics of a kind share (§3.49).
 fn rule(item: &Item) -> Value {
     let words = item.code.replace('-', " ");
     json!({
@@ -32,7 +32,7 @@ fn rule(item: &Item) -> Value {
     })
 }
 
-/// §3.27.
+/// One diagnostic (§3.27).
 fn result(item: &Item, dir: &str) -> Value {
     let text = match &item.fix {
         Some(fix) => format!("{}. Fix: {fix}", item.message),
@@ -60,7 +60,7 @@ fn level(severity: Severity) -> &'static str {
     severity.name()
 }
 
-/// A relative reference (RFC 3986 §4.2) of the path.
+/// The path as a relative reference (RFC 3986 §4.2).
 fn uri(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     let encoded = |byte: u8| match plain(byte) {

@@ -1,9 +1,9 @@
-//! Findings for people: where, what, the line with a caret, and what to do.
+//! Diagnostics for people: position, message, the line with carets, and the fix.
 
-use crate::report::{Item, Place};
+use crate::report::item::{Item, Place, Severity};
 use vouchsafe_providers::is_unprintable;
 
-/// How a part of the text is shown; without colours all are as they are.
+/// Whether parts of the text are coloured.
 #[derive(Debug, Clone, Copy)]
 struct Paint(bool);
 
@@ -16,7 +16,7 @@ impl Paint {
     }
 }
 
-/// One block per finding, of which the first line alone says what, where and why.
+/// One block per diagnostic. Its first line alone has the position and the message.
 pub fn text(items: &[Item], colours: bool) -> String {
     items
         .iter()
@@ -26,8 +26,8 @@ pub fn text(items: &[Item], colours: bool) -> String {
 
 fn block(item: &Item, paint: Paint) -> String {
     let kind = match item.severity {
-        crate::report::Severity::Error => paint.paint("1;31", "error"),
-        crate::report::Severity::Warning => paint.paint("1;33", "warning"),
+        Severity::Error => paint.paint("1;31", "error"),
+        Severity::Warning => paint.paint("1;33", "warning"),
     };
     let at = match &item.place {
         Some(Place { position, .. }) => format!(":{}:{}", position.line, position.column),
@@ -44,7 +44,7 @@ fn block(item: &Item, paint: Paint) -> String {
     text
 }
 
-/// A character of a file as a terminal may have it: what is not displayed would move the carets, or act.
+/// A character as it is safe to print: invisible ones would shift the carets or control the terminal.
 fn displayed(character: char) -> char {
     match character {
         '\t' => '\t',
@@ -53,7 +53,7 @@ fn displayed(character: char) -> char {
     }
 }
 
-/// The line and, below it, carets under what it is about. Tabs are kept, so that both lines are as wide.
+/// The line and carets below it. Tabs are kept, so that both lines are aligned.
 fn excerpt(place: &Place, paint: Paint) -> String {
     let number = place.position.line.to_string();
     let margin = " ".repeat(number.len());

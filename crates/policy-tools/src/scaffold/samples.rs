@@ -1,6 +1,5 @@
-//! Values for cases: what a token may hold, and what makes it another's.
+//! Sample values for cases.
 
-use super::cedar_text;
 use vouchsafe_policy::{Claim, ClaimType, Issuer};
 
 /// `text` as a basic string of TOML.
@@ -18,7 +17,12 @@ pub(super) fn toml_text(text: &str) -> String {
     quoted + "\""
 }
 
-/// What the cases of `issuer` start from: each claim that every token has, with a value that says nothing.
+/// `text` as a string literal of Cedar.
+pub(super) fn cedar_text(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug())
+}
+
+/// The file with default claims for cases of `issuer`: each required claim with a placeholder value.
 pub(super) fn base_file(issuer: &Issuer) -> String {
     let table = match issuer.provider.declares_claims() {
         true => &issuer.claims,
@@ -42,7 +46,7 @@ fn sample(claim: &Claim) -> &'static str {
     }
 }
 
-/// `name = value` of TOML.
+/// `name = value` in TOML.
 pub(super) fn claim_line(claim: &Claim, value: &str) -> String {
     let value = match claim.claim_type {
         ClaimType::Boolean | ClaimType::Integer => value.to_owned(),
@@ -62,7 +66,7 @@ fn toml_key(name: &str) -> String {
     }
 }
 
-/// A value that is not `value`.
+/// A different value.
 pub(super) fn other_value(claim: &Claim, value: &str) -> Option<String> {
     match claim.claim_type {
         ClaimType::Boolean => Some((value != "true").to_string()),

@@ -54,7 +54,7 @@ fn of(
         audience: audience.map(str::to_owned),
         scopes: scopes.map(|scopes| scopes.iter().map(|it| (*it).to_owned()).collect()),
         lifetime_seconds: lifetime,
-        rules: vec![rule.to_owned()],
+        policies: vec![rule.to_owned()],
     })
 }
 
@@ -152,7 +152,7 @@ fn every_proposal_is_permitted_when_it_is_asked_for() {
             let decision = bundle
                 .decide(&principal(), &changed, NOW)
                 .expect("it is decided");
-            assert_eq!(decision.determining_rules, change.rules, "{changed:?}");
+            assert_eq!(decision.determining_rules, change.policies, "{changed:?}");
         }
     }
 }

@@ -48,26 +48,26 @@ fn conditions_of_a_permit_narrow_and_those_of_a_forbid_widen() {
     check_rules(
         "principal.repository_id == \"1\" && ",
         "principal.repository_id == \"1\" && context.requested_lifetime_seconds < 900 && ",
-        &["Narrowing Rule api"],
-        &["Widening Rule api"],
+        &["Narrowing Policy api"],
+        &["Widening Policy api"],
     );
     check_rules(
         "when { principal.ref == \"refs/heads/closed\" }",
         "when { principal.ref == \"refs/heads/closed\" && context.requested_lifetime_seconds < 900 }",
-        &["Widening Rule never"],
-        &["Narrowing Rule never"],
+        &["Widening Policy never"],
+        &["Narrowing Policy never"],
     );
     check_rules(
         "[\"read\"].containsAll",
         "[\"read\", \"write\"].containsAll",
-        &["Either Rule api"],
-        &["Either Rule api"],
+        &["Either Policy api"],
+        &["Either Policy api"],
     );
     check_rules(
         "unless { principal.ref == \"refs/heads/evil\" }",
         "",
-        &["Widening Rule api"],
-        &["Narrowing Rule api"],
+        &["Widening Policy api"],
+        &["Narrowing Policy api"],
     );
 }
 
@@ -88,7 +88,7 @@ fn cases_pairs_and_rules_of_a_new_audience_widen() {
     let there = [
         "Widening Case tests/two/allow/a.toml",
         "Widening Pair github -> https://two.example",
-        "Widening Rule two",
+        "Widening Policy two",
     ];
     assert_eq!(said(&[], new), there);
     assert_eq!(
@@ -102,7 +102,7 @@ fn cases_pairs_and_rules_of_a_new_audience_widen() {
     );
     assert_eq!(
         (changes[1].old.as_str(), changes[1].new.as_str()),
-        ("by no rule", "by `two`")
+        ("by no policy", "by `two`")
     );
 }
 
@@ -115,7 +115,7 @@ fn a_forbid_for_all_takes_pairs_away() {
         [
             "Narrowing Case tests/api/allow/main reads.toml",
             "Narrowing Pair github -> https://api.example",
-            "Narrowing Rule stop",
+            "Narrowing Policy stop",
         ]
     );
 }
@@ -212,7 +212,7 @@ fn what_is_unknown_counts_both_ways() {
         .iter()
         .map(|it| (it.direction, it.subject))
         .collect();
-    assert_eq!(directions, [(Direction::Either, Subject::Rule)]);
+    assert_eq!(directions, [(Direction::Either, Subject::Policy)]);
     assert!(found.widens() && found.narrows());
 }
 
@@ -303,7 +303,7 @@ fn a_rule_of_the_same_meaning_under_another_id_is_no_change() {
     let wider = renamed.replace("principal.repository_id == \"1\" && ", "");
     assert_eq!(
         said(&[], &[("rules/api.cedar", Some(&wider))]),
-        ["Widening Rule api-read", "Narrowing Rule api"]
+        ["Widening Policy api-read", "Narrowing Policy api"]
     );
 }
 
@@ -328,14 +328,14 @@ fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
         said(old, new),
         [
             "Widening Case tests/more/allow/a.toml",
-            "Widening Rule more in profile staging"
+            "Widening Policy more in profile staging"
         ]
     );
     assert_eq!(
         said(new, old),
         [
             "Narrowing Case tests/more/allow/a.toml",
-            "Narrowing Rule more in profile staging"
+            "Narrowing Policy more in profile staging"
         ]
     );
     // A change for all brokers is said once.
@@ -348,7 +348,7 @@ fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
                 ("rules/api.cedar", Some(&both))
             ]
         ),
-        ["Widening Rule api"]
+        ["Widening Policy api"]
     );
     // A rule that moves to another profile is gone for one broker and new for another.
     let two = format!("{head}live = \"https://live.example\"\n");
@@ -362,8 +362,8 @@ fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
     assert_eq!(
         said(&side(&rules), &side(&moved)),
         [
-            "Widening Rule more in profile live",
-            "Narrowing Rule more in profile staging"
+            "Widening Policy more in profile live",
+            "Narrowing Policy more in profile staging"
         ]
     );
 }

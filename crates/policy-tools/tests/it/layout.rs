@@ -1,8 +1,8 @@
 //! Layout of rules, and graphs.
 
 use crate::support::*;
-use vouchsafe_policy::{Bundle, BundleFiles, Effect, cases, folder};
-use vouchsafe_policy_tools::{FormatError, Graph, formatted};
+use vouchsafe_policy::{Bundle, BundleFiles, Effect, folder};
+use vouchsafe_policy_tools::{FormatError, Graph, cases, formatted, lint};
 
 fn default_files() -> BundleFiles {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
@@ -77,7 +77,7 @@ fn layout_never_changes_a_decision() {
 fn the_example_bundle_is_without_fault() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
     let files = folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
-    let report = vouchsafe_policy::lint::check(&files, &environment());
+    let report = lint::check(&files, &environment());
     assert!(
         report.errors.is_empty() && report.warnings.is_empty(),
         "{report}"

@@ -10,8 +10,10 @@
 )]
 
 mod changes;
+mod default_bundle;
 mod differences;
 mod layout;
+mod lint;
 mod reports;
 mod scaffolds;
 mod suites;

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use serde_json::json;
-use vouchsafe_policy::lint;
+use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item};
 
 fn items(changes: &[(&str, Option<&str>)]) -> Vec<Item> {

@@ -4,8 +4,8 @@ use crate::support::*;
 use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_tools::run;
 use vouchsafe_policy_tools::scaffold::{
-    MadeRule, NewAudience, NewFiles, NewIssuer, NewKeys, NewRule, ScaffoldError, audience, issuer,
-    rule,
+    MadePolicy, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError, audience,
+    issuer, policy,
 };
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -13,8 +13,8 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(owned).collect()
 }
 
-fn made(files: &BundleFiles, new: &NewRule) -> MadeRule {
-    rule(files, &environment(), new).unwrap_or_else(|error| panic!("{error}"))
+fn made(files: &BundleFiles, new: &NewPolicy) -> MadePolicy {
+    policy(files, &environment(), new).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn with(files: &BundleFiles, made: &NewFiles) -> BundleFiles {
@@ -26,8 +26,8 @@ fn with(files: &BundleFiles, made: &NewFiles) -> BundleFiles {
     all
 }
 
-fn new_rule(id: &str, claims: &[(&str, &str)], scopes: &[&str]) -> NewRule {
-    NewRule {
+fn new_rule(id: &str, claims: &[(&str, &str)], scopes: &[&str]) -> NewPolicy {
+    NewPolicy {
         id: id.to_owned(),
         issuer: "github".to_owned(),
         audience: "https://api.example".to_owned(),
@@ -39,7 +39,7 @@ fn new_rule(id: &str, claims: &[(&str, &str)], scopes: &[&str]) -> NewRule {
 
 #[test]
 fn a_rule_comes_with_cases_that_are_met_and_see_every_condition() {
-    let new = NewRule {
+    let new = NewPolicy {
         intent: Some("Only main writes.".to_owned()),
         ..new_rule(
             "main-writes",
@@ -131,8 +131,8 @@ fn a_denial_that_another_rule_permits_is_no_case_of_the_new_one() {
 #[test]
 fn refuses_rules_that_cannot_be_meant() {
     let files = files(&[]);
-    let of = |new: &NewRule| {
-        let made = rule(&files, &environment(), new);
+    let of = |new: &NewPolicy| {
+        let made = policy(&files, &environment(), new);
         made.map(|made| made.files)
             .map_err(|error| error.to_string())
     };
@@ -143,7 +143,7 @@ fn refuses_rules_that_cannot_be_meant() {
             .starts_with("GitHub::Workflow has no claim `repositry_id`; it has `actor`, ")),
         "{unknown:?}"
     );
-    let nowhere = NewRule {
+    let nowhere = NewPolicy {
         issuer: "gitub".to_owned(),
         ..new_rule("a", &[("ref", "a")], &[])
     };

@@ -43,7 +43,7 @@ fn a_case_wants_decision_and_exactly_its_rules() {
     assert_eq!(verdict(ALLOWED), Verdict::Met);
     assert_eq!(
         verdict(&ALLOWED.replace("[\"api\"]", "[]")),
-        unmet("permit by no rule", "permit by `api`")
+        unmet("permit by no policy", "permit by `api`")
     );
     assert_eq!(
         verdict(&ALLOWED.replace("[\"api\"]", "[\"api\", \"never\"]")),
@@ -51,7 +51,7 @@ fn a_case_wants_decision_and_exactly_its_rules() {
     );
     assert_eq!(
         verdict(&ALLOWED.replace("\"read\"", "\"write\"")),
-        unmet("permit by `api`", "deny by no rule")
+        unmet("permit by `api`", "deny by no policy")
     );
     assert_eq!(
         verdict(&ALLOWED.replace("api.example", "other.example")),
@@ -208,7 +208,7 @@ fn junit_has_a_suite_per_rule_and_a_failure_per_unmet_case() {
          <testsuites name=\"test\" tests=\"2\" failures=\"2\" errors=\"0\" time=\"1.500\">\n  \
          <testsuite name=\"api\" tests=\"1\" failures=\"1\" errors=\"0\">\n    \
          <testcase classname=\"api\" name=\"allow/main reads\" file=\"tests/api/allow/main reads.toml\">\n      \
-         <failure message=\"expected permit by `api`, found deny by no rule\"/>\n    \
+         <failure message=\"expected permit by `api`, found deny by no policy\"/>\n    \
          </testcase>\n  \
          </testsuite>\n  \
          <testsuite name=\"never\" tests=\"1\" failures=\"1\" errors=\"0\">\n    \
@@ -376,7 +376,7 @@ fn the_example_bundle_comes_out_alike_in_cedar_itself() {
     let suite = run(&files, &environment()).expect("it runs");
     let exported = export(&suite, &files).expect("it is exported");
     let (set, schema) = cedar_of(&exported);
-    assert_eq!(set.policies().count(), suite.bundle.rules().len());
+    assert_eq!(set.policies().count(), suite.bundle.policies().len());
     let tests = exported.tests.as_array().expect("an array");
     assert!(tests.len() > 50, "{}", tests.len());
     check_alike(tests, &set, &schema);

@@ -3,8 +3,8 @@
 use crate::support::*;
 use vouchsafe_policy::limits::*;
 use vouchsafe_policy::{
-    Audience, Bundle, BundleFiles, Claim, ClaimType, Environment, Finding, Issuer, KeySource,
-    PinnedKeys, Problem, ReplayMode, Tier,
+    Audience, Bundle, BundleError, BundleFiles, Claim, ClaimType, Diagnostic, Environment, Issuer,
+    KeySource, PinnedKeys, ReplayMode, Tier,
 };
 
 /// What is found when `path` has `content`; nothing where the bundle loads.
@@ -15,7 +15,11 @@ fn found(path: &str, content: &str) -> Vec<String> {
 fn found_all(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     match load(changes) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid.findings.iter().map(ToString::to_string).collect(),
+        Err(invalid) => invalid
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
@@ -30,7 +34,11 @@ pub fn issuer(lines: &str) -> Result<Issuer, Vec<String>> {
             .issuer("https://idp.example")
             .expect("it is there")
             .clone()),
-        Err(invalid) => Err(invalid.findings.iter().map(ToString::to_string).collect()),
+        Err(invalid) => Err(invalid
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect()),
     }
 }
 
@@ -41,7 +49,11 @@ fn audience(lines: &str) -> Result<Audience, Vec<String>> {
             .audience("https://api.example")
             .expect("it is there")
             .clone()),
-        Err(invalid) => Err(invalid.findings.iter().map(ToString::to_string).collect()),
+        Err(invalid) => Err(invalid
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect()),
     }
 }
 
@@ -589,17 +601,17 @@ fn wants_every_permit_to_name_an_issuer() {
         changes.extend(extra);
         match load(&changes) {
             Ok(_) => None,
-            Err(invalid) => Some(invalid.findings),
+            Err(invalid) => Some(invalid.diagnostics),
         }
     };
-    let refused = Some(vec![Finding {
+    let refused = Some(vec![Diagnostic {
         file: "rules/api.cedar".to_owned(),
         position: Some(vouchsafe_policy::Position {
             line: 1,
             column: 18,
         }),
         length: Some("principal".len()),
-        problem: Problem::PermitWithoutIssuer("a".to_owned()),
+        kind: BundleError::PermitWithoutIssuer("a".to_owned()),
     }]);
     assert_eq!(wants("principal", "permit", &[]), refused);
     assert_eq!(
@@ -764,12 +776,11 @@ fn names_a_bundle_by_its_paths_and_contents_alone() {
 #[test]
 fn bounds_files_on_both_sides() {
     let mut files = BundleFiles::default();
-    let mut add =
-        |path: &str, bytes: usize| files.add(path, vec![b' '; bytes]).map_err(|f| f.problem);
+    let mut add = |path: &str, bytes: usize| files.add(path, vec![b' '; bytes]).map_err(|f| f.kind);
     assert_eq!(add("large", FILE_BYTES_MAX), Ok(()));
     assert_eq!(
         add("larger", FILE_BYTES_MAX + 1),
-        Err(Problem::FileTooLarge {
+        Err(BundleError::FileTooLarge {
             bytes_max: FILE_BYTES_MAX
         })
     );
@@ -779,7 +790,7 @@ fn bounds_files_on_both_sides() {
     assert_eq!(add("empty", 0), Ok(()));
     assert_eq!(
         add("drop", 1),
-        Err(Problem::BundleTooLarge {
+        Err(BundleError::BundleTooLarge {
             bytes_max: BUNDLE_BYTES_MAX
         })
     );
@@ -791,10 +802,10 @@ fn bounds_files_on_both_sides() {
     }
     let more = files
         .add("more", Vec::new())
-        .map_err(|finding| finding.problem);
+        .map_err(|diagnostic| diagnostic.kind);
     assert_eq!(
         more,
-        Err(Problem::FilesTooMany {
+        Err(BundleError::FilesTooMany {
             files_max: FILES_MAX
         })
     );
@@ -805,10 +816,10 @@ fn refuses_paths_that_no_bundle_has() {
     let add = |path: &str| {
         BundleFiles::default()
             .add(path, Vec::new())
-            .map_err(|f| f.problem)
+            .map_err(|f| f.kind)
     };
     let invalid = || {
-        Err(Problem::PathInvalid {
+        Err(BundleError::PathInvalid {
             bytes_max: PATH_BYTES_MAX,
         })
     };
@@ -818,7 +829,7 @@ fn refuses_paths_that_no_bundle_has() {
         assert_eq!(add(path), invalid(), "{path:?}");
     }
     for path in [".git", "rules/.api.cedar", "..", "a/../b", ".hidden/a"] {
-        assert_eq!(add(path), Err(Problem::HiddenFile), "{path:?}");
+        assert_eq!(add(path), Err(BundleError::HiddenFile), "{path:?}");
     }
 }
 
@@ -973,7 +984,11 @@ fn issuer_of(issuer: &str, provider: &str, lines: &str) -> Result<Issuer, Vec<St
     ];
     match load(&changes) {
         Ok(bundle) => Ok(bundle.issuer(issuer).expect("it is there").clone()),
-        Err(invalid) => Err(invalid.findings.iter().map(ToString::to_string).collect()),
+        Err(invalid) => Err(invalid
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect()),
     }
 }
 

@@ -43,10 +43,10 @@ fn names_a_file_and_no_way_out_of_the_folder() {
         let refused = issuer(&format!(
             "keys = {{ discovery = true, bearer_file = \"{name}\" }}"
         ));
-        let finding = refused.expect_err(name).join("\n");
+        let diagnostic = refused.expect_err(name).join("\n");
         let problem = "`bearer_file` is the name of a file in `/credentials`: 1 to 128 characters of \
             `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, the first no `.`";
-        assert!(finding.ends_with(problem), "{name}: {finding}");
+        assert!(diagnostic.ends_with(problem), "{name}: {diagnostic}");
     }
 }
 
@@ -54,10 +54,10 @@ fn names_a_file_and_no_way_out_of_the_folder() {
 fn does_not_go_with_pinned_keys() {
     let line =
         "keys = { pinned = \"keys.json\", expires = \"2027-01-01\", bearer_file = \"token\" }";
-    let findings = issuer(line).expect_err("refused").join("\n");
+    let diagnostics = issuer(line).expect_err("refused").join("\n");
     assert!(
-        findings.contains("`bearer_file` goes with the first two"),
-        "{findings}"
+        diagnostics.contains("`bearer_file` goes with the first two"),
+        "{diagnostics}"
     );
 }
 

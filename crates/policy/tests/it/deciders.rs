@@ -1,7 +1,7 @@
 //! A bundle as the policy component has it: with its seal or without, it decides as the bundle that tools have.
 
 use crate::support::*;
-use vouchsafe_policy::{BundleFiles, Decider, Effect, Environment, Work, folder};
+use vouchsafe_policy::{BundleFiles, Decider, Effect, Environment, PolicyCount, folder};
 
 const RULES_PER_AUDIENCE: usize = 10;
 
@@ -56,23 +56,41 @@ fn what_is_parsed_for_a_decision_grows_with_what_can_match_and_not_with_what_exi
         let rules = audiences * RULES_PER_AUDIENCE + 2;
         let [first, decider] = both(&files_with(audiences), &environment());
         assert_eq!(
-            first.work(),
-            Work {
-                rules,
+            first.policy_count(),
+            PolicyCount {
+                total: rules,
                 parsed: rules
             }
         );
-        assert_eq!(decider.work(), Work { rules, parsed: 0 });
+        assert_eq!(
+            decider.policy_count(),
+            PolicyCount {
+                total: rules,
+                parsed: 0
+            }
+        );
         assert_eq!(decider.seals(), None, "nothing new is to be kept");
         // Those of the audience and the `forbid`, whatever else there is.
         for _ in 0..2 {
             decides(&decider, &id_of(audiences - 1), Effect::Permit);
             let parsed = RULES_PER_AUDIENCE + 1;
-            assert_eq!(decider.work(), Work { rules, parsed });
+            assert_eq!(
+                decider.policy_count(),
+                PolicyCount {
+                    total: rules,
+                    parsed
+                }
+            );
         }
         decides(&decider, "https://api.example", Effect::Permit);
         let parsed = RULES_PER_AUDIENCE + 2;
-        assert_eq!(decider.work(), Work { rules, parsed });
+        assert_eq!(
+            decider.policy_count(),
+            PolicyCount {
+                total: rules,
+                parsed
+            }
+        );
     }
 }
 
@@ -89,9 +107,9 @@ fn rules_of_other_issuers_are_not_parsed() {
     let [_, decider] = both(&files, &environment());
     decides(&decider, "https://api.example", Effect::Permit);
     assert_eq!(
-        decider.work(),
-        Work {
-            rules: 2,
+        decider.policy_count(),
+        PolicyCount {
+            total: 2,
             parsed: 1
         }
     );
@@ -104,7 +122,7 @@ fn a_seal_is_of_one_bundle_and_one_environment() {
     assert!(seals.is_some());
     let parsed = |files: &BundleFiles, environment: &Environment, seals| {
         let decider = Decider::load(files, environment, seals).expect("it loads");
-        decider.work().parsed
+        decider.policy_count().parsed
     };
     assert_eq!(parsed(&files_with(1), &environment(), seals), 0);
     assert_eq!(parsed(&files_with(2), &environment(), seals), 22);
@@ -161,9 +179,9 @@ fn templates_are_loaded_as_tools_load_them() {
     for decider in both(&files, &environment()) {
         assert_eq!(decider.seals(), None);
         assert_eq!(
-            decider.work(),
-            Work {
-                rules: 1,
+            decider.policy_count(),
+            PolicyCount {
+                total: 1,
                 parsed: 1
             }
         );
@@ -193,17 +211,17 @@ fn the_default_bundle_and_the_examples_are_loaded_once() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let files = folder::read(&root.join(folder)).expect("it is read");
         let [first, decider] = both(&files, &environment());
-        assert_eq!(first.work().parsed, first.work().rules);
+        assert_eq!(first.policy_count().parsed, first.policy_count().total);
         let parsed = match folder {
             "policies" => 0,
             // It has templates.
-            _ => first.work().rules,
+            _ => first.policy_count().total,
         };
         assert_eq!(
-            decider.work(),
-            Work {
+            decider.policy_count(),
+            PolicyCount {
                 parsed,
-                ..first.work()
+                ..first.policy_count()
             }
         );
     }

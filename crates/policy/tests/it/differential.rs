@@ -173,7 +173,7 @@ fn directly(
     let action = uid("action");
     let context = Context::from_json_value(recorded["context"].clone(), Some((schema, &action)));
     let entities = Entities::from_json_value(recorded["entities"].clone(), Some(schema));
-    let all = PolicySet::from_policies(bundle.rules().iter().map(|rule| rule.policy.clone()));
+    let all = PolicySet::from_policies(bundle.policies().iter().map(|rule| rule.cedar.clone()));
     let request = Request::new(
         uid("principal"),
         action,
@@ -202,7 +202,7 @@ fn expected(
     let (decision, reasons, errors) = cedar;
     let is_forbid = |id: &&String| {
         bundle
-            .rules()
+            .policies()
             .iter()
             .any(|rule| &&rule.id == id && rule.is_forbid())
     };
@@ -336,7 +336,7 @@ fn a_component_decides_as_tools_do_with_a_seal_and_without() {
         };
         let first = decider(None);
         let sealed = decider(first.seals());
-        assert_eq!(sealed.work().parsed, 0, "seed {seed}");
+        assert_eq!(sealed.policy_count().parsed, 0, "seed {seed}");
         for _ in 0..REQUESTS_PER_BUNDLE {
             let (principal, request) = request_of(&mut random);
             let of_tools = bundle.decide(&principal, &request, NOW);
@@ -352,8 +352,8 @@ fn a_component_decides_as_tools_do_with_a_seal_and_without() {
                 Effect::Deny => denied += 1,
             }
         }
-        let work = sealed.work();
-        spared += work.rules - work.parsed;
+        let policy_count = sealed.policy_count();
+        spared += policy_count.total - policy_count.parsed;
     }
     assert!(
         permitted > 50 && denied > 50 && spared > 0,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use vouchsafe_policy::limits::FILE_BYTES_MAX;
-use vouchsafe_policy::{Problem, folder};
+use vouchsafe_policy::{BundleError, folder};
 
 /// A folder of this test's own, made empty.
 fn scratch(name: &str) -> PathBuf {
@@ -13,11 +13,11 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-fn problem(folder: &Path) -> Option<(String, Problem)> {
+fn problem(folder: &Path) -> Option<(String, BundleError)> {
     folder::read(folder)
         .err()
-        .and_then(|invalid| invalid.findings.into_iter().next())
-        .map(|finding| (finding.file, finding.problem))
+        .and_then(|invalid| invalid.diagnostics.into_iter().next())
+        .map(|diagnostic| (diagnostic.file, diagnostic.kind))
 }
 
 #[test]
@@ -45,13 +45,13 @@ fn refuses_symbolic_links_to_files_and_folders() {
     std::os::unix::fs::symlink("real.toml", root.join("link.toml")).expect("linked");
     assert_eq!(
         problem(&root),
-        Some(("link.toml".to_owned(), Problem::SymbolicLink))
+        Some(("link.toml".to_owned(), BundleError::SymbolicLink))
     );
     fs::remove_file(root.join("link.toml")).expect("removed");
     std::os::unix::fs::symlink("/", root.join("rules")).expect("linked");
     assert_eq!(
         problem(&root),
-        Some(("rules".to_owned(), Problem::SymbolicLink))
+        Some(("rules".to_owned(), BundleError::SymbolicLink))
     );
 }
 
@@ -61,7 +61,7 @@ fn refuses_names_that_are_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
     let root = scratch("folders-utf8");
     fs::write(root.join(std::ffi::OsStr::from_bytes(b"a\xff")), "a").expect("written");
-    let expected = Problem::PathInvalid {
+    let expected = BundleError::PathInvalid {
         bytes_max: vouchsafe_policy::limits::PATH_BYTES_MAX,
     };
     assert_eq!(problem(&root).map(|(_, problem)| problem), Some(expected));
@@ -73,7 +73,7 @@ fn refuses_hidden_files_and_folders() {
     fs::create_dir_all(root.join(".git")).expect("made");
     assert_eq!(
         problem(&root),
-        Some((".git".to_owned(), Problem::HiddenFile))
+        Some((".git".to_owned(), BundleError::HiddenFile))
     );
 }
 
@@ -86,11 +86,11 @@ fn bounds_file_size_and_depth() {
     fs::create_dir_all(root.join("a/b/c/d")).expect("made");
     assert_eq!(
         problem(&root),
-        Some(("a/b/c/d".to_owned(), Problem::TooDeep { depth_max: 3 }))
+        Some(("a/b/c/d".to_owned(), BundleError::TooDeep { depth_max: 3 }))
     );
     fs::remove_dir_all(root.join("a")).expect("removed");
     fs::write(root.join("large"), vec![b' '; FILE_BYTES_MAX + 1]).expect("written");
-    let expected = Problem::FileTooLarge {
+    let expected = BundleError::FileTooLarge {
         bytes_max: FILE_BYTES_MAX,
     };
     assert_eq!(problem(&root), Some(("large".to_owned(), expected)));
@@ -99,7 +99,7 @@ fn bounds_file_size_and_depth() {
 #[test]
 fn says_which_folder_cannot_be_read() {
     let found = problem(Path::new("/nonexistent/bundle"));
-    assert!(matches!(found, Some((file, Problem::CannotRead(_))) if file == "."));
+    assert!(matches!(found, Some((file, BundleError::CannotRead(_))) if file == "."));
 }
 
 #[cfg(unix)]

@@ -1,13 +1,17 @@
 //! Characters that a reviewer can't see keep a bundle from loading, in whichever file they are.
 
 use crate::support::*;
-use vouchsafe_policy::Problem;
+use vouchsafe_policy::BundleError;
 
 /// What is said of the bundle with this file, as tools and as the policy component load it.
 fn found(path: &str, content: &str) -> Vec<String> {
     match load(&[(path, Some(content))]) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid.findings.iter().map(ToString::to_string).collect(),
+        Err(invalid) => invalid
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
@@ -98,7 +102,7 @@ fn refuses_identifiers_that_hold_an_escaped_hidden_character() {
 
 #[test]
 fn tells_what_to_do_about_hidden_characters() {
-    let problem = Problem::CharacterHidden("U+202E".to_owned());
+    let problem = BundleError::CharacterHidden("U+202E".to_owned());
     assert_eq!(problem.code(), "character-hidden");
     assert_eq!(
         problem.fix().as_deref(),

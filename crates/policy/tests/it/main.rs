@@ -9,22 +9,13 @@
     reason = "tests may panic"
 )]
 
-mod addresses;
 mod bundles;
-mod cautions;
 mod corpora;
 mod credentials;
 mod deciders;
 mod decisions;
-mod default_bundle;
 mod differential;
-mod explanations;
 mod folders;
 mod hidden;
 mod language;
-mod lints;
-mod messages;
-mod places;
-mod strangers;
 mod support;
-mod tenants;

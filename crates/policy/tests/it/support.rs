@@ -1,7 +1,7 @@
 //! Small bundles in memory, and principals for them.
 
 use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, BundleFiles, Decider, Environment, InvalidBundle, Principal,
+    Attribute, AttributeValue, Bundle, BundleFiles, Decider, Environment, LoadError, Principal,
     TokenRequest,
 };
 
@@ -81,7 +81,7 @@ pub fn files(changes: &[(&str, Option<&str>)]) -> BundleFiles {
     files
 }
 
-pub fn load(changes: &[(&str, Option<&str>)]) -> Result<Bundle, InvalidBundle> {
+pub fn load(changes: &[(&str, Option<&str>)]) -> Result<Bundle, LoadError> {
     load_in(changes, &environment())
 }
 
@@ -90,7 +90,7 @@ pub fn load(changes: &[(&str, Option<&str>)]) -> Result<Bundle, InvalidBundle> {
 pub fn load_in(
     changes: &[(&str, Option<&str>)],
     environment: &Environment,
-) -> Result<Bundle, InvalidBundle> {
+) -> Result<Bundle, LoadError> {
     let files = files(changes);
     let bundle = Bundle::load(&files, environment);
     match (&bundle, Decider::load(&files, environment, None)) {

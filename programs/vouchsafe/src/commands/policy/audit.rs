@@ -1,13 +1,13 @@
-//! Recorded decisions: of a broker's database, or of a file that was exported from one.
+//! Recorded decisions, from a broker's database or a file exported from one.
 
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Longest exported file that is read.
+/// The largest exported file that is read.
 const EXPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// What a record says that is needed to decide again.
+/// The parts of a record that are needed to decide again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub decision_id: String,
@@ -17,11 +17,11 @@ pub struct Record {
     pub bundle_digest: String,
     pub determining_rules: Vec<String>,
     pub cedar_request: String,
-    /// Refusals like this one that were counted on its record and have none of their own.
+    /// Further refusals that are counted in this record.
     pub repeats: u64,
 }
 
-/// The record of one decision in `state`.
+/// Finds the record of a decision in `state`.
 pub fn find(state: &Path, decision_id: &str) -> Result<Option<Record>, Failure> {
     match source(state)? {
         Source::Database(path) => database::find(&path, decision_id),
@@ -32,7 +32,7 @@ pub fn find(state: &Path, decision_id: &str) -> Result<Option<Record>, Failure> 
     }
 }
 
-/// Every decision in `state` made at `since_ms` or later, oldest first.
+/// All decisions in `state` since `since_ms`, oldest first.
 pub fn since(state: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
     let mut records = match source(state)? {
         Source::Database(path) => database::since(&path, since_ms)?,
@@ -48,15 +48,15 @@ enum Source {
     Export(PathBuf),
 }
 
-/// A folder has `sqlite.db` of `vouchsafe serve`, or `sqlite_db.db` of Spin.
+/// A folder contains `sqlite.db` of `vouchsafe serve` or `sqlite_db.db` of Spin.
 fn source(state: &Path) -> Result<Source, Failure> {
     let shown = state.display();
     if state.is_dir() {
         let known = ["sqlite.db", "sqlite_db.db"].map(|name| state.join(name));
         let found = known.into_iter().find(|path| path.is_file());
         return found.map(Source::Database).ok_or_else(|| {
-            Failure::usage(format!("`{shown}` holds no database"))
-                .hint("give the state directory of `vouchsafe serve`, or Spin's `.spin`")
+            Failure::usage(format!("no database in `{shown}`"))
+                .hint("pass the state directory of `vouchsafe serve`, or Spin's `.spin`")
         });
     }
     let mut head = [0; 16];
@@ -71,18 +71,18 @@ fn source(state: &Path) -> Result<Source, Failure> {
     })
 }
 
-/// Records as `sqlite3 -json` writes them, or one JSON object a line.
+/// Reads the output of `sqlite3 -json`, or one JSON object per line.
 fn read_export(path: &Path) -> Result<Vec<Record>, Failure> {
     let shown = path.display();
     let cannot = |error: std::io::Error| Failure::usage(format!("cannot read `{shown}`: {error}"));
     if std::fs::metadata(path).map_err(cannot)?.len() > EXPORT_BYTES_MAX {
         return Err(Failure::usage(format!(
-            "`{shown}` has over {EXPORT_BYTES_MAX} bytes"
+            "`{shown}` is larger than {EXPORT_BYTES_MAX} bytes"
         )));
     }
     let text = std::fs::read_to_string(path).map_err(cannot)?;
     let wrong = |place: String| {
-        Failure::usage(format!("`{shown}`: {place} is no record of a decision"))
+        Failure::usage(format!("`{shown}`: {place} is not a record of a decision"))
             .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")
     };
     if text.trim_start().starts_with('[') {
@@ -106,7 +106,7 @@ fn read_export(path: &Path) -> Result<Vec<Record>, Failure> {
 
 fn of_row(row: &Value) -> Option<Record> {
     let text = |name: &str| row.get(name)?.as_str().map(str::to_owned);
-    // A list is JSON within a text in the database, and may be a list in a file.
+    // A list is a JSON string in the database, and may be an array in a file.
     let list = |name: &str| -> Option<Vec<String>> {
         let value = row.get(name)?;
         match value.as_str() {
@@ -126,7 +126,7 @@ fn of_row(row: &Value) -> Option<Record> {
             Some(text) => text.to_owned(),
             None => cedar_request.to_string(),
         },
-        // Brokers did not count before.
+        // Older brokers did not count repeats.
         repeats: row.get("repeats").and_then(Value::as_u64).unwrap_or(0),
     })
 }
@@ -134,7 +134,7 @@ fn of_row(row: &Value) -> Option<Record> {
 #[cfg(feature = "host")]
 mod database {
     use super::Record;
-    use crate::commands::Failure;
+    use vouchsafe_cli::Failure;
     use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
     use std::path::Path;
 
@@ -156,7 +156,7 @@ mod database {
         rows().map_err(|error| failed(path, &error))
     }
 
-    /// Read only: a running broker writes.
+    /// Opens the database read-only, because a running broker writes to it.
     fn open(path: &Path) -> Result<Connection, Failure> {
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
             .map_err(|error| failed(path, &error))
@@ -164,7 +164,7 @@ mod database {
 
     fn failed(path: &Path, error: &rusqlite::Error) -> Failure {
         Failure::usage(format!("cannot read `{}`: {error}", path.display()))
-            .hint("give the state directory of a broker")
+            .hint("pass the state directory of a broker")
     }
 
     fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
@@ -179,7 +179,7 @@ mod database {
             cedar_request: row.get("cedar_request")?,
             repeats: match row.get::<_, i64>("repeats") {
                 Ok(repeats) => u64::try_from(repeats).unwrap_or(0),
-                // A database that no broker of this version has used yet.
+                // A database of an older broker.
                 Err(rusqlite::Error::InvalidColumnName(_)) => 0,
                 Err(error) => return Err(error),
             },
@@ -187,16 +187,16 @@ mod database {
     }
 }
 
-/// The small client has no SQLite; it reads exported files.
+/// Without SQLite, only exported files can be read.
 #[cfg(not(feature = "host"))]
 mod database {
     use super::Record;
-    use crate::commands::Failure;
+    use vouchsafe_cli::Failure;
     use std::path::Path;
 
     fn absent(path: &Path) -> Failure {
         Failure::usage(format!(
-            "this program was built without SQLite and can't read `{}`",
+            "this program was built without SQLite and cannot read `{}`",
             path.display()
         ))
         .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")

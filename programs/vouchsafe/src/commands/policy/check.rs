@@ -1,22 +1,24 @@
-//! `vouchsafe policy check`: everything that is wrong with a bundle, with file and line.
+//! `vouchsafe policy check`: errors and warnings about a bundle.
 
+use super::bundle::{EnvironmentArgs, must_be_folder};
+use super::hosts;
 use super::output::{count, now};
-use super::{EnvironmentArgs, hosts, must_be_folder};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use vouchsafe_policy::{Bundle, folder, lint};
+use vouchsafe_policy::{Bundle, folder};
+use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item, Severity};
 
-/// Say everything that is wrong with a trust bundle, with file and line.
+/// Report errors and warnings about a trust bundle, with file and line.
 ///
-/// Errors keep a bundle from being used; warnings are what is hardly meant.
+/// A bundle with errors cannot be used. Warnings flag likely mistakes.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 no error (there may be warnings), 1 errors, or warnings with --deny-warnings,
-2 wrong use.
+Exit codes: 0 no errors (warnings are possible), 1 errors, or warnings with --deny-warnings,
+2 usage error.
 
 Examples:
   vouchsafe policy check policies
@@ -24,24 +26,24 @@ Examples:
   vouchsafe policy check policies --deny-warnings --format json
   vouchsafe policy check policies --format sarif >policy.sarif")]
 pub struct Args {
-    /// The folder that holds `bundle.toml`.
+    /// The folder that contains `bundle.toml`.
     dir: PathBuf,
     /// Compare the issuers' hosts with `allowed_outbound_hosts` of this manifest.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Fail on warnings too.
+    /// Also fail on warnings.
     #[arg(long)]
     deny_warnings: bool,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// How to print what is found.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// Commands that GitHub Actions shows beside the lines of a pull request.
+    /// Workflow commands of GitHub Actions, which annotate the lines of a pull request.
     Github,
     Json,
     /// SARIF 2.1.0, for code scanners.
@@ -55,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!passed)))
 }
 
-/// What to print, and whether nothing fails the bundle.
+/// The output, and whether the check passed.
 pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
     must_be_folder(&args.dir)?;
@@ -92,12 +94,12 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
 fn summary(items: &[Item], bundle: Option<&Bundle>) -> String {
     let mut text = String::new();
     if let Some(bundle) = bundle {
-        let rules = count(bundle.rules().len(), "rule");
+        let policies = count(bundle.policies().len(), "policy");
         let issuers = count(bundle.issuers_of_all_environments().count(), "issuer");
         let audiences = count(bundle.audiences().count(), "audience");
         let (name, version, digest) = (&bundle.name, &bundle.version, bundle.digest());
         text.push_str(&format!(
-            "bundle {name} {version}: {issuers}, {audiences}, {rules}, sha256 {digest}\n"
+            "bundle {name} {version}: {issuers}, {audiences}, {policies}, sha256 {digest}\n"
         ));
     }
     let of = |severity| {

@@ -1,38 +1,39 @@
-//! `vouchsafe policy diff`: what replacing one bundle by another means.
+//! `vouchsafe policy diff`: the effect of replacing one bundle with another.
 
+use super::audit;
+use super::bundle::{EnvironmentArgs, read_folder};
 use super::output::{count, now};
-use super::{EnvironmentArgs, audit, read_folder};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vouchsafe_policy::{BundleFiles, InvalidBundle};
+use vouchsafe_policy::BundleFiles;
 use vouchsafe_policy_tools::RecordedRequest;
 use vouchsafe_policy_tools::diff::{Change, Difference, Direction, Side, Subject, diff};
 
-/// Say who gets more and who gets less when one trust bundle replaces another.
+/// Show who gets more and who gets less when one trust bundle replaces another.
 ///
-/// Decides the test cases of both and, with --replay, recorded requests; lists pairs of principal kind
-/// and audience, rules and settings that change. Where it is not known that a change only narrows, it is
-/// listed under `either way`.
+/// Decides the test cases of both and, with --replay, recorded requests. Lists changed policies, settings,
+/// and pairs of principal type and audience. A change that may both widen and narrow is listed under
+/// `either way`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 nothing changes of what --fail-on names, 1 something does, or a bundle does not load,
-2 wrong use.
+Exit codes: 0 no change of the kind that --fail-on names, 1 such a change, or a bundle does not load,
+2 usage error.
 
 Examples:
   vouchsafe policy diff main/policies policies
   vouchsafe policy diff main/policies policies --replay .state --since 24h --fail-on widening
   vouchsafe policy diff main/policies policies --replay decisions.json --format json")]
 pub struct Args {
-    /// The bundle that is used now.
+    /// The bundle that is in use.
     old: PathBuf,
     /// The bundle that would replace it.
     new: PathBuf,
-    /// Decide recorded requests too: a broker's state directory, or an exported file.
+    /// Also decide recorded requests, from a broker's state directory or an exported file.
     #[arg(long, value_name = "STATE")]
     replay: Option<PathBuf>,
-    /// Replay decisions of this long until now: whole `s`, `m`, `h` or `d`; else all.
+    /// Replay only decisions of the last DURATION, such as 30m, 24h or 7d; default: all.
     #[arg(long, value_name = "DURATION", requires = "replay")]
     since: Option<String>,
     /// Which changes make the exit code 1.
@@ -40,20 +41,20 @@ pub struct Args {
     fail_on: FailOn,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// How to print the changes.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum FailOn {
-    /// Any change of what the bundle means.
+    /// Any change in meaning.
     Any,
-    /// Somebody may get less.
+    /// Someone may get less.
     Narrowing,
-    /// Nothing; only a bundle that does not load.
+    /// Only a bundle that does not load.
     Never,
-    /// Somebody may get more.
+    /// Someone may get more.
     Widening,
 }
 
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
-/// What to print, and whether something changes that must not.
+/// The output, and whether there is a change to fail on.
 pub(super) fn compare(args: &Args) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
     let (old_files, new_files) = (files(&args.old)?, files(&args.new)?);
@@ -94,13 +95,13 @@ fn files(dir: &Path) -> Result<BundleFiles, Failure> {
     read_folder(dir)?.map_err(|invalid| unloadable(dir, &invalid))
 }
 
-fn unloadable(dir: &Path, invalid: &InvalidBundle) -> Failure {
+fn unloadable(dir: &Path, error: &dyn std::error::Error) -> Failure {
     let dir = dir.display();
-    Failure::refused(format!("`{dir}` does not load\n{invalid}"))
+    Failure::refused(format!("`{dir}` does not load\n{error}"))
         .hint(format!("run `vouchsafe policy check {dir}`"))
 }
 
-/// The recorded requests, and how many records can't be read.
+/// The recorded requests, and the number of unreadable records.
 fn recorded(args: &Args) -> Result<(Vec<(String, RecordedRequest)>, usize), Failure> {
     let Some(state) = &args.replay else {
         return Ok((Vec::new(), 0));
@@ -136,7 +137,7 @@ fn seconds(text: &str) -> Result<u64, Failure> {
     });
     seconds.ok_or_else(|| {
         Failure::usage(format!("`{text}` is not a duration"))
-            .hint("write one such as 30m, 24h or 7d")
+            .hint("use a duration such as 30m, 24h or 7d")
     })
 }
 
@@ -144,8 +145,8 @@ fn as_text(difference: &Difference, unreadable: usize) -> String {
     let mut text = String::new();
     for takeover in &difference.takeovers {
         text.push_str(&format!(
-            "warning: issuer `{}` would be {}, not {}: whoever signs there gets what the old one's \
-             workloads got\n",
+            "warning: issuer `{}` would be {} instead of {}: its workloads would get what those of the \
+             old issuer get\n",
             takeover.issuer, takeover.new, takeover.old
         ));
     }
@@ -162,9 +163,7 @@ fn as_text(difference: &Difference, unreadable: usize) -> String {
     }
     if unreadable > 0 {
         let records = count(unreadable, "recorded request");
-        text.push_str(&format!(
-            "note: {records} can't be read and were left out\n"
-        ));
+        text.push_str(&format!("note: skipped {records} that cannot be parsed\n"));
     }
     let number = |direction| difference.of(direction).count();
     text.push_str(&format!(
@@ -197,7 +196,7 @@ fn kind(subject: Subject) -> &'static str {
         Subject::Group => "group",
         Subject::Pair => "pair",
         Subject::Recorded => "decision",
-        Subject::Rule => "rule",
+        Subject::Policy => "rule",
         Subject::Zone => "zone",
     }
 }

@@ -1,11 +1,11 @@
-//! `vouchsafe policy explain`: allow or deny, and which rule or which condition decided.
+//! `vouchsafe policy explain`: permit or deny, and which policy or condition decides.
 
 mod show;
 
 use super::audit;
+use super::bundle::{EnvironmentArgs, load};
 use super::output::{count, now, parse_moment};
-use super::{EnvironmentArgs, load};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use show::Shown;
@@ -14,16 +14,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_policy::{Audience, Bundle, Effect, Issuer, TokenRequest};
-use vouchsafe_policy_tools::{RecordedRequest, smallest_change};
+use vouchsafe_policy_tools::explain::explain as explain_request;
+use vouchsafe_policy_tools::{RecordedRequest, principal_of_claims, smallest_change};
 use vouchsafe_providers::spiffe::SpiffeId;
 
-/// Say whether a token would be issued, and which rule or which condition decides.
+/// Show whether a token would be issued, and which policy or condition decides.
 ///
-/// Verifies nothing: the token's signature, issuer and times are the broker's to check.
+/// Does not verify the token: the broker checks its signature, issuer and times.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 a token would be issued, 1 it would be refused, by the rules or before they are
-asked, or the bundle does not load, 2 wrong use.
+Exit codes: 0 a token would be issued, 1 the request would be refused, by policies or before they
+are evaluated, or the bundle does not load, 2 usage error.
 
 Examples:
   vouchsafe policy explain policies --claims claims.json --audience https://deploy.example --scope deploy:write
@@ -31,34 +32,34 @@ Examples:
   vouchsafe policy explain policies --claims - --issuer-name github --audience https://api.example --at 2027-01-01T00:00:00Z
   vouchsafe policy explain policies --decision 3q2-7w --state-dir .state --format json")]
 pub struct Args {
-    /// The folder that holds `bundle.toml`.
+    /// The folder that contains `bundle.toml`.
     dir: PathBuf,
     #[command(flatten)]
     subject: SubjectArgs,
-    /// What the token would be for.
+    /// The requested audience.
     #[arg(long, value_name = "A", required_unless_present = "decision")]
     audience: Option<String>,
-    /// A scope that would be asked for; may be repeated.
+    /// A requested scope; repeatable.
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
-    /// The lifetime that would be asked for; else the audience's default.
+    /// The requested lifetime; default: that of the audience.
     #[arg(long, value_name = "SECONDS")]
     requested_expires_in: Option<u64>,
-    /// Take the claims as of this issuer, whatever their `iss`.
+    /// Treat the claims as those of this issuer, whatever their `iss`.
     #[arg(long, value_name = "NAME")]
     issuer_name: Option<String>,
-    /// When: Unix seconds, or a date such as 2027-01-01T00:00:00Z; else now.
+    /// The time of the request: Unix seconds, or a date such as 2027-01-01T00:00:00Z; default: now.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
     /// The client's address, as a trusted proxy would report it.
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<String>,
-    /// Where the decision is recorded: a broker's state directory, or a database or exported file.
+    /// Where the decision is recorded: a broker's state directory, a database, or an exported file.
     #[arg(long, value_name = "DIR", requires = "decision")]
     state_dir: Option<PathBuf>,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// How to print the explanation.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -72,13 +73,13 @@ enum Format {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 struct SubjectArgs {
-    /// A file with a subject token, which is decoded without being verified; `-` is standard input.
+    /// A file with a subject token, which is decoded but not verified; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// A file with claims as a JSON object; `-` is standard input.
+    /// A file with claims as a JSON object; `-` for standard input.
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
-    /// The id of a past decision, which is decided again by this bundle.
+    /// The id of a past decision, to be decided again with this bundle.
     #[arg(long, value_name = "ID", allow_hyphen_values = true, requires = "state_dir", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip"])]
     decision: Option<String>,
 }
@@ -89,18 +90,18 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!issued)))
 }
 
-/// Who asks for what, and what is to be said about it before any rule.
+/// The request to explain, and notes about it.
 struct Question {
     asked: RecordedRequest,
     notes: Vec<String>,
-    /// Whether the broker would refuse before it asks the rules.
+    /// Whether the broker would refuse it before evaluating policies.
     refused: bool,
 }
 
-/// What to print, and whether a token would be issued.
+/// The output, and whether a token would be issued.
 pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
     let mut environment = args.environment.environment();
-    // A past decision was made by whatever issuers were trusted then.
+    // The issuers that were trusted at the time of the decision may be development ones.
     environment.development |= args.subject.decision.is_some();
     let (_, bundle) = load(&args.dir, &environment)?;
     let question = match &args.subject.decision {
@@ -112,8 +113,7 @@ pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
         request,
         now,
     } = &question.asked;
-    let explanation = bundle
-        .explain(principal, request, *now)
+    let explanation = explain_request(&bundle, principal, request, *now)
         .map_err(|error| Failure::refused(error.to_string()))?;
     let change = match explanation.decision.effect {
         Effect::Deny => smallest_change(&bundle, principal, request, *now),
@@ -143,8 +143,7 @@ fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
         None => now(),
         Some(text) => parse_moment(text)?,
     };
-    let principal = bundle
-        .principal_of_claims(issuer, &claims)
+    let principal = principal_of_claims(issuer, &claims)
         .map_err(|error| Failure::refused(format!("the broker would refuse the token: {error}")))?;
     let request = TokenRequest {
         audience: audience.id.clone(),
@@ -157,7 +156,7 @@ fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     };
     let mut notes = Vec::new();
     if args.subject.token.is_some() {
-        notes.push("the token was decoded only; its signature was not verified".to_owned());
+        notes.push("the token was only decoded; its signature was not verified".to_owned());
     }
     let refusals = refusals(&claims, issuer, audience, &request, now);
     let refused = !refusals.is_empty();
@@ -174,7 +173,7 @@ fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     })
 }
 
-/// A past decision, with what has changed since.
+/// A past decision, with notes on what has changed since.
 fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failure> {
     let state = args.state_dir.as_deref().unwrap_or(Path::new("."));
     let record = audit::find(state, id)?.ok_or_else(|| {
@@ -186,7 +185,7 @@ fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failu
     let asked = RecordedRequest::parse(&record.cedar_request)
         .map_err(|error| Failure::refused(error.to_string()))?;
     let by = match record.determining_rules.as_slice() {
-        [] => "no rule".to_owned(),
+        [] => "no policy".to_owned(),
         rules => format!("`{}`", rules.join("`, `")),
     };
     let mut notes = vec![format!(
@@ -198,11 +197,13 @@ fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failu
             usize::try_from(record.repeats).unwrap_or(usize::MAX),
             "further refusal",
         );
-        notes.push(format!("{repeats} of the same kind counted on this record"));
+        notes.push(format!(
+            "this record also counts {repeats} of the same kind"
+        ));
     }
     if record.bundle_digest != bundle.digest() {
         notes.push(format!(
-            "another bundle decided then: sha256 {}; below is what this one says",
+            "another bundle made this decision: sha256 {}; the following is for the current one",
             record.bundle_digest
         ));
     }
@@ -214,17 +215,22 @@ fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failu
 }
 
 impl SubjectArgs {
-    /// Read as strictly as the broker reads a token's.
+    /// The claims, parsed as strictly as in the broker.
     fn claims(&self) -> Result<JsonObject, Failure> {
         let (path, text) = match (&self.token, &self.claims) {
             (Some(path), _) => (path, decode(&read(path)?)?),
             (None, Some(path)) => (path, read(path)?),
             (None, None) => {
-                return Err(Failure::usage("give `--token`, `--claims` or `--decision`"));
+                return Err(Failure::usage(
+                    "missing `--token`, `--claims` or `--decision`",
+                ));
             }
         };
         JsonObject::parse(text.as_bytes()).map_err(|error| {
-            Failure::usage(format!("`{}` holds no claims: {error}", path.display()))
+            Failure::usage(format!(
+                "`{}` does not contain claims: {error}",
+                path.display()
+            ))
         })
     }
 }
@@ -240,7 +246,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The payload of a compact JWS (RFC 7515 §7.1), which nothing vouches for.
+/// The unverified payload of a compact JWS (RFC 7515 §7.1).
 fn decode(token: &str) -> Result<String, Failure> {
     let not_a_jwt = || Failure::usage("the token is not a compact JWT");
     let mut parts = token.trim().split('.');
@@ -255,7 +261,7 @@ fn decode(token: &str) -> Result<String, Failure> {
 
 fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'a Issuer, Failure> {
     let iss = claims.get("iss").and_then(Json::as_text);
-    // As the broker does: `iss` first, then the trust domain of a SPIFFE ID.
+    // Like the broker: `iss` first, then the trust domain of a SPIFFE ID.
     let sub = claims.get("sub").and_then(Json::as_text);
     let trust_domain = sub
         .and_then(|sub| SpiffeId::parse(sub).ok())
@@ -274,9 +280,7 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
         ),
         (None, Some(iss)) => (bundle.issuer(iss), iss),
         (None, None) => {
-            return Err(
-                Failure::usage("the claims have no `iss`").hint("give `--issuer-name NAME`")
-            );
+            return Err(Failure::usage("the claims have no `iss`").hint("add `--issuer-name NAME`"));
         }
     };
     found.ok_or_else(|| {
@@ -285,18 +289,18 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
             .issuers_of_all_environments()
             .filter(|issuer| !args.environment.development && issuer.development);
         match left_out.any(|issuer| issuer.issuer == asked || issuer.name == asked) {
-            true => failure.hint("it is marked `development = true`: add `--development`"),
+            true => failure.hint("it is marked `development = true`; add `--development`"),
             false => {
                 let known: Vec<String> = bundle
                     .issuers()
                     .map(|issuer| format!("`{}` ({})", issuer.name, issuer.issuer))
                     .collect();
                 let others = match bundle.issuers_of_all_environments().count() > known.len() {
-                    true => "; `--development` adds those for development",
+                    true => "; `--development` adds development issuers",
                     false => "",
                 };
                 match known.as_slice() {
-                    [] => failure.hint(format!("it trusts no issuer{others}")),
+                    [] => failure.hint(format!("it trusts no issuers{others}")),
                     known => failure.hint(format!("it trusts {}{others}", known.join(", "))),
                 }
             }
@@ -316,7 +320,7 @@ fn audience<'a>(args: &Args, bundle: &'a Bundle) -> Result<&'a Audience, Failure
     })
 }
 
-/// What the broker would refuse before it asks the rules.
+/// Reasons for which the broker would refuse the request before evaluating policies.
 fn refusals(
     claims: &JsonObject,
     issuer: &Issuer,
@@ -360,11 +364,11 @@ fn refusals(
     );
     if asked > max {
         notes.push(format!(
-            "the broker would refuse {asked} s: the audience's ceiling is {max} s"
+            "the broker would refuse {asked} s: the audience allows at most {max} s"
         ));
     }
     if asked == 0 {
-        notes.push("the broker would refuse 0 s: a token lives at least 1 s".to_owned());
+        notes.push("the broker would refuse 0 s: the lifetime must be at least 1 s".to_owned());
     }
     notes
 }

@@ -1,25 +1,25 @@
-//! `vouchsafe policy fmt`: rules in Cedar's usual layout.
+//! `vouchsafe policy fmt`: policies in Cedar's layout.
 
 use super::output::write_file;
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_policy_tools::formatted;
 
-/// Lay the rules of a trust bundle out as Cedar's own formatter does.
+/// Format the policies of a trust bundle with Cedar's formatter.
 ///
-/// Comments stay. What a rule says never changes: it is compared before a file is written.
+/// Keeps comments. The meaning of each policy is compared before a file is written.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 every file is in layout now, 1 with --check, one is not; or one is not Cedar, 2 wrong use.
+Exit codes: 0 all files are formatted, 1 with --check, a file is not; or a file is not valid Cedar, 2 usage error.
 
 Examples:
   vouchsafe policy fmt policies
   vouchsafe policy fmt policies --check")]
 pub struct Args {
-    /// The folder that holds `bundle.toml`.
+    /// The folder that contains `bundle.toml`.
     dir: PathBuf,
-    /// Write nothing; name the files that are not in layout.
+    /// Write nothing, and list the files that are not formatted.
     #[arg(long)]
     check: bool,
 }
@@ -30,11 +30,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!passed)))
 }
 
-/// What to print, and whether all is in layout.
+/// The output, and whether all files are formatted.
 pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
     let mut text = String::new();
-    let mut in_layout = true;
-    for path in rule_files(&args.dir)? {
+    let mut is_formatted = true;
+    for path in policy_files(&args.dir)? {
         let shown = path.display();
         let before = std::fs::read_to_string(&path)
             .map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
@@ -49,8 +49,8 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
         }
         match args.check {
             true => {
-                in_layout = false;
-                text.push_str(&format!("{shown} is not in layout\n"));
+                is_formatted = false;
+                text.push_str(&format!("{shown} is not formatted\n"));
             }
             false => {
                 write_file(&path, &after)?;
@@ -58,15 +58,15 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
             }
         }
     }
-    Ok((text, in_layout))
+    Ok((text, is_formatted))
 }
 
-/// `rules/*.cedar` in the order of their names. A link is not followed: what it names is no bundle's.
-fn rule_files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// `rules/*.cedar`, sorted by name. Symbolic links are skipped: a bundle has none.
+fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let rules = dir.join("rules");
     let entries = std::fs::read_dir(&rules).map_err(|error| {
         Failure::usage(format!("cannot read `{}`: {error}", rules.display()))
-            .hint("give the folder that holds `bundle.toml`")
+            .hint("pass the folder that contains `bundle.toml`")
     })?;
     let mut files: Vec<PathBuf> = entries
         .flatten()

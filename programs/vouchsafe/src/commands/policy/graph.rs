@@ -1,31 +1,31 @@
-//! `vouchsafe policy graph`: who can get what, drawn.
+//! `vouchsafe policy graph`: a graph of who can get what.
 
+use super::bundle::{EnvironmentArgs, load};
 use super::output::write_file;
-use super::{EnvironmentArgs, load};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_policy_tools::Graph;
 
-/// Draw who can get what: issuer, principal kind, audience and the keys that sign.
+/// Draw who can get what: issuers, principal types, audiences and the keys that sign.
 ///
-/// An arrow from a kind to an audience is a `permit` whose scope matches. Its conditions are not drawn.
+/// An arrow from a principal type to an audience is a `permit` whose scope matches. Conditions are ignored.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 drawn, 1 the bundle does not load, 2 wrong use.
+Exit codes: 0 written, 1 the bundle does not load, 2 usage error.
 
 Examples:
   vouchsafe policy graph policies >access.mmd
   vouchsafe policy graph policies --format svg --output access.svg")]
 pub struct Args {
-    /// The folder that holds `bundle.toml`.
+    /// The folder that contains `bundle.toml`.
     dir: PathBuf,
-    /// Where to write; else standard output.
+    /// The file to write; default: standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// As what to draw.
+    /// Output format.
     #[arg(long, value_enum, default_value = "mermaid")]
     format: Format,
 }

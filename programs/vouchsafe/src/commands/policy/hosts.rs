@@ -1,17 +1,16 @@
-//! Whether a manifest lets the broker reach the hosts that a bundle's issuers need, and no others, and
-//! see their credentials.
+//! Checks that a manifest allows exactly the hosts that a bundle's issuers need, and mounts their credentials.
 
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use http::Uri;
 use std::path::Path;
 use vouchsafe_manifest::{HostPattern, Manifest};
 use vouchsafe_policy::{Bundle, Issuer, KeySource};
 use vouchsafe_policy_tools::report::{Item, Severity};
 
-/// Where the credentials are that issuer files name.
+/// Where the credentials that issuer files name are mounted.
 pub const CREDENTIALS: &str = "/credentials";
 
-/// An origin that an issuer's keys are fetched from.
+/// The origin from which an issuer's keys are fetched.
 struct Origin {
     issuer: String,
     scheme: String,
@@ -22,9 +21,8 @@ struct Origin {
 
 /// Compares `allowed_outbound_hosts` of the manifest in `path` with what `bundle` needs.
 ///
-/// A discovery document may name a JWKS URL on yet another host, which no file here tells. Hosts of
-/// issuers that are for development only may be missing where neither `development` nor the
-/// manifest's default of that variable turns development on.
+/// A discovery document can name a JWKS URL on another host, which is not known here. Hosts of development issuers
+/// may be missing unless `development` or the manifest's default of that variable enables development.
 pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<Item>, Failure> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
@@ -71,19 +69,19 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
             ));
         }
     }
-    // A signer with gateways reaches them, and which they are a variable tells.
+    // The signer needs the hosts of its gateways, which a variable contains.
     let has_gateways = manifest.variables().contains_key("gateway_urls");
     for (text, pattern) in &patterns {
         if !has_gateways && !needed.iter().any(|origin| allows(pattern, origin)) {
             let message = format!("no issuer needs `{text}` of `allowed_outbound_hosts`");
-            let fix = "remove it: the component reaches nothing that it does not need";
+            let fix = "remove it, so that the component can reach only what it needs";
             items.push(item(&file, Severity::Warning, "host-unused", message, fix));
         }
     }
     Ok(items)
 }
 
-/// The hosts that the manifest allows; what can't be compared becomes an item.
+/// The hosts that the manifest allows. Adds an item for each that cannot be compared.
 fn patterns<'m>(
     file: &str,
     manifest: &'m Manifest,
@@ -91,9 +89,9 @@ fn patterns<'m>(
 ) -> Vec<(&'m str, HostPattern)> {
     let mut patterns = Vec::new();
     for text in manifest.allowed_outbound_hosts() {
-        // What a variable will hold is not known here.
+        // The value of a variable is not known here.
         if text.contains("{{") {
-            let message = format!("`{text}` holds a variable and is not compared");
+            let message = format!("`{text}` contains a variable and is not compared");
             let fix = "compare it by hand";
             items.push(item(file, Severity::Warning, "host-variable", message, fix));
             continue;
@@ -101,7 +99,7 @@ fn patterns<'m>(
         match HostPattern::parse(text) {
             Ok(pattern) => patterns.push((text.as_str(), pattern)),
             Err(error) => {
-                let fix = "write `https://` and a host's name";
+                let fix = "write `https://` and a host name";
                 items.push(item(
                     file,
                     Severity::Error,
@@ -115,7 +113,7 @@ fn patterns<'m>(
     patterns
 }
 
-/// Issuers whose credential nothing mounts.
+/// Errors about issuers whose credential is not mounted.
 fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<Item> {
     let issuers = bundle.issuers_of_all_environments();
     let with_credential = issuers
@@ -123,7 +121,7 @@ fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<It
     let missing = |issuer: &Issuer| {
         let name = &issuer.name;
         let message = format!(
-            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, where `files` mounts nothing"
+            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, which `files` does not mount"
         );
         let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
         item(file, Severity::Error, "credentials-missing", message, fix)

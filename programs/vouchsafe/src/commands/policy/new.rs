@@ -1,25 +1,26 @@
-//! `vouchsafe policy new`: issuers, audiences and rules, each whole.
+//! `vouchsafe policy new`: adds issuers, audiences and policies.
 
 mod ask;
 
-use super::{EnvironmentArgs, read_folder};
-use crate::commands::Failure;
+use super::bundle::{EnvironmentArgs, read_folder};
+use vouchsafe_cli::Failure;
 use ask::Asker;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_policy::BundleFiles;
+use vouchsafe_policy_tools::SuiteError;
 use vouchsafe_policy_tools::scaffold::{
-    self, NewAudience, NewFiles, NewIssuer, NewKeys, NewRule, ScaffoldError,
+    self, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError,
 };
 
-/// Add an issuer, an audience or a rule to a trust bundle; a rule comes with its cases.
+/// Add an issuer, an audience or a policy (rule) with test cases to a trust bundle.
 ///
-/// What no flag says is asked for on a terminal, and is an error elsewhere. Nothing is overwritten, and
-/// nothing is written that would not load.
+/// Prompts for missing values on a terminal; elsewhere they are errors. Never overwrites a file, and
+/// never writes one that would not load.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 written, 1 what would be made does not load or is there already, 2 wrong use.
+Exit codes: 0 written, 1 the result would not load or already exists, 2 usage error.
 
 Examples:
   vouchsafe policy new issuer github --dir policies --provider github --url https://token.actions.githubusercontent.com
@@ -29,7 +30,7 @@ Examples:
 pub struct Args {
     #[command(subcommand)]
     what: What,
-    /// The folder that holds `bundle.toml`.
+    /// The folder that contains `bundle.toml`.
     #[arg(long, global = true, default_value = "policies")]
     dir: PathBuf,
     #[command(flatten)]
@@ -46,23 +47,23 @@ enum What {
 /// Add an audience.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 written, 1 it does not load or is there already, 2 wrong use.
+Exit codes: 0 written, 1 the result would not load or already exists, 2 usage error.
 
 Examples:
   vouchsafe policy new audience deploy --id https://deploy.example --scope deploy:write --single-use")]
 struct AudienceArgs {
-    /// The file's name: `a-z`, `0-9` and `-`.
+    /// The name of the file: `a-z`, `0-9` and `-`.
     name: String,
     /// The `aud` of issued tokens.
     #[arg(long, value_name = "URL")]
     id: Option<String>,
-    /// A scope that can be asked for; may be repeated.
+    /// A scope that can be requested; repeatable.
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
-    /// The longest life of a token, such as `15m`.
+    /// The longest lifetime of a token, such as `15m`.
     #[arg(long, value_name = "DURATION")]
     max_lifetime: Option<String>,
-    /// Each subject token buys one token.
+    /// Allow each subject token to be exchanged only once.
     #[arg(long)]
     single_use: bool,
 }
@@ -70,29 +71,29 @@ struct AudienceArgs {
 /// Add an issuer.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 written, 1 it does not load or is there already, 2 wrong use.
+Exit codes: 0 written, 1 the result would not load or already exists, 2 usage error.
 
 Examples:
   vouchsafe policy new issuer gitlab --provider gitlab --url https://gitlab.example")]
 struct IssuerArgs {
-    /// The file's name: `a-z`, `0-9` and `-`.
+    /// The name of the file: `a-z`, `0-9` and `-`.
     name: String,
     /// The kind of issuer, such as `github` or `oidc`.
     #[arg(long, value_name = "P")]
     provider: Option<String>,
-    /// The exact `iss` of its tokens.
+    /// The exact `iss` of the issuer's tokens.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// A claim that every token must have, as NAME=VALUE; may be repeated.
+    /// A claim that every token must have; repeatable.
     #[arg(long, value_name = "NAME=VALUE")]
     require: Vec<String>,
-    /// A text claim of an `oidc` issuer's tokens; may be repeated.
+    /// A text claim of an `oidc` issuer's tokens; repeatable.
     #[arg(long = "claim", value_name = "NAME")]
     claims: Vec<String>,
-    /// Where the keys are, for issuers without discovery.
+    /// The URL of the JWK Set, for issuers without discovery.
     #[arg(long, value_name = "URL")]
     jwks_uri: Option<String>,
-    /// A file with the keys, a JWK Set, which is copied into the bundle; for issuers that can't be reached.
+    /// A JWK Set file to copy into the bundle, for issuers that cannot be reached.
     #[arg(
         long,
         value_name = "FILE",
@@ -100,35 +101,35 @@ struct IssuerArgs {
         conflicts_with = "jwks_uri"
     )]
     pinned: Option<PathBuf>,
-    /// When pinned keys end, such as 2027-01-01.
+    /// When the pinned keys expire, such as 2027-01-01.
     #[arg(long, value_name = "DATE", requires = "pinned")]
     expires: Option<String>,
 }
 
-/// Add a rule that permits, with a case for what it is for and one for each condition.
+/// Add a policy that permits, with a case that it permits and one for each condition.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 written, 1 it does not load, permits nothing or is there already, 2 wrong use.
+Exit codes: 0 written, 1 the result would not load, permits nothing or already exists, 2 usage error.
 
 Examples:
   vouchsafe policy new rule release-deploys --issuer-name github --audience https://deploy.example \\
     --scope deploy:write --claim repository_id=123456 --claim ref=refs/heads/main --claim event_name=push")]
 struct RuleArgs {
-    /// The rule's `@id`: `a-z`, `0-9` and `-`.
+    /// The policy's `@id`: `a-z`, `0-9` and `-`.
     id: String,
-    /// Whose workloads: the name of an issuer's file.
+    /// The issuer of the workloads: the name of its file without `.toml`.
     #[arg(long, value_name = "NAME")]
     issuer_name: Option<String>,
-    /// What for.
+    /// The audience that the workloads get tokens for.
     #[arg(long, value_name = "A")]
     audience: Option<String>,
-    /// A scope that may be asked for; may be repeated.
+    /// A scope that the workloads may request; repeatable.
     #[arg(long = "scope", value_name = "S")]
     scopes: Vec<String>,
-    /// A claim that is compared, as NAME=VALUE; may be repeated.
+    /// A claim that the workloads must have; repeatable.
     #[arg(long = "claim", value_name = "NAME=VALUE")]
     claims: Vec<String>,
-    /// What the rule is for, in a sentence; becomes a comment.
+    /// The purpose of the policy in a sentence, for a comment.
     #[arg(long, value_name = "TEXT")]
     intent: Option<String>,
 }
@@ -141,7 +142,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the files, and gives what to print.
+/// Writes the files, and returns the output.
 pub(super) fn make(
     args: &Args,
     terminal: bool,
@@ -158,35 +159,38 @@ pub(super) fn make(
     }
     text.push_str(&notes);
     if matches!(args.what, What::Rule(_)) {
-        text.push_str(&disturbed(args)?);
+        text.push_str(&broken_cases(args)?);
     }
     Ok(text + next_step(&args.what))
 }
 
-/// Cases that were there and come out otherwise now, such as by one rule more.
-fn disturbed(args: &Args) -> Result<String, Failure> {
+/// Notes about existing cases that are no longer met, for example because another policy permits them too.
+fn broken_cases(args: &Args) -> Result<String, Failure> {
     let environment = args.environment.environment();
     let files = read_folder(&args.dir)?;
-    let suite = files.and_then(|files| vouchsafe_policy_tools::run(&files, &environment));
-    let suite = suite.map_err(|invalid| Failure::refused(invalid.to_string()))?;
+    let refused = |error: SuiteError| Failure::refused(error.to_string());
+    let files = files.map_err(|error| refused(error.into()))?;
+    let suite = vouchsafe_policy_tools::run(&files, &environment).map_err(refused)?;
     let note = |result: &vouchsafe_policy_tools::CaseResult| {
-        format!("note: {} comes out otherwise now\n", result.case.path)
+        format!("note: {} is no longer met\n", result.case.path)
     };
     Ok(suite.failures().map(note).collect())
 }
 
 fn next_step(what: &What) -> &'static str {
     match what {
-        What::Audience(_) => "next: `vouchsafe policy new rule` says who may have tokens for it\n",
-        What::Issuer(_) => {
-            "next: add its host to `allowed_outbound_hosts` of spin.toml; `vouchsafe policy new rule` says \
-             what its workloads may have\n"
+        What::Audience(_) => {
+            "next: add a policy that permits tokens for it, with `vouchsafe policy new rule`\n"
         }
-        What::Rule(_) => "next: `vouchsafe policy test` runs its cases; add some of your own\n",
+        What::Issuer(_) => {
+            "next: add its host to `allowed_outbound_hosts` of spin.toml, and a policy for its workloads with \
+             `vouchsafe policy new rule`\n"
+        }
+        What::Rule(_) => "next: add more cases, and run them with `vouchsafe policy test`\n",
     }
 }
 
-/// The files, and what is to be said about them.
+/// The new files, and notes about them.
 fn made(
     args: &Args,
     files: &BundleFiles,
@@ -199,7 +203,7 @@ fn made(
             let new = NewAudience {
                 name: args.name.clone(),
                 id: asker.text("the `aud` of issued tokens", "--id", args.id.as_ref())?,
-                scopes: asker.list("scopes that can be asked for", &args.scopes)?,
+                scopes: asker.list("scopes that can be requested", &args.scopes)?,
                 max_lifetime: args.max_lifetime.clone(),
                 single_use: args.single_use,
             };
@@ -218,23 +222,19 @@ fn made(
         }
         What::Rule(args) => {
             let name = args.issuer_name.as_ref();
-            let new = NewRule {
+            let new = NewPolicy {
                 id: args.id.clone(),
-                issuer: asker.text("whose workloads: an issuer's file", "--issuer-name", name)?,
-                audience: asker.text(
-                    "what for: an audience",
-                    "--audience",
-                    args.audience.as_ref(),
-                )?,
-                scopes: asker.list("scopes that may be asked for", &args.scopes)?,
+                issuer: asker.text("the issuer of the workloads", "--issuer-name", name)?,
+                audience: asker.text("the audience", "--audience", args.audience.as_ref())?,
+                scopes: asker.list("scopes that the workloads may request", &args.scopes)?,
                 claims: pairs(&asker.some(
-                    "claims that are compared, as NAME=VALUE",
+                    "claims that the workloads must have, as NAME=VALUE",
                     "--claim",
                     &args.claims,
                 )?)?,
                 intent: args.intent.clone(),
             };
-            scaffold::rule(files, &environment, &new).map(|made| {
+            scaffold::policy(files, &environment, &new).map(|made| {
                 notes = made.wider.iter().map(wider_text).collect();
                 made.files
             })
@@ -249,7 +249,7 @@ fn made(
     Ok((made, notes))
 }
 
-/// Where the issuer's keys come from: what the flags say, or what a person answers.
+/// The key source of the issuer, from flags or answers.
 fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
     let pinned = |path: &Path, expires: String| {
         let document = std::fs::read_to_string(path).map_err(|error| {
@@ -263,23 +263,25 @@ fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
     if let Some(uri) = &args.jwks_uri {
         return Ok(NewKeys::JwksUri(uri.clone()));
     }
-    let what =
-        "where its keys are: nothing for discovery, the URL of a JWK Set, or a file with one";
+    let what = "its keys: empty for discovery, or the URL or file of a JWK Set";
     match asker.optional(what)? {
         None => Ok(NewKeys::Discovery),
         Some(url) if url.contains("://") => Ok(NewKeys::JwksUri(url)),
         Some(path) => {
-            let expires =
-                asker.text("when these keys end, such as 2027-01-01", "--expires", None)?;
+            let expires = asker.text(
+                "when these keys expire, such as 2027-01-01",
+                "--expires",
+                None,
+            )?;
             pinned(Path::new(&path), expires)
         }
     }
 }
 
-/// A denial that is none, because another rule is wider.
+/// A note about a denial that another policy permits.
 fn wider_text((name, rules): &(String, Vec<String>)) -> String {
     format!(
-        "note: {name} is permitted all the same, by `{}`: narrow it or take it out\n",
+        "note: {name} is still permitted by `{}`: narrow or remove it\n",
         rules.join("`, `")
     )
 }
@@ -296,7 +298,7 @@ fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
     texts.iter().map(pair).collect()
 }
 
-/// Makes a file that is not there yet.
+/// Creates a file, which must not exist.
 fn write(dir: &Path, path: &str, content: &str) -> Result<(), Failure> {
     let target = dir.join(path);
     let cannot = |error: std::io::Error| {

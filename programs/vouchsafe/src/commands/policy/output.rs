@@ -1,13 +1,17 @@
-//! What several policy commands print and write alike.
+//! Helpers for the output and input of policy commands.
 
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::parse_unix_seconds;
 
-/// `1 case`, `2 cases`.
+/// `1 case`, `2 cases`, `2 policies`.
 pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        (_, None) => format!("{number} {noun}s"),
+    }
 }
 
 pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
@@ -15,14 +19,14 @@ pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("cannot write `{}`: {error}", path.display())))
 }
 
-/// Unix seconds.
+/// The current time in Unix seconds.
 pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
 
-/// Unix seconds, written as such or as a date.
+/// Parses Unix seconds or a date.
 pub fn parse_moment(text: &str) -> Result<u64, Failure> {
     let seconds = text.parse().ok().or_else(|| parse_unix_seconds(text));
     seconds.ok_or_else(|| {

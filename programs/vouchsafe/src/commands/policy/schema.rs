@@ -1,15 +1,15 @@
 //! `vouchsafe policy schema`: JSON Schemas of a bundle's TOML files, for editors.
 
 use super::output::write_file;
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_policy_tools::schemas;
 
-/// Write the JSON Schema of each kind of TOML file of a trust bundle, for editors.
+/// Write the JSON Schemas of a trust bundle's TOML files, for editors.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 written, 2 wrong use.
+Exit codes: 0 written, 2 usage error.
 
 Examples:
   vouchsafe policy schema --output docs/schemas
@@ -18,7 +18,7 @@ pub struct Args {
     /// Print the schema of one kind of file: bundle, issuer, audience, group, links, case or case-base.
     #[arg(long, value_name = "KIND", required_unless_present = "output")]
     kind: Option<String>,
-    /// Write all of them as KIND.schema.json into this folder.
+    /// Write all schemas as KIND.schema.json into this folder.
     #[arg(long, value_name = "FOLDER", conflicts_with = "kind")]
     output: Option<PathBuf>,
 }
@@ -43,8 +43,8 @@ pub(super) fn schema(args: &Args) -> Result<String, Failure> {
     let found = all.iter().find(|(name, _)| *name == kind);
     let (_, schema) = found.ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        Failure::usage(format!("`{kind}` is no kind of file"))
-            .hint(format!("there are {}", names.join(", ")))
+        Failure::usage(format!("unknown kind of file `{kind}`"))
+            .hint(format!("the kinds are {}", names.join(", ")))
     })?;
     Ok(format!("{schema:#}\n"))
 }

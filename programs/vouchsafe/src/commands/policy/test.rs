@@ -1,27 +1,28 @@
-//! `vouchsafe policy test`: every case of a bundle, and which conditions they leave unseen.
+//! `vouchsafe policy test`: the cases of a bundle, and their coverage of conditions.
 
+use super::bundle::{EnvironmentArgs, read_folder};
 use super::output::{count, write_file};
-use super::{EnvironmentArgs, read_folder, watch};
-use crate::commands::Failure;
+use super::watch;
+use vouchsafe_cli::Failure;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use vouchsafe_policy::explain::Kind;
-use vouchsafe_policy::{BundleFiles, InvalidBundle};
+use vouchsafe_policy::{BundleFiles, LoadError};
+use vouchsafe_policy_tools::explain::Kind;
 use vouchsafe_policy_tools::{
-    CaseResult, CedarSuite, ConditionCoverage, RuleCoverage, Suite, Verdict, coverage, export,
-    export_profiles, junit, run as run_suite,
+    CaseResult, CedarSuite, ConditionCoverage, PolicyCoverage, Suite, SuiteError, Verdict,
+    coverage, export, export_profiles, junit, run as run_suite,
 };
 
-/// Run every case of a trust bundle: the decision, and exactly which rules determine it.
+/// Run every case of a trust bundle: check the decision, and exactly which policies determine it.
 ///
-/// Fails where a case comes out otherwise than it says, and where a rule determines no case. Cases of
-/// issuers marked `development = true` count too.
+/// Fails if a case is not met or a policy determines no case. Includes cases of issuers marked
+/// `development = true`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 every case is met and every rule tested, 1 not so, or the bundle does not load,
-2 wrong use.
+Exit codes: 0 all cases are met and all policies tested, 1 otherwise, or the bundle does not load,
+2 usage error.
 
 Examples:
   vouchsafe policy test policies
@@ -30,26 +31,26 @@ Examples:
   vouchsafe policy test policies --export-cedar out && cedar run-tests --policies out/policies.cedar \\
     --schema out/schema.cedarschema.json --schema-format json --tests out/tests.json")]
 pub struct Args {
-    /// The folder that holds `bundle.toml`.
+    /// The folder that contains `bundle.toml`.
     dir: PathBuf,
-    /// Show which conditions of which rules no case saw true, or none saw false.
+    /// Show which conditions were never true, or never false, in any case.
     #[arg(long)]
     coverage: bool,
-    /// Fail where a condition was never true or never false too.
+    /// Also fail if a condition was never true or never false.
     #[arg(long, requires = "coverage")]
     require_coverage: bool,
-    /// Write the results as JUnit's XML too.
+    /// Also write the results as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Write the cases as files of the Cedar CLI's `run-tests` into this folder.
     #[arg(long, value_name = "FOLDER")]
     export_cedar: Option<PathBuf>,
-    /// Run again whenever a file changes, until interrupted.
+    /// Run again whenever a file changes.
     #[arg(long)]
     watch: bool,
     #[command(flatten)]
     environment: EnvironmentArgs,
-    /// How to print the results.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -76,16 +77,16 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!once()?)))
 }
 
-/// What to print, and whether all is as it should be.
+/// The output, and whether the tests passed.
 pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
     let started = Instant::now();
-    let outcome = read_folder(&args.dir)?.and_then(|files| {
-        let suite = run_suite(&files, &args.environment.environment())?;
-        Ok((files, suite))
-    });
-    let (files, suite) = match outcome {
+    let environment = args.environment.environment();
+    let outcome = read_folder(&args.dir)?
+        .map_err(SuiteError::from)
+        .and_then(|files| Ok((run_suite(&files, &environment)?, files)));
+    let (suite, files) = match outcome {
         Ok(outcome) => outcome,
-        Err(invalid) => return Ok((of_invalid(args.format, &invalid), false)),
+        Err(error) => return Ok((error_text(args.format, &error), false)),
     };
     let rules = match args.coverage {
         true => coverage(&suite),
@@ -114,15 +115,15 @@ pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
     Ok((text, suite.passed() && (whole || !args.require_coverage)))
 }
 
-fn of_invalid(format: Format, invalid: &InvalidBundle) -> String {
-    let findings = invalid.findings.iter().map(ToString::to_string);
+fn error_text(format: Format, error: &SuiteError) -> String {
+    let lines = error.diagnostics.iter().map(ToString::to_string);
     match format {
-        Format::Json => format!("{}\n", json!({ "errors": findings.collect::<Vec<_>>() })),
-        Format::Text => findings.map(|line| format!("error: {line}\n")).collect(),
+        Format::Json => format!("{}\n", json!({ "errors": lines.collect::<Vec<_>>() })),
+        Format::Text => lines.map(|line| format!("error: {line}\n")).collect(),
     }
 }
 
-fn is_whole(rule: &RuleCoverage) -> bool {
+fn is_whole(rule: &PolicyCoverage) -> bool {
     rule.conditions.iter().all(ConditionCoverage::is_whole)
 }
 
@@ -144,8 +145,8 @@ fn as_text(suite: &Suite, elapsed: Duration) -> String {
         count(suite.results.len(), "case"),
         suite.bundle.name,
         suite.results.len() - failed,
-        suite.bundle.rules().len() - suite.untested.len(),
-        count(suite.bundle.rules().len(), "rule"),
+        suite.bundle.policies().len() - suite.untested.len(),
+        count(suite.bundle.policies().len(), "policy"),
         elapsed.as_millis(),
     ));
     text
@@ -162,13 +163,13 @@ fn failure_text(result: &CaseResult) -> String {
     }
 }
 
-fn coverage_text(rules: &[RuleCoverage]) -> String {
+fn coverage_text(rules: &[PolicyCoverage]) -> String {
     let mut text = String::new();
     for rule in rules.iter().filter(|rule| !is_whole(rule)) {
         let line = rule.position.map_or(0, |at| at.line);
         let asked = count(rule.asked, "case");
         text.push_str(&format!(
-            "{} ({}:{line}), asked by {asked}:\n",
+            "{} ({}:{line}), evaluated by {asked}:\n",
             rule.id, rule.file
         ));
         let conditions = rule.conditions.iter();
@@ -195,7 +196,7 @@ fn coverage_text(rules: &[RuleCoverage]) -> String {
     text
 }
 
-fn as_json(suite: &Suite, rules: Option<&Vec<RuleCoverage>>) -> Value {
+fn as_json(suite: &Suite, rules: Option<&Vec<PolicyCoverage>>) -> Value {
     let cases = suite.results.iter().map(|result| {
         let (verdict, expected, found) = match &result.verdict {
             Verdict::Met => ("met", None, None),
@@ -203,7 +204,7 @@ fn as_json(suite: &Suite, rules: Option<&Vec<RuleCoverage>>) -> Value {
             Verdict::Unmet { expected, found } => ("unmet", Some(expected), Some(found)),
         };
         json!({
-            "case": result.case.path, "rule": result.case.rule, "verdict": verdict,
+            "case": result.case.path, "rule": result.case.policy, "verdict": verdict,
             "expected": expected, "found": found,
         })
     });
@@ -218,7 +219,7 @@ fn as_json(suite: &Suite, rules: Option<&Vec<RuleCoverage>>) -> Value {
     })
 }
 
-fn coverage_json(rule: &RuleCoverage) -> Value {
+fn coverage_json(rule: &PolicyCoverage) -> Value {
     let condition = |one: &ConditionCoverage| {
         json!({
             "kind": match one.kind { Kind::Unless => "unless", Kind::When => "when" },
@@ -232,21 +233,21 @@ fn coverage_json(rule: &RuleCoverage) -> Value {
     })
 }
 
-/// Writes the three files of the usual cases, and in a folder per profile those of cases that name one; gives
-/// what is to be said about them.
+/// Writes the three files for cases without a profile, and those of each profile into a folder of its own. Returns notes
+/// about cases that are left out.
 fn write_cedar(
     folder: &std::path::Path,
     suite: &Suite,
     files: &BundleFiles,
 ) -> Result<Vec<String>, Failure> {
-    let refused = |invalid: InvalidBundle| Failure::refused(invalid.to_string());
+    let refused = |error: LoadError| Failure::refused(error.to_string());
     let mut notes = write_suite(folder, export(suite, files).map_err(refused)?)?;
-    // The name of a profile is any text of `bundle.toml`, and must not lead out of the folder.
+    // The name of a profile is arbitrary and must not lead out of the folder.
     for (profile, suite) in export_profiles(suite, files).map_err(refused)? {
         match is_folder_name(&profile) {
             true => notes.extend(write_suite(&folder.join(profile), suite)?),
             false => notes.push(format!(
-                "note: profile {profile:?} is not exported: its name is not one of a folder\n"
+                "note: profile {profile:?} is not exported: its name is not a valid folder name\n"
             )),
         }
     }
@@ -267,7 +268,7 @@ fn write_suite(folder: &std::path::Path, suite: CedarSuite) -> Result<Vec<String
     } = suite;
     std::fs::create_dir_all(folder).map_err(|error| {
         Failure::usage(format!(
-            "cannot make folder `{}`: {error}",
+            "cannot create folder `{}`: {error}",
             folder.display()
         ))
     })?;
@@ -275,7 +276,6 @@ fn write_suite(folder: &std::path::Path, suite: CedarSuite) -> Result<Vec<String
     write_file(&folder.join("tests.json"), &pretty(&tests))?;
     write_file(&folder.join("policies.cedar"), &policies)?;
     write_file(&folder.join("schema.cedarschema.json"), &pretty(&schema))?;
-    let note =
-        |path| format!("note: {path} is not exported: stock Cedar does not decide it alike\n");
+    let note = |path| format!("note: {path} is not exported: stock Cedar decides it differently\n");
     Ok(left_out.into_iter().map(note).collect())
 }

@@ -99,7 +99,7 @@ fn finds_nothing_wrong_with_the_default_bundle_and_manifest() {
     let manifest = root().join("spin.toml").display().to_string();
     let (text, passed) = run_check(&[&default_bundle(), "--manifest", &manifest]).expect("it runs");
     let (head, tail) = text.split_once(", sha256 ").expect("the digest is named");
-    assert_eq!(head, "bundle default 1: 2 issuers, 2 audiences, 6 rules");
+    assert_eq!(head, "bundle default 1: 2 issuers, 2 audiences, 6 policies");
     assert_eq!(&tail[64..], "\n0 errors, 0 warnings\n");
     assert!(passed);
 }
@@ -153,7 +153,7 @@ fn compares_the_hosts_of_issuers_and_manifest() {
         "error[host-missing]: {shown}: issuer `github` needs \
          `https://token.actions.githubusercontent.com:443` in `allowed_outbound_hosts`\n  fix: add it\n\
          warning[host-unused]: {shown}: no issuer needs `https://idp.example` of \
-         `allowed_outbound_hosts`\n  fix: remove it: the component reaches nothing that it does not need\n"
+         `allowed_outbound_hosts`\n  fix: remove it, so that the component can reach only what it needs\n"
     );
     assert!(text.starts_with(&expected), "{text}");
     assert!(!passed);
@@ -173,7 +173,7 @@ fn a_host_may_be_a_gateways_where_the_manifest_has_gateways() {
 
 #[test]
 fn refuses_what_is_no_folder() {
-    let hint = Some("give the folder that holds `bundle.toml`".to_owned());
+    let hint = Some("pass the folder that contains `bundle.toml`".to_owned());
     let expected = ("`/nonexistent` is not a folder".to_owned(), hint, 2);
     assert_eq!(said(run_check(&["/nonexistent"])), expected);
 }
@@ -208,7 +208,7 @@ forbid no-code-of-strangers (rules/untrusted-code.cedar:4): does not match
   FAILS [\"issue_comment\", \"pull_request_target\", \"workflow_run\"].contains(principal.event_name)
         principal.event_name is \"push\"
 
-rules for another principal, issuer or audience:
+policies for another principal, issuer or audience:
   api-read: another principal, resource
   api-write-from-main: another principal, resource
   dev-api: another resource
@@ -237,7 +237,7 @@ fn explains_a_denial_by_the_condition_that_fails() {
     .expect("it runs");
     assert!(!issued);
     assert!(
-        text.contains("\ndecision: deny: no rule permits\n"),
+        text.contains("\ndecision: deny: no policy permits\n"),
         "{text}"
     );
     let condition = "\n  FAILS principal.ref == \"refs/heads/main\"\n        principal.ref is \"refs/heads/topic\"\n";
@@ -279,7 +279,7 @@ fn notes_what_the_broker_refuses_before_any_rule() {
         "note: the broker would refuse the token: its `aud` is not `https://broker.example`
 note: the broker would refuse the token: it has expired
 note: the broker would refuse scope `admin`: the audience does not offer it
-note: the broker would refuse 901 s: the audience's ceiling is 900 s
+note: the broker would refuse 901 s: the audience allows at most 900 s
 principal: ";
     assert!(text.starts_with(expected), "{text}");
 }
@@ -291,7 +291,7 @@ fn says_what_is_missing_to_explain() {
         said(run_explain(CLAIMS, &api)),
         (
             "the bundle does not trust issuer `http://127.0.0.1:7000`".to_owned(),
-            Some("it is marked `development = true`: add `--development`".to_owned()),
+            Some("it is marked `development = true`; add `--development`".to_owned()),
             1
         )
     );
@@ -299,7 +299,7 @@ fn says_what_is_missing_to_explain() {
         said(run_explain("{}", &api)),
         (
             "the claims have no `iss`".to_owned(),
-            Some("give `--issuer-name NAME`".to_owned()),
+            Some("add `--issuer-name NAME`".to_owned()),
             2
         )
     );
@@ -348,7 +348,7 @@ fn decodes_a_token_and_says_that_nothing_vouches_for_it() {
     };
     let (text, _) = explain_token(&format!("e30.{payload}.AAAA\n")).expect("it runs");
     assert!(
-        text.starts_with("note: the token was decoded only; its signature was not verified\n"),
+        text.starts_with("note: the token was only decoded; its signature was not verified\n"),
         "{text}"
     );
     for token in [

@@ -1,17 +1,17 @@
-//! An explanation for people and as JSON.
+//! Explanations as text and as JSON.
 
 use serde_json::{Value, json};
-use vouchsafe_policy::explain::{Condition, Explanation, Kind, RuleExplanation, Verdict};
 use vouchsafe_policy::{Effect, Principal, TokenRequest, to_rfc3339};
 use vouchsafe_policy_tools::Change;
+use vouchsafe_policy_tools::explain::{Condition, Explanation, Kind, PolicyExplanation, Verdict};
 
-/// What was asked, what came of it, and what would have been permitted.
+/// The request, its explanation, and what would have been permitted.
 pub struct Shown<'a> {
     pub explanation: &'a Explanation,
     pub principal: &'a Principal,
     pub request: &'a TokenRequest,
     pub now: u64,
-    /// What is to be said before all else.
+    /// Printed before everything else.
     pub notes: &'a [String],
     pub change: Option<&'a Change>,
 }
@@ -54,7 +54,7 @@ pub fn as_text(shown: &Shown<'_>) -> String {
     let (near, far) = explanation.by_distance();
     text.extend(near.into_iter().map(rule_text));
     if !far.is_empty() {
-        text.push_str("\nrules for another principal, issuer or audience:\n");
+        text.push_str("\npolicies for another principal, issuer or audience:\n");
     }
     for rule in far {
         text.push_str(&format!(
@@ -71,12 +71,12 @@ fn verdict(explanation: &Explanation) -> String {
     let by = decision.determining_rules.join("`, `");
     match (decision.effect, decision.determining_rules.is_empty()) {
         (Effect::Permit, _) => format!("permit, by `{by}`"),
-        (Effect::Deny, true) => "deny: no rule permits".to_owned(),
+        (Effect::Deny, true) => "deny: no policy permits".to_owned(),
         (Effect::Deny, false) => format!("deny: forbidden by `{by}`"),
     }
 }
 
-fn rule_text(rule: &RuleExplanation) -> String {
+fn rule_text(rule: &PolicyExplanation) -> String {
     let effect = if rule.forbid { "forbid" } else { "permit" };
     let matches = if rule.matches() {
         "matches"
@@ -115,7 +115,7 @@ fn condition_text(condition: &Condition) -> String {
     text
 }
 
-/// The words of `change`, such as "with scope read, by `api-read`".
+/// `change` in words, such as "with scope read, by `api-read`".
 fn change_text(change: &Change) -> String {
     let mut words = Vec::new();
     if let Some(audience) = &change.audience {
@@ -130,7 +130,11 @@ fn change_text(change: &Change) -> String {
     if let Some(seconds) = change.lifetime_seconds {
         words.push(format!("for {seconds} s"));
     }
-    format!("{}, by `{}`", words.join(", "), change.rules.join("`, `"))
+    format!(
+        "{}, by `{}`",
+        words.join(", "),
+        change.policies.join("`, `")
+    )
 }
 
 pub fn as_json(shown: &Shown<'_>) -> Value {
@@ -159,7 +163,7 @@ pub fn as_json(shown: &Shown<'_>) -> Value {
         },
         "would_be_permitted": change.map(|change| json!({
             "audience": change.audience, "scopes": change.scopes,
-            "lifetime_seconds": change.lifetime_seconds, "rules": change.rules,
+            "lifetime_seconds": change.lifetime_seconds, "rules": change.policies,
         })),
         "rules": near.into_iter().map(rule_json).collect::<Vec<_>>(),
         "other_rules": far.into_iter().map(|rule| json!({
@@ -168,7 +172,7 @@ pub fn as_json(shown: &Shown<'_>) -> Value {
     })
 }
 
-fn rule_json(rule: &RuleExplanation) -> Value {
+fn rule_json(rule: &PolicyExplanation) -> Value {
     json!({
         "rule": rule.id,
         "effect": if rule.forbid { "forbid" } else { "permit" },

@@ -1,10 +1,10 @@
-//! Questions on a terminal, for what no flag says.
+//! Prompts for values that no flag sets.
 
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use std::io::BufRead;
 
 pub struct Asker<'a> {
-    /// Whether somebody is there to answer.
+    /// Whether someone can answer.
     pub terminal: bool,
     pub input: &'a mut dyn BufRead,
 }
@@ -29,7 +29,7 @@ impl Asker<'_> {
         }
     }
 
-    /// An answer, if somebody is there and gives one.
+    /// An answer, if someone can and does answer.
     pub fn optional(&mut self, what: &str) -> Result<Option<String>, Failure> {
         if !self.terminal {
             return Ok(None);
@@ -37,21 +37,21 @@ impl Asker<'_> {
         Ok(Some(self.answer(what)?).filter(|answer| !answer.is_empty()))
     }
 
-    /// The flag's values, or answers until an empty one; none at all is fine.
+    /// The flag's values, or answers until an empty one. May be empty.
     pub fn list(&mut self, what: &str, given: &[String]) -> Result<Vec<String>, Failure> {
         if !given.is_empty() || !self.terminal {
             return Ok(given.to_vec());
         }
         let mut answers = Vec::new();
         loop {
-            match self.answer(&format!("{what} (one at a time, empty to end)"))? {
+            match self.answer(&format!("{what} (one per line, empty to finish)"))? {
                 answer if answer.is_empty() => return Ok(answers),
                 answer => answers.push(answer),
             }
         }
     }
 
-    /// As [`Asker::list`], but one at least.
+    /// Like [`Asker::list`], but not empty.
     pub fn some(
         &mut self,
         what: &str,
@@ -75,5 +75,5 @@ impl Asker<'_> {
 }
 
 fn missing(what: &str, flag: &str) -> Failure {
-    Failure::usage(format!("nothing says {what}")).hint(format!("give `{flag}`"))
+    Failure::usage(format!("missing {what}")).hint(format!("add `{flag}`"))
 }

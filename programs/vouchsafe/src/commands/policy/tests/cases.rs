@@ -31,7 +31,7 @@ fn all_cases_of_the_default_bundle_are_met() {
     let (text, passed) = run(&[&super::default_bundle()]).expect("it runs");
     assert_eq!(
         timeless(&text),
-        "31 cases of default: 31 met, 0 not; 6 of 6 rules tested\n"
+        "31 cases of default: 31 met, 0 not; 6 of 6 policies tested\n"
     );
     assert!(passed);
 }
@@ -48,9 +48,9 @@ fn fails_where_a_case_is_unmet_or_a_rule_has_none() {
     assert_eq!(
         timeless(&text),
         "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
-         no rule\n\
-         FAIL rule `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
-         26 cases of default: 25 met, 1 not; 5 of 6 rules tested\n"
+         no policy\n\
+         FAIL policy `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
+         26 cases of default: 25 met, 1 not; 5 of 6 policies tested\n"
     );
     assert!(!passed);
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
@@ -72,7 +72,7 @@ fn coverage_names_conditions_that_no_case_saw_false() {
     let (_, tail) = text.split_once('\n').expect("lines");
     assert_eq!(
         tail,
-        "api-write-from-main (rules/api.cedar:16), asked by 13 cases:\n  \
+        "api-write-from-main (rules/api.cedar:16), evaluated by 13 cases:\n  \
          never false: [\"read\", \"write\"].containsAll(context.scopes)\n\
          17 of 18 conditions seen both true and false\n"
     );

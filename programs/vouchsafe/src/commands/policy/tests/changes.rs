@@ -60,9 +60,9 @@ fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
     assert_eq!(
         text,
         "widening:\n  \
-         case tests/deploy-from-main/deny/a push to another branch.toml: deny by no rule -> permit by \
+         case tests/deploy-from-main/deny/a push to another branch.toml: deny by no policy -> permit by \
          `deploy-from-main`\n  \
-         case tests/deploy-from-main/deny/a tag of the same name.toml: deny by no rule -> permit by \
+         case tests/deploy-from-main/deny/a tag of the same name.toml: deny by no policy -> permit by \
          `deploy-from-main`\n  \
          rule deploy-from-main: principal.ref == \"refs/heads/main\" -> without\n\
          narrowing:\n  \
@@ -94,7 +94,7 @@ fn only_narrowing_passes_a_gate_against_widening() {
     let (text, failed) = run(&arguments).expect("it runs");
     assert!(!failed, "{text}");
     assert!(
-        text.contains("\n  pair github -> https://api.example: by `api-read`, `api-write-from-main` -> by no rule\n"),
+        text.contains("\n  pair github -> https://api.example: by `api-read`, `api-write-from-main` -> by no policy\n"),
         "{text}"
     );
     let (_, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
@@ -115,9 +115,9 @@ fn an_issuer_s_new_url_under_its_old_name_is_warned_of() {
     let (text, failed) = run(&arguments).expect("it runs");
     assert!(
         text.starts_with(
-            "warning: issuer `github` would be https://ghes.example/_services/token, not \
-             https://token.actions.githubusercontent.com: whoever signs there gets what the old one's \
-             workloads got\n"
+            "warning: issuer `github` would be https://ghes.example/_services/token instead of \
+             https://token.actions.githubusercontent.com: its workloads would get what those of the \
+             old issuer get\n"
         ),
         "{text}"
     );
@@ -153,9 +153,9 @@ fn recorded_requests_are_decided_by_both() {
     let arguments = [old.as_str(), &shown, "--replay", &export_shown];
     let (text, failed) = run(&arguments).expect("it runs");
     for line in [
-        "\n  decision new: permit by `deploy-from-main` -> deny by no rule\n",
-        "\n  decision old: permit by `deploy-from-main` -> deny by no rule\n",
-        "\nnote: 1 recorded request can't be read and were left out\n",
+        "\n  decision new: permit by `deploy-from-main` -> deny by no policy\n",
+        "\n  decision old: permit by `deploy-from-main` -> deny by no policy\n",
+        "\nnote: skipped 1 recorded request that cannot be parsed\n",
         "\n33 requests decided by both: ",
     ] {
         assert!(text.contains(line), "{text}");

@@ -95,8 +95,8 @@ fn a_past_decision_is_explained_from_its_record() {
     let (text, issued) = explain_decision(&dir, "d1", &[]).expect("it runs");
     assert!(
         text.starts_with(
-            "note: decision d1 was refused (policy.denied), determined by no rule\n\
-             note: another bundle decided then: sha256 other; below is what this one says\n\
+            "note: decision d1 was refused (policy.denied), determined by no policy\n\
+             note: another bundle made this decision: sha256 other; the following is for the current one\n\
              principal: GitHub::Workflow::\"repo:octo-org/octo-repo:ref:refs/heads/main\" in \
              Issuer::\"github\"\n\
              request: https://deploy.example, scopes deploy:read, 300 s, at 2027-01-01T00:00:00Z\n\
@@ -138,14 +138,14 @@ fn an_exported_file_does_as_well_as_a_database() {
     assert_eq!(
         (message, code),
         (
-            format!("`{}`: line 1 is no record of a decision", file.display()),
+            format!("`{}`: line 1 is not a record of a decision", file.display()),
             2
         )
     );
     let (message, _, code) = said(explain_decision(&dir, "d1", &[]));
     assert_eq!(
         (message, code),
-        (format!("`{}` holds no database", dir.display()), 2)
+        (format!("no database in `{}`", dir.display()), 2)
     );
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -161,7 +161,7 @@ fn a_decision_whose_id_begins_with_a_hyphen_is_found() {
     let file = dir.join("decisions.jsonl");
     fs::write(&file, format!("{row}\n")).expect("it writes");
     let (text, issued) = explain_decision(&file, "-w3q2-7w", &[]).expect("it runs");
-    let note = "note: decision -w3q2-7w was issued (ok), determined by no rule\n";
+    let note = "note: decision -w3q2-7w was issued (ok), determined by no policy\n";
     assert!(text.starts_with(note), "{text}");
     assert!(issued);
     let expected = format!("no decision `-w` is recorded in `{}`", file.display());
@@ -181,11 +181,11 @@ fn repeats_of_a_past_refusal_are_shown() {
         (0.into(), None),
         (
             1.into(),
-            Some("note: 1 further refusal of the same kind counted on this record"),
+            Some("note: this record also counts 1 further refusal of the same kind"),
         ),
         (
             2.into(),
-            Some("note: 2 further refusals of the same kind counted on this record"),
+            Some("note: this record also counts 2 further refusals of the same kind"),
         ),
     ] {
         let row = serde_json::json!({

@@ -45,7 +45,7 @@ fn fmt_writes_what_is_not_in_layout_and_check_only_says_so() {
     let before = fs::read_to_string(&path).expect("it reads");
     fs::write(&path, before.replace("permit (", "permit(")).expect("it writes");
     let file = path.display();
-    let expected = (format!("{file} is not in layout\n"), false);
+    let expected = (format!("{file} is not formatted\n"), false);
     assert_eq!(run_fmt(&[&shown, "--check"]).expect("it runs"), expected);
     let expected = (format!("{file} written\n"), true);
     assert_eq!(run_fmt(&[&shown]).expect("it runs"), expected);
@@ -92,7 +92,7 @@ fn new_writes_a_rule_with_cases_by_flags_alone() {
     );
     assert_eq!(
         lines[6],
-        "next: `vouchsafe policy test` runs its cases; add some of your own"
+        "next: add more cases, and run them with `vouchsafe policy test`"
     );
     let (checked, passed) = super::run_check(&[&shown, "--deny-warnings"]).expect("it runs");
     assert!(passed, "{checked}");
@@ -178,9 +178,11 @@ fn new_names_cases_that_a_rule_disturbs() {
         "event_name=push",
     ];
     let text = run_new(&arguments, None).expect("it runs");
-    let wider = "\nnote: a scope beyond is permitted all the same, by `deploy-from-main`: narrow it or take it out\n";
+    let wider =
+        "\nnote: a scope beyond is still permitted by `deploy-from-main`: narrow or remove it\n";
     assert!(text.contains(wider), "{text}");
-    let note = "\nnote: tests/deploy-from-main/allow/one scope of two is enough.toml comes out otherwise now\n";
+    let note =
+        "\nnote: tests/deploy-from-main/allow/one scope of two is enough.toml is no longer met\n";
     assert!(text.contains(note), "{text}");
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -191,8 +193,8 @@ fn new_asks_on_a_terminal_and_fails_elsewhere() {
     let shown = dir.display().to_string();
     let arguments = ["audience", "files", "--dir", &shown];
     let (message, hint, code) = said(run_new(&arguments, None));
-    assert_eq!(message, "nothing says the `aud` of issued tokens");
-    assert_eq!((hint.as_deref(), code), (Some("give `--id`"), 2));
+    assert_eq!(message, "missing the `aud` of issued tokens");
+    assert_eq!((hint.as_deref(), code), (Some("add `--id`"), 2));
     run_new(&arguments, Some("https://files.example\nread\nwrite\n\n")).expect("it runs");
     let text = fs::read_to_string(dir.join("audiences/files.toml")).expect("it reads");
     assert_eq!(
@@ -211,7 +213,7 @@ fn new_asks_on_a_terminal_and_fails_elsewhere() {
     ));
     assert_eq!(
         message,
-        "nothing says claims that are compared, as NAME=VALUE"
+        "missing claims that the workloads must have, as NAME=VALUE"
     );
     let issuer = ["issuer", "gitlab", "--dir", &shown];
     let text = run_new(&issuer, Some("gitlab\nhttps://gitlab.example\n")).expect("it runs");

@@ -1,0 +1,355 @@
+//! Test cases of a bundle: `tests/<policy-id>/{allow,deny}/<sentence>.toml`.
+//!
+//! A case has a principal, a request, and exactly the policies that must determine the decision. Its folder says which
+//! decision is expected. `tests/<issuer>.toml` has default claims for the cases of an issuer, so that a case contains
+//! only what matters to it. The broker never reads these files.
+
+pub(crate) mod undecidable;
+
+use crate::claims::principal_of_claims;
+use crate::error::CheckError;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::BTreeMap;
+use toml::Value;
+use vouchsafe_json::JsonObject;
+use vouchsafe_policy::authoring::{Spanned, TomlFile, suggest};
+use vouchsafe_policy::{
+    Bundle, BundleError, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal,
+    TokenRequest, parse_unix_seconds,
+};
+use vouchsafe_providers::{Attribute, AttributeValue};
+
+/// The time of a case that does not set one: 2027-01-01T00:00:00Z.
+const AT_DEFAULT: u64 = 1_798_761_600;
+/// The lifetime of a request that does not set one.
+const LIFETIME_SECONDS_DEFAULT: u64 = 300;
+
+/// A request and its expected decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    pub path: String,
+    /// The policy whose folder contains the case.
+    pub policy: String,
+    pub principal: Principal,
+    /// The token that the principal was read from, if the case has one. It is not verified here.
+    pub token: Option<CaseToken>,
+    pub request: TokenRequest,
+    pub now: u64,
+    /// The profile to decide in, if not that of the environment.
+    pub profile: Option<String>,
+    pub effect: Effect,
+    /// Sorted `@id`s of exactly the policies that must determine the decision.
+    pub policies: Vec<String>,
+    /// Sorted `@id`s of exactly the policies that must fail to evaluate.
+    pub erring: Vec<String>,
+    /// The slug with which verification must refuse the token, before any policy is evaluated.
+    pub refused: Option<String>,
+}
+
+/// A real token as the subject of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseToken {
+    /// A compact JWS (RFC 7515 §7.1).
+    pub jwt: String,
+    /// The issuer's keys as a JWK Set; none if the issuer's file pins them.
+    pub keys: Option<String>,
+}
+
+impl Case {
+    /// Decides the case; [`Case::is_met_by`] compares the result.
+    pub fn decide(&self, bundle: &Bundle) -> Result<Decision, DecideError> {
+        bundle.decide(&self.principal, &self.request, self.now)
+    }
+
+    pub fn is_met_by(&self, decision: &Decision) -> bool {
+        decision.effect == self.effect
+            && decision.determining_rules == self.policies
+            && decision.erring_rules == self.erring
+    }
+}
+
+#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BaseFile {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    claims: BTreeMap<String, Value>,
+    /// The issuer's keys as a JWK Set, for cases with a token.
+    keys: Option<String>,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseFile {
+    issuer: Spanned<String>,
+    id: Option<String>,
+    at: Option<Spanned<String>>,
+    profile: Option<Spanned<String>>,
+    /// A real token instead of claims, which is verified at time `at`.
+    token: Option<Spanned<String>>,
+    keys: Option<String>,
+    refused: Option<Spanned<String>>,
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    claims: BTreeMap<String, Value>,
+    /// Default claims that this token does not have.
+    #[serde(default)]
+    absent: Vec<String>,
+    request: RequestEntry,
+    #[serde(rename = "rules")]
+    policies: Vec<String>,
+    #[serde(default)]
+    erring: Vec<String>,
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RequestEntry {
+    audience: String,
+    #[serde(default)]
+    scopes: Vec<String>,
+    lifetime: Option<Spanned<String>>,
+    client_ip: Option<String>,
+    #[serde(default)]
+    proof_of_possession: bool,
+}
+
+/// The policy and the expected effect in the path of a case.
+fn of_path(path: &str) -> Option<(&str, Effect)> {
+    let (policy, rest) = path.strip_prefix("tests/")?.split_once('/')?;
+    match rest.split_once('/')? {
+        ("allow", _) => Some((policy, Effect::Permit)),
+        ("deny", _) => Some((policy, Effect::Deny)),
+        _ => None,
+    }
+}
+
+/// Reads every case of the bundle in path order.
+pub fn read(
+    files: &BundleFiles,
+    bundle: &Bundle,
+) -> Result<Vec<Case>, Vec<Diagnostic<CheckError>>> {
+    let mut cases = Vec::new();
+    let mut diagnostics = Vec::new();
+    for (path, content) in files.iter() {
+        let Some((policy, effect)) = of_path(path) else {
+            continue;
+        };
+        match read_case(path, content, files, bundle) {
+            Ok(case) => cases.push(Case {
+                policy: policy.to_owned(),
+                effect,
+                ..case
+            }),
+            Err(more) => diagnostics.extend(more),
+        }
+    }
+    if diagnostics.is_empty() {
+        Ok(cases)
+    } else {
+        Err(diagnostics)
+    }
+}
+
+fn read_case(
+    path: &str,
+    content: &[u8],
+    files: &BundleFiles,
+    bundle: &Bundle,
+) -> Result<Case, Vec<Diagnostic<CheckError>>> {
+    let invalid = |diagnostic: Diagnostic| vec![diagnostic.map(CheckError::from)];
+    let (mut file, entries): (_, CaseFile) = TomlFile::parse(path, content).map_err(invalid)?;
+    let issuer_name = entries.issuer.get_ref().clone();
+    let base = base(&issuer_name, files).map_err(invalid)?;
+    let mut known = bundle.issuers_of_all_environments();
+    let Some(issuer) = known.find(|issuer| issuer.name == issuer_name) else {
+        file.refuse(
+            entries.issuer.span(),
+            CheckError::CaseIssuerUnknown {
+                suggestion: suggest(
+                    &issuer_name,
+                    bundle
+                        .issuers_of_all_environments()
+                        .map(|it| it.name.as_str()),
+                ),
+                name: issuer_name,
+            },
+        );
+        return Err(file.diagnostics);
+    };
+    let now = moment(&mut file, &entries);
+    if let Some(profile) = &entries.profile
+        && bundle.profile(profile.get_ref()).is_none()
+    {
+        let error = CheckError::CaseProfileUnknown {
+            name: profile.get_ref().clone(),
+            suggestion: suggest(profile.get_ref(), bundle.profile_names()),
+        };
+        file.refuse(profile.span(), error);
+    }
+    let keys = entries.keys.clone().or_else(|| base.keys.clone());
+    let (principal, token) = match &entries.token {
+        Some(token) => {
+            let principal = principal_of_token(&mut file, &entries, token, issuer);
+            let jwt = token.get_ref().trim().to_owned();
+            (principal, Some(CaseToken { jwt, keys }))
+        }
+        None => {
+            if let Some(refused) = &entries.refused {
+                file.refuse(refused.span(), CheckError::CaseRefusalWithoutToken);
+            }
+            let principal = principal_of_case(&mut file, &entries, base, issuer);
+            (principal, None)
+        }
+    };
+    let lifetime = entries.request.lifetime.as_ref();
+    let case = Case {
+        path: path.to_owned(),
+        policy: String::new(),
+        principal,
+        token,
+        request: TokenRequest {
+            requested_lifetime_seconds: file.seconds(
+                "lifetime",
+                lifetime,
+                0..=u64::MAX,
+                LIFETIME_SECONDS_DEFAULT,
+            ),
+            audience: entries.request.audience,
+            scopes: entries.request.scopes,
+            client_ip: entries.request.client_ip,
+            proof_of_possession: entries.request.proof_of_possession,
+        },
+        now,
+        profile: entries.profile.map(Spanned::into_inner),
+        effect: Effect::Deny,
+        policies: sorted(entries.policies),
+        erring: sorted(entries.erring),
+        refused: entries.refused.map(Spanned::into_inner),
+    };
+    file.finish(case)
+}
+
+fn moment(file: &mut TomlFile<'_, CheckError>, entries: &CaseFile) -> u64 {
+    let Some(at) = &entries.at else {
+        if let Some(token) = &entries.token {
+            file.refuse(token.span(), CheckError::CaseTokenWithoutTime);
+        }
+        return AT_DEFAULT;
+    };
+    parse_unix_seconds(at.get_ref()).unwrap_or_else(|| {
+        file.refuse(at.span(), CheckError::CaseTimeInvalid);
+        AT_DEFAULT
+    })
+}
+
+fn principal_of_case(
+    file: &mut TomlFile<'_, CheckError>,
+    entries: &CaseFile,
+    base: BaseFile,
+    issuer: &Issuer,
+) -> Principal {
+    let mut claims = base.claims;
+    claims.retain(|name, _| !entries.absent.contains(name));
+    claims.extend(entries.claims.clone());
+    Principal {
+        entity_type: issuer.entity_type(),
+        id: entries.id.clone().unwrap_or(base.id),
+        issuer_name: issuer.name.clone(),
+        attributes: attributes(file, claims),
+    }
+}
+
+/// The principal of a token. The claims are decoded here; whoever runs the case verifies the token.
+fn principal_of_token(
+    file: &mut TomlFile<'_, CheckError>,
+    entries: &CaseFile,
+    token: &Spanned<String>,
+    issuer: &Issuer,
+) -> Principal {
+    if entries.id.is_some() || !entries.claims.is_empty() || !entries.absent.is_empty() {
+        file.refuse(token.span(), CheckError::CaseTokenAndClaims);
+    }
+    let principal = payload(token.get_ref())
+        .and_then(|bytes| JsonObject::parse(&bytes).ok())
+        .ok_or(CheckError::CaseTokenMalformed)
+        .and_then(|claims| {
+            let principal = principal_of_claims(issuer, &claims);
+            principal.map_err(CheckError::CaseTokenClaims)
+        });
+    match principal {
+        Ok(principal) => principal,
+        Err(error) => {
+            // A token that must be refused can have unusable claims.
+            if entries.refused.is_none() || error == CheckError::CaseTokenMalformed {
+                file.refuse(token.span(), error);
+            }
+            Principal {
+                entity_type: issuer.entity_type(),
+                id: String::new(),
+                issuer_name: issuer.name.clone(),
+                attributes: Vec::new(),
+            }
+        }
+    }
+}
+
+/// The payload of a compact JWS (RFC 7515 §7.1).
+fn payload(token: &str) -> Option<Vec<u8>> {
+    let mut parts = token.trim().split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    match parts.next() {
+        None => URL_SAFE_NO_PAD.decode(payload).ok(),
+        Some(_) => None,
+    }
+}
+
+/// The default claims for cases of an issuer; empty if there is no such file.
+fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Diagnostic> {
+    let path = format!("tests/{issuer_name}.toml");
+    match files.content(&path) {
+        Some(content) => TomlFile::<BundleError>::parse(&path, content).map(|(_, base)| base),
+        None => Ok(BaseFile::default()),
+    }
+}
+
+fn attributes(
+    file: &mut TomlFile<'_, CheckError>,
+    claims: BTreeMap<String, Value>,
+) -> Vec<Attribute> {
+    let mut attributes = Vec::with_capacity(claims.len());
+    for (name, value) in claims {
+        match attribute_value(value) {
+            Some(value) => attributes.push(Attribute { name, value }),
+            None => {
+                let place = file.span_of(&["claims", &name]);
+                file.refuse(place, CheckError::CaseClaimInvalid(name));
+            }
+        }
+    }
+    attributes
+}
+
+fn attribute_value(value: Value) -> Option<AttributeValue> {
+    match value {
+        Value::Boolean(value) => Some(AttributeValue::Boolean(value)),
+        Value::Integer(value) => Some(AttributeValue::Integer(value)),
+        Value::String(value) => Some(AttributeValue::Text(value)),
+        Value::Array(values) => {
+            let texts: Option<Vec<String>> = values
+                .into_iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect();
+            texts.map(AttributeValue::TextSet)
+        }
+        Value::Datetime(_) | Value::Float(_) | Value::Table(_) => None,
+    }
+}
+
+fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort_unstable();
+    ids
+}

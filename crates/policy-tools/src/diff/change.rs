@@ -1,0 +1,47 @@
+//! The results of comparing bundles.
+
+/// Whether someone gets more or less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    Widening,
+    /// More for some or less for others; it is not known which.
+    Either,
+    Narrowing,
+}
+
+/// The subject of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// A test case of either bundle, by path.
+    Case,
+    /// A recorded decision, by id.
+    Recorded,
+    /// A principal type and an audience.
+    Pair,
+    Policy,
+    Audience,
+    /// The workloads or audiences of a group that a policy names.
+    Group,
+    Issuer,
+    /// A time zone, by the name that policies use.
+    Zone,
+}
+
+/// A change and its direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub direction: Direction,
+    pub subject: Subject,
+    pub name: String,
+    pub old: String,
+    pub new: String,
+}
+
+/// An issuer that keeps its name while its URL changes. Policies name issuers, so workloads of the new issuer get what
+/// those of the old one got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Takeover {
+    pub issuer: String,
+    pub old: String,
+    pub new: String,
+}

@@ -1,0 +1,194 @@
+//! The errors of `policy check`: those of a bundle, of its cases, and of lints.
+
+use crate::claims::ClaimsError;
+use std::fmt;
+use vouchsafe_policy::{BundleError, DecideError, Diagnostic, LoadError};
+
+/// Every error that checking a bundle and its cases can report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error("claim `{0}` is not a text, an integer, a boolean or an array of texts")]
+    CaseClaimInvalid(String),
+    #[error("issuer `{name}` is not in the bundle")]
+    CaseIssuerUnknown {
+        name: String,
+        suggestion: Option<String>,
+    },
+    #[error("`refused` is for cases with a `token`: claims are not verified")]
+    CaseRefusalWithoutToken,
+    #[error("a case has a `token` or claims, not both")]
+    CaseTokenAndClaims,
+    #[error("the token makes no principal: {0}")]
+    CaseTokenClaims(ClaimsError),
+    #[error("the token is not a compact JWT with claims")]
+    CaseTokenMalformed,
+    #[error("a token needs a clock: say when by `at`")]
+    CaseTokenWithoutTime,
+    #[error("claim `{claim}` is missing, which every {entity_type} has")]
+    CaseClaimMissing { claim: String, entity_type: String },
+    #[error("claim `{claim}` is {found}, and of {entity_type} it is {expected}")]
+    CaseClaimMistyped {
+        claim: String,
+        entity_type: String,
+        expected: &'static str,
+        found: &'static str,
+    },
+    #[error("claim `{claim}` is no claim of {entity_type}")]
+    CaseClaimUnknown {
+        claim: String,
+        entity_type: String,
+        suggestion: Option<String>,
+    },
+    #[error("audience `{name}` is in no audience file")]
+    CaseAudienceUnknown {
+        name: String,
+        suggestion: Option<String>,
+    },
+    #[error("the case cannot be decided: {0}")]
+    CaseUndecidable(DecideError),
+    #[error("the case comes out as {found}, not as {expected}")]
+    CaseUnmet { expected: String, found: String },
+    #[error("profile `{name}` is not in `bundle.toml`")]
+    CaseProfileUnknown {
+        name: String,
+        suggestion: Option<String>,
+    },
+    #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
+    CaseTimeInvalid,
+    #[error("rule `{0}` forbids less where the client address is unknown")]
+    ForbidNeedsAddress(String),
+    #[error("rule `{policy}` asks whether `{name}`, which no request that it is for can have")]
+    PolicyNameUnknown {
+        policy: String,
+        name: String,
+        suggestion: Option<String>,
+    },
+}
+
+impl CheckError {
+    /// The stable code of this kind of error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Bundle(error) => error.code(),
+            Self::CaseAudienceUnknown { .. } => "case-audience-unknown",
+            Self::CaseClaimInvalid(_) => "case-claim-invalid",
+            Self::CaseClaimMissing { .. } => "case-claim-missing",
+            Self::CaseClaimMistyped { .. } => "case-claim-mistyped",
+            Self::CaseClaimUnknown { .. } => "case-claim-unknown",
+            Self::CaseIssuerUnknown { .. } => "case-issuer-unknown",
+            Self::CaseProfileUnknown { .. } => "case-profile-unknown",
+            Self::CaseRefusalWithoutToken => "case-refusal-without-token",
+            Self::CaseTimeInvalid => "case-time-invalid",
+            Self::CaseTokenAndClaims => "case-token-and-claims",
+            Self::CaseTokenClaims(_) => "case-token-claims",
+            Self::CaseTokenMalformed => "case-token-malformed",
+            Self::CaseTokenWithoutTime => "case-token-without-time",
+            Self::CaseUndecidable(_) => "case-undecidable",
+            Self::CaseUnmet { .. } => "case-unmet",
+            Self::ForbidNeedsAddress(_) => "forbid-needs-address",
+            Self::PolicyNameUnknown { .. } => "rule-name-unknown",
+        }
+    }
+
+    /// What to do about the error, unless its message says it.
+    pub fn fix(&self) -> Option<String> {
+        if let Some(suggestion) = self.suggestion() {
+            return Some(format!("did you mean `{suggestion}`?"));
+        }
+        let fix = match self {
+            Self::Bundle(error) => return error.fix(),
+            Self::CaseIssuerUnknown { .. } => "name an issuer by its file, without `.toml`",
+            Self::CaseClaimMissing { .. } => {
+                "give it in the case, or in the file that the cases of its issuer start from"
+            }
+            Self::CaseClaimMistyped { .. } | Self::CaseClaimUnknown { .. } => {
+                "write it as the issuer's tokens have it; `schema.cedarschema` and the issuer's file say how"
+            }
+            Self::CaseAudienceUnknown { .. } => {
+                "name an audience by its `id`, or add a file in `audiences/`"
+            }
+            Self::CaseUndecidable(error) => return fix_of_case(error),
+            Self::CaseUnmet { .. } => {
+                "correct the rule or the case; `vouchsafe policy explain` says why"
+            }
+            Self::ForbidNeedsAddress(_) => {
+                "forbid all but known addresses: `unless { context has client_ip && … }`"
+            }
+            Self::PolicyNameUnknown { .. } => {
+                "correct the name: Cedar takes a `has` of what is not there for false"
+            }
+            _ => return None,
+        };
+        Some(fix.to_owned())
+    }
+
+    /// Whether something is missing that may be in an unreadable file.
+    pub(crate) fn is_about_missing(&self) -> bool {
+        match self {
+            Self::Bundle(error) => error.is_about_missing(),
+            Self::CaseAudienceUnknown { .. }
+            | Self::CaseClaimUnknown { .. }
+            | Self::CaseIssuerUnknown { .. }
+            | Self::CaseProfileUnknown { .. }
+            | Self::CaseUnmet { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The known name that a misspelled one probably meant.
+    fn suggestion(&self) -> Option<&str> {
+        match self {
+            Self::CaseAudienceUnknown { suggestion, .. }
+            | Self::CaseClaimUnknown { suggestion, .. }
+            | Self::CaseIssuerUnknown { suggestion, .. }
+            | Self::CaseProfileUnknown { suggestion, .. }
+            | Self::PolicyNameUnknown { suggestion, .. } => suggestion.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What to change in a case whose request cannot be decided.
+fn fix_of_case(error: &DecideError) -> Option<String> {
+    let fix = match error {
+        DecideError::ClientIpInvalid => "write an address such as `192.0.2.1` or `2001:db8::1`",
+        DecideError::LifetimeInvalid => "shorten the `lifetime`",
+        DecideError::TimeInvalid => "take an earlier `at`",
+        _ => return None,
+    };
+    Some(fix.to_owned())
+}
+
+/// Why a bundle or its cases cannot be used: every error that was found, at least one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SuiteError {
+    pub diagnostics: Vec<Diagnostic<CheckError>>,
+}
+
+impl fmt::Display for SuiteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+            write!(f, "{}{diagnostic}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SuiteError {}
+
+impl From<LoadError> for SuiteError {
+    fn from(error: LoadError) -> Self {
+        let diagnostics = error.diagnostics.into_iter();
+        Self {
+            diagnostics: diagnostics.map(|it| it.map(CheckError::from)).collect(),
+        }
+    }
+}
+
+impl From<Vec<Diagnostic<CheckError>>> for SuiteError {
+    fn from(diagnostics: Vec<Diagnostic<CheckError>>) -> Self {
+        Self { diagnostics }
+    }
+}

@@ -1,0 +1,584 @@
+//! Each kind of warning with a bundle that has it and one that just does not.
+
+use super::lints::said;
+use super::support::*;
+use vouchsafe_policy_tools::lint;
+
+const RICH_SCHEMA: &str = "repository_id: String, repository?: String, event_name: String, path?: String, \
+    environment?: String, workflow_ref?: String,";
+
+fn schema() -> String {
+    SCHEMA.replace("repository_id: String,", RICH_SCHEMA)
+}
+
+/// Warnings of kind `code` of the bundle of `support` with a richer schema and `changes`.
+fn warned(code: &str, changes: &[(&str, Option<&str>)]) -> Vec<String> {
+    let schema = schema();
+    let mut all = vec![("schema.cedarschema", Some(schema.as_str()))];
+    all.extend(changes);
+    let report = lint::check(&files(&all), &environment());
+    assert!(report.bundle.is_some(), "{report}");
+    let of_code = report.warnings.iter().filter(|it| it.kind.code() == code);
+    of_code.map(said).collect()
+}
+
+/// As [`warned`], of a rule `api` with this condition beside a bound of its scopes.
+fn of_condition(code: &str, condition: &str) -> Vec<String> {
+    let rule = PERMIT.replace("when { ", &format!("when {{ {condition} && "));
+    warned(code, &[("rules/api.cedar", Some(&rule))])
+}
+
+#[test]
+fn warns_of_an_audience_that_nobody_can_get() {
+    let other = [(
+        "audiences/other.toml",
+        Some("id = \"https://other.example\"\n"),
+    )];
+    let code = "audience-unreachable";
+    assert_eq!(
+        warned(code, &other),
+        [
+            "audiences/other.toml: nobody can get a token for audience `https://other.example`: no rule \
+             permits it: add a `permit` for it, or remove the file"
+        ]
+    );
+    for resource in [
+        "resource == Audience::\"https://other.example\"",
+        "resource",
+    ] {
+        let rule = PERMIT
+            .replace("\"api\"", "\"other\"")
+            .replace("resource == Audience::\"https://api.example\"", resource);
+        let reached = [other[0], ("rules/other.cedar", Some(rule.as_str()))];
+        assert_eq!(warned(code, &reached), [""; 0], "{resource}");
+    }
+    // A rule that never permits anything reaches nothing.
+    let dead = PERMIT
+        .replace("\"api\"", "\"other\"")
+        .replace("https://api.example", "https://other.example")
+        .replace(
+            "when { ",
+            "when { principal.ref == \"a\" && principal.ref == \"b\" && ",
+        );
+    assert_eq!(
+        warned(code, &[other[0], ("rules/other.cedar", Some(&dead))]).len(),
+        1
+    );
+}
+
+#[test]
+fn warns_of_conditions_that_contradict_each_other() {
+    let code = "rule-never-matches";
+    let at = "rules/api.cedar: rule `api` can never match: ";
+    let end = ": correct the condition, or remove the rule";
+    assert_eq!(
+        of_condition(code, "principal.ref == \"a\" && principal.ref == \"b\""),
+        [format!(
+            "{at}`principal.ref` is never one of `a` and one of `b` at once{end}"
+        )]
+    );
+    assert_eq!(
+        of_condition(
+            code,
+            "[\"a\", \"b\"].contains(principal.ref) && \"c\" == principal.ref"
+        ),
+        [format!(
+            "{at}`principal.ref` is never one of `a`, `b` and one of `c` at once{end}"
+        )]
+    );
+    for condition in [
+        "(principal.ref == \"a\" || principal.ref == \"b\")",
+        "[\"a\", \"b\"].contains(principal.ref) && principal.ref == \"b\"",
+        "principal.ref == \"a\" && principal.repository_id == \"b\"",
+    ] {
+        assert_eq!(of_condition(code, condition), [""; 0], "{condition}");
+    }
+}
+
+#[test]
+fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
+    let code = "rule-never-matches";
+    let issuer = format!("{GITHUB}require = {{ repository_id = [\"1\", \"2\"] }}\n");
+    let of = |id: &str| {
+        let rule = PERMIT.replace(
+            "when { ",
+            &format!("when {{ principal.repository_id == \"{id}\" && "),
+        );
+        warned(
+            code,
+            &[
+                ("issuers/github.toml", Some(&issuer)),
+                ("rules/api.cedar", Some(&rule)),
+            ],
+        )
+    };
+    assert_eq!(
+        of("3"),
+        [
+            "rules/api.cedar: rule `api` can never match: `principal.repository_id` is never one of \
+             `1`, `2` and one of `3` at once: correct the condition, or remove the rule"
+        ]
+    );
+    assert_eq!(of("2"), [""; 0]);
+    let oidc = "issuer = \"https://two.example\"\nprovider = \"oidc\"\n";
+    let typed = |name: &str| {
+        let rule = PERMIT
+            .replace("\"api\"", "\"two\"")
+            .replace("GitHub::Workflow in Issuer::\"github\"", name);
+        warned(
+            code,
+            &[
+                ("issuers/two.toml", Some(oidc)),
+                ("rules/two.cedar", Some(&rule)),
+            ],
+        )
+    };
+    assert_eq!(
+        typed("GitHub::Workflow in Issuer::\"two\""),
+        [
+            "rules/two.cedar: rule `two` can never match: principals of issuer `two` are `Oidc::Two`, \
+             not `GitHub::Workflow`: correct the condition, or remove the rule"
+        ]
+    );
+    assert_eq!(typed("Oidc::Two in Issuer::\"two\""), [""; 0]);
+}
+
+#[test]
+fn warns_of_a_permit_that_is_always_overruled() {
+    let of = |forbid: &str| {
+        let rule = PERMIT.replace("when { ", "when { principal.ref == \"a\" && ");
+        let forbid = format!("@id(\"never\") forbid ({forbid};");
+        warned(
+            "rule-overruled",
+            &[
+                ("rules/api.cedar", Some(&rule)),
+                ("rules/never.cedar", Some(&forbid)),
+            ],
+        )
+    };
+    let overruled = [
+        "rules/api.cedar: rule `api` is always overruled by `never`, which forbids all \
+        that it permits: narrow the `forbid`, or remove the rule",
+    ];
+    for forbid in [
+        "principal, action, resource)",
+        "principal is GitHub::Workflow, action, resource)",
+        "principal in Issuer::\"github\", action, resource)",
+        "principal, action, resource == Audience::\"https://api.example\")",
+        "principal is GitHub::Workflow, action, resource) when { principal.ref == \"a\" }",
+    ] {
+        assert_eq!(of(forbid), overruled, "{forbid}");
+    }
+    for forbid in [
+        "principal is GitHub::Workflow, action, resource) when { principal.ref == \"b\" }",
+        "principal is GitHub::Workflow, action, resource) when { principal.ref == \"a\" && context.proof_of_possession }",
+        "principal, action, resource) unless { context.proof_of_possession }",
+        "principal == GitHub::Workflow::\"a\", action, resource)",
+    ] {
+        assert_eq!(of(forbid), [""; 0], "{forbid}");
+    }
+}
+
+#[test]
+fn warns_of_patterns_that_cross_a_separator() {
+    let code = "like-crosses-separator";
+    let of = |claim: &str, pattern: &str| {
+        of_condition(
+            code,
+            &format!("principal has {claim} && principal.{claim} like \"{pattern}\""),
+        )
+    };
+    let warning = |claim: &str, pattern: &str| {
+        format!(
+            "rules/api.cedar: rule `api` takes `{claim}` like `{pattern}`, whose `*` also matches \
+             `/`, `:` and `@`: compare with `==`, or let `*` be the end of the pattern, after a separator"
+        )
+    };
+    for (claim, pattern) in [
+        ("repository", "octo-org*"),
+        ("repository", "octo-org/*-service"),
+        ("ref", "refs/heads/release-*"),
+        ("path", "/ns/*/sa/deploy"),
+        ("environment", "prod:*-eu"),
+        ("path", "/ns/*/*"),
+    ] {
+        assert_eq!(of(claim, pattern), [warning(claim, pattern)], "{pattern}");
+    }
+    for (claim, pattern) in [
+        ("repository", "octo-org/*"),
+        ("ref", "refs/heads/main"),
+        ("path", "/ns/payments/*"),
+        ("environment", "prod-*"),
+        ("environment", "prod:*"),
+    ] {
+        assert_eq!(of(claim, pattern), [""; 0], "{pattern}");
+    }
+    let guarded = "principal.ref like \"refs/heads/release-*\" && !(principal.ref like \"refs/heads/release-*/*\")";
+    assert_eq!(of_condition(code, guarded), [""; 0]);
+}
+
+#[test]
+fn warns_of_events_of_strangers() {
+    let code = "event-of-strangers";
+    let warning = |events: &str| {
+        [format!(
+            "rules/api.cedar: rule `api` takes `{events}` runs, which can build the code of strangers: take runs \
+             of reviewed code only, such as `event_name == \"push\"`, or forbid the others"
+        )]
+    };
+    let others = "issue_comment`, `pull_request`, `workflow_run";
+    for (condition, events) in [
+        (
+            "principal.event_name == \"pull_request_target\"",
+            "pull_request_target",
+        ),
+        (
+            "[\"push\", \"pull_request_target\"].contains(principal.event_name)",
+            "pull_request_target",
+        ),
+        (
+            "(principal.event_name == \"push\" || principal.event_name == \"pull_request_target\")",
+            "pull_request_target",
+        ),
+        ("principal.event_name == \"workflow_run\"", "workflow_run"),
+        (
+            "principal.event_name like \"pull_request*\"",
+            "pull_request`, `pull_request_target",
+        ),
+        ("principal.event_name != \"pull_request_target\"", others),
+        ("!(principal.event_name == \"pull_request_target\")", others),
+        (
+            "(if principal.ref == \"a\" then principal.event_name == \"push\" else true)",
+            "issue_comment`, \
+          `pull_request`, `pull_request_target`, `workflow_run",
+        ),
+        // By the `ref` that only such runs have.
+        ("principal.ref like \"refs/pull/*\"", "pull_request"),
+        ("principal.ref like \"refs/*\"", "pull_request"),
+        ("principal.ref != \"refs/heads/dev\"", "pull_request"),
+    ] {
+        assert_eq!(
+            of_condition(code, condition),
+            warning(events),
+            "{condition}"
+        );
+    }
+    for condition in [
+        "principal.event_name == \"push\"",
+        "[\"push\", \"release\"].contains(principal.event_name)",
+        "principal.ref == \"refs/heads/main\"",
+        "principal.ref like \"refs/heads/*\"",
+        "principal.event_name == \"push\" && principal.ref like \"refs/*\"",
+        "principal.ref like \"refs/*\" && !(principal.ref like \"refs/pull/*\")",
+        "principal.repository_id == \"1\"",
+    ] {
+        assert_eq!(of_condition(code, condition), [""; 0], "{condition}");
+    }
+}
+
+#[test]
+fn takes_events_that_are_forbidden_to_everybody_for_kept_out() {
+    let code = "event-of-strangers";
+    let of = |forbid: &str| {
+        let rule = PERMIT.replace(
+            "when { ",
+            "when { principal.event_name like \"pull_request*\" && ",
+        );
+        let forbid = format!("@id(\"no\") forbid {forbid};");
+        warned(
+            code,
+            &[
+                ("rules/api.cedar", Some(&rule)),
+                ("rules/no.cedar", Some(&forbid)),
+            ],
+        )
+    };
+    let event = "principal.event_name like \"pull_request*\"";
+    let scope = "(principal is GitHub::Workflow, action, resource)";
+    assert_eq!(of(&format!("{scope} when {{ {event} }}")), [""; 0]);
+    let allowed = format!("{scope} unless {{ [\"push\"].contains(principal.event_name) }}");
+    assert_eq!(of(&allowed), [""; 0]);
+    let of_audience = format!(
+        "(principal, action, resource == Audience::\"https://api.example\") when {{ principal is \
+         GitHub::Workflow && {event} }}"
+    );
+    assert_eq!(of(&of_audience), [""; 0]);
+    for narrow in [
+        format!("{scope} when {{ {event} && principal.ref == \"a\" }}"),
+        format!("(principal == GitHub::Workflow::\"a\", action, resource) when {{ {event} }}"),
+    ] {
+        assert_eq!(of(&narrow).len(), 1, "{narrow}");
+    }
+}
+
+/// As `of_condition`, of jobs of GitLab.
+fn of_gitlab(code: &str, condition: &str) -> Vec<String> {
+    let schema = SCHEMA
+        .replace("namespace GitHub", "namespace GitLab")
+        .replace("entity Workflow", "entity Job")
+        .replace("GitHub::Workflow", "GitLab::Job")
+        .replace(
+            "repository_id: String,",
+            "project_id: String, pipeline_source: String,",
+        )
+        .replace("ref_protected?: Bool", "ref_protected?: String");
+    let issuer = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
+    let rule = PERMIT
+        .replace(
+            "GitHub::Workflow in Issuer::\"github\"",
+            "GitLab::Job in Issuer::\"gitlab\"",
+        )
+        .replace("when { ", &format!("when {{ {condition} && "));
+    let changes = [
+        ("schema.cedarschema", Some(schema.as_str())),
+        ("issuers/github.toml", None),
+        ("issuers/gitlab.toml", Some(issuer)),
+        ("rules/api.cedar", Some(rule.as_str())),
+    ];
+    let report = lint::check(&files(&changes), &environment());
+    assert!(report.bundle.is_some(), "{report}");
+    let of_code = report.warnings.iter().filter(|it| it.kind.code() == code);
+    of_code.map(said).collect()
+}
+
+#[test]
+fn warns_of_merge_requests_of_forks() {
+    let code = "event-of-strangers";
+    let takes = |events: &str| {
+        [format!(
+            "rules/api.cedar: rule `api` takes `{events}` runs, which can build the code of strangers: take runs \
+             of reviewed code only, such as `pipeline_source == \"push\"`, or forbid the others"
+        )]
+    };
+    let merge = "principal.pipeline_source == \"merge_request_event\"";
+    assert_eq!(of_gitlab(code, merge), takes("merge_request_event"));
+    let any = "principal has ref_protected && principal.ref_protected == \"false\"";
+    assert_eq!(
+        of_gitlab(code, any),
+        takes("external_pull_request_event`, `merge_request_event")
+    );
+    let protected = "principal has ref_protected && principal.ref_protected == \"true\"";
+    for fine in ["principal.pipeline_source == \"push\"", protected] {
+        assert_eq!(of_gitlab(code, fine), [""; 0], "{fine}");
+    }
+    let code = "branch-of-strangers";
+    let branch = "principal.project_id == \"1\" && principal.ref == \"main\"";
+    assert_eq!(
+        of_gitlab(code, branch),
+        [
+            "rules/api.cedar: rule `api` trusts a branch by its name alone: the merge request of a fork, started by \
+             a member, runs as this project under the name of the fork's branch: compare `ref_protected == \
+             \"true\"`, `ref_path` or `pipeline_source` too"
+        ]
+    );
+    for fine in [
+        format!("{branch} && {protected}"),
+        format!("{branch} && principal.pipeline_source == \"push\""),
+        "principal.project_id == \"1\"".to_owned(),
+    ] {
+        assert_eq!(of_gitlab(code, &fine), [""; 0], "{fine}");
+    }
+    // GitHub says `ref` in full, and has events.
+    assert_eq!(of_condition(code, "principal.ref == \"a\""), [""; 0]);
+}
+
+#[test]
+fn warns_of_a_rule_for_every_event() {
+    let code = "events-unbounded";
+    let warning = |events: &str| {
+        [format!(
+            "rules/api.cedar: rule `api` does not read `event_name`, and takes `{events}` runs, which can build \
+             the code of strangers: compare `event_name == \"push\"`, or forbid these events"
+        )]
+    };
+    assert_eq!(
+        of_condition(code, "principal.repository_id == \"1\""),
+        warning("issue_comment`, `pull_request`, `pull_request_target`, `workflow_run")
+    );
+    assert_eq!(
+        of_condition(code, "principal.event_name == \"push\""),
+        [""; 0]
+    );
+    let rule = PERMIT.replace("when { ", "when { principal.repository_id == \"1\" && ");
+    let forbid = "@id(\"no-targets\") forbid (principal is GitHub::Workflow, action, resource) \
+        when { principal.event_name == \"pull_request_target\" };";
+    let changes = [
+        ("rules/api.cedar", Some(rule.as_str())),
+        ("rules/no.cedar", Some(forbid)),
+    ];
+    assert_eq!(
+        warned(code, &changes),
+        warning("issue_comment`, `pull_request`, `workflow_run")
+    );
+}
+
+#[test]
+fn warns_of_replay_where_the_platform_names_each_token() {
+    let of = |lines: &str| {
+        let issuer = format!("{GITHUB}{lines}");
+        warned("replay-allowed", &[("issuers/github.toml", Some(&issuer))])
+    };
+    assert_eq!(
+        of("replay = \"allow\"\n"),
+        [
+            "issuers/github.toml: `replay` is `allow`, although every token of provider `github` has a \
+             `jti` of its own: leave it out: `single-use` is the default"
+        ]
+    );
+    for lines in [
+        "",
+        "replay = \"bounded(2)\"\n",
+        "replay = \"allow\"\ndevelopment = true\n",
+    ] {
+        assert_eq!(of(lines), [""; 0], "{lines}");
+    }
+}
+
+#[test]
+fn warns_of_subjects_that_two_workloads_could_share() {
+    let of = |subject: &str| {
+        let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
+        warned(
+            "subject-ambiguous",
+            &[("issuers/github.toml", Some(&issuer))],
+        )
+    };
+    let warning = |claim: &str| {
+        format!(
+            "issuers/github.toml: the value of `{claim}` can reach into its neighbour's place in `subject`: \
+             two workloads could share one: put ids first, text between them, and at most one free \
+             text, at the end"
+        )
+    };
+    assert_eq!(of("{repository_id}{ref}"), [warning("ref")]);
+    assert_eq!(of("x:{ref}:{repository_id}"), [warning("ref")]);
+    for fine in ["{repository_id}:{ref}", "r:{repository_id}"] {
+        assert_eq!(of(fine), [""; 0], "{fine}");
+    }
+}
+
+#[test]
+fn warns_of_lifetimes_over_an_hour() {
+    let fix = "shorten it: a job can ask again, and what is stolen lives as long";
+    let audience = |life: &str| {
+        let audience = format!("{API}max_lifetime = \"{life}\"\n");
+        let files = files(&[("audiences/api.toml", Some(&audience))]);
+        let long = vouchsafe_policy::Environment {
+            epoch_seconds: 7200,
+            ..environment()
+        };
+        let report = lint::check(&files, &long);
+        let of_code = report
+            .warnings
+            .iter()
+            .filter(|it| it.kind.code() == "lifetime-long");
+        of_code.map(said).collect::<Vec<_>>()
+    };
+    assert_eq!(audience("1h"), [""; 0]);
+    assert_eq!(
+        audience("61m"),
+        [format!(
+            "audiences/api.toml: `max_lifetime` of 3660 s is over an hour: {fix}"
+        )]
+    );
+}
+
+#[test]
+fn warns_of_a_permit_without_any_condition() {
+    let code = "permit-unconditional";
+    let bare = PERMIT.replace(" when { [\"read\"].containsAll(context.scopes) }", "");
+    assert_eq!(
+        warned(code, &[("rules/api.cedar", Some(&bare))]),
+        [
+            "rules/api.cedar: rule `api` permits without any condition: add a `when` that says which \
+             workloads it means"
+        ]
+    );
+    assert_eq!(warned(code, &[]), [""; 0]);
+    let one = bare.replace(
+        "is GitHub::Workflow in Issuer::\"github\"",
+        "== GitHub::Workflow::\"a\"",
+    );
+    assert_eq!(warned(code, &[("rules/api.cedar", Some(&one))]), [""; 0]);
+}
+
+#[test]
+fn warns_of_scopes_that_the_audience_does_not_offer() {
+    let code = "scope-unknown";
+    let of = |scope: &str| {
+        let rule = PERMIT.replace("[\"read\"]", &format!("[\"read\", \"{scope}\"]"));
+        warned(code, &[("rules/api.cedar", Some(&rule))])
+    };
+    assert_eq!(
+        of("wirte"),
+        [
+            "rules/api.cedar: rule `api` lists scope `wirte`, which audience `https://api.example` does \
+             not offer: correct the scope, or add it to the audience's file"
+        ]
+    );
+    assert_eq!(of("write"), [""; 0]);
+}
+
+#[test]
+fn warns_of_groups_that_anybody_can_come_to_fit() {
+    let github =
+        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+    let of = |code: &str, claims: &str, issuer: &str| {
+        let group = format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
+        warned(
+            code,
+            &[
+                ("entities/team.toml", Some(&group)),
+                ("issuers/github.toml", Some(issuer)),
+            ],
+        )
+    };
+    let everybody = "entities/team.toml: group `team` admits any tenant of issuer `github`, which issues tokens to \
+        everyone: require one of `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
+        `repository_owner_id`, `workflow_ref` to equal yours, with `==`, on every way to a permit";
+    let code = "group-any-tenant";
+    assert_eq!(of(code, "event_name = \"push\"", github), [everybody]);
+    for claims in [
+        "repository_id = \"1\", event_name = \"push\"",
+        "sub = \"a\"",
+    ] {
+        assert_eq!(of(code, claims, github), [""; 0], "{claims}");
+    }
+    assert_eq!(
+        of(code, "event_name = \"push\"", GITHUB),
+        [""; 0],
+        "an issuer of ones own"
+    );
+    let code = "group-name-without-id";
+    assert_eq!(
+        of(code, "repository = \"o/r\"", GITHUB),
+        [
+            "entities/team.toml: group `team` trusts `repository`, a name that somebody else may take over: \
+             compare `repository_id` too"
+        ]
+    );
+    assert_eq!(
+        of(code, "repository = \"o/r\", repository_id = \"1\"", GITHUB),
+        [""; 0]
+    );
+}
+
+/// Whoever meets a warning by its name finds it in the guide.
+#[test]
+fn the_guide_lists_every_kind_of_warning() {
+    let source = include_str!("../../../src/lint/warning.rs");
+    let guide = include_str!("../../../../../docs/policy.md");
+    let is_code = |text: &&str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    let arms = source.split("=> \"").skip(1);
+    let codes = arms
+        .filter_map(|arm| arm.split_once("\","))
+        .map(|(code, _)| code);
+    let codes: Vec<&str> = codes.filter(is_code).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    for code in codes {
+        assert!(guide.contains(&format!("`{code}`")), "{code}");
+    }
+}

@@ -1,0 +1,512 @@
+//! What `policy check` warns of.
+
+use super::support::*;
+use vouchsafe_policy::Diagnostic;
+use vouchsafe_policy_tools::access;
+use vouchsafe_policy_tools::lint::{self, Warning};
+
+/// A case of rule `api`, so that nothing warns of its absence.
+const CASE: &str = "issuer = \"github\"\nid = \"a\"\nrules = [\"api\"]\n\
+    claims = { repository_id = \"1\", ref = \"a\" }\n\
+    [request]\naudience = \"https://api.example\"\nscopes = [\"read\"]\n";
+
+/// What is wrong in which file and what to do, in one line. Where in the file is for `places` to test.
+pub fn said(diagnostic: &Diagnostic<Warning>) -> String {
+    let (file, problem) = (&diagnostic.file, &diagnostic.kind);
+    match problem.fix() {
+        Some(fix) => format!("{file}: {problem}: {fix}"),
+        None => format!("{file}: {problem}"),
+    }
+}
+
+fn warnings(changes: &[(&str, Option<&str>)]) -> Vec<String> {
+    let report = lint::check(&files(changes), &environment());
+    assert!(report.bundle.is_some(), "{report}");
+    report.warnings.iter().map(said).collect()
+}
+
+/// Warnings of a rule with this condition that has a case.
+fn of_condition(condition: &str) -> Vec<String> {
+    let rule = PERMIT.replace("when { [\"read\"].containsAll(context.scopes) }", condition);
+    let warnings = warnings(&[
+        ("rules/api.cedar", Some(&rule)),
+        ("tests/api/allow/a.toml", Some(CASE)),
+    ]);
+    let other = |warning: &String| !warning.contains("permits without any condition");
+    warnings.into_iter().filter(other).collect()
+}
+
+#[test]
+fn says_nothing_of_a_bundle_without_fault() {
+    assert_eq!(warnings(&[("tests/api/allow/a.toml", Some(CASE))]), [""; 0]);
+}
+
+#[test]
+fn warns_of_rules_without_a_case_and_cases_without_a_rule() {
+    assert_eq!(
+        warnings(&[]),
+        ["rules/api.cedar: rule `api` determines no test case: add one in `tests/api/`"]
+    );
+    assert_eq!(
+        warnings(&[("tests/gone/allow/a.toml", Some(CASE))]),
+        [
+            "tests/gone/allow/a.toml: the case is for rule `gone`, which is not in the bundle: rename the folder, \
+         or remove it"
+        ]
+    );
+}
+
+#[test]
+fn warns_of_scopes_that_are_not_bounded_on_every_way() {
+    let unbounded = [
+        "rules/api.cedar: rule `api` does not bound the scopes: add \
+                      `[…].containsAll(context.scopes)` to its `when`",
+    ];
+    let reversed = [
+        "rules/api.cedar: rule `api` has `context.scopes.containsAll(…)`, which \
+                     grants any further scope too: write `[…].containsAll(context.scopes)`",
+    ];
+    let bound = "[\"read\"].containsAll(context.scopes)";
+    for condition in [
+        format!("when {{ {bound} }}"),
+        format!("when {{ principal.repository_id == \"a\" && {bound} }}"),
+        format!(
+            "when {{ (principal.repository_id == \"a\" && {bound}) || context.scopes.isEmpty() }}"
+        ),
+        "when { context.scopes == [\"read\"] }".to_owned(),
+        format!("when {{ principal.repository_id == \"a\" }} when {{ {bound} }}"),
+        format!("unless {{ !({bound}) }}"),
+        format!("unless {{ principal.repository_id == \"a\" || !{bound} }}"),
+        format!(
+            "when {{ if principal.repository_id == \"a\" then {bound} else context.scopes.isEmpty() }}"
+        ),
+        format!("when {{ if {bound} then true else false }}")
+            .replace("else false", "else {X}")
+            .replace("{X}", bound),
+    ] {
+        assert_eq!(of_condition(&condition), [""; 0], "{condition}");
+    }
+    for condition in [
+        String::new(),
+        "when { principal.repository_id == \"a\" }".to_owned(),
+        format!("when {{ principal.repository_id == \"a\" || {bound} }}"),
+        format!("when {{ !{bound} }}"),
+        format!("unless {{ {bound} }}"),
+        format!("unless {{ principal.repository_id == \"a\" && !{bound} }}"),
+        format!("when {{ if principal.repository_id == \"a\" then {bound} else true }}"),
+        "when { context.scopes.contains(\"read\") }".to_owned(),
+    ] {
+        assert_eq!(of_condition(&condition), unbounded, "{condition}");
+    }
+    for condition in [
+        "when { context.scopes.containsAll([\"read\"]) }".to_owned(),
+        format!("when {{ {bound} && context.scopes.containsAll([\"read\"]) }}"),
+    ] {
+        assert_eq!(of_condition(&condition), reversed, "{condition}");
+    }
+}
+
+#[test]
+fn wants_no_bound_where_the_audience_has_no_scopes_or_the_rule_forbids() {
+    let none = "id = \"https://api.example\"\n";
+    let bound = "[\"read\"].containsAll(context.scopes)";
+    let rule = PERMIT.replace(bound, "principal.repository_id == \"1\"");
+    let case = CASE.replace("scopes = [\"read\"]\n", "");
+    let forbid =
+        "@id(\"never\") forbid (principal, action, resource) when { context.proof_of_possession };";
+    let forbidden = "issuer = \"github\"\nid = \"a\"\nrules = [\"never\"]\n\
+        claims = { repository_id = \"1\", ref = \"a\" }\n\
+        [request]\naudience = \"https://api.example\"\nproof_of_possession = true\n";
+    assert_eq!(
+        warnings(&[
+            ("audiences/api.toml", Some(none)),
+            ("rules/api.cedar", Some(&rule)),
+            ("rules/never.cedar", Some(forbid)),
+            ("tests/api/allow/a.toml", Some(&case)),
+            ("tests/never/deny/a.toml", Some(forbidden)),
+        ]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn issuers_and_audiences_that_no_file_has_are_errors_in_rules_of_both_effects() {
+    let rule = "@id(\"api\")\npermit (principal is GitHub::Workflow in Issuer::\"gitub\", action, \
+        resource == Audience::\"https://api.exmaple\") when { context.scopes.isEmpty() };\n";
+    let expected = [
+        "rules/api.cedar:2:79: rule `api` names audience `https://api.exmaple`, which no audience \
+         file has",
+        "rules/api.cedar:2:42: rule `api` names issuer `gitub`, which no issuer file has",
+    ];
+    for rule in [rule.to_owned(), rule.replace("permit", "forbid")] {
+        let report = lint::check(&files(&[("rules/api.cedar", Some(&rule))]), &environment());
+        let errors: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, expected, "{rule}");
+        assert!(report.bundle.is_none());
+    }
+}
+
+#[test]
+fn warns_of_a_rule_that_can_never_match() {
+    let found = of_condition("when { context.scopes.isEmpty() && principal is Audience }");
+    let never = "rules/api.cedar: for policy `api`, policy is impossible: the policy \
+                 expression evaluates to false for all valid requests";
+    let nobody = "audiences/api.toml: nobody can get a token for audience `https://api.example`: no rule \
+        permits it: add a `permit` for it, or remove the file";
+    assert_eq!(found, [nobody, never]);
+}
+
+#[test]
+fn finds_cases_that_cannot_be_read() {
+    let errors = |content: &str| {
+        let files = files(&[("tests/api/allow/a.toml", Some(content))]);
+        let report = lint::check(&files, &environment());
+        report
+            .errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let at = |what: &str| vec![format!("tests/api/allow/a.toml:{what}")];
+    assert_eq!(
+        errors(&CASE.replace("\"github\"", "\"gitub\"")),
+        at("1:10: issuer `gitub` is not in the bundle")
+    );
+    assert_eq!(
+        errors(&CASE.replace("ref = \"a\"", "ref = 1.5")),
+        at("4:39: claim `ref` is not a text, an integer, a boolean or an array of texts")
+    );
+    assert_eq!(
+        errors(&format!("at = \"soon\"\n{CASE}")),
+        at("1:6: `at` is not a date such as `2027-01-01T00:00:00Z`")
+    );
+    assert_eq!(
+        errors(&format!("decision = \"allow\"\n{CASE}")),
+        at(
+            "1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `profile`, `token`, `keys`, \
+            `refused`, `claims`, `absent`, `request`, `rules`, `erring`"
+        )
+    );
+}
+
+#[test]
+fn warns_of_names_that_are_trusted_without_their_ids() {
+    let schema = SCHEMA.replace(
+        "repository_id: String,",
+        "repository_id: String, repository_owner_id?: String, repository?: String, workflow_ref?: String, \
+         event_name?: String,",
+    );
+    let of = |condition: &str| {
+        let bound = "[\"read\"].containsAll(context.scopes)";
+        let rule = PERMIT.replace(bound, &format!("{bound} && {condition}"));
+        let report = lint::check(
+            &files(&[
+                ("schema.cedarschema", Some(&schema)),
+                ("rules/api.cedar", Some(&rule)),
+            ]),
+            &environment(),
+        );
+        assert!(report.bundle.is_some(), "{report}");
+        let warnings = report.warnings.iter().map(said);
+        warnings
+            .filter(|warning| !is_other(warning))
+            .collect::<Vec<_>>()
+    };
+    let warning = |name: &str| {
+        format!(
+            "rules/api.cedar: rule `api` trusts `{name}`, a name that somebody else may take \
+             over: compare `repository_id` too"
+        )
+    };
+    let repository = "principal has repository && principal.repository == \"octo-org/octo-repo\"";
+    let workflow =
+        "principal has workflow_ref && principal.workflow_ref like \"octo-org/*@refs/heads/main\"";
+    let owner = "principal has repository_owner_id && principal.repository_owner_id == \"65\"";
+    assert_eq!(of(repository), [warning("repository")]);
+    assert_eq!(of(workflow), [warning("workflow_ref")]);
+    assert_eq!(
+        of(&format!("(({repository}) || ({workflow}))")),
+        [warning("repository"), warning("workflow_ref")]
+    );
+    // To ask whether an id is there is not to compare it.
+    assert_eq!(
+        of(&format!(
+            "principal has repository_owner_id && {repository}"
+        )),
+        [warning("repository")]
+    );
+    for condition in [
+        "principal has repository".to_owned(),
+        format!("{repository} && principal.repository_id == \"123456\""),
+        format!("{repository} && {owner}"),
+        format!("{workflow} && {owner}"),
+        "principal.ref == \"refs/heads/main\" && principal has event_name && \
+         principal.event_name == \"push\""
+            .to_owned(),
+    ] {
+        assert_eq!(of(&condition), [""; 0], "{condition}");
+    }
+}
+
+#[test]
+fn a_rule_that_forbids_may_go_by_names() {
+    let schema = SCHEMA.replace(
+        "repository_id: String,",
+        "repository_id: String, repository?: String,",
+    );
+    let forbid = "@id(\"never\") forbid (principal is GitHub::Workflow, action, resource) \
+        when { principal has repository && principal.repository == \"octo-org/archive\" };";
+    let found = warnings(&[
+        ("schema.cedarschema", Some(&schema)),
+        ("rules/never.cedar", Some(forbid)),
+        ("tests/api/allow/a.toml", Some(CASE)),
+    ]);
+    assert_eq!(
+        found,
+        ["rules/never.cedar: rule `never` determines no test case: add one in `tests/never/`"]
+    );
+}
+
+/// Whether a test that is about something else has nothing to do with this warning.
+fn is_other(warning: &str) -> bool {
+    let others = [
+        "determines no test case",
+        "does not read `event_name`",
+        "whose `*` also matches",
+    ];
+    others.iter().any(|other| warning.contains(other))
+}
+
+/// The default bundle's issuer of github.com, with one rule of these conditions.
+fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
+    let schema = SCHEMA.replace(
+        "repository_id: String,",
+        "repository_id: String, event_name: String, head_ref?: String, job_workflow_ref?: String, \
+         environment?: String, run_attempt?: String, actor?: String, actor_id?: String,",
+    );
+    let issuer =
+        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+    let bound = "[\"read\"].containsAll(context.scopes)";
+    let rule = PERMIT.replace(bound, &format!("{bound} && {condition}"));
+    let mut changes = vec![
+        ("schema.cedarschema", Some(schema.as_str())),
+        ("issuers/github.toml", Some(issuer)),
+        ("rules/api.cedar", Some(rule.as_str())),
+    ];
+    changes.extend_from_slice(more);
+    let report = lint::check(&files(&changes), &environment());
+    assert!(report.bundle.is_some(), "{report}");
+    let warnings = report.warnings.iter().map(said);
+    warnings
+        .filter(|warning| !is_other(warning))
+        .map(|warning| warning.replace("rules/api.cedar: rule `api` ", ""))
+        .collect()
+}
+
+#[test]
+fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
+    let everybody = "permits any tenant of issuer `github`, which issues tokens to everyone: require one of \
+        `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
+        `repository_owner_id`, `workflow_ref` to equal yours, with `==`, on every way to a permit";
+    assert_eq!(
+        of_github("principal.event_name == \"push\"", &[]),
+        [everybody]
+    );
+    assert_eq!(of_github("principal.repository_id == \"1\"", &[]), [""; 0]);
+    // The issuer's file may say it for all of its rules.
+    let required = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n\
+        require = { repository_id = \"1\" }\n";
+    let narrowed = [("issuers/github.toml", Some(required))];
+    assert_eq!(
+        of_github("principal.event_name == \"push\"", &narrowed),
+        [""; 0]
+    );
+}
+
+/// A `forbid` whose `has` is misspelt would keep nobody out.
+#[test]
+fn a_has_of_what_is_not_there_is_an_error_in_both_effects() {
+    let errors = |rule: &str| {
+        let report = lint::check(&files(&[("rules/api.cedar", Some(rule))]), &environment());
+        let errors = report.errors.iter().map(ToString::to_string);
+        errors.collect::<Vec<_>>()
+    };
+    let error = |place: &str, name: &str| {
+        format!(
+            "rules/api.cedar:{place}: rule `api` asks whether `{name}`, which no request that it is for can have"
+        )
+    };
+    let permit = |condition: &str| PERMIT.replace("when { ", &format!("when {{ {condition} && "));
+    let misspelt = "!(principal has ref_protekted)";
+    assert_eq!(
+        errors(&permit(misspelt)),
+        [error("6:12", "principal has ref_protekted")]
+    );
+    assert_eq!(
+        errors(&permit("!(context has clientip)")),
+        [error("6:12", "context has clientip")]
+    );
+    let forbid =
+        permit("(principal.ref == \"a\" || principal has rum)").replace("permit (", "forbid (");
+    assert_eq!(errors(&forbid), [error("6:35", "principal has rum")]);
+    let anybody = "@id(\"api\") forbid (principal, action, resource) unless { principal has rum };";
+    assert_eq!(errors(anybody), [error("1:58", "principal has rum")]);
+    for fine in ["principal has run", "context has client_ip"] {
+        assert_eq!(errors(&permit(fine)), [""; 0], "{fine}");
+    }
+}
+
+#[test]
+fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
+    let warning = |claim: &str| {
+        format!(
+            "trusts `{claim}`, who started the first attempt: others may run it again, and their token \
+             says the same: compare `run_attempt == \"1\"` too"
+        )
+    };
+    let of = "principal.repository_id == \"1\" && principal has actor_id && \
+        principal.actor_id == \"7\"";
+    assert_eq!(of_github(of, &[]), [warning("actor_id")]);
+    let by_name = "principal.repository_id == \"1\" && principal has actor && principal.actor == \"octocat\" && \
+        principal has actor_id && principal.actor_id == \"7\"";
+    assert_eq!(
+        of_github(by_name, &[]),
+        [warning("actor"), warning("actor_id")]
+    );
+    let first = format!("{of} && principal has run_attempt && principal.run_attempt == \"1\"");
+    assert_eq!(of_github(&first, &[]), [""; 0]);
+}
+
+#[test]
+fn warns_of_a_ref_that_events_of_strangers_have_too() {
+    let of = "principal.repository_id == \"1\" && principal.ref == \"refs/heads/main\"";
+    let warning = |events: &str| {
+        [format!(
+            "trusts `ref` and not `event_name`: `{events}` runs have the `ref` of a branch of the repository, \
+             whatever code they build: compare `event_name == \"push\"`, or forbid these events"
+        )]
+    };
+    let all = "issue_comment`, `pull_request_target`, `workflow_run";
+    assert_eq!(of_github(of, &[]), warning(all));
+    assert_eq!(
+        of_github(&format!("{of} && principal.event_name == \"push\""), &[]),
+        [""; 0]
+    );
+    let forbid = |events: &str| {
+        let forbid = format!(
+            "@id(\"no\") forbid (principal is GitHub::Workflow, action, resource) when {{ \
+             [{events}].contains(principal.event_name) }};"
+        );
+        of_github(of, &[("rules/no.cedar", Some(&forbid))])
+    };
+    assert_eq!(
+        forbid("\"pull_request_target\""),
+        warning("issue_comment`, `workflow_run")
+    );
+    assert_eq!(
+        forbid("\"issue_comment\", \"pull_request_target\", \"workflow_run\""),
+        [""; 0]
+    );
+}
+
+#[test]
+fn warns_of_what_whoever_asks_for_a_token_chooses() {
+    let of =
+        "principal.repository_id == \"1\" && principal has head_ref && principal.head_ref == \"a\"";
+    let warning = "trusts `head_ref`, which whoever asked for the token chose: compare what the \
+        platform says";
+    assert_eq!(of_github(of, &[]), [warning]);
+}
+
+#[test]
+fn warns_of_reusable_workflows_at_any_ref() {
+    let of = |pattern: &str| {
+        of_github(
+            &format!(
+                "principal.repository_id == \"1\" && principal has job_workflow_ref && \
+                 principal.job_workflow_ref like \"{pattern}\""
+            ),
+            &[],
+        )
+    };
+    let warning = "takes `job_workflow_ref` at any ref: a workflow file of any branch would match: \
+        write the pattern to its end, such as `…/deploy.yml@refs/heads/main`";
+    for open in [
+        "octo-org/a/.github/workflows/b.yml@*",
+        "octo-org/a/.github/workflows/*",
+        "octo-org/a/.github/workflows/b.yml@refs/heads/*",
+        "octo-org/a/.github/workflows/b.yml@refs/tags/*",
+        "octo-org/a/.github/workflows/b.yml@r*",
+    ] {
+        assert_eq!(of(open), [warning], "{open}");
+    }
+    for pinned in [
+        "octo-org/a/.github/workflows/b.yml@refs/heads/main",
+        "octo-org/a/.github/workflows/*@refs/heads/main",
+        "octo-org/a/.github/workflows/b.yml@refs/heads/release-*",
+    ] {
+        assert_eq!(of(pinned), [""; 0], "{pinned}");
+    }
+}
+
+/// What these claims say is the rule's business, and nothing to warn of.
+#[test]
+fn lets_rules_go_by_environments_and_attempts() {
+    for condition in [
+        "principal has environment && principal.environment == \"production\"",
+        "principal has run_attempt && principal.run_attempt == \"1\"",
+    ] {
+        let of = format!("principal.repository_id == \"1\" && {condition}");
+        assert_eq!(of_github(&of, &[]), [""; 0], "{condition}");
+    }
+}
+
+/// Both sides of the notice and of the end.
+#[test]
+fn tells_the_end_of_pinned_keys_two_weeks_ahead() {
+    use vouchsafe_policy::parse_unix_seconds;
+    let issuer = "issuer = \"https://idp.example\"\nprovider = \"github\"\n\
+        keys = { pinned = \"keys.json\", expires = \"2027-03-01\" }\n";
+    let files = files(&[("issuers/github.toml", Some(issuer))]);
+    let at = |time: &str| {
+        let found = lint::expiring_keys(&files, parse_unix_seconds(time).expect("a time"));
+        found.iter().map(said).collect::<Vec<_>>()
+    };
+    let soon = |days: u64| {
+        format!(
+            "issuers/github.toml: the pinned keys expire on 2027-03-01T00:00:00Z, in {days} days: fetch \
+             and pin new ones"
+        )
+    };
+    assert_eq!(at("2027-02-14T23:59:59Z"), [""; 0]);
+    assert_eq!(at("2027-02-15T00:00:00Z"), [soon(14)]);
+    assert_eq!(at("2027-02-28T23:59:59Z"), [soon(0)]);
+    let expired = "issuers/github.toml: the pinned keys expired on 2027-03-01T00:00:00Z: every token \
+        of this issuer is refused: fetch and pin new ones";
+    assert_eq!(at("2027-03-01T00:00:00Z"), [expired]);
+    assert_eq!(at("2030-01-01"), [expired]);
+}
+
+#[test]
+fn warns_of_template_without_link() {
+    let template = PERMIT
+        .replace("@id(\"api\")", "@id(\"reader\")")
+        .replace("Issuer::\"github\"", "?principal");
+    let warnings = warnings(&[("rules/more.cedar", Some(&template))]);
+    let expected = "rules/more.cedar: template `reader` is filled nowhere: fill it by a `[[link]]` with \
+        `template = \"reader\"`, or remove it";
+    assert!(warnings.iter().any(|it| it == expected), "{warnings:?}");
+}
+
+#[test]
+fn finds_access_through_workload_groups() {
+    let rule = PERMIT.replace("Issuer::\"github\"", "WorkloadGroup::\"payments\"");
+    let group = "[[workloads]]\nissuer = \"github\"\nclaims = { repository_id = \"1\" }\n";
+    let bundle = load(&[
+        ("rules/api.cedar", Some(&rule)),
+        ("entities/payments.toml", Some(group)),
+    ]);
+    let access = access(&bundle.expect("loads"));
+    let pair = ("github".to_owned(), "https://api.example".to_owned());
+    assert_eq!(access.into_keys().collect::<Vec<_>>(), [pair]);
+}

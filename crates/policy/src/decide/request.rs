@@ -1,0 +1,3 @@
+//! Who requests a token, and which.
+
+pub use vouchsafe_types::{Principal, TokenRequest};

@@ -1,0 +1,145 @@
+//! Stable codes of errors, and fixes for those whose message does not imply one.
+
+use crate::diagnostics::error::BundleError;
+
+impl BundleError {
+    /// The stable code of this kind of error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ActNotAllowed(_) => "act-not-allowed",
+            Self::AlgorithmNeedsHsm(_) => "algorithm-needs-hsm",
+            Self::AlgorithmUnknown { .. } => "algorithm-unknown",
+            Self::BundleTooLarge { .. } => "bundle-too-large",
+            Self::CannotRead(_) => "cannot-read",
+            Self::Cedar { .. } => "cedar",
+            Self::CharacterHidden(_) => "character-hidden",
+            Self::ClaimNameInvalid(_) => "claim-name-invalid",
+            Self::ClaimNameRepeated(_) => "claim-name-repeated",
+            Self::ClaimReserved(_) => "claim-reserved",
+            Self::ClaimUndeclared { .. } => "claim-undeclared",
+            Self::ClaimsNotAllowed(_) => "claims-not-allowed",
+            Self::CredentialNameInvalid => "credential-name-invalid",
+            Self::DuplicateAudience { .. } => "duplicate-audience",
+            Self::DuplicateEntry(_) => "duplicate-entry",
+            Self::DuplicateIssuer { .. } => "duplicate-issuer",
+            Self::DuplicatePolicy { .. } => "duplicate-rule",
+            Self::DurationInvalid { .. } => "duration-invalid",
+            Self::Empty(_) => "empty",
+            Self::EntityInvalid(_) => "entity-invalid",
+            Self::EntityTypeCollision { .. } => "entity-type-collision",
+            Self::EntityTypeInvalid => "entity-type-invalid",
+            Self::ExpiryInvalid => "expiry-invalid",
+            Self::FileMissing => "file-missing",
+            Self::FileNotUtf8 => "file-not-utf8",
+            Self::FileTooLarge { .. } => "file-too-large",
+            Self::FilesTooMany { .. } => "files-too-many",
+            Self::GroupAudienceUnknown { .. } => "group-audience-unknown",
+            Self::GroupClaimUnknown { .. } => "group-claim-unknown",
+            Self::GroupIssuerUnknown { .. } => "group-issuer-unknown",
+            Self::HiddenFile => "hidden-file",
+            Self::IssuerHasProvider { .. } => "issuer-has-a-provider",
+            Self::IssuerIsOurs(_) => "issuer-is-ours",
+            Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
+            Self::KeysAmbiguous => "keys-ambiguous",
+            Self::KeysNotJwks => "keys-not-jwks",
+            Self::LifetimeDefaultOverMax { .. } => "lifetime-default-over-max",
+            Self::LifetimeOverEpoch { .. } => "lifetime-over-epoch",
+            Self::NameInvalid => "name-invalid",
+            Self::NotAFile => "not-a-file",
+            Self::OutOfBounds { .. } => "out-of-bounds",
+            Self::PathInvalid { .. } => "path-invalid",
+            Self::PermitWithoutIssuer(_) => "permit-without-issuer",
+            Self::ReplayInvalid(_) => "replay-invalid",
+            Self::RequiredClaimUnknown { .. } => "required-claim-unknown",
+            Self::PolicyAudienceUnknown { .. } => "rule-audience-unknown",
+            Self::PolicyGroupUnknown { .. } => "rule-group-unknown",
+            Self::PolicyIdInvalid(_) => "rule-id-invalid",
+            Self::PolicyIssuerUnknown { .. } => "rule-issuer-unknown",
+            Self::PolicyProfileUnknown { .. } => "rule-profile-unknown",
+            Self::PolicyWithoutId => "rule-without-id",
+            Self::ScopeInvalid(_) => "scope-invalid",
+            Self::SubjectClaimUnknown { .. } => "subject-claim-unknown",
+            Self::SubjectTemplateInvalid => "subject-template-invalid",
+            Self::SymbolicLink => "symbolic-link",
+            Self::TemplateSlotEmpty(_) => "template-slot-empty",
+            Self::TemplateSlotUnknown(_) => "template-slot-unknown",
+            Self::TemplateUnknown { .. } => "template-unknown",
+            Self::TenantNotPinned { .. } => "tenant-not-pinned",
+            Self::Toml(_) => "toml",
+            Self::TooDeep { .. } => "too-deep",
+            Self::TooMany { .. } => "too-many",
+            Self::TrustDomainWithoutKeys => "trust-domain-without-keys",
+            Self::UnknownFile => "unknown-file",
+            Self::UnknownProvider { .. } => "unknown-provider",
+            Self::UrlRefused { .. } => "url-refused",
+            Self::ValueInvalid { .. } => "value-invalid",
+            Self::ZoneNameInvalid(_) => "zone-name-invalid",
+            Self::ZoneUnknown(_) => "zone-unknown",
+        }
+    }
+
+    /// What to do about the error, unless its message says it.
+    pub fn fix(&self) -> Option<String> {
+        if let Some(suggestion) = self.suggestion() {
+            return Some(format!("did you mean `{suggestion}`?"));
+        }
+        if let Self::IssuerHasProvider { provider, .. } = self {
+            return Some(format!("write `provider = \"{provider}\"`"));
+        }
+        let fix = match self {
+            Self::AlgorithmNeedsHsm(_) => "take `ES256` or `EdDSA`, or `tier = \"hsm\"`",
+            Self::Cedar { help, .. } => return help.clone(),
+            Self::CharacterHidden(_) => {
+                "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
+            }
+            Self::ClaimUndeclared { .. } => "name a claim as the provider's page lists it",
+            Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
+                "remove one of the files"
+            }
+            Self::DuplicatePolicy { .. } => "give one of them another `@id`",
+            Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => {
+                "move it out of the bundle"
+            }
+            Self::IssuerIsOurs(_) => "name the issuer whose tokens are exchanged",
+            Self::LifetimeOverEpoch { .. } => "shorten it, or lengthen the signer's epoch",
+            Self::PolicyAudienceUnknown { .. } => "correct the name, or add a file in `audiences/`",
+            Self::PolicyIssuerUnknown { .. } => "correct the name, or add a file in `issuers/`",
+            Self::PolicyWithoutId => "write `@id(\"a-name\")` above it",
+            _ => return None,
+        };
+        Some(fix.to_owned())
+    }
+
+    /// Whether something is missing that may be in an unreadable file.
+    pub fn is_about_missing(&self) -> bool {
+        matches!(
+            self,
+            Self::ClaimUndeclared { .. }
+                | Self::FileMissing
+                | Self::GroupAudienceUnknown { .. }
+                | Self::GroupIssuerUnknown { .. }
+                | Self::PolicyAudienceUnknown { .. }
+                | Self::PolicyGroupUnknown { .. }
+                | Self::PolicyIssuerUnknown { .. }
+                | Self::PolicyProfileUnknown { .. }
+                | Self::TemplateUnknown { .. }
+        )
+    }
+
+    /// The known name that a misspelled one probably meant.
+    fn suggestion(&self) -> Option<&str> {
+        match self {
+            Self::ClaimUndeclared { suggestion, .. }
+            | Self::GroupAudienceUnknown { suggestion, .. }
+            | Self::GroupClaimUnknown { suggestion, .. }
+            | Self::GroupIssuerUnknown { suggestion, .. }
+            | Self::PolicyAudienceUnknown { suggestion, .. }
+            | Self::PolicyGroupUnknown { suggestion, .. }
+            | Self::PolicyIssuerUnknown { suggestion, .. }
+            | Self::PolicyProfileUnknown { suggestion, .. }
+            | Self::TemplateUnknown { suggestion, .. }
+            | Self::UnknownProvider { suggestion, .. } => suggestion.as_deref(),
+            _ => None,
+        }
+    }
+}

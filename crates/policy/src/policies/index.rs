@@ -1,0 +1,152 @@
+//! The policies that can match a request, by issuer and audience.
+//!
+//! Cedar's cost is linear in the policies that it evaluates. A policy is left out only if its scope cannot match.
+//! Evaluating a scope never fails, so this changes neither decisions nor diagnostics.
+
+use crate::policies::entities::is_issuer;
+use crate::policies::policy::{NamedPolicy, policy_set};
+use cedar_policy::{EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Cached policy sets. They depend only on the bundle and live as long as it.
+const SETS_MAX: usize = 1024;
+
+/// The indices of an issuer and an audience in their bundle.
+type Key = (usize, usize);
+
+/// The policy sets collected so far, and the index to collect others from.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyCache {
+    sets: Mutex<BTreeMap<Key, Arc<PolicySet>>>,
+    index: PolicyIndex,
+}
+
+/// Indices of policies by the audience and the issuer that their scopes name, or none if they name none.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyIndex(BTreeMap<Option<String>, BTreeMap<Option<String>, Vec<usize>>>);
+
+impl PolicyIndex {
+    /// Adds the policy with index `at`.
+    pub fn add(&mut self, at: usize, issuer: Option<&str>, audience: Option<&str>) {
+        let of_audience = self.0.entry(audience.map(str::to_owned)).or_default();
+        let of_both = of_audience.entry(issuer.map(str::to_owned)).or_default();
+        of_both.push(at);
+    }
+
+    /// The indices of the policies that are for the issuer and the audience, or for any.
+    fn candidates(&self, issuer: &str, audience: &str) -> Vec<usize> {
+        let of_audience = [Some(audience.to_owned()), None];
+        let of_issuer = [Some(issuer.to_owned()), None];
+        let audiences = of_audience
+            .iter()
+            .filter_map(|audience| self.0.get(audience));
+        let both = audiences.flat_map(|of| of_issuer.iter().filter_map(|issuer| of.get(issuer)));
+        both.flatten().copied().collect()
+    }
+}
+
+/// What all requests by principals of one issuer for one audience have in common.
+pub struct RequestScope<'a> {
+    pub entity_type: &'a EntityTypeName,
+    pub issuer: &'a EntityUid,
+    pub audience: &'a EntityUid,
+    /// Groups that principals of the issuer can be in.
+    pub workload_groups: Vec<EntityUid>,
+    /// Groups that the audience is in.
+    pub audience_groups: Vec<EntityUid>,
+}
+
+impl PolicyCache {
+    pub fn new(index: PolicyIndex) -> Self {
+        let sets = Mutex::default();
+        Self { sets, index }
+    }
+
+    /// An empty cache for `policies`.
+    pub fn of(policies: &[NamedPolicy]) -> Self {
+        let mut index = PolicyIndex::default();
+        for (at, policy) in policies.iter().enumerate() {
+            let issuer = match policy.cedar.principal_constraint() {
+                PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                    is_issuer(&uid).then_some(uid)
+                }
+                PrincipalConstraint::Any
+                | PrincipalConstraint::Eq(_)
+                | PrincipalConstraint::Is(_) => None,
+            };
+            let audience = match policy.cedar.resource_constraint() {
+                ResourceConstraint::Eq(uid) => Some(uid),
+                ResourceConstraint::Any
+                | ResourceConstraint::In(_)
+                | ResourceConstraint::Is(_)
+                | ResourceConstraint::IsIn(_, _) => None,
+            };
+            let id = |uid: &Option<EntityUid>| Some(uid.as_ref()?.id().unescaped().to_owned());
+            index.add(at, id(&issuer).as_deref(), id(&audience).as_deref());
+        }
+        Self::new(index)
+    }
+
+    /// The policies that can match `scope`, which `key` identifies. On first use they are collected from what
+    /// `policies` returns for the indices of the candidates.
+    pub fn get_or_collect<'a, 'r>(
+        &self,
+        key: Key,
+        scope: impl FnOnce() -> RequestScope<'a>,
+        policies: impl FnOnce(&[usize]) -> Option<Vec<Cow<'r, NamedPolicy>>>,
+    ) -> Option<Arc<PolicySet>> {
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = sets.get(&key) {
+            return Some(Arc::clone(set));
+        }
+        if sets.len() >= SETS_MAX {
+            sets.clear();
+        }
+        let scope = scope();
+        let (issuer, audience) = (scope.issuer.id(), scope.audience.id());
+        let indices = self
+            .index
+            .candidates(issuer.unescaped(), audience.unescaped());
+        let set = Arc::new(collect(&policies(&indices)?, &scope)?);
+        sets.insert(key, Arc::clone(&set));
+        Some(set)
+    }
+}
+
+/// The policies that can match `scope`. None if Cedar rejects the set, which unique ids prevent; a policy is never
+/// dropped instead, because it could be a `forbid`.
+fn collect(policies: &[Cow<'_, NamedPolicy>], scope: &RequestScope<'_>) -> Option<PolicySet> {
+    let policies = policies.iter().map(AsRef::as_ref);
+    let chosen = policies.filter(|policy| can_match(policy, scope));
+    policy_set(chosen).ok()
+}
+
+/// Whether the scope of `policy` can match; true if unknown.
+pub fn can_match(policy: &NamedPolicy, scope: &RequestScope<'_>) -> bool {
+    let principal = match policy.cedar.principal_constraint() {
+        PrincipalConstraint::Any => true,
+        PrincipalConstraint::In(uid) => can_be_in(&uid, scope),
+        PrincipalConstraint::Eq(uid) => uid.type_name() == scope.entity_type,
+        PrincipalConstraint::Is(type_name) => &type_name == scope.entity_type,
+        PrincipalConstraint::IsIn(type_name, uid) => {
+            &type_name == scope.entity_type && can_be_in(&uid, scope)
+        }
+    };
+    let resource = match policy.cedar.resource_constraint() {
+        ResourceConstraint::Eq(uid) => &uid == scope.audience,
+        ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+            &uid == scope.audience || scope.audience_groups.contains(&uid)
+        }
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+    };
+    principal && resource
+}
+
+/// Whether a principal of the issuer can be in `uid`: its issuer, a group, or itself.
+fn can_be_in(uid: &EntityUid, scope: &RequestScope<'_>) -> bool {
+    uid == scope.issuer
+        || scope.workload_groups.contains(uid)
+        || uid.type_name() == scope.entity_type
+}

@@ -1,0 +1,15 @@
+//! The settings of a bundle: issuers, audiences, groups and time zones, as their TOML files declare them.
+
+pub(crate) mod audience;
+pub(crate) mod checks;
+mod declared_claims;
+mod duration;
+pub(crate) mod groups;
+pub(crate) mod issuer;
+pub(crate) mod key_source;
+pub(crate) mod records;
+mod replay;
+pub(crate) mod subject_template;
+pub(crate) mod toml_file;
+mod url;
+pub(crate) mod zones;
