@@ -18,7 +18,7 @@ use vouchsafe_gateway::{Generation, KeyRule, Refusal, Verdict, judge, probe_inpu
 
 impl Gateway {
     /// `POST /v1/admin/act`.
-    pub async fn act(
+    pub async fn operate(
         &self,
         admin: &str,
         request: &OperationRequest,

@@ -66,7 +66,7 @@ pub async fn answer(gateway: &Arc<Gateway>, peer: &Peer, request: Request<&mut I
 
 async fn v1(gateway: &Gateway, admin: &str, path: &str, body: &[u8]) -> Result<Bytes, Refusal> {
     match path {
-        OPERATION_PATH => to_json(&gateway.act(admin, &read(body)?).await?),
+        OPERATION_PATH => to_json(&gateway.operate(admin, &read(body)?).await?),
         PROBE_PATH => to_json(&gateway.probe(admin, &read(body)?).await?),
         ROTATE_PATH => to_json(&gateway.rotate(admin, &read(body)?).await?),
         _ => {

@@ -139,7 +139,7 @@ impl Gateway {
         Ok(self.ask(LIST_PATH, None::<&()>)?)
     }
 
-    pub fn act(&self, request: &OperationRequest) -> Result<OperationAnswer, GatewayError> {
+    pub fn operate(&self, request: &OperationRequest) -> Result<OperationAnswer, GatewayError> {
         self.ask(OPERATION_PATH, Some(request))
     }
 

@@ -164,7 +164,7 @@ fn send_to_all_or(
 ) -> Result<(), Failure> {
     let mut unreached = None;
     for gateway in gateways {
-        match gateway.act(request) {
+        match gateway.operate(request) {
             Ok(answer) => report(gateway, &answer, format),
             Err(error) if fine(&error.slug) => report_nothing(gateway, request, format),
             Err(error) if error.failure.code == 3 => {
