@@ -101,7 +101,7 @@ fn names_signer_of_valid_token() {
         let token = site.issue(&issuer, audience);
         let ended = site.verify(audience, &[], &token.jwt);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{audience}");
-        assert!(ended.stdout.contains("\npinned     no: "), "{audience}");
+        assert!(ended.stdout.contains("\npinned     no; "), "{audience}");
         let ended = site.verify(audience, &["--format", "json"], &token.jwt);
         let said: Value = serde_json::from_str(&ended.stdout).expect("JSON");
         assert_eq!(
@@ -362,7 +362,7 @@ fn check_arguments(site: &Site, by: &[&str], token: &str) {
     };
     pin(&gone, "gone: No such file");
     let no_root = "the file contains no PEM certificate of a root signing key\n\
-                   hint: `hsm-gateway root-certificate` prints it";
+                   hint: `hsm-gateway root-certificate` prints the certificate";
     pin(&keys, no_root);
     let jwk = &site.broker.jwks()["keys"][0];
     let leaf = jwk["x5c"][0].as_str().expect("a certificate");
