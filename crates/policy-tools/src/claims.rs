@@ -9,7 +9,7 @@ use vouchsafe_providers::{AttributeValue, ClaimError};
 pub enum ClaimsError {
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    #[error("claim `{0}` has another value than the issuer's file requires")]
+    #[error("claim `{0}` does not have a value that the issuer file requires")]
     NotRequired(String),
     #[error("claim `sub` is missing or not a text")]
     Sub,

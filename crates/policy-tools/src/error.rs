@@ -9,57 +9,57 @@ use vouchsafe_policy::{BundleError, DecideError, Diagnostic, LoadError};
 pub enum CheckError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    #[error("claim `{0}` is not a text, an integer, a boolean or an array of texts")]
+    #[error("claim `{0}` must be a text, an integer, a boolean or an array of texts")]
     CaseClaimInvalid(String),
     #[error("issuer `{name}` is not in the bundle")]
     CaseIssuerUnknown {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("`refused` is for cases with a `token`: claims are not verified")]
+    #[error("`refused` requires a `token`: claims are not verified")]
     CaseRefusalWithoutToken,
-    #[error("a case has a `token` or claims, not both")]
+    #[error("a case can have a `token` or claims, not both")]
     CaseTokenAndClaims,
-    #[error("the token makes no principal: {0}")]
+    #[error("the token does not describe a principal: {0}")]
     CaseTokenClaims(ClaimsError),
     #[error("the token is not a compact JWT with claims")]
     CaseTokenMalformed,
-    #[error("a token needs a clock: say when by `at`")]
+    #[error("a case with a token must set `at`")]
     CaseTokenWithoutTime,
-    #[error("claim `{claim}` is missing, which every {entity_type} has")]
+    #[error("claim `{claim}` is missing; every {entity_type} has it")]
     CaseClaimMissing { claim: String, entity_type: String },
-    #[error("claim `{claim}` is {found}, and of {entity_type} it is {expected}")]
+    #[error("claim `{claim}` is {found}, but must be {expected} for {entity_type}")]
     CaseClaimMistyped {
         claim: String,
         entity_type: String,
         expected: &'static str,
         found: &'static str,
     },
-    #[error("claim `{claim}` is no claim of {entity_type}")]
+    #[error("{entity_type} has no claim `{claim}`")]
     CaseClaimUnknown {
         claim: String,
         entity_type: String,
         suggestion: Option<String>,
     },
-    #[error("audience `{name}` is in no audience file")]
+    #[error("no audience file defines audience `{name}`")]
     CaseAudienceUnknown {
         name: String,
         suggestion: Option<String>,
     },
     #[error("the case cannot be decided: {0}")]
     CaseUndecidable(DecideError),
-    #[error("the case comes out as {found}, not as {expected}")]
+    #[error("the case is not met: expected {expected}, found {found}")]
     CaseUnmet { expected: String, found: String },
     #[error("profile `{name}` is not in `bundle.toml`")]
     CaseProfileUnknown {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("`at` is not a date such as `2027-01-01T00:00:00Z`")]
+    #[error("`at` must be a date such as `2027-01-01T00:00:00Z`")]
     CaseTimeInvalid,
-    #[error("rule `{0}` forbids less where the client address is unknown")]
+    #[error("policy `{0}` forbids less if the client address is unknown")]
     ForbidNeedsAddress(String),
-    #[error("rule `{policy}` asks whether `{name}`, which no request that it is for can have")]
+    #[error("policy `{policy}` tests `{name}`, which no request that it can match has")]
     PolicyNameUnknown {
         policy: String,
         name: String,
@@ -99,25 +99,25 @@ impl CheckError {
         }
         let fix = match self {
             Self::Bundle(error) => return error.fix(),
-            Self::CaseIssuerUnknown { .. } => "name an issuer by its file, without `.toml`",
+            Self::CaseIssuerUnknown { .. } => "use the name of an issuer file, without `.toml`",
             Self::CaseClaimMissing { .. } => {
-                "give it in the case, or in the file that the cases of its issuer start from"
+                "add it to the case, or to the default claims of its issuer"
             }
             Self::CaseClaimMistyped { .. } | Self::CaseClaimUnknown { .. } => {
-                "write it as the issuer's tokens have it; `schema.cedarschema` and the issuer's file say how"
+                "write it as in the issuer's tokens; see `schema.cedarschema` and the issuer file"
             }
             Self::CaseAudienceUnknown { .. } => {
-                "name an audience by its `id`, or add a file in `audiences/`"
+                "use the `id` of an audience, or add a file in `audiences/`"
             }
             Self::CaseUndecidable(error) => return fix_of_case(error),
             Self::CaseUnmet { .. } => {
-                "correct the rule or the case; `vouchsafe policy explain` says why"
+                "correct the policy or the case; `vouchsafe policy explain` shows why"
             }
             Self::ForbidNeedsAddress(_) => {
                 "forbid all but known addresses: `unless { context has client_ip && … }`"
             }
             Self::PolicyNameUnknown { .. } => {
-                "correct the name: Cedar takes a `has` of what is not there for false"
+                "correct the name: Cedar evaluates `has` of an unknown name to false"
             }
             _ => return None,
         };
@@ -155,7 +155,7 @@ fn fix_of_case(error: &DecideError) -> Option<String> {
     let fix = match error {
         DecideError::ClientIpInvalid => "write an address such as `192.0.2.1` or `2001:db8::1`",
         DecideError::LifetimeInvalid => "shorten the `lifetime`",
-        DecideError::TimeInvalid => "take an earlier `at`",
+        DecideError::TimeInvalid => "set an earlier `at`",
         _ => return None,
     };
     Some(fix.to_owned())

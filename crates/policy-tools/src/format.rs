@@ -6,7 +6,7 @@ use cedar_policy_formatter::{Config, policies_str_to_pretty};
 /// Why policies cannot be formatted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    #[error("Cedar's formatter would change what the rules say")]
+    #[error("Cedar's formatter would change the meaning of the policies")]
     Meaning,
     #[error("{0}")]
     Unreadable(String),
@@ -16,7 +16,7 @@ pub enum FormatError {
 ///
 /// # Errors
 /// The text is not Cedar, or the formatter would change its meaning, which would be a bug in it.
-pub fn formatted(text: &str) -> Result<String, FormatError> {
+pub fn format_policies(text: &str) -> Result<String, FormatError> {
     let before = meaning(text)?;
     if before.is_empty() {
         return Ok(text.to_owned());

@@ -140,7 +140,7 @@ fn summary(policies: &[String]) -> (String, String) {
         [] => (String::new(), String::new()),
         [one] => (one.clone(), "permits".to_owned()),
         [one, other] => (one.clone(), other.clone()),
-        [one, others @ ..] => (one.clone(), format!("and {} more rules", others.len())),
+        [one, others @ ..] => (one.clone(), format!("and {} more policies", others.len())),
     }
 }
 

@@ -74,8 +74,8 @@ fn group(xml: &mut String, policy: &str, results: &[&CaseResult], untested: bool
     if untested {
         let _ = writeln!(
             xml,
-            "    <testcase classname=\"{}\" name=\"determines a case\">\n      <failure message=\"no case is \
-             determined by this rule\"/>\n    </testcase>",
+            "    <testcase classname=\"{}\" name=\"determines a case\">\n      <failure message=\"this policy \
+             determines no case\"/>\n    </testcase>",
             escaped(policy)
         );
     }

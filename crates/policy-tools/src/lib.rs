@@ -39,7 +39,7 @@ pub use change::{Change, DECISIONS_MAX, smallest_change};
 pub use claims::{ClaimsError, principal_of_claims};
 pub use coverage::{ConditionCoverage, PolicyCoverage, coverage};
 pub use error::{CheckError, SuiteError};
-pub use format::{FormatError, formatted};
+pub use format::{FormatError, format_policies};
 pub use graph::Graph;
 pub use junit::junit;
 pub use outcome::outcome;

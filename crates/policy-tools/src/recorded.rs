@@ -16,7 +16,7 @@ pub struct RecordedRequest {
 pub enum RecordError {
     #[error("the recorded Cedar request is not JSON")]
     NotJson,
-    #[error("the recorded Cedar request has no `{0}`, or not as a decision writes it")]
+    #[error("the recorded Cedar request has no valid `{0}`")]
     Part(&'static str),
 }
 

@@ -6,8 +6,8 @@ mod samples;
 
 use crate::cases;
 use crate::error::SuiteError;
-use crate::format::formatted;
-use crate::suite::{Verdict, run};
+use crate::format::format_policies;
+use crate::suite::{CaseResult, Verdict, run};
 use samples::{base_file, cedar_text, claim_line, comparison, other_value, toml_text};
 use std::collections::BTreeMap;
 use vouchsafe_policy::{
@@ -33,13 +33,13 @@ pub enum ScaffoldError {
         wanted: &'static str,
         value: String,
     },
-    #[error("what would be made does not load\n{0}")]
+    #[error("the result would not load\n{0}")]
     Invalid(SuiteError),
     #[error("the bundle has no issuer `{0}`")]
     IssuerUnknown(String),
-    #[error("no request that the rule means is permitted: {0}")]
+    #[error("the policy would not permit its own case: {0}")]
     NeverPermits(String),
-    #[error("`{name}` is not a provider; known are `{known}`")]
+    #[error("unknown provider `{name}`; known providers: `{known}`")]
     ProviderUnknown { name: String, known: String },
 }
 
@@ -204,19 +204,19 @@ pub fn policy(
         .map(|(claim, value)| claim_line(claim, value))
         .collect();
     let allow = format!("tests/{}/allow/what the rule is for.toml", new.id);
-    made.insert(allow.clone(), case(new, &[], &whole, &new.scopes));
+    made.insert(allow.clone(), case(new, &whole, &new.scopes));
     for (at, (claim, value)) in claims.iter().enumerate() {
         let mut lines = whole.clone();
         if let (Some(line), Some(other)) = (lines.get_mut(at), other_value(claim, value)) {
             *line = claim_line(claim, &other);
             let path = format!("tests/{}/deny/another {}.toml", new.id, claim.name);
-            made.insert(path, case(new, &[], &lines, &new.scopes));
+            made.insert(path, case(new, &lines, &new.scopes));
         }
     }
     let mut beyond = new.scopes.clone();
     beyond.push(another_scope(&bundle, new));
     let path = format!("tests/{}/deny/a scope beyond.toml", new.id);
-    made.insert(path, case(new, &[], &whole, &beyond));
+    made.insert(path, case(new, &whole, &beyond));
     settle(files, environment, new, made, &allow)
 }
 
@@ -246,7 +246,7 @@ fn settle(
         if decision.effect != case.effect {
             if case.path == allow {
                 let by = decision.determining_rules.join("`, `");
-                let reason = format!("another rule denies it: `{by}`");
+                let reason = format!("another policy denies it: `{by}`");
                 return Err(ScaffoldError::NeverPermits(reason));
             }
             made.remove(&case.path);
@@ -256,45 +256,40 @@ fn settle(
             continue;
         }
         if let Some(text) = made.get_mut(&case.path) {
-            let policies: Vec<String> = decision
-                .determining_rules
-                .iter()
-                .map(|id| toml_text(id))
-                .collect();
+            let policies = decision.determining_rules.iter();
+            let policies: Vec<String> = policies.map(|id| toml_text(id)).collect();
             let line = format!("rules = [{}]", policies.join(", "));
-            *text = text.replacen(&policies_line(&[]), &line, 1);
+            *text = text.replacen(UNDECIDED, &line, 1);
         }
     }
     let suite = run(&with(files, &made)?, environment).map_err(ScaffoldError::Invalid)?;
-    let failed = |result: &&crate::suite::CaseResult| {
+    let failed = |result: &&CaseResult| {
         made.contains_key(&result.case.path) && result.verdict != Verdict::Met
     };
-    let permits = |result: &crate::suite::CaseResult| {
+    let permits = |result: &CaseResult| {
         result.case.effect == Effect::Permit && result.case.policies.contains(&new.id)
     };
     match suite.results.iter().find(failed) {
         None if suite.results.iter().any(permits) => Ok(MadePolicy { files: made, wider }),
         None => Err(ScaffoldError::NeverPermits(
-            "its case is not determined by it".to_owned(),
+            "it does not determine its case".to_owned(),
         )),
         Some(result) => Err(ScaffoldError::NeverPermits(format!("{:?}", result.verdict))),
     }
 }
 
-fn policies_line(policies: &[String]) -> String {
-    format!("rules = [{}]", policies.join(", "))
-}
+/// The line of a case before it is known which policies determine it.
+const UNDECIDED: &str = "rules = []";
 
-fn case(new: &NewPolicy, policies: &[String], claims: &[String], scopes: &[String]) -> String {
+fn case(new: &NewPolicy, claims: &[String], scopes: &[String]) -> String {
     let scopes: Vec<String> = scopes.iter().map(|scope| toml_text(scope)).collect();
     let claims: String = claims
         .iter()
         .map(|line| format!("claims.{line}\n"))
         .collect();
     format!(
-        "issuer = {}\n{}\n{claims}\n[request]\naudience = {}\nscopes = [{}]\n",
+        "issuer = {}\n{UNDECIDED}\n{claims}\n[request]\naudience = {}\nscopes = [{}]\n",
         toml_text(&new.issuer),
-        policies_line(policies),
         toml_text(&new.audience),
         scopes.join(", "),
     )
@@ -370,7 +365,8 @@ fn policy_text(
         cedar_text(&new.audience),
         conditions.join(" && "),
     );
-    let text = formatted(&text).map_err(|error| ScaffoldError::NeverPermits(error.to_string()))?;
+    let text =
+        format_policies(&text).map_err(|error| ScaffoldError::NeverPermits(error.to_string()))?;
     Ok(comment + &text)
 }
 

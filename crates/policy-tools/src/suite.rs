@@ -108,15 +108,15 @@ fn judge(case: &Case, bundle: &Bundle) -> Verdict {
     match (verified, &case.refused) {
         (Ok(principal), None) => judge_decision(case, &principal, bundle),
         (Ok(_), Some(slug)) => Verdict::Unmet {
-            expected: format!("a token that is refused with `{slug}`"),
-            found: "a token that is taken".to_owned(),
+            expected: format!("a token refused with `{slug}`"),
+            found: "an accepted token".to_owned(),
         },
         (Err(refusal), Some(slug)) if refusal.slug() == Some(slug.as_str()) => {
             match case.effect == Effect::Deny && case.policies.is_empty() {
                 true => Verdict::Met,
                 false => Verdict::Unmet {
                     expected: outcome(case.effect, &case.policies, &case.erring),
-                    found: format!("{refusal}, before any rule is asked"),
+                    found: format!("{refusal}, before any policy is evaluated"),
                 },
             }
         }

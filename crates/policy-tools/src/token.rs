@@ -12,10 +12,10 @@ use vouchsafe_types::{KeySet, UnixSeconds};
 pub enum Refusal {
     #[error("issuer `{0}` is not in the bundle")]
     IssuerUnknown(String),
-    #[error("the issuer's file makes no sense to identity: {0}")]
+    #[error("the issuer file is not usable for verification: {0}")]
     IssuerUnusable(String),
     #[error(
-        "there are no keys to verify the token with: give the issuer's JWK Set as `keys`, here or in \
+        "there are no keys to verify the token: add the issuer's JWK Set as `keys`, here or in \
          `tests/{0}.toml`"
     )]
     KeysMissing(String),

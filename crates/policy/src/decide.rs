@@ -95,7 +95,7 @@ impl Bundle {
             .matching_policies((issuer_index, audience_index), || {
                 self.request_scope(issuer, entity, audience_uid)
             })
-            .ok_or(DecideError::RulesInvalid)?;
+            .ok_or(DecideError::PoliciesInvalid)?;
         let request = Request::new(
             principal_uid,
             action,

@@ -4,6 +4,66 @@
 //! only [`folder`] accesses a file system. Entry points: [`Bundle::load`], [`Bundle::decide`], and [`Decider`] for the
 //! policy component. What only authors of policies need is in `vouchsafe-policy-tools`, which no component contains.
 //!
+//! ```
+//! use vouchsafe_policy::{
+//!     Attribute, AttributeValue, Bundle, BundleFiles, Effect, Environment, LoadError, Principal, TokenRequest,
+//! };
+//!
+//! let schema = r#"
+//!     entity Issuer, Audience;
+//!     namespace GitHub { entity Workflow in [Issuer] = { repository_id: String }; }
+//!     action issue appliesTo {
+//!         principal: [GitHub::Workflow],
+//!         resource: [Audience],
+//!         context: {
+//!             requested_lifetime_seconds: Long, scopes: Set<String>, now: datetime,
+//!             client_ip?: ipaddr, proof_of_possession: Bool,
+//!         },
+//!     };"#;
+//! let policy = r#"
+//!     @id("deploy")
+//!     permit (
+//!         principal is GitHub::Workflow in Issuer::"github", action, resource == Audience::"https://api.example"
+//!     ) when { principal.repository_id == "123456" };"#;
+//! let mut files = BundleFiles::default();
+//! for (path, content) in [
+//!     ("bundle.toml", "name = 'example'\nversion = '1'"),
+//!     ("schema.cedarschema", schema),
+//!     ("issuers/github.toml", "issuer = 'https://idp.example'\nprovider = 'github'"),
+//!     ("audiences/api.toml", "id = 'https://api.example'"),
+//!     ("rules/deploy.cedar", policy),
+//! ] {
+//!     files.add(path, content.into()).map_err(LoadError::from)?;
+//! }
+//! let environment = Environment {
+//!     issuer: "https://broker.example".to_owned(),
+//!     development: false,
+//!     epoch_seconds: 3600,
+//! };
+//! let bundle = Bundle::load(&files, &environment)?;
+//!
+//! let principal = Principal {
+//!     entity_type: "GitHub::Workflow".to_owned(),
+//!     id: "repo:octo-org/octo-repo:ref:refs/heads/main".to_owned(),
+//!     issuer_name: "github".to_owned(),
+//!     attributes: vec![Attribute {
+//!         name: "repository_id".to_owned(),
+//!         value: AttributeValue::Text("123456".to_owned()),
+//!     }],
+//! };
+//! let request = TokenRequest {
+//!     audience: "https://api.example".to_owned(),
+//!     scopes: Vec::new(),
+//!     requested_lifetime_seconds: 300,
+//!     client_ip: None,
+//!     proof_of_possession: false,
+//! };
+//! let decision = bundle.decide(&principal, &request, 1_798_761_600)?;
+//! assert_eq!(decision.effect, Effect::Permit);
+//! assert_eq!(decision.determining_rules, ["deploy"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! INVARIANT: a [`Bundle`] exists only if every file of it was understood and every policy validates strictly against
 //! its schema.
 //! INVARIANT: a decision is [`Effect::Permit`] only if a `permit` matched and no `forbid` matched or failed to evaluate.

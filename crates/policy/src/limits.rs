@@ -8,7 +8,7 @@ pub const FILE_BYTES_MAX: usize = 256 * 1024;
 pub const BUNDLE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a path within the bundle.
 pub const PATH_BYTES_MAX: usize = 512;
-/// Folders below the bundle's root: `tests/<rule>/allow` is three.
+/// Folders below the bundle's root: `tests/<policy>/allow` is three.
 pub const FOLDER_DEPTH_MAX: usize = 3;
 
 pub const ISSUERS_MAX: usize = 256;

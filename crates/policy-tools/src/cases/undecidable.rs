@@ -34,7 +34,7 @@ pub(crate) fn undecidable(
         DecideError::LifetimeInvalid => &["request", "lifetime"],
         DecideError::TimeInvalid => &["at"],
         DecideError::EntityTypeMismatch { .. } | DecideError::IssuerUnknown => &["issuer"],
-        DecideError::RequestInvalid | DecideError::RulesInvalid => &["request"],
+        DecideError::RequestInvalid | DecideError::PoliciesInvalid => &["request"],
     };
     let text = text_of(files, &case.path);
     let span = toml_span::value(text, path);

@@ -63,7 +63,8 @@ pub(super) fn warnings(
     candidates: &[Candidate<'_>],
     forbids: &Forbids<'_>,
 ) -> Vec<Warning> {
-    let (mut told, mut by_ref, mut unbounded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut by_event, mut by_ref, mut unbounded) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     // Tokens of development issuers are made by hand.
     for candidate in candidates.iter().filter(|it| !it.issuer.development) {
         let is_read = |claim: &str| candidate.is_compared(claim, read);
@@ -81,7 +82,7 @@ pub(super) fn warnings(
             // Most policies for GitLab compare `ref_protected` or nothing: see `branch_by_name`.
             let is_github = proposal.provider == "github";
             if proposal.claims.iter().any(|(claim, _)| is_read(claim)) {
-                told.insert((claim, event));
+                by_event.insert((claim, event));
             } else if is_github && is_read("ref") {
                 by_ref.insert(event);
             } else if is_github && candidate.has_claim(claim) {
@@ -91,16 +92,16 @@ pub(super) fn warnings(
     }
     let policy = || policy.id.clone();
     let listed = |events: BTreeSet<&str>| Vec::from_iter(events).join("`, `");
-    let claims: BTreeSet<&str> = told.iter().map(|(claim, _)| *claim).collect();
-    let told = claims.into_iter().map(|claim| {
-        let events = told.iter().filter(|(of, _)| *of == claim);
+    let claims: BTreeSet<&str> = by_event.iter().map(|(claim, _)| *claim).collect();
+    let by_event = claims.into_iter().map(|claim| {
+        let events = by_event.iter().filter(|(of, _)| *of == claim);
         Warning::EventOfStrangers {
             policy: policy(),
             claim,
             event: listed(events.map(|(_, event)| *event).collect()),
         }
     });
-    let mut warnings: Vec<Warning> = told.collect();
+    let mut warnings: Vec<Warning> = by_event.collect();
     if !by_ref.is_empty() {
         let (policy, events) = (policy(), listed(by_ref));
         warnings.push(Warning::EventUnchecked { policy, events });
@@ -150,7 +151,7 @@ pub(super) fn builds_of_forks(
             "circleci" if candidate.has_claim("vcs_origin") => (
                 candidate.clone().foreign(["vcs_origin"]),
                 "project",
-                "require `vcs_origin` to equal your repository, with `==`",
+                "require `vcs_origin` to equal your repository with `==`",
             ),
             "buildkite" if !candidate.is_compared("build_source", read) => (
                 Some(candidate.clone()),

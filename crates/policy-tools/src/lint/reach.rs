@@ -50,7 +50,7 @@ pub(super) fn never_matches(policy: &NamedPolicy, bundle: &Bundle) -> Option<War
         if both.is_empty() {
             let (one, other) = (before.join("`, `"), texts.join("`, `"));
             return never(format!(
-                "`{attribute}` is never one of `{one}` and one of `{other}` at once"
+                "`{attribute}` cannot be one of `{one}` and one of `{other}`"
             ));
         }
         allowed.insert(attribute, both);

@@ -9,7 +9,7 @@ use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     #[error(
-        "rule `{policy}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone"
+        "policy `{policy}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone"
     )]
     AnyTenant {
         policy: String,
@@ -17,26 +17,26 @@ pub enum Warning {
         claims: String,
     },
     #[error(
-        "rule `{policy}` trusts `{claim}`, who started the first attempt: others may run it again, and \
-         their token says the same"
+        "policy `{policy}` trusts `{claim}`, who started the first attempt: others can run it again and get the same \
+         claim"
     )]
     AttemptUnchecked { policy: String, claim: &'static str },
-    #[error("nobody can get a token for audience `{0}`: no rule permits it")]
+    #[error("nobody can get a token for audience `{0}`: no policy permits it")]
     AudienceUnreachable(String),
     #[error("{message}")]
     Cedar {
         message: String,
         help: Option<String>,
     },
-    #[error("rule `{policy}` trusts `{claim}`, which whoever asked for the token chose")]
+    #[error("policy `{policy}` trusts `{claim}`, which the requester of the token chose")]
     ChosenByCaller { policy: String, claim: &'static str },
     #[error(
-        "rule `{0}` trusts a branch by its name alone: the merge request of a fork, started by a member, runs as \
-         this project under the name of the fork's branch"
+        "policy `{0}` trusts a branch by its name alone: a merge request of a fork that a member starts runs as this \
+         project, with the name of the fork's branch"
     )]
     BranchOfStrangers(String),
     #[error(
-        "rule `{policy}` takes builds of forks: a fork's pull request has the ids of this {unit}"
+        "policy `{policy}` accepts builds of forks: a fork's pull request has the ids of this {unit}"
     )]
     BuildOfFork {
         policy: String,
@@ -44,7 +44,7 @@ pub enum Warning {
         unit: &'static str,
         fix: &'static str,
     },
-    #[error("rule `{policy}` takes `{event}` runs, which can build the code of strangers")]
+    #[error("policy `{policy}` accepts `{event}` runs, which can build untrusted code")]
     EventOfStrangers {
         policy: String,
         /// The claim that identifies what triggered a run.
@@ -52,12 +52,12 @@ pub enum Warning {
         event: String,
     },
     #[error(
-        "rule `{policy}` trusts `ref` and not `event_name`: `{events}` runs have the `ref` of a branch of the \
+        "policy `{policy}` trusts `ref` without `event_name`: `{events}` runs have the `ref` of a branch of the \
          repository, whatever code they build"
     )]
     EventUnchecked { policy: String, events: String },
     #[error(
-        "rule `{policy}` does not read `event_name`, and takes `{events}` runs, which can build the code of strangers"
+        "policy `{policy}` does not read `event_name` and accepts `{events}` runs, which can build untrusted code"
     )]
     EventsUnbounded { policy: String, events: String },
     #[error(
@@ -68,64 +68,64 @@ pub enum Warning {
         issuer: String,
         claims: String,
     },
-    #[error("group `{group}` trusts `{name}`, a name that somebody else may take over")]
+    #[error("group `{group}` trusts `{name}`, a name that someone else can take over")]
     GroupNameWithoutId {
         group: String,
         name: &'static str,
         id: &'static str,
     },
-    #[error("`max_lifetime` of {0} s is over an hour")]
+    #[error("`max_lifetime` of {0} s is longer than an hour")]
     LifetimeLong(u64),
     #[error(
-        "rule `{policy}` takes `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`"
+        "policy `{policy}` accepts `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`"
     )]
     LikeCrossesSeparator {
         policy: String,
         claim: String,
         pattern: String,
     },
-    #[error("rule `{policy}` trusts `{name}`, a name that somebody else may take over")]
+    #[error("policy `{policy}` trusts `{name}`, a name that someone else can take over")]
     NameWithoutId {
         policy: String,
         name: &'static str,
         id: &'static str,
     },
-    #[error("rule `{0}` permits without any condition")]
+    #[error("policy `{0}` permits without any condition")]
     PermitUnconditional(String),
     #[error("the pinned keys expired on {0}: every token of this issuer is refused")]
     PinnedKeysExpired(String),
     #[error("the pinned keys expire on {date}, in {days} days")]
     PinnedKeysExpireSoon { date: String, days: u64 },
-    #[error("`replay` is `allow`, although every token of provider `{0}` has a `jti` of its own")]
+    #[error("`replay` is `allow`, although every token of provider `{0}` has a unique `jti`")]
     ReplayAllowed(&'static str),
-    #[error("rule `{policy}` can never match: {reason}")]
+    #[error("policy `{policy}` can never match: {reason}")]
     PolicyNeverMatches { policy: String, reason: String },
-    #[error("the case is for rule `{0}`, which is not in the bundle")]
+    #[error("the case is for policy `{0}`, which is not in the bundle")]
     PolicyOfCaseUnknown(String),
-    #[error("rule `{policy}` is always overruled by `{by}`, which forbids all that it permits")]
+    #[error("policy `{policy}` never takes effect: `{by}` forbids everything that it permits")]
     PolicyOverruled { policy: String, by: String },
-    #[error("rule `{0}` determines no test case")]
+    #[error("policy `{0}` determines no test case")]
     PolicyWithoutTest(String),
-    #[error("rule `{policy}` lists scope `{scope}`, which audience `{audience}` does not offer")]
+    #[error("policy `{policy}` lists scope `{scope}`, which audience `{audience}` does not offer")]
     ScopeUnknown {
         policy: String,
         scope: String,
         audience: String,
     },
-    #[error("rule `{0}` has `context.scopes.containsAll(…)`, which grants any further scope too")]
+    #[error("policy `{0}` has `context.scopes.containsAll(…)`, which permits any additional scope")]
     ScopesReversed(String),
-    #[error("rule `{0}` does not bound the scopes")]
+    #[error("policy `{0}` does not limit the scopes")]
     ScopesUnbounded(String),
     #[error(
-        "the value of `{0}` can reach into its neighbour's place in `subject`: two workloads could share one"
+        "`subject` is ambiguous: the value of `{0}` can contain its neighbour's, so two workloads could share one"
     )]
     SubjectAmbiguous(String),
-    #[error("`subject` holds no id of the workload: several workloads share one `sub`")]
+    #[error("`subject` does not identify the workload: several workloads share one `sub`")]
     SubjectShared(String),
-    #[error("template `{0}` is filled nowhere")]
+    #[error("template `{0}` is never linked")]
     TemplateUnused(String),
     #[error(
-        "rule `{policy}` takes `{claim}` at any ref: a workflow file of any branch would match"
+        "policy `{policy}` accepts `{claim}` at any ref: a workflow file of any branch would match"
     )]
     WorkflowAtAnyRef {
         policy: String,
@@ -176,46 +176,46 @@ impl Warning {
         let fix = match self {
             Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
                 format!(
-                    "require one of `{claims}` to equal yours, with `==`, on every way to a permit"
+                    "require one of `{claims}` to equal yours with `==` in every branch of the condition"
                 )
             }
-            Self::AttemptUnchecked { .. } => "compare `run_attempt == \"1\"` too".to_owned(),
+            Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`".to_owned(),
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
             Self::BuildOfFork { fix, .. } => (*fix).to_owned(),
             Self::Cedar { help, .. } => return help.clone(),
-            Self::ChosenByCaller { .. } => "compare what the platform says".to_owned(),
+            Self::ChosenByCaller { .. } => "compare a claim that the platform sets".to_owned(),
             Self::BranchOfStrangers(_) => {
-                "compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source` too"
+                "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`"
                     .to_owned()
             }
             Self::EventOfStrangers { claim, .. } => format!(
-                "take runs of reviewed code only, such as `{claim} == \"push\"`, or forbid the others"
+                "accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others"
             ),
             Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
                 "compare `event_name == \"push\"`, or forbid these events".to_owned()
             }
             Self::LifetimeLong(_) => {
-                "shorten it: a job can ask again, and what is stolen lives as long".to_owned()
+                "shorten it: a job can request another token, and a stolen token is valid as long".to_owned()
             }
             Self::LikeCrossesSeparator { .. } => {
-                "compare with `==`, or let `*` be the end of the pattern, after a separator"
+                "compare with `==`, or put `*` at the end of the pattern, after a separator"
                     .to_owned()
             }
             Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
-                format!("compare `{id}` too")
+                format!("also compare `{id}`")
             }
             Self::PermitUnconditional(_) => {
-                "add a `when` that says which workloads it means".to_owned()
+                "add a `when` that selects the workloads".to_owned()
             }
             Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => {
-                "fetch and pin new ones".to_owned()
+                "fetch and pin new keys".to_owned()
             }
-            Self::ReplayAllowed(_) => "leave it out: `single-use` is the default".to_owned(),
+            Self::ReplayAllowed(_) => "remove it: `single-use` is the default".to_owned(),
             Self::PolicyNeverMatches { .. } => {
-                "correct the condition, or remove the rule".to_owned()
+                "correct the condition, or remove the policy".to_owned()
             }
             Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it".to_owned(),
-            Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the rule".to_owned(),
+            Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy".to_owned(),
             Self::PolicyWithoutTest(policy) => format!("add one in `tests/{policy}/`"),
             Self::ScopeUnknown { .. } => {
                 "correct the scope, or add it to the audience's file".to_owned()
@@ -225,16 +225,16 @@ impl Warning {
                 "add `[…].containsAll(context.scopes)` to its `when`".to_owned()
             }
             Self::SubjectAmbiguous(_) => {
-                "put ids first, text between them, and at most one free text, at the end".to_owned()
+                "put ids first, separate placeholders with text, and put at most one free-text claim, last".to_owned()
             }
             Self::SubjectShared(placeholders) => {
-                format!("put `{placeholders}` into the template, or leave `subject` out")
+                format!("put `{placeholders}` into the template, or remove `subject`")
             }
             Self::TemplateUnused(template) => {
-                format!("fill it by a `[[link]]` with `template = \"{template}\"`, or remove it")
+                format!("add a `[[link]]` with `template = \"{template}\"`, or remove it")
             }
             Self::WorkflowAtAnyRef { .. } => {
-                "write the pattern to its end, such as `…/deploy.yml@refs/heads/main`".to_owned()
+                "write the whole pattern, such as `…/deploy.yml@refs/heads/main`".to_owned()
             }
         };
         Some(fix)

@@ -1,4 +1,4 @@
-//! The smallest change that would be permitted, and requests read back from records.
+//! The smallest change that would be permitted, and requests recovered from records.
 
 use crate::support::*;
 use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Principal, TokenRequest};
@@ -61,7 +61,7 @@ fn of(
 const BOUND: &str = "[\"read\"].containsAll(context.scopes)";
 
 #[test]
-fn keeps_as_many_scopes_as_are_permitted() {
+fn keeps_most_permitted_scopes() {
     assert_eq!(change(BOUND, &request(&["read"], 300)), None);
     let read: &[&str] = &["read"];
     assert_eq!(
@@ -80,19 +80,19 @@ fn keeps_as_many_scopes_as_are_permitted() {
 }
 
 #[test]
-fn takes_the_lifetime_that_is_nearest() {
+fn proposes_closest_lifetime() {
     let condition = format!("{BOUND} && context.requested_lifetime_seconds <= 120");
     assert_eq!(change(&condition, &request(&["read"], 120)), None);
     assert_eq!(
         change(&condition, &request(&["read"], 300)),
         of(None, None, Some(120), "api")
     );
-    // Of scopes and lifetime together, only what must change does.
+    // Of scopes and lifetime, only the necessary one changes.
     assert_eq!(
         change(&condition, &request(&["write"], 300)),
         of(None, Some(&[]), Some(120), "api")
     );
-    // No lifetime over the audience's ceiling is proposed: 900 s here.
+    // No lifetime above the audience's maximum of 900 s is proposed.
     let long = format!("{BOUND} && context.requested_lifetime_seconds >= 901");
     assert_eq!(
         change(&long, &request(&["read"], 300)),
@@ -106,7 +106,7 @@ fn takes_the_lifetime_that_is_nearest() {
 }
 
 #[test]
-fn proposes_another_audience_last_and_within_its_limits() {
+fn proposes_another_audience_last() {
     let nobody = "principal.ref == \"refs/heads/none\"";
     let other = Some("https://other.example");
     assert_eq!(
@@ -120,7 +120,7 @@ fn proposes_another_audience_last_and_within_its_limits() {
 }
 
 #[test]
-fn proposes_nothing_where_only_the_caller_could_change() {
+fn proposes_nothing_if_principal_must_change() {
     let mut principal = principal();
     principal.attributes[1].value = AttributeValue::Text("refs/heads/closed".to_owned());
     let found = smallest_change(&bundle(BOUND), &principal, &request(&["read"], 300), NOW);
@@ -128,7 +128,7 @@ fn proposes_nothing_where_only_the_caller_could_change() {
 }
 
 #[test]
-fn every_proposal_is_permitted_when_it_is_asked_for() {
+fn every_proposed_change_is_permitted() {
     let bundle = bundle(&format!(
         "{BOUND} && context.requested_lifetime_seconds <= 120"
     ));
@@ -158,7 +158,7 @@ fn every_proposal_is_permitted_when_it_is_asked_for() {
 }
 
 #[test]
-fn a_record_gives_back_what_was_asked() {
+fn recovers_request_from_record() {
     let bundle = bundle(BOUND);
     let mut principal = principal();
     principal.attributes.push(Attribute {
@@ -188,7 +188,7 @@ fn a_record_gives_back_what_was_asked() {
 }
 
 #[test]
-fn a_record_that_says_less_is_refused() {
+fn refuses_incomplete_record() {
     let bundle = bundle(BOUND);
     let decision = bundle
         .decide(&principal(), &request(&["read"], 300), NOW)

@@ -1,5 +1,4 @@
-//! The bundle in `policies/`: it loads, its cases come out as they say, and its schema is that of
-//! the identity crate's claims.
+//! The bundle in `policies/` loads, meets its cases, and its schema matches the providers' claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +21,7 @@ fn default_bundle(development: bool) -> Bundle {
 }
 
 #[test]
-fn decides_every_case_as_it_says() {
+fn meets_every_case() {
     let bundle = default_bundle(true);
     let cases = cases::read(&default_files(), &bundle).expect("every case reads");
     for case in &cases {
@@ -48,7 +47,7 @@ fn decides_every_case_as_it_says() {
 }
 
 #[test]
-fn has_an_allow_and_a_deny_case_for_every_rule() {
+fn has_allow_and_deny_cases_per_policy() {
     let bundle = default_bundle(true);
     let cases = cases::read(&default_files(), &bundle).expect("every case reads");
     for rule in bundle.policies() {
@@ -71,9 +70,9 @@ fn has_an_allow_and_a_deny_case_for_every_rule() {
     }
 }
 
-/// Who starts from this bundle starts without a warning, in production too.
+/// The default bundle has no warnings, also in production.
 #[test]
-fn has_nothing_to_warn_of() {
+fn has_no_warnings() {
     for development in [false, true] {
         let environment = Environment {
             issuer: "https://broker.example".to_owned(),
@@ -85,7 +84,7 @@ fn has_nothing_to_warn_of() {
     }
 }
 
-/// Runs that can build a stranger's code under the repository's own identity get nothing, whatever they ask for.
+/// Runs that can build untrusted code under the repository's identity get nothing.
 #[test]
 fn denies_runs_of_proposed_code() {
     let bundle = default_bundle(true);
@@ -116,13 +115,13 @@ fn denies_runs_of_proposed_code() {
     }
 }
 
-/// Every set of texts is one type to Cedar.
+/// All sets of texts have the same type in Cedar.
 fn cedar_type(claim_type: ClaimType) -> &'static str {
     claim_type.cedar_type()
 }
 
 #[test]
-fn declares_exactly_the_claims_of_every_provider() {
+fn declares_claims_of_every_provider() {
     let bundle = default_bundle(false);
     for provider in PROVIDERS.into_iter().filter(|one| !one.declares_claims()) {
         let entity_type = provider.entity_type("");
@@ -148,7 +147,7 @@ fn declares_exactly_the_claims_of_every_provider() {
 }
 
 #[test]
-fn trusts_the_development_issuer_in_development_only() {
+fn trusts_dev_issuer_only_in_development() {
     let dev = "http://127.0.0.1:7000";
     assert!(default_bundle(false).issuer(dev).is_none());
     let bundle = default_bundle(true);
@@ -164,7 +163,7 @@ fn trusts_the_development_issuer_in_development_only() {
 }
 
 #[test]
-fn has_a_single_use_and_a_reusable_audience() {
+fn has_single_use_and_reusable_audiences() {
     let bundle = default_bundle(false);
     let replay = |id| bundle.audience(id).map(|audience| audience.replay);
     assert_eq!(
@@ -174,10 +173,10 @@ fn has_a_single_use_and_a_reusable_audience() {
     assert_eq!(replay("https://api.example"), Some(ReplayMode::Allow));
 }
 
-/// What loads must be usable: a template that identity refuses, or more claims than the signer takes,
-/// would fail every exchange.
+/// A bundle that loads must be usable: identity and signer would refuse templates or claims beyond their limits in
+/// every exchange.
 #[test]
-fn allows_no_more_than_identity_and_signer_take() {
+fn shares_limits_with_identity_and_signer() {
     use vouchsafe_policy::limits;
     assert_eq!(
         limits::SUBJECT_TEMPLATE_BYTES_MAX,
@@ -189,9 +188,9 @@ fn allows_no_more_than_identity_and_signer_take() {
     );
 }
 
-/// The first issuer file and the first rule of a provider's page, put into the default bundle.
+/// Adds the first issuer file and the first policy of a provider's page to the default bundle.
 #[test]
-fn loads_the_issuer_and_the_rule_of_every_providers_page() {
+fn loads_examples_of_every_provider_page() {
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/providers");
     let mut seen = BTreeSet::new();
     for page in std::fs::read_dir(pages).expect("the pages") {
@@ -230,7 +229,7 @@ fn loads_the_issuer_and_the_rule_of_every_providers_page() {
         };
         let report = lint::check(&files, &environment);
         assert!(report.errors.is_empty(), "{}: {report}", page.display());
-        // A rule without a case is all that may be wrong with what a page shows.
+        // The only warning can be that the policy has no case.
         let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings.len(), 1, "{}: {report}", page.display());
         assert!(warnings[0].contains("determines no test case"), "{report}");

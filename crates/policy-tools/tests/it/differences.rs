@@ -1,4 +1,4 @@
-//! What replacing one bundle by another means.
+//! The effect of replacing one bundle with another.
 
 use crate::support::*;
 use vouchsafe_policy_tools::diff::{Difference, Direction, Side, Subject, Takeover, diff};
@@ -12,7 +12,7 @@ fn difference(old: Changes<'_>, new: Changes<'_>) -> Difference {
     diff(&side(&old), &side(&new), &[]).unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
-/// The changes of rules and settings as `direction subject name`.
+/// The changes of policies and settings as `direction subject name`.
 fn said(old: Changes<'_>, new: Changes<'_>) -> Vec<String> {
     let of = |change: &vouchsafe_policy_tools::diff::Change| {
         format!(
@@ -23,7 +23,7 @@ fn said(old: Changes<'_>, new: Changes<'_>) -> Vec<String> {
     difference(old, new).changes.iter().map(of).collect()
 }
 
-/// What a change of the rules means, and the other way round.
+/// Checks the effect of a change of policies, and of its inverse.
 fn check_rules(from: &str, to: &str, there: &[&str], back: &[&str]) {
     let changed = RULES.replacen(from, to, 1);
     assert_ne!(changed, RULES, "{from}");
@@ -33,7 +33,7 @@ fn check_rules(from: &str, to: &str, there: &[&str], back: &[&str]) {
 }
 
 #[test]
-fn nothing_changes_between_equals_and_other_words() {
+fn ignores_comments_order_and_layout() {
     assert!(difference(&[], &[]).is_empty());
     assert_eq!(difference(&[], &[]).decided, 2);
     let other = RULES.replace(
@@ -44,7 +44,7 @@ fn nothing_changes_between_equals_and_other_words() {
 }
 
 #[test]
-fn conditions_of_a_permit_narrow_and_those_of_a_forbid_widen() {
+fn conditions_narrow_permits_and_widen_forbids() {
     check_rules(
         "principal.repository_id == \"1\" && ",
         "principal.repository_id == \"1\" && context.requested_lifetime_seconds < 900 && ",
@@ -72,7 +72,7 @@ fn conditions_of_a_permit_narrow_and_those_of_a_forbid_widen() {
 }
 
 #[test]
-fn cases_pairs_and_rules_of_a_new_audience_widen() {
+fn new_audience_widens() {
     let audience = "id = \"https://two.example\"\nscopes = [\"read\"]\n";
     let rule = RULES
         .split("@id(\"never\")")
@@ -107,7 +107,7 @@ fn cases_pairs_and_rules_of_a_new_audience_widen() {
 }
 
 #[test]
-fn a_forbid_for_all_takes_pairs_away() {
+fn unconditional_forbid_removes_pairs() {
     let forbid = "@id(\"stop\") forbid (principal, action, resource);";
     let new: Changes<'_> = &[("rules/stop.cedar", Some(forbid))];
     assert_eq!(
@@ -121,7 +121,7 @@ fn a_forbid_for_all_takes_pairs_away() {
 }
 
 #[test]
-fn settings_say_which_way_they_go() {
+fn settings_have_direction() {
     let audience = |lines: &str| format!("{API}{lines}\n");
     for (lines, name) in [
         ("max_lifetime = \"16m\"", "max_lifetime"),
@@ -183,7 +183,7 @@ fn settings_say_which_way_they_go() {
 }
 
 #[test]
-fn a_changed_url_is_a_takeover_and_widens() {
+fn changed_issuer_url_is_takeover() {
     let moved = GITHUB.replace("idp", "new");
     let found = difference(&[], &[("issuers/github.toml", Some(&moved))]);
     let takeover = Takeover {
@@ -198,7 +198,7 @@ fn a_changed_url_is_a_takeover_and_widens() {
 }
 
 #[test]
-fn what_is_unknown_counts_both_ways() {
+fn unknown_changes_count_both_ways() {
     let rules = RULES.replace("[\"read\"]", "[\"write\"]");
     let found = difference(
         &[("tests/api/allow/main reads.toml", None)],
@@ -217,7 +217,7 @@ fn what_is_unknown_counts_both_ways() {
 }
 
 #[test]
-fn members_of_groups_widen_where_permits_name_them() {
+fn new_group_members_widen_permits() {
     let entry = |id: &str| {
         format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{id}\" }}\n")
     };
@@ -270,7 +270,7 @@ fn members_of_groups_widen_where_permits_name_them() {
 }
 
 #[test]
-fn a_zone_that_moves_counts_both_ways() {
+fn changed_time_zone_counts_both_ways() {
     let head =
         |zone: &str| format!("name = \"test\"\nversion = \"1\"\n[zones]\noffice = \"{zone}\"\n");
     let (old, new) = (head("Europe/Berlin"), head("Asia/Tokyo"));
@@ -281,7 +281,7 @@ fn a_zone_that_moves_counts_both_ways() {
 }
 
 #[test]
-fn a_rule_of_the_same_meaning_under_another_id_is_no_change() {
+fn ignores_renamed_equivalent_policy() {
     let renamed = RULES
         .replace("@id(\"api\")", "@id(\"api-read\")")
         .replace("@id(\"never\")", "@id(\"closed\")");
@@ -299,7 +299,7 @@ fn a_rule_of_the_same_meaning_under_another_id_is_no_change() {
         assert_eq!(said(&[], new), [""; 0], "{other}");
         assert_eq!(said(new, &[]), [""; 0], "{other}");
     }
-    // One that is renamed and says something else is both.
+    // A renamed policy with another meaning counts as removed and added.
     let wider = renamed.replace("principal.repository_id == \"1\" && ", "");
     assert_eq!(
         said(&[], &[("rules/api.cedar", Some(&wider))]),
@@ -308,7 +308,7 @@ fn a_rule_of_the_same_meaning_under_another_id_is_no_change() {
 }
 
 #[test]
-fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
+fn compares_profiles_separately() {
     let head =
         "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
     let rules = format!(
@@ -338,7 +338,7 @@ fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
             "Narrowing Policy more in profile staging"
         ]
     );
-    // A change for all brokers is said once.
+    // A change for all brokers is listed once.
     let both = RULES.replace(" && [\"read\"].containsAll(context.scopes)", "");
     assert_eq!(
         said(
@@ -350,7 +350,7 @@ fn cases_and_rules_of_profiles_are_compared_in_their_profiles() {
         ),
         ["Widening Policy api"]
     );
-    // A rule that moves to another profile is gone for one broker and new for another.
+    // A policy that moves to another profile is removed for one broker and added for another.
     let two = format!("{head}live = \"https://live.example\"\n");
     let moved = rules.replace("@profile(\"staging\")", "@profile(\"live\")");
     let side = |rules| {

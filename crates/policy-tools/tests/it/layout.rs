@@ -1,8 +1,8 @@
-//! Layout of rules, and graphs.
+//! Formatting of policies, JSON Schemas, and graphs.
 
 use crate::support::*;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, folder};
-use vouchsafe_policy_tools::{FormatError, Graph, cases, formatted, lint};
+use vouchsafe_policy_tools::{FormatError, Graph, cases, format_policies, lint};
 
 fn default_files() -> BundleFiles {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
@@ -10,39 +10,39 @@ fn default_files() -> BundleFiles {
 }
 
 #[test]
-fn keeps_comments_and_lays_out_once_and_for_all() {
+fn formatting_keeps_comments_and_is_idempotent() {
     let text = "// why\n@id(\"a\") permit(principal,action,resource)when{true // here\n};";
-    let once = formatted(text).expect("it is Cedar");
+    let once = format_policies(text).expect("it is Cedar");
     assert!(
         once.contains("// why\n") && once.contains("// here\n"),
         "{once}"
     );
-    assert_eq!(formatted(&once), Ok(once.clone()));
+    assert_eq!(format_policies(&once), Ok(once.clone()));
     let headed = format!("// about all\n\n{once}");
-    assert_eq!(formatted(&headed), Ok(headed.clone()));
+    assert_eq!(format_policies(&headed), Ok(headed.clone()));
     let comments = "// nothing but words\n";
-    assert_eq!(formatted(comments), Ok(comments.to_owned()));
+    assert_eq!(format_policies(comments), Ok(comments.to_owned()));
     assert_eq!(
-        formatted("permit (principal;"),
+        format_policies("permit (principal;"),
         Err(FormatError::Unreadable("unexpected token `;`".to_owned()))
     );
 }
 
 #[test]
-fn the_default_bundle_is_in_layout() {
+fn default_bundle_is_formatted() {
     for (path, content) in default_files()
         .iter()
         .filter(|(path, _)| path.ends_with(".cedar"))
     {
         let text = std::str::from_utf8(content).expect("text");
-        assert_eq!(formatted(text).as_deref(), Ok(text), "{path}");
+        assert_eq!(format_policies(text).as_deref(), Ok(text), "{path}");
     }
 }
 
-/// Digests differ, decisions do not: every case of the default bundle, before and after, with its rules
-/// squeezed into lines first.
+/// Digests differ, decisions do not: decides every case of the default bundle before and after joining the lines of its
+/// policies.
 #[test]
-fn layout_never_changes_a_decision() {
+fn formatting_never_changes_decisions() {
     let files = default_files();
     let mut squeezed = BundleFiles::default();
     let mut laid_out = BundleFiles::default();
@@ -52,7 +52,7 @@ fn layout_never_changes_a_decision() {
             let text = std::str::from_utf8(content).expect("text");
             let lines = text.lines().filter(|line| !line.starts_with("//"));
             let line = lines.map(str::trim).collect::<Vec<_>>().join(" ");
-            other = formatted(&line).expect("it is Cedar").into_bytes();
+            other = format_policies(&line).expect("it is Cedar").into_bytes();
             one = line.into_bytes();
         }
         squeezed.add(path, one).expect("within the limits");
@@ -72,9 +72,9 @@ fn layout_never_changes_a_decision() {
     }
 }
 
-/// The example bundle: whole, tested, every condition seen both ways, nothing to warn of.
+/// The example bundle loads, is fully tested, and has no warnings.
 #[test]
-fn the_example_bundle_is_without_fault() {
+fn example_bundle_has_no_diagnostics() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
     let files = folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
     let report = lint::check(&files, &environment());
@@ -91,7 +91,7 @@ fn the_example_bundle_is_without_fault() {
     }
     for (path, content) in files.iter().filter(|(path, _)| path.ends_with(".cedar")) {
         let text = std::str::from_utf8(content).expect("text");
-        assert_eq!(formatted(text).as_deref(), Ok(text), "{path}");
+        assert_eq!(format_policies(text).as_deref(), Ok(text), "{path}");
     }
     let of_default = default_files();
     let schema = "schema.cedarschema";
@@ -102,16 +102,16 @@ fn the_example_bundle_is_without_fault() {
     );
 }
 
-/// The schemas that editors read are those of the types.
+/// The schemas for editors are those of the types.
 #[test]
-fn the_published_json_schemas_are_those_of_the_types() {
+fn published_json_schemas_match_types() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas");
     for (name, schema) in vouchsafe_policy_tools::schemas() {
         let path = root.join(format!("{name}.schema.json"));
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let hint = "write them anew: vouchsafe policy schema --output docs/schemas";
         let published: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        // As values: the order of members depends on what is built together.
+        // Compared as values, because the order of members depends on enabled features.
         assert_eq!(published, schema, "{name}: {hint}");
     }
 }
@@ -122,7 +122,7 @@ fn graph(changes: &[(&str, Option<&str>)]) -> Graph {
 }
 
 #[test]
-fn mermaid_leads_from_issuer_over_kind_and_audience_to_keys() {
+fn mermaid_connects_issuers_to_keys() {
     let other = "id = \"https://o\\\"ther.example\"\ntier = \"hsm\"\nalgorithm = \"RS256\"\n";
     assert_eq!(
         graph(&[("audiences/other.toml", Some(other))]).mermaid(),
@@ -139,7 +139,7 @@ fn mermaid_leads_from_issuer_over_kind_and_audience_to_keys() {
 }
 
 #[test]
-fn svg_is_well_formed_and_escapes_what_it_shows() {
+fn svg_is_well_formed_and_escaped() {
     let other = "id = \"https://<other>&.example\"\n";
     let svg = graph(&[("audiences/other.toml", Some(other))]).svg();
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
@@ -149,7 +149,7 @@ fn svg_is_well_formed_and_escapes_what_it_shows() {
     );
     assert!(svg.contains("<title>api</title>"), "{svg}");
     assert!(!svg.contains("<other>"));
-    // Every element that is opened is closed.
+    // Every opened element is closed.
     for name in ["svg", "g", "text", "title", "style"] {
         let opened =
             svg.matches(&format!("<{name}>")).count() + svg.matches(&format!("<{name} ")).count();
@@ -157,9 +157,9 @@ fn svg_is_well_formed_and_escapes_what_it_shows() {
     }
 }
 
-/// Places of cells: those of one column have rows of their own, and lines run between columns.
+/// The positions of cells: those of one column have different rows, and lines run between columns.
 #[test]
-fn svg_gives_every_pair_a_place_of_its_own_and_names_all_its_rules() {
+fn svg_draws_each_pair_with_all_policies() {
     let rule = |id: &str| {
         format!("@id(\"{id}\")\npermit (principal in Issuer::\"github\", action, resource);\n")
     };
@@ -173,7 +173,7 @@ fn svg_gives_every_pair_a_place_of_its_own_and_names_all_its_rules() {
     for title in ["api, b, c", "b, c"] {
         assert!(svg.contains(&format!("<title>{title}</title>")), "{svg}");
     }
-    assert!(svg.contains(">and 2 more rules</text>"), "{svg}");
+    assert!(svg.contains(">and 2 more policies</text>"), "{svg}");
     let cells = svg.lines().filter(|line| line.starts_with("<g>"));
     let places = cells.map(|cell| {
         cell.split("<rect ")
@@ -185,9 +185,9 @@ fn svg_gives_every_pair_a_place_of_its_own_and_names_all_its_rules() {
     assert_eq!((places.len(), distinct.len()), (7, 7), "{svg}");
 }
 
-/// What a reader copies from a page must pass `policy fmt --check`.
+/// Policies in the documentation pass `policy fmt --check`.
 #[test]
-fn rules_in_the_documentation_are_as_the_formatter_writes_them() {
+fn documented_policies_are_formatted() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let providers = std::fs::read_dir(root.join("docs/providers")).expect("pages");
     let pages = providers.map(|page| page.expect("a page").path());
@@ -200,7 +200,12 @@ fn rules_in_the_documentation_are_as_the_formatter_writes_them() {
         let blocks = blocks.filter_map(|rest| rest.split_once("```").map(|(block, _)| block));
         for block in blocks.filter(|block| block.contains("@id(")) {
             rules += 1;
-            assert_eq!(formatted(block).as_deref(), Ok(block), "{}", page.display());
+            assert_eq!(
+                format_policies(block).as_deref(),
+                Ok(block),
+                "{}",
+                page.display()
+            );
         }
     }
     assert!(rules > 12, "{rules}");

@@ -1,11 +1,11 @@
 //! Checks of small bundles: errors, warnings and explanations.
 
 mod addresses;
-mod cautions;
 mod explanations;
 mod lints;
 mod messages;
-mod places;
+mod spans;
 mod strangers;
 mod support;
 mod tenants;
+mod warnings;

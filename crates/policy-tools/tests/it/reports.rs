@@ -1,4 +1,4 @@
-//! Findings in each format, word by word.
+//! Diagnostics in each format.
 
 use crate::support::*;
 use serde_json::json;
@@ -8,7 +8,7 @@ use vouchsafe_policy_tools::report::{self, Item};
 fn items(changes: &[(&str, Option<&str>)]) -> Vec<Item> {
     let files = files(changes);
     let mut items = report::items(&files, &lint::check(&files, &environment()));
-    // Of the bundle of `support` itself.
+    // About the bundle of `support`.
     items.retain(|item| item.code != "event-unchecked");
     items
 }
@@ -23,7 +23,7 @@ fn reversed() -> Vec<Item> {
         "[\"read\"].containsAll(context.scopes)",
         "context.scopes.containsAll([\"read\"])",
     );
-    // The rule's `unless` lets runs of forks through, which is not what is shown here.
+    // The policy's `unless` also lets runs of forks through, which is not the subject of this test.
     let mut items = items(&[("rules/api.cedar", Some(&rules))]);
     items.retain(|item| item.code == "scopes-reversed");
     items
@@ -35,8 +35,7 @@ fn text_shows_hidden_characters_as_replacements() {
     let rules = format!("// \u{202e}\u{2066}shown\n{RULES}");
     assert_eq!(
         report::text(&items(&[("rules/api.cedar", Some(&rules))]), false),
-        "error[character-hidden]: rules/api.cedar:1:4: the file holds U+202E, a control or format character that is \
-         not displayed\n  \
+        "error[character-hidden]: rules/api.cedar:1:4: the file contains U+202E, an invisible control or format character\n  \
          1 | // \u{fffd}\u{fffd}shown\n    \
          |    ^\n  \
          fix: remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON\n"
@@ -44,7 +43,7 @@ fn text_shows_hidden_characters_as_replacements() {
 }
 
 #[test]
-fn text_shows_the_line_with_carets_and_what_to_do() {
+fn text_shows_line_carets_and_fix() {
     assert_eq!(
         report::text(&misspelt(), false),
         "error[cedar]: rules/api.cedar:6:10: for policy `api`, attribute `repositry_id` on entity type \
@@ -55,8 +54,7 @@ fn text_shows_the_line_with_carets_and_what_to_do() {
     );
     assert_eq!(
         report::text(&reversed(), false),
-        "warning[scopes-reversed]: rules/api.cedar:6:44: rule `api` has `context.scopes.containsAll(…)`, \
-         which grants any further scope too\n\
+        "warning[scopes-reversed]: rules/api.cedar:6:44: policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope\n\
          \x20 6 | ) when { principal.repository_id == \"1\" && context.scopes.containsAll([\"read\"]) }\n\
          \x20   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
          \x20 fix: write `[…].containsAll(context.scopes)`\n"
@@ -67,7 +65,7 @@ fn text_shows_the_line_with_carets_and_what_to_do() {
 }
 
 #[test]
-fn text_points_at_texts_numbers_and_ends_of_lines() {
+fn text_points_at_tokens_and_line_ends() {
     let shown = |path: &str, content: &str| {
         let text = report::text(&items(&[(path, Some(content))]), false);
         text.lines()
@@ -81,7 +79,7 @@ fn text_points_at_texts_numbers_and_ends_of_lines() {
         shown(path, &format!("{GITHUB}leeway = \"61s\"\n")),
         ["  3 | leeway = \"61s\"", "    |          ^^^^^"]
     );
-    // A tab is as wide above as below, and a text may be wider than its bytes.
+    // A tab is kept, and characters can have several bytes.
     assert_eq!(
         shown(path, &format!("{GITHUB}leeway =\t\"é\\\"x\" # é\n")),
         ["  3 | leeway =\t\"é\\\"x\" # é", "    |         \t^^^^^^"]
@@ -93,7 +91,7 @@ fn text_points_at_texts_numbers_and_ends_of_lines() {
 }
 
 #[test]
-fn github_has_a_command_per_finding() {
+fn github_has_command_per_diagnostic() {
     assert_eq!(
         report::github(&misspelt(), "./policies/"),
         "::error file=policies/rules/api.cedar,line=6,col=10,endColumn=32,title=cedar::for policy `api`, \
@@ -103,13 +101,13 @@ fn github_has_a_command_per_finding() {
     let file = items(&[("a, b: 100%.toml", Some("x"))]);
     assert_eq!(
         report::github(&file, "."),
-        "::error file=a%2C b%3A 100%25.toml,title=unknown-file::not a file that a bundle has%0Afix: move \
+        "::error file=a%2C b%3A 100%25.toml,title=unknown-file::does not belong in a bundle%0Afix: move \
          it out of the bundle\n"
     );
 }
 
 #[test]
-fn sarif_names_kinds_once_and_places_each() {
+fn sarif_lists_each_kind_once() {
     let mut all = misspelt();
     all.extend(reversed());
     all.extend(reversed());
@@ -131,8 +129,7 @@ fn sarif_names_kinds_once_and_places_each() {
         json!({
             "ruleId": "scopes-reversed",
             "level": "warning",
-            "message": { "text": "rule `api` has `context.scopes.containsAll(…)`, which grants any further \
-                scope too. Fix: write `[…].containsAll(context.scopes)`" },
+            "message": { "text": "policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope. Fix: write `[…].containsAll(context.scopes)`" },
             "locations": [{ "physicalLocation": {
                 "artifactLocation": { "uri": "policies/rules/api.cedar" },
                 "region": {

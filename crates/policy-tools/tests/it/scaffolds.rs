@@ -1,4 +1,4 @@
-//! New issuers, audiences and rules.
+//! New issuers, audiences and policies.
 
 use crate::support::*;
 use vouchsafe_policy::{BundleFiles, Environment};
@@ -38,7 +38,7 @@ fn new_rule(id: &str, claims: &[(&str, &str)], scopes: &[&str]) -> NewPolicy {
 }
 
 #[test]
-fn a_rule_comes_with_cases_that_are_met_and_see_every_condition() {
+fn new_policy_has_covering_cases() {
     let new = NewPolicy {
         intent: Some("Only main writes.".to_owned()),
         ..new_rule(
@@ -87,7 +87,7 @@ fn a_rule_comes_with_cases_that_are_met_and_see_every_condition() {
 }
 
 #[test]
-fn a_rule_asks_for_optional_claims_and_writes_numbers_and_names_as_they_are() {
+fn policy_handles_claim_types_and_names() {
     let schema = SCHEMA.replace("run?: Long,", "environment?: String,");
     let files = files(&[("schema.cedarschema", Some(&schema))]);
     let new = new_rule("quoted", &[("environment", "pro\"d\\")], &[]);
@@ -105,7 +105,7 @@ fn a_rule_asks_for_optional_claims_and_writes_numbers_and_names_as_they_are() {
 }
 
 #[test]
-fn a_denial_that_another_rule_permits_is_no_case_of_the_new_one() {
+fn drops_denials_that_others_permit() {
     // `api` permits `read` to repository 1 on every branch.
     let new = new_rule(
         "main-reads",
@@ -122,14 +122,14 @@ fn a_denial_that_another_rule_permits_is_no_case_of_the_new_one() {
         allow.contains("rules = [\"api\", \"main-reads\"]\n"),
         "{allow}"
     );
-    // A case that was there is determined by both now: whoever adds the rule has to say so.
+    // Both policies determine an existing case now, so it must be changed.
     let suite = run(&with(&files, &made), &environment()).expect("it runs");
     let failed: Vec<&str> = suite.failures().map(|it| it.case.path.as_str()).collect();
     assert_eq!(failed, ["tests/api/allow/main reads.toml"]);
 }
 
 #[test]
-fn refuses_rules_that_cannot_be_meant() {
+fn refuses_invalid_new_policies() {
     let files = files(&[]);
     let of = |new: &NewPolicy| {
         let made = policy(&files, &environment(), new);
@@ -151,16 +151,16 @@ fn refuses_rules_that_cannot_be_meant() {
     let forbidden = new_rule("a", &[("ref", "refs/heads/closed")], &[]);
     assert_eq!(
         of(&forbidden),
-        err("no request that the rule means is permitted: another rule denies it: `never`")
+        err("the policy would not permit its own case: another policy denies it: `never`")
     );
     let there = new_rule("api", &[("ref", "a")], &[]);
     assert_eq!(of(&there), err("`rules/api.cedar` is already there"));
     let twice = new_rule("never", &[("ref", "a")], &[]);
-    assert!(of(&twice).is_err_and(|text| text.contains("rule `never` is already defined")));
+    assert!(of(&twice).is_err_and(|text| text.contains("policy `never` is already defined")));
 }
 
 #[test]
-fn an_issuer_comes_with_claims_to_start_cases_from() {
+fn new_issuer_has_default_claims() {
     let files = files(&[]);
     let new = NewIssuer {
         name: "my-idp".to_owned(),
@@ -199,7 +199,7 @@ fn an_issuer_comes_with_claims_to_start_cases_from() {
 }
 
 #[test]
-fn an_audience_is_checked_before_it_is_written() {
+fn new_audience_is_checked() {
     let files = files(&[]);
     let new = NewAudience {
         name: "deploy".to_owned(),

@@ -1,4 +1,4 @@
-//! What running the cases of a bundle says.
+//! Results of running the cases of a bundle.
 
 use crate::support::*;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn unmet(expected: &str, found: &str) -> Verdict {
 }
 
 #[test]
-fn a_suite_passes_where_every_case_is_met_and_every_rule_determines_one() {
+fn passes_if_met_and_fully_tested() {
     let whole = suite(&[]);
     assert!(whole.passed());
     assert_eq!(whole.results.len(), 2);
@@ -39,7 +39,7 @@ fn a_suite_passes_where_every_case_is_met_and_every_rule_determines_one() {
 }
 
 #[test]
-fn a_case_wants_decision_and_exactly_its_rules() {
+fn compares_decision_and_exact_policies() {
     assert_eq!(verdict(ALLOWED), Verdict::Met);
     assert_eq!(
         verdict(&ALLOWED.replace("[\"api\"]", "[]")),
@@ -66,7 +66,7 @@ fn with_token(token: &str, lines: &str) -> String {
     )
 }
 
-/// With every claim that a token of GitHub has.
+/// A claim set with every claim of a GitHub token.
 fn whole_schema() -> String {
     SCHEMA.replace(
         "run?: Long,",
@@ -76,7 +76,7 @@ fn whole_schema() -> String {
 }
 
 #[test]
-fn a_token_is_verified_by_the_keys_and_the_clock_of_its_case() {
+fn verifies_token_with_keys_and_time_of_case() {
     let keys = format!("keys = '{}'", keys());
     assert_eq!(of_token(&with_token(&token(&[]), &keys)), Verdict::Met);
     let late = with_token(&token(&[]), &keys).replace("2027-01-01", "2027-01-01T00:05:30Z");
@@ -100,14 +100,14 @@ fn a_token_is_verified_by_the_keys_and_the_clock_of_its_case() {
     assert_eq!(
         of_token(&with_token(&token(&[]), "")),
         Verdict::Undecidable(
-            "there are no keys to verify the token with: give the issuer's JWK Set as `keys`, here or \
+            "there are no keys to verify the token: add the issuer's JWK Set as `keys`, here or \
              in `tests/github.toml`"
                 .to_owned()
         )
     );
 }
 
-/// Without the other case, whose claims are not those of a whole token.
+/// Without the other case, whose claims are not those of a complete token.
 fn of_token(case: &str) -> Verdict {
     let base = "[claims]\nactor = \"a\"\nevent_name = \"push\"\nref = \"refs/heads/main\"\nrepository = \"o/r\"\n\
         repository_id = \"1\"\nrepository_owner = \"o\"\nrepository_owner_id = \"65\"\nrun_id = \"1\"\n\
@@ -124,7 +124,7 @@ fn of_token(case: &str) -> Verdict {
 }
 
 #[test]
-fn a_case_can_want_its_token_refused() {
+fn case_can_expect_refused_token() {
     let keys = format!("keys = '{}'", keys());
     let path = "tests/api/deny/a.toml";
     let of = |refused: &str, at: &str| {
@@ -140,10 +140,7 @@ fn a_case_can_want_its_token_refused() {
     assert_eq!(of("token.expired", "2027-01-01T00:05:30Z"), Verdict::Met);
     assert_eq!(
         of("token.expired", "2027-01-01"),
-        unmet(
-            "a token that is refused with `token.expired`",
-            "a token that is taken"
-        )
+        unmet("a token refused with `token.expired`", "an accepted token")
     );
     assert_eq!(
         of("token.too_old", "2027-01-01T00:05:30Z"),
@@ -154,7 +151,7 @@ fn a_case_can_want_its_token_refused() {
 }
 
 #[test]
-fn coverage_counts_what_each_condition_was() {
+fn coverage_counts_condition_values() {
     let rules = coverage(&suite(&[]));
     let of = |rule: usize| {
         let conditions = rules[rule].conditions.iter();
@@ -174,7 +171,7 @@ fn coverage_counts_what_each_condition_was() {
     assert_eq!(of(1), [("principal.ref == \"refs/heads/closed\"", 1, 1)]);
     assert!(rules[1].conditions[0].is_whole());
     assert!(!rules[0].conditions[0].is_whole());
-    // A condition that can't be evaluated without an earlier one counts as neither.
+    // A condition that cannot be evaluated without an earlier one counts as neither.
     let guarded = RULES.replace(
         "principal.repository_id == \"1\"",
         "principal has run && principal.run == 1",
@@ -196,7 +193,7 @@ fn coverage_counts_what_each_condition_was() {
 }
 
 #[test]
-fn junit_has_a_suite_per_rule_and_a_failure_per_unmet_case() {
+fn junit_groups_cases_by_policy() {
     let wrong = ALLOWED.replace("\"read\"", "\"wr<i>te&\"");
     let suite = suite(&[
         (ALLOW, Some(&wrong)),
@@ -213,7 +210,7 @@ fn junit_has_a_suite_per_rule_and_a_failure_per_unmet_case() {
          </testsuite>\n  \
          <testsuite name=\"never\" tests=\"1\" failures=\"1\" errors=\"0\">\n    \
          <testcase classname=\"never\" name=\"determines a case\">\n      \
-         <failure message=\"no case is determined by this rule\"/>\n    \
+         <failure message=\"this policy determines no case\"/>\n    \
          </testcase>\n  \
          </testsuite>\n\
          </testsuites>\n"
@@ -224,9 +221,9 @@ fn junit_has_a_suite_per_rule_and_a_failure_per_unmet_case() {
     assert!(xml.contains("name=\"allow/a &amp; &lt;b&gt;\""), "{xml}");
 }
 
-/// The exported files, decided by Cedar alone as its CLI does it.
+/// The exported files, decided by Cedar alone, like its CLI does.
 #[test]
-fn exported_cases_come_out_alike_in_cedar_itself() {
+fn stock_cedar_agrees_on_exported_cases() {
     let files = files(&[]);
     let suite = run(&files, &environment()).expect("it runs");
     let exported = export(&suite, &files).expect("it is exported");
@@ -303,7 +300,7 @@ fn decide(
 }
 
 #[test]
-fn leaves_cases_out_of_the_export_that_stock_cedar_decides_otherwise() {
+fn export_skips_cases_with_erring_forbid() {
     let erring = "@id(\"errs\") forbid (principal is GitHub::Workflow, action, resource) \
         when { 9223372036854775807 + context.requested_lifetime_seconds == 0 };";
     let case = ALLOWED.replace("[\"api\"]", "[\"errs\"]\nerring = [\"errs\"]");
@@ -321,7 +318,7 @@ fn leaves_cases_out_of_the_export_that_stock_cedar_decides_otherwise() {
 }
 
 #[test]
-fn a_case_is_decided_in_the_profile_that_it_names() {
+fn decides_case_in_its_profile() {
     let head =
         "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
     let rules = format!(
@@ -339,7 +336,7 @@ fn a_case_is_decided_in_the_profile_that_it_names() {
     ]);
     assert!(suite.passed(), "{:?}", suite.failures().collect::<Vec<_>>());
     assert_eq!(suite.results.len(), 4);
-    // Coverage has the rule that only the other profile has, and sums what both made of the others.
+    // Coverage includes the policy that only the other profile has, and sums up the others.
     let covered = coverage(&suite);
     let of = |id: &str| {
         covered
@@ -368,9 +365,9 @@ fn a_case_is_decided_in_the_profile_that_it_names() {
     );
 }
 
-/// The example bundle has templates, groups and local time.
+/// The example bundle has templates, groups and local times.
 #[test]
-fn the_example_bundle_comes_out_alike_in_cedar_itself() {
+fn stock_cedar_agrees_on_example_bundle() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
     let files = vouchsafe_policy::folder::read(&root).unwrap_or_else(|it| panic!("{it}"));
     let suite = run(&files, &environment()).expect("it runs");
@@ -381,7 +378,7 @@ fn the_example_bundle_comes_out_alike_in_cedar_itself() {
     assert!(tests.len() > 50, "{}", tests.len());
     check_alike(tests, &set, &schema);
     assert_eq!(exported.left_out, [""; 0]);
-    // Cases that name a profile are with the rules that are in force there.
+    // Cases that name a profile are exported with the policies that are in force there.
     let profiles = export_profiles(&suite, &files).expect("they are exported");
     let counts = profiles.iter().map(|(name, exported)| {
         assert_eq!(exported.left_out, [""; 0]);

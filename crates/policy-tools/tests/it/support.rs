@@ -63,8 +63,7 @@ pub fn environment() -> Environment {
     }
 }
 
-/// A bundle whose cases are all met, with `changes` made to it: a path with its content, or with none to
-/// leave the file out.
+/// A bundle whose cases are all met, with `changes`: a path and its content, or none to omit the file.
 pub fn files(changes: &[(&str, Option<&str>)]) -> BundleFiles {
     let whole = [
         ("bundle.toml", "name = \"test\"\nversion = \"1\"\n"),
@@ -100,7 +99,7 @@ pub fn keys() -> String {
         .to_string()
 }
 
-/// A token of `idp.example` with everything that GitHub's have, and `changes` made to its claims.
+/// A token of `idp.example` with all claims of GitHub's, and `changes`.
 pub fn token(changes: &[(&str, Value)]) -> String {
     let mut claims = json!({
         "iss": "https://idp.example", "aud": "https://broker.example", "sub": "a", "jti": "j",

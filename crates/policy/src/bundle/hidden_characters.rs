@@ -12,7 +12,7 @@ pub(crate) fn find(files: &BundleFiles) -> Vec<Diagnostic> {
     let diagnostic = |(path, content): (&str, &[u8])| {
         let text = std::str::from_utf8(content).ok()?;
         let (at, character) = first_hidden(text)?;
-        let error = BundleError::CharacterHidden(format!("U+{:04X}", u32::from(character)));
+        let error = BundleError::HiddenCharacter(format!("U+{:04X}", u32::from(character)));
         let end = at.saturating_add(character.len_utf8());
         Some(Diagnostic::within(path, text, at..end, error))
     };

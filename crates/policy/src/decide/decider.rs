@@ -90,7 +90,7 @@ impl Decider {
     /// See [`Bundle::decide`].
     ///
     /// # Errors
-    /// Also [`DecideError::RulesInvalid`] if a policy that can match is invalid, which requires a forged seal.
+    /// Also [`DecideError::PoliciesInvalid`] if a policy that can match is invalid, which requires a forged seal.
     pub fn decide(
         &self,
         principal: &Principal,
@@ -216,7 +216,7 @@ mod tests {
             let decider = forged(&files).expect("a forged seal is accepted");
             for _ in 0..2 {
                 let of_a = decide(&decider, "https://a.example");
-                assert_eq!(of_a, Err(DecideError::RulesInvalid), "{wrong}");
+                assert_eq!(of_a, Err(DecideError::PoliciesInvalid), "{wrong}");
                 // Requests that the invalid policy cannot match are decided.
                 let of_b = decide(&decider, "https://b.example");
                 assert_eq!(of_b, Ok(Effect::Permit), "{wrong}");

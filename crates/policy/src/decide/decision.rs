@@ -24,8 +24,8 @@ pub enum DecideError {
     LifetimeInvalid,
     #[error("request does not fit the schema")]
     RequestInvalid,
-    #[error("rules for this request cannot be put together")]
-    RulesInvalid,
+    #[error("policies for this request cannot be combined")]
+    PoliciesInvalid,
     #[error("time is not before the year 10000")]
     TimeInvalid,
 }
@@ -48,7 +48,7 @@ impl DecideError {
             Self::IssuerUnknown => "policy.issuer_unknown",
             Self::LifetimeInvalid => "policy.lifetime_invalid",
             Self::RequestInvalid => "policy.request_invalid",
-            Self::RulesInvalid => "policy.rules_invalid",
+            Self::PoliciesInvalid => "policy.rules_invalid",
             Self::TimeInvalid => "policy.time_invalid",
         }
     }

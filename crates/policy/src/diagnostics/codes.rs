@@ -12,7 +12,7 @@ impl BundleError {
             Self::BundleTooLarge { .. } => "bundle-too-large",
             Self::CannotRead(_) => "cannot-read",
             Self::Cedar { .. } => "cedar",
-            Self::CharacterHidden(_) => "character-hidden",
+            Self::HiddenCharacter(_) => "character-hidden",
             Self::ClaimNameInvalid(_) => "claim-name-invalid",
             Self::ClaimNameRepeated(_) => "claim-name-repeated",
             Self::ClaimReserved(_) => "claim-reserved",
@@ -38,7 +38,7 @@ impl BundleError {
             Self::GroupIssuerUnknown { .. } => "group-issuer-unknown",
             Self::HiddenFile => "hidden-file",
             Self::IssuerHasProvider { .. } => "issuer-has-a-provider",
-            Self::IssuerIsOurs(_) => "issuer-is-ours",
+            Self::IssuerIsBroker(_) => "issuer-is-ours",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
             Self::KeysAmbiguous => "keys-ambiguous",
             Self::KeysNotJwks => "keys-not-jwks",
@@ -87,21 +87,21 @@ impl BundleError {
             return Some(format!("write `provider = \"{provider}\"`"));
         }
         let fix = match self {
-            Self::AlgorithmNeedsHsm(_) => "take `ES256` or `EdDSA`, or `tier = \"hsm\"`",
+            Self::AlgorithmNeedsHsm(_) => "use `ES256` or `EdDSA`, or set `tier = \"hsm\"`",
             Self::Cedar { help, .. } => return help.clone(),
-            Self::CharacterHidden(_) => {
+            Self::HiddenCharacter(_) => {
                 "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
             }
-            Self::ClaimUndeclared { .. } => "name a claim as the provider's page lists it",
+            Self::ClaimUndeclared { .. } => "use a claim name from the provider's page",
             Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
                 "remove one of the files"
             }
-            Self::DuplicatePolicy { .. } => "give one of them another `@id`",
+            Self::DuplicatePolicy { .. } => "change the `@id` of one of them",
             Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => {
                 "move it out of the bundle"
             }
-            Self::IssuerIsOurs(_) => "name the issuer whose tokens are exchanged",
-            Self::LifetimeOverEpoch { .. } => "shorten it, or lengthen the signer's epoch",
+            Self::IssuerIsBroker(_) => "set it to the issuer whose tokens are exchanged",
+            Self::LifetimeOverEpoch { .. } => "shorten it, or increase the signing epoch",
             Self::PolicyAudienceUnknown { .. } => "correct the name, or add a file in `audiences/`",
             Self::PolicyIssuerUnknown { .. } => "correct the name, or add a file in `issuers/`",
             Self::PolicyWithoutId => "write `@id(\"a-name\")` above it",

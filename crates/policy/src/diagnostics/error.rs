@@ -3,36 +3,36 @@
 /// Every way in which a bundle can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    #[error("provider `{0}` has its own claims; `allow_act` is for provider `oidc`")]
+    #[error("`allow_act` requires provider `oidc`, not `{0}`")]
     ActNotAllowed(String),
     #[error("`{algorithm}` is not one of {allowed}")]
     AlgorithmUnknown { algorithm: String, allowed: String },
-    #[error("algorithm `{0}` is for tier `hsm` only")]
+    #[error("algorithm `{0}` requires tier `hsm`")]
     AlgorithmNeedsHsm(String),
-    #[error("the bundle has over {bytes_max} bytes")]
+    #[error("the bundle is larger than {bytes_max} bytes")]
     BundleTooLarge { bytes_max: usize },
     #[error("cannot be read: {0}")]
     CannotRead(String),
-    #[error("the file holds {0}, a control or format character that is not displayed")]
-    CharacterHidden(String),
+    #[error("the file contains {0}, an invisible control or format character")]
+    HiddenCharacter(String),
     /// Cedar's own words.
     #[error("{message}")]
     Cedar {
         message: String,
         help: Option<String>,
     },
-    #[error("`{0}` is not a claim name of 1 to 256 visible ASCII characters without `\"` and `\\`")]
+    #[error("`{0}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`")]
     ClaimNameInvalid(String),
-    #[error("claim `{0}` differs from another one in case only")]
+    #[error("claim `{0}` differs from another claim only in case")]
     ClaimNameRepeated(String),
     #[error("claim `{name}` is not an attribute of any trusted issuer's principal")]
     ClaimUndeclared {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("claim `{0}` cannot be declared here: it has a meaning of its own")]
+    #[error("claim `{0}` is reserved and cannot be declared here")]
     ClaimReserved(String),
-    #[error("provider `{0}` has its own claims; `claims` is for provider `oidc`")]
+    #[error("`claims` requires provider `oidc`, not `{0}`")]
     ClaimsNotAllowed(String),
     #[error("audience `{id}` is already defined in `{other}`")]
     DuplicateAudience { id: String, other: String },
@@ -40,38 +40,38 @@ pub enum BundleError {
     DuplicateEntry(String),
     #[error("issuer `{issuer}` is already defined in `{other}`")]
     DuplicateIssuer { issuer: String, other: String },
-    #[error("rule `{id}` is already defined in `{other}`")]
+    #[error("policy `{id}` is already defined in `{other}`")]
     DuplicatePolicy { id: String, other: String },
-    #[error("`{key}` is not a duration such as `30s`, `10m` or `1h`: `{value}`")]
+    #[error("`{key}` must be a duration such as `30s`, `10m` or `1h`, not `{value}`")]
     DurationInvalid { key: &'static str, value: String },
     #[error("`{0}` is empty")]
     Empty(&'static str),
-    #[error("issuers `{first}` and `{second}` would both be the entity type `{entity_type}`")]
+    #[error("issuers `{first}` and `{second}` would both have entity type `{entity_type}`")]
     EntityTypeCollision {
         first: String,
         second: String,
         entity_type: String,
     },
-    #[error("the file's name does not make an entity type; give the issuer another name")]
+    #[error("the file name cannot be converted to an entity type; rename the file")]
     EntityTypeInvalid,
     #[error("`{0}` is not an entity such as `WorkloadGroup::\"payments\"`")]
     EntityInvalid(String),
-    #[error("`expires` is not a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
+    #[error("`expires` must be a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")]
     ExpiryInvalid,
     #[error("the file is missing")]
     FileMissing,
-    #[error("the file is not UTF-8")]
+    #[error("the file is not valid UTF-8")]
     FileNotUtf8,
-    #[error("the file has over {bytes_max} bytes")]
+    #[error("the file is larger than {bytes_max} bytes")]
     FileTooLarge { bytes_max: usize },
-    #[error("there are over {files_max} files")]
+    #[error("the bundle has more than {files_max} files")]
     FilesTooMany { files_max: usize },
-    #[error("audience `{name}` is in no audience file")]
+    #[error("no audience file defines audience `{name}`")]
     GroupAudienceUnknown {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("claim `{claim}` is not `sub` or a text claim of {entity_type}")]
+    #[error("claim `{claim}` is neither `sub` nor a text claim of {entity_type}")]
     GroupClaimUnknown {
         claim: String,
         entity_type: String,
@@ -84,42 +84,44 @@ pub enum BundleError {
     },
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
-    #[error("issuer `{issuer}` serves many tenants, which only provider `{provider}` tells apart")]
+    #[error("issuer `{issuer}` is shared by many tenants and requires provider `{provider}`")]
     IssuerHasProvider {
         issuer: String,
         provider: &'static str,
     },
-    #[error("`{0}` is the broker's own issuer URL, which is never trusted as an issuer")]
-    IssuerIsOurs(String),
+    #[error("`{0}` is the broker's own issuer URL and cannot be a trusted issuer")]
+    IssuerIsBroker(String),
     #[error(
-        "`bearer_file` is the name of a file in `/credentials`: 1 to 128 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, the first no `.`"
+        "`bearer_file` must name a file in `/credentials`: 1 to 128 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and \
+         `-`, not starting with `.`"
     )]
     CredentialNameInvalid,
-    #[error("`{0}` is in the URL that all tenants share; name the tenant's own issuer")]
+    #[error("`{0}` is part of the URL that all tenants share; use the tenant's own issuer URL")]
     IssuerOfNoTenant(String),
     #[error(
-        "`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; `bearer_file` goes with the first two"
+        "`keys` must have exactly one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; `bearer_file` \
+         requires one of the first two"
     )]
     KeysAmbiguous,
     #[error("the pinned keys are not a JSON Web Key Set")]
     KeysNotJwks,
-    #[error("`default_lifetime` of {default_seconds} s is over `max_lifetime` of {max_seconds} s")]
+    #[error("`default_lifetime` of {default_seconds} s exceeds `max_lifetime` of {max_seconds} s")]
     LifetimeDefaultOverMax {
         default_seconds: u64,
         max_seconds: u64,
     },
-    #[error("`max_lifetime` of {seconds} s is over {seconds_max} s, the signing epoch less 60 s")]
+    #[error("`max_lifetime` of {seconds} s exceeds {seconds_max} s, the signing epoch minus 60 s")]
     LifetimeOverEpoch { seconds: u64, seconds_max: u64 },
-    #[error("names here are 1 to 128 characters of `a-z`, `0-9` and `-`")]
+    #[error("the file name must be 1 to 128 characters of `a-z`, `0-9` and `-`")]
     NameInvalid,
     #[error("not a regular file")]
     NotAFile,
     #[error(
-        "the name is not UTF-8, or is over {bytes_max} bytes, or holds control or format characters"
+        "the name is not valid UTF-8, is longer than {bytes_max} bytes, or contains control or format characters"
     )]
     PathInvalid { bytes_max: usize },
     #[error(
-        "rule `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
+        "policy `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
     )]
     PermitWithoutIssuer(String),
     #[error("`{key}` must be {min} to {max}, not {value}")]
@@ -129,9 +131,11 @@ pub enum BundleError {
         min: u64,
         max: u64,
     },
-    #[error("`{key}` has over {max} entries")]
+    #[error("`{key}` has more than {max} entries")]
     TooMany { key: &'static str, max: usize },
-    #[error("`replay` is `allow`, `single-use` or `bounded(n)` with 2 to 1000 uses, not `{0}`")]
+    #[error(
+        "`replay` must be `allow`, `single-use` or `bounded(n)` with 2 to 1000 uses, not `{0}`"
+    )]
     ReplayInvalid(String),
     #[error("`{claim}` in `require` is not a text claim; {entity_type} has {known}")]
     RequiredClaimUnknown {
@@ -139,33 +143,33 @@ pub enum BundleError {
         entity_type: String,
         known: String,
     },
-    #[error("rule `{policy}` names audience `{audience}`, which no audience file has")]
+    #[error("policy `{policy}` names audience `{audience}`, which no audience file defines")]
     PolicyAudienceUnknown {
         policy: String,
         audience: String,
         suggestion: Option<String>,
     },
-    #[error("rule `{policy}` names group `{group}`, which has no such entries in `entities/`")]
+    #[error("policy `{policy}` names group `{group}`, which has no such members in `entities/`")]
     PolicyGroupUnknown {
         policy: String,
         group: String,
         suggestion: Option<String>,
     },
-    #[error("rule `{policy}` names issuer `{issuer}`, which no issuer file has")]
+    #[error("policy `{policy}` names issuer `{issuer}`, which no issuer file defines")]
     PolicyIssuerUnknown {
         policy: String,
         issuer: String,
         suggestion: Option<String>,
     },
-    #[error("rule `{policy}` is for profile `{profile}`, which `bundle.toml` does not have")]
+    #[error("policy `{policy}` names profile `{profile}`, which `bundle.toml` does not define")]
     PolicyProfileUnknown {
         policy: String,
         profile: String,
         suggestion: Option<String>,
     },
-    #[error("the rule has no `@id(\"…\")`")]
+    #[error("the policy has no `@id(\"…\")`")]
     PolicyWithoutId,
-    #[error("the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
+    #[error("the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
     PolicyIdInvalid(String),
     #[error("scope `{0}` is not an RFC 6749 §3.3 scope token of at most 256 bytes")]
     ScopeInvalid(String),
@@ -175,39 +179,39 @@ pub enum BundleError {
         entity_type: String,
         known: String,
     },
-    #[error("`subject` is not a template of text and `{{claim}}` placeholders")]
+    #[error("`subject` must be a template of text and `{{claim}}` placeholders")]
     SubjectTemplateInvalid,
     #[error("symbolic links are not allowed in a bundle")]
     SymbolicLink,
     #[error(
-        "issuers of provider `{provider}` sign for all tenants: say whose tokens are taken by \
-         `require = {{ … }}` with one of `{names}`"
+        "issuers of provider `{provider}` sign for all tenants: restrict tokens to yours with `require = {{ … }}` \
+         and one of `{names}`"
     )]
     TenantNotPinned {
         provider: &'static str,
         names: String,
     },
-    #[error("the template's `?{0}` is not filled: give `{0}`")]
+    #[error("the template's slot `?{0}` has no value: set `{0}`")]
     TemplateSlotEmpty(&'static str),
-    #[error("the template has no `?{0}` to fill")]
+    #[error("the template has no slot `?{0}`")]
     TemplateSlotUnknown(&'static str),
-    #[error("template `{name}` is in no rule file")]
+    #[error("no policy file defines template `{name}`")]
     TemplateUnknown {
         name: String,
         suggestion: Option<String>,
     },
-    #[error("folders are at most {depth_max} deep")]
+    #[error("folders are nested more than {depth_max} deep")]
     TooDeep { depth_max: usize },
     #[error("{0}")]
     Toml(String),
     #[error(
-        "a trust domain has no discovery document: give the URL of its bundle endpoint as \
-         `keys = {{ jwks_uri = \"…\" }}`, or its bundle as `pinned`"
+        "a trust domain has no discovery document: set `keys = {{ jwks_uri = \"…\" }}` to its bundle endpoint, or \
+         pin its bundle with `pinned`"
     )]
     TrustDomainWithoutKeys,
-    #[error("not a file that a bundle has")]
+    #[error("does not belong in a bundle")]
     UnknownFile,
-    #[error("`{name}` is not a provider; known are `{known}`")]
+    #[error("unknown provider `{name}`; known providers: `{known}`")]
     UnknownProvider {
         name: String,
         known: String,
@@ -218,10 +222,10 @@ pub enum BundleError {
         key: &'static str,
         reason: &'static str,
     },
-    #[error("`{key}` is over {bytes_max} bytes or holds control or format characters")]
+    #[error("`{key}` is longer than {bytes_max} bytes or contains control or format characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
-    #[error("the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `{0}`")]
+    #[error("the name of a zone must be `a-z`, `0-9` and `_`, starting with a letter, not `{0}`")]
     ZoneNameInvalid(String),
-    #[error("`{0}` is not a time zone such as `Europe/Berlin`")]
+    #[error("unknown time zone `{0}`: use an IANA name such as `Europe/Berlin`")]
     ZoneUnknown(String),
 }

@@ -17,7 +17,7 @@ mod tests {
     use super::suggest;
 
     #[test]
-    fn takes_two_letters_for_edits_and_of_short_names_one() {
+    fn allows_two_edits_or_one_in_short_names() {
         let known = ["github", "gitlab", "cluster"];
         let cases = [
             ("gitub", Some("github")),

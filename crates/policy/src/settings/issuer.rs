@@ -142,7 +142,7 @@ fn check_issuer_url(
     let (url, span) = (entries.issuer.get_ref(), entries.issuer.span());
     file.check_value("issuer", url, span.clone(), ID_BYTES_MAX);
     if url.trim_end_matches('/') == environment.issuer.trim_end_matches('/') {
-        file.refuse(span, BundleError::IssuerIsOurs(url.clone()));
+        file.refuse(span, BundleError::IssuerIsBroker(url.clone()));
         return;
     }
     let refusal = match provider.profile {

@@ -31,10 +31,12 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
         return None;
     }
     if scheme != &Scheme::HTTPS {
-        return Some("must be https; http is for loopback in files marked `development = true`");
+        return Some(
+            "must be https; http is allowed only for loopback in files marked `development = true`",
+        );
     }
     if loopback || matches!(host, Some(Host::Address(_))) {
-        return Some("must have a host name, not an address or loopback");
+        return Some("must have a host name, not an IP address or loopback");
     }
     None
 }
@@ -53,9 +55,7 @@ fn refusal_of_path(url: &str) -> Option<&'static str> {
         .iter()
         .any(|it| encoded.contains(it));
     if hidden || dots(last) || parts.is_some_and(|parts| parts.split('/').any(untidy)) {
-        return Some(
-            "must have a path without empty parts, `.` and `..`, and none of them encoded",
-        );
+        return Some("must not have empty, `.` or `..` path segments, even percent-encoded");
     }
     None
 }
@@ -66,12 +66,12 @@ mod tests {
 
     #[test]
     fn refuses_invalid_issuer_urls() {
-        let https =
-            Some("must be https; http is for loopback in files marked `development = true`");
+        let https = Some(
+            "must be https; http is allowed only for loopback in files marked `development = true`",
+        );
         let ascii = Some("must be plain ASCII without a query, a fragment or a user name");
-        let address = Some("must have a host name, not an address or loopback");
-        let untidy =
-            Some("must have a path without empty parts, `.` and `..`, and none of them encoded");
+        let address = Some("must have a host name, not an IP address or loopback");
+        let untidy = Some("must not have empty, `.` or `..` path segments, even percent-encoded");
         let cases = [
             ("https://idp.example", false, None),
             ("https://idp.example:8443/realms/one/", false, None),

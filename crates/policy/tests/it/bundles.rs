@@ -1,4 +1,4 @@
-//! What keeps a bundle from loading, with the exact problem and its place; and what its values mean.
+//! Errors that keep a bundle from loading, with their positions, and the values of settings.
 
 use crate::support::*;
 use vouchsafe_policy::limits::*;
@@ -7,7 +7,7 @@ use vouchsafe_policy::{
     KeySource, PinnedKeys, ReplayMode, Tier,
 };
 
-/// What is found when `path` has `content`; nothing where the bundle loads.
+/// The errors if `path` has `content`; empty if the bundle loads.
 fn found(path: &str, content: &str) -> Vec<String> {
     found_all(&[(path, Some(content))])
 }
@@ -58,7 +58,7 @@ fn audience(lines: &str) -> Result<Audience, Vec<String>> {
 }
 
 #[test]
-fn fills_in_the_defaults_of_a_github_issuer() {
+fn fills_in_defaults_of_github_issuer() {
     let expected = Issuer {
         name: "github".to_owned(),
         issuer: "https://idp.example".to_owned(),
@@ -82,7 +82,7 @@ fn fills_in_the_defaults_of_a_github_issuer() {
 }
 
 #[test]
-fn fills_in_the_defaults_of_an_oidc_issuer_and_gives_it_a_type() {
+fn fills_in_defaults_of_oidc_issuer() {
     let content = "issuer = \"https://two.example\"\nprovider = \"oidc\"\n\
         [claims]\nsub = { type = \"text\" }\ngroup = { type = \"text-set\", required = false }\n";
     let rule = "@id(\"two\") permit (principal is Oidc::MyIdp in Issuer::\"my-idp\", action, resource) \
@@ -107,7 +107,7 @@ fn fills_in_the_defaults_of_an_oidc_issuer_and_gives_it_a_type() {
 }
 
 #[test]
-fn bounds_the_numbers_of_an_issuer_on_both_sides() {
+fn bounds_numbers_of_issuer() {
     let seconds = |lines: &str| {
         issuer(lines).map(|issuer| {
             [
@@ -147,12 +147,12 @@ fn bounds_the_numbers_of_an_issuer_on_both_sides() {
         seconds("max_token_age = \"86401s\""),
         at(17, &format!("{age} 86401"))
     );
-    let vague = "`leeway` is not a duration such as `30s`, `10m` or `1h`: `soon`";
+    let vague = "`leeway` must be a duration such as `30s`, `10m` or `1h`, not `soon`";
     assert_eq!(seconds("leeway = \"soon\""), at(10, vague));
 }
 
 #[test]
-fn refuses_issuer_files_that_say_something_wrong() {
+fn refuses_invalid_issuer_files() {
     let wrong = |lines: &str, expected: &str| {
         assert_eq!(
             issuer(lines),
@@ -174,14 +174,13 @@ fn refuses_issuer_files_that_say_something_wrong() {
     );
     wrong(
         "subject = \"a{b\"",
-        "11: `subject` is not a template of text and `{claim}` placeholders",
+        "11: `subject` must be a template of text and `{claim}` placeholders",
     );
     wrong(
         "subject = \"ab\"",
-        "11: `subject` is not a template of text and `{claim}` placeholders",
+        "11: `subject` must be a template of text and `{claim}` placeholders",
     );
-    let keys = "`keys` takes one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; \
-        `bearer_file` goes with the first two";
+    let keys = "`keys` must have exactly one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; `bearer_file` requires one of the first two";
     wrong("keys = {}", &format!("8: {keys}"));
     wrong("keys = { discovery = false }", &format!("8: {keys}"));
     wrong(
@@ -192,20 +191,20 @@ fn refuses_issuer_files_that_say_something_wrong() {
     wrong("keys = { bearer_file = \"token\" }", &format!("8: {keys}"));
     wrong(
         "keys = { jwks_uri = \"http://idp.example/k\" }",
-        "21: `jwks_uri` must be https; http is for loopback in files marked `development = true`",
+        "21: `jwks_uri` must be https; http is allowed only for loopback in files marked `development = true`",
     );
     wrong(
         "claims = { email = { type = \"text\" } }",
-        "10: provider `github` has its own claims; `claims` is for provider `oidc`",
+        "10: `claims` requires provider `oidc`, not `github`",
     );
 }
 
 #[test]
-fn refuses_issuers_that_nobody_may_trust() {
+fn refuses_untrustworthy_issuers() {
     let path = "issuers/other.toml";
     let of = |url: &str, provider: &str| format!("issuer = \"{url}\"\nprovider = \"{provider}\"\n");
     let other = |url: &str| of(url, "github");
-    let ours = "is the broker's own issuer URL, which is never trusted as an issuer";
+    let ours = "is the broker's own issuer URL and cannot be a trusted issuer";
     check(
         path,
         &other("https://broker.example"),
@@ -224,8 +223,7 @@ fn refuses_issuers_that_nobody_may_trust() {
         path,
         &other("http://127.0.0.1:7000"),
         &[
-            "issuers/other.toml:1:10: `issuer` must be https; http is for loopback in files marked \
-           `development = true`",
+            "issuers/other.toml:1:10: `issuer` must be https; http is allowed only for loopback in files marked `development = true`",
         ],
     );
     check(
@@ -245,18 +243,18 @@ fn refuses_issuers_that_nobody_may_trust() {
         path,
         &of("https://two.example", "jenkins"),
         &[
-            "issuers/other.toml:2:12: `jenkins` is not a provider; known are `aws`, `azure`, `buildkite`, `circleci`, `github`, `gitlab`, `google`, `kubernetes`, `oidc`, `spiffe`, `terraform`",
+            "issuers/other.toml:2:12: unknown provider `jenkins`; known providers: `aws`, `azure`, `buildkite`, `circleci`, `github`, `gitlab`, `google`, `kubernetes`, `oidc`, `spiffe`, `terraform`",
         ],
     );
     check(
         "issuers/Other.toml",
         &other("https://two.example"),
-        &["issuers/Other.toml: names here are 1 to 128 characters of `a-z`, `0-9` and `-`"],
+        &["issuers/Other.toml: the file name must be 1 to 128 characters of `a-z`, `0-9` and `-`"],
     );
 }
 
 #[test]
-fn trusts_a_development_issuer_in_development_only() {
+fn trusts_development_issuer_only_in_development() {
     let dev = format!("{}development = true\n", GITHUB.replace("idp.", "dev."));
     let files = files(&[("issuers/dev.toml", Some(&dev))]);
     for development in [false, true] {
@@ -271,7 +269,7 @@ fn trusts_a_development_issuer_in_development_only() {
 }
 
 #[test]
-fn reads_pinned_keys_from_a_file_beside_the_issuer() {
+fn reads_pinned_keys() {
     let keys = "{\"keys\":[{\"kty\":\"EC\"}]}";
     let pinned = |expires: &str, extra: &[(&str, Option<&str>)]| {
         let content =
@@ -311,19 +309,18 @@ fn reads_pinned_keys_from_a_file_beside_the_issuer() {
     assert_eq!(
         pinned("soon", &file(keys)),
         err(
-            "issuers/github.toml:3:42: `expires` is not a date such as `2027-01-01` or \
-             `2027-01-01T00:00:00Z`"
+            "issuers/github.toml:3:42: `expires` must be a date such as `2027-01-01` or `2027-01-01T00:00:00Z`"
         )
     );
     check(
         "issuers/keys.json",
         keys,
-        &["issuers/keys.json: not a file that a bundle has"],
+        &["issuers/keys.json: does not belong in a bundle"],
     );
 }
 
 #[test]
-fn fills_in_the_defaults_of_an_audience() {
+fn fills_in_defaults_of_audience() {
     let expected = Audience {
         id: "https://api.example".to_owned(),
         tier: Tier::Delegated,
@@ -339,7 +336,7 @@ fn fills_in_the_defaults_of_an_audience() {
 }
 
 #[test]
-fn keeps_lifetimes_within_each_other_and_the_epoch() {
+fn bounds_lifetimes_by_epoch() {
     let lifetimes = |lines: &str| {
         audience(lines).map(|audience| {
             (
@@ -354,7 +351,7 @@ fn keeps_lifetimes_within_each_other_and_the_epoch() {
         lifetimes("max_lifetime = \"3541s\""),
         at(
             "2:16",
-            "`max_lifetime` of 3541 s is over 3540 s, the signing epoch less 60 s"
+            "`max_lifetime` of 3541 s exceeds 3540 s, the signing epoch minus 60 s"
         )
     );
     assert_eq!(lifetimes("max_lifetime = \"1s\""), Ok((1, 1)));
@@ -370,13 +367,13 @@ fn keeps_lifetimes_within_each_other_and_the_epoch() {
         lifetimes("default_lifetime = \"901s\""),
         at(
             "2:20",
-            "`default_lifetime` of 901 s is over `max_lifetime` of 900 s"
+            "`default_lifetime` of 901 s exceeds `max_lifetime` of 900 s"
         )
     );
 }
 
 #[test]
-fn refuses_audience_files_that_say_something_wrong() {
+fn refuses_invalid_audience_files() {
     let wrong = |lines: &str, expected: &str| {
         let expected = Err(vec![format!("audiences/api.toml:{expected}")]);
         assert_eq!(audience(lines), expected, "{lines}");
@@ -391,7 +388,7 @@ fn refuses_audience_files_that_say_something_wrong() {
     );
     wrong(
         "algorithm = \"RS256\"",
-        "2:13: algorithm `RS256` is for tier `hsm` only",
+        "2:13: algorithm `RS256` requires tier `hsm`",
     );
     wrong(
         "algorithm = \"HS256\"",
@@ -428,20 +425,20 @@ fn refuses_audience_files_that_say_something_wrong() {
     ] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
-            &format!("2:11: claim `{claim}` cannot be declared here: it has a meaning of its own"),
+            &format!("2:11: claim `{claim}` is reserved and cannot be declared here"),
         );
     }
     for claim in ["", "a b", "ſub", "iſſ", "\u{212a}id", &"n".repeat(257)] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
             &format!(
-                "2:11: `{claim}` is not a claim name of 1 to 256 visible ASCII characters without `\"` and `\\`"
+                "2:11: `{claim}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`"
             ),
         );
     }
     wrong(
         "claims = [\"repository\", \"REPOSITORY\"]",
-        "2:25: claim `REPOSITORY` differs from another one in case only",
+        "2:25: claim `REPOSITORY` differs from another claim only in case",
     );
     check(
         "audiences/two.toml",
@@ -458,13 +455,13 @@ fn refuses_audience_files_that_say_something_wrong() {
     assert!(audience(&list(SCOPES_PER_AUDIENCE_MAX)).is_ok());
     wrong(
         &list(SCOPES_PER_AUDIENCE_MAX + 1),
-        "2:10: `scopes` has over 256 entries",
+        "2:10: `scopes` has more than 256 entries",
     );
 }
 
 #[test]
 fn refuses_unknown_files_keys_and_values() {
-    let unknown = "not a file that a bundle has";
+    let unknown = "does not belong in a bundle";
     for path in [
         "README.md",
         "rules/api.txt",
@@ -513,12 +510,12 @@ fn refuses_unknown_files_keys_and_values() {
     );
 }
 
-/// An issuer's name begins the subject of its tokens and ends at the first colon.
+/// The subject of an issued token starts with the issuer's name, up to the first colon.
 #[test]
-fn refuses_issuer_names_with_other_characters() {
+fn refuses_invalid_issuer_names() {
     for name in ["a:b", "a%3ab", "A", "a_b", "a.b", "a b", "\u{e4}"] {
         let path = format!("issuers/{name}.toml");
-        let message = "names here are 1 to 128 characters of `a-z`, `0-9` and `-`";
+        let message = "the file name must be 1 to 128 characters of `a-z`, `0-9` and `-`";
         let expected = format!("{path}: {message}");
         assert_eq!(
             found(
@@ -532,7 +529,7 @@ fn refuses_issuer_names_with_other_characters() {
 }
 
 #[test]
-fn finds_everything_that_is_wrong_at_once() {
+fn reports_all_errors_at_once() {
     let found = found_all(&[
         (
             "issuers/github.toml",
@@ -544,7 +541,7 @@ fn finds_everything_that_is_wrong_at_once() {
     assert_eq!(
         found,
         [
-            "README.md: not a file that a bundle has",
+            "README.md: does not belong in a bundle",
             "issuers/github.toml:4:14: `algorithms` is empty",
             "issuers/github.toml:3:10: `leeway` must be 0 to 60, not 61",
             "audiences/api.toml:1:6: `id` is empty",
@@ -553,7 +550,7 @@ fn finds_everything_that_is_wrong_at_once() {
 }
 
 #[test]
-fn validates_rules_strictly_and_says_where() {
+fn validates_policies_strictly() {
     let path = "rules/api.cedar";
     let misspelt = PERMIT.replace(
         "[\"read\"].containsAll(context.scopes)",
@@ -576,25 +573,24 @@ fn validates_rules_strictly_and_says_where() {
     check(
         path,
         &unnamed,
-        &["rules/api.cedar:2:1: the rule has no `@id(\"…\")`"],
+        &["rules/api.cedar:2:1: the policy has no `@id(\"…\")`"],
     );
     check(
         path,
         &PERMIT.replace("\"api\"", "\"Api\""),
         &[
-            "rules/api.cedar:1:1: the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, \
-         not `Api`",
+            "rules/api.cedar:1:1: the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `Api`",
         ],
     );
     check(
         "rules/two.cedar",
         PERMIT,
-        &["rules/two.cedar:1:1: rule `api` is already defined in `rules/api.cedar`"],
+        &["rules/two.cedar:1:1: policy `api` is already defined in `rules/api.cedar`"],
     );
 }
 
 #[test]
-fn wants_every_permit_to_name_an_issuer() {
+fn requires_issuer_in_every_permit() {
     let wants = |scope: &str, effect: &str, extra: &[(&str, Option<&str>)]| {
         let rule = format!("@id(\"a\") {effect} ({scope}, action, resource);");
         let mut changes = vec![("rules/api.cedar", Some(rule.as_str()))];
@@ -631,7 +627,7 @@ fn wants_every_permit_to_name_an_issuer() {
         ),
         None
     );
-    // An id alone is enough only while it can be of one issuer alone.
+    // An id alone is enough only if a single issuer can have it.
     let one = "principal == GitHub::Workflow::\"repo:a/b:ref:refs/heads/main\"";
     assert_eq!(wants(one, "permit", &[]), None);
     let ghes = GITHUB.replace("idp.example", "ghes.example");
@@ -642,7 +638,7 @@ fn wants_every_permit_to_name_an_issuer() {
 }
 
 #[test]
-fn refuses_a_schema_that_decisions_do_not_fit() {
+fn refuses_schema_unfit_for_decisions() {
     let path = "schema.cedarschema";
     let of = |from: &str, to: &str| {
         let schema = SCHEMA.replace(from, to);
@@ -683,7 +679,7 @@ fn refuses_a_schema_that_decisions_do_not_fit() {
 }
 
 #[test]
-fn gives_each_oidc_issuer_a_type_of_its_own() {
+fn gives_each_oidc_issuer_its_type() {
     let oidc = |host: &str| format!("issuer = \"https://{host}.example\"\nprovider = \"oidc\"\n");
     let (one, two) = (oidc("one"), oidc("two"));
     assert_eq!(
@@ -691,7 +687,7 @@ fn gives_each_oidc_issuer_a_type_of_its_own() {
             ("issuers/a-b.toml", Some(&one)),
             ("issuers/a--b.toml", Some(&two))
         ]),
-        ["issuers/a-b.toml: issuers `a--b` and `a-b` would both be the entity type `Oidc::AB`"]
+        ["issuers/a-b.toml: issuers `a--b` and `a-b` would both have entity type `Oidc::AB`"]
     );
     for name in ["issuer", "string", "set", "-"] {
         let path = format!("issuers/{name}.toml");
@@ -699,14 +695,14 @@ fn gives_each_oidc_issuer_a_type_of_its_own() {
             &path,
             &one,
             &[&format!(
-                "{path}: the file's name does not make an entity type; give the issuer another name"
+                "{path}: the file name cannot be converted to an entity type; rename the file"
             )],
         );
     }
 }
 
 #[test]
-fn checks_the_names_of_declared_claims() {
+fn checks_names_of_declared_claims() {
     let declared = |names: &[&str], expected: &[&str]| {
         let entries = names
             .iter()
@@ -726,24 +722,23 @@ fn checks_the_names_of_declared_claims() {
         &[],
     );
     for name in ["iss", "Aud", "EXP", "nbf", "iAt", "JTI", "__entity"] {
-        let reserved =
-            format!("12: claim `{name}` cannot be declared here: it has a meaning of its own");
+        let reserved = format!("12: claim `{name}` is reserved and cannot be declared here");
         declared(&[name], &[&reserved]);
     }
     for name in ["", "a b", "ſub", "to\u{212a}en", "a\"", &"n".repeat(257)] {
         let malformed = format!(
-            "12: `{name}` is not a claim name of 1 to 256 visible ASCII characters without `\"` and `\\`"
+            "12: `{name}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`"
         );
         declared(&[name], &[&malformed]);
     }
     declared(
         &["Sub", "sub"],
-        &["39: claim `sub` differs from another one in case only"],
+        &["39: claim `sub` differs from another claim only in case"],
     );
 }
 
 #[test]
-fn names_a_bundle_by_its_paths_and_contents_alone() {
+fn digest_depends_on_paths_and_contents() {
     let whole = files(&[]).digest();
     assert_eq!(whole.len(), 64);
     assert_eq!(files(&[]).digest(), whole);
@@ -812,7 +807,7 @@ fn bounds_files_on_both_sides() {
 }
 
 #[test]
-fn refuses_paths_that_no_bundle_has() {
+fn refuses_invalid_paths() {
     let add = |path: &str| {
         BundleFiles::default()
             .add(path, Vec::new())
@@ -834,7 +829,7 @@ fn refuses_paths_that_no_bundle_has() {
 }
 
 #[test]
-fn a_subject_template_names_text_claims_of_its_issuer_only() {
+fn restricts_subject_template_to_text_claims() {
     let with = |subject: &str| {
         let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
         load(&[("issuers/github.toml", Some(&issuer))])
@@ -858,9 +853,9 @@ fn a_subject_template_names_text_claims_of_its_issuer_only() {
     }
 }
 
-/// As many files or rules as are allowed load; one more is one error.
+/// The maximum number of files or policies loads, and one more is an error.
 #[test]
-fn bounds_the_numbers_of_issuers_audiences_and_rules() {
+fn bounds_counts_of_files_and_policies() {
     let issuer = |index| {
         let text = format!("issuer = \"https://idp-{index}.example\"\nprovider = \"github\"\n");
         (format!("issuers/a{index}.toml"), text)
@@ -869,7 +864,7 @@ fn bounds_the_numbers_of_issuers_audiences_and_rules() {
         let text = format!("id = \"https://api-{index}.example\"\n");
         (format!("audiences/a{index}.toml"), text)
     };
-    // The bundle of `load` has one of each already.
+    // The bundle of `load` already has one of each.
     for (count, loads) in [(ISSUERS_MAX - 1, true), (ISSUERS_MAX, false)] {
         assert_eq!(loads_with("issuers", &issuer, count, ISSUERS_MAX), loads);
     }
@@ -882,7 +877,7 @@ fn bounds_the_numbers_of_issuers_audiences_and_rules() {
     let rule = |count: usize| {
         let rules =
             (0..count).map(|index| PERMIT.replace("@id(\"api\")", &format!("@id(\"r{index}\")")));
-        // Files are bounded too: a thousand rules to a file.
+        // Files are bounded too: a thousand policies per file.
         let rules: Vec<String> = rules.collect();
         let files: Vec<(String, String)> = rules
             .chunks(1000)
@@ -904,8 +899,7 @@ fn loads_with(
     outcome(folder, &(0..count).map(file).collect::<Vec<_>>(), max)
 }
 
-/// Whether a bundle with these files loads; what does not has one file or rule too many and no
-/// other fault.
+/// Whether a bundle with these files loads. If not, its only error is one file or policy too many.
 fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
     let changes: Vec<(&str, Option<&str>)> = files
         .iter()
@@ -916,7 +910,7 @@ fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
         Err(invalid) => {
             assert_eq!(
                 invalid.to_string(),
-                format!("{folder}: `{folder}` has over {max} entries")
+                format!("{folder}: `{folder}` has more than {max} entries")
             );
             false
         }
@@ -924,7 +918,7 @@ fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
 }
 
 #[test]
-fn fills_in_the_defaults_of_a_gitlab_issuer() {
+fn fills_in_defaults_of_gitlab_issuer() {
     let schema = SCHEMA
         .replace(
             "action issue",
@@ -953,7 +947,7 @@ fn fills_in_the_defaults_of_a_gitlab_issuer() {
     );
 }
 
-/// An issuer file of a provider, with the lines that follow `issuer` and `provider`.
+/// An issuer file of a provider, with more lines.
 fn issuer_of(issuer: &str, provider: &str, lines: &str) -> Result<Issuer, Vec<String>> {
     let provider_type = vouchsafe_providers::Provider::named(provider)
         .expect("known")
@@ -997,7 +991,7 @@ fn one_error(outcome: Result<Issuer, Vec<String>>) -> String {
 }
 
 #[test]
-fn wants_the_tenant_of_an_issuer_that_serves_several() {
+fn requires_tenant_of_shared_issuer() {
     for (issuer, provider, names, good) in [
         (
             "https://agent.buildkite.com",
@@ -1027,8 +1021,7 @@ fn wants_the_tenant_of_an_issuer_that_serves_several() {
         assert_eq!(
             one_error(issuer_of(issuer, provider, "")),
             format!(
-                "issuers/other.toml:1:10: issuers of provider `{provider}` sign for all tenants: say \
-                 whose tokens are taken by `require = {{ … }}` with one of `{names}`"
+                "issuers/other.toml:1:10: issuers of provider `{provider}` sign for all tenants: restrict tokens to yours with `require = {{ … }}` and one of `{names}`"
             )
         );
         let narrowed = issuer_of(issuer, provider, &format!("require = {{ {good} }}"));
@@ -1038,7 +1031,7 @@ fn wants_the_tenant_of_an_issuer_that_serves_several() {
 }
 
 #[test]
-fn checks_what_an_issuer_file_requires() {
+fn checks_required_claims() {
     let of = |value: &str| issuer(&format!("require = {value}"));
     let within =
         |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
@@ -1069,11 +1062,11 @@ fn checks_what_an_issuer_file_requires() {
         of(&format!("{{ repository_id = [{}] }}", values.join(", ")))
     };
     assert!(values(64).is_ok());
-    assert_eq!(values(65), at("`require` has over 64 entries"));
+    assert_eq!(values(65), at("`require` has more than 64 entries"));
 }
 
 #[test]
-fn reads_how_often_a_token_may_be_used() {
+fn reads_replay_modes() {
     let of = |value: &str| issuer(&format!("replay = {value}")).map(|issuer| issuer.replay);
     assert_eq!(of("\"allow\""), Ok(ReplayMode::Allow));
     assert_eq!(of("\"single-use\""), Ok(ReplayMode::SingleUse));
@@ -1081,8 +1074,7 @@ fn reads_how_often_a_token_may_be_used() {
     assert_eq!(
         of("\"bounded(1)\""),
         Err(vec![
-            "issuers/github.toml:3:10: `replay` is `allow`, `single-use` or `bounded(n)` with 2 to 1000 \
-             uses, not `bounded(1)`"
+            "issuers/github.toml:3:10: `replay` must be `allow`, `single-use` or `bounded(n)` with 2 to 1000 uses, not `bounded(1)`"
                 .to_owned()
         ])
     );
@@ -1096,7 +1088,7 @@ fn reads_how_often_a_token_may_be_used() {
 }
 
 #[test]
-fn keeps_stale_keys_only_where_a_file_says_for_how_long() {
+fn reads_stale_keys_max() {
     let of = |lines: &str| issuer(lines).map(|issuer| issuer.stale_keys_max_seconds);
     assert_eq!(of(""), Ok(0));
     assert_eq!(of("stale_keys_max = \"10m\""), Ok(600));
@@ -1110,13 +1102,12 @@ fn keeps_stale_keys_only_where_a_file_says_for_how_long() {
 }
 
 #[test]
-fn trusts_a_spiffe_trust_domain_by_its_bundle_alone() {
+fn requires_bundle_of_spiffe_trust_domain() {
     let keys = "keys = { jwks_uri = \"https://bundle.example\" }";
     let good = issuer_of("spiffe://example.org", "spiffe", keys).expect("it loads");
     assert_eq!(good.algorithms, ["ES256", "ES384", "RS256"]);
     assert_eq!(good.replay, ReplayMode::Allow);
-    let no_keys = "a trust domain has no discovery document: give the URL of its bundle endpoint as \
-        `keys = { jwks_uri = \"…\" }`, or its bundle as `pinned`";
+    let no_keys = "a trust domain has no discovery document: set `keys = { jwks_uri = \"…\" }` to its bundle endpoint, or pin its bundle with `pinned`";
     assert_eq!(
         one_error(issuer_of("spiffe://example.org", "spiffe", "")),
         format!("issuers/other.toml:1:1: {no_keys}")
@@ -1151,7 +1142,7 @@ fn trusts_a_spiffe_trust_domain_by_its_bundle_alone() {
 }
 
 #[test]
-fn refuses_the_issuer_that_all_tenants_of_azure_share() {
+fn refuses_common_azure_issuer() {
     let of = |tenant: &str| {
         issuer_of(
             &format!("https://login.microsoftonline.com/{tenant}/v2.0"),
@@ -1165,16 +1156,15 @@ fn refuses_the_issuer_that_all_tenants_of_azure_share() {
         assert_eq!(
             one_error(of(shared)),
             format!(
-                "issuers/other.toml:1:10: `/{shared}/` is in the URL that all tenants share; name the \
-                 tenant's own issuer"
+                "issuers/other.toml:1:10: `/{shared}/` is part of the URL that all tenants share; use the tenant's own issuer URL"
             )
         );
     }
 }
 
-/// The actor of a delegated token is an attribute, in whatever the claims are.
+/// The actor of a delegated token is an attribute.
 #[test]
-fn allows_delegated_tokens_of_oidc_issuers_only() {
+fn allows_act_only_for_oidc_issuers() {
     let idp = "issuer = \"https://two.example\"\nprovider = \"oidc\"\nallow_act = true\n\
         require = { act_sub = \"batch\" }\n[claims]\ngroup = { type = \"text\" }\nzone = { type = \"text\" }\n";
     let rule = "@id(\"two\") permit (principal is Oidc::Idp in Issuer::\"idp\", action, resource) \
@@ -1203,7 +1193,7 @@ fn allows_delegated_tokens_of_oidc_issuers_only() {
     assert_eq!(
         issuer_with("allow_act = true"),
         Err(vec![
-            "issuers/github.toml:3:13: provider `github` has its own claims; `allow_act` is for provider `oidc`"
+            "issuers/github.toml:3:13: `allow_act` requires provider `oidc`, not `github`"
                 .to_owned()
         ])
     );
@@ -1212,9 +1202,7 @@ fn allows_delegated_tokens_of_oidc_issuers_only() {
     check(
         "issuers/idp.toml",
         declares,
-        &[
-            "issuers/idp.toml:4:12: claim `act_sub` cannot be declared here: it has a meaning of its own",
-        ],
+        &["issuers/idp.toml:4:12: claim `act_sub` is reserved and cannot be declared here"],
     );
     let plain = declares.replace("allow_act = true\n", "");
     check("issuers/idp.toml", &plain, &[]);

@@ -1,8 +1,7 @@
-//! What other trust registries test about workflow files, issuers and subjects, asked of bundles that say the
-//! same.
+//! Tests of other trust registries about workflow files, issuers and subjects, run against equivalent bundles.
 //!
-//! `VOUCHSAFE_CORPORA`, or `../shared/corpora` beside the repository; without it the test passes and says
-//! that it ran none.
+//! They are in `VOUCHSAFE_CORPORA`, or in `../shared/corpora` beside the repository. Without them the test passes and
+//! says that it ran none.
 
 use crate::support::*;
 use serde_json::Value;
@@ -22,7 +21,7 @@ fn corpus(name: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).expect("the corpus is JSON"))
 }
 
-/// A bundle whose one rule takes this file of the repository `foo/bar` at any ref.
+/// A bundle whose only policy accepts this file of the repository `foo/bar` at any ref.
 fn bundle_for(file: &str) -> Bundle {
     let schema = SCHEMA.replace("run?: Long,", "workflow_ref: String,");
     let pattern = format!("foo/bar/.github/workflows/{file}@*");
@@ -47,8 +46,7 @@ fn takes(bundle: &Bundle, workflow_ref: &str) -> bool {
     decision.effect == Effect::Permit
 }
 
-/// Their parsers say which file a ref names, or none; a rule for a file takes the refs that name it, and no
-/// others.
+/// Their parsers extract the file from a ref. A policy for a file must accept exactly the refs that name it.
 fn compare(refs: &[(String, Option<String>)]) {
     let files: BTreeSet<&String> = refs.iter().filter_map(|(_, file)| file.as_ref()).collect();
     assert!(files.len() > 5, "{files:?}");
@@ -66,7 +64,7 @@ fn compare(refs: &[(String, Option<String>)]) {
 }
 
 #[test]
-fn rules_name_workflow_files_as_the_rust_registry_reads_them() {
+fn matches_workflow_files_like_crates_io() {
     let Some(corpus) = corpus("policy/crates_io/workflow_ref_parse.json") else {
         println!("no corpus of the Rust registry is at hand");
         return;
@@ -83,7 +81,7 @@ fn rules_name_workflow_files_as_the_rust_registry_reads_them() {
 }
 
 #[test]
-fn rules_name_workflow_files_as_pypi_reads_them() {
+fn matches_workflow_files_like_pypi() {
     let Some(corpus) = corpus("policy/warehouse/parametrize.json") else {
         println!("no corpus of PyPI is at hand");
         return;
@@ -101,7 +99,7 @@ fn rules_name_workflow_files_as_pypi_reads_them() {
     compare(&refs);
 }
 
-/// The texts of a test of octo-sts with whether its owners take them.
+/// The strings of a test of octo-sts, each with whether octo-sts accepts it.
 fn octo_sts(test: &str) -> Option<Vec<(String, bool)>> {
     let corpus = corpus("policy/octo_sts/oidcvalidate.json")?;
     let cases = corpus["tests"][test].as_array().expect("cases").iter();
@@ -112,15 +110,14 @@ fn octo_sts(test: &str) -> Option<Vec<(String, bool)>> {
     Some(cases.map(read).collect())
 }
 
-/// A TOML text.
+/// A TOML string.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Tildes are names like any other here: what an issuer is called is compared byte for byte, and never a
-/// file's name.
+/// Tildes are allowed: issuers are compared byte for byte, and are never the name of a file.
 #[test]
-fn issuers_are_taken_and_refused_as_octo_sts_does_but_for_tildes() {
+fn agrees_with_octo_sts_on_issuers() {
     let Some(cases) = octo_sts("IsValidIssuer") else {
         println!("no corpus of octo-sts is at hand");
         return;
@@ -133,7 +130,7 @@ fn issuers_are_taken_and_refused_as_octo_sts_does_but_for_tildes() {
             "issuer = {}\nprovider = \"github\"\ndevelopment = {loopback}\n",
             quoted(&issuer)
         );
-        // Theirs ends a segment at 150 characters, ours a URL at 1 KiB.
+        // octo-sts limits a segment to 150 characters, we limit a URL to 1 KiB.
         let long = issuer.len() > 150 && issuer.len() <= 1024;
         let expected = valid || issuer.contains('~') || long;
         let loaded = load(&[("issuers/github.toml", Some(&file))]);
@@ -141,9 +138,9 @@ fn issuers_are_taken_and_refused_as_octo_sts_does_but_for_tildes() {
     }
 }
 
-/// A rule for a subject takes that subject, whatever is in it, and no other that they test.
+/// A policy for a subject accepts exactly that subject, whatever its characters.
 #[test]
-fn subjects_are_compared_exactly_whatever_octo_sts_says_of_their_characters() {
+fn compares_subjects_of_octo_sts_exactly() {
     let Some(cases) = octo_sts("IsValidSubject") else {
         println!("no corpus of octo-sts is at hand");
         return;
@@ -171,10 +168,10 @@ fn subjects_are_compared_exactly_whatever_octo_sts_says_of_their_characters() {
     }
 }
 
-/// Theirs are names of repositories; an audience here is any text without control or format characters, since only
-/// the bundle says it.
+/// octo-sts accepts names of repositories. Here an audience is any string without control or format characters, because
+/// only the bundle defines it.
 #[test]
-fn audiences_that_octo_sts_takes_are_taken_and_none_that_is_empty_or_breaks_a_line() {
+fn accepts_audiences_of_octo_sts() {
     let Some(cases) = octo_sts("IsValidAudience") else {
         println!("no corpus of octo-sts is at hand");
         return;
@@ -191,9 +188,9 @@ fn audiences_that_octo_sts_takes_are_taken_and_none_that_is_empty_or_breaks_a_li
     }
 }
 
-/// Each of their policies as a rule: its subject gets the token, and nobody else.
+/// Each of their trust policies as a Cedar policy: only its subject gets the token.
 #[test]
-fn rules_say_what_the_policies_of_octo_sts_say() {
+fn expresses_policies_of_octo_sts() {
     let folder = corpora().join("policy/octo_sts/pkg/octosts/testdata");
     let Ok(organizations) = std::fs::read_dir(folder) else {
         println!("no corpus of octo-sts is at hand");

@@ -1,4 +1,4 @@
-//! Credentials that issuers' keys are fetched with: how a file is named, and how it is read.
+//! Credentials for fetching issuers' keys: the names of their files, and their content.
 
 use crate::bundles::issuer;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn names_a_file_and_no_way_out_of_the_folder() {
+fn restricts_credential_file_names() {
     let longest = "a".repeat(128);
     for name in ["token", "cluster-1.token", "A_b", &longest] {
         for keys in ["discovery = true", "jwks_uri = \"https://idp.example/k\""] {
@@ -44,31 +44,30 @@ fn names_a_file_and_no_way_out_of_the_folder() {
             "keys = {{ discovery = true, bearer_file = \"{name}\" }}"
         ));
         let diagnostic = refused.expect_err(name).join("\n");
-        let problem = "`bearer_file` is the name of a file in `/credentials`: 1 to 128 characters of \
-            `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, the first no `.`";
+        let problem = "`bearer_file` must name a file in `/credentials`: 1 to 128 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, not starting with `.`";
         assert!(diagnostic.ends_with(problem), "{name}: {diagnostic}");
     }
 }
 
 #[test]
-fn does_not_go_with_pinned_keys() {
+fn refuses_credential_with_pinned_keys() {
     let line =
         "keys = { pinned = \"keys.json\", expires = \"2027-01-01\", bearer_file = \"token\" }";
     let diagnostics = issuer(line).expect_err("refused").join("\n");
     assert!(
-        diagnostics.contains("`bearer_file` goes with the first two"),
+        diagnostics.contains("`bearer_file` requires one of the first two"),
         "{diagnostics}"
     );
 }
 
 #[test]
-fn reads_a_credential_as_it_is_now_and_without_white_space_around_it() {
+fn rereads_and_trims_credential() {
     let folder = Folder::new("credential");
     folder.put("token", "one\n");
     assert_eq!(read_credential(&folder.0, "token"), Ok("one".to_owned()));
     folder.put("token", " two");
     assert_eq!(read_credential(&folder.0, "token"), Ok("two".to_owned()));
-    // As Kubernetes mounts it: the file is a link through a folder that is swapped.
+    // Like Kubernetes: the file is a link into a folder that is replaced.
     folder.put("..2026", "three");
     let (link, target) = (folder.0.join("linked"), Path::new("..2026"));
     std::os::unix::fs::symlink(target, link).expect("a link");
@@ -76,7 +75,7 @@ fn reads_a_credential_as_it_is_now_and_without_white_space_around_it() {
 }
 
 #[test]
-fn says_why_there_is_no_credential_and_nothing_of_its_content() {
+fn reports_unreadable_credential_without_content() {
     let folder = Folder::new("no-credential");
     folder.put("longest", "a".repeat(CREDENTIAL_BYTES_MAX));
     assert!(read_credential(&folder.0, "longest").is_ok());

@@ -1,11 +1,11 @@
-//! A bundle as the policy component has it: with its seal or without, it decides as the bundle that tools have.
+//! The decider of the policy component, with and without a seal, agrees with a whole bundle.
 
 use crate::support::*;
 use vouchsafe_policy::{BundleFiles, Decider, Effect, Environment, PolicyCount, folder};
 
 const RULES_PER_AUDIENCE: usize = 10;
 
-/// So many rules for each of so many audiences, and one for whatever is asked for.
+/// A bundle with this many policies per audience, and one for any request.
 fn files_with(audiences: usize) -> BundleFiles {
     let mut files = files(&[]);
     let mut add =
@@ -35,7 +35,7 @@ fn id_of(audience: usize) -> String {
     format!("https://api-{audience}.example")
 }
 
-/// The decider of `files` without a seal, and that with the seal which the first one gives.
+/// The decider of `files` without a seal, and the one with the seal that the first returns.
 fn both(files: &BundleFiles, environment: &Environment) -> [Decider; 2] {
     let first = Decider::load(files, environment, None).expect("it loads");
     let second = Decider::load(files, environment, first.seals()).expect("it loads");
@@ -50,9 +50,9 @@ fn decides(decider: &Decider, audience: &str, effect: Effect) {
 }
 
 #[test]
-fn what_is_parsed_for_a_decision_grows_with_what_can_match_and_not_with_what_exists() {
+fn decision_parses_only_matching_policies() {
     for audiences in [1, 10, 100] {
-        // One of `support` and the `forbid`.
+        // The policy of `support` and the `forbid`.
         let rules = audiences * RULES_PER_AUDIENCE + 2;
         let [first, decider] = both(&files_with(audiences), &environment());
         assert_eq!(
@@ -70,7 +70,7 @@ fn what_is_parsed_for_a_decision_grows_with_what_can_match_and_not_with_what_exi
             }
         );
         assert_eq!(decider.seals(), None, "nothing new is to be kept");
-        // Those of the audience and the `forbid`, whatever else there is.
+        // The policies of the audience and the `forbid`.
         for _ in 0..2 {
             decides(&decider, &id_of(audiences - 1), Effect::Permit);
             let parsed = RULES_PER_AUDIENCE + 1;
@@ -95,7 +95,7 @@ fn what_is_parsed_for_a_decision_grows_with_what_can_match_and_not_with_what_exi
 }
 
 #[test]
-fn rules_of_other_issuers_are_not_parsed() {
+fn skips_policies_of_other_issuers() {
     let other = GITHUB.replace("idp", "other");
     let of_other = PERMIT
         .replace("\"github\"", "\"other\"")
@@ -116,7 +116,7 @@ fn rules_of_other_issuers_are_not_parsed() {
 }
 
 #[test]
-fn a_seal_is_of_one_bundle_and_one_environment() {
+fn seal_is_bound_to_bundle_and_environment() {
     let [first, _] = both(&files_with(1), &environment());
     let seals = first.seals();
     assert!(seals.is_some());
@@ -142,14 +142,14 @@ fn a_seal_is_of_one_bundle_and_one_environment() {
             "{forged:?}"
         );
     }
-    // Seals are kept beside each other.
+    // Several seals are kept.
     let both = Decider::load(&files_with(2), &environment(), seals).expect("it loads");
     assert_eq!(parsed(&files_with(1), &environment(), both.seals()), 0);
     assert_eq!(parsed(&files_with(2), &environment(), both.seals()), 0);
 }
 
 #[test]
-fn a_bundle_that_does_not_load_gets_no_seal_and_the_words_that_tools_have_for_it() {
+fn reports_same_errors_as_bundle_load() {
     let [good, _] = both(&files(&[]), &environment());
     let rule =
         PERMIT.replace("repository_id", "repositry_id") + "permit (principal, action, resource);";
@@ -166,7 +166,7 @@ fn a_bundle_that_does_not_load_gets_no_seal_and_the_words_that_tools_have_for_it
 }
 
 #[test]
-fn templates_are_loaded_as_tools_load_them() {
+fn loads_templates_eagerly() {
     let template = PERMIT
         .replace("Issuer::\"github\"", "?principal")
         .replace("@id(\"api\")", "@id(\"template\")");
@@ -190,7 +190,7 @@ fn templates_are_loaded_as_tools_load_them() {
 }
 
 #[test]
-fn a_rule_of_another_profile_is_not_in_force() {
+fn ignores_policies_of_other_profiles() {
     let head = "name = \"test\"\nversion = \"1\"\n[profiles]\nhere = \"https://broker.example\"\n\
                 there = \"https://elsewhere.example\"\n";
     for (profile, effect) in [("here", Effect::Permit), ("there", Effect::Deny)] {
@@ -206,7 +206,7 @@ fn a_rule_of_another_profile_is_not_in_force() {
 }
 
 #[test]
-fn the_default_bundle_and_the_examples_are_loaded_once() {
+fn loads_shipped_bundles_lazily() {
     for folder in ["policies", "examples/policies"] {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let files = folder::read(&root.join(folder)).expect("it is read");

@@ -1,4 +1,4 @@
-//! Decisions: default deny, `forbid` wins, and nothing that errs helps.
+//! Decisions: deny by default, `forbid` overrides, and errors never permit.
 
 use crate::support::*;
 use vouchsafe_policy::{
@@ -11,7 +11,7 @@ fn decide(bundle: &Bundle, principal: &Principal, request: &TokenRequest) -> Dec
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Effect, determining rules and erring rules of the standard request under `rules`.
+/// The effect, determining policies and erring policies of the standard request under `rules`.
 fn outcome(rules: &str) -> (Effect, Vec<String>, Vec<String>) {
     let decision = decide(&with_rules(rules), &principal(), &request());
     (
@@ -25,11 +25,11 @@ fn ids(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
-/// Overflows at evaluation, which no validator sees.
+/// Overflows at evaluation, which validation cannot detect.
 const OVERFLOW: &str = "9223372036854775807 + context.requested_lifetime_seconds > 0";
 
 #[test]
-fn denies_where_no_rule_permits() {
+fn denies_by_default() {
     assert_eq!(outcome(""), (Effect::Deny, vec![], vec![]));
     let other_scope = TokenRequest {
         scopes: ids(&["write"]),
@@ -43,7 +43,7 @@ fn denies_where_no_rule_permits() {
 }
 
 #[test]
-fn permits_by_every_rule_that_matches_and_names_them_sorted() {
+fn names_all_matching_permits_sorted() {
     let rules = format!("{}\n{PERMIT}", PERMIT.replace("\"api\"", "\"zz-api\""));
     assert_eq!(
         outcome(&rules),
@@ -52,19 +52,19 @@ fn permits_by_every_rule_that_matches_and_names_them_sorted() {
 }
 
 #[test]
-fn lets_a_forbid_win_over_any_permit() {
+fn forbid_overrides_permits() {
     let rules = format!("{PERMIT} @id(\"never\") forbid (principal, action, resource);");
     assert_eq!(outcome(&rules), (Effect::Deny, ids(&["never"]), vec![]));
 }
 
 #[test]
-fn grants_nothing_by_a_permit_that_errs() {
+fn erring_permit_grants_nothing() {
     let errs = PERMIT.replace("[\"read\"].containsAll(context.scopes)", OVERFLOW);
     assert_eq!(outcome(&errs), (Effect::Deny, vec![], ids(&["api"])));
 }
 
 #[test]
-fn permits_by_another_rule_beside_a_permit_that_errs() {
+fn permits_despite_erring_permit() {
     let errs = PERMIT
         .replace("[\"read\"].containsAll(context.scopes)", OVERFLOW)
         .replace("\"api\"", "\"errs\"");
@@ -76,7 +76,7 @@ fn permits_by_another_rule_beside_a_permit_that_errs() {
 }
 
 #[test]
-fn denies_by_a_forbid_that_errs_which_cedar_itself_would_skip() {
+fn denies_if_forbid_errs() {
     let errs = format!("@id(\"errs\") forbid (principal, action, resource) when {{ {OVERFLOW} }};");
     let rules = format!("{PERMIT}\n{errs}");
     assert_eq!(
@@ -90,7 +90,7 @@ fn denies_by_a_forbid_that_errs_which_cedar_itself_would_skip() {
 }
 
 #[test]
-fn names_matching_and_erring_forbids_together() {
+fn names_matching_and_erring_forbids() {
     let rules = format!(
         "@id(\"errs\") forbid (principal, action, resource) when {{ {OVERFLOW} }};
          @id(\"never\") forbid (principal, action, resource);"
@@ -102,7 +102,7 @@ fn names_matching_and_erring_forbids_together() {
 }
 
 #[test]
-fn denies_the_same_claims_from_another_issuer_of_the_same_provider() {
+fn denies_same_claims_from_other_issuer() {
     let ghes = GITHUB.replace("idp.example", "ghes.example");
     let bundle = load(&[("issuers/ghes.toml", Some(&ghes))]).expect("the bundle loads");
     assert_eq!(
@@ -117,7 +117,7 @@ fn denies_the_same_claims_from_another_issuer_of_the_same_provider() {
 }
 
 #[test]
-fn gives_rules_the_whole_context() {
+fn passes_whole_context_to_policies() {
     let when =
         |condition: &str| PERMIT.replace("[\"read\"].containsAll(context.scopes)", condition);
     let whole = TokenRequest {
@@ -173,7 +173,7 @@ fn gives_rules_the_whole_context() {
 }
 
 #[test]
-fn refuses_to_decide_about_attributes_that_do_not_fit_the_schema() {
+fn refuses_attributes_that_violate_schema() {
     let bundle = with_rules(PERMIT);
     let invalid = || {
         Err(DecideError::AttributesInvalid {
@@ -227,7 +227,7 @@ fn refuses_to_decide_about_attributes_that_do_not_fit_the_schema() {
 }
 
 #[test]
-fn refuses_to_decide_about_what_the_bundle_does_not_have() {
+fn refuses_unknown_issuer_and_audience() {
     let bundle = with_rules(PERMIT);
     let check = |principal: &Principal, request: &TokenRequest, now, expected: DecideError| {
         assert_eq!(bundle.decide(principal, request, now), Err(expected));
@@ -277,7 +277,7 @@ fn refuses_to_decide_about_what_the_bundle_does_not_have() {
 }
 
 #[test]
-fn takes_any_text_as_entity_id_and_attribute() {
+fn accepts_any_string_as_id_and_attribute() {
     let bundle = with_rules(PERMIT);
     for id in ["", "\"", "a\\\"b", "Issuer::\"github\"", "\u{0}", "naïve ☃"] {
         let odd = Principal {
@@ -294,7 +294,7 @@ fn takes_any_text_as_entity_id_and_attribute() {
 }
 
 #[test]
-fn keeps_what_cedar_needs_to_decide_again() {
+fn records_reproducible_cedar_request() {
     use cedar_policy::{
         Authorizer, Context, Decision as Cedar, Entities, EntityUid, PolicySet, Request, Schema,
     };
@@ -332,7 +332,7 @@ fn keeps_what_cedar_needs_to_decide_again() {
 }
 
 #[test]
-fn leaves_out_no_rule_that_could_match() {
+fn includes_every_policy_that_could_match() {
     // Each scope that matches the standard request, as a `forbid`: all must be found.
     let scopes = [
         "principal, action, resource",
@@ -358,7 +358,7 @@ fn leaves_out_no_rule_that_could_match() {
 }
 
 #[test]
-fn keeps_the_rules_of_issuers_and_audiences_apart_whatever_is_asked_first() {
+fn separates_issuers_and_audiences_in_any_order() {
     let ghes = GITHUB.replace("idp.example", "ghes.example");
     let other = API.replace("api.example", "other.example");
     let rules = format!(
@@ -397,9 +397,9 @@ fn keeps_the_rules_of_issuers_and_audiences_apart_whatever_is_asked_first() {
     }
 }
 
-/// Peers §5.1, 10: patterns cover whole values, `*` is their only operator, and case counts.
+/// Patterns match whole values, `*` is their only operator, and they are case-sensitive.
 #[test]
-fn compares_patterns_with_whole_values_and_knows_no_regular_expressions() {
+fn patterns_match_whole_values_literally() {
     let of = |pattern: &str, value: &str| {
         let rule = PERMIT.replace(
             "when {",

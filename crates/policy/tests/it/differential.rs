@@ -1,6 +1,5 @@
-//! Generated bundles and requests: decided here with the rules that can match, and by Cedar's own authorizer
-//! with all of them. Both agree exactly, but for the one documented difference: a `forbid` that errs
-//! denies.
+//! Generated bundles and requests, decided here with the policies that can match and by Cedar's authorizer with all
+//! policies. The only difference must be the documented one: a `forbid` that errs denies.
 
 use crate::support::*;
 use cedar_policy::{
@@ -15,7 +14,7 @@ use vouchsafe_policy::{
 const BUNDLES: u64 = 25;
 const REQUESTS_PER_BUNDLE: u64 = 20;
 
-/// A generator of its own, so that a seed means the same for ever (Steele and others, SplitMix64).
+/// A fixed generator, so that a seed always means the same (SplitMix64, Steele et al.).
 struct Random(u64);
 
 impl Random {
@@ -53,7 +52,7 @@ const OF_CONTEXT: [&str; 7] = [
     "context.requested_lifetime_seconds <= 300",
     "context has client_ip && context.client_ip.isInRange(ip(\"10.0.0.0/8\"))",
     "context.now < datetime(\"2027-01-01T00:00:01Z\")",
-    // Errs whenever the lifetime is over 0.
+    // Errs if the lifetime is over 0.
     "9223372036854775807 + context.requested_lifetime_seconds > 0",
 ];
 
@@ -91,7 +90,7 @@ fn rule(random: &mut Random, id: usize, forbid: bool) -> String {
     )
 }
 
-/// Rules `r0` and on; a fifth of them forbid.
+/// Policies `r0` and up; a fifth of them forbid.
 fn rules(random: &mut Random) -> Vec<String> {
     let count = 5 + random.below(36);
     (0..count)
@@ -108,7 +107,7 @@ fn bundle(rules: &[String]) -> Bundle {
     })
 }
 
-/// What `load` makes of the bundle with `rules`.
+/// Loads the bundle with `rules`.
 fn in_files<T>(rules: &[String], load: impl Fn(&[(&str, Option<&str>)]) -> T) -> T {
     let ghes = GITHUB.replace("idp", "ghes");
     let audiences = AUDIENCES.map(|id| format!("id = \"{id}\"\nscopes = [\"read\", \"write\"]\n"));
@@ -162,7 +161,7 @@ fn request_of(random: &mut Random) -> (Principal, TokenRequest) {
     (principal, request)
 }
 
-/// What Cedar itself says to the recorded request with every rule of the bundle.
+/// Cedar's decision about the recorded request with every policy of the bundle.
 fn directly(
     bundle: &Bundle,
     recorded: &str,
@@ -230,7 +229,7 @@ fn found(decision: &Decision) -> (Effect, Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn five_hundred_requests_come_out_as_cedar_itself_decides_them() {
+fn agrees_with_cedar_on_random_requests() {
     let (mut permitted, mut denied, mut erred) = (0, 0, 0);
     for seed in 0..BUNDLES {
         let mut random = Random(seed);
@@ -259,7 +258,7 @@ fn five_hundred_requests_come_out_as_cedar_itself_decides_them() {
             erred += usize::from(!decision.erring_rules.is_empty());
         }
     }
-    // What is generated reaches all that is compared.
+    // The generated input covers all comparisons.
     assert_eq!(permitted + denied, 500);
     assert!(
         permitted > 50 && denied > 50 && erred > 50,
@@ -268,7 +267,7 @@ fn five_hundred_requests_come_out_as_cedar_itself_decides_them() {
 }
 
 #[test]
-fn a_further_permit_never_denies_and_a_further_forbid_never_permits() {
+fn effects_are_monotonic() {
     let (mut gained, mut lost) = (0, 0);
     for seed in 1000..1000 + BUNDLES {
         let mut random = Random(seed);
@@ -304,7 +303,7 @@ fn a_further_permit_never_denies_and_a_further_forbid_never_permits() {
 }
 
 #[test]
-fn a_rule_that_errs_never_permits() {
+fn erring_policy_never_permits() {
     for seed in 2000..2000 + BUNDLES {
         let mut random = Random(seed);
         let bundle = bundle(&rules(&mut random));
@@ -323,7 +322,7 @@ fn a_rule_that_errs_never_permits() {
 }
 
 #[test]
-fn a_component_decides_as_tools_do_with_a_seal_and_without() {
+fn decider_agrees_with_bundle() {
     let (mut permitted, mut denied, mut spared) = (0, 0, 0);
     for seed in 3000..3000 + BUNDLES {
         let mut random = Random(seed);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use vouchsafe_policy::limits::FILE_BYTES_MAX;
 use vouchsafe_policy::{BundleError, folder};
 
-/// A folder of this test's own, made empty.
+/// An empty folder for one test.
 fn scratch(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -21,7 +21,7 @@ fn problem(folder: &Path) -> Option<(String, BundleError)> {
 }
 
 #[test]
-fn reads_files_of_all_folders_with_their_paths() {
+fn reads_files_of_all_folders() {
     let root = scratch("folders-all");
     fs::create_dir_all(root.join("tests/a/allow")).expect("made");
     fs::write(root.join("bundle.toml"), "a").expect("written");
@@ -97,25 +97,25 @@ fn bounds_file_size_and_depth() {
 }
 
 #[test]
-fn says_which_folder_cannot_be_read() {
+fn reports_unreadable_folder() {
     let found = problem(Path::new("/nonexistent/bundle"));
     assert!(matches!(found, Some((file, BundleError::CannotRead(_))) if file == "."));
 }
 
 #[cfg(unix)]
 #[test]
-fn says_everything_that_no_bundle_can_have_but_stops_at_a_limit() {
+fn reports_all_invalid_entries_up_to_a_limit() {
     let root = scratch("folders-everything");
     fs::create_dir_all(root.join("rules/.hidden")).expect("made");
     fs::write(root.join("large"), vec![b' '; FILE_BYTES_MAX + 1]).expect("written");
     std::os::unix::fs::symlink("large", root.join("link")).expect("linked");
     let said = |root: &Path| folder::read(root).expect_err("it is refused").to_string();
     let expected = format!(
-        "large: the file has over {FILE_BYTES_MAX} bytes\n\
+        "large: the file is larger than {FILE_BYTES_MAX} bytes\n\
          link: symbolic links are not allowed in a bundle\n\
          rules/.hidden: hidden files are not allowed in a bundle"
     );
     assert_eq!(said(&root), expected);
     fs::create_dir_all(root.join("a/b/c/d")).expect("made");
-    assert!(said(&root).contains("a/b/c/d: folders are at most 3 deep"));
+    assert!(said(&root).contains("a/b/c/d: folders are nested more than 3 deep"));
 }

@@ -1,9 +1,9 @@
-//! Characters that a reviewer can't see keep a bundle from loading, in whichever file they are.
+//! Invisible characters in any file keep a bundle from loading.
 
 use crate::support::*;
 use vouchsafe_policy::BundleError;
 
-/// What is said of the bundle with this file, as tools and as the policy component load it.
+/// The errors of the bundle with this file.
 fn found(path: &str, content: &str) -> Vec<String> {
     match load(&[(path, Some(content))]) {
         Ok(_) => Vec::new(),
@@ -17,13 +17,13 @@ fn found(path: &str, content: &str) -> Vec<String> {
 
 fn said(place: &str, code: &str) -> [String; 1] {
     [format!(
-        "{place}: the file holds {code}, a control or format character that is not displayed"
+        "{place}: the file contains {code}, an invisible control or format character"
     )]
 }
 
-/// The rule reads as if it compared an id, and permits everyone (CVE-2021-42574).
+/// The policy seems to compare an id, but permits everyone (CVE-2021-42574).
 #[test]
-fn refuses_comments_that_reorder_a_rule() {
+fn refuses_comments_that_reorder_text() {
     let reordered = PERMIT.replace(
         "when { ",
         "when { // \u{202e} \u{2066}principal.repository_id == \"1\" &&\n  ",
@@ -54,21 +54,21 @@ fn refuses_hidden_characters_in_every_kind_of_file() {
         ("bundle.toml", "\u{feff}name = \"a\"\n", "1:1", "U+FEFF"),
     ] {
         let mut found = found(path, content);
-        // No issuer pins these keys, which is another finding.
-        found.retain(|it| it != "issuers/keys.json: not a file that a bundle has");
+        // No issuer pins these keys, which is another error.
+        found.retain(|it| it != "issuers/keys.json: does not belong in a bundle");
         assert_eq!(found, said(&format!("{path}:{place}"), code), "{path}");
     }
 }
 
 #[test]
-fn allows_tabs_and_both_line_ends_only() {
+fn allows_tabs_and_line_ends() {
     let with = |text: &str| found("rules/api.cedar", &format!("// {text}x\n{PERMIT}"));
     for fine in ["\t", "é", "日本", "\u{a0}", "\r\n// "] {
         assert_eq!(with(fine), [""; 0], "{fine:?}");
     }
     let windows = PERMIT.replace('\n', "\r\n");
     assert_eq!(found("rules/api.cedar", &windows), [""; 0]);
-    // A comment of Cedar ends at a lone carriage return, which some editors don't display.
+    // A comment in Cedar ends at a lone carriage return, which some editors do not display.
     for (hidden, code) in [
         ("\r", "U+000D"),
         ("\u{b}", "U+000B"),
@@ -81,28 +81,27 @@ fn allows_tabs_and_both_line_ends_only() {
     }
 }
 
-/// Names of environments may hold an emoji of several characters: an escape says so to a reviewer.
+/// Names of environments can contain an emoji of several characters, as an escape that is visible to reviewers.
 #[test]
-fn allows_hidden_characters_that_are_escaped() {
+fn allows_escaped_hidden_characters() {
     let rule = PERMIT.replace("when { ", "when { principal.ref != \"a\\u{200d}b\" && ");
     assert_eq!(found("rules/api.cedar", &rule), [""; 0]);
     let group = "[[workloads]]\nissuer = \"github\"\nclaims = { repository_id = \"1\\u200d\" }\n";
     assert_eq!(found("entities/team.toml", group), [""; 0]);
 }
 
-/// Names that go into tokens and logs hold none, also not by an escape.
+/// Names in tokens and logs cannot contain them, not even escaped.
 #[test]
-fn refuses_identifiers_that_hold_an_escaped_hidden_character() {
+fn refuses_escaped_hidden_characters_in_identifiers() {
     let audience = "id = \"https://api.example\\u202e\"\n";
     let found = found("audiences/api.toml", audience);
-    let problem =
-        "audiences/api.toml:1:6: `id` is over 1024 bytes or holds control or format characters";
+    let problem = "audiences/api.toml:1:6: `id` is longer than 1024 bytes or contains control or format characters";
     assert!(found.iter().any(|it| it == problem), "{found:?}");
 }
 
 #[test]
-fn tells_what_to_do_about_hidden_characters() {
-    let problem = BundleError::CharacterHidden("U+202E".to_owned());
+fn suggests_escapes_for_hidden_characters() {
+    let problem = BundleError::HiddenCharacter("U+202E".to_owned());
     assert_eq!(problem.code(), "character-hidden");
     assert_eq!(
         problem.fix().as_deref(),

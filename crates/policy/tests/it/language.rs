@@ -1,4 +1,4 @@
-//! Time windows, groups and templates: what they mean, and what is refused.
+//! Time windows, groups and templates.
 
 use crate::support::*;
 use vouchsafe_policy::{Bundle, BundleError, Effect};
@@ -20,7 +20,7 @@ fn of(changes: &[(&str, Option<&str>)]) -> Bundle {
     load(changes).unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
-/// Which rules permit the usual request at `at`.
+/// The policies that permit the standard request at `at`.
 fn permitted_at(bundle: &Bundle, at: &str) -> Vec<String> {
     let now = vouchsafe_policy::parse_unix_seconds(at).expect("a time");
     let decision = bundle
@@ -33,7 +33,7 @@ fn permitted_at(bundle: &Bundle, at: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_rule_keeps_to_the_office_hours_of_a_place() {
+fn policy_can_limit_local_hours() {
     let zones = format!("{BUNDLE}[zones]\noffice = \"Europe/Berlin\"\n");
     let rule = PERMIT.replace(
         "when { ",
@@ -44,7 +44,7 @@ fn a_rule_keeps_to_the_office_hours_of_a_place() {
         ("bundle.toml", Some(&zones)),
         ("rules/api.cedar", Some(&rule)),
     ]);
-    // Friday before the clocks change and Monday after it: 9 h is 08:00 UTC, then 07:00 UTC.
+    // The Friday before and the Monday after the change to daylight saving time: 9:00 is 08:00 UTC, then 07:00 UTC.
     for (at, permitted) in [
         ("2027-03-26T07:59:59Z", false),
         ("2027-03-26T08:00:00Z", true),
@@ -58,7 +58,7 @@ fn a_rule_keeps_to_the_office_hours_of_a_place() {
     ] {
         assert_eq!(!permitted_at(&bundle, at).is_empty(), permitted, "{at}");
     }
-    // The record has it too, so that the decision can be looked at again.
+    // The record contains it too, so that the decision can be reproduced.
     let decision = bundle
         .decide(&principal(), &request(), NOW)
         .expect("decided");
@@ -70,7 +70,7 @@ fn a_rule_keeps_to_the_office_hours_of_a_place() {
 }
 
 #[test]
-fn local_is_there_only_for_zones_that_are_named() {
+fn context_has_only_named_zones() {
     let rule = PERMIT.replace("when { ", "when { context.local.office.hour >= 9 && ");
     let changes = [("rules/api.cedar", Some(rule.as_str()))];
     assert_eq!(
@@ -90,7 +90,7 @@ fn local_is_there_only_for_zones_that_are_named() {
 }
 
 #[test]
-fn refuses_zones_that_nobody_can_name() {
+fn refuses_invalid_zones() {
     let zones = |lines: &str| {
         let text = format!("{BUNDLE}[zones]\n{lines}\n");
         found(&[("bundle.toml", Some(&text))])
@@ -98,12 +98,14 @@ fn refuses_zones_that_nobody_can_name() {
     assert_eq!(zones("a = \"UTC\""), [""; 0]);
     assert_eq!(
         zones("office = \"Europe/Berlim\""),
-        ["bundle.toml:4:10: `Europe/Berlim` is not a time zone such as `Europe/Berlin`"]
+        [
+            "bundle.toml:4:10: unknown time zone `Europe/Berlim`: use an IANA name such as `Europe/Berlin`"
+        ]
     );
     assert_eq!(
         zones("Office-1 = \"Europe/Berlin\""),
         [
-            "bundle.toml:4:12: the name of a zone is `a-z`, `0-9` and `_`, and begins with a letter, not `Office-1`"
+            "bundle.toml:4:12: the name of a zone must be `a-z`, `0-9` and `_`, starting with a letter, not `Office-1`"
         ]
     );
     let many = |count: usize| {
@@ -111,7 +113,10 @@ fn refuses_zones_that_nobody_can_name() {
         zones(&lines.join("\n"))
     };
     assert_eq!(many(16), [""; 0]);
-    assert_eq!(many(17), ["bundle.toml:13:6: `zones` has over 16 entries"]);
+    assert_eq!(
+        many(17),
+        ["bundle.toml:13:6: `zones` has more than 16 entries"]
+    );
     let taken = SCHEMA.replace("scopes: Set<String>,", "scopes: Set<String>, local: Long,");
     let named = format!("{BUNDLE}[zones]\na = \"UTC\"\n");
     assert_eq!(
@@ -137,7 +142,7 @@ fn grouped(principal: &str, resource: &str) -> String {
 }
 
 #[test]
-fn a_group_has_the_workloads_that_an_entry_describes() {
+fn group_contains_matching_workloads() {
     let rule = grouped(
         "principal is GitHub::Workflow in WorkloadGroup::\"payments\"",
         "resource in AudienceGroup::\"payments\"",
@@ -174,7 +179,7 @@ fn a_group_has_the_workloads_that_an_entry_describes() {
 }
 
 #[test]
-fn an_audience_outside_of_the_group_is_not_meant() {
+fn group_excludes_other_audiences() {
     let rule = grouped(
         "principal is GitHub::Workflow in Issuer::\"github\"",
         "resource in AudienceGroup::\"payments\"",
@@ -201,7 +206,7 @@ fn an_audience_outside_of_the_group_is_not_meant() {
 }
 
 #[test]
-fn refuses_groups_of_what_is_not_there() {
+fn refuses_groups_with_unknown_members() {
     let group = |text: &str| found(&[("entities/a.toml", Some(text))]);
     let at = |place: &str, what: &str| [format!("entities/a.toml:{place}: {what}")];
     assert_eq!(group("audiences = []\n"), [""; 0]);
@@ -210,7 +215,7 @@ fn refuses_groups_of_what_is_not_there() {
         group("audiences = [\"https://b.example\"]\n"),
         at(
             "1:14",
-            "audience `https://b.example` is in no audience file"
+            "no audience file defines audience `https://b.example`"
         )
     );
     assert_eq!(
@@ -221,14 +226,14 @@ fn refuses_groups_of_what_is_not_there() {
         group("[[workloads]]\nissuer = \"github\"\nclaims = { reff = \"a\" }\n"),
         at(
             "3:12",
-            "claim `reff` is not `sub` or a text claim of GitHub::Workflow"
+            "claim `reff` is neither `sub` nor a text claim of GitHub::Workflow"
         )
     );
     assert_eq!(
         group("[[workloads]]\nissuer = \"github\"\nclaims = { run = \"1\" }\n"),
         at(
             "3:12",
-            "claim `run` is not `sub` or a text claim of GitHub::Workflow"
+            "claim `run` is neither `sub` nor a text claim of GitHub::Workflow"
         )
     );
     assert_eq!(
@@ -245,8 +250,8 @@ fn refuses_groups_of_what_is_not_there() {
             ("entities/a.toml", Some("audiences = []\n")),
         ]),
         [
-            "rules/api.cedar:5:15: rule `api` names group `b`, which has no such entries in `entities/`",
-            "rules/api.cedar:3:36: rule `api` names group `a`, which has no such entries in `entities/`",
+            "rules/api.cedar:5:15: policy `api` names group `b`, which has no such members in `entities/`",
+            "rules/api.cedar:3:36: policy `api` names group `a`, which has no such members in `entities/`",
         ]
     );
 }
@@ -265,7 +270,7 @@ fn templated(link: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_filled_template_is_a_rule_of_its_own() {
+fn link_creates_its_own_policy() {
     let bundle = of(&[
         ("rules/api.cedar", Some(TEMPLATE)),
         ("rules/links.toml", Some(LINK)),
@@ -284,17 +289,17 @@ fn a_filled_template_is_a_rule_of_its_own() {
 }
 
 #[test]
-fn refuses_links_that_do_not_fit_their_template() {
+fn refuses_links_unfit_for_template() {
     let at = |place: &str, what: &str| [format!("rules/links.toml:{place}: {what}")];
     assert_eq!(
         templated(&LINK.replace("\"reader\"", "\"raeder\"")),
-        at("3:12", "template `raeder` is in no rule file")
+        at("3:12", "no policy file defines template `raeder`")
     );
     assert_eq!(
         templated(&LINK.replace("principal = 'Issuer::\"github\"'\n", "")),
         at(
             "2:6",
-            "the template's `?principal` is not filled: give `principal`"
+            "the template's slot `?principal` has no value: set `principal`"
         )
     );
     assert_eq!(
@@ -308,7 +313,7 @@ fn refuses_links_that_do_not_fit_their_template() {
         templated(&LINK.replace("\"main-reads\"", "\"Main\"")),
         at(
             "2:6",
-            "the `@id` of a rule is 1 to 128 characters of `a-z`, `0-9` and `-`, not `Main`"
+            "the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `Main`"
         )
     );
     let whole = TEMPLATE.replace("== ?resource", "== Audience::\"https://api.example\"");
@@ -317,21 +322,21 @@ fn refuses_links_that_do_not_fit_their_template() {
             ("rules/api.cedar", Some(&whole)),
             ("rules/links.toml", Some(LINK))
         ]),
-        at("5:12", "the template has no `?resource` to fill")
+        at("5:12", "the template has no slot `?resource`")
     );
-    // What a rule that is written out may not say, a filled template may not say either.
+    // A template-linked policy is checked like a static one.
     assert_eq!(
         templated(&LINK.replace("Issuer::\"github\"", "Issuer::\"gitub\"")),
         at(
             "4:13",
-            "rule `main-reads` names issuer `gitub`, which no issuer file has"
+            "policy `main-reads` names issuer `gitub`, which no issuer file defines"
         )
     );
     assert_eq!(
         templated(&LINK.replace("\"main-reads\"", "\"reader\"")),
         at(
             "2:6",
-            "rule `reader` is already defined in `rules/api.cedar`"
+            "policy `reader` is already defined in `rules/api.cedar`"
         )
     );
 }
@@ -347,13 +352,13 @@ fn validates_templates_without_links() {
     let unnamed = TEMPLATE.replace("@id(\"reader\")\n", "");
     assert_eq!(
         found(&[("rules/more.cedar", Some(&unnamed))]),
-        ["rules/more.cedar:1:1: the rule has no `@id(\"…\")`"]
+        ["rules/more.cedar:1:1: the policy has no `@id(\"…\")`"]
     );
 }
 
 const PROFILES: &str = "[profiles]\nstaging = \"https://broker.staging.example\"\nproduction = \"https://broker.example\"\n";
 
-/// The rules in force for the broker at `issuer`.
+/// The policies in force for the broker at `issuer`.
 fn in_force(rules: &str, issuer: &str) -> Result<Vec<String>, String> {
     let head = format!("{BUNDLE}{PROFILES}");
     let files = files(&[
@@ -373,7 +378,7 @@ fn in_force(rules: &str, issuer: &str) -> Result<Vec<String>, String> {
 }
 
 #[test]
-fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
+fn profile_limits_policy_to_its_broker() {
     let more = PERMIT.replace("@id(\"api\")", "@id(\"more\")\n@profile(\"staging\")");
     let both = PERMIT.replace(
         "@id(\"api\")",
@@ -402,18 +407,18 @@ fn a_rule_of_a_profile_is_in_force_for_its_broker_alone() {
         of("https://broker.staging.example"),
         ids(&["api", "more", "both"])
     );
-    // A broker that no profile is for: what is forbidden anywhere is forbidden there.
+    // A broker without a profile gets every `forbid`.
     assert_eq!(of("https://elsewhere.example"), ids(&["api", "out"]));
     let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
     assert_eq!(
         in_force(&misspelt, "https://broker.example"),
-        Err("rules/api.cedar:8:1: rule `more` is for profile `stagnig`, which `bundle.toml` does not have".to_owned())
+        Err("rules/api.cedar:8:1: policy `more` names profile `stagnig`, which `bundle.toml` does not define".to_owned())
     );
 }
 
-/// A mistyped `forbid` would keep nobody out, by a template as well.
+/// A `forbid` with a typo would keep nobody out, also in a template.
 #[test]
-fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
+fn refuses_links_to_unknown_entities() {
     for template in [TEMPLATE.to_owned(), TEMPLATE.replace("permit", "forbid")] {
         let link = LINK.replace("https://api.example", "https://api.exmaple");
         let diagnostics = found(&[
@@ -423,15 +428,15 @@ fn a_template_filled_with_what_is_not_there_is_an_error_in_both_effects() {
         assert_eq!(
             diagnostics,
             [
-                "rules/links.toml:5:12: rule `main-reads` names audience `https://api.exmaple`, which no audience file has"
+                "rules/links.toml:5:12: policy `main-reads` names audience `https://api.exmaple`, which no audience file defines"
             ]
         );
     }
 }
 
-/// Entries are found by their first claim; the rest of the claims still count, whatever order they have.
+/// Workloads are found by their first claim, but all claims count.
 #[test]
-fn entries_that_share_a_claim_are_told_apart_by_the_others() {
+fn distinguishes_workloads_that_share_a_claim() {
     let entry =
         |claims: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
     let one = entry("ref = \"refs/heads/main\", repository_id = \"1\"");

@@ -1,4 +1,4 @@
-//! The policy crate from outside, one module per question.
+//! Tests of the public interface.
 
 #![allow(
     clippy::arithmetic_side_effects,

@@ -53,8 +53,7 @@ pub fn environment() -> Environment {
     }
 }
 
-/// A bundle that loads, with `changes` made to it: a path with its content, or with none to leave
-/// the file out.
+/// A bundle that loads, with `changes`: a path and its content, or none to omit the file.
 pub fn files(changes: &[(&str, Option<&str>)]) -> BundleFiles {
     let whole = [
         ("bundle.toml", "name = \"test\"\nversion = \"1\"\n"),
@@ -85,8 +84,7 @@ pub fn load(changes: &[(&str, Option<&str>)]) -> Result<Bundle, LoadError> {
     load_in(changes, &environment())
 }
 
-/// Loads a bundle in both ways, which must be of one mind: as tools have it, with places of findings, and as
-/// the policy component has it.
+/// Loads a bundle as tools and as the policy component do, which must agree.
 pub fn load_in(
     changes: &[(&str, Option<&str>)],
     environment: &Environment,
@@ -101,7 +99,7 @@ pub fn load_in(
     bundle
 }
 
-/// The bundle of `rules` alone, which must load.
+/// The bundle whose only policies are `rules`, which must load.
 pub fn with_rules(rules: &str) -> Bundle {
     load(&[("rules/api.cedar", Some(rules))]).unwrap_or_else(|invalid| panic!("{invalid}"))
 }

@@ -3,7 +3,7 @@
 use super::support::*;
 use vouchsafe_policy_tools::{CheckError, lint};
 
-/// Where an error of a `forbid` points to that needs an address to be known; nothing where there is none.
+/// The text that the error about a `forbid` points at, if there is one.
 fn needs_address(condition: &str) -> Vec<String> {
     let forbid = format!("@id(\"never\")\nforbid (principal, action, resource)\n{condition};\n");
     let report = lint::check(
@@ -15,12 +15,12 @@ fn needs_address(condition: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_forbid_that_needs_a_client_address_is_an_error() {
+fn refuses_forbid_that_needs_client_address() {
     let known = "context has client_ip";
     let bad = "context has client_ip && context.client_ip.isInRange(ip(\"203.0.113.0/24\"))";
     let at = |column: usize| {
         [format!(
-            "rules/never.cedar:3:{column}: rule `never` forbids less where the client address is unknown"
+            "rules/never.cedar:3:{column}: policy `never` forbids less if the client address is unknown"
         )]
     };
     for (condition, column) in [
@@ -59,7 +59,7 @@ fn a_forbid_that_needs_a_client_address_is_an_error() {
             11,
         ),
         (format!("when {{ ({known}) == true }}"), 9),
-        // The first question is one that may be false, the second must be true.
+        // The first test may be false, the second must be true.
         (format!("when {{ !({known}) || ({bad}) }}"), 37),
     ] {
         assert_eq!(needs_address(&condition), at(column), "{condition}");
@@ -78,9 +78,9 @@ fn a_forbid_that_needs_a_client_address_is_an_error() {
     }
 }
 
-/// A `permit` that asks grants nothing without an address.
+/// A `permit` with such a test grants nothing without an address.
 #[test]
-fn a_permit_may_need_a_client_address() {
+fn allows_permit_that_needs_client_address() {
     let condition = "context has client_ip && context.client_ip.isInRange(ip(\"192.0.2.0/24\"))";
     let rule = PERMIT.replace("when { ", &format!("when {{ {condition} && "));
     let report = lint::check(&files(&[("rules/api.cedar", Some(&rule))]), &environment());
@@ -88,7 +88,7 @@ fn a_permit_may_need_a_client_address() {
 }
 
 #[test]
-fn tells_how_a_forbid_keeps_out_unknown_addresses() {
+fn suggests_forbid_for_unknown_addresses() {
     let problem = CheckError::ForbidNeedsAddress("never".to_owned());
     assert_eq!(problem.code(), "forbid-needs-address");
     assert_eq!(

@@ -41,7 +41,7 @@ fn unless(text: &str, verdict: Verdict) -> (Kind, String, Verdict) {
 }
 
 #[test]
-fn names_each_condition_that_fails() {
+fn names_each_failing_condition() {
     let found = conditions(
         "when { principal.repository_id == \"123456\" && principal.ref == \"refs/heads/topic\" && \
          [\"read\"].containsAll(context.scopes) }",
@@ -56,9 +56,9 @@ fn names_each_condition_that_fails() {
     );
 }
 
-/// Where nothing permits, what nearly did comes first; a `forbid` that decides or may is in its place by distance.
+/// If nothing permits, the closest `permit` comes first; a `forbid` that matches or may match is sorted by distance.
 #[test]
-fn nearest_rules_come_first_and_forbids_that_do_not_matter_last() {
+fn sorts_closest_policies_first() {
     let order = |closed: &str, near: &str| {
         let permit = |id: &str, condition: &str| {
             PERMIT.replace("\"api\"", &format!("\"{id}\"")).replace(
@@ -103,7 +103,7 @@ fn nearest_rules_come_first_and_forbids_that_do_not_matter_last() {
 }
 
 #[test]
-fn takes_an_unless_apart_at_its_alternatives() {
+fn splits_unless_at_alternatives() {
     let found = conditions(
         "unless { principal.ref == \"refs/heads/main\" || principal.ref == \"refs/heads/topic\" }",
     );
@@ -117,7 +117,7 @@ fn takes_an_unless_apart_at_its_alternatives() {
 }
 
 #[test]
-fn does_not_take_an_or_of_a_when_apart() {
+fn keeps_disjunction_in_when_whole() {
     let text = "(principal.ref == \"refs/heads/topic\") || (principal.ref == \"refs/heads/main\")";
     assert_eq!(
         conditions(&format!("when {{ {text} }}")),
@@ -126,7 +126,7 @@ fn does_not_take_an_or_of_a_when_apart() {
 }
 
 #[test]
-fn says_not_reached_where_an_earlier_condition_guards() {
+fn marks_guarded_conditions_as_not_reached() {
     let found = conditions("when { principal has run && principal.run > 1 }");
     assert_eq!(
         found,
@@ -138,7 +138,7 @@ fn says_not_reached_where_an_earlier_condition_guards() {
 }
 
 #[test]
-fn says_why_a_condition_errs() {
+fn shows_error_of_condition() {
     let found = conditions("when { 9223372036854775807 + context.requested_lifetime_seconds > 0 }");
     assert!(
         matches!(&found[..], [(Kind::When, _, Verdict::Errs(reason))]
@@ -148,7 +148,7 @@ fn says_why_a_condition_errs() {
 }
 
 #[test]
-fn gives_the_values_that_a_condition_reads() {
+fn shows_values_that_conditions_read() {
     let (_, rules) = explain(&PERMIT.replace(
         "[\"read\"].containsAll(context.scopes)",
         "principal.ref == \"a\" && principal has run && [\"read\"].containsAll(context.scopes)",
@@ -170,7 +170,7 @@ fn gives_the_values_that_a_condition_reads() {
 }
 
 #[test]
-fn says_which_part_of_a_scope_is_of_another_request() {
+fn names_scope_parts_that_mismatch() {
     let rules = format!(
         "{PERMIT}
          @id(\"other-issuer\") permit (principal is GitHub::Workflow in Issuer::\"ghes\", action, resource) when {{ context.scopes.isEmpty() }};
@@ -217,7 +217,7 @@ fn with_typed_claims(more: &str) -> Bundle {
 }
 
 #[test]
-fn makes_the_principal_that_the_issuers_claims_type() {
+fn types_principal_by_declared_claims() {
     let found = of_claims(
         &with_typed_claims(""),
         r#"{"sub":"a","repository_id":"1","run":7,"protected":true,"teams":["c"],"other":{"d":1},"exp":1.5}"#,
@@ -244,7 +244,7 @@ fn makes_the_principal_that_the_issuers_claims_type() {
 }
 
 #[test]
-fn tells_missing_claims_from_wrongly_typed_ones() {
+fn distinguishes_missing_and_mistyped_claims() {
     let bundle = with_typed_claims("");
     let check = |text: &str, expected: &str| {
         let error = of_claims(&bundle, text).expect_err(text);
@@ -281,7 +281,7 @@ fn tells_missing_claims_from_wrongly_typed_ones() {
 }
 
 #[test]
-fn holds_claims_against_what_the_issuers_file_requires() {
+fn refuses_claims_without_required_values() {
     let bundle = with_typed_claims("require = { repository_id = [\"1\", \"2\"], sub = \"a\" }");
     for (sub, id, refused) in [
         ("a", "1", None),

@@ -1,16 +1,16 @@
-//! What `policy check` warns of.
+//! Errors and warnings of `policy check`.
 
 use super::support::*;
 use vouchsafe_policy::Diagnostic;
 use vouchsafe_policy_tools::access;
 use vouchsafe_policy_tools::lint::{self, Warning};
 
-/// A case of rule `api`, so that nothing warns of its absence.
+/// A case of policy `api`, so that nothing warns of its absence.
 const CASE: &str = "issuer = \"github\"\nid = \"a\"\nrules = [\"api\"]\n\
     claims = { repository_id = \"1\", ref = \"a\" }\n\
     [request]\naudience = \"https://api.example\"\nscopes = [\"read\"]\n";
 
-/// What is wrong in which file and what to do, in one line. Where in the file is for `places` to test.
+/// A diagnostic with its file and fix on one line. The `spans` module tests positions.
 pub fn said(diagnostic: &Diagnostic<Warning>) -> String {
     let (file, problem) = (&diagnostic.file, &diagnostic.kind);
     match problem.fix() {
@@ -25,7 +25,7 @@ fn warnings(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     report.warnings.iter().map(said).collect()
 }
 
-/// Warnings of a rule with this condition that has a case.
+/// Warnings about a policy with this condition and a case.
 fn of_condition(condition: &str) -> Vec<String> {
     let rule = PERMIT.replace("when { [\"read\"].containsAll(context.scopes) }", condition);
     let warnings = warnings(&[
@@ -37,34 +37,33 @@ fn of_condition(condition: &str) -> Vec<String> {
 }
 
 #[test]
-fn says_nothing_of_a_bundle_without_fault() {
+fn accepts_faultless_bundle() {
     assert_eq!(warnings(&[("tests/api/allow/a.toml", Some(CASE))]), [""; 0]);
 }
 
 #[test]
-fn warns_of_rules_without_a_case_and_cases_without_a_rule() {
+fn warns_of_untested_policies_and_orphan_cases() {
     assert_eq!(
         warnings(&[]),
-        ["rules/api.cedar: rule `api` determines no test case: add one in `tests/api/`"]
+        ["rules/api.cedar: policy `api` determines no test case: add one in `tests/api/`"]
     );
     assert_eq!(
         warnings(&[("tests/gone/allow/a.toml", Some(CASE))]),
         [
-            "tests/gone/allow/a.toml: the case is for rule `gone`, which is not in the bundle: rename the folder, \
+            "tests/gone/allow/a.toml: the case is for policy `gone`, which is not in the bundle: rename the folder, \
          or remove it"
         ]
     );
 }
 
 #[test]
-fn warns_of_scopes_that_are_not_bounded_on_every_way() {
+fn warns_of_unlimited_scopes() {
     let unbounded = [
-        "rules/api.cedar: rule `api` does not bound the scopes: add \
+        "rules/api.cedar: policy `api` does not limit the scopes: add \
                       `[…].containsAll(context.scopes)` to its `when`",
     ];
     let reversed = [
-        "rules/api.cedar: rule `api` has `context.scopes.containsAll(…)`, which \
-                     grants any further scope too: write `[…].containsAll(context.scopes)`",
+        "rules/api.cedar: policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope: write `[…].containsAll(context.scopes)`",
     ];
     let bound = "[\"read\"].containsAll(context.scopes)";
     for condition in [
@@ -107,7 +106,7 @@ fn warns_of_scopes_that_are_not_bounded_on_every_way() {
 }
 
 #[test]
-fn wants_no_bound_where_the_audience_has_no_scopes_or_the_rule_forbids() {
+fn requires_no_scope_limit_without_scopes() {
     let none = "id = \"https://api.example\"\n";
     let bound = "[\"read\"].containsAll(context.scopes)";
     let rule = PERMIT.replace(bound, "principal.repository_id == \"1\"");
@@ -130,13 +129,12 @@ fn wants_no_bound_where_the_audience_has_no_scopes_or_the_rule_forbids() {
 }
 
 #[test]
-fn issuers_and_audiences_that_no_file_has_are_errors_in_rules_of_both_effects() {
+fn refuses_unknown_issuers_and_audiences() {
     let rule = "@id(\"api\")\npermit (principal is GitHub::Workflow in Issuer::\"gitub\", action, \
         resource == Audience::\"https://api.exmaple\") when { context.scopes.isEmpty() };\n";
     let expected = [
-        "rules/api.cedar:2:79: rule `api` names audience `https://api.exmaple`, which no audience \
-         file has",
-        "rules/api.cedar:2:42: rule `api` names issuer `gitub`, which no issuer file has",
+        "rules/api.cedar:2:79: policy `api` names audience `https://api.exmaple`, which no audience file defines",
+        "rules/api.cedar:2:42: policy `api` names issuer `gitub`, which no issuer file defines",
     ];
     for rule in [rule.to_owned(), rule.replace("permit", "forbid")] {
         let report = lint::check(&files(&[("rules/api.cedar", Some(&rule))]), &environment());
@@ -147,17 +145,16 @@ fn issuers_and_audiences_that_no_file_has_are_errors_in_rules_of_both_effects() 
 }
 
 #[test]
-fn warns_of_a_rule_that_can_never_match() {
+fn warns_of_policy_that_never_matches() {
     let found = of_condition("when { context.scopes.isEmpty() && principal is Audience }");
     let never = "rules/api.cedar: for policy `api`, policy is impossible: the policy \
                  expression evaluates to false for all valid requests";
-    let nobody = "audiences/api.toml: nobody can get a token for audience `https://api.example`: no rule \
-        permits it: add a `permit` for it, or remove the file";
+    let nobody = "audiences/api.toml: nobody can get a token for audience `https://api.example`: no policy permits it: add a `permit` for it, or remove the file";
     assert_eq!(found, [nobody, never]);
 }
 
 #[test]
-fn finds_cases_that_cannot_be_read() {
+fn reports_unreadable_cases() {
     let errors = |content: &str| {
         let files = files(&[("tests/api/allow/a.toml", Some(content))]);
         let report = lint::check(&files, &environment());
@@ -174,11 +171,11 @@ fn finds_cases_that_cannot_be_read() {
     );
     assert_eq!(
         errors(&CASE.replace("ref = \"a\"", "ref = 1.5")),
-        at("4:39: claim `ref` is not a text, an integer, a boolean or an array of texts")
+        at("4:39: claim `ref` must be a text, an integer, a boolean or an array of texts")
     );
     assert_eq!(
         errors(&format!("at = \"soon\"\n{CASE}")),
-        at("1:6: `at` is not a date such as `2027-01-01T00:00:00Z`")
+        at("1:6: `at` must be a date such as `2027-01-01T00:00:00Z`")
     );
     assert_eq!(
         errors(&format!("decision = \"allow\"\n{CASE}")),
@@ -190,7 +187,7 @@ fn finds_cases_that_cannot_be_read() {
 }
 
 #[test]
-fn warns_of_names_that_are_trusted_without_their_ids() {
+fn warns_of_names_without_ids() {
     let schema = SCHEMA.replace(
         "repository_id: String,",
         "repository_id: String, repository_owner_id?: String, repository?: String, workflow_ref?: String, \
@@ -214,8 +211,7 @@ fn warns_of_names_that_are_trusted_without_their_ids() {
     };
     let warning = |name: &str| {
         format!(
-            "rules/api.cedar: rule `api` trusts `{name}`, a name that somebody else may take \
-             over: compare `repository_id` too"
+            "rules/api.cedar: policy `api` trusts `{name}`, a name that someone else can take over: also compare `repository_id`"
         )
     };
     let repository = "principal has repository && principal.repository == \"octo-org/octo-repo\"";
@@ -228,7 +224,7 @@ fn warns_of_names_that_are_trusted_without_their_ids() {
         of(&format!("(({repository}) || ({workflow}))")),
         [warning("repository"), warning("workflow_ref")]
     );
-    // To ask whether an id is there is not to compare it.
+    // Testing whether an id is present is not comparing it.
     assert_eq!(
         of(&format!(
             "principal has repository_owner_id && {repository}"
@@ -249,7 +245,7 @@ fn warns_of_names_that_are_trusted_without_their_ids() {
 }
 
 #[test]
-fn a_rule_that_forbids_may_go_by_names() {
+fn allows_forbids_by_name() {
     let schema = SCHEMA.replace(
         "repository_id: String,",
         "repository_id: String, repository?: String,",
@@ -263,11 +259,11 @@ fn a_rule_that_forbids_may_go_by_names() {
     ]);
     assert_eq!(
         found,
-        ["rules/never.cedar: rule `never` determines no test case: add one in `tests/never/`"]
+        ["rules/never.cedar: policy `never` determines no test case: add one in `tests/never/`"]
     );
 }
 
-/// Whether a test that is about something else has nothing to do with this warning.
+/// Whether a warning is irrelevant to a test.
 fn is_other(warning: &str) -> bool {
     let others = [
         "determines no test case",
@@ -277,7 +273,7 @@ fn is_other(warning: &str) -> bool {
     others.iter().any(|other| warning.contains(other))
 }
 
-/// The default bundle's issuer of github.com, with one rule of these conditions.
+/// The default bundle's issuer of github.com, with one policy.
 fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     let schema = SCHEMA.replace(
         "repository_id: String,",
@@ -299,21 +295,21 @@ fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     let warnings = report.warnings.iter().map(said);
     warnings
         .filter(|warning| !is_other(warning))
-        .map(|warning| warning.replace("rules/api.cedar: rule `api` ", ""))
+        .map(|warning| warning.replace("rules/api.cedar: policy `api` ", ""))
         .collect()
 }
 
 #[test]
-fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
+fn warns_of_permit_for_any_tenant() {
     let everybody = "permits any tenant of issuer `github`, which issues tokens to everyone: require one of \
         `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
-        `repository_owner_id`, `workflow_ref` to equal yours, with `==`, on every way to a permit";
+        `repository_owner_id`, `workflow_ref` to equal yours with `==` in every branch of the condition";
     assert_eq!(
         of_github("principal.event_name == \"push\"", &[]),
         [everybody]
     );
     assert_eq!(of_github("principal.repository_id == \"1\"", &[]), [""; 0]);
-    // The issuer's file may say it for all of its rules.
+    // The issuer file can require it for all policies.
     let required = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n\
         require = { repository_id = \"1\" }\n";
     let narrowed = [("issuers/github.toml", Some(required))];
@@ -323,9 +319,9 @@ fn warns_of_a_rule_for_everybody_on_a_platform_that_anybody_can_use() {
     );
 }
 
-/// A `forbid` whose `has` is misspelt would keep nobody out.
+/// A `forbid` with a misspelled `has` would keep nobody out.
 #[test]
-fn a_has_of_what_is_not_there_is_an_error_in_both_effects() {
+fn refuses_has_of_unknown_names() {
     let errors = |rule: &str| {
         let report = lint::check(&files(&[("rules/api.cedar", Some(rule))]), &environment());
         let errors = report.errors.iter().map(ToString::to_string);
@@ -333,7 +329,7 @@ fn a_has_of_what_is_not_there_is_an_error_in_both_effects() {
     };
     let error = |place: &str, name: &str| {
         format!(
-            "rules/api.cedar:{place}: rule `api` asks whether `{name}`, which no request that it is for can have"
+            "rules/api.cedar:{place}: policy `api` tests `{name}`, which no request that it can match has"
         )
     };
     let permit = |condition: &str| PERMIT.replace("when { ", &format!("when {{ {condition} && "));
@@ -357,11 +353,11 @@ fn a_has_of_what_is_not_there_is_an_error_in_both_effects() {
 }
 
 #[test]
-fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
+fn warns_of_actor_without_run_attempt() {
     let warning = |claim: &str| {
         format!(
-            "trusts `{claim}`, who started the first attempt: others may run it again, and their token \
-             says the same: compare `run_attempt == \"1\"` too"
+            "trusts `{claim}`, who started the first attempt: others can run it again and get the same \
+             claim: also compare `run_attempt == \"1\"`"
         )
     };
     let of = "principal.repository_id == \"1\" && principal has actor_id && \
@@ -378,11 +374,11 @@ fn warns_of_trust_in_who_started_a_run_that_others_may_run_again() {
 }
 
 #[test]
-fn warns_of_a_ref_that_events_of_strangers_have_too() {
+fn warns_of_ref_without_event_name() {
     let of = "principal.repository_id == \"1\" && principal.ref == \"refs/heads/main\"";
     let warning = |events: &str| {
         [format!(
-            "trusts `ref` and not `event_name`: `{events}` runs have the `ref` of a branch of the repository, \
+            "trusts `ref` without `event_name`: `{events}` runs have the `ref` of a branch of the repository, \
              whatever code they build: compare `event_name == \"push\"`, or forbid these events"
         )]
     };
@@ -410,11 +406,10 @@ fn warns_of_a_ref_that_events_of_strangers_have_too() {
 }
 
 #[test]
-fn warns_of_what_whoever_asks_for_a_token_chooses() {
+fn warns_of_claims_chosen_by_caller() {
     let of =
         "principal.repository_id == \"1\" && principal has head_ref && principal.head_ref == \"a\"";
-    let warning = "trusts `head_ref`, which whoever asked for the token chose: compare what the \
-        platform says";
+    let warning = "trusts `head_ref`, which the requester of the token chose: compare a claim that the platform sets";
     assert_eq!(of_github(of, &[]), [warning]);
 }
 
@@ -429,8 +424,8 @@ fn warns_of_reusable_workflows_at_any_ref() {
             &[],
         )
     };
-    let warning = "takes `job_workflow_ref` at any ref: a workflow file of any branch would match: \
-        write the pattern to its end, such as `…/deploy.yml@refs/heads/main`";
+    let warning = "accepts `job_workflow_ref` at any ref: a workflow file of any branch would match: \
+        write the whole pattern, such as `…/deploy.yml@refs/heads/main`";
     for open in [
         "octo-org/a/.github/workflows/b.yml@*",
         "octo-org/a/.github/workflows/*",
@@ -449,9 +444,9 @@ fn warns_of_reusable_workflows_at_any_ref() {
     }
 }
 
-/// What these claims say is the rule's business, and nothing to warn of.
+/// These claims do not require others.
 #[test]
-fn lets_rules_go_by_environments_and_attempts() {
+fn allows_environments_and_attempts() {
     for condition in [
         "principal has environment && principal.environment == \"production\"",
         "principal has run_attempt && principal.run_attempt == \"1\"",
@@ -461,9 +456,9 @@ fn lets_rules_go_by_environments_and_attempts() {
     }
 }
 
-/// Both sides of the notice and of the end.
+/// Both sides of the notice period and of the expiry.
 #[test]
-fn tells_the_end_of_pinned_keys_two_weeks_ahead() {
+fn warns_two_weeks_before_pinned_keys_expire() {
     use vouchsafe_policy::parse_unix_seconds;
     let issuer = "issuer = \"https://idp.example\"\nprovider = \"github\"\n\
         keys = { pinned = \"keys.json\", expires = \"2027-03-01\" }\n";
@@ -474,15 +469,14 @@ fn tells_the_end_of_pinned_keys_two_weeks_ahead() {
     };
     let soon = |days: u64| {
         format!(
-            "issuers/github.toml: the pinned keys expire on 2027-03-01T00:00:00Z, in {days} days: fetch \
-             and pin new ones"
+            "issuers/github.toml: the pinned keys expire on 2027-03-01T00:00:00Z, in {days} days: fetch and pin new keys"
         )
     };
     assert_eq!(at("2027-02-14T23:59:59Z"), [""; 0]);
     assert_eq!(at("2027-02-15T00:00:00Z"), [soon(14)]);
     assert_eq!(at("2027-02-28T23:59:59Z"), [soon(0)]);
     let expired = "issuers/github.toml: the pinned keys expired on 2027-03-01T00:00:00Z: every token \
-        of this issuer is refused: fetch and pin new ones";
+        of this issuer is refused: fetch and pin new keys";
     assert_eq!(at("2027-03-01T00:00:00Z"), [expired]);
     assert_eq!(at("2030-01-01"), [expired]);
 }
@@ -493,7 +487,7 @@ fn warns_of_template_without_link() {
         .replace("@id(\"api\")", "@id(\"reader\")")
         .replace("Issuer::\"github\"", "?principal");
     let warnings = warnings(&[("rules/more.cedar", Some(&template))]);
-    let expected = "rules/more.cedar: template `reader` is filled nowhere: fill it by a `[[link]]` with \
+    let expected = "rules/more.cedar: template `reader` is never linked: add a `[[link]]` with \
         `template = \"reader\"`, or remove it";
     assert!(warnings.iter().any(|it| it == expected), "{warnings:?}");
 }

@@ -1,5 +1,5 @@
-//! Whether every problem and every caution has a test that expects its message word by word, and such tests
-//! for those that no other file is about: what brings each about, and what just does not.
+//! Checks that every error and warning has a test that expects its exact message, and tests those that no other file
+//! covers, with similar input that is accepted.
 
 use super::support::*;
 use base64::Engine;
@@ -8,7 +8,7 @@ use vouchsafe_policy::limits::*;
 use vouchsafe_policy::{Bundle, BundleFiles, folder};
 use vouchsafe_policy_tools::cases;
 
-/// The texts of `#[error("…")]` in a source, with the lines that they are broken into joined.
+/// The strings of `#[error("…")]` in a source file, with broken lines joined.
 fn messages(source: &str) -> Vec<String> {
     let joined = joined(source);
     let starts = joined.split("#[error(").skip(1);
@@ -17,7 +17,7 @@ fn messages(source: &str) -> Vec<String> {
     bare.collect()
 }
 
-/// A source without line breaks within its texts, and with the quotes of `#[error(…)]` at its parentheses.
+/// A source file without line breaks within strings, and with the quotes of `#[error(…)]` at its parentheses.
 fn joined(source: &str) -> String {
     let mut text = String::new();
     for line in source.lines().map(str::trim) {
@@ -39,7 +39,7 @@ fn words(message: &str) -> &str {
 }
 
 #[test]
-fn a_test_expects_each_message_word_by_word() {
+fn every_message_is_expected_by_a_test() {
     let sources = [
         include_str!("../../../src/error.rs"),
         include_str!("../../../../policy/src/diagnostics/error.rs"),
@@ -48,14 +48,14 @@ fn a_test_expects_each_message_word_by_word() {
     let tests = [
         include_str!("addresses.rs"),
         include_str!("../../../../policy/tests/it/bundles.rs"),
-        include_str!("cautions.rs"),
+        include_str!("warnings.rs"),
         include_str!("../../../../policy/tests/it/credentials.rs"),
         include_str!("../../../../policy/tests/it/folders.rs"),
         include_str!("../../../../policy/tests/it/hidden.rs"),
         include_str!("../../../../policy/tests/it/language.rs"),
         include_str!("lints.rs"),
         include_str!("messages.rs"),
-        include_str!("places.rs"),
+        include_str!("spans.rs"),
         include_str!("strangers.rs"),
         include_str!("tenants.rs"),
         include_str!("../suites.rs"),
@@ -75,7 +75,7 @@ fn a_test_expects_each_message_word_by_word() {
     assert!(untested.is_empty(), "{untested:#?}");
 }
 
-/// What is said of a case with these lines before its request; nothing where it can be read.
+/// The errors of a case with these lines before its request; empty if it can be read.
 fn of_case(lines: &str) -> Vec<String> {
     let case = format!(
         "issuer = \"github\"\nrules = [\"api\"]\n{lines}[request]\naudience = \"https://api.example\"\n"
@@ -96,18 +96,18 @@ const CLAIMS: &str = r#"{"sub":"a","actor":"o","event_name":"push","ref":"r","re
     "repository_id":"1","repository_owner":"o","repository_owner_id":"6","run_id":"1","workflow":"w"}"#;
 
 #[test]
-fn says_what_is_wrong_with_a_token_of_a_case() {
+fn reports_invalid_case_tokens() {
     let at = "at = \"2027-01-01\"\n";
     let whole = format!("{at}{}", token(CLAIMS));
     assert_eq!(of_case(&whole), [""; 0]);
     let said = |what: &str| [format!("tests/api/allow/a.toml:{what}")];
     assert_eq!(
         of_case(&format!("{whole}id = \"a\"\n")),
-        said("4:9: a case has a `token` or claims, not both")
+        said("4:9: a case can have a `token` or claims, not both")
     );
     assert_eq!(
         of_case(&token(CLAIMS)),
-        said("3:9: a token needs a clock: say when by `at`")
+        said("3:9: a case with a token must set `at`")
     );
     assert_eq!(
         of_case(&format!("{at}token = \"e30.e30\"\n")),
@@ -116,18 +116,18 @@ fn says_what_is_wrong_with_a_token_of_a_case() {
     let nobody = format!("{at}{}", token("{}"));
     assert_eq!(
         of_case(&nobody),
-        said("4:9: the token makes no principal: claim `sub` is missing or not a text")
+        said("4:9: the token does not describe a principal: claim `sub` is missing or not a text")
     );
     let refused = "refused = \"token.claim_missing\"\n";
     assert_eq!(of_case(&format!("{nobody}{refused}")), [""; 0]);
     assert_eq!(
         of_case(refused),
-        said("3:11: `refused` is for cases with a `token`: claims are not verified")
+        said("3:11: `refused` requires a `token`: claims are not verified")
     );
 }
 
 #[test]
-fn says_which_limit_of_a_bundle_s_files_is_passed() {
+fn reports_exceeded_file_limits() {
     let add = |files: &mut BundleFiles, path: &str, bytes: usize| {
         let added = files.add(path, vec![b' '; bytes]);
         added.err().map(|diagnostic| diagnostic.to_string())
@@ -138,7 +138,7 @@ fn says_which_limit_of_a_bundle_s_files_is_passed() {
     }
     assert_eq!(
         add(&mut files, "drop", 1).as_deref(),
-        Some("drop: the bundle has over 8388608 bytes")
+        Some("drop: the bundle is larger than 8388608 bytes")
     );
     let mut files = BundleFiles::default();
     for index in 0..FILES_MAX {
@@ -146,21 +146,21 @@ fn says_which_limit_of_a_bundle_s_files_is_passed() {
     }
     assert_eq!(
         add(&mut files, "more", 0).as_deref(),
-        Some("more: there are over 4096 files")
+        Some("more: the bundle has more than 4096 files")
     );
     let mut files = BundleFiles::default();
     assert_eq!(add(&mut files, &"a".repeat(PATH_BYTES_MAX), 0), None);
     assert_eq!(
         add(&mut files, "a\n", 0).as_deref(),
         Some(
-            "a\\n: the name is not UTF-8, or is over 512 bytes, or holds control or format characters"
+            "a\\n: the name is not valid UTF-8, is longer than 512 bytes, or contains control or format characters"
         )
     );
 }
 
 #[cfg(unix)]
 #[test]
-fn says_what_in_a_folder_cannot_be_read() {
+fn reports_unreadable_folder_entries() {
     let root = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages-folder");
     let _ = std::fs::remove_dir_all(&root);
     let said = || {
@@ -180,7 +180,7 @@ fn says_what_in_a_folder_cannot_be_read() {
     assert_eq!(said().as_deref(), Some("pipe: not a regular file"));
 }
 
-/// What is said of the bundle with this file.
+/// The error of the bundle with this file.
 fn of_file(path: &str, content: &[u8]) -> Option<String> {
     let mut files = files(&[(path, None)]);
     files
@@ -191,11 +191,11 @@ fn of_file(path: &str, content: &[u8]) -> Option<String> {
 }
 
 #[test]
-fn says_what_of_a_file_no_bundle_can_have() {
+fn reports_invalid_file_content() {
     for path in ["rules/more.cedar", "audiences/more.toml"] {
         assert_eq!(
             of_file(path, b"// \xff"),
-            Some(format!("{path}: the file is not UTF-8"))
+            Some(format!("{path}: the file is not valid UTF-8"))
         );
     }
     assert_eq!(of_file("rules/more.cedar", "// \u{ff}".as_bytes()), None);
@@ -206,7 +206,9 @@ fn says_what_of_a_file_no_bundle_can_have() {
     assert_eq!(named(&"a".repeat(NAME_BYTES_MAX)), None);
     assert_eq!(
         named("\\u0007").as_deref(),
-        Some("bundle.toml:1:8: `name` is over 128 bytes or holds control or format characters")
+        Some(
+            "bundle.toml:1:8: `name` is longer than 128 bytes or contains control or format characters"
+        )
     );
     let rule = |scope: &str| {
         of_file(
@@ -220,7 +222,7 @@ fn says_what_of_a_file_no_bundle_can_have() {
     assert_eq!(
         rule("principal is GitHub::Workflow").as_deref(),
         Some(
-            "rules/api.cedar:3:3: rule `api` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
+            "rules/api.cedar:3:3: policy `api` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
         )
     );
 }

@@ -1,4 +1,4 @@
-//! Rules that strangers can meet, however they are written: tenants of shared issuers, and runs of proposed code.
+//! Policies open to strangers: tenants of shared issuers, and runs of proposed code.
 
 use super::lints::said;
 use super::support::*;
@@ -9,7 +9,7 @@ const PUBLIC: &str =
     "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
 const GITLAB: &str = "issuer = \"https://gitlab.com\"\nprovider = \"gitlab\"\n";
 
-/// Warnings of these kinds of the bundle of `support` with `changes` and the default bundle's schema.
+/// Warnings with these codes about the bundle of `support` with `changes` and the default schema.
 fn warned(codes: &[&str], changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let mut all = vec![("schema.cedarschema", Some(STANDARD))];
     if !changes
@@ -26,7 +26,7 @@ fn warned(codes: &[&str], changes: &[(&str, Option<&str>)]) -> Vec<String> {
     of_codes.map(said).collect()
 }
 
-/// The rule `api` of `support` with this scope of principals and these conditions.
+/// The policy `api` of `support` with this principal scope and these conditions.
 fn rule(principal: &str, condition: &str) -> String {
     PERMIT
         .replace("is GitHub::Workflow in Issuer::\"github\"", principal)
@@ -42,12 +42,12 @@ fn any_tenant(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     warned(&["any-tenant"], &changes)
 }
 
-const EVERYBODY: &str = "rules/api.cedar: rule `api` permits any tenant of issuer `github`, which issues tokens to \
+const EVERYBODY: &str = "rules/api.cedar: policy `api` permits any tenant of issuer `github`, which issues tokens to \
     everyone: require one of `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
-    `repository_owner_id`, `workflow_ref` to equal yours, with `==`, on every way to a permit";
+    `repository_owner_id`, `workflow_ref` to equal yours with `==` in every branch of the condition";
 
 #[test]
-fn warns_of_rules_that_strangers_can_meet() {
+fn warns_of_policies_open_to_strangers() {
     let push = "principal.event_name == \"push\"";
     let id = "principal.repository_id == \"123456\"";
     for open in [
@@ -69,7 +69,7 @@ fn warns_of_rules_that_strangers_can_meet() {
         "principal.repository like \"*/deploy\"".to_owned(),
         "principal.repository_owner like \"octo-*\"".to_owned(),
         "principal.actor == \"octocat\"".to_owned(),
-        // Everybody can call the reusable workflow of a public repository.
+        // Anyone can call the reusable workflow of a public repository.
         "principal has job_workflow_ref && principal.job_workflow_ref == \"o/r/.github/workflows/a.yml@refs/heads/b\""
             .to_owned(),
         "context has client_ip && context.client_ip.isInRange(ip(\"0.0.0.0/0\"))".to_owned(),
@@ -96,7 +96,7 @@ fn warns_of_rules_that_strangers_can_meet() {
 }
 
 #[test]
-fn counts_what_keeps_strangers_out_elsewhere() {
+fn respects_conditions_that_exclude_strangers() {
     let push = "principal.event_name == \"push\"";
     let with = |key: &str, value: &str| {
         let issuer = format!("{PUBLIC}require = {{ {key} = \"{value}\" }}\n");
@@ -104,7 +104,7 @@ fn counts_what_keeps_strangers_out_elsewhere() {
     };
     assert_eq!(with("repository_owner_id", "65"), [""; 0]);
     assert_eq!(with("sub", "repo:o/r:ref:refs/heads/main"), [""; 0]);
-    // Everybody can have such a run.
+    // Anyone can have such a run.
     assert_eq!(with("event_name", "push"), [EVERYBODY]);
     assert_eq!(
         any_tenant(push, &[("issuers/github.toml", Some(GITHUB))]),
@@ -137,7 +137,7 @@ fn counts_what_keeps_strangers_out_elsewhere() {
 }
 
 #[test]
-fn ignores_forbids_for_other_issuers_and_audiences() {
+fn ignores_unrelated_forbids() {
     let dev = "issuer = \"http://127.0.0.1:7000\"\nprovider = \"github\"\ndevelopment = true\n";
     let other = "id = \"https://other.example\"\n";
     let of = |scope: &str| {
@@ -174,17 +174,16 @@ fn warns_of_strangers_on_gitlab_com() {
             ],
         )
     };
-    let everybody = "rules/api.cedar: rule `api` permits any tenant of issuer `gitlab`, which issues tokens to \
+    let everybody = "rules/api.cedar: policy `api` permits any tenant of issuer `gitlab`, which issues tokens to \
         everyone: require one of `job_namespace_id`, `job_namespace_path`, `job_project_id`, `job_project_path`, \
-        `namespace_id`, `namespace_path`, `project_id`, `project_path` to equal yours, with `==`, on every way to a \
-        permit";
+        `namespace_id`, `namespace_path`, `project_id`, `project_path` to equal yours with `==` in every branch of the condition";
     assert_eq!(of("principal.project_id != \"20\""), [everybody]);
     assert_eq!(of("principal.ref == \"main\""), [everybody]);
     assert_eq!(of("principal.project_id == \"20\""), [""; 0]);
     assert_eq!(of("principal.project_path like \"corp/*\""), [""; 0]);
 }
 
-/// A group's entries are what its principals have in common.
+/// A group's workloads constrain its principals.
 fn of_group(codes: &[&str], entry: &str, condition: &str) -> Vec<String> {
     let group = format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {entry} }}\n");
     let rule = rule("in WorkloadGroup::\"team\"", condition);
@@ -198,24 +197,22 @@ fn of_group(codes: &[&str], entry: &str, condition: &str) -> Vec<String> {
 }
 
 #[test]
-fn warns_of_groups_whose_runs_can_be_proposed_code() {
+fn warns_of_groups_with_proposed_code() {
     let codes = ["event-of-strangers", "event-unchecked", "events-unbounded"];
     let all = "issue_comment`, `pull_request`, `pull_request_target`, `workflow_run";
     let unbounded = |events: &str| {
         [format!(
-            "rules/api.cedar: rule `api` does not read `event_name`, and takes `{events}` runs, which can build the \
-             code of strangers: compare `event_name == \"push\"`, or forbid these events"
+            "rules/api.cedar: policy `api` does not read `event_name` and accepts `{events}` runs, which can build untrusted code: compare `event_name == \"push\"`, or forbid these events"
         )]
     };
     let id = "repository_id = \"1\"";
     assert_eq!(of_group(&codes, id, "true"), unbounded(all));
     let main = format!("{id}, ref = \"refs/heads/main\"");
-    let by_ref = "rules/api.cedar: rule `api` trusts `ref` and not `event_name`: `issue_comment`, \
+    let by_ref = "rules/api.cedar: policy `api` trusts `ref` without `event_name`: `issue_comment`, \
         `pull_request_target`, `workflow_run` runs have the `ref` of a branch of the repository, whatever code they \
         build: compare `event_name == \"push\"`, or forbid these events";
     assert_eq!(of_group(&codes, &main, "true"), [by_ref]);
-    let takes = "rules/api.cedar: rule `api` takes `pull_request` runs, which can build the code of strangers: take \
-        runs of reviewed code only, such as `event_name == \"push\"`, or forbid the others";
+    let takes = "rules/api.cedar: policy `api` accepts `pull_request` runs, which can build untrusted code: accept only runs of reviewed code, such as `event_name == \"push\"`, or forbid the others";
     let pull = format!("{id}, event_name = \"pull_request\"");
     assert_eq!(of_group(&codes, &pull, "true"), [takes]);
     let push = format!("{id}, event_name = \"push\"");
@@ -227,7 +224,7 @@ fn warns_of_groups_whose_runs_can_be_proposed_code() {
 }
 
 #[test]
-fn warns_of_groups_and_rules_that_admit_strangers_together() {
+fn warns_of_group_and_policy_for_strangers() {
     let codes = [
         "any-tenant",
         "attempt-unchecked",
@@ -244,21 +241,19 @@ fn warns_of_groups_and_rules_that_admit_strangers_together() {
     assert_eq!(of_group(&codes, "sub = \"a\"", "true"), [""; 0]);
     let name = "principal.repository == \"o/r\"";
     assert_eq!(of_group(&codes, "repository_id = \"1\"", name), [""; 0]);
-    let chosen = "rules/api.cedar: rule `api` trusts `workflow`, which whoever asked for the token chose: compare \
-        what the platform says";
+    let chosen = "rules/api.cedar: policy `api` trusts `workflow`, which the requester of the token chose: compare a claim that the platform sets";
     let release = "repository_id = \"1\", workflow = \"release\"";
     assert_eq!(of_group(&codes, release, "true"), [chosen]);
-    let actor = "rules/api.cedar: rule `api` trusts `actor_id`, who started the first attempt: others may run it \
-        again, and their token says the same: compare `run_attempt == \"1\"` too";
+    let actor = "rules/api.cedar: policy `api` trusts `actor_id`, who started the first attempt: others can run it again and get the same claim: also compare `run_attempt == \"1\"`";
     let by_actor = "repository_id = \"1\", actor_id = \"7\"";
     assert_eq!(of_group(&codes, by_actor, "true"), [actor]);
     let first = format!("{by_actor}, run_attempt = \"1\"");
     assert_eq!(of_group(&codes, &first, "true"), [""; 0]);
 }
 
-/// A `forbid` counts for the events that it forbids, and for no others.
+/// A `forbid` counts only for the events that it forbids.
 #[test]
-fn counts_only_the_events_that_are_forbidden() {
+fn counts_only_forbidden_events() {
     let codes = ["event-of-strangers", "event-unchecked", "events-unbounded"];
     let events_left = |condition: &str, forbid: &str| {
         let rule = rule(
@@ -308,7 +303,7 @@ fn counts_only_the_events_that_are_forbidden() {
 }
 
 #[test]
-fn leaves_events_of_development_issuers_alone() {
+fn ignores_events_of_development_issuers() {
     let dev = "issuer = \"http://127.0.0.1:7000\"\nprovider = \"github\"\ndevelopment = true\n";
     let rule = rule(OF_GITHUB, "principal.repository_id == \"1\"");
     let codes = ["events-unbounded"];
@@ -322,9 +317,9 @@ fn leaves_events_of_development_issuers_alone() {
     assert_eq!(warned(&codes, &changes(PUBLIC)).len(), 1);
 }
 
-/// What an issuer's file requires excludes events as a rule does.
+/// Claims that an issuer file requires exclude events like conditions do.
 #[test]
-fn counts_events_that_an_issuer_requires() {
+fn respects_events_required_by_issuer() {
     let issuer = format!("{PUBLIC}require = {{ event_name = [\"push\", \"workflow_run\"] }}\n");
     let rule = rule(OF_GITHUB, "principal.repository_id == \"1\"");
     let found = warned(
@@ -334,12 +329,11 @@ fn counts_events_that_an_issuer_requires() {
             ("rules/api.cedar", Some(&rule)),
         ],
     );
-    let expected = "rules/api.cedar: rule `api` takes `workflow_run` runs, which can build the code of strangers: take \
-        runs of reviewed code only, such as `event_name == \"push\"`, or forbid the others";
+    let expected = "rules/api.cedar: policy `api` accepts `workflow_run` runs, which can build untrusted code: accept only runs of reviewed code, such as `event_name == \"push\"`, or forbid the others";
     assert_eq!(found, [expected]);
 }
 
-/// Warnings of builds of forks of a rule for this provider's jobs.
+/// Warnings about builds of forks for a policy for this provider's jobs.
 fn of_forks(provider: &str, issuer: &str, kind: &str, condition: &str) -> Vec<String> {
     let issuer = format!("provider = \"{provider}\"\n{issuer}");
     let rule = rule(&format!("is {kind} in Issuer::\"ci\""), condition);
@@ -356,8 +350,8 @@ fn of_forks(provider: &str, issuer: &str, kind: &str, condition: &str) -> Vec<St
 fn warns_of_builds_of_forks_on_circleci() {
     let issuer = "issuer = \"https://oidc.circleci.com/org/c9035eb6\"\n";
     let of = |condition: &str| of_forks("circleci", issuer, "CircleCi::Job", condition);
-    let forks = "rules/api.cedar: rule `api` takes builds of forks: a fork's pull request has the ids of this project: \
-        require `vcs_origin` to equal your repository, with `==`";
+    let forks = "rules/api.cedar: policy `api` accepts builds of forks: a fork's pull request has the ids of this project: \
+        require `vcs_origin` to equal your repository with `==`";
     let origin =
         "principal has vcs_origin && principal.vcs_origin == \"github.com/octo-org/octo-repo\"";
     for open in [
@@ -382,7 +376,7 @@ fn warns_of_builds_of_forks_on_buildkite() {
     let issuer =
         "issuer = \"https://agent.buildkite.com\"\nrequire = { organization_id = \"o\" }\n";
     let of = |condition: &str| of_forks("buildkite", issuer, "Buildkite::Job", condition);
-    let forks = "rules/api.cedar: rule `api` takes builds of forks: a fork's pull request has the ids of this \
+    let forks = "rules/api.cedar: policy `api` accepts builds of forks: a fork's pull request has the ids of this \
         pipeline: turn off builds of forks for the pipeline, and compare `build_source`";
     let main = "principal has pipeline_id && principal.pipeline_id == \"p\" && principal.build_branch == \"main\"";
     assert_eq!(of(main), [forks]);
@@ -392,7 +386,7 @@ fn warns_of_builds_of_forks_on_buildkite() {
 }
 
 #[test]
-fn warns_of_names_that_runs_and_sessions_choose() {
+fn warns_of_names_chosen_by_runs() {
     let of = |issuer: &str, principal: &str, condition: &str| {
         let rule = rule(principal, condition);
         warned(
@@ -405,8 +399,7 @@ fn warns_of_names_that_runs_and_sessions_choose() {
     };
     let chosen = |claim: &str| {
         [format!(
-            "rules/api.cedar: rule `api` trusts `{claim}`, which whoever asked for the token chose: compare what \
-             the platform says"
+            "rules/api.cedar: policy `api` trusts `{claim}`, which the requester of the token chose: compare a claim that the platform sets"
         )]
     };
     let aws = "issuer = \"https://0.tokens.sts.global.api.aws\"\nprovider = \"aws\"\n";
@@ -419,7 +412,7 @@ fn warns_of_names_that_runs_and_sessions_choose() {
     assert_eq!(of(aws, of_aws, session), chosen("source_identity"));
     let role = "principal.principal_arn == \"arn:aws:iam::123456789012:role/batch\"";
     assert_eq!(of(aws, of_aws, role), [""; 0]);
-    // A claim of the same name that another issuer declares is that issuer's.
+    // A claim of the same name of another issuer does not count.
     let oidc = "issuer = \"https://idp.example\"\nprovider = \"oidc\"\n[claims]\nworkflow = { type = \"text\" }\n";
     let of_oidc = "is Oidc::Aws in Issuer::\"aws\"";
     assert_eq!(

@@ -52,8 +52,7 @@ pub fn environment() -> Environment {
     }
 }
 
-/// A bundle that loads, with `changes` made to it: a path with its content, or with none to leave
-/// the file out.
+/// A bundle that loads, with `changes`: a path and its content, or none to omit the file.
 pub fn files(changes: &[(&str, Option<&str>)]) -> BundleFiles {
     let whole = [
         ("bundle.toml", "name = \"test\"\nversion = \"1\"\n"),
@@ -84,7 +83,7 @@ pub fn load(changes: &[(&str, Option<&str>)]) -> Result<Bundle, LoadError> {
     Bundle::load(&files(changes), &environment())
 }
 
-/// The bundle of `rules` alone, which must load.
+/// The bundle whose only policies are `rules`, which must load.
 pub fn with_rules(rules: &str) -> Bundle {
     load(&[("rules/api.cedar", Some(rules))]).unwrap_or_else(|invalid| panic!("{invalid}"))
 }

@@ -1,10 +1,10 @@
-//! Issuers of many tenants, and subjects that keep workloads apart.
+//! Issuers of many tenants, and subjects that distinguish workloads.
 
 use super::lints::said;
 use super::support::*;
 use vouchsafe_policy_tools::lint;
 
-/// What is said of an issuer file; an error keeps the bundle from loading.
+/// The errors and warnings about an issuer file.
 fn errors(issuer: &str) -> Vec<String> {
     match load(&[("issuers/other.toml", Some(issuer))]) {
         Ok(_) => Vec::new(),
@@ -17,7 +17,7 @@ fn errors(issuer: &str) -> Vec<String> {
 }
 
 #[test]
-fn refuses_a_shared_issuer_under_another_provider() {
+fn refuses_shared_issuer_with_other_provider() {
     for (issuer, provider) in [
         ("https://token.actions.githubusercontent.com", "github"),
         ("https://token.actions.githubusercontent.com/octo", "github"),
@@ -31,8 +31,7 @@ fn refuses_a_shared_issuer_under_another_provider() {
         for other in ["oidc", "kubernetes"] {
             let file = format!("issuer = \"{issuer}\"\nprovider = \"{other}\"\n");
             let expected = format!(
-                "issuers/other.toml:2:12: issuer `{issuer}` serves many tenants, which only provider `{provider}` \
-                 tells apart"
+                "issuers/other.toml:2:12: issuer `{issuer}` is shared by many tenants and requires provider `{provider}`"
             );
             assert_eq!(errors(&file), [expected], "{issuer} {other}");
         }
@@ -49,7 +48,7 @@ fn refuses_a_shared_issuer_under_another_provider() {
 }
 
 #[test]
-fn tells_which_provider_a_shared_issuer_has() {
+fn suggests_provider_of_shared_issuer() {
     let problem = vouchsafe_policy::BundleError::IssuerHasProvider {
         issuer: "https://gitlab.com".to_owned(),
         provider: "gitlab",
@@ -61,7 +60,7 @@ fn tells_which_provider_a_shared_issuer_has() {
     );
 }
 
-/// Warnings about the subject template of an issuer of this provider, in the default bundle's schema.
+/// Warnings about the subject template of an issuer of this provider, with the default schema.
 fn of_subject(provider: &str, settings: &str, subject: &str) -> Vec<String> {
     const STANDARD: &str = include_str!("../../../../../policies/schema.cedarschema");
     let issuer = format!("provider = \"{provider}\"\nsubject = \"{subject}\"\n{settings}");
@@ -82,11 +81,11 @@ fn of_subject(provider: &str, settings: &str, subject: &str) -> Vec<String> {
 }
 
 #[test]
-fn warns_of_subjects_without_an_id_of_the_workload() {
+fn warns_of_subjects_without_workload_id() {
     let shared = |placeholders: &str| {
         [format!(
-            "issuers/other.toml: `subject` holds no id of the workload: several workloads share one `sub`: put \
-             `{placeholders}` into the template, or leave `subject` out"
+            "issuers/other.toml: `subject` does not identify the workload: several workloads share one `sub`: put \
+             `{placeholders}` into the template, or remove `subject`"
         )]
     };
     let tenant = "issuer = \"https://two.example/tenant\"\n";
@@ -100,7 +99,7 @@ fn warns_of_subjects_without_an_id_of_the_workload() {
         ("github", tenant, "{ref}", "{repository_id}"),
         ("github", tenant, "{environment}", "{repository_id}"),
         ("github", tenant, "{repository}", "{repository_id}"),
-        // Ids of other things than the workload.
+        // Ids of something other than the workload.
         (
             "github",
             tenant,
@@ -132,7 +131,7 @@ fn warns_of_subjects_without_an_id_of_the_workload() {
         ),
         ("kubernetes", tenant, "{namespace}", "{service_account_uid}"),
         ("spiffe", spiffe, "{trust_domain}", "{spiffe_id}"),
-        // A name that ends in `id` says nothing of what it is.
+        // A name that ends in `id` proves nothing.
         ("oidc", oidc, "{uuid}", "{sub}"),
         ("oidc", oidc, "{email}", "{sub}"),
     ] {
@@ -166,12 +165,11 @@ fn warns_of_subjects_without_an_id_of_the_workload() {
     }
 }
 
-/// Where values may hold any text, names that end in `id` are no boundary.
+/// If values can be any text, names that end in `id` do not separate them.
 #[test]
-fn warns_of_free_text_before_the_end_of_a_subject() {
+fn warns_of_free_text_before_subject_end() {
     let oidc = "issuer = \"https://two.example\"\n[claims]\nuuid = { type = \"text\" }\n";
     let found = of_subject("oidc", oidc, "{uuid}:{sub}");
-    let expected = "issuers/other.toml: the value of `uuid` can reach into its neighbour's place in `subject`: two \
-        workloads could share one: put ids first, text between them, and at most one free text, at the end";
+    let expected = "issuers/other.toml: `subject` is ambiguous: the value of `uuid` can contain its neighbour's, so two workloads could share one: put ids first, separate placeholders with text, and put at most one free-text claim, last";
     assert_eq!(found, [expected]);
 }

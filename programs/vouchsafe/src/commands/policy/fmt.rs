@@ -4,7 +4,7 @@ use super::output::write_file;
 use vouchsafe_cli::Failure;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vouchsafe_policy_tools::formatted;
+use vouchsafe_policy_tools::format_policies;
 
 /// Format the policies of a trust bundle with Cedar's formatter.
 ///
@@ -38,7 +38,7 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
         let shown = path.display();
         let before = std::fs::read_to_string(&path)
             .map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
-        let after = formatted(&before).map_err(|error| {
+        let after = format_policies(&before).map_err(|error| {
             Failure::refused(format!("{shown}: {error}")).hint(format!(
                 "run `vouchsafe policy check {}`",
                 args.dir.display()
@@ -63,9 +63,9 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
 
 /// `rules/*.cedar`, sorted by name. Symbolic links are skipped: a bundle has none.
 fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let rules = dir.join("rules");
-    let entries = std::fs::read_dir(&rules).map_err(|error| {
-        Failure::usage(format!("cannot read `{}`: {error}", rules.display()))
+    let policies = dir.join("rules");
+    let entries = std::fs::read_dir(&policies).map_err(|error| {
+        Failure::usage(format!("cannot read `{}`: {error}", policies.display()))
             .hint("pass the folder that contains `bundle.toml`")
     })?;
     let mut files: Vec<PathBuf> = entries

@@ -279,10 +279,10 @@ fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
 }
 
 /// A note about a denial that another policy permits.
-fn wider_text((name, rules): &(String, Vec<String>)) -> String {
+fn wider_text((name, policies): &(String, Vec<String>)) -> String {
     format!(
         "note: {name} is still permitted by `{}`: narrow or remove it\n",
-        rules.join("`, `")
+        policies.join("`, `")
     )
 }
 

@@ -88,7 +88,7 @@ pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
         Ok(outcome) => outcome,
         Err(error) => return Ok((error_text(args.format, &error), false)),
     };
-    let rules = match args.coverage {
+    let policies = match args.coverage {
         true => coverage(&suite),
         false => Vec::new(),
     };
@@ -100,13 +100,13 @@ pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
         Some(folder) => write_cedar(folder, &suite, &files)?,
         None => Vec::new(),
     };
-    let whole = rules.iter().all(is_whole);
+    let whole = policies.iter().all(is_whole);
     let text = match args.format {
-        Format::Json => format!("{}\n", as_json(&suite, args.coverage.then_some(&rules))),
+        Format::Json => format!("{}\n", as_json(&suite, args.coverage.then_some(&policies))),
         Format::Text => {
             let mut text = as_text(&suite, elapsed);
             if args.coverage {
-                text.push_str(&coverage_text(&rules));
+                text.push_str(&coverage_text(&policies));
             }
             text.extend(notes);
             text
@@ -123,20 +123,20 @@ fn error_text(format: Format, error: &SuiteError) -> String {
     }
 }
 
-fn is_whole(rule: &PolicyCoverage) -> bool {
-    rule.conditions.iter().all(ConditionCoverage::is_whole)
+fn is_whole(policy: &PolicyCoverage) -> bool {
+    policy.conditions.iter().all(ConditionCoverage::is_whole)
 }
 
 fn as_text(suite: &Suite, elapsed: Duration) -> String {
     let mut text: String = suite.failures().map(failure_text).collect();
     for path in &suite.orphans {
         text.push_str(&format!(
-            "FAIL {path}: the folder's rule is not in the bundle\n"
+            "FAIL {path}: the bundle has no policy with the folder's name\n"
         ));
     }
-    for rule in &suite.untested {
+    for policy in &suite.untested {
         text.push_str(&format!(
-            "FAIL rule `{rule}` determines no case: add one in `tests/{rule}/`\n"
+            "FAIL policy `{policy}` determines no case: add one in `tests/{policy}/`\n"
         ));
     }
     let failed = suite.failures().count();
@@ -163,16 +163,16 @@ fn failure_text(result: &CaseResult) -> String {
     }
 }
 
-fn coverage_text(rules: &[PolicyCoverage]) -> String {
+fn coverage_text(policies: &[PolicyCoverage]) -> String {
     let mut text = String::new();
-    for rule in rules.iter().filter(|rule| !is_whole(rule)) {
-        let line = rule.position.map_or(0, |at| at.line);
-        let asked = count(rule.asked, "case");
+    for policy in policies.iter().filter(|policy| !is_whole(policy)) {
+        let line = policy.position.map_or(0, |at| at.line);
+        let asked = count(policy.asked, "case");
         text.push_str(&format!(
             "{} ({}:{line}), evaluated by {asked}:\n",
-            rule.id, rule.file
+            policy.id, policy.file
         ));
-        let conditions = rule.conditions.iter();
+        let conditions = policy.conditions.iter();
         for condition in conditions.filter(|condition| !condition.is_whole()) {
             let never = match (condition.times_true, condition.times_false) {
                 (0, 0) => "never seen: ",
@@ -186,7 +186,7 @@ fn coverage_text(rules: &[PolicyCoverage]) -> String {
             text.push_str(&format!("  {never} {unless}{}\n", condition.text));
         }
     }
-    let all = rules.iter().flat_map(|rule| &rule.conditions);
+    let all = policies.iter().flat_map(|policy| &policy.conditions);
     let whole = all.clone().filter(|one| one.is_whole()).count();
     text.push_str(&format!(
         "{} of {} seen both true and false\n",
@@ -196,7 +196,7 @@ fn coverage_text(rules: &[PolicyCoverage]) -> String {
     text
 }
 
-fn as_json(suite: &Suite, rules: Option<&Vec<PolicyCoverage>>) -> Value {
+fn as_json(suite: &Suite, policies: Option<&Vec<PolicyCoverage>>) -> Value {
     let cases = suite.results.iter().map(|result| {
         let (verdict, expected, found) = match &result.verdict {
             Verdict::Met => ("met", None, None),
@@ -208,7 +208,7 @@ fn as_json(suite: &Suite, rules: Option<&Vec<PolicyCoverage>>) -> Value {
             "expected": expected, "found": found,
         })
     });
-    let coverage = rules.map(|rules| rules.iter().map(coverage_json).collect::<Vec<_>>());
+    let coverage = policies.map(|policies| policies.iter().map(coverage_json).collect::<Vec<_>>());
     json!({
         "bundle": { "name": suite.bundle.name, "version": suite.bundle.version, "digest": suite.bundle.digest() },
         "passed": suite.passed(),
@@ -219,7 +219,7 @@ fn as_json(suite: &Suite, rules: Option<&Vec<PolicyCoverage>>) -> Value {
     })
 }
 
-fn coverage_json(rule: &PolicyCoverage) -> Value {
+fn coverage_json(policy: &PolicyCoverage) -> Value {
     let condition = |one: &ConditionCoverage| {
         json!({
             "kind": match one.kind { Kind::Unless => "unless", Kind::When => "when" },
@@ -227,9 +227,9 @@ fn coverage_json(rule: &PolicyCoverage) -> Value {
         })
     };
     json!({
-        "rule": rule.id, "file": rule.file, "line": rule.position.map(|at| at.line),
-        "asked": rule.asked,
-        "conditions": rule.conditions.iter().map(condition).collect::<Vec<_>>(),
+        "rule": policy.id, "file": policy.file, "line": policy.position.map(|at| at.line),
+        "asked": policy.asked,
+        "conditions": policy.conditions.iter().map(condition).collect::<Vec<_>>(),
     })
 }
 

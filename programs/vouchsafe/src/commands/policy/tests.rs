@@ -1,4 +1,4 @@
-//! Exact words of `policy check` and `policy explain` about the default bundle.
+//! The output of `policy check` and `policy explain` for the default bundle.
 
 mod cases;
 mod changes;
@@ -39,7 +39,7 @@ fn default_bundle() -> String {
     root().join("policies").display().to_string()
 }
 
-/// A folder of the test's own with the default bundle in it.
+/// A copy of the default bundle for one test.
 fn scratch(name: &str) -> PathBuf {
     let target =
         std::env::temp_dir().join(format!("vouchsafe-policy-{}-{name}", std::process::id()));
@@ -88,14 +88,14 @@ fn run_explain(claims: &str, args: &[&str]) -> Result<(String, bool), Failure> {
     explained
 }
 
-/// What a failure prints.
+/// The message, hint and exit code of a failure.
 fn said<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> (String, Option<String>, u8) {
     let failure = outcome.expect_err("it fails");
     (failure.message, failure.hint, failure.code)
 }
 
 #[test]
-fn finds_nothing_wrong_with_the_default_bundle_and_manifest() {
+fn accepts_default_bundle_and_manifest() {
     let manifest = root().join("spin.toml").display().to_string();
     let (text, passed) = run_check(&[&default_bundle(), "--manifest", &manifest]).expect("it runs");
     let (head, tail) = text.split_once(", sha256 ").expect("the digest is named");
@@ -105,7 +105,7 @@ fn finds_nothing_wrong_with_the_default_bundle_and_manifest() {
 }
 
 #[test]
-fn says_file_line_and_column_of_what_is_wrong() {
+fn reports_file_line_and_column() {
     let dir = scratch("wrong");
     let rules = dir.join("rules/api.cedar");
     let text = fs::read_to_string(&rules).expect("it reads");
@@ -134,7 +134,7 @@ fn says_file_line_and_column_of_what_is_wrong() {
 }
 
 #[test]
-fn compares_the_hosts_of_issuers_and_manifest() {
+fn compares_hosts_of_issuers_and_manifest() {
     let dir = scratch("hosts");
     let manifest = dir
         .join("../")
@@ -161,9 +161,9 @@ fn compares_the_hosts_of_issuers_and_manifest() {
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
-/// Gateways are no issuers, and a variable says where they are.
+/// Hosts of gateways are not those of issuers, and a variable contains them.
 #[test]
-fn a_host_may_be_a_gateways_where_the_manifest_has_gateways() {
+fn allows_hosts_of_gateways() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let at = |name: &str| root.join(name).display().to_string();
     let arguments = [&at("policies"), "--manifest", &at("spin.hsm.toml")];
@@ -172,14 +172,14 @@ fn a_host_may_be_a_gateways_where_the_manifest_has_gateways() {
 }
 
 #[test]
-fn refuses_what_is_no_folder() {
+fn refuses_path_that_is_not_a_folder() {
     let hint = Some("pass the folder that contains `bundle.toml`".to_owned());
     let expected = ("`/nonexistent` is not a folder".to_owned(), hint, 2);
     assert_eq!(said(run_check(&["/nonexistent"])), expected);
 }
 
 #[test]
-fn explains_a_permit_by_its_rule() {
+fn explains_permit_by_its_policy() {
     let (text, issued) = run_explain(
         CLAIMS,
         &[
@@ -218,7 +218,7 @@ policies for another principal, issuer or audience:
 }
 
 #[test]
-fn explains_a_denial_by_the_condition_that_fails() {
+fn explains_denial_by_failing_condition() {
     let claims = CLAIMS.replace(
         "refs/heads/main\", \"repository\"",
         "refs/heads/topic\", \"repository\"",
@@ -245,7 +245,7 @@ fn explains_a_denial_by_the_condition_that_fails() {
 }
 
 #[test]
-fn explains_a_denial_by_the_rule_that_forbids() {
+fn explains_denial_by_forbid() {
     let claims = CLAIMS.replace("\"push\"", "\"pull_request_target\"");
     let (text, issued) = run_explain(
         &claims,
@@ -260,7 +260,7 @@ fn explains_a_denial_by_the_rule_that_forbids() {
 }
 
 #[test]
-fn notes_what_the_broker_refuses_before_any_rule() {
+fn notes_refusals_before_policies() {
     let claims = CLAIMS.replace("https://broker.example", "https://other.example");
     let (text, _) = run_explain(
         &claims.replace("1798761900", "1798761570"),
@@ -285,7 +285,7 @@ principal: ";
 }
 
 #[test]
-fn says_what_is_missing_to_explain() {
+fn reports_missing_input() {
     let api = ["--audience", "https://api.example"];
     assert_eq!(
         said(run_explain(CLAIMS, &api)),
@@ -328,7 +328,7 @@ fn says_what_is_missing_to_explain() {
 }
 
 #[test]
-fn decodes_a_token_and_says_that_nothing_vouches_for_it() {
+fn decodes_token_without_verifying() {
     use base64::Engine;
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(CLAIMS);
     let file = std::env::temp_dir().join(format!("vouchsafe-token-{}", std::process::id()));
@@ -365,7 +365,7 @@ fn decodes_a_token_and_says_that_nothing_vouches_for_it() {
 }
 
 #[test]
-fn what_the_broker_would_refuse_is_not_issued_although_a_rule_permits_it() {
+fn broker_limits_apply_despite_permit() {
     for (arguments, issued) in [
         (&["--scope", "read"][..], true),
         (&["--scope", "read", "--requested-expires-in", "900"], true),
@@ -385,7 +385,7 @@ fn what_the_broker_would_refuse_is_not_issued_although_a_rule_permits_it() {
 }
 
 #[test]
-fn what_no_bundle_can_have_is_reported_in_both_formats() {
+fn reports_folder_errors_in_both_formats() {
     let dir = scratch("folder");
     fs::write(dir.join(".DS_Store"), "").expect("it writes");
     std::os::unix::fs::symlink("bundle.toml", dir.join("link.toml")).expect("it links");
@@ -407,7 +407,7 @@ fn what_no_bundle_can_have_is_reported_in_both_formats() {
 }
 
 #[test]
-fn warnings_fail_a_bundle_only_where_they_are_denied() {
+fn warnings_fail_only_if_denied() {
     let dir = scratch("warnings");
     fs::remove_dir_all(dir.join("tests/no-code-of-strangers")).expect("it can be removed");
     let shown = dir.display().to_string();
@@ -421,7 +421,7 @@ fn warnings_fail_a_bundle_only_where_they_are_denied() {
 }
 
 #[test]
-fn the_dev_issuers_host_is_needed_in_development_only() {
+fn requires_dev_issuer_host_only_in_development() {
     let dir = scratch("dev-host");
     let manifest = dir.with_extension("toml");
     let text = fs::read_to_string(root().join("spin.toml")).expect("it reads");

@@ -52,15 +52,15 @@ pub fn as_text(shown: &Shown<'_>) -> String {
         text.push_str(&format!("would be permitted: {}\n", change_text(change)));
     }
     let (near, far) = explanation.by_distance();
-    text.extend(near.into_iter().map(rule_text));
+    text.extend(near.into_iter().map(policy_text));
     if !far.is_empty() {
         text.push_str("\npolicies for another principal, issuer or audience:\n");
     }
-    for rule in far {
+    for policy in far {
         text.push_str(&format!(
             "  {}: another {}\n",
-            rule.id,
-            rule.scope_mismatches.join(", ")
+            policy.id,
+            policy.scope_mismatches.join(", ")
         ));
     }
     text
@@ -76,16 +76,19 @@ fn verdict(explanation: &Explanation) -> String {
     }
 }
 
-fn rule_text(rule: &PolicyExplanation) -> String {
-    let effect = if rule.forbid { "forbid" } else { "permit" };
-    let matches = if rule.matches() {
+fn policy_text(policy: &PolicyExplanation) -> String {
+    let effect = if policy.forbid { "forbid" } else { "permit" };
+    let matches = if policy.matches() {
         "matches"
     } else {
         "does not match"
     };
-    let line = rule.position.map_or(0, |position| position.line);
-    let mut text = format!("\n{effect} {} ({}:{line}): {matches}\n", rule.id, rule.file);
-    text.extend(rule.conditions.iter().map(condition_text));
+    let line = policy.position.map_or(0, |position| position.line);
+    let mut text = format!(
+        "\n{effect} {} ({}:{line}): {matches}\n",
+        policy.id, policy.file
+    );
+    text.extend(policy.conditions.iter().map(condition_text));
     text
 }
 
@@ -165,22 +168,22 @@ pub fn as_json(shown: &Shown<'_>) -> Value {
             "audience": change.audience, "scopes": change.scopes,
             "lifetime_seconds": change.lifetime_seconds, "rules": change.policies,
         })),
-        "rules": near.into_iter().map(rule_json).collect::<Vec<_>>(),
-        "other_rules": far.into_iter().map(|rule| json!({
-            "rule": rule.id, "other": rule.scope_mismatches,
+        "rules": near.into_iter().map(policy_json).collect::<Vec<_>>(),
+        "other_rules": far.into_iter().map(|policy| json!({
+            "rule": policy.id, "other": policy.scope_mismatches,
         })).collect::<Vec<_>>(),
     })
 }
 
-fn rule_json(rule: &PolicyExplanation) -> Value {
+fn policy_json(policy: &PolicyExplanation) -> Value {
     json!({
-        "rule": rule.id,
-        "effect": if rule.forbid { "forbid" } else { "permit" },
-        "file": rule.file,
-        "line": rule.position.map(|at| at.line),
-        "matches": rule.matches(),
-        "distance": rule.distance(),
-        "conditions": rule.conditions.iter().map(condition_json).collect::<Vec<_>>(),
+        "rule": policy.id,
+        "effect": if policy.forbid { "forbid" } else { "permit" },
+        "file": policy.file,
+        "line": policy.position.map(|at| at.line),
+        "matches": policy.matches(),
+        "distance": policy.distance(),
+        "conditions": policy.conditions.iter().map(condition_json).collect::<Vec<_>>(),
     })
 }
 

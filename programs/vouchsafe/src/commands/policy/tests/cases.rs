@@ -17,7 +17,7 @@ fn run(args: &[&str]) -> Result<(String, bool), Failure> {
     test::test(&command.args)
 }
 
-/// What is printed, but for how long it took.
+/// The output without the elapsed time.
 fn timeless(text: &str) -> String {
     let lines = text.lines().map(|line| match line.rsplit_once("; ") {
         Some((head, tail)) if tail.ends_with(" ms") => head.to_owned(),
@@ -27,7 +27,7 @@ fn timeless(text: &str) -> String {
 }
 
 #[test]
-fn all_cases_of_the_default_bundle_are_met() {
+fn meets_cases_of_default_bundle() {
     let (text, passed) = run(&[&super::default_bundle()]).expect("it runs");
     assert_eq!(
         timeless(&text),
@@ -37,7 +37,7 @@ fn all_cases_of_the_default_bundle_are_met() {
 }
 
 #[test]
-fn fails_where_a_case_is_unmet_or_a_rule_has_none() {
+fn fails_on_unmet_case_or_untested_policy() {
     let dir = scratch("test-unmet");
     let shown = dir.display().to_string();
     let case = dir.join("tests/api-read/allow/any branch may read.toml");
@@ -66,7 +66,7 @@ fn fails_where_a_case_is_unmet_or_a_rule_has_none() {
 }
 
 #[test]
-fn coverage_names_conditions_that_no_case_saw_false() {
+fn coverage_lists_conditions_never_false() {
     let dir = super::default_bundle();
     let (text, passed) = run(&[&dir, "--coverage"]).expect("it runs");
     let (_, tail) = text.split_once('\n').expect("lines");
@@ -82,7 +82,7 @@ fn coverage_names_conditions_that_no_case_saw_false() {
 }
 
 #[test]
-fn writes_what_ci_and_stock_tools_read() {
+fn writes_junit_and_cedar_files() {
     let dir = scratch("test-files");
     let out = dir.with_extension("out");
     fs::create_dir_all(&out).expect("it can be made");
@@ -108,7 +108,7 @@ fn writes_what_ci_and_stock_tools_read() {
 }
 
 #[test]
-fn a_bundle_that_does_not_load_fails_in_both_formats() {
+fn invalid_bundle_fails_in_both_formats() {
     let dir = scratch("test-invalid");
     fs::write(dir.join("README.md"), "").expect("it writes");
     let shown = dir.display().to_string();
@@ -116,14 +116,14 @@ fn a_bundle_that_does_not_load_fails_in_both_formats() {
     assert_eq!(
         outcome,
         (
-            "error: README.md: not a file that a bundle has\n".to_owned(),
+            "error: README.md: does not belong in a bundle\n".to_owned(),
             false
         )
     );
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
     assert_eq!(
         text,
-        "{\"errors\":[\"README.md: not a file that a bundle has\"]}\n"
+        "{\"errors\":[\"README.md: does not belong in a bundle\"]}\n"
     );
     assert!(!passed);
     fs::remove_dir_all(dir).expect("it can be removed");
@@ -135,7 +135,7 @@ fn a_bundle_that_does_not_load_fails_in_both_formats() {
 }
 
 #[test]
-fn a_watch_sees_files_change_come_and_go() {
+fn watch_notices_all_file_changes() {
     let dir = scratch("test-watch");
     let seen = watch::marks(&dir);
     assert_eq!(watch::marks(&dir), seen);

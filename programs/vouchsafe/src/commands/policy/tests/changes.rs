@@ -26,7 +26,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn the_same_bundle_in_other_words_is_no_change() {
+fn ignores_changes_without_effect() {
     let dir = scratch("diff-same");
     edit(
         &dir.join("rules/api.cedar"),
@@ -45,7 +45,7 @@ fn the_same_bundle_in_other_words_is_no_change() {
 }
 
 #[test]
-fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
+fn shows_widening_and_narrowing() {
     let dir = scratch("diff-widens");
     let rules = dir.join("rules/deploy.cedar");
     edit(&rules, "  principal.ref == \"refs/heads/main\" &&\n", "");
@@ -72,7 +72,7 @@ fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
     assert!(failed);
     let (_, failed) = run(&[&old, &shown, "--fail-on", "never"]).expect("it runs");
     assert!(!failed);
-    // The other way round, the same things narrow and widen.
+    // The inverse change narrows and widens the same.
     let (text, failed) = run(&[&shown, &old, "--fail-on", "narrowing"]).expect("it runs");
     assert!(
         text.contains("31 requests decided by both: 1 widening, 0 either way, 3 narrowing"),
@@ -83,7 +83,7 @@ fn a_dropped_condition_widens_and_a_shorter_life_narrows() {
 }
 
 #[test]
-fn only_narrowing_passes_a_gate_against_widening() {
+fn fail_on_widening_allows_narrowing() {
     let dir = scratch("diff-narrows");
     fs::remove_file(dir.join("rules/api.cedar")).expect("it can be removed");
     for rule in ["api-read", "api-write-from-main", "dev-api"] {
@@ -103,7 +103,7 @@ fn only_narrowing_passes_a_gate_against_widening() {
 }
 
 #[test]
-fn an_issuer_s_new_url_under_its_old_name_is_warned_of() {
+fn warns_of_changed_issuer_url() {
     let dir = scratch("diff-url");
     edit(
         &dir.join("issuers/github.toml"),
@@ -126,7 +126,7 @@ fn an_issuer_s_new_url_under_its_old_name_is_warned_of() {
 }
 
 #[test]
-fn recorded_requests_are_decided_by_both() {
+fn decides_recorded_requests_with_both() {
     let dir = scratch("diff-replay");
     edit(
         &dir.join("rules/deploy.cedar"),

@@ -77,7 +77,7 @@ fn state(name: &str) -> PathBuf {
 
 #[cfg(feature = "host")]
 #[test]
-fn a_past_decision_is_explained_from_its_record() {
+fn explains_past_decision() {
     let dir = state("database");
     let database = rusqlite::Connection::open(dir.join("sqlite.db")).expect("it opens");
     database
@@ -112,7 +112,7 @@ fn a_past_decision_is_explained_from_its_record() {
 }
 
 #[test]
-fn an_exported_file_does_as_well_as_a_database() {
+fn reads_exported_file_like_database() {
     let dir = state("export");
     let row = serde_json::json!({
         "decision_id": "d1", "decided_at_ms": 1, "outcome": "issued", "slug": "ok", "bundle_digest": "other",
@@ -150,9 +150,9 @@ fn an_exported_file_does_as_well_as_a_database() {
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
-/// A decision id is base64url: one in 64 begins with `-`.
+/// A decision id is base64url: one in 64 starts with `-`.
 #[test]
-fn a_decision_whose_id_begins_with_a_hyphen_is_found() {
+fn finds_decision_id_with_leading_hyphen() {
     let dir = state("hyphen");
     let row = serde_json::json!({
         "decision_id": "-w3q2-7w", "decided_at_ms": 1, "outcome": "issued", "slug": "ok",
@@ -173,7 +173,7 @@ fn a_decision_whose_id_begins_with_a_hyphen_is_found() {
 }
 
 #[test]
-fn repeats_of_a_past_refusal_are_shown() {
+fn shows_repeats_of_refusal() {
     let dir = state("repeats");
     let file = dir.join("decisions.jsonl");
     for (repeats, expected) in [
@@ -202,7 +202,7 @@ fn repeats_of_a_past_refusal_are_shown() {
 }
 
 #[test]
-fn says_what_smallest_change_would_be_permitted() {
+fn shows_smallest_permitted_change() {
     let of = |claims: &str, args: &[&str]| {
         let (text, _) = run_explain(claims, &[args, &["--development"]].concat()).expect("it runs");
         let line = text
@@ -220,10 +220,10 @@ fn says_what_smallest_change_would_be_permitted() {
         of(CLAIMS, &scoped(&["deploy:read", "admin"])).as_deref(),
         Some("with scope deploy:read, by `dev-deploy-from-main`")
     );
-    // Nothing that the caller chooses helps a job of another repository.
+    // No request by a job of another repository is permitted.
     let other = CLAIMS.replace("123456", "654321");
     assert_eq!(of(&other, &scoped(&["deploy:read"])), None);
-    // Another audience permits what this one does not.
+    // Another audience permits it.
     let topic = CLAIMS.replace(
         "refs/heads/main\", \"repository\"",
         "refs/heads/topic\", \"repository\"",
@@ -262,7 +262,7 @@ fn json_has_every_condition_with_its_values() {
         json["would_be_permitted"]["audience"],
         "https://api.example"
     );
-    // The nearest comes first: one condition keeps it from permitting.
+    // The closest policy comes first: one condition fails.
     assert_eq!(json["rules"][0]["rule"], "dev-deploy-from-main");
     assert_eq!(json["rules"][0]["distance"], 1);
     assert_eq!(

@@ -29,7 +29,7 @@ fn run_fmt(args: &[&str]) -> Result<(String, bool), Failure> {
     fmt::format(&command.args)
 }
 
-/// As on a terminal where somebody types `answers`; elsewhere without.
+/// With `answers`, as on a terminal; else without one.
 fn run_new(args: &[&str], answers: Option<&str>) -> Result<String, Failure> {
     let command = NewCommand::try_parse_from([&["new"], args].concat()).expect("right");
     let mut input = answers.unwrap_or_default().as_bytes();
@@ -37,7 +37,7 @@ fn run_new(args: &[&str], answers: Option<&str>) -> Result<String, Failure> {
 }
 
 #[test]
-fn fmt_writes_what_is_not_in_layout_and_check_only_says_so() {
+fn fmt_formats_and_check_only_reports() {
     let dir = scratch("fmt");
     let shown = dir.display().to_string();
     assert_eq!(run_fmt(&[&shown]).expect("it runs"), (String::new(), true));
@@ -60,7 +60,7 @@ fn fmt_writes_what_is_not_in_layout_and_check_only_says_so() {
 }
 
 #[test]
-fn new_writes_a_rule_with_cases_by_flags_alone() {
+fn new_writes_policy_with_cases() {
     let dir = scratch("new-rule");
     let shown = dir.display().to_string();
     let arguments = [
@@ -105,7 +105,7 @@ fn new_writes_a_rule_with_cases_by_flags_alone() {
 }
 
 #[test]
-fn new_copies_pinned_keys_beside_the_issuer_until_a_date() {
+fn new_copies_pinned_keys() {
     let dir = scratch("new-pinned");
     let (shown, keys) = (dir.display().to_string(), dir.with_extension("jwks"));
     let set = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","alg":"EdDSA","use":"sig","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -158,7 +158,7 @@ fn new_copies_pinned_keys_beside_the_issuer_until_a_date() {
 }
 
 #[test]
-fn new_names_cases_that_a_rule_disturbs() {
+fn new_reports_broken_cases() {
     let dir = scratch("new-disturbs");
     let shown = dir.display().to_string();
     let arguments = [
@@ -188,7 +188,7 @@ fn new_names_cases_that_a_rule_disturbs() {
 }
 
 #[test]
-fn new_asks_on_a_terminal_and_fails_elsewhere() {
+fn new_prompts_only_on_terminal() {
     let dir = scratch("new-asks");
     let shown = dir.display().to_string();
     let arguments = ["audience", "files", "--dir", &shown];
@@ -205,7 +205,7 @@ fn new_asks_on_a_terminal_and_fails_elsewhere() {
     let answers = "github\nhttps://files.example\nread\n\nrepository_id=1\n\n";
     run_new(&rule, Some(answers)).expect("it runs");
     assert!(dir.join("rules/files.cedar").is_file());
-    // Who answers nothing has not answered.
+    // An empty answer is no answer.
     let rule = ["rule", "more", "--dir", &shown];
     let (message, ..) = said(run_new(
         &rule,
@@ -247,7 +247,7 @@ fn new_refuses_claims_without_values() {
 }
 
 #[test]
-fn graph_draws_the_default_bundle_in_both_formats() {
+fn graph_draws_default_bundle() {
     let dir = default_bundle();
     let draw = |args: &[&str]| {
         let command =

@@ -1,4 +1,4 @@
-//! Each kind of warning with a bundle that has it and one that just does not.
+//! Each kind of warning, with a bundle that has it and a similar one that does not.
 
 use super::lints::said;
 use super::support::*;
@@ -11,7 +11,7 @@ fn schema() -> String {
     SCHEMA.replace("repository_id: String,", RICH_SCHEMA)
 }
 
-/// Warnings of kind `code` of the bundle of `support` with a richer schema and `changes`.
+/// Warnings with `code` about the bundle of `support` with a richer schema and `changes`.
 fn warned(code: &str, changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let schema = schema();
     let mut all = vec![("schema.cedarschema", Some(schema.as_str()))];
@@ -22,14 +22,14 @@ fn warned(code: &str, changes: &[(&str, Option<&str>)]) -> Vec<String> {
     of_code.map(said).collect()
 }
 
-/// As [`warned`], of a rule `api` with this condition beside a bound of its scopes.
+/// Like [`warned`], for a policy `api` with this condition and a limit of its scopes.
 fn of_condition(code: &str, condition: &str) -> Vec<String> {
     let rule = PERMIT.replace("when { ", &format!("when {{ {condition} && "));
     warned(code, &[("rules/api.cedar", Some(&rule))])
 }
 
 #[test]
-fn warns_of_an_audience_that_nobody_can_get() {
+fn warns_of_unreachable_audience() {
     let other = [(
         "audiences/other.toml",
         Some("id = \"https://other.example\"\n"),
@@ -38,8 +38,7 @@ fn warns_of_an_audience_that_nobody_can_get() {
     assert_eq!(
         warned(code, &other),
         [
-            "audiences/other.toml: nobody can get a token for audience `https://other.example`: no rule \
-             permits it: add a `permit` for it, or remove the file"
+            "audiences/other.toml: nobody can get a token for audience `https://other.example`: no policy permits it: add a `permit` for it, or remove the file"
         ]
     );
     for resource in [
@@ -52,7 +51,7 @@ fn warns_of_an_audience_that_nobody_can_get() {
         let reached = [other[0], ("rules/other.cedar", Some(rule.as_str()))];
         assert_eq!(warned(code, &reached), [""; 0], "{resource}");
     }
-    // A rule that never permits anything reaches nothing.
+    // A policy that never permits makes nothing reachable.
     let dead = PERMIT
         .replace("\"api\"", "\"other\"")
         .replace("https://api.example", "https://other.example")
@@ -67,14 +66,14 @@ fn warns_of_an_audience_that_nobody_can_get() {
 }
 
 #[test]
-fn warns_of_conditions_that_contradict_each_other() {
+fn warns_of_contradicting_conditions() {
     let code = "rule-never-matches";
-    let at = "rules/api.cedar: rule `api` can never match: ";
-    let end = ": correct the condition, or remove the rule";
+    let at = "rules/api.cedar: policy `api` can never match: ";
+    let end = ": correct the condition, or remove the policy";
     assert_eq!(
         of_condition(code, "principal.ref == \"a\" && principal.ref == \"b\""),
         [format!(
-            "{at}`principal.ref` is never one of `a` and one of `b` at once{end}"
+            "{at}`principal.ref` cannot be one of `a` and one of `b`{end}"
         )]
     );
     assert_eq!(
@@ -83,7 +82,7 @@ fn warns_of_conditions_that_contradict_each_other() {
             "[\"a\", \"b\"].contains(principal.ref) && \"c\" == principal.ref"
         ),
         [format!(
-            "{at}`principal.ref` is never one of `a`, `b` and one of `c` at once{end}"
+            "{at}`principal.ref` cannot be one of `a`, `b` and one of `c`{end}"
         )]
     );
     for condition in [
@@ -96,7 +95,7 @@ fn warns_of_conditions_that_contradict_each_other() {
 }
 
 #[test]
-fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
+fn warns_of_policies_against_required_claims() {
     let code = "rule-never-matches";
     let issuer = format!("{GITHUB}require = {{ repository_id = [\"1\", \"2\"] }}\n");
     let of = |id: &str| {
@@ -115,8 +114,7 @@ fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
     assert_eq!(
         of("3"),
         [
-            "rules/api.cedar: rule `api` can never match: `principal.repository_id` is never one of \
-             `1`, `2` and one of `3` at once: correct the condition, or remove the rule"
+            "rules/api.cedar: policy `api` can never match: `principal.repository_id` cannot be one of `1`, `2` and one of `3`: correct the condition, or remove the policy"
         ]
     );
     assert_eq!(of("2"), [""; 0]);
@@ -136,15 +134,15 @@ fn warns_of_rules_that_their_issuer_s_file_keeps_from_matching() {
     assert_eq!(
         typed("GitHub::Workflow in Issuer::\"two\""),
         [
-            "rules/two.cedar: rule `two` can never match: principals of issuer `two` are `Oidc::Two`, \
-             not `GitHub::Workflow`: correct the condition, or remove the rule"
+            "rules/two.cedar: policy `two` can never match: principals of issuer `two` are `Oidc::Two`, \
+             not `GitHub::Workflow`: correct the condition, or remove the policy"
         ]
     );
     assert_eq!(typed("Oidc::Two in Issuer::\"two\""), [""; 0]);
 }
 
 #[test]
-fn warns_of_a_permit_that_is_always_overruled() {
+fn warns_of_overruled_permit() {
     let of = |forbid: &str| {
         let rule = PERMIT.replace("when { ", "when { principal.ref == \"a\" && ");
         let forbid = format!("@id(\"never\") forbid ({forbid};");
@@ -157,8 +155,7 @@ fn warns_of_a_permit_that_is_always_overruled() {
         )
     };
     let overruled = [
-        "rules/api.cedar: rule `api` is always overruled by `never`, which forbids all \
-        that it permits: narrow the `forbid`, or remove the rule",
+        "rules/api.cedar: policy `api` never takes effect: `never` forbids everything that it permits: narrow the `forbid`, or remove the policy",
     ];
     for forbid in [
         "principal, action, resource)",
@@ -180,7 +177,7 @@ fn warns_of_a_permit_that_is_always_overruled() {
 }
 
 #[test]
-fn warns_of_patterns_that_cross_a_separator() {
+fn warns_of_patterns_across_separators() {
     let code = "like-crosses-separator";
     let of = |claim: &str, pattern: &str| {
         of_condition(
@@ -190,8 +187,8 @@ fn warns_of_patterns_that_cross_a_separator() {
     };
     let warning = |claim: &str, pattern: &str| {
         format!(
-            "rules/api.cedar: rule `api` takes `{claim}` like `{pattern}`, whose `*` also matches \
-             `/`, `:` and `@`: compare with `==`, or let `*` be the end of the pattern, after a separator"
+            "rules/api.cedar: policy `api` accepts `{claim}` like `{pattern}`, whose `*` also matches \
+             `/`, `:` and `@`: compare with `==`, or put `*` at the end of the pattern, after a separator"
         )
     };
     for (claim, pattern) in [
@@ -222,8 +219,7 @@ fn warns_of_events_of_strangers() {
     let code = "event-of-strangers";
     let warning = |events: &str| {
         [format!(
-            "rules/api.cedar: rule `api` takes `{events}` runs, which can build the code of strangers: take runs \
-             of reviewed code only, such as `event_name == \"push\"`, or forbid the others"
+            "rules/api.cedar: policy `api` accepts `{events}` runs, which can build untrusted code: accept only runs of reviewed code, such as `event_name == \"push\"`, or forbid the others"
         )]
     };
     let others = "issue_comment`, `pull_request`, `workflow_run";
@@ -277,7 +273,7 @@ fn warns_of_events_of_strangers() {
 }
 
 #[test]
-fn takes_events_that_are_forbidden_to_everybody_for_kept_out() {
+fn respects_forbids_of_events() {
     let code = "event-of-strangers";
     let of = |forbid: &str| {
         let rule = PERMIT.replace(
@@ -311,7 +307,7 @@ fn takes_events_that_are_forbidden_to_everybody_for_kept_out() {
     }
 }
 
-/// As `of_condition`, of jobs of GitLab.
+/// Like `of_condition`, for jobs of GitLab.
 fn of_gitlab(code: &str, condition: &str) -> Vec<String> {
     let schema = SCHEMA
         .replace("namespace GitHub", "namespace GitLab")
@@ -346,8 +342,7 @@ fn warns_of_merge_requests_of_forks() {
     let code = "event-of-strangers";
     let takes = |events: &str| {
         [format!(
-            "rules/api.cedar: rule `api` takes `{events}` runs, which can build the code of strangers: take runs \
-             of reviewed code only, such as `pipeline_source == \"push\"`, or forbid the others"
+            "rules/api.cedar: policy `api` accepts `{events}` runs, which can build untrusted code: accept only runs of reviewed code, such as `pipeline_source == \"push\"`, or forbid the others"
         )]
     };
     let merge = "principal.pipeline_source == \"merge_request_event\"";
@@ -366,9 +361,8 @@ fn warns_of_merge_requests_of_forks() {
     assert_eq!(
         of_gitlab(code, branch),
         [
-            "rules/api.cedar: rule `api` trusts a branch by its name alone: the merge request of a fork, started by \
-             a member, runs as this project under the name of the fork's branch: compare `ref_protected == \
-             \"true\"`, `ref_path` or `pipeline_source` too"
+            "rules/api.cedar: policy `api` trusts a branch by its name alone: a merge request of a fork that a member starts runs as this project, with the name of the fork's branch: also compare \
+             `ref_protected == \"true\"`, `ref_path` or `pipeline_source`"
         ]
     );
     for fine in [
@@ -378,17 +372,16 @@ fn warns_of_merge_requests_of_forks() {
     ] {
         assert_eq!(of_gitlab(code, &fine), [""; 0], "{fine}");
     }
-    // GitHub says `ref` in full, and has events.
+    // GitHub has full refs and events.
     assert_eq!(of_condition(code, "principal.ref == \"a\""), [""; 0]);
 }
 
 #[test]
-fn warns_of_a_rule_for_every_event() {
+fn warns_of_policy_for_every_event() {
     let code = "events-unbounded";
     let warning = |events: &str| {
         [format!(
-            "rules/api.cedar: rule `api` does not read `event_name`, and takes `{events}` runs, which can build \
-             the code of strangers: compare `event_name == \"push\"`, or forbid these events"
+            "rules/api.cedar: policy `api` does not read `event_name` and accepts `{events}` runs, which can build untrusted code: compare `event_name == \"push\"`, or forbid these events"
         )]
     };
     assert_eq!(
@@ -413,7 +406,7 @@ fn warns_of_a_rule_for_every_event() {
 }
 
 #[test]
-fn warns_of_replay_where_the_platform_names_each_token() {
+fn warns_of_replay_despite_unique_jti() {
     let of = |lines: &str| {
         let issuer = format!("{GITHUB}{lines}");
         warned("replay-allowed", &[("issuers/github.toml", Some(&issuer))])
@@ -421,8 +414,7 @@ fn warns_of_replay_where_the_platform_names_each_token() {
     assert_eq!(
         of("replay = \"allow\"\n"),
         [
-            "issuers/github.toml: `replay` is `allow`, although every token of provider `github` has a \
-             `jti` of its own: leave it out: `single-use` is the default"
+            "issuers/github.toml: `replay` is `allow`, although every token of provider `github` has a unique `jti`: remove it: `single-use` is the default"
         ]
     );
     for lines in [
@@ -435,7 +427,7 @@ fn warns_of_replay_where_the_platform_names_each_token() {
 }
 
 #[test]
-fn warns_of_subjects_that_two_workloads_could_share() {
+fn warns_of_shared_subjects() {
     let of = |subject: &str| {
         let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
         warned(
@@ -445,9 +437,7 @@ fn warns_of_subjects_that_two_workloads_could_share() {
     };
     let warning = |claim: &str| {
         format!(
-            "issuers/github.toml: the value of `{claim}` can reach into its neighbour's place in `subject`: \
-             two workloads could share one: put ids first, text between them, and at most one free \
-             text, at the end"
+            "issuers/github.toml: `subject` is ambiguous: the value of `{claim}` can contain its neighbour's, so two workloads could share one: put ids first, separate placeholders with text, and put at most one free-text claim, last"
         )
     };
     assert_eq!(of("{repository_id}{ref}"), [warning("ref")]);
@@ -459,7 +449,7 @@ fn warns_of_subjects_that_two_workloads_could_share() {
 
 #[test]
 fn warns_of_lifetimes_over_an_hour() {
-    let fix = "shorten it: a job can ask again, and what is stolen lives as long";
+    let fix = "shorten it: a job can request another token, and a stolen token is valid as long";
     let audience = |life: &str| {
         let audience = format!("{API}max_lifetime = \"{life}\"\n");
         let files = files(&[("audiences/api.toml", Some(&audience))]);
@@ -478,20 +468,19 @@ fn warns_of_lifetimes_over_an_hour() {
     assert_eq!(
         audience("61m"),
         [format!(
-            "audiences/api.toml: `max_lifetime` of 3660 s is over an hour: {fix}"
+            "audiences/api.toml: `max_lifetime` of 3660 s is longer than an hour: {fix}"
         )]
     );
 }
 
 #[test]
-fn warns_of_a_permit_without_any_condition() {
+fn warns_of_unconditional_permit() {
     let code = "permit-unconditional";
     let bare = PERMIT.replace(" when { [\"read\"].containsAll(context.scopes) }", "");
     assert_eq!(
         warned(code, &[("rules/api.cedar", Some(&bare))]),
         [
-            "rules/api.cedar: rule `api` permits without any condition: add a `when` that says which \
-             workloads it means"
+            "rules/api.cedar: policy `api` permits without any condition: add a `when` that selects the workloads"
         ]
     );
     assert_eq!(warned(code, &[]), [""; 0]);
@@ -503,7 +492,7 @@ fn warns_of_a_permit_without_any_condition() {
 }
 
 #[test]
-fn warns_of_scopes_that_the_audience_does_not_offer() {
+fn warns_of_scopes_not_offered() {
     let code = "scope-unknown";
     let of = |scope: &str| {
         let rule = PERMIT.replace("[\"read\"]", &format!("[\"read\", \"{scope}\"]"));
@@ -512,7 +501,7 @@ fn warns_of_scopes_that_the_audience_does_not_offer() {
     assert_eq!(
         of("wirte"),
         [
-            "rules/api.cedar: rule `api` lists scope `wirte`, which audience `https://api.example` does \
+            "rules/api.cedar: policy `api` lists scope `wirte`, which audience `https://api.example` does \
              not offer: correct the scope, or add it to the audience's file"
         ]
     );
@@ -520,7 +509,7 @@ fn warns_of_scopes_that_the_audience_does_not_offer() {
 }
 
 #[test]
-fn warns_of_groups_that_anybody_can_come_to_fit() {
+fn warns_of_groups_open_to_anyone() {
     let github =
         "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
     let of = |code: &str, claims: &str, issuer: &str| {
@@ -535,7 +524,7 @@ fn warns_of_groups_that_anybody_can_come_to_fit() {
     };
     let everybody = "entities/team.toml: group `team` admits any tenant of issuer `github`, which issues tokens to \
         everyone: require one of `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
-        `repository_owner_id`, `workflow_ref` to equal yours, with `==`, on every way to a permit";
+        `repository_owner_id`, `workflow_ref` to equal yours with `==` in every branch of the condition";
     let code = "group-any-tenant";
     assert_eq!(of(code, "event_name = \"push\"", github), [everybody]);
     for claims in [
@@ -553,8 +542,8 @@ fn warns_of_groups_that_anybody_can_come_to_fit() {
     assert_eq!(
         of(code, "repository = \"o/r\"", GITHUB),
         [
-            "entities/team.toml: group `team` trusts `repository`, a name that somebody else may take over: \
-             compare `repository_id` too"
+            "entities/team.toml: group `team` trusts `repository`, a name that someone else can take over: \
+             also compare `repository_id`"
         ]
     );
     assert_eq!(
@@ -563,9 +552,9 @@ fn warns_of_groups_that_anybody_can_come_to_fit() {
     );
 }
 
-/// Whoever meets a warning by its name finds it in the guide.
+/// The guide lists the code of every warning.
 #[test]
-fn the_guide_lists_every_kind_of_warning() {
+fn guide_lists_every_warning() {
     let source = include_str!("../../../src/lint/warning.rs");
     let guide = include_str!("../../../../../docs/policy.md");
     let is_code = |text: &&str| {

@@ -1,10 +1,10 @@
-//! What each finding points at.
+//! The spans of diagnostics.
 
 use super::support::*;
 use vouchsafe_policy::Diagnostic;
 use vouchsafe_policy_tools::lint;
 
-/// Code and pointed text of each finding of a bundle with `changes`.
+/// The code and text of each diagnostic of a bundle with `changes`.
 fn pointed(changes: &[(&str, Option<&str>)]) -> Vec<(&'static str, String)> {
     let files = files(changes);
     let report = lint::check(&files, &environment());
@@ -33,7 +33,7 @@ fn of_rule(condition: &str) -> Vec<(&'static str, String)> {
         "repository_id: String, repository: String, event_name: String, head_ref?: String, workflow_ref: String, \
          environment?: String,",
     );
-    // What a comment or a text says is nothing to point at.
+    // Comments and strings are not mistaken for names.
     let rule = PERMIT.replace(
         "when { ",
         &format!("when {{ // principal.ref principal.repository\n  \"principal.ref\" != \"a\" && {condition} && "),
@@ -50,7 +50,7 @@ fn is_there(found: &[(&'static str, String)], code: &str, text: &str) {
 }
 
 #[test]
-fn warnings_point_at_the_expression_that_they_are_about() {
+fn warnings_point_at_their_expression() {
     for (condition, code, text) in [
         ("principal.ref == \"a\"", "event-unchecked", "principal.ref"),
         (
@@ -109,7 +109,7 @@ fn warnings_point_at_the_expression_that_they_are_about() {
 }
 
 #[test]
-fn errors_in_rules_point_at_the_name_that_is_wrong() {
+fn policy_errors_point_at_wrong_name() {
     let rule = PERMIT.replace("\"github\"", "\"gitub\"");
     let found = pointed(&[("rules/api.cedar", Some(&rule))]);
     assert_eq!(
@@ -127,20 +127,20 @@ fn errors_in_rules_point_at_the_name_that_is_wrong() {
     );
 }
 
-/// Once a claim is unknown, Cedar forgets which others the rule has asked for.
+/// After an unknown claim, Cedar ignores `has` tests of others.
 #[test]
-fn a_misspelt_claim_is_one_error_and_no_other_follows_from_it() {
+fn reports_misspelled_claim_once() {
     let asked = "principal has environment && principal.environment == \"a\"";
     let misspelt = of_rule(&format!("principal.repositry_id == \"1\" && {asked}"));
     assert_eq!(misspelt, [("cedar", "principal.repositry_id".to_owned())]);
-    // What is read and never asked for is an error of its own.
+    // Reading without a `has` test is an error of its own.
     let both = of_rule("principal.repositry_id == \"1\" && principal.environment == \"a\"");
     let texts: Vec<&str> = both.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(texts, ["principal.repositry_id", "principal.environment"]);
 }
 
 #[test]
-fn names_what_a_misspelt_name_was_meant_to_be() {
+fn suggests_names_for_typos() {
     let fix = |changes: &[(&str, Option<&str>)]| {
         let report = lint::check(&files(changes), &environment());
         report.errors.first().and_then(|error| error.kind.fix())
@@ -167,7 +167,7 @@ fn names_what_a_misspelt_name_was_meant_to_be() {
 const CASE: &str = "issuer = \"github\"\nid = \"a\"\nrules = [\"api\"]\n[claims]\nrepository_id = \"1\"\n\
     ref = \"a\"\n[request]\naudience = \"https://api.example\"\nscopes = [\"read\"]\n";
 
-/// File, place, message and fix of what keeps a case from being decided.
+/// File, span, message and fix of the error that keeps a case from being decided.
 fn of_case(from: &str, to: &str) -> (String, String, String) {
     let case = CASE.replace(from, to);
     let files = files(&[("tests/api/allow/a.toml", Some(&case))]);
@@ -180,34 +180,34 @@ fn of_case(from: &str, to: &str) -> (String, String, String) {
 }
 
 #[test]
-fn says_which_claim_of_a_case_does_not_fit() {
+fn reports_unfitting_claims_of_cases() {
     for (from, to, place, message, fix) in [
         (
             "ref = \"a\"",
             "reff = \"a\"",
             "reff",
-            "claim `reff` is no claim of GitHub::Workflow",
+            "GitHub::Workflow has no claim `reff`",
             "did you mean `ref`?",
         ),
         (
             "ref = \"a\"",
             "ref = 1",
             "ref",
-            "claim `ref` is an integer, and of GitHub::Workflow it is a text",
-            "write it as the issuer's tokens have it; `schema.cedarschema` and the issuer's file say how",
+            "claim `ref` is an integer, but must be a text for GitHub::Workflow",
+            "write it as in the issuer's tokens; see `schema.cedarschema` and the issuer file",
         ),
         (
             "ref = \"a\"\n",
             "",
             "\"github\"",
-            "claim `ref` is missing, which every GitHub::Workflow has",
-            "give it in the case, or in the file that the cases of its issuer start from",
+            "claim `ref` is missing; every GitHub::Workflow has it",
+            "add it to the case, or to the default claims of its issuer",
         ),
         (
             "https://api.example",
             "https://api.exmaple",
             "\"https://api.exmaple\"",
-            "audience `https://api.exmaple` is in no audience file",
+            "no audience file defines audience `https://api.exmaple`",
             "did you mean `https://api.example`?",
         ),
         (
@@ -221,8 +221,8 @@ fn says_which_claim_of_a_case_does_not_fit() {
             "rules = [\"api\"]",
             "rules = []",
             "[]",
-            "the case comes out as permit by `api`, not as permit by no policy",
-            "correct the rule or the case; `vouchsafe policy explain` says why",
+            "the case is not met: expected permit by no policy, found permit by `api`",
+            "correct the policy or the case; `vouchsafe policy explain` shows why",
         ),
     ] {
         let found = of_case(from, to);
@@ -231,9 +231,9 @@ fn says_which_claim_of_a_case_does_not_fit() {
     }
 }
 
-/// What is wrong in the file that cases start from is said once, there.
+/// An error in default claims is reported once, there.
 #[test]
-fn points_into_the_file_that_cases_start_from() {
+fn reports_errors_in_default_claims_once() {
     let case = CASE.replace("ref = \"a\"\n", "");
     let base = "[claims]\nreff = \"a\"\nref = \"a\"\n";
     let files = files(&[
@@ -245,13 +245,13 @@ fn points_into_the_file_that_cases_start_from() {
     let errors: Vec<String> = report.errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         errors,
-        ["tests/github.toml:2:1: claim `reff` is no claim of GitHub::Workflow"]
+        ["tests/github.toml:2:1: GitHub::Workflow has no claim `reff`"]
     );
 }
 
-/// A folder with a file that can't be read: what else is wrong is said too, but nothing that only follows.
+/// With an unreadable file, other errors are still reported, but not consequences.
 #[test]
-fn goes_on_with_what_can_be_read() {
+fn checks_remaining_files() {
     use vouchsafe_policy::BundleError;
     let unread = || {
         vec![Diagnostic::of_file(
