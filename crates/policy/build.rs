@@ -6,12 +6,14 @@ use std::path::Path;
 
 /// Everything that a check depends on: this crate, those of the workspace that it uses, the standard schema, and the
 /// versions of all dependencies.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
     "build.rs",
     "src",
     "../claims/src",
     "../json/src",
     "../providers/src",
+    "../types/src",
+    "../url/src",
     "../../policies/schema.cedarschema",
     "../../Cargo.lock",
 ];

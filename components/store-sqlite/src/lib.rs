@@ -3,18 +3,9 @@
 //! Everything about SQL and limits is in `crates/store`; here are the connection, the clock and the
 //! deadlines. Imports `spin:sqlite` and no other capability.
 
+mod bindings;
 mod convert;
 mod ports;
-
-mod bindings {
-    spin_sdk::wit_bindgen::generate!({
-        path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/types", "../../wit/store"],
-        world: "vouchsafe:store/store",
-        runtime_path: "::spin_sdk::wit_bindgen::rt",
-        with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
-        generate_all,
-    });
-}
 
 use bindings::exports::vouchsafe::store::state as wit;
 use ports::{call_deadline, now, store, within_deadline};

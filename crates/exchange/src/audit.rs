@@ -58,10 +58,11 @@ impl Audit {
     }
 
     /// Notes what policy decided.
-    pub fn note(&mut self, decision: Decision) {
-        self.record.determining_rules = decision.determining_rules;
-        self.record.erring_rules = decision.erring_rules;
-        self.record.cedar_request = decision.cedar_request;
+    pub fn note(&mut self, decision: &Decision) {
+        let record = &mut self.record;
+        record.determining_rules.clone_from(&decision.determining_rules);
+        record.erring_rules.clone_from(&decision.erring_rules);
+        record.cedar_request.clone_from(&decision.cedar_request);
     }
 
     /// Stores the record of how the exchange ended, and only then releases a token.

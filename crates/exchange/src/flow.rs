@@ -59,9 +59,11 @@ async fn decide_and_sign<P: Ports>(
     audit: &mut Audit,
     trace: &mut Trace,
 ) -> Result<SignedExchange, Failure> {
-    let permitted = permitted::permit(ports, bundle, verified, client_ip, audit);
+    let decided = permitted::decide(ports, bundle, verified, client_ip);
     trace.step(ports, "decide");
-    let permitted = permitted?;
+    let decided = decided?;
+    audit.note(decided.decision());
+    let permitted = permitted::permit(decided)?;
     let signed =
         issued::consume_and_sign(ports, settings, &permitted, audit.decision_id(), trace).await;
     trace.step(ports, "sign");

@@ -10,6 +10,7 @@
 //! - Every copy carries the absolute `trusted_until` of its fetch. Only `stale_keys_max` of the
 //!   issuer's file goes beyond it, and only while the issuer can't be asked.
 
+mod reason;
 mod shared;
 mod waiting;
 
@@ -19,6 +20,7 @@ use crate::limits::{
 };
 use crate::ports::{KnownKeys, Ports};
 use crate::refusal::{Part, Refusal};
+use reason::Reason;
 use sha2::{Digest, Sha256};
 use shared::Shared;
 use std::cell::Cell;
@@ -28,23 +30,6 @@ use vouchsafe_types::{BundleInfo, IssuerRecord, KeySet};
 const WINDOW_SECONDS: u64 = FETCH_WINDOW_MS / 1000;
 /// Longest cause of a failed fetch that instances tell each other.
 const CAUSE_CHARS_MAX: usize = 256;
-
-/// Why new keys are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    /// They are no longer trusted, or soon will not be.
-    Age,
-    UnknownKid,
-}
-
-impl Reason {
-    fn lease(self, id: &str) -> String {
-        match self {
-            Self::Age => format!("fetch-aged/{id}"),
-            Self::UnknownKid => format!("fetch-unknown-kid/{id}"),
-        }
-    }
-}
 
 /// The keys of one issuer, for one request.
 pub struct Keys<'a, P> {

@@ -4,7 +4,6 @@
 //! other way round, a caller without any permit could distinguish an audience that exists (`scope.not_offered`) from
 //! one that does not.
 
-use crate::audit::Audit;
 use crate::failure::Failure;
 use crate::limits::LIFETIME_SECONDS_MIN;
 use crate::ports::Policy;
@@ -14,6 +13,20 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use vouchsafe_types::{Audience, BundleInfo, Decision, Effect, TokenError, TokenRequest};
 
+/// A verified request with policy's decision, whatever that is. Only [`decide`] makes one.
+pub struct DecidedExchange {
+    verified: VerifiedExchange,
+    audience: Rc<Audience>,
+    decision: Decision,
+}
+
+impl DecidedExchange {
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
 /// A verified request that policy permits. Only [`permit`] makes one.
 pub struct PermittedExchange {
     pub(crate) verified: VerifiedExchange,
@@ -21,64 +34,64 @@ pub struct PermittedExchange {
     pub(crate) lifetime_seconds: u64,
 }
 
-/// Asks policy, then compares the request with the audience's limits. The decision goes into `audit`.
-pub fn permit(
+/// Asks policy.
+pub fn decide(
     ports: &impl Policy,
     bundle: &BundleInfo,
     verified: VerifiedExchange,
     client_ip: Option<IpAddr>,
-    audit: &mut Audit,
-) -> Result<PermittedExchange, Failure> {
+) -> Result<DecidedExchange, Failure> {
     let request = &verified.request;
     let audience = ports.audience(bundle, &request.audience)?;
     let audience = audience.ok_or(Refusal::Denied(Denial::AudienceUnknown))?;
+    let scopes = request.scopes.iter();
+    let offered = scopes.filter(|scope| audience.scopes.contains(scope));
     let question = TokenRequest {
         audience: audience.id.clone(),
-        scopes: request
-            .scopes
-            .iter()
-            .filter(|scope| audience.scopes.contains(scope))
-            .cloned()
-            .collect(),
+        scopes: offered.cloned().collect(),
         requested_lifetime_seconds: requested_seconds(&verified, &audience)
             .min(audience.max_lifetime_seconds),
         client_ip: client_ip.map(|address| address.to_string()),
         // There is no proof of possession yet: false, never guessed.
         proof_of_possession: false,
     };
-    let decision = ports.decide(bundle, &verified.subject.principal, &question, verified.now)?;
-    let lifetime_seconds = check(&verified, &audience, &decision);
-    audit.note(decision);
-    Ok(PermittedExchange {
-        lifetime_seconds: lifetime_seconds?,
+    let principal = &verified.subject.principal;
+    let decision = ports.decide(bundle, principal, &question, verified.now)?;
+    Ok(DecidedExchange {
         verified,
         audience,
+        decision,
     })
 }
 
-fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {
-    verified
-        .request
-        .lifetime_seconds
-        .unwrap_or(audience.default_lifetime_seconds)
-}
-
-/// The lifetime of the token to issue, in seconds.
-fn check(
-    verified: &VerifiedExchange,
-    audience: &Audience,
-    decision: &Decision,
-) -> Result<u64, Refusal> {
+/// Compares a permitted request with the audience's limits.
+pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
+    let DecidedExchange {
+        verified,
+        audience,
+        decision,
+    } = decided;
     match decision.effect {
         Effect::Permit => {}
         Effect::Deny => return Err(Denial::PolicyDenied.into()),
     }
-    if verified
-        .request
-        .scopes
-        .iter()
-        .any(|scope| !audience.scopes.contains(scope))
-    {
+    let lifetime_seconds = lifetime(&verified, &audience)?;
+    Ok(PermittedExchange {
+        verified,
+        audience,
+        lifetime_seconds,
+    })
+}
+
+fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {
+    let requested = verified.request.lifetime_seconds;
+    requested.unwrap_or(audience.default_lifetime_seconds)
+}
+
+/// The lifetime of the token to issue, in seconds.
+fn lifetime(verified: &VerifiedExchange, audience: &Audience) -> Result<u64, Refusal> {
+    let mut scopes = verified.request.scopes.iter();
+    if scopes.any(|scope| !audience.scopes.contains(scope)) {
         return Err(Denial::ScopeNotOffered.into());
     }
     let requested = requested_seconds(verified, audience);

@@ -54,7 +54,7 @@ mod tests {
 
     const NOW: u64 = 1_000;
 
-    /// How many tokens there are at once, and after how many seconds there is the next.
+    /// How many tokens can be taken at once, and the seconds until the next one.
     #[track_caller]
     fn check(bucket: &mut Bucket, now: u64, taken: u64, retry_after: u64) {
         for number in 1..=taken {

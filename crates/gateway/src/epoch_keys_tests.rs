@@ -25,7 +25,7 @@ fn groups() -> Vec<Group> {
         .collect()
 }
 
-/// Asks a software HSM whatever is missing at `now`; gives how often.
+/// Lets a software HSM derive whatever is missing at `now`, and returns how often it was used.
 fn serve(keyring: &mut EpochKeyring, now: u64) -> usize {
     let now = UnixSeconds(now);
     keyring.turn_to(now);
@@ -263,7 +263,7 @@ fn last_generation_has_no_standby() {
     assert_eq!(serve(&mut keyring, START), 8);
 }
 
-/// What is published has its certificate, and keeps it when its seed is derived once more.
+/// A published key has a certificate, and keeps it when its seed is derived again.
 #[test]
 fn publishes_key_only_once_certified() {
     let (mut keyring, now) = (keyring(), UnixSeconds(START));
@@ -280,7 +280,7 @@ fn publishes_key_only_once_certified() {
     serve(&mut keyring, START);
     assert_eq!(keyring.published(group).len(), 2 * 4 * 2);
     assert!(keyring.seeds_until(now).is_some());
-    // An epoch on: two generations get one epoch more, in two algorithms.
+    // One epoch later, two generations get one more epoch in two algorithms.
     let later = UnixSeconds(START + HOUR);
     keyring.turn_to(later);
     for derivation in keyring.missing(later).unwrap() {
@@ -309,7 +309,7 @@ fn all_seeds_of_a_generation_can_become_current() {
     assert_eq!(current.count(), 8, "and no published key was lost");
 }
 
-/// A fault of the HSM, or another token in its place: verifiers have the key that was published.
+/// The HSM is faulty or was replaced, but verifiers have the published key.
 #[test]
 fn never_replaces_a_published_key() {
     let mut keyring = keyring();
@@ -318,7 +318,7 @@ fn never_replaces_a_published_key() {
     keyring.turn_to(now);
     for derivation in keyring.missing(now).unwrap() {
         let id = &derivation.id;
-        // Its public key is published, and its seed is asked for a second time.
+        // Its public key is published, and its seed is requested again.
         let is_known = id.generation == 1 && id.epoch.start() == START + 2 * HOUR;
         let expected = if is_known {
             Err(Error::Internal)

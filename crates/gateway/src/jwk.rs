@@ -62,7 +62,7 @@ pub(crate) mod tests {
     use super::*;
     use vouchsafe_signer::CurvePoint;
 
-    /// No certificate, but with the key's `SubjectPublicKeyInfo` in it, which is what is looked for.
+    /// Not a certificate, but it contains the key's `SubjectPublicKeyInfo`.
     pub(crate) fn certificate(jwk: &PublicJwk) -> Vec<u8> {
         let p256 = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00\x04";
         let ed25519 = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";

@@ -60,7 +60,7 @@ pub(crate) fn rules(rates: &str) -> Rules {
     parse(&file).unwrap()
 }
 
-/// The same with lines `name = number` for the first credential.
+/// Like [`rules`], with lines `name = number` for the first credential.
 pub(crate) fn rules_of_callers(members: &str) -> Rules {
     let mut file = file();
     for line in members.lines() {
@@ -160,7 +160,7 @@ fn names_the_field_that_is_wrong() {
             "audiences",
         );
     }
-    // Which of two keys signs for an audience would be chance. `theirs` is of another group.
+    // Otherwise chance would decide which of two keys signs. `theirs` is in another group.
     let twin = |file: &mut Value, name: &str, value: &str| {
         let mut twin = file["keys"][0].clone();
         (twin["name"], twin["audiences"]) = ("twin".into(), json!(["https://two.example"]));
@@ -251,7 +251,7 @@ fn bounds_numbers_of_groups_and_credentials() {
     assert_eq!(parse(&crowded).map(drop), Err(RuleError::TooMany("key")));
 }
 
-/// A signer that can't read the answer, and a verifier that can't read the JWK Set, would be told by nobody.
+/// Otherwise signers could not read the answer, or verifiers the JWK Set.
 #[test]
 fn answers_fit_their_readers() {
     for (keys, audience_bytes, expected) in [

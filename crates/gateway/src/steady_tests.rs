@@ -3,7 +3,7 @@ use super::*;
 const BOOT: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
 
-/// A machine that was started at `BOOT`, `running` seconds ago, whose wall clock was set by `step`.
+/// A machine that booted at `BOOT`, `running` seconds ago, and whose wall clock was changed by `step`.
 fn reading(running: u64, step: i64) -> Reading {
     Reading {
         wall: Duration::from_secs(BOOT.saturating_add(running).saturating_add_signed(step)),
@@ -62,7 +62,7 @@ fn step_limit_is_30_s_either_way() {
     }
 }
 
-/// A thief who waits gains nothing: what was set stays so.
+/// Waiting gains an attacker nothing.
 #[test]
 fn time_alone_confirms_no_step() {
     let mut clock = clock();
@@ -84,7 +84,7 @@ fn trusts_step_once_confirmed() {
     );
 }
 
-/// The clocks of a machine that sleeps, or whose NTP only slews, stay together.
+/// The clocks agree while a machine is suspended or NTP slews.
 #[test]
 fn suspend_and_long_uptime_are_no_step() {
     let mut clock = clock();
@@ -92,7 +92,7 @@ fn suspend_and_long_uptime_are_no_step() {
     check(&mut clock, 300 * 24 * HOUR, 0, None);
 }
 
-/// Leap seconds and small corrections add up to no step.
+/// Leap seconds and small corrections don't add up to a step.
 #[test]
 fn follows_small_steps_slowly() {
     let mut honest = clock();

@@ -313,7 +313,7 @@ fn refuses_another_header() {
     );
 }
 
-/// Which version signs is the gateway's to choose; all but the `kid` is the caller's.
+/// The gateway chooses the version; everything but the `kid` comes from the caller.
 #[test]
 fn header_names_the_signing_version() {
     let rules = rules("");

@@ -10,9 +10,14 @@ fn first() -> KeyVersions {
     KeyVersions::new([(1, VersionRecord::first(START, LIFETIME))], [])
 }
 
-/// Does `act`, as far as `writes` writes.
-fn done_in_part(versions: &KeyVersions, act: KeyOperation, now: u64, writes: usize) -> KeyVersions {
-    let plan = versions.plan(act, now, LIFETIME).unwrap();
+/// Carries out the first `writes` writes of an operation.
+fn done_in_part(
+    versions: &KeyVersions,
+    operation: KeyOperation,
+    now: u64,
+    writes: usize,
+) -> KeyVersions {
+    let plan = versions.plan(operation, now, LIFETIME).unwrap();
     let mut records = raw(versions);
     if let Some(version) = plan.create {
         records.insert(version, VersionRecord::pending(now));
@@ -33,8 +38,8 @@ fn raw(versions: &KeyVersions) -> BTreeMap<u64, VersionRecord> {
         .collect()
 }
 
-fn done(versions: &KeyVersions, act: KeyOperation, now: u64) -> KeyVersions {
-    done_in_part(versions, act, now, usize::MAX)
+fn done(versions: &KeyVersions, operation: KeyOperation, now: u64) -> KeyVersions {
+    done_in_part(versions, operation, now, usize::MAX)
 }
 
 #[track_caller]
@@ -47,13 +52,18 @@ fn check_states(versions: &KeyVersions, expected: &[(u64, &str)]) {
 }
 
 #[track_caller]
-fn check_refused(versions: &KeyVersions, act: KeyOperation, now: u64, expected: OperationError) {
-    assert_eq!(versions.plan(act, now, LIFETIME), Err(expected));
+fn check_refused(
+    versions: &KeyVersions,
+    operation: KeyOperation,
+    now: u64,
+    expected: OperationError,
+) {
+    assert_eq!(versions.plan(operation, now, LIFETIME), Err(expected));
 }
 
 #[track_caller]
-fn check_done_already(versions: &KeyVersions, act: KeyOperation, now: u64) {
-    let plan = versions.plan(act, now, LIFETIME).unwrap();
+fn check_done_already(versions: &KeyVersions, operation: KeyOperation, now: u64) {
+    let plan = versions.plan(operation, now, LIFETIME).unwrap();
     assert!(plan.is_done_already(), "{plan:?}");
 }
 
@@ -160,7 +170,7 @@ fn undoes_promotion_while_predecessor_is_published() {
     let back = KeyOperation::Rollback { from: Some(2) };
     let versions = done(&promoted, back, now + 1);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
-    // By another gateway, or by whoever got no answer.
+    // By another gateway, or by an operator who got no answer.
     check_done_already(&versions, back, now + 2);
     check_done_already(&versions, ROLLBACK, now + 2);
     let over = promoted.get(1).unwrap().may_leave_at();
@@ -169,11 +179,13 @@ fn undoes_promotion_while_predecessor_is_published() {
         &retired,
         back,
         over,
-        OperationError::Nothing { act: "rollback" },
+        OperationError::Nothing {
+            operation: "rollback",
+        },
     );
 }
 
-/// What a repeated `rollback` must not do: go back further than once.
+/// A repeated `rollback` must not go back twice.
 #[test]
 fn repeated_rollback_goes_back_once() {
     let (versions, now) = with_canary();
@@ -187,7 +199,7 @@ fn repeated_rollback_goes_back_once() {
     check_done_already(&versions, back, now);
 }
 
-/// Whoever dies between the two writes leaves a state in which one version signs.
+/// A crash between the two writes leaves a state in which one version signs.
 #[test]
 fn crash_between_writes_leaves_one_signer() {
     let (versions, now) = with_canary();
@@ -253,7 +265,7 @@ fn retires_pending_version_without_reusing_its_number() {
     check_states(&versions, &[(1, "active"), (3, "pending")]);
 }
 
-/// What two gateways can leave that make a version at once.
+/// Two gateways that create a version at the same time can leave this.
 #[test]
 fn duplicate_version_is_neither_used_nor_renumbered() {
     let versions = KeyVersions::new(raw(&first()), []).with_doubled([(2, START)]);
@@ -266,8 +278,8 @@ fn duplicate_version_is_neither_used_nor_renumbered() {
         version: Some(2),
         destroy: false,
     };
-    for act in [back, out] {
-        check_refused(&versions, act, START, doubled);
+    for operation in [back, out] {
+        check_refused(&versions, operation, START, doubled);
     }
     let plan = versions.plan(KeyOperation::Stage, START, LIFETIME).unwrap();
     assert_eq!(plan.create, Some(3), "the number behind it");
@@ -280,7 +292,7 @@ fn duplicate_version_is_neither_used_nor_renumbered() {
     check_done_already(&cleaned, destroy(2), START);
 }
 
-/// A restore, or who has the token: what signs for the key is nobody, until the next version may.
+/// After a restore, or a write by someone with the PKCS#11 token, no version signs until the next one may.
 #[test]
 fn next_version_replaces_a_duplicate_signer() {
     let ahead = START + 10_000;
@@ -293,7 +305,7 @@ fn next_version_replaces_a_duplicate_signer() {
     let plan = versions.plan(KeyOperation::Promote, now, LIFETIME).unwrap();
     let versions = versions.after(&plan, now);
     assert_eq!(versions.to_string(), "1 doubled, 2 active");
-    // Whichever of the two is removed, the other one has no say any more.
+    // Both duplicates are gone.
     let since = versions.get(2).unwrap().since;
     assert!(since > ahead, "{since}");
 }
@@ -315,7 +327,9 @@ fn refuses_to_retire_signing_or_unknown_versions() {
         now,
         OperationError::Unknown { version: 3 },
     );
-    let nothing = OperationError::Nothing { act: "retire" };
+    let nothing = OperationError::Nothing {
+        operation: "retire",
+    };
     check_refused(&versions, RETIRE, now, nothing);
 }
 
@@ -358,7 +372,7 @@ fn five_versions_are_published_at_most() {
         versions = done(&versions, KeyOperation::Canary { share: 1 }, now);
         versions = done(&versions, KeyOperation::Promote, now);
     }
-    // Their tokens are over by now, and they could be retired.
+    // Their tokens have expired, so they could be retired.
     check_refused(&versions, KeyOperation::Stage, now, OperationError::TooMany);
     let versions = done(&versions, RETIRE, now + LIFETIME + WITHDRAWN_SECONDS_MIN);
     done(&versions, KeyOperation::Stage, now);
@@ -413,7 +427,7 @@ fn reads_only_canonical_records() {
     }
 }
 
-/// What the walk remembers of one version, by the true time.
+/// What the walk knows of one version, in true time.
 #[derive(Default)]
 struct Seen {
     published: u64,
@@ -424,10 +438,10 @@ struct Seen {
 struct Walk {
     state: u64,
     now: u64,
-    /// What is written.
+    /// The written state.
     token: BTreeMap<u64, VersionRecord>,
     destroyed: BTreeSet<u64>,
-    /// What it says.
+    /// The displayed state.
     versions: KeyVersions,
     seen: BTreeMap<u64, Seen>,
 }
@@ -441,7 +455,7 @@ impl Walk {
         (self.state >> 33) % below
     }
 
-    fn act(&mut self) -> KeyOperation {
+    fn operation(&mut self) -> KeyOperation {
         let version = Some(self.random(8));
         match self.random(9) {
             0 | 1 => KeyOperation::Stage,
@@ -469,8 +483,8 @@ impl Walk {
         self.now += pause;
         // Gateways' clocks are within 30 s of the truth.
         let clock = self.now - 30 + self.random(61);
-        let act = self.act();
-        let Ok(plan) = self.versions.plan(act, clock, LIFETIME) else {
+        let operation = self.operation();
+        let Ok(plan) = self.versions.plan(operation, clock, LIFETIME) else {
             return;
         };
         let writes = usize::try_from(self.random(4)).unwrap();
@@ -532,7 +546,7 @@ impl Walk {
     }
 }
 
-/// Random acts at random moments by clocks that differ, each of which may end after any of its writes.
+/// Random operations at random times with clock skew, each of which may stop after any of its writes.
 #[test]
 fn random_operations_sign_only_with_known_keys() {
     let mut retired = 0;

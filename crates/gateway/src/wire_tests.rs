@@ -105,7 +105,7 @@ fn rejects_missing_unknown_and_extra_members() {
     }
 }
 
-/// I6: a signing input is all but a token.
+/// I6: a signing input is almost a token.
 #[test]
 fn debug_shows_no_signing_input() {
     let sign = SignRequest {

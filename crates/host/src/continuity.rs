@@ -89,14 +89,13 @@ async fn record_space(store: &Shared, files: &StoreFiles) {
 }
 
 async fn open(store: &Shared, clock: Clock) -> Result<Continuity, Error> {
-    let mut attempts = 1;
-    loop {
+    for _ in 1..ATTEMPTS_MAX {
         match try_open(store, clock).await {
-            Err(Error::Unavailable(_)) if attempts < ATTEMPTS_MAX => attempts += 1,
+            Err(Error::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
             opened => return opened,
         }
-        tokio::time::sleep(PAUSE).await;
     }
+    try_open(store, clock).await
 }
 
 async fn try_open(store: &Shared, clock: Clock) -> Result<Continuity, Error> {

@@ -16,6 +16,11 @@ pub const INSTANCES_MAX: u32 = 256;
 const CORE_INSTANCES_PER_INSTANCE_MAX: u32 = 96;
 const MEMORIES_PER_INSTANCE_MAX: u32 = 12;
 const TABLES_PER_INSTANCE_MAX: u32 = 24;
+/// Maximum numbers in the pool.
+const CORE_INSTANCES_MAX: u32 = INSTANCES_MAX * CORE_INSTANCES_PER_INSTANCE_MAX;
+const MEMORIES_MAX: u32 = INSTANCES_MAX * MEMORIES_PER_INSTANCE_MAX;
+const TABLES_MAX: u32 = INSTANCES_MAX * TABLES_PER_INSTANCE_MAX;
+const STACKS_MAX: u32 = INSTANCES_MAX * 4;
 /// Maximum size of a linear memory.
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -45,10 +50,10 @@ pub fn new(cache: &Path) -> Result<Engine, HostError> {
 fn pooling() -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * CORE_INSTANCES_PER_INSTANCE_MAX)
-        .total_memories(INSTANCES_MAX * MEMORIES_PER_INSTANCE_MAX)
-        .total_tables(INSTANCES_MAX * TABLES_PER_INSTANCE_MAX)
-        .total_stacks(INSTANCES_MAX * 4)
+        .total_core_instances(CORE_INSTANCES_MAX)
+        .total_memories(MEMORIES_MAX)
+        .total_tables(TABLES_MAX)
+        .total_stacks(STACKS_MAX)
         .max_core_instances_per_component(CORE_INSTANCES_PER_INSTANCE_MAX)
         .max_memories_per_component(MEMORIES_PER_INSTANCE_MAX)
         .max_tables_per_component(TABLES_PER_INSTANCE_MAX)

@@ -49,7 +49,7 @@ impl Application {
         }
         // ORDER: signals are caught before the address is announced, so that a reader of it can stop the host.
         let stop = vouchsafe_serve::stop_signal()
-            .map_err(|error| HostError::startup(format!("signals: {error}")))?;
+            .map_err(|error| HostError::startup(format!("cannot handle signals: {error}")))?;
         let ready = match check_ready(&app, address).await {
             Ok(ready) => ready,
             Err(error) => {
@@ -147,7 +147,7 @@ fn report_progress<T>(compile: impl FnOnce() -> T) -> T {
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), HostError> {
     vouchsafe_serve::bind(address).await.map_err(|error| {
-        HostError::startup(format!("{address}: {error}")).hint(format!(
+        HostError::startup(format!("cannot listen on {address}: {error}")).hint(format!(
             "another process may be using the port; set another one with {flag}"
         ))
     })

@@ -100,8 +100,8 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
+    use super::query::RESULT_BYTES_MAX;
     use super::*;
-    use query::RESULT_BYTES_MAX;
 
     fn database() -> Database {
         Database::open(Path::new(":memory:")).expect("opens")

@@ -68,7 +68,7 @@ fn rejects_anything_but_three_parts() {
         &format!("{header}.{payload}."),
         Err(Malformed::SignatureEmpty.into()),
     );
-    // An empty payload is base64url; what it must hold is not decided here.
+    // An empty payload is valid base64url; its content is checked elsewhere.
     check(&format!("{header}..{signature}"), Ok(()));
 }
 
@@ -76,7 +76,7 @@ fn rejects_anything_but_three_parts() {
 fn rejects_base64_that_is_not_canonical_base64url() {
     let (header, payload, signature) = (encode(HEADER), encode("{}"), encode("s"));
     let base64 = Err(Malformed::Base64.into());
-    // "cw" is "s"; "cx" decodes to it too, where trailing bits are dropped.
+    // "cw" is "s"; "cx" decodes to it too if trailing bits are dropped.
     assert_eq!(signature, "cw");
     for bad in [
         "cx", "cw==", "cw=", "c+", "c/", "cw ", " cw", "c\nw", "c", "cw\0", "ćw", "c%77",
@@ -92,7 +92,7 @@ fn rejects_base64_that_is_not_canonical_base64url() {
 #[test]
 fn rejects_tokens_over_the_limit_unread() {
     let frame = format!("{}.{}.", encode(HEADER), encode("{}"));
-    // Lengths of 4n + 1 are no base64, so the longest token is reached with a longer payload.
+    // Lengths of 4n + 1 are not valid base64, so the longest token has a longer payload.
     let token_of = |bytes: usize| {
         let rest = bytes - frame.len();
         let signature = if rest % 4 == 1 { rest - 1 } else { rest };
@@ -105,7 +105,7 @@ fn rejects_tokens_over_the_limit_unread() {
     check(&"x".repeat(TOKEN_BYTES_MAX + 1), Err(JwsError::TooLarge));
 }
 
-/// CVE-2015-9235 and its spellings: with and without a signature (peers §5.1, 7).
+/// CVE-2015-9235 and its spellings: with and without a signature.
 #[test]
 fn rejects_algorithms_that_can_not_be_verified() {
     for name in [
@@ -192,7 +192,7 @@ fn bounds_the_key_id() {
     );
 }
 
-/// RFC 7515 §4.1.11 and RFC 7797 §7: what is not understood must not be ignored.
+/// RFC 7515 §4.1.11 and RFC 7797 §7: unsupported members must not be ignored.
 #[test]
 fn rejects_headers_that_change_processing() {
     for member in [
@@ -212,8 +212,7 @@ fn rejects_headers_that_change_processing() {
     }
 }
 
-/// Some issuers send these; nothing reads them (that no key comes from them is tested where keys
-/// are chosen).
+/// Some issuers send these. Tests of key selection check that no key comes from them.
 #[test]
 fn ignores_keys_and_urls_in_the_header() {
     for member in [

@@ -81,7 +81,7 @@ fn rejects_documents_that_are_not_key_sets() {
     check(r#"{"keys":[{}]}"#, Ok(0));
 }
 
-/// A set with a secret in it is an accident or an attack; none of it is used (Wycheproof JWK 1).
+/// A key set with a secret key is an accident or an attack, so none of it is used (Wycheproof JWK 1).
 #[test]
 fn rejects_sets_with_secret_keys() {
     for secret in [r#""kty":"oct","k":"AAAA""#, r#""kty":"oct""#] {
@@ -95,7 +95,7 @@ fn rejects_sets_with_secret_keys() {
     }
 }
 
-/// Wycheproof JWK 4: which of two keys of one name verifies would depend on their order.
+/// Wycheproof JWK 4: otherwise the order would decide which of two keys verifies.
 #[test]
 fn rejects_sets_with_duplicate_kids() {
     check(
@@ -193,7 +193,7 @@ fn finds_named_key_by_exact_name() {
         Algorithm::Rs256,
         Err(KeyLookupError::Unknown),
     );
-    // The set's only Ed25519 key has no name, so no name finds it.
+    // The only Ed25519 key has no `kid`, so no `kid` finds it.
     check_find(
         &document,
         Some("c"),
@@ -208,7 +208,7 @@ fn finds_named_key_by_exact_name() {
     );
 }
 
-/// A `kid` of another key type never makes the key fit (peers §5.1, 7).
+/// A `kid` of another key type never makes the key fit.
 #[test]
 fn rejects_a_named_key_of_another_algorithm() {
     let document = set_of(&[
@@ -250,10 +250,10 @@ fn without_kid_uses_the_only_fitting_key() {
     );
 }
 
-/// Both sides of the bound. A longer key is passed over like any other that can't be used.
+/// Both sides of the bound. A longer key is skipped like any other unusable key.
 #[test]
 fn bounds_rsa_moduli_of_a_set() {
-    // An odd number of so many bits, of which no small prime is a factor.
+    // An odd number with this many bits and without small factors.
     let jwk = |bits: u32, kid: &str| {
         let mut n = vec![0xff_u8; bits.div_ceil(8) as usize];
         n[0] = 0xff >> ((8 - bits % 8) % 8);

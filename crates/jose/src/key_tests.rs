@@ -170,7 +170,7 @@ fn rejects_moduli_of_the_faulty_generator() {
         &rsa(&encode(&bytes(&power)), "AQAB", ""),
         Err(KeyError::RsaWeak),
     );
-    // Its neighbours are none, but for those that a small prime divides.
+    // Its neighbors are not, except for those with a small factor.
     let taken = [2, 4, 6, 8, 16, 32, 64, 128].into_iter().filter(|change| {
         power[0] ^= change;
         let jwk = rsa(&encode(&bytes(&power)), "AQAB", "");
@@ -256,7 +256,7 @@ fn rejects_noncanonical_ed25519_keys() {
         (point[0], point[31]) = (lowest, highest);
         check(&ed25519(&encode(&point), ""), Err(KeyError::Point));
     }
-    // The largest y that is one, of a point on the curve.
+    // The largest canonical y of a point on the curve.
     let mut point = [0xff; 32];
     (point[0], point[31]) = (0xe6, 0x7f);
     let largest = (0xd0..=0xec_u8).rev().find(|lowest| {
@@ -286,7 +286,7 @@ fn rejects_unknown_key_types_and_curves() {
     }
 }
 
-/// CVE-2022-21449 ("psychic signatures"), DER in place of `r ‖ s`, and lengths beside the right one.
+/// CVE-2022-21449 ("psychic signatures"), DER instead of `r ‖ s`, and wrong lengths.
 #[test]
 fn rejects_signatures_of_the_wrong_form() {
     let p256 = PublicKey::from_jwk(
@@ -347,7 +347,7 @@ fn accepts_p384_keys_for_es384_only() {
     check(&p256(X_P384, Y_P384, ""), Err(KeyError::Malformed));
 }
 
-/// SPIFFE JWT-SVID §4: a bundle holds keys for other things too, and a JWT authority says so.
+/// SPIFFE JWT-SVID §4: a bundle contains keys for other purposes too, and marks JWT authorities.
 #[test]
 fn accepts_named_jwt_svid_keys() {
     let of = |more: &str| {

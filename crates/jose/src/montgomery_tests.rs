@@ -1,11 +1,11 @@
-//! Against `crypto-bigint`, whose arithmetic shares no line with this.
+//! Compares with `crypto-bigint`, which shares no code with this module.
 
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
 
 use super::*;
 
-/// xorshift64*, so that a failure can be repeated: not for secrets.
+/// xorshift64*, so that failures are reproducible. Not for secrets.
 struct Random(u64);
 
 impl Random {
@@ -16,7 +16,7 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Bytes that are random, or runs of ones and zeros, which is where carries go wrong.
+    /// Random bytes, or runs of ones and zeros, where carries go wrong.
     fn bytes(&mut self, count: usize) -> Vec<u8> {
         let kind = self.next() % 4;
         let mut run = 0_u8;
@@ -57,7 +57,7 @@ fn check(modulus: &[u8], base: &[u8], exponent: u64) {
     );
 }
 
-/// How many random cases; `scripts/soak` runs more than a test run does.
+/// Number of random cases; `scripts/soak` runs more.
 fn rounds() -> usize {
     std::env::var("VOUCHSAFE_ARITHMETIC_ROUNDS").map_or(300, |text| text.parse().unwrap())
 }
@@ -68,7 +68,7 @@ fn agrees_with_another_implementation() {
         std::env::var("VOUCHSAFE_SEED").map_or(0x9e37_79b9_7f4a_7c15, |text| text.parse().unwrap());
     let mut random = Random(seed);
     for round in 0..rounds() {
-        // All lengths up to 260 bytes, and now and then those of RSA up to 8192 bits.
+        // All lengths up to 260 bytes, and sometimes those of RSA up to 8192 bits.
         let bytes = match random.next() % 16 {
             0 => [256, 384, 512, 1024][random.next() as usize % 4],
             _ => 1 + random.next() as usize % 260,
@@ -81,7 +81,7 @@ fn agrees_with_another_implementation() {
         }
         let mut base = random.bytes(bytes);
         if round % 8 == 0 {
-            // Just under the modulus, which is where the last subtraction decides.
+            // Just below the modulus, where the last subtraction matters.
             base.clone_from(&modulus);
             *base.last_mut().unwrap() -= 1;
         }

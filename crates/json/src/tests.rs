@@ -25,7 +25,7 @@ fn accepts_plain_objects() {
     }
 }
 
-/// As of the libraries that read the first or the last of two members (peers §5.1, 8).
+/// Some libraries read the first of two members, others the last.
 #[test]
 fn rejects_duplicate_members_at_any_depth() {
     for document in [
@@ -42,7 +42,7 @@ fn rejects_duplicate_members_at_any_depth() {
     check(br#"{"a":1,"A":2}"#, Ok(()));
 }
 
-/// As of Athenz, which set a limit of a thousand levels (peers §5.1, 8).
+/// Athenz had a limit of a thousand levels.
 #[test]
 fn rejects_nesting_beyond_the_limit() {
     check(nested(JSON_DEPTH_MAX).as_bytes(), Ok(()));
@@ -132,7 +132,7 @@ fn keeps_integers_exact() {
         ("9007199254740993", Json::Integer(9_007_199_254_740_993)),
         ("18446744073709551615", Json::Integer(i128::from(u64::MAX))),
         ("-9223372036854775808", Json::Integer(i128::from(i64::MIN))),
-        // Beyond 64 bits a number is no integer any more.
+        // Beyond 64 bits a number is not an integer.
         (
             "18446744073709551616",
             Json::Float(18_446_744_073_709_551_616.0),
@@ -149,7 +149,7 @@ fn keeps_integers_exact() {
     }
 }
 
-/// A claim is any one value; what is around it must not become part of a token.
+/// A claim is one value; nothing around it may become part of a token.
 #[test]
 fn accepts_exactly_one_value() {
     for text in [

@@ -1,4 +1,4 @@
-//! The audit record, and its rows.
+//! Audit records and their rows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,27 +8,27 @@ use crate::error::{Error, Limit};
 use crate::time::UnixMilliseconds;
 use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, Refused, RefusedKind};
 
-/// Longest audit record: all its texts together.
+/// Longest audit record: the sum of all its strings.
 pub const AUDIT_ENTRY_BYTES_MAX: usize = 256 * 1024;
 /// Longest decision id.
 pub const DECISION_ID_BYTES_MAX: usize = 128;
 /// Longest [`vouchsafe_types::Refused::key`].
 pub const REFUSED_KEY_BYTES_MAX: usize = 128;
-/// Refusals of one key that are kept in full; each further one is counted on the last of them.
+/// Refusals of one key that are recorded in full. Each further one is counted on the last record.
 pub const REFUSALS_IN_FULL_MAX: u64 = 3;
-/// Refusals of one kind per issuer, subject and minute, counted ones included. Further ones are counted on one
-/// record of that minute.
+/// Most refusals of one kind per issuer, subject and minute, including counted ones. Further ones are counted on one record
+/// of that minute.
 pub const REFUSALS_PER_MINUTE_MAX: u64 = 60;
-/// Refusals of one kind per issuer and minute, of each subject at most [`REFUSALS_PER_MINUTE_MAX`]. Further ones are
+/// Most refusals of one kind per issuer and minute, with at most [`REFUSALS_PER_MINUTE_MAX`] per subject. Further ones are
 /// counted on one record of that minute, so that an issuer's many subjects can't fill the disk.
 pub const REFUSALS_PER_ISSUER_MAX: u64 = 600;
 const MINUTE_MS: u64 = 60_000;
 const MINUTE_SECONDS: u64 = 60;
 
-/// Longest name of whose generations these are.
+/// Longest name of a generation.
 pub const GENERATION_OF_BYTES_MAX: usize = 1024;
 
-/// The kind's name in the database.
+/// The name of a kind in the database.
 fn name(kind: RefusedKind) -> &'static str {
     match kind {
         RefusedKind::Denial => "denial",
@@ -36,15 +36,15 @@ fn name(kind: RefusedKind) -> &'static str {
     }
 }
 
-/// Columns of a row in the order of [`AuditRow`], then how a refusal is counted.
+/// The columns of a row, in the order of [`AuditRow`], and then the counters of a refusal.
 const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, \
     determining_rules, erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, \
     audience, scopes, kid, expires_at, timings, generation_of, generation, refused, last_at_ms, counted_as) \
     SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
     column11, column12, column13, column14, column15, column16, column17, column18, column19, column20, \
     column21, CASE WHEN column20 IS NULL THEN NULL ";
-/// `column23`, `column24` and `column25` say how many earlier records of the same statement have the same subject, the
-/// same key and the same issuer: SQLite evaluates the SELECT for all records before it writes the first.
+/// `column23`, `column24` and `column25` are the numbers of earlier records in the same statement with the same subject, key
+/// and issuer. They are needed because SQLite evaluates the SELECT for all records before it writes the first.
 const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
     AND issuer_name = column9 AND subject = column10 AND refused = column20), 0) + column23 >= ";
 const OF_ISSUER: &str = "coalesce((SELECT sum(min(count, ";
@@ -59,28 +59,28 @@ const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM a
     || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
 const PLACEHOLDERS: &str =
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-/// A record of a generation below the highest is not written. A row comes back for each other record.
+/// Skips records of a generation below the highest, and returns a row for each other record.
 const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
     coalesce((SELECT highest FROM generations WHERE name = column18), 0) \
     ON CONFLICT (counted_as) WHERE counted_as IS NOT NULL DO UPDATE SET repeats = repeats + 1, \
         last_at_ms = excluded.last_at_ms, last_decision_id = excluded.decision_id \
     RETURNING decision_id, coalesce(last_decision_id, decision_id), coalesce(counted_as, '')";
-/// How `counted_as` begins for what is over [`REFUSALS_PER_MINUTE_MAX`]. Others begin with `many` or a digit.
+/// The prefix of `counted_as` for refusals over [`REFUSALS_PER_MINUTE_MAX`]. Others begin with `many` or a digit.
 const OVER: &str = "over ";
 const COLUMNS: usize = 19;
 const GENERATION_GET: &str = "SELECT highest FROM generations WHERE name = ?1";
 
-/// A record within the limits, as column values.
+/// A checked record as column values.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AuditRow {
     columns: [Value; COLUMNS],
     decision_id: String,
-    /// When the store counts it.
+    /// When the store counts the refusal.
     at: UnixMilliseconds,
     counted: Option<Counted>,
 }
 
-/// A refusal, by what it is counted.
+/// The properties by which a refusal is counted.
 #[derive(Debug, Clone, PartialEq)]
 struct Counted {
     refused: Refused,
@@ -89,20 +89,20 @@ struct Counted {
 }
 
 impl Counted {
-    /// Whether both count against the same limit; their minutes are compared elsewhere.
+    /// Whether both count against the same subject's limit. Callers compare the minutes.
     fn has_subject_of(&self, other: &Self) -> bool {
         (self.refused.kind, &self.issuer_name, &self.subject)
             == (other.refused.kind, &other.issuer_name, &other.subject)
     }
 
-    /// The same for the limit of an issuer.
+    /// Whether both count against the same issuer's limit.
     fn has_issuer_of(&self, other: &Self) -> bool {
         (self.refused.kind, &self.issuer_name) == (other.refused.kind, &other.issuer_name)
     }
 }
 
 impl AuditRow {
-    /// The row of `record`, which the store counts at `now`.
+    /// Checks `record`, which the store counts at `now`.
     pub(crate) fn new(record: AuditRecord, now: UnixMilliseconds) -> Result<Self, Error> {
         if !(1..=DECISION_ID_BYTES_MAX).contains(&record.decision_id.len()) {
             return Err(Error::Invalid(Limit::DecisionId));
@@ -172,7 +172,7 @@ impl AuditRow {
         self.at.0 / MINUTE_MS
     }
 
-    /// What [`recorded`] needs of it.
+    /// The part that [`recorded`] needs.
     pub(crate) fn claim(&self) -> Claim {
         Claim {
             decision_id: self.decision_id.clone(),
@@ -180,8 +180,8 @@ impl AuditRow {
         }
     }
 
-    /// How many of the rows `before` it have its subject in the same minute, how many have its key, and how many have
-    /// its issuer in the same minute.
+    /// How many of the rows `before` this one have the same subject in the same minute, the same key, and the same issuer in
+    /// the same minute.
     fn places(&self, before: &[Self]) -> [i64; 3] {
         let count = |alike: &dyn Fn(&Counted, &Counted) -> bool, within_minute: bool| {
             let alike = before.iter().filter(|row| {
@@ -221,7 +221,7 @@ pub(crate) struct Claim {
     minute: u64,
 }
 
-/// One statement that appends or counts all `rows`.
+/// The statement that appends or counts all `rows`.
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let values = vec![PLACEHOLDERS; rows.len()].join(", ");
     let of_issuer =
@@ -263,9 +263,9 @@ pub(crate) fn generation_get(of: &str) -> Statement {
     Statement::new(GENERATION_GET, [of.into()])
 }
 
-/// What became of the records `claims`, given what [`insert`] answered.
+/// The results for the records `claims`, from the rows that [`insert`] returned.
 pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Recorded>, Error> {
-    // By the id of the record that a row came back for: the table's row and how that counts.
+    // By decision id: the row of the table and how it counts.
     let mut rows: BTreeMap<String, (String, bool)> = BTreeMap::new();
     for mut row in answer {
         let decision_id = database::text(&mut row, 0)?;

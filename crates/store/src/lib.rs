@@ -41,8 +41,8 @@
 //!     let mut prepared = connection.prepare(&statement.sql)?;
 //!     let columns = prepared.column_count();
 //!     let rows = prepared.query_map(rusqlite::params_from_iter(parameters), |row| {
-//!         let column = |index| {
-//!             Ok(match row.get(index)? {
+//!         let column = |index: usize| {
+//!             Ok(match row.get::<_, Sql>(index)? {
 //!                 Sql::Integer(number) => Value::Integer(number),
 //!                 Sql::Text(text) => Value::Text(text),
 //!                 Sql::Blob(_) | Sql::Null | Sql::Real(_) => Value::Null,
@@ -109,11 +109,11 @@ pub use space::{SPACE_LOW_BYTES, note_space};
 pub use store::{
     BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store,
 };
+pub use time::UnixMilliseconds;
 pub use vouchsafe_types::{
     AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused,
     RefusedKind, Space,
 };
-pub use time::UnixMilliseconds;
 
 #[cfg(test)]
 mod tests;

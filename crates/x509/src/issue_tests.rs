@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{HOUR, ISSUER, NOW, Pair, Root, leaf};
 use x509_cert::der::{Tag, Tagged as _};
 
-/// 9999-12-31T23:59:59Z, the last second that X.509 can write, and its first.
+/// 9999-12-31T23:59:59Z, the last second that X.509 can represent.
 const LAST: u64 = 253_402_300_799;
 /// 2050-01-01T00:00:00Z: from here on years have four digits (RFC 5280 §4.1.2.5).
 const YEAR_2050: u64 = 2_524_608_000;

@@ -22,7 +22,7 @@ fn pinned(root: &Root) -> PinnedRoot {
     PinnedRoot::from_pem(root.certificate.to_pem().unwrap().as_bytes()).unwrap()
 }
 
-/// A certificate that no gateway makes.
+/// A certificate that no gateway issues.
 struct Odd {
     issuer: Name,
     extensions: Vec<Extension>,
@@ -139,7 +139,7 @@ fn reports_first_fault_of_a_leaf() {
     let der = root.certify(&leaf(key));
     let (other, late) = ("https://other.example", NOW + 3 * HOUR);
     let wrong = Pair::new().leaf_key();
-    // Each has all that is wrong with those below it, too.
+    // Each also has all faults of those below it.
     says(&[], &wrong, other, late, PinError::Malformed);
     let of_another = stranger.certify(&leaf(key));
     says(&of_another, &wrong, other, late, PinError::Expired);
@@ -179,7 +179,7 @@ fn rejects_truncated_and_extended_input() {
     }
 }
 
-/// The root's own name over a signature that is not its: who has no root can write all but that.
+/// A certificate with the root's name but another signature: without the root, everything else can be forged.
 #[test]
 fn rejects_signature_of_another_root() {
     let (root, pair) = (Root::new(), Pair::new());
@@ -196,7 +196,7 @@ fn rejects_signature_of_another_root() {
     }
 }
 
-/// The root signed each of them: for something else than tokens, or for more.
+/// The root signed each of them, but not only for signing tokens.
 #[test]
 fn rejects_certificate_of_another_use_or_name() {
     let (root, pair) = (Root::new(), Pair::new());
@@ -307,7 +307,7 @@ fn key_of(pair: &Pair) -> SubjectPublicKeyInfo {
     pair.leaf_key().info().unwrap()
 }
 
-/// Keys of several issuers and groups may have one root: the group is not looked at (docs/pinning.md).
+/// Keys of several issuers and key groups may have one root; the group is not checked (docs/pinning.md).
 #[test]
 fn pin_distinguishes_issuers_but_not_groups() {
     let (root, pair) = (Root::new(), Pair::new());

@@ -1,4 +1,4 @@
-//! Roots and leaves whose private keys a test has.
+//! Roots and leaves with private keys, for tests.
 
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -67,7 +67,7 @@ impl Root {
     }
 }
 
-/// A leaf that is good at [`NOW`].
+/// A leaf that is valid at [`NOW`].
 pub fn leaf(key: LeafKey) -> EpochLeaf<'static> {
     EpochLeaf {
         issuer: ISSUER,

@@ -9,4 +9,3 @@ pub mod serve;
 pub mod token;
 pub mod verify;
 
-pub use vouchsafe_cli::Failure;

@@ -150,13 +150,17 @@ impl Issuer {
     }
 }
 
-fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Result<()> {
+fn read_head(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && head.len() < 16 * 1024 && stream.read(&mut byte)? == 1 {
         head.push(byte[0]);
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Result<()> {
+    let head = read_head(&mut stream)?;
     let noted = head.to_ascii_lowercase();
     state.heads.lock().expect("unpoisoned").push(noted);
     let path = head.split(' ').nth(1).unwrap_or("/").to_owned();

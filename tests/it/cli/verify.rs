@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use vouchsafe_harness::broker::profile_folder;
 use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_ES256, IssuerFile};
 use vouchsafe_harness::hsm::{GatewaySetup, epoch_at};
-use vouchsafe_harness::jwt::{self, base64url, from_base64url};
+use vouchsafe_harness::issuer::Issuer;
+use vouchsafe_harness::jwt::{self, Issued, base64url, from_base64url};
 use vouchsafe_harness::keys::Key;
 use vouchsafe_harness::now;
 
@@ -87,7 +88,7 @@ fn names_signer_of_valid_token() {
             assert_eq!(pinned["not_after"], start + 2 * EPOCH_SECONDS);
             assert_eq!(
                 lines[2],
-                format!("pinned     {}", pinned["root"].as_str().unwrap())
+                format!("pinned     {}", pinned["root"].as_str().expect("text"))
             );
             assert_eq!(
                 lines[1],
@@ -112,7 +113,7 @@ fn names_signer_of_valid_token() {
 }
 
 /// `jwt` with another byte at `place` of part `part`.
-fn spoilt(jwt: &str, part: usize, place: usize) -> String {
+fn corrupt(jwt: &str, part: usize, place: usize) -> String {
     let mut parts: Vec<_> = jwt.split('.').map(str::to_owned).collect();
     let mut bytes = from_base64url(&parts[part]).expect("base64url");
     bytes[place] ^= 1;
@@ -135,8 +136,8 @@ fn reports_first_failed_check() {
     };
     let unsigned = "the signature does not verify";
     for jwt in [
-        spoilt(&token.jwt, 2, 0),
-        spoilt(&token.jwt, 2, 63),
+        corrupt(&token.jwt, 2, 0),
+        corrupt(&token.jwt, 2, 63),
         // A digit of `exp`, so that it stays JSON.
         {
             let claims = token.claims.to_string();
@@ -182,12 +183,17 @@ fn reports_first_failed_check() {
         "`aud` is not the expected audience",
         None,
     );
-    let in_hsm = site.issue(&issuer, HSM_ES256);
+    check_missing_certificates(&site, &issuer, &token, &root);
+    site.broker.assert_healthy();
+}
+
+fn check_missing_certificates(site: &Site, issuer: &Issuer, token: &Issued, root: &str) {
+    let in_hsm = site.issue(issuer, HSM_ES256);
     refused(
         |more: &[&str]| {
             site.verify(
                 HSM_ES256,
-                &[&["--pin-root", &root][..], more].concat(),
+                &[&["--pin-root", root][..], more].concat(),
                 &in_hsm.jwt,
             )
         },
@@ -204,12 +210,11 @@ fn reports_first_failed_check() {
     let with_bare = |more: &[&str]| site.verify_with(&bare, more, &token.jwt);
     assert_eq!(with_bare(&[]).code, 0, "accepted without the pin");
     refused(
-        |more: &[&str]| with_bare(&[&["--pin-root", &root][..], more].concat()),
+        |more: &[&str]| with_bare(&[&["--pin-root", root][..], more].concat()),
         "certificate",
         "the key has no certificate",
         Some("keys of tier `hsm` have no certificate"),
     );
-    site.broker.assert_healthy();
 }
 
 /// An attacker in the broker's place who has another HSM, and so another root.
@@ -298,9 +303,10 @@ fn accepts_certificate_while_key_is_published() {
             reason,
             Some("check this machine's clock"),
         );
-        let reason = match at < now() {
-            true => "expired",
-            false => "not valid yet",
+        let reason = if at < now() {
+            "expired"
+        } else {
+            "not valid yet"
         };
         refused(
             |more: &[&str]| site.verify(API, more, &token.jwt),
@@ -311,45 +317,44 @@ fn accepts_certificate_while_key_is_published() {
     }
 }
 
-#[test]
-fn distinguishes_usage_token_and_network_errors() {
-    let issuer = issuer();
-    let site = Site::with(GatewaySetup::initialized(), &issuer);
-    let token = site.issue(&issuer, API).jwt;
-    let by = ["--broker", &site.url, "--audience", API];
-    let says = |arguments: &[&str], stdin: &[u8], code: i32, words: &str| {
-        let ended = vouchsafe(arguments, stdin);
-        assert_eq!(
-            (ended.code, ended.stdout.as_str()),
-            (code, ""),
-            "{arguments:?}: {}",
-            ended.stderr
-        );
-        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
-    };
+#[track_caller]
+fn fails(arguments: &[&str], stdin: &[u8], code: i32, words: &str) {
+    let ended = vouchsafe(arguments, stdin);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (code, ""),
+        "{arguments:?}: {}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+}
+
+fn check_input(by: &[&str], token: &str) {
     let hint = "error: no token\nhint: the command before the pipe wrote nothing";
     let json = ["--format", "json", "-"];
     for stdin in [&b""[..], b"\n", b" \r\n\t"] {
-        says(&[&by[..], &["-"]].concat(), stdin, 2, hint);
-        says(&[&by[..], &json].concat(), stdin, 2, hint);
+        fails(&[&by[..], &["-"]].concat(), stdin, 2, hint);
+        fails(&[&by[..], &json].concat(), stdin, 2, hint);
     }
-    says(&[&by[..], &[""]].concat(), b"", 2, hint);
+    fails(&[&by[..], &[""]].concat(), b"", 2, hint);
     let no_text = "error: standard input: not valid UTF-8";
-    says(&[&by[..], &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
+    fails(&[&by[..], &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
     // The first 256 KiB alone would be valid.
     let kib_256 = 256 * 1024;
-    let mut long = token.clone().into_bytes();
+    let mut long = token.as_bytes().to_vec();
     long.resize(kib_256, b' ');
     let ended = vouchsafe(&[&by[..], &["-"]].concat(), &long);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     long.push(b'x');
     let too_long = "error: standard input: larger than 262144 bytes";
-    says(&[&by[..], &["-"]].concat(), &long, 2, too_long);
+    fails(&[&by[..], &["-"]].concat(), &long, 2, too_long);
+}
 
+fn check_arguments(site: &Site, by: &[&str], token: &str) {
     let (keys, gone) = (site.path("keys.json"), site.path("gone"));
     let pin = |file: &str, words: &str| {
-        says(
-            &[&by[..], &["--pin-root", file, &token]].concat(),
+        fails(
+            &[&by[..], &["--pin-root", file, token]].concat(),
             b"",
             2,
             words,
@@ -364,10 +369,10 @@ fn distinguishes_usage_token_and_network_errors() {
     let leaf = format!("-----BEGIN CERTIFICATE-----\n{leaf}\n-----END CERTIFICATE-----\n");
     pin(&site.write("leaf.pem", &leaf), no_root);
     for (arguments, words) in [
-        (&["--audience", API, &token][..], "--broker <URL>"),
-        (&["--broker", &site.url, &token], "--audience <A>"),
+        (&["--audience", API, token][..], "--broker <URL>"),
+        (&["--broker", &site.url, token], "--audience <A>"),
         (
-            &["--jwks", &keys, "--audience", API, &token],
+            &["--jwks", &keys, "--audience", API, token],
             "--issuer <URL>",
         ),
         (
@@ -378,7 +383,7 @@ fn distinguishes_usage_token_and_network_errors() {
                 &keys,
                 "--audience",
                 API,
-                &token,
+                token,
             ],
             "cannot be used with",
         ),
@@ -390,7 +395,7 @@ fn distinguishes_usage_token_and_network_errors() {
                 &site.url,
                 "--audience",
                 API,
-                &token,
+                token,
             ],
             "gone: No such file",
         ),
@@ -400,30 +405,41 @@ fn distinguishes_usage_token_and_network_errors() {
                 "http://broker.example",
                 "--audience",
                 API,
-                &token,
+                token,
             ],
             "is not https",
         ),
     ] {
-        says(arguments, b"", 2, words);
+        fails(arguments, b"", 2, words);
     }
+}
+
+#[test]
+fn distinguishes_usage_token_and_network_errors() {
+    let issuer = issuer();
+    let site = Site::with(GatewaySetup::initialized(), &issuer);
+    let token = site.issue(&issuer, API).jwt;
+    let by = ["--broker", &site.url, "--audience", API];
+    check_input(&by, &token);
+    check_arguments(&site, &by, &token);
+    let keys = site.path("keys.json");
     // A gateway instead of a broker; a broker with another issuer URL; nothing listening.
     let gateway = site.setup.url();
-    says(
+    fails(
         &["--broker", &gateway, "--audience", API, &token],
         b"",
         3,
         "no OAuth metadata at",
     );
     let named = site.url.replace("127.0.0.1", "localhost");
-    says(
+    fails(
         &["--broker", &named, "--audience", API, &token],
         b"",
         1,
         "the broker's issuer is",
     );
     site.broker.kill();
-    says(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
+    fails(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
     assert_eq!(
         site.verify_with(&keys, &[], &token).code,
         0,

@@ -242,61 +242,47 @@ fn issuers() -> Vec<TokenCase> {
 }
 
 fn workload() -> Vec<TokenCase> {
+    let sub = |name: &str, want, value| set(name, want, "sub", value);
+    let jti = |name: &str, want, value| set(name, want, "jti", value);
     let mut cases = vec![
         without("sub", MISSING),
-        set(
+        sub(
             "a sub at the limit",
             Want::Issued,
-            "sub",
             json!("s".repeat(SUB_BYTES_MAX)),
         ),
-        set(
+        sub(
             "a sub over the limit",
             INVALID,
-            "sub",
             json!("s".repeat(SUB_BYTES_MAX + 1)),
         ),
-        set("an empty sub", INVALID, "sub", json!("")),
-        set("a sub with a line feed", INVALID, "sub", json!("a\nb")),
-        set("a sub with a NUL", INVALID, "sub", json!("a\0b")),
-        set(
-            "a sub that reads backwards",
-            INVALID,
-            "sub",
-            json!("a\u{202e}b"),
-        ),
-        set(
-            "a sub with a line separator",
-            INVALID,
-            "sub",
-            json!("a\u{2028}b"),
-        ),
-        set(
+        sub("an empty sub", INVALID, json!("")),
+        sub("a sub with a line feed", INVALID, json!("a\nb")),
+        sub("a sub with a NUL", INVALID, json!("a\0b")),
+        sub("a sub that reads backwards", INVALID, json!("a\u{202e}b")),
+        sub("a sub with a line separator", INVALID, json!("a\u{2028}b")),
+        sub(
             "a sub with a zero-width space",
             INVALID,
-            "sub",
             json!("a\u{200b}b"),
         ),
-        set(
+        sub(
             "a sub with quotes and colons",
             Want::Issued,
-            "sub",
             json!("a:\"b\\\":c"),
         ),
         without("jti", Want::Issued),
-        set(
+        jti(
             "a jti at the limit",
             Want::Issued,
-            "jti",
             json!("j".repeat(JTI_BYTES_MAX)),
         ),
-        set(
+        jti(
             "a jti over the limit",
             INVALID,
-            "jti",
             json!("j".repeat(JTI_BYTES_MAX + 1)),
         ),
-        set("an empty jti", INVALID, "jti", json!("")),
+        jti("an empty jti", INVALID, json!("")),
         set(
             "another repository",
             refused(400, "invalid_target", "policy.denied"),

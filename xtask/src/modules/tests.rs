@@ -126,6 +126,10 @@ fn follows_re_exports_to_the_definition() {
             "module cycle of 2 files:\n  lib.rs:1 uses `b::B` of b.rs\n  b.rs:1 uses `crate::A` of lib.rs",
         ],
     );
+    check(
+        &[("lib.rs", "mod b; pub use serde::A; pub use b::B;"), b],
+        &[],
+    );
 }
 
 #[test]

@@ -39,6 +39,7 @@ struct Module {
 
 /// Where a name leads.
 enum Found {
+    External,
     Item(ModulePath),
     Module(ModulePath),
 }
@@ -54,8 +55,10 @@ impl Tree {
 
     /// The file that defines what `path` names inside `module`, unless that is outside the crate.
     pub fn file_of(&self, module: &[String], path: &[String]) -> Option<usize> {
-        let (Found::Item(module) | Found::Module(module)) = self.resolve(module, path, HOPS_MAX)?;
-        self.modules.get(&module).map(|module| module.file)
+        match self.resolve(module, path, HOPS_MAX)? {
+            Found::Item(module) | Found::Module(module) => Some(self.modules.get(&module)?.file),
+            Found::External => None,
+        }
     }
 
     fn add_file(&mut self, path: &Path, module: ModulePath, children: &Path) -> Result<()> {
@@ -123,14 +126,14 @@ impl Tree {
             }
             name => match self.look_up(module, name, hops)? {
                 Found::Module(module) => (module, rest),
-                item @ Found::Item(_) => return Some(item),
+                end @ (Found::External | Found::Item(_)) => return Some(end),
             },
         };
         for name in rest.iter().filter(|name| *name != "self") {
             match self.look_up(&at, name, hops) {
                 Some(Found::Module(module)) => at = module,
-                Some(item @ Found::Item(_)) => return Some(item),
-                // Defined by a macro, or re-exported from another crate.
+                Some(end @ (Found::External | Found::Item(_))) => return Some(end),
+                // Defined by a macro.
                 None => return Some(Found::Item(at)),
             }
         }
@@ -148,19 +151,17 @@ impl Tree {
             return Some(Found::Item(module.to_vec()));
         }
         if let Some(path) = names.imports.get(name) {
-            // `use name::Item` of an external crate and `use crate::…::name` may share a name.
-            return if path.first().is_some_and(|first| first == name) {
-                None
-            } else {
-                self.resolve(module, path, hops)
-            };
+            // `use name::Item` of an external crate may share its name with an import.
+            let is_external = path.first().is_some_and(|first| first == name);
+            let found = (!is_external).then(|| self.resolve(module, path, hops));
+            return Some(found.flatten().unwrap_or(Found::External));
         }
         names
             .globs
             .iter()
             .find_map(|glob| match self.resolve(module, glob, hops)? {
                 Found::Module(source) if source != module => self.look_up(&source, name, hops),
-                Found::Item(_) | Found::Module(_) => None,
+                Found::External | Found::Item(_) | Found::Module(_) => None,
             })
     }
 }

@@ -1,6 +1,6 @@
 //! What instances tell each other of an issuer's keys, through a document of the store.
 
-use super::Reason;
+use super::reason::Reason;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use vouchsafe_types::KeySet;

@@ -1,7 +1,8 @@
 //! How a request waits for the fetch of another one.
 
 use super::shared::Shared;
-use super::{Keys, Reason};
+use super::Keys;
+use super::reason::Reason;
 use crate::failure::Failure;
 use crate::limits::{FETCH_POLL_MS, FETCH_WAIT_MS};
 use crate::ports::Ports;

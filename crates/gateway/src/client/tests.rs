@@ -1,4 +1,4 @@
-//! The signer against gateways that are this crate's own other side, with a software HSM.
+//! The signer against gateways made of this crate's other end, with a software HSM.
 
 mod gateways;
 mod several;
@@ -111,7 +111,7 @@ fn kid_of(outcome: Result<SignedToken, Error>) -> String {
     }
 }
 
-/// The key that a signer with the root itself would use.
+/// The key that a signer with the root would derive.
 fn local_kid(start: u64) -> String {
     let scope = KeyDerivationInfo {
         issuer: ISSUER,
@@ -174,7 +174,7 @@ fn concurrent_requests_share_one_fetch() {
     assert_eq!(gateways.take_asked(), ["a /v1/keys", "a /v1/epoch-seed"]);
 }
 
-/// A client that goes away takes no turn with it.
+/// A disconnected client doesn't keep its turn.
 #[test]
 fn dropped_request_blocks_nobody() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -241,14 +241,14 @@ fn uses_held_keys_during_outage() {
         sign(&signer, &gateways, Tier::Delegated).map(drop),
         Err(Error::Unavailable)
     );
-    // The keys of four epochs are known, so verifiers go on to be served.
+    // The keys of four epochs are known, so verifiers are still served.
     run(signer.public_keys(0, &gateways)).unwrap();
     gateways.now.set(START + 3 * HOUR);
     assert_eq!(
         run(signer.public_keys(0, &gateways)),
         Err(Error::Unavailable)
     );
-    // And recovery needs nobody.
+    // Recovery needs no operator.
     gateways.down.borrow_mut().clear();
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
@@ -304,7 +304,7 @@ fn sign_for(
     run(signer.sign(&request, gateways))
 }
 
-/// The gateway chooses the version, by whom the token is for; the token names the one that signed.
+/// The gateway chooses the version by workload, and the token names it.
 #[test]
 fn canary_signs_for_its_share() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -333,7 +333,7 @@ fn canary_signs_for_its_share() {
     );
 }
 
-/// A version that the signer has not heard of is in no JWK Set of its: it asks before it lets go.
+/// A version that is unknown to the signer is in none of its JWK Sets, so it fetches the keys before it releases a token.
 #[test]
 fn fetches_unknown_version_before_releasing_its_token() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -369,7 +369,7 @@ fn delegated_tokens_carry_their_generation() {
     }
 }
 
-/// A broker that issues nothing follows as fast as one that does.
+/// A broker that issues nothing follows as fast as one that issues tokens.
 #[test]
 fn published_keys_are_no_older_than_three_seconds() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -421,7 +421,7 @@ fn follows_raised_generation_and_refuses_lower() {
     );
 }
 
-/// The word on the generation costs one request in three seconds, and an outage none that fails.
+/// Following the generation costs one request in three seconds, and fails no request during an outage.
 #[test]
 fn asks_for_the_generation_every_three_seconds() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -492,7 +492,7 @@ fn rejects_audience_of_no_hsm_key() {
     assert_eq!(outcome.map(drop), Err(Error::Refused(Ceiling::Gateway)));
 }
 
-/// A credential that one gateway does not know yet, or what a load balancer says in its place.
+/// One gateway doesn't know the credential yet, or a load balancer answers in its place.
 #[test]
 fn skips_unavailable_gateway_and_reports_401() {
     for status in [200, 302, 400, 401, 403, 404, 409, 429, 503] {
@@ -518,7 +518,7 @@ fn skips_unavailable_gateway_and_reports_401() {
     }
 }
 
-/// A 429 says nothing of the token: the next gateway is asked, and without one it is worth another try.
+/// A 429 doesn't depend on the token: the next gateway is asked, or the request can be retried.
 #[test]
 fn rate_limit_of_gateway_refuses_no_token() {
     for path in ["/v1/keys", "/v1/epoch-seed"] {
@@ -536,7 +536,7 @@ fn rate_limit_of_gateway_refuses_no_token() {
         limit(&[at_a]);
         let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
         assert_eq!(outcome, Ok(()), "{path}");
-        // What is held goes on being used.
+        // Held keys remain in use.
         limit(&[at_a, at_b]);
         gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
         let outcome = sign(&signer, &gateways, Tier::Delegated).map(drop);
@@ -544,7 +544,7 @@ fn rate_limit_of_gateway_refuses_no_token() {
     }
 }
 
-/// What a gateway says of a signature that it is asked for, no other one is asked for.
+/// A refusal to sign is final: no other gateway is asked.
 #[test]
 fn propagates_refusal_of_signature() {
     let (signer, gateways) = (signer(), Gateways::new());

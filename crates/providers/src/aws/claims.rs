@@ -3,8 +3,8 @@
 //!
 //! The default bundle's `entity Aws::Principal` has exactly these attributes. Texts may be empty.
 
-use crate::Claim;
-use crate::ClaimType::{Text, TextMap, TextOrSet};
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::{Text, TextMap, TextOrSet};
 
 /// Where AWS's claims are.
 const AWS: &str = "https://sts.amazonaws.com/";

@@ -9,14 +9,14 @@ mod claims;
 
 pub use claims::CLAIMS;
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
 
 /// Cedar entity type of an IAM principal.
 pub const ENTITY_TYPE: &str = "Aws::Principal";
 
 pub const PROVIDER: Provider = Provider {
     name: "aws",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: ALGORITHMS,
     default_algorithms: &["ES384", "RS256"],

@@ -4,8 +4,8 @@
 //! Claims of people (`name`, `upn`, `groups`…) and of Entra's own bookkeeping (`aio`, `rh`, `uti`) are
 //! not in it. The default bundle's `entity Azure::Workload` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::{Text, TextSet};
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::{Text, TextSet};
 
 /// Attributes in alphabetical order: version 1 has `appid` and `appidacr`, version 2 `azp` and
 /// `azpacr` in their place.

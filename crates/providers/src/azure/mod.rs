@@ -8,14 +8,14 @@ mod claims;
 
 pub use claims::CLAIMS;
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
 
 /// Cedar entity type of a managed identity or an application.
 pub const ENTITY_TYPE: &str = "Azure::Workload";
 
 pub const PROVIDER: Provider = Provider {
     name: "azure",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: ALGORITHMS,
     default_algorithms: &["RS256"],

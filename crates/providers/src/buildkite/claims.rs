@@ -3,8 +3,8 @@
 //! Ids and the cluster's names are in it where the job asked for them. Tags for AWS sessions are not
 //! attributes. The default bundle's `entity Buildkite::Job` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::{Integer, Text};
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::{Integer, Text};
 
 /// Attributes in alphabetical order; what does not apply to a build is `null`.
 pub const CLAIMS: &[Claim] = &[

@@ -2,8 +2,8 @@
 //!
 //! The default bundle's `entity CircleCi::Job` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::{Boolean, Text, TextSet};
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::{Boolean, Text, TextSet};
 
 /// Attributes in alphabetical order; the required ones are in the tokens of CircleCI server too.
 pub const CLAIMS: &[Claim] = &[

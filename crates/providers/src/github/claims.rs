@@ -4,8 +4,8 @@
 //! `entity GitHub::Workflow` has exactly these attributes. Custom `repo_property_*` claims are not
 //! in it: their names are the organization's, so no schema can know them.
 
-use crate::Claim;
-use crate::ClaimType::Text;
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::Text;
 
 /// Claims of a GitHub Actions token in alphabetical order; the required ones are in the tokens of
 /// every supported Enterprise Server too.

@@ -4,8 +4,8 @@
 //! `entity GitLab::Job` has exactly these attributes. `user_identities` is not in it: its value is
 //! a list of objects that users choose to reveal, and says nothing of the job.
 
-use crate::Claim;
-use crate::ClaimType::{Integer, Text, TextSet};
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::{Integer, Text, TextSet};
 
 /// Claims of a GitLab ID token in alphabetical order; the required ones are in the tokens of every
 /// GitLab since 15.7, which was the first to have ID tokens.

@@ -11,14 +11,14 @@ mod claims;
 
 pub use claims::CLAIMS;
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
 
 /// Cedar entity type of a job.
 pub const ENTITY_TYPE: &str = "GitLab::Job";
 
 pub const PROVIDER: Provider = Provider {
     name: "gitlab",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: ALGORITHMS,
     default_algorithms: &["RS256"],

@@ -4,8 +4,8 @@
 //! `hd` and what Google says of people are not in it. The default bundle's
 //! `entity Google::ServiceAccount` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::{Boolean, Integer, Text, TextSet};
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::{Boolean, Integer, Text, TextSet};
 
 /// Where the claims of a virtual machine are.
 const GOOGLE: &str = "google";

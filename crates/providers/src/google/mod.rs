@@ -8,14 +8,14 @@ mod claims;
 
 pub use claims::CLAIMS;
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay, Tenancy};
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay, Tenancy};
 
 /// Cedar entity type of a service account.
 pub const ENTITY_TYPE: &str = "Google::ServiceAccount";
 
 pub const PROVIDER: Provider = Provider {
     name: "google",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: ALGORITHMS,
     default_algorithms: &["RS256"],

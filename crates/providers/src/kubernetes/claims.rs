@@ -4,8 +4,8 @@
 //! `warnafter` is not in it: it tells the API server when a token is overdue, not who holds it. The
 //! default bundle's `entity Kubernetes::ServiceAccount` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::Text;
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::Text;
 
 /// Where the private claims are.
 const PRIVATE: &str = "kubernetes.io";

@@ -8,14 +8,14 @@ mod claims;
 
 pub use claims::CLAIMS;
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay};
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
 
 /// Cedar entity type of a service account's token.
 pub const ENTITY_TYPE: &str = "Kubernetes::ServiceAccount";
 
 pub const PROVIDER: Provider = Provider {
     name: "kubernetes",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: ALGORITHMS,
     default_algorithms: &["RS256"],

@@ -1,10 +1,12 @@
 //! Any OpenID Connect issuer, with the claims that its file declares.
 
-use crate::{ALGORITHMS, Claim, ClaimType, Principal, Profile, Provider, Replay};
+use crate::claim::Claim;
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
+use vouchsafe_types::ClaimType;
 
 pub const PROVIDER: Provider = Provider {
     name: "oidc",
-    principal: Principal::OfIssuer,
+    principal: PrincipalType::OfIssuer,
     claims: &[],
     algorithms: ALGORITHMS,
     default_algorithms: &["RS256"],

@@ -2,9 +2,9 @@
 //!
 //! The default bundle's `entity Spiffe::Workload` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::Text;
-use crate::Source;
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::Text;
+use crate::claim::Source;
 
 /// Attributes in alphabetical order; all come from `sub`.
 pub const CLAIMS: &[Claim] = &[

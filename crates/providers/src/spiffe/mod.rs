@@ -14,14 +14,14 @@ pub use id::{
     trust_domain_of,
 };
 
-use crate::{Principal, Profile, Provider, Replay};
+use crate::provider::{PrincipalType, Profile, Provider, Replay};
 
 /// Cedar entity type of a workload.
 pub const ENTITY_TYPE: &str = "Spiffe::Workload";
 
 pub const PROVIDER: Provider = Provider {
     name: "spiffe",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: &["ES256", "ES384", "RS256"],
     default_algorithms: &["ES256", "ES384", "RS256"],

@@ -3,8 +3,8 @@
 //!
 //! The default bundle's `entity Terraform::Run` has exactly these attributes.
 
-use crate::Claim;
-use crate::ClaimType::Text;
+use crate::claim::Claim;
+use vouchsafe_types::ClaimType::Text;
 
 /// Attributes in alphabetical order; the required ones are in the tokens of Terraform Enterprise
 /// too.

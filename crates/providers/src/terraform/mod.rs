@@ -7,14 +7,14 @@ mod claims;
 
 pub use claims::CLAIMS;
 
-use crate::{ALGORITHMS, Principal, Profile, Provider, Replay, Tenancy};
+use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay, Tenancy};
 
 /// Cedar entity type of a run.
 pub const ENTITY_TYPE: &str = "Terraform::Run";
 
 pub const PROVIDER: Provider = Provider {
     name: "terraform",
-    principal: Principal::Type(ENTITY_TYPE),
+    principal: PrincipalType::Type(ENTITY_TYPE),
     claims: CLAIMS,
     algorithms: ALGORITHMS,
     default_algorithms: &["RS256"],

@@ -1,4 +1,4 @@
-//! Hostile requests in the broker's place, and both sides of every ceiling.
+//! Hostile requests, and both sides of every ceiling.
 
 use super::*;
 use vouchsafe_claims::NAME_BYTES_MAX;

@@ -1,4 +1,4 @@
-//! The crate through its public face, and the published vectors.
+//! Tests through the public interface, and the published vectors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ const NOW: UnixSeconds = UnixSeconds(EPOCH_START + 900);
 const ISSUER: &str = "https://broker.example";
 const AUDIENCE: &str = "https://deploy.example";
 
-/// A root that nobody uses: the bytes 0 to 31.
+/// A root for tests: the bytes 0 to 31.
 fn root() -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode((0..32).collect::<Vec<u8>>()))
 }
@@ -69,7 +69,7 @@ fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
     }
 }
 
-/// What a host gave, as far as these tests care.
+/// The host's randomness.
 fn entropy() -> Entropy {
     Entropy::from_bytes([7; ENTROPY_BYTES])
 }
@@ -91,7 +91,7 @@ fn bytes_of(json: &Value) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(json.as_str().unwrap()).unwrap()
 }
 
-/// What a verifier does: finds the key by `kid`, checks the signature, reads header and payload.
+/// Verifies a token: finds the key by `kid`, checks the signature, and reads header and payload.
 fn verified(jwt: &str, set: &PublicKeySet) -> Option<(Value, Value)> {
     let (signing_input, signature) = jwt.rsplit_once('.').unwrap();
     let (header, payload) = signing_input.split_once('.').unwrap();

@@ -183,7 +183,7 @@ fn tries_further_candidates_then_gives_up() {
     assert_eq!(candidates.borrow().len(), 8);
 }
 
-/// Fields can't flow into each other, and each of them counts.
+/// Fields can't run into each other, and each one matters.
 #[test]
 fn every_field_changes_the_seed() {
     let epoch = |start, length| Epoch::containing(UnixSeconds(start), length).unwrap();

@@ -44,7 +44,7 @@ fn serves_exactly_the_published_epochs() {
             assert_eq!(signer.keys_held(), 8);
         }
     }
-    // The clock is set back: keys of its future are forgotten too.
+    // The clock is set back: future keys are dropped too.
     assert_eq!(
         kids_served(&mut signer, EPOCH_START),
         kids_expected(EPOCH_START)
@@ -52,7 +52,7 @@ fn serves_exactly_the_published_epochs() {
     assert_eq!(signer.keys_held(), 8);
 }
 
-/// Every token verifies at each second of its life, less the 60 s for which clocks may differ.
+/// Every token verifies at each second of its lifetime, except for the 60 s of clock skew.
 #[test]
 fn no_token_outlives_its_key() {
     let mut signer = signer();
@@ -125,7 +125,7 @@ fn uses_epoch_of_later_of_iat_and_clock() {
     }
 }
 
-/// The key and the entropy make a token, and nothing else of an instance.
+/// A token depends on the key and the entropy, and on nothing else in an instance.
 #[test]
 fn another_instance_makes_the_same_token() {
     for algorithm in ["ES256", "EdDSA"] {
@@ -180,7 +180,7 @@ fn entropy_does_not_replace_the_secret_nonce() {
         let key = EpochKey::from_seed(&seed, algorithm, epoch).unwrap();
         key.sign(message, &entropy).unwrap()
     };
-    // The nonce depends on the message, and on the key: it is not what a signer without a secret makes.
+    // The nonce depends on the message and on the key.
     for algorithm in Algorithm::ALL {
         assert_ne!(sign(algorithm, b"a")[..32], sign(algorithm, b"b")[..32]);
     }

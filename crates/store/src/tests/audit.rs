@@ -46,7 +46,7 @@ fn of_generation(decision_id: &str, of: &str, number: u64) -> AuditRecord {
     }
 }
 
-/// An older HSM, or a gateway that was restored from one, brings no revoked key back.
+/// An older HSM, or a gateway that was restored from one, restores no revoked key.
 #[test]
 fn remembers_highest_generation_and_refuses_lower() {
     let file = File::new();
@@ -68,7 +68,7 @@ fn remembers_highest_generation_and_refuses_lower() {
     for (of, highest) in [("one", Some(4)), ("two", Some(1)), ("three", None)] {
         assert_eq!(done(store.generation_get(of)), Ok(highest), "{of}");
     }
-    // What was refused can be recorded as refused, and the memory outlives audit records and instances.
+    // Refusals can be recorded, and generations outlive audit records and instances.
     append(&store, record("c")).unwrap();
     let file_store = file.connect();
     file_store.query("DELETE FROM audit", vec![]).unwrap();

@@ -1,4 +1,4 @@
-//! A store that was out of use for too long may be an older copy, and forgets nothing twice.
+//! A store that was out of use for too long may be an older copy.
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn long_outage_refuses_earlier_tokens() {
     assert_eq!(at("a", 116), Ok(Consumption::Fresh));
 }
 
-/// What was used and is still known stays told apart from what may have been.
+/// A use that is still recorded stays distinct from one that may have been.
 #[test]
 fn used_token_stays_spent_without_the_mark() {
     let file = File::new();
@@ -68,7 +68,7 @@ fn detects_restored_copy() {
     assert_eq!(forgotten, Ok(Consumption::PredatesStore));
 }
 
-/// Between two ticks of whoever keeps it alive, no tick has found it out yet.
+/// A copy that was restored between two `keep_alive` calls is not detected yet.
 #[test]
 fn restored_copy_refuses_earlier_tokens() {
     let file = File::new();

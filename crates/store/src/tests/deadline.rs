@@ -1,4 +1,4 @@
-//! A caller's time.
+//! Deadlines of calls.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Set-up, schema, and that only a confirmed write is believed.
+//! Set-up and schema; only confirmed writes count.
 
 use super::*;
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Group commit, on a database that answers when the test says so.
+//! Group commit, on a database that answers when the test lets it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ struct Executor {
     answers: BTreeMap<&'static str, Result<Consumption, Error>>,
     /// Each call's deadline, which ends when its bell is dropped.
     deadlines: BTreeMap<&'static str, Bell>,
-    /// Wakers of tasks that are over: to wake one, even while it is being
+    /// Wakers of finished tasks. Waking one, even while it is being
     /// dropped, is an error in a component's runtime.
     gone: Vec<Arc<Woken>>,
 }
@@ -284,7 +284,7 @@ fn one_of_two_equal_batched_keys_is_fresh() {
     );
 }
 
-/// Two tokens with one `jti`: the one that predates the store must not be taken for the other.
+/// Of two tokens with one `jti`, the one that predates the store must not be mistaken for the other.
 #[test]
 fn counts_use_for_the_admissible_token() {
     for order in [["old", "new"], ["new", "old"]] {
@@ -384,7 +384,7 @@ fn cancelled_running_call_fails_its_batch_only() {
     assert!(calls.tasks.is_empty());
 }
 
-/// The one whose turn it is goes before it could take it.
+/// The caller whose turn it is stops waiting before it takes it.
 #[test]
 fn unused_turn_passes_on() {
     let file = File::new();
@@ -464,7 +464,7 @@ fn slow_statement_fails_its_batch_only() {
     assert_eq!(calls.answers["d"], FRESH);
 }
 
-/// Its client is gone, or its instance ends: nothing of the call goes on.
+/// The client is gone or the instance ends, so nothing of the call continues.
 #[test]
 fn cancelled_late_running_call_blocks_nobody() {
     let file = File::new();
@@ -518,7 +518,7 @@ fn starts_no_statement_past_the_deadline() {
     assert_eq!(calls.batches(), Vec::<usize>::new());
 }
 
-/// So a call is late by one statement at most.
+/// A call is at most one statement late.
 #[test]
 fn late_call_runs_no_second_statement() {
     let file = File::new();

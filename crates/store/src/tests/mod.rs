@@ -1,4 +1,4 @@
-//! The store on real SQLite, which runs the very statements that Spin's SQLite is given.
+//! The store on real SQLite, with the same statements as on Spin.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -85,7 +85,7 @@ impl Drop for Bell {
     }
 }
 
-/// A sleep that nobody can wake any more once it is dropped.
+/// A sleep that can't be woken once it is dropped.
 struct Sleep(Rc<Cell<Ring>>);
 
 impl Future for Sleep {
@@ -144,12 +144,12 @@ fn from_rusqlite(value: rusqlite::types::Value) -> Value {
     }
 }
 
-/// The deadline of a caller that has all the time.
+/// A deadline that never passes.
 fn unlimited() -> Deadline<impl Future<Output = ()> + Unpin> {
     Deadline::new(std::future::pending())
 }
 
-/// Runs a future that has nothing to wait for.
+/// Runs a future that never waits.
 pub(crate) fn done<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
@@ -157,7 +157,7 @@ pub(crate) fn done<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A database file that is removed with its test.
+/// A temporary database file.
 pub(crate) struct File(PathBuf);
 
 impl File {

@@ -1,4 +1,4 @@
-//! How many records refusals make.
+//! Recording and counting of refusals.
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn reach_the_limit(store: &Store<Rusqlite>) {
     }
 }
 
-/// What every record of `database` stands for.
+/// How many refusals each record of `database` represents.
 fn refusals_on_record(database: &Rusqlite) -> Vec<String> {
     database.column("SELECT sum(1 + repeats) FROM audit WHERE refused IS NOT NULL")
 }
@@ -121,7 +121,7 @@ fn bounds_the_rows_of_an_issuers_many_subjects() {
     assert_eq!(rows, REFUSALS_PER_ISSUER_MAX + 4);
 }
 
-/// One subject can't use up what its issuer's other subjects have.
+/// One subject can't use up the limit of its issuer's other subjects.
 #[test]
 fn one_subject_counts_sixty_times_for_its_issuer() {
     let file = File::new();
@@ -142,7 +142,7 @@ fn one_subject_counts_sixty_times_for_its_issuer() {
     assert_eq!(record(&store, other), Recorded::Written);
 }
 
-/// A subject beyond both limits is still told so, and makes no row of its own.
+/// A subject beyond both limits is still refused as such, and adds no row.
 #[test]
 fn limited_subject_of_busy_issuer_adds_no_row() {
     let file = File::new();
@@ -161,7 +161,7 @@ fn limited_subject_of_busy_issuer_adds_no_row() {
         ..denial("second", "s")
     };
     assert_eq!(record(&store, second.clone()), Recorded::Written);
-    // What is counted for the issuer counts against no subject: the record is of one of many.
+    // Refusals that are counted for the issuer count against no subject.
     for number in 0..=LIMIT {
         let again = AuditRecord {
             decision_id: format!("again-{number}"),
@@ -184,7 +184,7 @@ fn limits_the_refusals_of_a_subject_per_minute() {
     let store = file.open();
     reach_the_limit(&store);
     assert_eq!(record(&store, denial("over", "k")), limited("over"));
-    // Also what repeats a record from before the limit was reached.
+    // This includes repeats of records from before the limit.
     assert_eq!(record(&store, denial("again", "first-0")), limited("over"));
     let elsewhere = [("gitlab", "repo:acme/app"), ("github", "repo:acme/other")];
     for (issuer, subject) in elsewhere {
@@ -236,7 +236,7 @@ fn limit_restarts_each_minute() {
         record_at(&store, denial("next", "k"), next),
         Recorded::Written
     );
-    // Keys know no minute.
+    // Keys don't depend on the minute.
     assert_eq!(
         record_at(&store, denial("x", "first-0"), next),
         Recorded::Written
@@ -269,7 +269,7 @@ fn outages_and_denials_are_counted_separately() {
     assert_eq!(record(&store, denial("denied", "k")), limited("denied"));
 }
 
-/// What a key holds can't pass for a record of the limit, nor the other way round.
+/// A key can't be mistaken for a record of a limit, or vice versa.
 #[test]
 fn keys_and_subjects_do_not_collide() {
     let file = File::new();
@@ -287,7 +287,7 @@ fn keys_and_subjects_do_not_collide() {
     assert_eq!(record(&store, denial("over", "k")), limited("over"));
 }
 
-/// One statement holds many records, and none of them sees what the others write.
+/// One statement writes many records, and none sees the others' writes.
 #[test]
 fn records_of_one_statement_are_counted_in_order() {
     let file = File::new();
@@ -348,7 +348,7 @@ fn racing_connections_count_every_refusal_once() {
             scope.spawn(move || {
                 let store = file.open();
                 for number in 0..EACH {
-                    // Half of them of one token, the others of tokens of their own.
+                    // Half of them have the same token, the others each their own.
                     let id = format!("{thread}-{number}");
                     let key = if number % 2 == 0 { "shared" } else { &id };
                     let recorded = record(&store, denial(&id, key));

@@ -1,4 +1,4 @@
-//! Whether the database can be written, and how much room is left.
+//! Checks of writability and free space.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is forgotten, and how much at once.
+//! Sweeps: what they delete, and how much at once.
 
 use super::*;
 use crate::statements::SWEEP_ROWS_MAX;
@@ -144,7 +144,7 @@ fn sweeps_documents_and_leases_only() {
     );
 }
 
-/// Instances that serve one request each must sweep too, and not at each of them.
+/// Instances that serve one request each must sweep too, but not every one.
 #[test]
 fn short_lived_instances_sweep_too() {
     let file = File::new();

@@ -58,7 +58,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     if args.check {
         return check(&config);
     }
-    let listener = bind(config.listen).await?;
+    let (listener, address) = bind(config.listen).await?;
     let metrics_listener = bind_if(config.metrics_listen).await?;
     let admin_listener = bind_if(config.admin_listen).await?;
     let gateway = Gateway::open(config, Clock::new(danger)).await?;
@@ -69,41 +69,23 @@ async fn serve(args: Args) -> Result<(), Failure> {
     tasks.spawn(Arc::clone(&gateway).keep_epochs_current());
     let watching = Arc::clone(&gateway);
     tasks.spawn(async move { watching.watch_clock_and_log().await });
-    if let Some(listener) = metrics_listener {
-        eprintln!(
-            "hsm-gateway: metrics at http://{}/metrics",
-            address_of(&listener)?
-        );
-        if address_of(&listener)?.ip().is_unspecified() {
+    if let Some((listener, address)) = metrics_listener {
+        eprintln!("hsm-gateway: metrics at http://{address}/metrics");
+        if address.ip().is_unspecified() {
             eprintln!("hsm-gateway: metrics are served on all addresses, without authentication");
         }
         tasks.spawn(server::serve_metrics(Arc::clone(&gateway), listener));
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (stopping, stopped) = tokio::sync::watch::channel(false);
-    let admin = admin_listener.map(|listener| {
-        let stop = {
-            let mut stopped = stopped.clone();
-            async move { drop(stopped.wait_for(|it| *it).await) }
-        };
-        let address = address_of(&listener);
-        let side = server::serve(
-            Arc::clone(&gateway),
-            Side::Admin,
-            listener,
-            tls.clone(),
-            stop,
-        );
-        (address, tokio::spawn(side))
+    let admin = admin_listener.map(|(listener, address)| {
+        eprintln!("hsm-gateway: admins connect to {scheme}://{address}");
+        let mut stopped = stopped.clone();
+        let stop = async move { drop(stopped.wait_for(|it| *it).await) };
+        let (gateway, tls) = (Arc::clone(&gateway), tls.clone());
+        tokio::spawn(server::serve(gateway, Side::Admin, listener, tls, stop))
     });
-    let admin = match admin {
-        Some((address, side)) => {
-            eprintln!("hsm-gateway: admins connect to {scheme}://{}", address?);
-            Some(side)
-        }
-        None => None,
-    };
-    println!("listening on {scheme}://{}", address_of(&listener)?);
+    println!("listening on {scheme}://{address}");
     let mut outcome = Ok(());
     let stop = async {
         tokio::select! {
@@ -145,23 +127,20 @@ fn check(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind_if(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+/// A listener with its address.
+type Bound = (TcpListener, SocketAddr);
+
+async fn bind_if(address: Option<SocketAddr>) -> Result<Option<Bound>, Failure> {
     match address {
         Some(address) => bind(address).await.map(Some),
         None => Ok(None),
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
+async fn bind(address: SocketAddr) -> Result<Bound, Failure> {
+    vouchsafe_serve::bind(address)
         .await
         .map_err(|error| Failure::refused(format!("cannot listen on {address}: {error}")))
-}
-
-fn address_of(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener
-        .local_addr()
-        .map_err(|error| Failure::refused(error.to_string()))
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -2,15 +2,12 @@
 
 mod warnings;
 
-use super::Failure;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use vouchsafe_cli::Failure;
 use vouchsafe_host::{Application, ErrorKind, HostError, Lifetime, Options};
-
-/// Longest time that background threads get to finish when the host stops.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 /// Run the broker without Spin
 ///
@@ -68,14 +65,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let options = args.options()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::refused(format!("cannot start the async runtime: {error}")))?;
-    let outcome = runtime.block_on(serve(options));
-    runtime.shutdown_timeout(SHUTDOWN_MAX);
-    outcome.map(|()| ExitCode::SUCCESS)
+    vouchsafe_cli::run(serve(args.options()?)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(options: Options) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! A hostile guest in the broker's place that requests any signature.
 //!
-//! POST a JSON object with the members of `token-request`; `issued_at_offset` is added to the guest's own clock. The
+//! POST a JSON object with the members of `signing-request`; `issued_at_offset` is added to the guest's own clock. The
 //! response contains the signer's answer, and that clock before and after.
 
 #![allow(
@@ -22,15 +22,15 @@ mod guest {
 
     mod bindings {
         spin_sdk::wit_bindgen::generate!({
-            path: ["../../../wit/deps/spin-variables@3.0.0", "../../../wit/signer", "wit"],
+            path: ["../../../wit/deps/spin-variables@3.0.0", "../../../wit/types", "../../../wit/signer", "wit"],
             world: "vouchsafe:hostile-guest/hostile",
             runtime_path: "::spin_sdk::wit_bindgen::rt",
+            with: { "vouchsafe:types/types@0.1.0": vouchsafe_types },
             generate_all,
         });
     }
-    use bindings::vouchsafe::signer::signing::{
-        self, Error, ExtraClaim, Tier, TokenRequest, TokenType,
-    };
+    use bindings::vouchsafe::signer::signing;
+    use vouchsafe_types::{ExtraClaim, SignerError, SigningRequest, Tier, TokenType};
 
     #[http_service]
     async fn handle(request: Request) -> impl IntoResponse {
@@ -41,7 +41,7 @@ mod guest {
             }
             "/jwks" => match signing::public_keys(0).await {
                 Ok(keys) => serde_json::from_str(&keys.document).unwrap_or_default(),
-                Err(error) => said(&error),
+                Err(error) => describe(&error),
             },
             _ => json!({}),
         };
@@ -65,26 +65,26 @@ mod guest {
             Ok(token) => {
                 json!({ "jwt": token.jwt, "kid": token.kid, "expires_at": token.expires_at })
             }
-            Err(error) => said(&error),
+            Err(error) => describe(&error),
         };
         json!({ "answer": answer, "before": before, "after": after })
     }
 
-    fn said(error: &Error) -> Value {
+    fn describe(error: &SignerError) -> Value {
         match error {
-            Error::Misconfigured(text) => json!({ "misconfigured": text }),
-            Error::Superseded => json!("superseded"),
-            Error::TierUnavailable => json!("tier-unavailable"),
-            Error::Refused(text) => json!({ "refused": text }),
-            Error::Unavailable(_) => json!("unavailable"),
-            Error::Internal => json!("internal"),
+            SignerError::Misconfigured(text) => json!({ "misconfigured": text }),
+            SignerError::Superseded => json!("superseded"),
+            SignerError::TierUnavailable => json!("tier-unavailable"),
+            SignerError::Refused(text) => json!({ "refused": text }),
+            SignerError::Unavailable(_) => json!("unavailable"),
+            SignerError::Internal => json!("internal"),
         }
     }
 
-    fn request(asked: &Value, now: u64) -> TokenRequest {
+    fn request(asked: &Value, now: u64) -> SigningRequest {
         let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
         let list = |name: &str| asked[name].as_array().cloned().unwrap_or_default();
-        TokenRequest {
+        SigningRequest {
             issuer: text("issuer"),
             subject: text("subject"),
             audience: text("audience"),

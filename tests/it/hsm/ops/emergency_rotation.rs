@@ -61,7 +61,7 @@ fn reaches_every_broker_and_reports_time() {
         repeated.is(1, &format!("{url}: followed after "));
     }
     repeated.is(1, &format!("{dead}: NOT FOLLOWED within 1 s"));
-    repeated.is(1, "say `--from 1`");
+    repeated.is(1, "retry with `--from 1`");
     // A broker that reaches no gateway doesn't follow, and is reported.
     let (_gateway, elsewhere) = bad_broker();
     let elsewhere = format!("http://{}", elsewhere.broker.address);

@@ -137,7 +137,10 @@ fn never_retries_rejected_pin() {
     for _ in 0..3 {
         let (code, text) = setup.run(&["serve"]);
         assert_eq!(code, 2, "{text}");
-        assert!(text.contains("error: the PKCS#11 token rejected the PIN"), "{text}");
+        assert!(
+            text.contains("error: the PKCS#11 token rejected the PIN"),
+            "{text}"
+        );
         assert!(!text.contains("4321"), "{text}");
         assert_eq!(logins(), 1);
     }
@@ -435,8 +438,9 @@ fn hints_at_missing_module_or_token() {
     let (code, text) = setup.run(&["doctor"]);
     assert!(
         code == 1
-            && text
-                .contains("error: 2 PKCS#11 tokens have the label `vouchsafe`; their serial numbers are ")
+            && text.contains(
+                "error: 2 PKCS#11 tokens have the label `vouchsafe`; their serial numbers are "
+            )
             && text.contains("hint: give each token its own label"),
         "{text}"
     );

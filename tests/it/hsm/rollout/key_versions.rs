@@ -77,14 +77,14 @@ fn rotates_key_without_failed_token() {
         .is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");
     ask(&["promote", KEY, "--broker", &broker]).is(0, "unchanged");
     verifiers.fetch_and_verify(&at);
-    ask(&["retire", KEY]).is(1, "tokens of version 1 may live");
+    ask(&["retire", KEY]).is(1, "tokens of version 1 may still be valid");
     let promoted = at.now();
     drop(at);
 
     // The last token of version 1 is about to expire.
     let at = At::new(&setup, promoted + 890);
     verifiers.fetch_and_verify(&at);
-    ask(&["retire", KEY]).is(1, "tokens of version 1 may live");
+    ask(&["retire", KEY]).is(1, "tokens of version 1 may still be valid");
     let over = at.fixture.broker.jwks();
     drop(at);
 

@@ -178,88 +178,65 @@ fn claims_cases() -> Vec<SignatureCase> {
         token_claims(now())
             .to_string()
             .replacen('{', r#"{"\u0061ud":"https://evil.example","#, 1);
-    vec![
+    let rows = [
         (
             "another issuer",
-            "es256",
             changed("iss", "https://other.example".into()),
             "token.issuer",
         ),
         (
             "another audience",
-            "es256",
             changed("aud", "https://api.example".into()),
             "token.audience",
         ),
         (
             "two audiences",
-            "es256",
             changed("aud", json!([HSM_ES256, "https://api.example"])),
             "token.audience",
         ),
         (
             "a longer life",
-            "es256",
             changed("exp", (now() + 901).into()),
             "token.lifetime",
         ),
         (
             "a life without end",
-            "es256",
             changed("exp", Value::Null),
             "token.times",
         ),
         (
             "a token for later",
-            "es256",
             changed("iat", (now() + 3600).into()),
             "token.times",
         ),
         (
             "a token valid before",
-            "es256",
             changed("nbf", 0.into()),
             "token.times",
         ),
         (
             "a claim that is not the key's",
-            "es256",
             changed("admin", true.into()),
             "token.claim",
         ),
         (
             "a bound key",
-            "es256",
             changed("cnf", json!({ "jkt": "x" })),
             "token.claim",
         ),
         (
             "another client",
-            "es256",
             changed("client_id", "x".into()),
             "token.claim",
         ),
-        ("a claim twice", "es256", twice, "token.malformed"),
-        (
-            "a claim twice, in disguise",
-            "es256",
-            hidden,
-            "token.malformed",
-        ),
-        (
-            "what is no JSON",
-            "es256",
-            "{".to_owned(),
-            "token.malformed",
-        ),
-        (
-            "what is no object",
-            "es256",
-            "[]".to_owned(),
-            "token.malformed",
-        ),
-        ("nothing", "es256", String::new(), "token.malformed"),
-    ]
+        ("a claim twice", twice, "token.malformed"),
+        ("a claim twice, in disguise", hidden, "token.malformed"),
+        ("what is no JSON", "{".to_owned(), "token.malformed"),
+        ("what is no object", "[]".to_owned(), "token.malformed"),
+        ("nothing", String::new(), "token.malformed"),
+    ];
+    rows.map(|(what, payload, slug)| (what, "es256", payload, slug))
+        .to_vec()
 }
 
 fn key_cases() -> Vec<SignatureCase> {

@@ -1,4 +1,4 @@
-//! Gateways that are this crate's own other side, with a software HSM.
+//! Gateways made of this crate's other end, with a software HSM.
 
 use std::cell::{Cell, RefCell};
 
@@ -27,25 +27,25 @@ pub(super) struct Gateways {
     pub(super) canary: Cell<Option<u64>>,
     /// Hosts that do not answer.
     pub(super) down: RefCell<Vec<char>>,
-    /// Hosts whose clocks are ahead by an hour, and none of the others.
+    /// Hosts whose clocks are an hour ahead.
     pub(super) ahead: RefCell<Vec<char>>,
-    /// Hosts that have not heard of the current generation.
+    /// Hosts that don't know the current generation.
     pub(super) behind: RefCell<Vec<char>>,
-    /// Hosts whose keys have no use left.
+    /// Hosts whose keys are over their rate limit.
     pub(super) busy: RefCell<Vec<char>>,
-    /// Where the credential has asked too often, as `a /v1/keys`.
+    /// Host and path where the credential is over its rate limit, as `a /v1/keys`.
     pub(super) limited: RefCell<Vec<&'static str>>,
-    /// Hosts whose groups are another issuer's.
+    /// Hosts whose key groups belong to another issuer.
     pub(super) foreign: RefCell<Vec<char>>,
     /// Hosts whose keys have another root.
     pub(super) rootless: RefCell<Vec<char>>,
     /// Hosts that have no key of the current epoch.
     pub(super) late: RefCell<Vec<char>>,
-    /// What answers 503, as `a /v1/keys`.
+    /// Host and path that answer 503, as `a /v1/keys`.
     pub(super) broken: RefCell<Vec<&'static str>>,
-    /// Hosts in front of which something else answers, with this status.
+    /// Hosts behind a proxy that answers with this status.
     pub(super) strange: RefCell<Vec<(char, u16)>>,
-    /// What was asked, as `a /v1/keys`.
+    /// The requests so far, as `a /v1/keys`.
     pub(super) asked: RefCell<Vec<String>>,
     /// Whether the host has no randomness.
     pub(super) without_entropy: Cell<bool>,
@@ -226,7 +226,7 @@ impl Gateways {
     }
 }
 
-/// What the host gave, as far as these tests care.
+/// The host's randomness.
 fn entropy() -> Entropy {
     Entropy::from_bytes([7; ENTROPY_BYTES])
 }
@@ -259,7 +259,7 @@ impl Network for Gateways {
         let asked = format!("{host} {path}");
         let broken = self.broken.borrow().contains(&asked.as_str());
         self.asked.borrow_mut().push(asked);
-        // Others have their turn, as on a real network.
+        // Let other tasks run, as on a real network.
         yield_once().await;
         if self.down.borrow().contains(&host) {
             return Err(Unreachable::NotReached);

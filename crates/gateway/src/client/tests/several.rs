@@ -1,10 +1,10 @@
-//! Several gateways, of which one is behind, has another clock, or an HSM that fails.
+//! Several gateways, one of which is behind, has another clock or a failing HSM.
 
 use super::*;
 
 const FRESH: u64 = GENERATION_FRESH_SECONDS;
 
-/// Both tiers sign, by the gateway that is right; the other is asked again only when the keys are.
+/// Both tiers sign with the correct gateway. The other one is asked again only together with the keys.
 #[test]
 fn skips_gateway_with_wrong_clock() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -81,7 +81,7 @@ fn skips_gateway_with_older_generation() {
     assert_eq!(gateways.take_asked(), ["a /v1/keys", "b /v1/keys"]);
 }
 
-/// A seed may be asked for while the gateway that learned first derives it.
+/// A seed may be requested while the first gateway that knows of it derives it.
 #[test]
 fn ignores_new_seed_from_gateway_left_behind() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -99,7 +99,7 @@ fn ignores_new_seed_from_gateway_left_behind() {
     assert_ne!(second, first);
 }
 
-/// Whoever keeps the HSM busy must not keep an emergency from being followed.
+/// A busy HSM must not delay an emergency rotation.
 #[test]
 fn failing_hsm_delays_no_emergency() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -116,7 +116,7 @@ fn failing_hsm_delays_no_emergency() {
     assert_ne!(kid_of(sign(&signer, &gateways, Tier::Delegated)), first);
 }
 
-/// The generation outlives what a wrong clock makes the signer forget.
+/// The generation is kept even if a wrong clock makes the signer drop its keys.
 #[test]
 fn wrong_clock_restores_no_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -138,7 +138,7 @@ fn wrong_clock_restores_no_generation() {
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
 }
 
-/// The signer's own clock is set back by less than the gateway minds.
+/// The signer's own clock is set back, within the gateway's tolerance.
 #[test]
 fn backward_clock_makes_nothing_fresh() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -149,7 +149,7 @@ fn backward_clock_makes_nothing_fresh() {
     assert_eq!(gateways.take_asked(), ["a /v1/keys"]);
 }
 
-/// Whoever is first in the list, by mistake or in bad faith.
+/// The first gateway in the list, by mistake or by attack.
 #[test]
 fn skips_gateway_with_foreign_keys() {
     type Hosts = fn(&Gateways) -> &std::cell::RefCell<Vec<char>>;
@@ -175,7 +175,7 @@ fn skips_gateway_with_foreign_keys() {
     }
 }
 
-/// Two roots behind one list are a mistake; what signs is what is published all the same.
+/// Two roots in one list are a mistake. Still, only published keys sign.
 #[test]
 fn skips_seed_of_another_root() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -190,7 +190,7 @@ fn skips_seed_of_another_root() {
     );
 }
 
-/// A number alone is no generation.
+/// A number without keys is not accepted as a generation.
 #[test]
 fn ignores_generation_without_a_key() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -205,7 +205,7 @@ fn ignores_generation_without_a_key() {
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
 }
 
-/// What another broker's token showed to the store is asked for at once, and then once a second.
+/// A generation that the store knows from another broker is fetched at once, and then once a second.
 #[test]
 fn publishes_no_keys_of_a_past_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
@@ -221,7 +221,7 @@ fn publishes_no_keys_of_a_past_generation() {
         assert_eq!(keys, Err(Error::Superseded));
         assert_eq!(gateways.take_asked(), asked);
     }
-    // With the others it is another matter.
+    // The other gateways do have it.
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     *gateways.down.borrow_mut() = vec!['a', 'b'];
     gateways.now.set(NOON + 10);

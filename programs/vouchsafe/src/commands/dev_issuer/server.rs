@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use vouchsafe_cli::{Failure, clock};
 use vouchsafe_serve::{CONNECTIONS_MAX, Drain, Limits, json_reply, serve_connection};
 
@@ -28,7 +28,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const LIMITS: Limits = Limits {
     connections_max: CONNECTIONS_MAX,
     header_bytes_max: 64 * 1024,
-    // Nothing of value is in flight.
+    // No request is worth waiting for.
     drain_max: Duration::ZERO,
 };
 const JTI_BYTES: usize = 16;
@@ -81,24 +81,24 @@ async fn listen(args: Args) -> Result<ExitCode, Failure> {
         Failure::usage(format!("cannot listen on {}: {error}", args.listen))
             .hint("stop the process that listens there, or use another address with --listen")
     };
-    let listener = TcpListener::bind(args.listen).await.map_err(taken)?;
-    let address = listener.local_addr().map_err(taken)?;
+    let (listener, address) = vouchsafe_serve::bind(args.listen).await.map_err(taken)?;
     let issuer = Arc::new(Issuer::new(&args, address)?);
     if let Some(file) = &args.port_file {
         std::fs::write(file, address.port().to_string())
             .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
     }
-    println!("listening on http://{address}");
+    // ORDER: signals are handled before the address is announced, so that its reader can stop the issuer.
     let stop = vouchsafe_serve::stop_signal()
         .map_err(|error| Failure::refused(format!("cannot handle signals: {error}")))?;
+    println!("listening on http://{address}");
     vouchsafe_serve::serve("dev-issuer", listener, LIMITS, stop, |stream, _, drain| {
-        Some(converse(Arc::clone(&issuer), stream, drain))
+        Some(serve_requests(Arc::clone(&issuer), stream, drain))
     })
     .await;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn converse(issuer: Arc<Issuer>, stream: TcpStream, drain: Drain) {
+async fn serve_requests(issuer: Arc<Issuer>, stream: TcpStream, drain: Drain) {
     serve_connection(stream, LIMITS, drain, |request| {
         Arc::clone(&issuer).answer(request)
     })
