@@ -6,7 +6,7 @@ mod decisions;
 mod writing;
 
 use super::{check, explain};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};

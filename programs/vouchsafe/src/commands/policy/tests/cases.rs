@@ -1,7 +1,7 @@
 //! `policy test`.
 
 use super::{said, scratch};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use crate::commands::policy::{test, watch};
 use clap::Parser;
 use std::fs;

@@ -1,7 +1,7 @@
 //! `policy diff`.
 
 use super::{default_bundle, said, scratch};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use crate::commands::policy::diff;
 use clap::Parser;
 use std::fs;

@@ -60,7 +60,7 @@ fn explain_decision(
     state: &Path,
     id: &str,
     more: &[&str],
-) -> Result<(String, bool), crate::commands::Failure> {
+) -> Result<(String, bool), vouchsafe_cli::Failure> {
     let (dir, state) = (default_bundle(), state.display().to_string());
     let fixed = ["explain", &dir, "--decision", id, "--state-dir", &state];
     let command = ExplainCommand::try_parse_from([&fixed[..], more].concat()).expect("right");

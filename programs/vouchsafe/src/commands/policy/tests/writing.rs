@@ -1,7 +1,7 @@
 //! `policy fmt`, `policy new` and `policy graph`.
 
 use super::{default_bundle, said, scratch};
-use crate::commands::Failure;
+use vouchsafe_cli::Failure;
 use crate::commands::policy::{fmt, graph, new};
 use clap::Parser;
 use std::fs;
