@@ -2,12 +2,11 @@
 
 use super::bundle::{EnvironmentArgs, must_be_folder};
 use super::hosts;
-use super::output::{count, now};
-use vouchsafe_cli::Failure;
+use super::output::count;
 use serde_json::json;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, clock, print};
 use vouchsafe_policy::{Bundle, folder};
 use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item, Severity};
@@ -52,7 +51,7 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let (text, passed) = check(args, std::io::stdout().is_terminal())?;
+    let (text, passed) = check(args, print::use_color())?;
     print!("{text}");
     Ok(ExitCode::from(u8::from(!passed)))
 }
@@ -66,7 +65,9 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
         true => lint::check(&files, &environment),
         false => lint::check_readable(&files, &environment, unread),
     };
-    report.warnings.extend(lint::expiring_keys(&files, now()));
+    report
+        .warnings
+        .extend(lint::expiring_keys(&files, clock::unix_seconds()?));
     let mut items = report::items(&files, &report);
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
         items.extend(hosts::compare(

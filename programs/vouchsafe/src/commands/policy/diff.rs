@@ -2,11 +2,11 @@
 
 use super::audit;
 use super::bundle::{EnvironmentArgs, read_folder};
-use super::output::{count, now};
-use vouchsafe_cli::Failure;
+use super::output::count;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, Format, clock};
 use vouchsafe_policy::BundleFiles;
 use vouchsafe_policy_tools::RecordedRequest;
 use vouchsafe_policy_tools::diff::{Change, Difference, Direction, Side, Subject, diff};
@@ -58,12 +58,6 @@ enum FailOn {
     Widening,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Json,
-    Text,
-}
-
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (text, failed) = compare(args)?;
     print!("{text}");
@@ -108,7 +102,9 @@ fn recorded(args: &Args) -> Result<(Vec<(String, RecordedRequest)>, usize), Fail
     };
     let since_ms = match &args.since {
         None => 0,
-        Some(text) => now().saturating_sub(seconds(text)?).saturating_mul(1000),
+        Some(text) => clock::unix_seconds()?
+            .saturating_sub(seconds(text)?)
+            .saturating_mul(1000),
     };
     let records = audit::since(state, since_ms)?;
     let total = records.len();

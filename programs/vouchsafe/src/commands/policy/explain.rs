@@ -4,14 +4,14 @@ mod show;
 
 use super::audit;
 use super::bundle::{EnvironmentArgs, load};
-use super::output::{count, now, parse_moment};
-use vouchsafe_cli::Failure;
+use super::output::{count, parse_moment};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use show::Shown;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use vouchsafe_cli::{Failure, Format, clock};
 use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_policy::{Audience, Bundle, Effect, Issuer, TokenRequest};
 use vouchsafe_policy_tools::explain::explain as explain_request;
@@ -62,12 +62,6 @@ pub struct Args {
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Json,
-    Text,
 }
 
 #[derive(clap::Args)]
@@ -140,7 +134,7 @@ fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     let issuer = issuer(args, bundle, &claims)?;
     let audience = audience(args, bundle)?;
     let now = match &args.at {
-        None => now(),
+        None => clock::unix_seconds()?,
         Some(text) => parse_moment(text)?,
     };
     let principal = principal_of_claims(issuer, &claims)

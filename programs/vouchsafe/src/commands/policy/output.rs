@@ -1,8 +1,7 @@
 //! Helpers for the output and input of policy commands.
 
-use vouchsafe_cli::Failure;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use vouchsafe_cli::Failure;
 use vouchsafe_policy::parse_unix_seconds;
 
 /// `1 case`, `2 cases`, `2 policies`.
@@ -17,13 +16,6 @@ pub fn count(number: usize, noun: &str) -> String {
 pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|error| Failure::usage(format!("cannot write `{}`: {error}", path.display())))
-}
-
-/// The current time in Unix seconds.
-pub fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 /// Parses Unix seconds or a date.

@@ -3,11 +3,11 @@
 use super::bundle::{EnvironmentArgs, read_folder};
 use super::output::{count, write_file};
 use super::watch;
-use vouchsafe_cli::Failure;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_policy::{BundleFiles, LoadError};
 use vouchsafe_policy_tools::explain::Kind;
 use vouchsafe_policy_tools::{
@@ -53,12 +53,6 @@ pub struct Args {
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Format {
-    Json,
-    Text,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
