@@ -163,7 +163,7 @@ fn read_case(
     let invalid = |diagnostic: Diagnostic| vec![diagnostic.map(CheckError::from)];
     let (mut file, entries): (_, CaseFile) = TomlFile::parse(path, content).map_err(invalid)?;
     let issuer_name = entries.issuer.get_ref().clone();
-    let base = base(&issuer_name, files).map_err(invalid)?;
+    let base = base(&issuer_name, files).map_err(|diagnostic| invalid(*diagnostic))?;
     let mut known = bundle.issuers_of_all_environments();
     let Some(issuer) = known.find(|issuer| issuer.name == issuer_name) else {
         file.refuse(
@@ -308,10 +308,10 @@ fn payload(token: &str) -> Option<Vec<u8>> {
 }
 
 /// The default claims for cases of an issuer; empty if there is no such file.
-fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Diagnostic> {
+fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Box<Diagnostic>> {
     let path = format!("tests/{issuer_name}.toml");
     match files.content(&path) {
-        Some(content) => TomlFile::<BundleError>::parse(&path, content).map(|(_, base)| base),
+        Some(content) => TomlFile::<BundleError>::parse(&path, content).map(|(_, base)| base).map_err(Box::new),
         None => Ok(BaseFile::default()),
     }
 }

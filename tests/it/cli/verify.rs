@@ -333,28 +333,28 @@ fn check_input(by: &[&str], token: &str) {
     let hint = "error: no token\nhint: the command before the pipe wrote nothing";
     let json = ["--format", "json", "-"];
     for stdin in [&b""[..], b"\n", b" \r\n\t"] {
-        fails(&[&by[..], &["-"]].concat(), stdin, 2, hint);
-        fails(&[&by[..], &json].concat(), stdin, 2, hint);
+        fails(&[by, &["-"]].concat(), stdin, 2, hint);
+        fails(&[by, &json].concat(), stdin, 2, hint);
     }
-    fails(&[&by[..], &[""]].concat(), b"", 2, hint);
+    fails(&[by, &[""]].concat(), b"", 2, hint);
     let no_text = "error: standard input: not valid UTF-8";
-    fails(&[&by[..], &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
+    fails(&[by, &["-"]].concat(), b"\xff.\xff.\xff", 2, no_text);
     // The first 256 KiB alone would be valid.
     let kib_256 = 256 * 1024;
     let mut long = token.as_bytes().to_vec();
     long.resize(kib_256, b' ');
-    let ended = vouchsafe(&[&by[..], &["-"]].concat(), &long);
+    let ended = vouchsafe(&[by, &["-"]].concat(), &long);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     long.push(b'x');
     let too_long = "error: standard input: larger than 262144 bytes";
-    fails(&[&by[..], &["-"]].concat(), &long, 2, too_long);
+    fails(&[by, &["-"]].concat(), &long, 2, too_long);
 }
 
 fn check_arguments(site: &Site, by: &[&str], token: &str) {
     let (keys, gone) = (site.path("keys.json"), site.path("gone"));
     let pin = |file: &str, words: &str| {
         fails(
-            &[&by[..], &["--pin-root", file, token]].concat(),
+            &[by, &["--pin-root", file, token]].concat(),
             b"",
             2,
             words,
@@ -439,7 +439,7 @@ fn distinguishes_usage_token_and_network_errors() {
         "the broker's issuer is",
     );
     site.broker.kill();
-    fails(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
+    fails(&[by, &[&token]].concat(), b"", 3, "no answer from");
     assert_eq!(
         site.verify_with(&keys, &[], &token).code,
         0,
