@@ -439,7 +439,7 @@ fn distinguishes_usage_token_and_network_errors() {
         "the broker's issuer is",
     );
     site.broker.kill();
-    fails(&[by, &[&token]].concat(), b"", 3, "no answer from");
+    fails(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
     assert_eq!(
         site.verify_with(&keys, &[], &token).code,
         0,
