@@ -7,7 +7,9 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables};
+use vouchsafe_signer::{
+    Algorithm, Epoch, EpochKey, Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables,
+};
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;
