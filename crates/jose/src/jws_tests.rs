@@ -24,7 +24,7 @@ fn check(token: &str, expected: Result<(), JwsError>) {
 
 fn check_header(header: &str, expected: Result<(), JwsError>) {
     assert_eq!(
-        UnverifiedJws::parse(&token_with_header(header)).map(|_| ()),
+        UnverifiedJws::parse(token_with_header(header)).map(|_| ()),
         expected,
         "{header}"
     );
