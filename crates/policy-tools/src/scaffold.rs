@@ -19,8 +19,8 @@ pub type NewFiles = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScaffoldError {
-    #[error("`{0}` is already there")]
-    AlreadyThere(String),
+    #[error("`{0}` already exists")]
+    AlreadyExists(String),
     #[error("{entity_type} has no claim `{claim}`; it has {known}")]
     ClaimUnknown {
         claim: String,
@@ -379,7 +379,7 @@ fn with(files: &BundleFiles, made: &NewFiles) -> Result<BundleFiles, ScaffoldErr
     let mut all = files.clone();
     for (path, content) in made {
         if files.content(path).is_some() {
-            return Err(ScaffoldError::AlreadyThere(path.clone()));
+            return Err(ScaffoldError::AlreadyExists(path.clone()));
         }
         all.add(path, content.clone().into_bytes())
             .map_err(|diagnostic| invalid(diagnostic.into()))?;

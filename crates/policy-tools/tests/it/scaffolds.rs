@@ -154,7 +154,7 @@ fn refuses_invalid_new_policies() {
         err("the policy would not permit its own case: another policy denies it: `never`")
     );
     let there = new_rule("api", &[("ref", "a")], &[]);
-    assert_eq!(of(&there), err("`rules/api.cedar` is already there"));
+    assert_eq!(of(&there), err("`rules/api.cedar` already exists"));
     let twice = new_rule("never", &[("ref", "a")], &[]);
     assert!(of(&twice).is_err_and(|text| text.contains("policy `never` is already defined")));
 }
@@ -230,6 +230,8 @@ fn new_audience_is_checked() {
     };
     assert_eq!(
         audience(&files, &environment(), &twice),
-        Err(ScaffoldError::AlreadyThere("audiences/api.toml".to_owned()))
+        Err(ScaffoldError::AlreadyExists(
+            "audiences/api.toml".to_owned()
+        ))
     );
 }

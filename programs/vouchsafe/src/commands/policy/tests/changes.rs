@@ -167,7 +167,10 @@ fn decides_recorded_requests_with_both() {
     assert_eq!(json["decided"], 32);
     let (message, hint, code) = said(run(&[&arguments[..], &["--since", "soon"]].concat()));
     assert_eq!(message, "`soon` is not a duration");
-    assert_eq!(hint.as_deref(), Some("write one such as 30m, 24h or 7d"));
+    assert_eq!(
+        hint.as_deref(),
+        Some("use a duration such as 30m, 24h or 7d")
+    );
     assert_eq!(code, 2);
     fs::remove_file(export).expect("it can be removed");
     fs::remove_dir_all(dir).expect("it can be removed");

@@ -99,7 +99,7 @@ fn new_writes_policy_with_cases() {
     let (message, _, code) = said(run_new(&arguments, None));
     assert_eq!(
         (message.as_str(), code),
-        ("`rules/release-deploys.cedar` is already there", 1)
+        ("`rules/release-deploys.cedar` already exists", 1)
     );
     fs::remove_dir_all(dir).expect("it can be removed");
 }
