@@ -353,12 +353,7 @@ fn check_input(by: &[&str], token: &str) {
 fn check_arguments(site: &Site, by: &[&str], token: &str) {
     let (keys, gone) = (site.path("keys.json"), site.path("gone"));
     let pin = |file: &str, words: &str| {
-        fails(
-            &[by, &["--pin-root", file, token]].concat(),
-            b"",
-            2,
-            words,
-        );
+        fails(&[by, &["--pin-root", file, token]].concat(), b"", 2, words);
     };
     pin(&gone, "gone: No such file");
     let no_root = "the file contains no PEM certificate of a root signing key\n\

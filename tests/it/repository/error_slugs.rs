@@ -25,7 +25,10 @@ const UNREACHED: [(&str, &str); 2] = [
 
 /// The slugs in the broker's list of refusals.
 fn slugs() -> BTreeSet<String> {
-    let sources = ["crates/exchange/src/refusal.rs", "crates/types/src/token.rs"];
+    let sources = [
+        "crates/exchange/src/refusal.rs",
+        "crates/types/src/token.rs",
+    ];
     let read = |path| std::fs::read_to_string(repository().join(path)).expect("a list of refusals");
     let text = sources.map(read).concat();
     let arms = text
