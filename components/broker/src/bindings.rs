@@ -1,4 +1,4 @@
-//! Generated from the broker's private world: the four ports, and nothing else.
+//! Bindings generated from the broker's private world, which imports the four ports only.
 
 spin_sdk::wit_bindgen::generate!({
     path: ["../../wit/types", "../../wit/policy", "../../wit/identity", "../../wit/deps/spin-sqlite@3.1.0",

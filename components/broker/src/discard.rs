@@ -1,7 +1,8 @@
 //! Discards the rest of a request that was answered early.
 //!
-//! A client that sends its whole request before it reads never sees the response if the host closes the connection
-//! on unread data: that resets it (RFC 9112 §9.6). `vouchsafe serve` reads every body before it calls; Spin does not.
+//! If the host closes a connection with unread data, it is reset (RFC 9112 §9.6), and a client that sends its whole
+//! request before reading never sees the response. `vouchsafe serve` reads the body before it calls the broker; Spin
+//! does not.
 
 use http_body_util::BodyExt as _;
 use spin_sdk::http::Request;
@@ -10,14 +11,15 @@ use vouchsafe_guest::within;
 
 /// Most bytes of a body that are discarded.
 const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
-/// Longest that a body is discarded for.
+/// Longest time spent discarding a body.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the rest of `request` after its response, within limits.
 pub fn rest(request: Request) {
-    // A client that expects `100 Continue` sends nothing after another answer, and reading might make the host send it.
-    let waits = request.headers().contains_key("expect");
-    if waits || matches!(request.method().as_str(), "GET" | "HEAD") {
+    // A client that expects `100 Continue` sends no body after another response, and reading might make the host send
+    // one.
+    let expects_continue = request.headers().contains_key("expect");
+    if expects_continue || matches!(request.method().as_str(), "GET" | "HEAD") {
         return;
     }
     spin_sdk::wasip3::spawn(async move {

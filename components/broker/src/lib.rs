@@ -1,4 +1,4 @@
-//! The broker: the HTTP face, and the order in which the four ports are called.
+//! The broker: routes HTTP requests and connects the exchange to the other components.
 //!
 //! | route | method | answer |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
 //! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
 //! | `/healthz` | GET | 200 while the instance runs |
-//! | `/readyz` | GET | 200 if bundle and signer can be used and the store can be written, else 503 |
+//! | `/readyz` | GET | 200 if bundle and signer are usable and the store is writable, else 503 |
 //!
-//! Decides nothing: that is `crates/exchange`. Has no network, no database and no variables.
+//! Makes no decisions: `crates/exchange` does. Has no network, no database and no variables.
 
 mod bindings;
 mod discard;

@@ -1,11 +1,10 @@
-//! The exchange's ports over the broker's imports.
+//! The exchange's ports, implemented over the broker's imports.
 //!
-//! Documented caches, per instance (I7): settings, bundle, and the bundle's issuers and audiences that requests asked
-//! for, which cannot change while an instance lives and of which only existing ones are kept, so that the bundle
-//! bounds them; fetched key sets, at most `KEY_SETS_IN_MEMORY_MAX`, each until its own `trusted_until`; their parsed
-//! forms and the checked issuers as handles of the identity component; and tokens of subjects that were denied too
-//! often, at most `LIMITED_TOKENS_MAX`, each for a minute. The log counts requests by route and slug. No other
-//! per-request data outlives its request.
+//! Documented caches, per instance (I7): settings; the bundle, and those of its issuers and audiences that requests
+//! named, which cannot change while an instance lives and number at most as many as the bundle has; fetched key sets,
+//! at most `KEY_SETS_IN_MEMORY_MAX`, each until its own `trusted_until`; their parsed forms and the checked issuers, as
+//! handles of the identity component; and tokens of subjects that were denied too often, at most `LIMITED_TOKENS_MAX`,
+//! each for a minute. The log counts requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
 use base64::Engine;
@@ -29,7 +28,7 @@ use vouchsafe_types::{
     Subject, TokenRequest,
 };
 
-/// The document with the seals of bundles that were checked, and how long it is kept.
+/// The document with the seals of validated bundles, and its retention.
 const SEALS: &str = "policy/seals";
 const SEALS_SECONDS: u64 = 30 * 24 * 3600;
 
@@ -38,22 +37,22 @@ thread_local! {
     static BUNDLE: RefCell<Option<BundleInfo>> = const { RefCell::new(None) };
     static ISSUERS: RefCell<BTreeMap<String, Rc<IssuerRecord>>> = const { RefCell::new(BTreeMap::new()) };
     static AUDIENCES: RefCell<BTreeMap<String, Rc<Audience>>> = const { RefCell::new(BTreeMap::new()) };
-    /// By `iss`.
+    /// Keyed by `iss`.
     static CHECKED_ISSUERS: RefCell<BTreeMap<String, Rc<verification::TrustedIssuer>>> =
         const { RefCell::new(BTreeMap::new()) };
-    /// By `iss` and the digest of the key set; the oldest goes first.
+    /// Keyed by `iss` and the digest of the key set; the oldest is evicted first.
     static PARSED_KEYS: RefCell<Vec<(String, String, Rc<verification::TrustedKeys>)>> =
         const { RefCell::new(Vec::new()) };
-    static GENERATION_SEEN: Cell<Option<GenerationSeen>> = const { Cell::new(None) };
+    static LATEST_GENERATION: Cell<Option<LatestGeneration>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
     static LOG: RefCell<Sampler> = const { RefCell::new(Sampler::new()) };
     static LIMITED: RefCell<LimitedTokens> = const { RefCell::new(LimitedTokens::new()) };
 }
 
-/// The highest generation that the store remembers, and when it was asked.
+/// The highest generation that the store remembers, and when it was read.
 #[derive(Clone, Copy)]
-struct GenerationSeen {
+struct LatestGeneration {
     number: u64,
     /// Unix seconds.
     at: u64,
@@ -75,40 +74,40 @@ impl Wasm {
         }
     }
 
-    /// How long this request took to load the bundle, if it was the first of its instance.
+    /// How long this request took to load the bundle, if it did.
     pub fn loading_us(&self) -> Option<u64> {
         self.loading_us.get()
     }
 
-    /// The keys for verifiers: none of a superseded generation, as far as the store knows. While the store is
-    /// unavailable, keys are published on the signer's word alone: without them no token verifies.
+    /// The keys for verifiers, excluding superseded generations as far as the store knows. While the store is
+    /// unavailable, the signer's answer is published as is: without keys, no token verifies.
     pub async fn public_keys(&self) -> Result<PublicKeySet, Failure> {
         let settings = self.settings().await?;
-        let generation_min = self.generation_seen(&settings).await;
+        let generation_min = self.latest_generation(&settings).await;
         signing::public_keys(generation_min)
             .await
             .map_err(Failure::from)
     }
 
-    /// Asks the store once a second at most, since anybody can ask for keys.
-    async fn generation_seen(&self, settings: &Settings) -> u64 {
-        let known = GENERATION_SEEN.get();
-        if let Some(seen) = known {
-            if seen.at == self.now {
-                return seen.number;
+    /// Reads the store at most once a second, because anyone can request keys.
+    async fn latest_generation(&self, settings: &Settings) -> u64 {
+        let known = LATEST_GENERATION.get();
+        if let Some(latest) = known {
+            if latest.at == self.now {
+                return latest.number;
             }
-            // Others at this moment don't wait for the store too.
-            GENERATION_SEEN.set(Some(GenerationSeen {
+            // Concurrent requests use the known generation instead of waiting for the store.
+            LATEST_GENERATION.set(Some(LatestGeneration {
                 at: self.now,
-                ..seen
+                ..latest
             }));
         }
-        let known = known.map_or(0, |seen| seen.number);
+        let known = known.map_or(0, |latest| latest.number);
         let Ok(stored) = state::generation_get(settings.generation_of()).await else {
             return known;
         };
         let number = known.max(stored.unwrap_or(0));
-        GENERATION_SEEN.set(Some(GenerationSeen {
+        LATEST_GENERATION.set(Some(LatestGeneration {
             number,
             at: self.now,
         }));
@@ -123,7 +122,7 @@ impl Wasm {
         state::ready().await.map_err(Failure::from)
     }
 
-    /// Whether the store can be written, and how much room it has left.
+    /// Whether the store is writable, and how much space it has left.
     pub async fn store_space(&self) -> Result<&'static str, Failure> {
         Ok(match state::writable().await? {
             Space::Unknown => "unknown",
@@ -132,9 +131,9 @@ impl Wasm {
         })
     }
 
-    /// Opens the store with an instance's first request, whatever that is: single-use tokens that
-    /// are older than the store are refused, so it should be as old as the broker. What fails here
-    /// fails again, and is told, where the store is needed.
+    /// Opens the store on an instance's first request, whatever its route: single-use tokens older than the store are
+    /// refused, so it should be as old as the broker. Errors are dropped here; the call that needs the store reports
+    /// them.
     pub async fn warm(&self) {
         if !WARM.replace(true) {
             let _ = self.store_ready().await;
@@ -142,7 +141,7 @@ impl Wasm {
     }
 }
 
-/// What to write to the log for `line`.
+/// The lines to log for `line`.
 pub fn log_lines(line: &Line<'_>) -> Vec<String> {
     LOG.with_borrow_mut(|log| log.lines(line, clock()))
 }
@@ -153,13 +152,13 @@ fn clock() -> u64 {
     now.unwrap_or_default().as_secs()
 }
 
-/// A strong ETag of `body`.
+/// A strong ETag for `body`.
 pub fn etag(body: &str) -> String {
     let digest = hex(&Sha256::digest(body.as_bytes()));
     format!("\"{}\"", digest.get(..32).unwrap_or(&digest))
 }
 
-/// The digest of the bundle that this instance decides with.
+/// The digest of the bundle that this instance uses.
 pub fn loaded_digest() -> Option<String> {
     BUNDLE.with_borrow(|bundle| bundle.as_ref().map(|bundle| bundle.digest.clone()))
 }
@@ -252,8 +251,8 @@ impl Policy for Wasm {
             return Ok(bundle);
         }
         let from = self.elapsed_us();
-        // Seals spare a new instance most of the checks. Without a store everything is checked, as it is the first
-        // time; whoever needs the store reports that it is unavailable.
+        // Seals spare a new instance most of the validation. Without a store, everything is validated; the request that
+        // needs the store reports that it is unavailable.
         let kept = self.document(SEALS).await.ok().flatten();
         let mut bundle = decisions::load(settings.environment(), kept).await?;
         if let Some(seals) = bundle.seals.take() {
@@ -359,11 +358,12 @@ impl Instance for Wasm {
     fn decision_id(&self) -> Result<String, Failure> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)
-            .map_err(|_| Failure::new(Refusal::Internal, "the host has no randomness"))?;
+            .map_err(|_| Failure::new(Refusal::Internal, "the host provides no randomness"))?;
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Without randomness all instances renew keys at the earliest moment, which costs the issuer a few requests.
+    /// Without randomness, all instances refresh keys at the earliest time, which costs the issuer a few extra
+    /// requests.
     fn jitter(&self) -> u64 {
         let mut bytes = [0; 8];
         match getrandom::fill(&mut bytes) {
@@ -405,7 +405,7 @@ impl Instance for Wasm {
         let (bundle, issuer) = (bundle.clone(), Rc::clone(issuer));
         spin_sdk::wasip3::spawn(async move {
             let ports = Self::new();
-            // Best effort: the requests that need the keys try again and report what fails.
+            // Best effort: requests that need the keys retry, and report failures.
             let _ = vouchsafe_exchange::keys::refresh(&ports, &bundle, &issuer, ports.now).await;
         });
     }

@@ -1,5 +1,5 @@
-//! Responses: always with `content-length`, since Spin chunks a body without it and the second
-//! write waits for the client's delayed acknowledgement.
+//! Responses. Always sets `content-length`: without it, Spin sends chunks, and the second write waits for the client's
+//! delayed acknowledgement.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -8,7 +8,7 @@ use vouchsafe_exchange::wire::WireError;
 
 pub type Reply = Response<Full<Bytes>>;
 
-/// A JSON body with `cache-control`.
+/// A JSON response with `cache-control`.
 pub fn json(status: u16, cache_control: &'static str, body: String) -> Reply {
     let length = HeaderValue::from(body.len());
     let mut reply = Reply::new(Full::new(Bytes::from(body)));
@@ -40,7 +40,7 @@ pub fn refused(error: &WireError, decision_id: Option<&str>) -> Reply {
     reply
 }
 
-/// A body for everybody, with an ETag; 304 where the caller has it.
+/// A public, cacheable response with an ETag; 304 if the client has the current version.
 pub fn cacheable(
     body: String,
     etag: String,
@@ -73,7 +73,7 @@ pub fn cacheable(
     reply
 }
 
-/// Bytes of the body.
+/// Size of the body in bytes.
 pub fn length(reply: &Reply) -> usize {
     let text = reply
         .headers()

@@ -1,11 +1,11 @@
-//! Routes, and the log line of each request.
+//! The routes, and the log line of each request.
 
 use crate::discard;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
-use vouchsafe_exchange::client_address::Hops;
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::log::Line;
@@ -17,14 +17,14 @@ use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
 
 pub async fn route(request: Request) -> Reply {
-    // Routed on the path itself: `spin-path-info` can be forged by the client.
+    // Routes on the path itself: a client can forge `spin-path-info`.
     let path = request.uri().path().to_owned();
     if path == "/token" {
         return token(request).await;
     }
     let Some(route) = Route::of(&path) else {
         discard::rest(request);
-        return logged(
+        return log_and_reply(
             "other",
             "not_found",
             respond::json(404, "no-store", r#"{"error":"not_found"}"#.to_owned()),
@@ -42,7 +42,7 @@ pub async fn route(request: Request) -> Reply {
             "allow",
             spin_sdk::http::HeaderValue::from_static("GET, HEAD"),
         );
-        return logged(route.name(), "method_not_allowed", reply, "");
+        return log_and_reply(route.name(), "method_not_allowed", reply, "");
     }
     let ports = Wasm::new();
     let (reply, slug, detail) = match route.answer(&ports, &request).await {
@@ -120,32 +120,32 @@ impl Route {
                 document(keys.document, keys.max_age_seconds)
             }
             Self::AuthorizationServer => {
-                described(ports, metadata::authorization_server, document).await
+                serve_metadata(ports, metadata::authorization_server, document).await
             }
             Self::OpenidConfiguration => {
-                described(ports, metadata::openid_configuration, document).await
+                serve_metadata(ports, metadata::openid_configuration, document).await
             }
         }
     }
 }
 
-async fn described(
+async fn serve_metadata(
     ports: &Wasm,
-    describe: fn(&Settings) -> String,
+    render: fn(&Settings) -> String,
     document: impl Fn(String, u64) -> Result<Reply, Failure>,
 ) -> Result<Reply, Failure> {
     document(
-        describe(&ports.settings().await?),
+        render(&ports.settings().await?),
         metadata::MAX_AGE_SECONDS,
     )
 }
 
-/// Uses each part once, so that an operator learns what is wrong before a caller does. Also makes
-/// the replay store, whose creation mark must be older than the tokens that it judges.
+/// Uses each component once, so that operators notice failures before callers do. Also creates the replay store, which
+/// must be older than the tokens that it checks.
 async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
     let settings = ports.settings().await?;
     let bundle = ports.bundle(&settings).await?;
-    // ORDER: the keys first: with them the signer hears of what stands behind it.
+    // ORDER: keys first: fetching them updates what the signer knows about its backend.
     ports.public_keys().await?;
     let backend = ports.backend().await?;
     ports.store_ready().await?;
@@ -170,19 +170,19 @@ async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
 }
 
 async fn token(mut request: Request) -> Reply {
-    let hops = hops(&request);
+    let forwarded_for = forwarded_for(&request);
     let body = match read(&mut request).await {
         Ok(body) => body,
         Err(refusal) => {
             discard::rest(request);
             let reply = respond::refused(&WireError::from(&refusal), None);
-            return logged("token", refusal.slug(), reply, "");
+            return log_and_reply("token", refusal.slug(), reply, "");
         }
     };
-    // ORDER: the clock is read when the whole request is there: a body that dribbles in for minutes
-    // must not be judged, nor keys be dated, by the time of its first byte.
+    // ORDER: read the clock once the whole request has arrived. A body that trickles in for minutes must not be
+    // checked against the time of its first byte.
     let ports = Wasm::new();
-    let attempt = exchange(&ports, &body, &hops).await;
+    let attempt = exchange(&ports, &body, &forwarded_for).await;
     let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (
@@ -215,23 +215,23 @@ async fn token(mut request: Request) -> Reply {
     reply
 }
 
-/// How the request came. A value that is not UTF-8 is kept as an unparsable address.
-fn hops(request: &Request) -> Hops {
+/// The peer and the forwarding headers. A value that is not UTF-8 is kept as an unparsable address.
+fn forwarded_for(request: &Request) -> ForwardedFor {
     let values = |name: &str| -> Vec<String> {
         let values = request.headers().get_all(name).iter();
         values
             .map(|value| value.to_str().unwrap_or("?").to_owned())
             .collect()
     };
-    Hops {
-        // Spin appends its own after those that a client sent.
+    ForwardedFor {
+        // Spin appends its own value after any that the client sent.
         peer: values("spin-client-addr").pop().unwrap_or_default(),
         forwarded: values("forwarded"),
         x_forwarded_for: values("x-forwarded-for"),
     }
 }
 
-/// Checks the head, then reads the body up to its cap.
+/// Checks the head, then reads the body up to the limit.
 async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     let header = |name: &str| {
         let value = request.headers().get(name)?;
@@ -263,7 +263,7 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn logged(route: &'static str, slug: &'static str, reply: Reply, detail: &str) -> Reply {
+fn log_and_reply(route: &'static str, slug: &'static str, reply: Reply, detail: &str) -> Reply {
     let (status, response_bytes) = (reply.status().as_u16(), respond::length(&reply));
     log(Line {
         route,

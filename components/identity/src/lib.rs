@@ -1,7 +1,7 @@
-//! The identity component: `vouchsafe:identity/verification` over `vouchsafe-identity`.
+//! The identity component: exports `vouchsafe:identity/verification`, implemented by `vouchsafe-identity`.
 //!
-//! Its only capability is outbound HTTP. It keeps what the broker holds handles to (checked issuers, parsed keys and
-//! tokens) and remembered signatures, which are bounded, and nothing else of any request.
+//! Its only capability is outbound HTTP. It keeps the resources to which the broker holds handles (checked issuers,
+//! parsed keys and tokens) and a bounded cache of verified signatures, and nothing else from any request.
 
 mod ports;
 
@@ -23,8 +23,8 @@ mod bindings {
 use bindings::exports::vouchsafe::identity::verification as wit;
 
 thread_local! {
-    /// Signatures that verified, by a hash: at most `PROOFS_MAX`, each until its token or its keys expire. Says
-    /// nothing about replay or policy.
+    /// Cache of verified signatures, by hash: at most `PROOFS_MAX`, each until its token or its keys expire. Does not
+    /// cover replay or policy.
     static PROOFS: RefCell<ProofCache> = const { RefCell::new(ProofCache::new()) };
 }
 

@@ -1,4 +1,4 @@
-//! The network, within its limits: connect 2 s, whole fetch 5 s, no redirects, capped bodies.
+//! Outbound HTTP within limits: connect 2 s, whole fetch 5 s, no redirects, bounded bodies.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use vouchsafe_guest::http::{HeaderMap, Limits, SendError, send};
 use vouchsafe_identity::{Answer, Bearer, DocumentSource, FetchError, KeyUrl};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Of all documents of one fetch together.
+/// For all documents of one fetch together.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Outbound HTTP until a deadline.
@@ -30,7 +30,7 @@ impl DocumentSource for Network {
         bearer: Option<&Bearer>,
         bytes_max: usize,
     ) -> Result<Answer, FetchError> {
-        // Caches on the way must ask the issuer: a stale copy would outlive removed keys.
+        // Intermediate caches must revalidate: a stale copy would outlive removed keys.
         let mut headers = vec![
             ("accept", "application/json"),
             ("cache-control", "no-cache"),

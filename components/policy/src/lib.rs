@@ -1,7 +1,7 @@
-//! The policy component: the trust bundle behind `vouchsafe:policy`.
+//! The policy component: exports `vouchsafe:policy`, implemented by `vouchsafe-policy`.
 //!
-//! Reads the bundle mounted at `/policies` and decides, and reads issuers' credentials from `/credentials`;
-//! has no network, no keys, no variables and no clock. Every export is decode, call [`vouchsafe_policy`], encode.
+//! Reads the bundle mounted at `/policies`, decides, and reads issuers' credentials from `/credentials`. Has no
+//! network, no keys, no variables and no clock. Every export decodes, calls [`vouchsafe_policy`] and encodes.
 
 mod ports;
 

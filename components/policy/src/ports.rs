@@ -1,4 +1,4 @@
-//! The one thing that outlives a request: the loaded bundle.
+//! The loaded bundle: the only state that outlives a request.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -8,20 +8,18 @@ use vouchsafe_types::{Environment, PolicyError};
 
 /// Where the host mounts the bundle.
 const FOLDER: &str = "/policies";
-/// Where it mounts the credentials that issuer files name.
+/// Where the host mounts the credentials that issuer files name.
 const CREDENTIALS: &str = "/credentials";
 
 thread_local! {
-    // The bundle of this instance, with the environment it was checked against: at most one, for
-    // the instance's life, because a mounted bundle does not change under an instance. It holds
-    // nothing of any request.
+    // The bundle of this instance, with the environment that it was validated against: at most one, for the instance's
+    // lifetime, because a mounted bundle does not change under an instance. Contains no request data.
     static LOADED: RefCell<Option<(Environment, Rc<Decider>)>> = const { RefCell::new(None) };
 }
 
-/// The bundle for `environment`: read and checked on the first call, kept from then on.
+/// The bundle for `environment`, loaded and validated on the first call and kept afterwards.
 ///
-/// A bundle that does not load is not remembered, and one that was loaded for another environment
-/// is checked again.
+/// A bundle that fails to load is not remembered, and a different environment causes a new validation.
 pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>, PolicyError> {
     let kept = LOADED.with_borrow(|loaded| {
         let (of, bundle) = loaded.as_ref()?;
@@ -45,7 +43,7 @@ pub fn read_credential(name: &str) -> Result<String, PolicyError> {
         .map_err(PolicyError::CredentialUnavailable)
 }
 
-/// The bundle that `digest` names, which must be the loaded one.
+/// The loaded bundle, which must have this `digest`.
 pub fn loaded(digest: &str) -> Result<Rc<Decider>, PolicyError> {
     LOADED.with_borrow(|loaded| match loaded {
         Some((_, bundle)) if bundle.digest() == digest => Ok(Rc::clone(bundle)),

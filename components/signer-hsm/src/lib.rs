@@ -1,11 +1,11 @@
-//! The signer with gateways behind it: `vouchsafe:signer` over `vouchsafe_gateway::client`.
+//! The HSM signer: exports `vouchsafe:signer`, implemented by `vouchsafe_gateway::client`.
 //!
-//! Tier `delegated` signs here, with keys whose seeds a gateway hands out; tier `hsm` has each token signed
-//! by a gateway. Imports `spin:variables` and `wasi:http/client` and no other capability.
+//! With tier `delegated`, it signs itself, using keys whose seeds a gateway releases; with tier `hsm`, a gateway signs
+//! each token. Imports only `spin:variables` and `wasi:http/client`.
 
 mod ports;
 
-/// The contract, from `wit/signer`.
+/// Bindings generated from `wit/signer`.
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
         path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/types", "../../wit/signer"],
@@ -50,7 +50,7 @@ impl Guest for Component {
     }
 }
 
-/// Adds to an outage which gateway did not answer, and why.
+/// Adds to an outage which gateways failed, and why.
 fn with_outage(signer: &GatewaySigner, error: vouchsafe_signer::Error) -> SignerError {
     match (error, signer.outage()) {
         (vouchsafe_signer::Error::Unavailable, Some(why)) => SignerError::Unavailable(why),

@@ -1,4 +1,4 @@
-//! The instance's signer, its clock, and the way to its gateways: 2 s for a call, 900 ms for each try.
+//! The instance's signer, its clock, and the connection to its gateways: 2 s per call, 900 ms per attempt.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,34 +10,33 @@ use vouchsafe_guest::http::{ErrorCode, Limits, SendError, send};
 use vouchsafe_guest::signer::{draw_entropy, read_variables};
 use vouchsafe_signer::{Entropy, Error, UnixSeconds, Variable};
 
-/// Longest that a call of the signer waits for gateways.
+/// Longest time that a call of the signer waits for gateways.
 const CALL_MAX: Duration = Duration::from_secs(2);
-/// Longest that one gateway may take, so that a second one has its turn within a call.
+/// Longest time for one gateway, so that a call has time to try a second one.
 const TRY_MAX: Duration = Duration::from_millis(900);
 const CONNECT_MAX: Duration = Duration::from_millis(500);
 
 thread_local! {
-    /// The one signer of this instance: its configuration, public keys, and the keys of at most four
-    /// epochs per algorithm, in memory only, for as long as the instance lives. It holds nothing of a
-    /// request.
+    /// The signer of this instance: its configuration, public keys, and the keys of at most four epochs per algorithm,
+    /// in memory only, for the instance's lifetime. Contains no request data.
     static SIGNER: RefCell<Option<Rc<GatewaySigner>>> = const { RefCell::new(None) };
 }
 
-/// The instance's signer, which is made from the variables at its first use.
+/// The instance's signer, created from the variables on first use.
 ///
-/// A configuration that can't be read or is wrong is not remembered: the next call reads again.
+/// An unreadable or invalid configuration is not remembered: the next call reads it again.
 pub async fn signer() -> Result<Rc<GatewaySigner>, Error> {
     if let Some(signer) = SIGNER.with_borrow(Clone::clone) {
         return Ok(signer);
     }
     let config = GatewayConfig::parse(&read_variables(&Variable::GATEWAY).await?)?;
-    // Two first calls may both have read: the first of them stays.
+    // Two concurrent first calls may both have read the variables; the first signer wins.
     Ok(SIGNER.with_borrow_mut(|known| {
         Rc::clone(known.get_or_insert_with(|| Rc::new(GatewaySigner::new(config))))
     }))
 }
 
-/// Fetches the next epoch's seeds behind the answer, shortly before they are needed.
+/// Fetches the next epoch's seeds in the background, shortly before they are needed.
 pub fn prefetch_if_due(signer: Rc<GatewaySigner>) {
     if signer.prefetch_is_due(now()) {
         spin_sdk::wasip3::spawn(async move {
@@ -46,13 +45,13 @@ pub fn prefetch_if_due(signer: Rc<GatewaySigner>) {
     }
 }
 
-/// A clock before 1970 is as wrong as any: the gateway's differs from it, and nothing is signed.
+/// A clock before 1970 counts as 0: it differs from the gateway's, so nothing is signed.
 pub fn now() -> UnixSeconds {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     UnixSeconds(since.unwrap_or_default().as_secs())
 }
 
-/// The way to the gateways, for one call.
+/// The connection to the gateways, for one call.
 pub struct Gateways {
     started: Instant,
 }

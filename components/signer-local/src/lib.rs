@@ -1,11 +1,11 @@
-//! The software signer: epoch keys from `signer_root`, for development and small installations.
+//! The software signer: derives epoch keys from `signer_root`, for development and small installations.
 //!
-//! Signs nothing beyond its own configuration (`crates/signer`) and never reveals a key. Imports
-//! `spin:variables` and no other capability.
+//! Signs only what its own configuration allows (`crates/signer`), and never reveals a key. Imports only
+//! `spin:variables`.
 
 mod ports;
 
-/// The contract, from `wit/signer`.
+/// Bindings generated from `wit/signer`.
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
         path: ["../../wit/deps/spin-variables@3.0.0", "../../wit/types", "../../wit/signer"],

@@ -1,4 +1,4 @@
-//! The instance's signer and its clock. Signing itself waits for nothing.
+//! The instance's signer and its clock. Signing itself does not wait for anything.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,20 +6,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_signer::{Config, Error, Root, Signer, UnixSeconds, Variable};
 
 thread_local! {
-    /// The one signer of this instance: its configuration and the keys of at most four epochs per
-    /// algorithm, in memory only, for as long as the instance lives. It holds nothing of a request.
+    /// The signer of this instance: its configuration and the keys of at most four epochs per algorithm, in memory
+    /// only, for the instance's lifetime. Contains no request data.
     static SIGNER: RefCell<Option<Signer>> = const { RefCell::new(None) };
 }
 
-/// Runs `use_signer` on the instance's signer, which is made from the variables at its first use.
+/// Runs `use_signer` on the instance's signer, created from the variables on first use.
 ///
-/// An unreadable or invalid configuration is not remembered: the next call reads again.
+/// An unreadable or invalid configuration is not remembered: the next call reads it again.
 pub async fn with_signer<T>(
     use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    if !is_made() {
-        // Two first calls may both read; the later signer replaces an equal one. The cell is not
-        // borrowed across the await.
+    if !is_initialized() {
+        // Two concurrent first calls may both read the variables; the later signer replaces an equal one. The cell is
+        // not borrowed across the await.
         let variables = vouchsafe_guest::signer::read_variables(&Variable::LOCAL).await?;
         let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
         SIGNER.with(|cell| cell.replace(Some(signer)));
@@ -38,6 +38,6 @@ pub fn now() -> Result<UnixSeconds, Error> {
     Ok(UnixSeconds(since_epoch.as_secs()))
 }
 
-fn is_made() -> bool {
+fn is_initialized() -> bool {
     SIGNER.with(|cell| cell.try_borrow().is_ok_and(|signer| signer.is_some()))
 }

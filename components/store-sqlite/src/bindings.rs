@@ -1,4 +1,4 @@
-//! Generated from `wit/store`.
+//! Bindings generated from `wit/store`.
 
 spin_sdk::wit_bindgen::generate!({
     path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/types", "../../wit/store"],

@@ -1,9 +1,9 @@
-//! Between Spin's SQLite types and the store's.
+//! Conversions between Spin's SQLite types and the store's.
 
 use spin_sdk::sqlite;
 use vouchsafe_store as domain;
 
-/// Both types are foreign here, so this and the next two are no `From`.
+/// A function, like the next two: both types are foreign, so `From` cannot be implemented.
 pub fn unavailable(error: sqlite::Error) -> domain::Error {
     domain::Error::Unavailable(match error {
         sqlite::Error::AccessDenied => domain::Cause::AccessDenied,

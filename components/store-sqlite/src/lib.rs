@@ -1,7 +1,7 @@
-//! The store on Spin's SQLite: state behind `vouchsafe:store`.
+//! The store component: exports `vouchsafe:store` on Spin's SQLite.
 //!
-//! Everything about SQL and limits is in `crates/store`; here are the connection, the clock and the
-//! deadlines. Imports `spin:sqlite` and no other capability.
+//! `crates/store` contains the SQL and the limits; this component adds the connection, the clock and the deadlines.
+//! Imports only `spin:sqlite`.
 
 mod bindings;
 mod convert;

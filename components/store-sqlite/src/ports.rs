@@ -13,23 +13,23 @@ use vouchsafe_store::{Cause, Database, Deadline, Error, Row, Statement, Store, U
 use crate::bindings::{spin::sqlite::sqlite::RowResult, wit_stream};
 use crate::convert;
 
-/// Longest that a call of the store may wait (design: 1 s). One that runs a statement for others when
-/// it ends answers after that statement, so within `CALL_DEADLINE + STATEMENT_DEADLINE`.
+/// Longest time that a call of the store waits (design: 1 s). A call that ends up running a statement for others
+/// returns after that statement, hence within `CALL_DEADLINE + STATEMENT_DEADLINE`.
 const CALL_DEADLINE: Duration = Duration::from_secs(1);
-/// Longest that one statement may take from its own start, rows and final result included.
+/// Longest time for one statement, from its own start, including rows and final result.
 const STATEMENT_DEADLINE: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// The one connection of this instance, open and migrated, for as long as the instance lives.
+    /// The connection of this instance, open and migrated, for the instance's lifetime.
     static STORE: RefCell<Option<Rc<Store<Sqlite>>>> = const { RefCell::new(None) };
 }
 
-/// The instance's store, which is opened at its first use. A failure to open is not remembered.
+/// The instance's store, opened on first use. A failure to open is not remembered.
 pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
     if let Some(store) = STORE.with_borrow(Clone::clone) {
         return Ok(store);
     }
-    // Two first calls may both open; the later store replaces an equal one. The cell is not
+    // Two concurrent first calls may both open a connection; the later store replaces an equal one. The cell is not
     // borrowed across the await.
     let connection = Connection::open_default()
         .await
@@ -48,13 +48,13 @@ pub fn now() -> Result<UnixMilliseconds, Error> {
         .ok_or(Error::Unavailable(Cause::Clock))
 }
 
-/// The deadline of a call that begins now.
+/// The deadline of a call that starts now.
 pub fn call_deadline() -> Deadline<impl Future<Output = ()> + Unpin> {
     Deadline::new(Box::pin(spin_sdk::time::sleep(CALL_DEADLINE)))
 }
 
-/// Gives `call` up after [`CALL_DEADLINE`]. Not for a call that writes for others too, which takes
-/// its deadline along.
+/// Cancels `call` after [`CALL_DEADLINE`]. Not for calls that also write for others: those take their deadline as an
+/// argument.
 pub async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     call_deadline().limit(call).await
 }
@@ -65,8 +65,8 @@ pub struct Sqlite(Connection);
 impl Database for Sqlite {
     type Alarm = StreamWriter<RowResult>;
 
-    /// A stream that never carries anything: its reader wakes when its writer is dropped. The type
-    /// is one that the component imports anyway.
+    /// A stream that never carries data: its reader wakes when its writer is dropped. Its item type is one that the
+    /// component imports anyway.
     fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>) {
         let (writer, mut reader) = wit_stream::new();
         (writer, async move { drop(reader.next().await) })
@@ -90,8 +90,8 @@ impl Sqlite {
             .execute(&statement.sql, parameters)
             .await
             .map_err(convert::unavailable)?;
-        // ORDER: all rows, then the final result, and only then believe: a failed commit is
-        // reported nowhere else (I10).
+        // ORDER: read all rows, then the final result, and only then report success: a failed commit is reported
+        // nowhere else (I10).
         let rows = answer.collect().await.map_err(convert::unavailable)?;
         Ok(rows
             .into_iter()

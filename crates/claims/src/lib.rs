@@ -1,7 +1,16 @@
-//! What names and texts of claims may hold.
+//! Rules for claim names and claim texts.
 //!
-//! Signer, gateway, policy and identity share these rules, so that a bundle loads only if its tokens can be
-//! signed. Entry points: [`ClaimNames`], [`is_unprintable`].
+//! Signer, gateway, policy and identity share these rules, so a bundle loads only if its tokens can be signed.
+//! Entry points: [`ClaimNames`], [`is_unprintable`].
+//!
+//! ```
+//! use vouchsafe_claims::{ClaimNames, NameFault};
+//!
+//! let mut names = ClaimNames::of_issued_token();
+//! assert_eq!(names.add("repository"), Ok(()));
+//! assert_eq!(names.add("Repository"), Err(NameFault::Repeated));
+//! assert_eq!(names.add("sub"), Err(NameFault::Registered));
+//! ```
 //!
 //! Invariant: no accepted name equals a registered name, or another accepted name, under any case folding.
 //! Names are ASCII, so `eq_ignore_ascii_case` covers Unicode folding too: U+017F (`ſ`) folds to `s` and
@@ -21,10 +30,9 @@ use std::collections::BTreeSet;
 /// Longest claim name, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// Claims of an issued token with a meaning that only the broker may give them: RFC 7519 §4.1, RFC 7800
-/// §3.1, RFC 8417 §2.2, RFC 8485 §3.1, RFC 8693 §4, RFC 9068 §2.2, RFC 9396 §9.1, RFC 9493 §4.1, OpenID
-/// Connect Core §2 and its logout specifications, and the status list draft; and `scp`, which some
-/// verifiers read where `scope` is absent.
+/// Claims of an issued token that only the broker may set: RFC 7519 §4.1, RFC 7800 §3.1, RFC 8417 §2.2, RFC 8485 §3.1,
+/// RFC 8693 §4, RFC 9068 §2.2, RFC 9396 §9.1, RFC 9493 §4.1, OpenID Connect Core §2 and its logout specifications, and
+/// the status list draft; also `scp`, which some verifiers read if `scope` is absent.
 pub const REGISTERED: [&str; 32] = [
     "acr",
     "act",
@@ -60,7 +68,7 @@ pub const REGISTERED: [&str; 32] = [
     "vtm",
 ];
 
-/// Claims of a subject token that verification itself reads. `sub` is not among them: rules often name it.
+/// Claims of a subject token that verification itself uses. Excludes `sub`, which policies often name.
 pub const VERIFIED: [&str; 6] = ["aud", "exp", "iat", "iss", "jti", "nbf"];
 
 /// Why a claim name is refused.
@@ -68,7 +76,7 @@ pub const VERIFIED: [&str; 6] = ["aud", "exp", "iat", "iss", "jti", "nbf"];
 pub enum NameFault {
     /// Not 1 to [`NAME_BYTES_MAX`] bytes of visible ASCII without `"` and `\`.
     Malformed,
-    /// Equals a name that is not available, ignoring case.
+    /// Equals an unavailable name, ignoring case.
     Registered,
     /// Equals an earlier name, ignoring case.
     Repeated,
@@ -76,13 +84,13 @@ pub enum NameFault {
 
 /// Claim names of one token, each accepted once.
 ///
-/// Verifiers differ in how they compare member names: Go's `encoding/json` ignores case and lets the last
-/// member win. A name is therefore compared without case.
+/// Names are compared without case, because verifiers differ: Go's `encoding/json` ignores case and lets the last
+/// member win.
 #[derive(Debug)]
 pub struct ClaimNames {
     unavailable: &'static [&'static str],
-    /// In lower case.
-    seen: BTreeSet<String>,
+    /// In lowercase.
+    names: BTreeSet<String>,
 }
 
 impl ClaimNames {
@@ -101,11 +109,11 @@ impl ClaimNames {
     fn without(unavailable: &'static [&'static str]) -> Self {
         Self {
             unavailable,
-            seen: BTreeSet::new(),
+            names: BTreeSet::new(),
         }
     }
 
-    /// Accepts `name`, or says why not.
+    /// Adds `name` if it is acceptable.
     ///
     /// # Errors
     /// The first rule that `name` breaks.
@@ -121,7 +129,7 @@ impl ClaimNames {
         {
             return Err(NameFault::Registered);
         }
-        if !self.seen.insert(name.to_ascii_lowercase()) {
+        if !self.names.insert(name.to_ascii_lowercase()) {
             return Err(NameFault::Repeated);
         }
         Ok(())
@@ -182,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_names_that_are_not_visible_ascii() {
+    fn refuses_names_outside_visible_ascii() {
         let malformed = Err(NameFault::Malformed);
         for name in [
             "",

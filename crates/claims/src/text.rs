@@ -1,7 +1,7 @@
-//! Which characters a reader of a text can't see.
+//! Characters that a reader cannot see.
 
-/// The general categories Cf (format), Zl and Zp (U+2028, U+2029), as ranges from first to last, in Unicode 16.0.
-/// They have no glyph of their own, and some change the order in which the characters beside them are displayed.
+/// The general categories Cf (format), Zl and Zp (U+2028, U+2029), as inclusive ranges, in Unicode 16.0. They have no
+/// glyph of their own, and some reorder the characters around them.
 const INVISIBLE: [(char, char); 21] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{600}', '\u{605}'),
@@ -27,7 +27,7 @@ const INVISIBLE: [(char, char); 21] = [
 ];
 
 /// Whether `c` is a control character (Cc), a format character (Cf, as of Unicode 16.0), or a line or paragraph
-/// separator (Zl, Zp). Newline and tab are control characters: a text of several lines allows them itself.
+/// separator (Zl, Zp). Newline and tab are control characters; multi-line texts must allow them explicitly.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     let within = |(first, last): &(char, char)| (*first..=*last).contains(&c);
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_invisible_characters_at_range_borders() {
+    fn detects_invisible_characters_at_range_bounds() {
         for (first, last) in INVISIBLE {
             assert!(is_unprintable(first), "{first:?}");
             assert!(is_unprintable(last), "{last:?}");
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_control_characters_at_range_borders() {
+    fn detects_control_characters_at_range_bounds() {
         for c in [
             '\0', '\t', '\n', '\r', '\u{1f}', '\u{7f}', '\u{80}', '\u{9f}',
         ] {

@@ -1,4 +1,4 @@
-//! The audit record of one decision: opened before policy is asked, closed before anything is released.
+//! The audit record of one decision: opened before policy is evaluated, closed before anything is released.
 
 use crate::failure::Failure;
 use crate::issued::{IssuedExchange, SignedExchange};
@@ -14,7 +14,7 @@ use vouchsafe_types::{AuditRecord, BundleInfo, Decision, Limited, Recorded, Refu
 /// The record of one decision about a verified token.
 pub struct Audit {
     record: AuditRecord,
-    /// How refusals of this request are counted.
+    /// Groups repeated refusals of this request.
     refused_key: String,
     now: u64,
 }
@@ -23,7 +23,7 @@ impl Audit {
     /// Opens the record of `verified`.
     ///
     /// # Errors
-    /// The token was denied too often in this minute and gets no decision, or there is no randomness.
+    /// The token was denied too often within this minute and gets no decision, or no randomness is available.
     pub fn open(
         ports: &impl Instance,
         bundle: &BundleInfo,
@@ -57,7 +57,7 @@ impl Audit {
         &self.record.decision_id
     }
 
-    /// Notes what policy decided.
+    /// Records policy's decision.
     pub fn note(&mut self, decision: &Decision) {
         let record = &mut self.record;
         record.determining_rules.clone_from(&decision.determining_rules);
@@ -65,7 +65,7 @@ impl Audit {
         record.cedar_request.clone_from(&decision.cedar_request);
     }
 
-    /// Stores the record of how the exchange ended, and only then releases a token.
+    /// Stores the record of the exchange's outcome, and only then releases a token.
     ///
     /// INVARIANT: each decision has exactly one entry or is counted on one, durable before its outcome leaves (I1).
     pub async fn close<P: Store + Instance>(
@@ -100,7 +100,7 @@ impl Audit {
         };
         match ports.record(record).await? {
             Recorded::Written => Ok(IssuedExchange::released(signed)),
-            // INVARIANT: no token is released whose key is of a superseded generation.
+            // INVARIANT: a token signed with a superseded generation is never released.
             Recorded::Superseded => Err(self
                 .record_refusal(ports, Refusal::Superseded.into(), trace)
                 .await),
@@ -109,8 +109,8 @@ impl Audit {
         }
     }
 
-    /// Records a refusal, and returns the one for the caller. A decision that cannot be recorded is none: the caller
-    /// must retry. The decision id is that of the entry that counts the refusal.
+    /// Records a refusal, and returns the one for the caller. A decision that cannot be recorded does not count: the
+    /// caller must retry. The decision id is that of the entry that counts the refusal.
     async fn record_refusal<P: Store + Instance>(
         self,
         ports: &P,
@@ -142,7 +142,7 @@ impl Audit {
                 (failure, decision_id)
             }
             (Err(unrecorded), RefusedKind::Denial) => (unrecorded, own_id),
-            // An outage is reported as itself, recorded or not.
+            // An outage is reported as such, recorded or not.
             (Err(_), RefusedKind::Outage) => (failure, own_id),
         };
         trace.decision_id = Some(decision_id);
@@ -150,7 +150,7 @@ impl Audit {
     }
 }
 
-/// Whether a refusal is a decision, which must be on record.
+/// Whether a refusal is a decision, which must be recorded.
 fn refused_kind(refusal: &Refusal) -> RefusedKind {
     match refusal {
         Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => {
@@ -164,9 +164,8 @@ fn refused_kind(refusal: &Refusal) -> RefusedKind {
     }
 }
 
-/// The key under which refusals count as repeats: the token, by its signing input since ECDSA signatures are
-/// malleable, the audience and the bundle; not the reason, the scopes or the lifetime, which a caller could vary at
-/// will.
+/// The key that identifies repeats of a refusal: the token, by its signing input because ECDSA signatures are
+/// malleable, plus audience and bundle. Excludes reason, scopes and lifetime, which a caller could vary at will.
 fn refused_key(bundle: &BundleInfo, verified: &VerifiedExchange) -> String {
     let mut hash = Sha256::new();
     let token = &verified.subject.signing_input_digest;

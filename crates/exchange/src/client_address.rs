@@ -1,26 +1,26 @@
-//! The address that a request came from, according to the proxies that the operator trusts.
+//! The client's address, according to the proxies that the operator trusts.
 //!
-//! Only headers of trusted proxies count, and only for the hop that a proxy saw itself: from the nearest
-//! outwards, the first address outside of the trusted networks is the client's. A request from a trusted proxy
-//! whose headers leave that address undetermined is refused: a `forbid` whose condition asks
-//! `context has client_ip` first would not apply to it, and clients can cause this case at will.
+//! Only headers from trusted proxies count, and only for the hop that a proxy saw itself: walking from the nearest
+//! hop outwards, the first address outside the trusted networks is the client's. A request from a trusted proxy
+//! whose headers leave that address undetermined is refused: a `forbid` whose condition starts with
+//! `context has client_ip` would not apply to it, and clients can provoke this case at will.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
-/// Most hops that are walked.
+/// Most hops that are examined.
 pub const HOPS_MAX: usize = 32;
-/// Most networks that `trusted_proxies` can list.
+/// Most networks in `trusted_proxies`.
 pub const TRUSTED_PROXIES_MAX: usize = 64;
 
-/// The networks of trusted proxies, and the header that these write; without networks, no header counts.
+/// The networks of trusted proxies, and the header that they write. Without networks, every header is ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
     header: ForwardedHeader,
 }
 
-/// The header in which trusted proxies write the hops.
+/// The header in which trusted proxies record the hops.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// Whichever is present; a request with both is refused.
@@ -32,18 +32,18 @@ pub enum ForwardedHeader {
     XForwardedFor,
 }
 
-/// A text that names neither header.
+/// A value that names neither header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the header is neither `forwarded` nor `x-forwarded-for`")]
+#[error("expected `forwarded` or `x-forwarded-for`")]
 pub struct HeaderUnknown;
 
 impl ForwardedHeader {
-    /// Reads the name of a header; an empty text stands for either.
+    /// Parses a header name; an empty string means either.
     ///
     /// # Errors
-    /// The text is another one.
+    /// [`HeaderUnknown`] for any other name.
     pub fn parse(text: &str) -> Result<Self, HeaderUnknown> {
-        // Names of headers have no case (RFC 9110 §5.1).
+        // Header names are case-insensitive (RFC 9110 §5.1).
         match text.to_ascii_lowercase().as_str() {
             "" => Ok(Self::Either),
             "forwarded" => Ok(Self::Forwarded),
@@ -53,16 +53,16 @@ impl ForwardedHeader {
     }
 }
 
-/// A text that is no list of networks.
+/// A value that is not a list of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the trusted proxies are not addresses or networks such as `10.0.0.0/8`")]
+#[error("expected IP addresses or networks such as `10.0.0.0/8`")]
 pub struct NetworksInvalid;
 
 impl TrustedProxies {
-    /// Reads addresses and networks in CIDR notation (RFC 4632 §3.1), parted by commas or spaces.
+    /// Parses addresses and networks in CIDR notation (RFC 4632 §3.1), separated by commas or spaces.
     ///
     /// # Errors
-    /// An entry is neither, has bits set below its prefix, or there are over [`TRUSTED_PROXIES_MAX`].
+    /// An entry is neither, or has bits set below its prefix, or there are more than [`TRUSTED_PROXIES_MAX`].
     pub fn parse(text: &str) -> Result<Self, NetworksInvalid> {
         let entries = text.split([',', ' ']).filter(|entry| !entry.is_empty());
         let networks: Vec<IpNet> = entries.map(network).collect::<Result<_, _>>()?;
@@ -75,7 +75,7 @@ impl TrustedProxies {
         }
     }
 
-    /// The same proxies, which write this header; the other one is ignored.
+    /// The same proxies, writing `header`; the other one is ignored.
     #[must_use]
     pub fn writing(self, header: ForwardedHeader) -> Self {
         Self { header, ..self }
@@ -98,8 +98,8 @@ fn network(entry: &str) -> Result<IpNet, NetworksInvalid> {
         return Ok(IpNet::from(address.to_canonical()));
     }
     let network: IpNet = entry.parse().map_err(|_| NetworksInvalid)?;
-    // `10.0.0.1/8` is a slip; it can't be told which of the two was meant. A mapped network would never
-    // match, since addresses are compared as what they are mapped from.
+    // `10.0.0.1/8` is ambiguous: the address or the network could be meant. An IPv4-mapped network would never
+    // match, because addresses are compared in their IPv4 form.
     let mapped = network.addr().to_canonical() != network.addr();
     match network.trunc() == network && !mapped {
         true => Ok(network),
@@ -107,11 +107,11 @@ fn network(entry: &str) -> Result<IpNet, NetworksInvalid> {
     }
 }
 
-/// What a request says of the way that it came.
+/// The peer and the forwarding headers of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hops {
-    /// The peer as the host saw it, address and port: the last `spin-client-addr`. A client can send that
-    /// header too, and the host's own comes after it.
+pub struct ForwardedFor {
+    /// The peer's address and port as the host saw them: the last `spin-client-addr`. A client can send that header
+    /// too, but the host appends its own.
     pub peer: String,
     /// Every value of `forwarded` (RFC 7239), in order.
     pub forwarded: Vec<String>,
@@ -119,28 +119,27 @@ pub struct Hops {
     pub x_forwarded_for: Vec<String>,
 }
 
-/// Why the client's address is undetermined although `trusted_proxies` is set.
+/// Why the client's address cannot be determined although `trusted_proxies` is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undetermined {
     #[error("`forwarded` and `x-forwarded-for` are both present")]
     BothHeaders,
     #[error("a trusted proxy sent no forwarding header")]
     HeaderMissing,
-    #[error("a hop in the forwarding header can't be read")]
+    #[error("invalid hop in the forwarding header")]
     HopUnreadable,
-    #[error("over {HOPS_MAX} hops are trusted proxies")]
+    #[error("more than {HOPS_MAX} hops are trusted proxies")]
     HopsTooMany,
-    #[error("the host gave no address of the peer")]
+    #[error("the host did not provide the peer's address")]
     PeerUnreadable,
 }
 
-impl Hops {
-    /// The client's address: the nearest hop that is no trusted proxy, or the outermost hop if all are. None where no
+impl ForwardedFor {
+    /// The client's address: the nearest hop that is not a trusted proxy, or the outermost hop if all are; `None` if no
     /// proxy is trusted.
     ///
     /// # Errors
-    /// The peer is a trusted proxy and its headers don't say where the request came from, or the peer itself
-    /// is unknown.
+    /// The peer is a trusted proxy whose headers do not identify the client, or the peer itself is unknown.
     pub fn client(&self, trusted: &TrustedProxies) -> Result<Option<IpAddr>, Undetermined> {
         if trusted.is_empty() {
             return Ok(None);
@@ -164,13 +163,12 @@ impl Hops {
             }
             outermost = Some(address);
         }
-        // Every hop is in a trusted network: the client is the outermost, such as a runner beside its proxy.
+        // Every hop is in a trusted network: the client is the outermost one, such as a runner beside its proxy.
         outermost.map(Some).ok_or(Undetermined::HeaderMissing)
     }
 
-    /// The hops as the proxies wrote them, nearest last. A proxy writes one of the two headers and passes the
-    /// other one on as the client sent it. With both present and neither configured, either could be the
-    /// client's.
+    /// The hops as the proxies wrote them, nearest last. A proxy writes one of the two headers and passes the other one
+    /// on as the client sent it, so if both are present and neither is configured, either could be the client's.
     fn nodes(&self, header: ForwardedHeader) -> Result<Vec<String>, Undetermined> {
         let (forwarded, x_forwarded_for) = match header {
             ForwardedHeader::Either => (self.forwarded.as_slice(), self.x_forwarded_for.as_slice()),
@@ -186,7 +184,7 @@ impl Hops {
             (values, []) => {
                 let mut nodes = Vec::new();
                 for value in values {
-                    nodes.extend(forwarded_for(value).ok_or(Undetermined::HopUnreadable)?);
+                    nodes.extend(forwarded_nodes(value).ok_or(Undetermined::HopUnreadable)?);
                 }
                 Ok(nodes)
             }
@@ -195,9 +193,9 @@ impl Hops {
     }
 }
 
-/// The node of each element of a `forwarded` value (RFC 7239 §4); an element without `for` is a hop that
-/// nobody knows. None where the value is malformed.
-fn forwarded_for(value: &str) -> Option<Vec<String>> {
+/// The node of each element of a `forwarded` value (RFC 7239 §4); an element without `for` is an unknown hop. `None`
+/// if the value is malformed.
+fn forwarded_nodes(value: &str) -> Option<Vec<String>> {
     let mut nodes = Vec::new();
     for element in split_unquoted(value, ',')? {
         let mut node = None;
@@ -212,9 +210,8 @@ fn forwarded_for(value: &str) -> Option<Vec<String>> {
     Some(nodes)
 }
 
-/// Splits at `separator` outside of quoted strings (RFC 9110 §5.6.4). None where a quoted string does not
-/// end, or does not begin and end where a value does: else what a client sent could swallow what a proxy
-/// appended.
+/// Splits at `separator` outside quoted strings (RFC 9110 §5.6.4). `None` if a quoted string is unterminated, or does
+/// not span a whole value: otherwise a client could hide what a proxy appended.
 fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     let (mut parts, mut start) = (Vec::new(), 0_usize);
     let (mut quoted, mut escaped, mut closed) = (false, false, false);
@@ -244,7 +241,7 @@ fn split_unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
     (!quoted).then_some(parts)
 }
 
-/// The value without its quotes. No address needs an escape, so there is none.
+/// The value without its quotes. Escapes are rejected: no address needs one.
 fn unquoted(text: &str) -> Option<String> {
     let text = text.trim();
     match text.strip_prefix('"') {
@@ -257,7 +254,7 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 /// The address of a hop, without its port: `192.0.2.1`, `192.0.2.1:5`, `2001:db8::1`, `[2001:db8::1]`,
-/// `[2001:db8::1]:5`. An IPv4 address that is mapped to IPv6 is the IPv4 address.
+/// `[2001:db8::1]:5`. An IPv4-mapped IPv6 address becomes IPv4.
 fn address(hop: &str) -> Option<IpAddr> {
     let bare = hop
         .strip_prefix('[')

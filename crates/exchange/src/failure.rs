@@ -1,4 +1,4 @@
-//! A failed step: the refusal for the caller, and the detail for the log.
+//! A failed step: the refusal for the caller and the detail for the log.
 
 use crate::refusal::{Denial, Part, Refusal};
 use vouchsafe_types::{FetchError, PolicyError, SignerError, StoreError};
@@ -7,7 +7,7 @@ use vouchsafe_types::{FetchError, PolicyError, SignerError, StoreError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub refusal: Refusal,
-    /// For the log. Never a token, a key or a claim's value.
+    /// For the log; never contains a token, a key or a claim's value.
     pub detail: String,
 }
 

@@ -1,7 +1,7 @@
 //! The exchange on one screen: parse, verify, permit, issue, record, release.
 
 use crate::audit::Audit;
-use crate::client_address::Hops;
+use crate::client_address::ForwardedFor;
 use crate::failure::Failure;
 use crate::issued::{self, IssuedExchange, SignedExchange};
 use crate::permitted;
@@ -20,25 +20,25 @@ pub struct Attempt {
     pub trace: Trace,
 }
 
-/// Exchanges the form in `body`, which came by way of `hops`, for a token.
-pub async fn exchange<P: Ports>(ports: &P, body: &[u8], hops: &Hops) -> Attempt {
+/// Exchanges the form in `body` for a token; `forwarded_for` identifies the client.
+pub async fn exchange<P: Ports>(ports: &P, body: &[u8], forwarded_for: &ForwardedFor) -> Attempt {
     let mut trace = Trace::start(ports);
-    let outcome = run(ports, body, hops, &mut trace).await;
+    let outcome = run(ports, body, forwarded_for, &mut trace).await;
     Attempt { outcome, trace }
 }
 
 async fn run<P: Ports>(
     ports: &P,
     body: &[u8],
-    hops: &Hops,
+    forwarded_for: &ForwardedFor,
     trace: &mut Trace,
 ) -> Result<IssuedExchange, Failure> {
     let request = UnverifiedExchange::parse(body)?;
     let settings = ports.settings().await?;
-    let client_ip = client_ip(hops, &settings)?;
+    let client_ip = client_ip(forwarded_for, &settings)?;
     let bundle = ports.bundle(&settings).await?;
     trace.step(ports, "prepare");
-    // ORDER: nothing is recorded before the token is verified, so that anonymous traffic buys no disk writes.
+    // ORDER: nothing is recorded before the token is verified, so anonymous traffic causes no disk writes.
     let verified = verified::verify(ports, &settings, &bundle, request).await;
     trace.step(ports, "verify");
     let verified = verified?;
@@ -70,9 +70,10 @@ async fn decide_and_sign<P: Ports>(
     signed
 }
 
-/// A client that could choose to have no address could choose which policies apply to it.
-fn client_ip(hops: &Hops, settings: &Settings) -> Result<Option<IpAddr>, Failure> {
-    hops.client(&settings.trusted_proxies)
+/// INVARIANT: an undetermined address is refused. A client that could hide its address could choose which policies
+/// apply to it.
+fn client_ip(forwarded_for: &ForwardedFor, settings: &Settings) -> Result<Option<IpAddr>, Failure> {
+    forwarded_for.client(&settings.trusted_proxies)
         .map_err(|undetermined| Failure {
             refusal: RequestFault::ClientAddressUndetermined.into(),
             detail: undetermined.to_string(),

@@ -1,44 +1,44 @@
-//! `application/x-www-form-urlencoded` bodies, read strictly (RFC 6749 §3.2, appendix B).
+//! Strict parsing of `application/x-www-form-urlencoded` bodies (RFC 6749 §3.2, appendix B).
 //!
-//! Stricter than a browser's form parser: a broken percent-escape or text that is not UTF-8 is an
-//! error, and so is any parameter that occurs twice, known or not.
+//! Stricter than a browser's form parser: an invalid percent-escape, text that is not UTF-8, or a repeated parameter,
+//! known or not, is an error.
 
 use crate::limits::PARAMETERS_MAX;
 use crate::refusal::{Refusal, RequestFault};
 use percent_encoding::percent_decode_str;
 
-/// The parameters of a form, each at most once. Parameters without a value are left out
+/// The parameters of a form, each at most once. Parameters without a value are omitted
 /// (RFC 6749 §3.2: they MUST be treated as if they were omitted).
 #[derive(Debug)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads `body`, which the caller has capped.
+    /// Parses `body`, whose size the caller has limited.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(body).map_err(|_| RequestFault::Malformed)?;
-        let mut seen: Vec<(String, String)> = Vec::new();
+        let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            if seen.len() >= PARAMETERS_MAX {
+            if parameters.len() >= PARAMETERS_MAX {
                 return Err(RequestFault::Malformed.into());
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if seen.iter().any(|(known, _)| *known == name) {
+            if parameters.iter().any(|(known, _)| *known == name) {
                 return Err(RequestFault::ParameterRepeated.into());
             }
-            seen.push((name, value));
+            parameters.push((name, value));
         }
-        seen.retain(|(_, value)| !value.is_empty());
-        Ok(Self(seen))
+        parameters.retain(|(_, value)| !value.is_empty());
+        Ok(Self(parameters))
     }
 
-    /// Takes the value of `name` out of the form.
+    /// Removes `name` from the form and returns its value.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let index = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(index).1)
     }
 
-    /// Takes the value of `name`, which RFC 8693 §2.1 requires.
+    /// Removes `name`, which RFC 8693 §2.1 requires, and returns its value.
     pub fn require(&mut self, name: &'static str) -> Result<String, Refusal> {
         self.take(name)
             .ok_or(Refusal::Request(RequestFault::ParameterMissing(name)))
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_stock_clients_send() {
+    fn parses_forms_of_common_clients() {
         check("a=1&b=x%3Ay", Ok(&[("a", "1"), ("b", "x:y")]));
         check("scope=read+write", Ok(&[("scope", "read write")]));
         check("a=1&&b=2&", Ok(&[("a", "1"), ("b", "2")]));
@@ -88,19 +88,19 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_parameters_without_a_value() {
+    fn omits_parameters_without_value() {
         check("a=&b&c=1", Ok(&[("c", "1")]));
     }
 
     #[test]
-    fn refuses_a_repeated_parameter_whatever_its_name_or_spelling() {
+    fn refuses_repeated_parameters() {
         for body in ["a=1&a=1", "a=&a=1", "a=1&%61=2", "unknown=1&unknown=2"] {
             check(body, Err(RequestFault::ParameterRepeated));
         }
     }
 
     #[test]
-    fn refuses_broken_escapes_and_text_that_is_not_utf8() {
+    fn refuses_invalid_escapes_and_utf8() {
         for body in ["a=%", "a=%4", "a=%zz", "a=%ff", "%fe=1"] {
             check(body, Err(RequestFault::Malformed));
         }

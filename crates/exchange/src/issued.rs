@@ -1,4 +1,4 @@
-//! Step 4: the subject token is used up where its uses are counted, and the token is signed.
+//! Step 4: the subject token's use is recorded where uses are limited, and the new token is signed.
 
 use crate::failure::Failure;
 use crate::keys::hex;
@@ -57,7 +57,7 @@ pub struct SignedExchange {
     pub(crate) expires_at: u64,
 }
 
-/// Uses the subject token up where issuer or audience count its uses, then has the token signed.
+/// Consumes a use of the subject token if issuer or audience limits them, then has the token signed.
 pub(crate) async fn consume_and_sign<P: Ports>(
     ports: &P,
     settings: &Settings,
@@ -65,14 +65,14 @@ pub(crate) async fn consume_and_sign<P: Ports>(
     decision_id: &str,
     trace: &mut Trace,
 ) -> Result<SignedExchange, Failure> {
-    // ORDER: the time before the use, so that a token is not used up for one that the signer refuses.
+    // ORDER: check the time before consuming, so that no use is spent on a token that the signer would refuse.
     require_in_time(ports, &permitted.verified)?;
     consume(ports, permitted).await?;
     trace.step(ports, "consume");
     sign(ports, settings, permitted, decision_id).await
 }
 
-/// Fails if the clock has moved too far from the moment at which the token was judged.
+/// Fails if the clock has moved too far since the token was verified.
 fn require_in_time(ports: &impl Instance, verified: &VerifiedExchange) -> Result<(), Refusal> {
     if ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX {
         Ok(())
@@ -84,9 +84,9 @@ fn require_in_time(ports: &impl Instance, verified: &VerifiedExchange) -> Result
 async fn consume(ports: &impl Store, permitted: &PermittedExchange) -> Result<(), Failure> {
     let (verified, audience) = (&permitted.verified, &permitted.audience);
     let of_issuer = uses_max(verified.issuer.replay);
-    // A token that is good once is good for one audience, so the audience's count says nothing more.
+    // A token that is used at most once reaches at most one audience, so the audience's own limit adds nothing.
     let of_audience = uses_max(audience.replay).filter(|_| of_issuer != Some(1));
-    // ORDER: the audience first, so that what it refuses does not cost a use at its issuer.
+    // ORDER: the audience first, so that its refusal does not cost a use at the issuer.
     for (scope, uses_max) in [(audience.id.as_str(), of_audience), ("", of_issuer)] {
         if let Some(uses_max) = uses_max {
             consume_once(ports, verified, scope, uses_max).await?;
@@ -95,7 +95,7 @@ async fn consume(ports: &impl Store, permitted: &PermittedExchange) -> Result<()
     Ok(())
 }
 
-/// None where uses are not counted.
+/// `None` if uses are not limited.
 fn uses_max(mode: ReplayMode) -> Option<u32> {
     match mode {
         ReplayMode::Allow => None,
@@ -110,7 +110,7 @@ async fn consume_once(
     scope: &str,
     uses_max: u32,
 ) -> Result<(), Failure> {
-    // A token without `iat` can't show that it is younger than the store.
+    // A token without `iat` cannot be shown to be younger than the store.
     let issued_at = verified.subject.iat.unwrap_or(0);
     let key = replay_key(verified, scope);
     match ports
@@ -123,8 +123,8 @@ async fn consume_once(
     }
 }
 
-/// The name under which a use is remembered: issuer and `jti`, or the hash of the signing input;
-/// never of the whole token, since ECDSA signatures are malleable.
+/// The key under which a use is remembered: issuer and `jti`, or the hash of the signing input; never the hash of the
+/// whole token, because ECDSA signatures are malleable.
 fn replay_key(verified: &VerifiedExchange, scope: &str) -> String {
     let subject = &verified.subject;
     let (kind, id) = match &subject.jti {
@@ -139,8 +139,8 @@ fn replay_key(verified: &VerifiedExchange, scope: &str) -> String {
     hex(&hash.finalize())
 }
 
-/// Until when the same token could be accepted again under whatever bundle, and a margin: the next bundle
-/// may take older tokens than this one.
+/// The end of the time in which any bundle could accept the same token, plus a margin: the next bundle may accept older
+/// tokens than this one.
 fn keep_until(verified: &VerifiedExchange) -> u64 {
     let by_age = verified
         .subject
@@ -154,7 +154,7 @@ fn keep_until(verified: &VerifiedExchange) -> u64 {
         .saturating_add(REPLAY_MARGIN_SECONDS)
 }
 
-/// Has the signer build and sign the token.
+/// Asks the signer to build and sign the token.
 async fn sign(
     ports: &impl Signer,
     settings: &Settings,

@@ -1,14 +1,14 @@
-//! Where the keys of an issuer come from: memory, the shared store, one fetch.
+//! Retrieval of an issuer's keys: from memory, the shared store, or one fetch.
 //!
-//! ARCHITECTURE.md has the states and arrows as a table; `tests/it/key_sets.rs` walks each.
+//! ARCHITECTURE.md lists the states and transitions; `tests/it/key_sets.rs` covers each.
 //!
 //! Invariants:
-//! - Only a configured issuer is ever fetched.
-//! - Keys that age and unknown `kid`s each cause at most one fetch per issuer and window across all
-//!   instances that share the store; whoever does not hold the lease waits for the one who does. An
-//!   issuer that fails is left alone for longer and longer.
-//! - Every copy carries the absolute `trusted_until` of its fetch. Only `stale_keys_max` of the
-//!   issuer's file goes beyond it, and only while the issuer can't be asked.
+//! - Only configured issuers are ever fetched from.
+//! - Aging keys and unknown `kid`s each cause at most one fetch per issuer and window across all instances that
+//!   share the store; an instance that does not hold the lease waits for the one that does. Failures back off
+//!   exponentially.
+//! - Every copy carries the absolute `trusted_until` of its fetch. Only the issuer file's `stale_keys_max` extends
+//!   it, and only while the issuer is unreachable.
 
 mod reason;
 mod shared;
@@ -28,7 +28,7 @@ use std::rc::Rc;
 use vouchsafe_types::{BundleInfo, IssuerRecord, KeySet};
 
 const WINDOW_SECONDS: u64 = FETCH_WINDOW_MS / 1000;
-/// Longest cause of a failed fetch that instances tell each other.
+/// Longest failure cause that instances share.
 const CAUSE_CHARS_MAX: usize = 256;
 
 /// The keys of one issuer, for one request.
@@ -38,14 +38,14 @@ pub struct Keys<'a, P> {
     issuer: &'a Rc<IssuerRecord>,
     id: String,
     now: u64,
-    /// Whether this request fetched; one fetch is enough for it.
+    /// Whether this request has fetched already; one fetch per request is enough.
     fetched: Cell<bool>,
 }
 
-/// Fetches the keys of `issuer` anew if they age and nobody has, for the requests to come.
+/// Refreshes the keys of `issuer` ahead of time, if they are aging and no other instance has.
 ///
 /// # Errors
-/// As a request would have; whoever calls this has nobody to tell.
+/// The fetch or the store failed. Best effort: callers drop the error.
 pub async fn refresh<P: Ports>(
     ports: &P,
     bundle: &BundleInfo,
@@ -55,7 +55,7 @@ pub async fn refresh<P: Ports>(
     let keys = Keys::of(ports, bundle, issuer, now);
     let shared = keys.shared().await?;
     if let Some(known) = keys.known(&shared)
-        && !keys.ages(&known)
+        && !keys.is_aging(&known)
     {
         keys.ports.remember_keys(&keys.id, &known);
         return Ok(());
@@ -77,7 +77,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         issuer: &'a Rc<IssuerRecord>,
         now: u64,
     ) -> Self {
-        // The bundle is part of the name: keys that were fetched under other rules are not reused.
+        // The bundle is part of the id: keys fetched under another bundle's configuration are not reused.
         let id = hex(&Sha256::new()
             .chain_update(bundle.digest.as_bytes())
             .chain_update([0])
@@ -100,7 +100,7 @@ impl<'a, P: Ports> Keys<'a, P> {
             .remembered_keys(&self.id)
             .filter(|known| self.trusts(&known.keys))
         {
-            return Ok(self.used(known));
+            return Ok(self.hand_out(known));
         }
         if self.issuer.has_pinned_keys() {
             let keys = Rc::new(self.ports.fetch_keys(self.issuer, None, self.now).await?);
@@ -115,7 +115,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         let shared = self.shared().await?;
         if let Some(known) = self.known(&shared) {
             self.ports.remember_keys(&self.id, &known);
-            return Ok(self.used(known));
+            return Ok(self.hand_out(known));
         }
         let stale = self.stale(&shared);
         match self.renew(shared, Reason::Age).await {
@@ -126,12 +126,12 @@ impl<'a, P: Ports> Keys<'a, P> {
         }
     }
 
-    /// Newer keys than `used`, in which a token's `kid` was not found; `None` where there are none.
+    /// Keys newer than `used`, which lack a token's `kid`; `None` if there are none.
     pub async fn newer_than(&self, used: &KeySet) -> Result<Option<Rc<KeySet>>, Failure> {
         if self.issuer.has_pinned_keys() || self.fetched.get() {
             return Ok(None);
         }
-        // What this instance learned within the window costs a flood of unknown `kid`s nothing more.
+        // Within the window, further unknown `kid`s are answered from memory.
         let remembered = self.ports.remembered_keys(&self.id);
         if remembered.is_some_and(|known| {
             known.keys.digest == used.digest && self.within_window(known.unknown_kid_at)
@@ -154,13 +154,13 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.now < keys.trusted_until
     }
 
-    fn ages(&self, known: &KnownKeys) -> bool {
+    fn is_aging(&self, known: &KnownKeys) -> bool {
         known.refresh_at <= self.now
     }
 
-    /// The keys, and somebody is asked to renew them if they age.
-    fn used(&self, known: KnownKeys) -> Rc<KeySet> {
-        if self.ages(&known) && !self.issuer.has_pinned_keys() {
+    /// Returns the keys, and schedules a refresh if they are aging.
+    fn hand_out(&self, known: KnownKeys) -> Rc<KeySet> {
+        if self.is_aging(&known) && !self.issuer.has_pinned_keys() {
             // Once per instance and window.
             let again = KnownKeys {
                 refresh_at: self.now.saturating_add(WINDOW_SECONDS),
@@ -172,12 +172,12 @@ impl<'a, P: Ports> Keys<'a, P> {
         known.keys
     }
 
-    /// What the store knows, if it is trusted now, with a moment of this instance's own to renew it.
+    /// The store's keys, if trusted now, with this instance's own refresh time.
     fn known(&self, shared: &Shared) -> Option<KnownKeys> {
         let keys = shared.keys.clone().filter(|keys| self.trusts(keys))?;
         let life = keys.trusted_until.saturating_sub(shared.fetched_at);
-        // Between an eighth and a quarter of their life ahead, so that brokers that started together
-        // do not ask together.
+        // Between an eighth and a quarter of their lifetime early, so that brokers that started together do not refresh
+        // together.
         let ahead_max = life / REFRESH_AHEAD_DIVISOR;
         let spread = (ahead_max / 2).saturating_add(1);
         let ahead = ahead_max.saturating_sub(self.ports.jitter().checked_rem(spread).unwrap_or(0));
@@ -188,9 +188,9 @@ impl<'a, P: Ports> Keys<'a, P> {
         })
     }
 
-    /// Keys whose trust is over, for as long as the issuer's file takes them while it can't be asked.
+    /// Expired keys, for as long as the issuer's file accepts them while the issuer is unreachable.
     ///
-    /// INVARIANT: not remembered, so each use is decided anew; the store keeps the moment of the fetch.
+    /// INVARIANT: not remembered, so each use is decided anew; the store keeps the time of the fetch.
     fn stale(&self, shared: &Shared) -> Option<Rc<KeySet>> {
         let keys = shared.keys.as_deref()?;
         let trusted_until = keys
@@ -203,13 +203,13 @@ impl<'a, P: Ports> Keys<'a, P> {
         Some(Rc::new(keys)).filter(|keys| self.trusts(keys))
     }
 
-    /// Whether an attempt in the second `at` used up the window that is running now. Seconds are whole,
-    /// so the one in which it ends belongs to it: then the lease is free again, too.
+    /// Whether an attempt at second `at` falls into the current window. Both ends are inclusive: the lease expires
+    /// during the last second.
     fn within_window(&self, at: u64) -> bool {
         self.is_past(at) && self.now.saturating_sub(at) <= WINDOW_SECONDS
     }
 
-    /// A moment further ahead is of a clock that was wrong, and says nothing.
+    /// Rejects times too far ahead, which come from a clock that was wrong.
     fn is_past(&self, at: u64) -> bool {
         at <= self.now.saturating_add(CLOCK_AHEAD_SECONDS_MAX)
     }
@@ -232,11 +232,11 @@ impl<'a, P: Ports> Keys<'a, P> {
         {
             return self.fetch(before, reason).await;
         }
-        // Somebody else fetches, or has within the window: what that gave is ours too.
+        // Another instance is fetching, or has within the window: its result is shared.
         self.outcome_of_another(&before, reason).await
     }
 
-    /// What another one's attempt left.
+    /// The result of another instance's attempt.
     fn outcome(&self, shared: &Shared) -> Result<Rc<KeySet>, Failure> {
         let known = self.known(shared).filter(|_| !self.backs_off(shared));
         let known = known.ok_or_else(|| unavailable(shared))?;
@@ -246,12 +246,12 @@ impl<'a, P: Ports> Keys<'a, P> {
 
     async fn fetch(&self, before: Shared, reason: Reason) -> Result<Rc<KeySet>, Failure> {
         self.fetched.set(true);
-        // An unknown `kid` asks past every cache, so the etag is left out.
+        // For an unknown `kid`, caches must be bypassed, so no ETag is sent.
         let known = before.keys.as_deref().filter(|_| reason == Reason::Age);
         let fetched = self.ports.fetch_keys(self.issuer, known, self.now).await;
         let fetched = fetched.map(Rc::new);
-        // ORDER: read again, then written. A fetch for the other reason may have ended while this one
-        // waited for its answer, and what it brought is built upon, not undone.
+        // ORDER: read again, then write. A fetch for the other reason may have finished while this one was waiting, and
+        // its result must not be undone.
         let latest = self.shared().await?;
         let overtaken = latest.attempts != before.attempts && latest.fetched_at >= self.now;
         let after = self.after(latest, reason, overtaken, fetched.as_ref());
@@ -263,7 +263,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         self.ports
             .put_document(&self.name(), after.encode(), keep_until)
             .await?;
-        // ORDER: after the keys, which whoever waits reads next.
+        // ORDER: after the keys, which waiting requests read next.
         self.count_attempts(after.attempts, keep_until).await;
         match self.known(&after) {
             Some(known) if overtaken || fetched.is_ok() => {
@@ -274,7 +274,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         }
     }
 
-    /// What the store is to keep after an attempt, which one that began later has `overtaken` or not.
+    /// The document to store after an attempt; `overtaken` if one that began later has finished already.
     fn after(
         &self,
         latest: Shared,
@@ -313,12 +313,12 @@ impl<'a, P: Ports> Keys<'a, P> {
     async fn shared(&self) -> Result<Shared, Failure> {
         let body = self.ports.document(&self.name()).await?;
         let shared = body.as_deref().and_then(Shared::decode);
-        // A clock that was ahead must not prolong the trust in what it fetched.
+        // A fetch by a clock that was ahead must not prolong trust.
         let mut shared = shared
             .filter(|shared| self.is_past(shared.fetched_at))
             .unwrap_or_default();
-        // Nor may it keep everybody from the issuer. Such a moment is forgotten, not lowered to the latest
-        // plausible one, which would be a later one at each reading.
+        // Nor may it block fetches for everyone. Such a time is discarded, not lowered to the latest plausible one,
+        // which would move with each read.
         if !self.is_past(shared.retry_at.saturating_sub(FETCH_BACKOFF_SECONDS_MAX)) {
             shared.retry_at = 0;
         }
@@ -335,24 +335,24 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 }
 
-/// 10, 20, 40, then 60 seconds: each failure doubles how long an issuer is left alone.
+/// 10, 20, 40, then 60 seconds: the backoff doubles with each failure.
 fn backoff_seconds(failures: u32) -> u64 {
     let doublings = failures.saturating_sub(1).min(8);
     (WINDOW_SECONDS << doublings).min(FETCH_BACKOFF_SECONDS_MAX)
 }
 
-/// Without asking the issuer again: why it was not to be had the last time, for the log.
+/// The failure of the last attempt, without contacting the issuer again.
 fn unavailable(shared: &Shared) -> Failure {
     Failure {
         refusal: Refusal::Unavailable(Part::Issuer),
         detail: match shared.cause.as_str() {
-            "" => "another request's fetch of the issuer's keys did not end in time".to_owned(),
-            cause => format!("{cause}; the next attempt waits"),
+            "" => "timed out waiting for another request's fetch of the issuer's keys".to_owned(),
+            cause => format!("{cause}; backing off before the next attempt"),
         },
     }
 }
 
-/// Lower-case hex.
+/// Encodes as lowercase hex.
 pub fn hex(bytes: &[u8]) -> String {
     base16ct::lower::encode_string(bytes)
 }

@@ -1,14 +1,14 @@
 //! The token exchange (RFC 8693): from a form to an issued token, or to one exact refusal.
 //!
-//! Knows no clock, no network, no database and no Wasm: everything outside comes through
-//! [`ports::Ports`]. Entry point: [`exchange`].
+//! Has no clock, network, database or Wasm bindings: everything external comes through [`ports::Ports`].
+//! Entry point: [`exchange`].
 //!
 //! Invariants kept here:
 //! - Flow as types: [`request::UnverifiedExchange`] → [`verified::VerifiedExchange`] →
-//!   [`permitted::PermittedExchange`] → [`issued::IssuedExchange`]; each is made by one function,
-//!   and none can be cloned, deserialized or built elsewhere.
+//!   [`permitted::PermittedExchange`] → [`issued::IssuedExchange`]; each is created by one function, and none can be
+//!   cloned, deserialized or constructed elsewhere.
 //!   ```compile_fail,E0451
-//!   // A request is made by parsing a form, not by writing one down.
+//!   // A request is created by parsing a form only.
 //!   fn forge(token: String) -> vouchsafe_exchange::request::UnverifiedExchange {
 //!       vouchsafe_exchange::request::UnverifiedExchange { subject_token: token, audience: todo!(),
 //!           scopes: todo!(), lifetime_seconds: todo!(), token_type: todo!() }
@@ -37,8 +37,8 @@
 //!       let _copy = proof.clone();
 //!   }
 //!   ```
-//! - A token leaves only after a `permit` by a named bundle and after its audit record is durable.
-//! - What a caller has no permit for can't be told apart from what does not exist.
+//! - A token is released only after a `permit` by a named bundle, and after its audit record is durable.
+//! - A caller without a permit cannot tell existing audiences from nonexistent ones.
 
 #![cfg_attr(
     test,

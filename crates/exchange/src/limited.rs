@@ -1,13 +1,14 @@
-//! Tokens of subjects that were denied too often, which get no decision until the minute ends.
+//! Rate-limited tokens: those whose subject was denied too often get no decision until the minute ends.
 //!
-//! The store counts the denials of a subject, and reports with the record of one that the limit is reached. An
-//! instance then remembers the token, not the subject: several workloads can have one `sub`, and the denials of
-//! one must not keep the others from their tokens. What this forgets costs a decision, which the store counts.
+//! The store counts a subject's denials, and reports when one reaches the limit. An instance then remembers the token,
+//! not the subject: several workloads can share a `sub`, and the denials of one must not lock out the others. A
+//! forgotten token costs one more decision, which the store counts.
 
 use crate::limits::{LIMITED_SECONDS_MAX, LIMITED_TOKENS_MAX};
 use std::collections::BTreeMap;
 
-/// At most [`LIMITED_TOKENS_MAX`] tokens by the digests of their signing inputs, each until at most [`LIMITED_SECONDS_MAX`] from now.
+/// At most [`LIMITED_TOKENS_MAX`] tokens by the digests of their signing inputs, each until at most
+/// [`LIMITED_SECONDS_MAX`] from now.
 #[derive(Debug, Default)]
 pub struct LimitedTokens(BTreeMap<String, u64>);
 
@@ -17,7 +18,7 @@ impl LimitedTokens {
         Self(BTreeMap::new())
     }
 
-    /// Until when the token gets no decision.
+    /// The time until which the token gets no decision.
     #[must_use]
     pub fn until(&self, digest: &str, now: u64) -> Option<u64> {
         let until = self.0.get(digest).copied();
@@ -50,7 +51,7 @@ impl LimitedTokens {
     }
 }
 
-/// A moment further ahead is of a clock that was set back since.
+/// Whether `until` is in the future, but not so far ahead that the clock must have been set back since.
 fn holds(until: u64, now: u64) -> bool {
     now < until && until <= now.saturating_add(LIMITED_SECONDS_MAX)
 }

@@ -1,6 +1,6 @@
-//! One JSON line per request: decision id, slug, timings, sizes. No claims, no tokens.
+//! One JSON line per request: decision id, slug, timings and sizes; no claims, no tokens.
 //!
-//! Decisions always have their line. Of other requests, which anybody can send, [`Sampler`] bounds the lines.
+//! Every decision is logged. For other requests, which anyone can send, [`Sampler`] limits the lines.
 
 use crate::limits::LINES_PER_MINUTE_MAX;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ pub struct Line<'a> {
     pub bundle: Option<&'a str>,
     pub determining_rules: &'a [String],
     pub erring_rules: &'a [String],
-    /// For us: why a part was unavailable.
+    /// For operators: why a component was unavailable.
     pub detail: &'a str,
     pub request_bytes: usize,
     pub response_bytes: usize,
@@ -26,8 +26,8 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The line, without its line feed. JSON escapes every control character, so that no value
-    /// can forge a second line.
+    /// Renders the line without its line feed. JSON escapes all control characters, so no value can forge a second
+    /// line.
     pub fn render(&self) -> String {
         let mut line = Map::new();
         let mut put = |name: &str, value: Value| line.insert(name.to_owned(), value);
@@ -64,7 +64,7 @@ impl Line<'_> {
 
 type Kind = (&'static str, &'static str);
 
-/// How many requests without a decision an instance answered in the minute that is running, by route and slug.
+/// Counts requests without a decision in the current minute, by route and slug.
 #[derive(Debug, Default)]
 pub struct Sampler {
     /// Minutes since the Unix epoch.
@@ -81,7 +81,7 @@ impl Sampler {
         }
     }
 
-    /// What to write for `line` at `now`: how many lines were omitted in an earlier minute, then the line itself
+    /// The lines to write for `line` at `now`: the number of lines omitted in an earlier minute, then the line itself
     /// unless it is omitted.
     pub fn lines(&mut self, line: &Line<'_>, now: u64) -> Vec<String> {
         let mut lines = self.omitted(now / 60);
@@ -93,7 +93,7 @@ impl Sampler {
         lines
     }
 
-    /// One line for each kind of which lines were omitted before `minute`.
+    /// One line for each route and slug with lines omitted before `minute`.
     fn omitted(&mut self, minute: u64) -> Vec<String> {
         if minute == self.minute {
             return Vec::new();

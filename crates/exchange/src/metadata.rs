@@ -4,16 +4,16 @@ use crate::request::GRANT_TYPE;
 use crate::settings::Settings;
 use serde_json::{Value, json};
 
-/// How long metadata may be kept, in seconds.
+/// How long metadata may be cached, in seconds.
 pub const MAX_AGE_SECONDS: u64 = 300;
 
-/// RFC 8414: what an OAuth client needs.
+/// Metadata for OAuth clients (RFC 8414).
 pub fn authorization_server(settings: &Settings) -> String {
     common(settings).to_string()
 }
 
-/// What an OIDC verifier needs to find the keys. There is no authorization endpoint, and so no
-/// response type but `none`.
+/// Metadata that OIDC verifiers need to find the keys. There is no authorization endpoint, so the only response type is
+/// `none`.
 pub fn openid_configuration(settings: &Settings) -> String {
     let mut document = common(settings);
     if let Some(members) = document.as_object_mut() {
@@ -49,7 +49,7 @@ fn common(settings: &Settings) -> Value {
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "grant_types_supported": [GRANT_TYPE],
         "response_types_supported": ["none"],
-        // Client credentials are not needed; clients that insist on sending some may.
+        // Client authentication is optional: credentials are accepted and ignored.
         "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
     })
 }

@@ -1,8 +1,8 @@
 //! Step 3: policy permits the request, and it is within the audience's limits.
 //!
-//! ORDER: policy is asked first, with at most what the audience offers, and the limits are compared afterwards. The
-//! other way round, a caller without any permit could distinguish an audience that exists (`scope.not_offered`) from
-//! one that does not.
+//! ORDER: policy decides first, on at most what the audience offers; the audience's limits are compared afterwards. The
+//! other way round, a caller without any permit could distinguish an existing audience (`scope.not_offered`) from a
+//! nonexistent one.
 
 use crate::failure::Failure;
 use crate::limits::LIFETIME_SECONDS_MIN;
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use vouchsafe_types::{Audience, BundleInfo, Decision, Effect, TokenError, TokenRequest};
 
-/// A verified request with policy's decision, whatever that is. Only [`decide`] makes one.
+/// A verified request with policy's decision, permit or deny. Only [`decide`] makes one.
 pub struct DecidedExchange {
     verified: VerifiedExchange,
     audience: Rc<Audience>,
@@ -34,7 +34,7 @@ pub struct PermittedExchange {
     pub(crate) lifetime_seconds: u64,
 }
 
-/// Asks policy.
+/// Asks policy for a decision.
 pub fn decide(
     ports: &impl Policy,
     bundle: &BundleInfo,
@@ -52,7 +52,7 @@ pub fn decide(
         requested_lifetime_seconds: requested_seconds(&verified, &audience)
             .min(audience.max_lifetime_seconds),
         client_ip: client_ip.map(|address| address.to_string()),
-        // There is no proof of possession yet: false, never guessed.
+        // Proof of possession is not supported yet: always false.
         proof_of_possession: false,
     };
     let principal = &verified.subject.principal;
@@ -64,7 +64,7 @@ pub fn decide(
     })
 }
 
-/// Compares a permitted request with the audience's limits.
+/// Checks a permitted request against the audience's limits.
 pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
     let DecidedExchange {
         verified,
@@ -101,7 +101,7 @@ fn lifetime(verified: &VerifiedExchange, audience: &Audience) -> Result<u64, Ref
     if audience.outlive_subject {
         return Ok(requested);
     }
-    // Within the leeway a subject token is still accepted after its `exp`; then it has no lifetime left to give.
+    // Within the leeway, a subject token is accepted after its `exp`, but it has no remaining lifetime to pass on.
     let left = verified.subject.exp.saturating_sub(verified.now);
     if left < LIFETIME_SECONDS_MIN {
         return Err(TokenError::Expired.into());

@@ -1,6 +1,6 @@
-//! What the exchange needs from outside, as capabilities.
+//! The capabilities that the exchange needs from outside.
 //!
-//! The broker component implements them over its WIT imports, one trait for each; tests implement them in memory.
+//! The broker component implements them over its WIT imports, one trait per import; tests implement them in memory.
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -14,9 +14,9 @@ use vouchsafe_types::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownKeys {
     pub keys: Rc<KeySet>,
-    /// When this instance renews them, ahead of the end of their trust.
+    /// When this instance refreshes them, before their trust ends.
     pub refresh_at: u64,
-    /// When they were last fetched because of an unknown `kid`; 0 for never.
+    /// When keys were last fetched because of an unknown `kid`; 0 for never.
     pub unknown_kid_at: u64,
 }
 
@@ -26,7 +26,7 @@ pub struct KnownKeys {
     reason = "the only implementations are single-threaded guests and tests"
 )]
 pub trait Identity {
-    /// A parsed token of which nothing is believed yet.
+    /// A parsed but unverified token.
     type Token;
 
     fn parse(&self, token: &str) -> Result<Self::Token, Failure>;
@@ -47,7 +47,7 @@ pub trait Identity {
     ) -> Result<KeySet, Failure>;
 }
 
-/// Knows the bundle, and decides.
+/// Loads the bundle and decides.
 #[expect(
     async_fn_in_trait,
     reason = "the only implementations are single-threaded guests and tests"
@@ -65,7 +65,7 @@ pub trait Policy {
     ) -> Result<Decision, Failure>;
 }
 
-/// Keeps state that all instances share.
+/// Keeps the state that all instances share.
 #[expect(
     async_fn_in_trait,
     reason = "the only implementations are single-threaded guests and tests"
@@ -104,25 +104,26 @@ pub trait Instance {
     fn now(&self) -> u64;
     /// The clock at this call, in Unix seconds.
     fn clock(&self) -> u64;
-    /// Microseconds since some moment of this request; never decides anything.
+    /// Microseconds since some point of this request, for timings only.
     fn elapsed_us(&self) -> u64;
     /// A new decision id: 128 random bits, base64url.
     fn decision_id(&self) -> Result<String, Failure>;
-    /// Any number; spreads what several instances would do at once.
+    /// An arbitrary number that spreads simultaneous actions of several instances.
     fn jitter(&self) -> u64;
     /// Waits while another request fetches an issuer's keys.
     async fn pause(&self, milliseconds: u64);
 
-    /// Until when the token with this digest of its signing input gets no decision, as far as this instance remembers.
+    /// The time until which the token with this signing-input digest gets no decision, as far as this instance
+    /// remembers.
     fn limited_until(&self, digest: &str) -> Option<u64>;
-    /// Remembers that the token gets no decision until then; the implementation bounds how many.
+    /// Remembers that the token gets no decision until `until`; the implementation bounds the number of tokens.
     fn limit(&self, digest: &str, until: u64);
     /// Keys that this instance holds in memory for the issuer `id`.
     fn remembered_keys(&self, id: &str) -> Option<KnownKeys>;
-    /// Holds `keys` in memory; the implementation bounds how many.
+    /// Holds `keys` in memory; the implementation bounds the number of issuers.
     fn remember_keys(&self, id: &str, keys: &KnownKeys);
-    /// Runs [`crate::keys::refresh`] for the issuer after this request is answered, if the host allows that;
-    /// otherwise the keys are fetched when they have expired.
+    /// Runs [`crate::keys::refresh`] for the issuer after the response is sent, if the host supports that; otherwise
+    /// the keys are fetched once they have expired.
     fn refresh_later(&self, bundle: &BundleInfo, issuer: &Rc<IssuerRecord>);
 }
 

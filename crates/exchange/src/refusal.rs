@@ -1,6 +1,6 @@
-//! Every way in which an exchange ends without a token, by culprit, with its stable slug.
+//! Every way in which an exchange ends without a token, grouped by culprit, with its stable slug.
 //!
-//! Slugs are what the audit log and the tests name; what a caller is told is in [`crate::wire`].
+//! Slugs appear in the audit log and in tests; [`crate::wire`] defines what callers see.
 
 use vouchsafe_types::TokenError;
 
@@ -10,42 +10,42 @@ pub enum Refusal {
     /// The request is malformed.
     #[error("{0}")]
     Request(RequestFault),
-    /// The subject token can't be trusted.
+    /// The subject token is rejected.
     #[error("{0}")]
     Token(TokenError),
-    /// Policy, or what is configured, says no.
+    /// Policy or configuration denies the request.
     #[error("{0}")]
     Denied(Denial),
-    /// The subject token was used up.
+    /// The subject token was already used.
     #[error("{0}")]
     Replay(ReplayFault),
-    /// Too many requests of the subject were denied in this minute, so no decision was made.
-    #[error("too many requests of this subject were denied")]
+    /// Too many requests for the subject were denied within this minute, so no decision was made.
+    #[error("too many requests for this subject were denied")]
     DeniedTooOften { retry_after_seconds: u32 },
-    /// A part that the exchange needs can't be used now.
+    /// A component that the exchange needs is unavailable.
     #[error("{0}")]
     Unavailable(Part),
-    /// The exchange took too long: the moment at which the token was judged is over.
+    /// The exchange took so long that its verification is out of date.
     #[error("the exchange took too long")]
     Overloaded,
-    /// The signer's keys are of a generation that was replaced in an emergency.
-    #[error("the signer's keys are of a generation that is over")]
+    /// The signer's keys are of a generation that an emergency rotation replaced.
+    #[error("the signer's keys are of a superseded generation")]
     Superseded,
-    /// A fault of ours.
+    /// A bug or an internal failure.
     #[error("internal fault")]
     Internal,
 }
 
-/// What is wrong with the request, before any token is looked at.
+/// What is wrong with the request, found before the token is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestFault {
     #[error("`actor_token` is not supported")]
     ActorTokenUnsupported,
-    #[error("`audience` and `resource` exclude each other")]
+    #[error("`audience` and `resource` are mutually exclusive")]
     AudienceAndResource,
     #[error("the body is too large")]
     BodyTooLarge,
-    #[error("the forwarding headers leave the client's address undetermined")]
+    #[error("cannot determine the client's address from the forwarding headers")]
     ClientAddressUndetermined,
     #[error("the content type is not a form")]
     ContentTypeUnsupported,
@@ -53,7 +53,7 @@ pub enum RequestFault {
     GrantUnsupported,
     #[error("`requested_expires_in` is not a positive whole number")]
     LifetimeInvalid,
-    #[error("`requested_expires_in` is over the audience's ceiling")]
+    #[error("`requested_expires_in` exceeds the audience's ceiling")]
     LifetimeOverCeiling,
     #[error("the form is malformed")]
     Malformed,
@@ -63,7 +63,7 @@ pub enum RequestFault {
     ParameterMissing(&'static str),
     #[error("a parameter is repeated")]
     ParameterRepeated,
-    #[error("parameters belong in the body")]
+    #[error("parameters must be in the body")]
     QueryNotAllowed,
     #[error("`requested_token_type` is not supported")]
     RequestedTokenTypeUnsupported,
@@ -75,31 +75,31 @@ pub enum RequestFault {
     SubjectTokenTypeUnsupported,
 }
 
-/// Who may not have what.
+/// Why a verified request is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    #[error("the audience needs a signing tier that is not available")]
+    #[error("the audience requires a signing tier that is not available")]
     TierUnavailable,
     #[error("the audience is unknown")]
     AudienceUnknown,
     #[error("policy denies the request")]
     PolicyDenied,
-    #[error("a scope is not offered by the audience")]
+    #[error("the audience does not offer a requested scope")]
     ScopeNotOffered,
     #[error("the signer's own ceilings forbid the request")]
     SignerRefused,
 }
 
-/// Why a token can't be used again.
+/// Why a token cannot be used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayFault {
     #[error("the token was issued before this broker's replay store existed")]
     PredatesStore,
-    #[error("the token was used before")]
+    #[error("the token was already used")]
     Spent,
 }
 
-/// A part of the broker.
+/// A component of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Part {
     #[error("the issuer's keys are unavailable")]

@@ -1,4 +1,4 @@
-//! What was asked for (RFC 8693 §2.1), before anything of it is believed.
+//! The token request (RFC 8693 §2.1), parsed but not verified.
 
 use crate::form::Form;
 use crate::limits::{
@@ -16,7 +16,7 @@ pub const TOKEN_TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// RFC 8693 §3.
 pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
-/// The head of an HTTP request, as far as the exchange cares.
+/// The parts of an HTTP request's head that the exchange checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
     pub method: &'a str,
@@ -26,12 +26,12 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Checks what can be checked before the body is read.
+    /// Checks what can be checked before reading the body.
     pub fn check(&self) -> Result<(), Refusal> {
         if self.method != "POST" {
             return Err(RequestFault::MethodNotAllowed.into());
         }
-        // A token in a URL ends up in logs, so a query is refused rather than ignored.
+        // A token in a URL ends up in logs, so a query is refused, not ignored.
         if self.query.is_some_and(|query| !query.is_empty()) {
             return Err(RequestFault::QueryNotAllowed.into());
         }
@@ -62,10 +62,9 @@ pub struct UnverifiedExchange {
 }
 
 impl UnverifiedExchange {
-    /// Reads a form body. Client credentials in it are ignored, as every unknown parameter is
-    /// (RFC 6749 §3.2).
+    /// Parses a form body. Client credentials in it are ignored, like every unknown parameter (RFC 6749 §3.2).
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        // ORDER: the cap comes before any parsing.
+        // ORDER: the size limit comes before any parsing.
         if body.len() > BODY_BYTES_MAX {
             return Err(RequestFault::BodyTooLarge.into());
         }
@@ -123,7 +122,7 @@ fn audience(audience: Option<String>, resource: Option<String>) -> Result<String
     Ok(target)
 }
 
-/// Reads `scope-token *( SP scope-token )` (RFC 6749 §3.3); a scope asked for twice counts once.
+/// Parses `scope-token *( SP scope-token )` (RFC 6749 §3.3); a repeated scope counts once.
 fn scopes(text: Option<String>) -> Result<Vec<String>, Refusal> {
     let mut scopes: Vec<String> = Vec::new();
     for scope in text.iter().flat_map(|text| text.split(' ')) {
@@ -142,8 +141,8 @@ fn scopes(text: Option<String>) -> Result<Vec<String>, Refusal> {
     Ok(scopes)
 }
 
-/// Reads a positive whole number of seconds. One that is too large for the machine is over every
-/// ceiling, and is refused as such later.
+/// Parses a positive whole number of seconds. A number too large for `u64` exceeds every ceiling, and is refused as
+/// such later.
 fn lifetime(text: Option<String>) -> Result<Option<u64>, Refusal> {
     let Some(text) = text else { return Ok(None) };
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {

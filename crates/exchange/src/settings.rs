@@ -1,20 +1,20 @@
-//! What the broker uses of the signer's settings.
+//! The signer's settings, as the broker uses them.
 
 use crate::client_address::{ForwardedHeader, TrustedProxies};
 use crate::failure::Failure;
 use crate::refusal::{Part, Refusal};
 use vouchsafe_types::{Environment, SignerSettings};
 
-/// The signer's settings, with those parsed that are the broker's.
+/// The signer's settings, with the broker's own ones parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub issuer: String,
     pub development: bool,
     pub epoch_seconds: u64,
     pub algorithms: Vec<String>,
-    /// URLs of the signer's backend, where no issuer document is fetched from.
+    /// URLs of the signer's backend, from which no issuer document is fetched.
     pub backend_urls: Vec<String>,
-    /// Warnings of the signer for the operator.
+    /// The signer's warnings for the operator.
     pub warnings: Vec<String>,
     pub trusted_proxies: TrustedProxies,
     /// The signer's key group.
@@ -25,11 +25,11 @@ impl Settings {
     /// The name under which the store remembers generations.
     #[must_use]
     pub fn generation_of(&self) -> String {
-        // Neither has a space.
+        // Unambiguous: neither contains a space.
         format!("{} {}", self.issuer, self.group)
     }
 
-    /// What the bundle is checked against.
+    /// The environment that the bundle is validated against.
     #[must_use]
     pub fn environment(&self) -> Environment {
         Environment {
@@ -43,7 +43,7 @@ impl Settings {
 impl TryFrom<SignerSettings> for Settings {
     type Error = Failure;
 
-    /// Invalid networks or an unknown header are a misconfiguration, like those that the signer finds.
+    /// Invalid networks and unknown headers are misconfigurations, like those that the signer reports.
     fn try_from(settings: SignerSettings) -> Result<Self, Failure> {
         let misconfigured = |detail| Failure::new(Refusal::Unavailable(Part::Signer), detail);
         let header = ForwardedHeader::parse(&settings.forwarded_header)

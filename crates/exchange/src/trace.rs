@@ -1,8 +1,8 @@
-//! What the log line of an exchange says beyond its outcome.
+//! The details of an exchange's log line beyond its outcome.
 
 use crate::ports::Instance;
 
-/// The steps of one exchange with their durations, and the decision.
+/// The timed steps of one exchange, and its decision.
 #[derive(Debug, Default)]
 pub struct Trace {
     /// Present if a decision about a verified token was made.

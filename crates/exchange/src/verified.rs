@@ -1,4 +1,4 @@
-//! Step 2: the subject token is verified, and only then believed.
+//! Step 2: the subject token is verified.
 
 use crate::failure::Failure;
 use crate::keys::Keys;
@@ -14,7 +14,7 @@ pub struct VerifiedExchange {
     pub(crate) request: UnverifiedExchange,
     pub(crate) subject: Subject,
     pub(crate) issuer: Rc<IssuerRecord>,
-    /// The moment at which the token was judged, in Unix seconds.
+    /// The time at which the token was verified, in Unix seconds.
     pub(crate) now: u64,
 }
 
@@ -27,7 +27,7 @@ pub async fn verify<P: Ports>(
 ) -> Result<VerifiedExchange, Failure> {
     let now = ports.now();
     let token = ports.parse(&request.subject_token)?;
-    // ORDER: the issuer must be a configured one before anything is fetched for it.
+    // ORDER: only configured issuers are fetched from, so look up the issuer first.
     let issuer = issuer(ports, settings, bundle, &token)?;
     let keys = Keys::of(ports, bundle, &issuer, now);
     let trusted = keys.trusted().await?;
@@ -48,8 +48,8 @@ pub async fn verify<P: Ports>(
     })
 }
 
-/// The configured issuer of the token. `iss` comes first: a JWT-SVID may have one that is not configured, and only
-/// then its trust domain counts. Either way the issuer's own keys must verify the token.
+/// The token's configured issuer. `iss` comes first; the trust domain counts only if `iss` is not configured, as a
+/// JWT-SVID may have an unrelated `iss`. Either way, the issuer's own keys must verify the token.
 fn issuer<P: Ports>(
     ports: &P,
     settings: &Settings,

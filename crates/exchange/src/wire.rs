@@ -1,6 +1,6 @@
-//! The one place that knows status codes and OAuth error codes (RFC 6749 §5.2, RFC 8693 §2.2.2).
+//! The only module that knows status codes and OAuth error codes (RFC 6749 §5.2, RFC 8693 §2.2.2).
 //!
-//! Descriptions are fixed texts: never a token, a key or a claim's value.
+//! Descriptions are fixed texts that never contain a token, a key or a claim's value.
 
 use crate::issued::IssuedExchange;
 use crate::refusal::{Denial, Part, Refusal, RequestFault};
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use vouchsafe_types::{TokenError, TokenType};
 
-/// Seconds after which a caller may try again when a part is unavailable.
+/// Seconds after which a caller may retry when a component is unavailable.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// One text for all that the caller may not have, so that audiences can't be enumerated.
+/// The only text for audiences that are unknown or not allowed, so that audiences cannot be enumerated.
 const TARGET_REFUSED: &str = "the requested audience is unknown or not allowed for this subject";
 
 /// A refusal as the caller sees it.
@@ -25,7 +25,7 @@ pub struct WireError {
 }
 
 impl WireError {
-    /// The body of the response (RFC 6749 §5.2); `decision_id` where a decision was made.
+    /// The response body (RFC 6749 §5.2), with `decision_id` if a decision was made.
     pub fn body(&self, decision_id: Option<&str>) -> String {
         let mut body = json!({ "error": self.error, "error_description": self.description });
         if let (Some(id), Some(members)) = (decision_id, body.as_object_mut()) {
@@ -41,14 +41,14 @@ impl WireError {
         }
     }
 
-    /// RFC 6585 §4. RFC 6749 has no error for it; RFC 8628 §3.5 registers this one for token endpoints.
+    /// RFC 6585 §4. RFC 6749 has no matching error; RFC 8628 §3.5 registers this one for token endpoints.
     fn slow_down(retry_after_seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(retry_after_seconds),
             ..Self::new(
                 429,
                 "slow_down",
-                "too many requests of this subject were denied within a minute",
+                "too many requests for this subject were denied within a minute",
             )
         }
     }
@@ -74,7 +74,7 @@ impl From<&Refusal> for WireError {
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
             Refusal::Denied(denial) => denial_error(*denial),
             Refusal::Replay(fault) => {
-                Self::invalid_request(400, format!("the subject token can't be used: {fault}"))
+                Self::invalid_request(400, format!("the subject token cannot be used: {fault}"))
             }
             Refusal::DeniedTooOften {
                 retry_after_seconds,
@@ -83,12 +83,12 @@ impl From<&Refusal> for WireError {
             Refusal::Overloaded => {
                 Self::unavailable("the exchange took too long; the subject token was not used")
             }
-            // The caller can't do anything but come again, as in any outage of the signer.
+            // The caller can only retry, as in any outage of the signer.
             Refusal::Superseded => Self::unavailable(Part::Signer.to_string()),
             Refusal::Internal => Self::new(
                 500,
                 "server_error",
-                "the broker failed; the request may be tried again",
+                "internal error; the request can be retried",
             ),
         }
     }
@@ -96,13 +96,13 @@ impl From<&Refusal> for WireError {
 
 fn request_error(fault: RequestFault) -> WireError {
     let text = match fault {
-        RequestFault::ActorTokenUnsupported => "delegation by actor_token is not supported",
-        RequestFault::AudienceAndResource => "give either audience or resource, not both",
+        RequestFault::ActorTokenUnsupported => "actor_token is not supported",
+        RequestFault::AudienceAndResource => "audience and resource are mutually exclusive",
         RequestFault::BodyTooLarge => {
-            return WireError::invalid_request(413, "the request body is over 64 KiB");
+            return WireError::invalid_request(413, "the request body is larger than 64 KiB");
         }
         RequestFault::ClientAddressUndetermined => {
-            "the forwarding headers leave the client's address undetermined"
+            "cannot determine the client's address from the forwarding headers"
         }
         RequestFault::ContentTypeUnsupported => {
             return WireError::invalid_request(
@@ -121,17 +121,17 @@ fn request_error(fault: RequestFault) -> WireError {
             "requested_expires_in must be a positive whole number of seconds"
         }
         RequestFault::LifetimeOverCeiling => {
-            "requested_expires_in is over the ceiling of this audience"
+            "requested_expires_in exceeds the ceiling of this audience"
         }
-        RequestFault::Malformed => "the request body is not a well-formed form",
+        RequestFault::Malformed => "the request body is not a valid form",
         RequestFault::MethodNotAllowed => {
             return WireError::invalid_request(405, "the method must be POST");
         }
         RequestFault::ParameterMissing(name) => {
             return WireError::invalid_request(400, format!("the parameter {name} is missing"));
         }
-        RequestFault::ParameterRepeated => "a parameter occurs more than once",
-        RequestFault::QueryNotAllowed => "parameters belong in the body, not in the URL",
+        RequestFault::ParameterRepeated => "a parameter is repeated",
+        RequestFault::QueryNotAllowed => "parameters must be in the body, not in the URL",
         RequestFault::RequestedTokenTypeUnsupported => {
             "requested_token_type must be urn:ietf:params:oauth:token-type:access_token or :jwt"
         }
@@ -139,7 +139,7 @@ fn request_error(fault: RequestFault) -> WireError {
             return WireError::new(400, "invalid_scope", "the scope is malformed");
         }
         RequestFault::ScopesTooMany => {
-            return WireError::new(400, "invalid_scope", "there are over 32 scopes");
+            return WireError::new(400, "invalid_scope", "more than 32 scopes are requested");
         }
         RequestFault::SubjectTokenTypeUnsupported => {
             "subject_token_type must be urn:ietf:params:oauth:token-type:jwt or :id_token"
@@ -156,24 +156,24 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::ScopeNotOffered => WireError::new(
             400,
             "invalid_scope",
-            "a requested scope is not offered by this audience",
+            "this audience does not offer a requested scope",
         ),
         Denial::TierUnavailable => WireError::new(
             400,
             "invalid_target",
-            "the requested audience needs a hardware-backed signer, which this broker does not have",
+            "the requested audience requires a hardware-backed signer, which this broker does not have",
         ),
     }
 }
 
-/// The description of a token error. A claim's name comes from configuration, never from the token, and is shown only
-/// if RFC 6749 §5.2 allows its characters.
+/// The description of a token error. Claim names come from configuration, never from the token, and are shown only if
+/// RFC 6749 §5.2 allows their characters.
 fn token_text(error: &TokenError) -> Cow<'static, str> {
     match error {
         TokenError::ClaimInvalid(name)
         | TokenError::ClaimMismatch(name)
         | TokenError::ClaimMissing(name)
-            if !legal(name) =>
+            if !is_legal(name) =>
         {
             "the subject token lacks a required claim or has an invalid one".into()
         }
@@ -181,7 +181,7 @@ fn token_text(error: &TokenError) -> Cow<'static, str> {
     }
 }
 
-fn legal(name: &str) -> bool {
+fn is_legal(name: &str) -> bool {
     name.len() <= 64
         && name
             .bytes()
@@ -192,7 +192,7 @@ fn legal(name: &str) -> bool {
 pub fn success(issued: &IssuedExchange) -> String {
     let (issued_token_type, token_type) = match issued.token_type {
         TokenType::AccessToken => (TOKEN_TYPE_ACCESS, "Bearer"),
-        // Not said to be an access token, so no way of presenting it is claimed.
+        // The token is not declared an access token, so no usage is implied.
         TokenType::Jwt => (TOKEN_TYPE_JWT, "N_A"),
     };
     let mut body = json!({

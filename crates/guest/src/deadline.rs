@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Runs `work` for at most `time`, and drops it then, which cancels it.
+/// Runs `work` for at most `time`, then cancels it by dropping it.
 pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut timer = pin!(spin_sdk::time::sleep(time));

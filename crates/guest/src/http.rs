@@ -1,4 +1,4 @@
-//! Outbound HTTP within limits: no redirects, one deadline, capped bodies.
+//! Outbound HTTP within limits: no redirects, one deadline, bounded bodies.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -13,21 +13,21 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub connect: Duration,
-    /// For the whole request, connecting included.
+    /// For the whole request, including connecting.
     pub total: Duration,
     pub body_bytes_max: usize,
     /// Whether the body of a response other than 200 is read.
     pub reads_error_body: bool,
 }
 
-/// A response with its body, or an empty one where it was not read.
+/// A response with its body, which is empty if it was not read.
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub enum SendError {
     /// The host's reason.
@@ -39,10 +39,10 @@ pub enum SendError {
     TooLarge,
 }
 
-/// Sends a request with `headers` and an empty body, or `body` by POST.
+/// Sends a GET with `headers`, or a POST with `body`.
 ///
 /// # Errors
-/// [`SendError`].
+/// The request failed, timed out, or its response is over a limit.
 pub async fn send(
     url: &str,
     headers: &[(&'static str, &str)],
@@ -98,7 +98,7 @@ async fn exchange(
     })
 }
 
-/// The host's own timers may fire just before the deadline does.
+/// Maps a host error. The host's own timers may fire just before the deadline does.
 fn failed(code: ErrorCode) -> SendError {
     match code {
         ErrorCode::ConnectionReadTimeout
@@ -113,7 +113,7 @@ fn failed(code: ErrorCode) -> SendError {
 fn options(limits: Limits) -> RequestOptions {
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let options = RequestOptions::new();
-    // A host without such a timeout reports an error; the deadline holds anyway.
+    // A host without such a timeout reports an error; the deadline applies anyway.
     let _ = options.set_connect_timeout(Some(nanoseconds(limits.connect.min(limits.total))));
     let _ = options.set_first_byte_timeout(Some(nanoseconds(limits.total)));
     let _ = options.set_between_bytes_timeout(Some(nanoseconds(limits.total)));

@@ -1,6 +1,6 @@
-//! What the components share on Spin's interfaces: deadlines, outbound HTTP, and the signers' inputs.
+//! Shared code of the components on Spin's interfaces: deadlines, outbound HTTP, and the signers' inputs.
 //!
-//! Does not decide anything, and keeps nothing between calls. Empty except on Wasm, since Spin's interfaces exist only
+//! Makes no decisions and keeps nothing between calls. Empty except on Wasm, because Spin's interfaces exist only
 //! there.
 
 #![cfg(target_arch = "wasm32")]

@@ -4,13 +4,13 @@ use spin_sdk::variables;
 use std::time::Duration;
 use vouchsafe_signer::{ENTROPY_BYTES, Entropy, Error, Fault, Variable, Variables};
 
-/// Longest that reading the variables may take: a call of the signer has 2 s.
+/// Longest time for reading the variables; a call of the signer has 2 s.
 const READ_MAX: Duration = Duration::from_secs(2);
 
-/// Randomness for one signature. Nothing is signed without it.
+/// Draws randomness for one signature; without it, nothing is signed.
 ///
 /// # Errors
-/// The host has no randomness.
+/// The host provides no randomness.
 pub fn draw_entropy() -> Result<Entropy, Error> {
     let mut bytes = [0; ENTROPY_BYTES];
     getrandom::fill(&mut bytes).map_err(|_| Error::Internal)?;
@@ -20,7 +20,7 @@ pub fn draw_entropy() -> Result<Entropy, Error> {
 /// Reads every variable of `list`. A variable provider of Spin may be a remote server, hence the deadline.
 ///
 /// # Errors
-/// A variable is undefined, or its provider does not answer in time.
+/// A variable is undefined, or its provider does not respond in time.
 pub async fn read_variables(list: &[Variable]) -> Result<Variables, Error> {
     super::within(READ_MAX, read_each(list))
         .await

@@ -1,17 +1,17 @@
-//! The bearer token with which an issuer that keeps its keys to itself is asked (RFC 6750 §2.1).
+//! The bearer token for issuers that require authorization to fetch their keys (RFC 6750 §2.1).
 
 use std::fmt;
 
 /// Longest accepted bearer token, in bytes.
 pub const BEARER_BYTES_MAX: usize = 16 * 1024;
 
-/// A bearer token: a secret, shown to nobody but the issuer.
+/// A bearer token: a secret, sent to the issuer only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bearer(String);
 
 impl Bearer {
-    /// `None` for what RFC 6750 §2.1 does not call a `b64token`: it could not be sent as it is, or
-    /// would bring a header of its own.
+    /// `None` unless `text` is a `b64token` (RFC 6750 §2.1): anything else could not be sent unchanged, or could inject
+    /// a header.
     #[must_use]
     pub fn parse(text: String) -> Option<Self> {
         let body = text.trim_end_matches('=');
@@ -20,7 +20,7 @@ impl Bearer {
         (fits && body.bytes().all(allowed)).then_some(Self(text))
     }
 
-    /// For the `Authorization` field alone.
+    /// The secret, for the `Authorization` header only.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

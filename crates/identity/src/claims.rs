@@ -1,4 +1,4 @@
-//! The registered claims (RFC 7519 §4.1), as a subject token must have them.
+//! Checks of the registered claims (RFC 7519 §4.1) of a subject token.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use crate::error::{ClaimName, TokenError};
 use crate::issuer::TrustedIssuer;
 use vouchsafe_types::UnixSeconds;
 
-/// Most claims of a token.
+/// Most claims in a token.
 pub const CLAIMS_MAX: usize = 100;
-/// Longest accepted `sub`, in bytes, upstream or made by a template.
+/// Longest accepted `sub`, in bytes, whether from the issuer or a template.
 pub const SUB_BYTES_MAX: usize = 1024;
 /// Longest accepted `jti`, in bytes.
 pub const JTI_BYTES_MAX: usize = 256;
-/// Most actors of a delegated token: the current one and those before it.
+/// Most actors of a delegated token: the current one and prior ones.
 pub const ACTORS_MAX: usize = 4;
 /// Last accepted NumericDate: 9999-12-31T23:59:59Z.
 pub const NUMERIC_DATE_MAX: u64 = 253_402_300_799;
@@ -32,7 +32,7 @@ const MAY_ACT: ClaimName = ClaimName::registered("may_act");
 const NBF: ClaimName = ClaimName::registered("nbf");
 const SUB: ClaimName = ClaimName::registered("sub");
 
-/// `iss`, if there is one, must be text; whose it is, the caller decides.
+/// `iss`, which must be a string if present; the caller decides whose it is.
 pub(crate) fn stated_issuer_of(claims: &JsonObject) -> Result<Option<&str>, TokenError> {
     match claims.get("iss") {
         None => Ok(None),
@@ -41,14 +41,14 @@ pub(crate) fn stated_issuer_of(claims: &JsonObject) -> Result<Option<&str>, Toke
     }
 }
 
-/// The trust domain of a `sub` that is a SPIFFE ID, as an issuer: `spiffe://example.org`.
+/// The trust domain of a `sub` that is a SPIFFE ID, in issuer form: `spiffe://example.org`.
 pub(crate) fn trust_domain_of(claims: &JsonObject) -> Option<String> {
     let sub = claims.get("sub").and_then(Json::as_text)?;
     SpiffeId::parse(sub).ok().map(SpiffeId::issuer)
 }
 
-/// The token must be `issuer`'s: by `iss`, or by the trust domain in `sub`, which is all that a
-/// JWT-SVID says (SPIFFE JWT-SVID §3.1).
+/// Requires the token to be from `issuer`: by `iss`, or by the trust domain in `sub`, the only issuer that a JWT-SVID
+/// names (SPIFFE JWT-SVID §3.1).
 pub(crate) fn require_issuer(
     claims: &JsonObject,
     issuer: &TrustedIssuer,
@@ -71,8 +71,8 @@ pub(crate) fn require_issuer(
     }
 }
 
-/// A token that is bound to a key of its holder (RFC 7800 §3.1) proves nothing without it, and nobody
-/// asks for that here.
+/// Rejects tokens bound to a key of their holder (RFC 7800 §3.1): without a proof of possession, which is not supported
+/// here, they prove nothing.
 pub(crate) fn require_bearer(claims: &JsonObject) -> Result<(), TokenError> {
     if claims.contains("cnf") {
         Err(TokenError::ClaimInvalid(CNF))
@@ -81,11 +81,11 @@ pub(crate) fn require_bearer(claims: &JsonObject) -> Result<(), TokenError> {
     }
 }
 
-/// Delegation (RFC 8693 §4). A token whose bearer acts for its subject is not the subject's own: it is refused
-/// unless the issuer's file allows it, and then rules and records see the actor.
+/// Checks delegation (RFC 8693 §4). A token whose bearer acts for its subject is refused unless the issuer's file
+/// allows it; then policies and records include the actor.
 ///
-/// Only the outermost `act` says who acts now; prior actors are informational (RFC 8693 §4.1). Its `sub` is
-/// unique within its issuer, so an actor of another issuer is refused.
+/// Only the outermost `act` names the current actor; prior actors are informational (RFC 8693 §4.1). Its `sub` is
+/// unique within its issuer only, so an actor from another issuer is refused.
 pub(crate) fn require_actor(claims: &JsonObject, issuer: &TrustedIssuer) -> Result<(), TokenError> {
     for name in [ACT, MAY_ACT] {
         if claims.contains(&name.0) && !issuer.allow_act() {
@@ -113,7 +113,7 @@ pub(crate) fn require_actor(claims: &JsonObject, issuer: &TrustedIssuer) -> Resu
     Ok(())
 }
 
-/// What the issuer's file says of every token of it.
+/// Checks the values that the issuer's file requires in every token.
 pub(crate) fn require_values(
     issuer: &TrustedIssuer,
     sub: &str,
@@ -123,7 +123,7 @@ pub(crate) fn require_values(
         let name = || ClaimName(Cow::Owned(claim.name.clone()));
         let value = text_of(sub, attributes, &claim.name)
             .ok_or_else(|| TokenError::ClaimMissing(name()))?;
-        if !claim.values.iter().any(|wanted| wanted == value) {
+        if !claim.values.iter().any(|allowed| allowed == value) {
             return Err(TokenError::ClaimMismatch(name()));
         }
     }
@@ -150,8 +150,8 @@ pub(crate) fn text_of<'a>(
         })
 }
 
-/// `aud` must name an accepted audience and nobody else (RFC 7519 §4.1.3): a token that another
-/// party may present too is not evidence of who presents it here.
+/// Requires `aud` to name an accepted audience and no other (RFC 7519 §4.1.3): a token that another party may also
+/// present does not prove who presents it here.
 pub(crate) fn require_audience(
     claims: &JsonObject,
     issuer: &TrustedIssuer,
@@ -178,16 +178,16 @@ pub(crate) fn require_audience(
     }
 }
 
-/// The times of a token that is valid.
+/// The times of a valid token.
 pub(crate) struct Lifetime {
     pub(crate) exp: UnixSeconds,
     pub(crate) iat: Option<UnixSeconds>,
 }
 
-/// With leeway L and maximum age A: `nbf - L <= now < exp + L`, `iat - L <= now` and
-/// `now <= iat + A + L` (RFC 7519 §4.1.4 to §4.1.6: the moment of expiry is already too late).
+/// With leeway L and maximum age A: `nbf - L <= now < exp + L`, `iat - L <= now` and `now <= iat + A + L`
+/// (RFC 7519 §4.1.4 to §4.1.6: the expiry itself is already too late).
 ///
-/// A JWT-SVID need not have `iat`. Then it may live on for A at most: `exp <= now + A + L`.
+/// A JWT-SVID may omit `iat`. Then its remaining lifetime is at most A: `exp <= now + A + L`.
 pub(crate) fn require_lifetime(
     claims: &JsonObject,
     issuer: &TrustedIssuer,
@@ -217,7 +217,7 @@ pub(crate) fn require_lifetime(
     Ok(Lifetime { exp, iat })
 }
 
-/// A NumericDate may have a fraction, which is cut off (RFC 7519 §2).
+/// Parses a NumericDate; a fraction is truncated (RFC 7519 §2).
 fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeconds>, TokenError> {
     let invalid = || TokenError::ClaimInvalid(name.clone());
     let seconds = match claims.get(&name.0) {
@@ -248,7 +248,7 @@ pub(crate) fn subject_of(claims: &JsonObject) -> Result<&str, TokenError> {
     Ok(sub)
 }
 
-/// 1 to [`SUB_BYTES_MAX`] bytes, all of whose characters a reader can see.
+/// Accepts 1 to [`SUB_BYTES_MAX`] bytes, all printable.
 pub(crate) fn require_subject_limits(subject: &str) -> Result<(), TokenError> {
     let fits = (1..=SUB_BYTES_MAX).contains(&subject.len());
     if fits && !subject.chars().any(is_unprintable) {
@@ -258,7 +258,7 @@ pub(crate) fn require_subject_limits(subject: &str) -> Result<(), TokenError> {
     }
 }
 
-/// `jti` is optional; without it a replay guard uses the signing input.
+/// `jti`, which is optional; without it, replay protection uses the signing input.
 pub(crate) fn token_id_of(claims: &JsonObject) -> Result<Option<&str>, TokenError> {
     match claims.get("jti") {
         None => Ok(None),

@@ -9,8 +9,8 @@ use crate::url::KeyUrl;
 /// Longest accepted discovery document, in bytes.
 pub const DISCOVERY_BYTES_MAX: usize = 64 * 1024;
 
-/// Where the document says the keys are, once it names `issuer` byte for byte: a document of
-/// another issuer would bring that issuer's keys.
+/// The document's `jwks_uri`, if its `issuer` equals the expected one byte for byte: another issuer's document would
+/// lead to that issuer's keys.
 pub(crate) fn jwks_url(document: &[u8], issuer: &TrustedIssuer) -> Result<KeyUrl, FetchError> {
     if document.len() > DISCOVERY_BYTES_MAX {
         return Err(FetchError::TooLarge);

@@ -1,4 +1,4 @@
-//! Every way in which a token can be unacceptable or keys can't be had.
+//! Reasons for rejecting tokens and for failing to fetch keys.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use vouchsafe_providers::{ClaimError, ClaimFault};
 
 use crate::url::UrlRejection;
 
-/// Name of a claim that the configuration asks for; never a name that a token chose.
+/// Name of a claim from configuration; never a name chosen by a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimName(pub Cow<'static, str>);
 
@@ -25,28 +25,28 @@ impl fmt::Display for ClaimName {
     }
 }
 
-/// Why a subject token is refused. No text holds a value of the token.
+/// Why a subject token is rejected. No text contains a value from the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     #[error("the token's algorithm is not allowed for its issuer")]
     AlgorithmNotAllowed,
-    #[error("the token is not for an accepted audience alone")]
+    #[error("the token's audience is not accepted, or not the only one")]
     AudienceMismatch,
-    #[error("the claim `{0}` is not acceptable")]
+    #[error("the claim `{0}` is invalid")]
     ClaimInvalid(ClaimName),
-    #[error("the claim `{0}` has another value than the issuer's file requires")]
+    #[error("the claim `{0}` does not have a value that the issuer's file requires")]
     ClaimMismatch(ClaimName),
     #[error("the claim `{0}` is missing")]
     ClaimMissing(ClaimName),
-    #[error("the token's header asks for processing that is not supported")]
+    #[error("the token's header has an unsupported critical extension")]
     CriticalHeader,
     #[error("the token has expired")]
     Expired,
     #[error("the token's issuer is not trusted")]
     IssuerUntrusted,
-    #[error("the issuer has no such key")]
+    #[error("the token's key is not in the issuer's key set")]
     KeyUnknown,
-    #[error("the issuer's key can't be used for this token")]
+    #[error("the issuer's key cannot be used with the token's algorithm")]
     KeyUnusable,
     #[error("the token is malformed")]
     Malformed(#[source] Malformed),
@@ -58,7 +58,7 @@ pub enum TokenError {
     TooLarge,
     #[error("the token is too old")]
     TooOld,
-    #[error("the token is of a type that is not accepted")]
+    #[error("the token's type is not accepted")]
     TypeNotAllowed,
 }
 
@@ -70,7 +70,7 @@ impl TokenError {
     }
 }
 
-/// Without the details that only tests and tools look at.
+/// Drops the details that only tests and tools use.
 impl From<TokenError> for vouchsafe_types::TokenError {
     fn from(error: TokenError) -> Self {
         match error {
@@ -165,41 +165,41 @@ impl From<SignatureError> for TokenError {
     }
 }
 
-/// Why an issuer's keys can't be had.
+/// Why an issuer's keys could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     #[error("the credential is not a bearer token")]
     CredentialInvalid,
-    #[error("the issuer's document is not acceptable")]
+    #[error("invalid document")]
     DocumentInvalid(#[source] DocumentError),
     #[error("the discovery document names another issuer")]
     IssuerMismatch,
     #[error("the pinned keys have expired")]
     PinnedKeysExpired,
-    #[error("the issuer answered with status {0}")]
+    #[error("the issuer responded with status {0}")]
     Status(u16),
-    #[error("the issuer did not answer in time")]
+    #[error("the issuer did not respond in time")]
     TimedOut,
     #[error("the issuer's document is too large")]
     TooLarge,
-    #[error("the issuer can't be reached")]
+    #[error("the issuer is unreachable")]
     Unreachable,
-    #[error("the issuer's url may not be fetched")]
+    #[error("the issuer's URL must not be fetched")]
     UrlRefused(#[source] UrlRejection),
 }
 
 /// What is wrong with a discovery or key document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    #[error("the digest is not that of the document")]
+    #[error("the digest does not match the document")]
     Digest,
-    #[error("the discovery document is not strict JSON")]
+    #[error("the discovery document is not valid, strict JSON")]
     Discovery(#[source] JsonError),
     #[error("`{0}` is missing or not a string")]
     DiscoveryMember(&'static str),
-    #[error("the issuer's record is not usable")]
+    #[error("the issuer's record is invalid")]
     IssuerRecord,
-    #[error("the key set is not usable")]
+    #[error("the key set is invalid")]
     KeySet(#[source] KeySetError),
     #[error("the key set has no usable key")]
     NoUsableKey,

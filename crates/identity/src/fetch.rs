@@ -1,4 +1,4 @@
-//! Getting an issuer's keys: discovery, then the JWK Set, then the end of their trust.
+//! Fetching of an issuer's keys: discovery, the JWK Set, and the end of trust in it.
 
 use std::future::Future;
 
@@ -13,13 +13,13 @@ use crate::trusted_keys::sha256_hex;
 use crate::url::KeyUrl;
 use vouchsafe_types::{KeySet, KeySource, PinnedKeys, UnixSeconds};
 
-/// Longest entity tag that is kept, in bytes; a longer one is treated as none.
+/// Longest entity tag that is kept, in bytes; a longer one is dropped.
 pub const ETAG_BYTES_MAX: usize = 256;
 
 const STATUS_OK: u16 = 200;
 const STATUS_NOT_MODIFIED: u16 = 304;
 
-/// The network: GETs one document, follows no redirect, reads at most `bytes_max` bytes.
+/// The network: GETs one document, follows no redirects, and reads at most `bytes_max` bytes.
 pub trait DocumentSource {
     /// `known_etag` makes the request conditional (RFC 9110 §13.1.2); `bearer` authorizes it
     /// (RFC 6750 §2.1).
@@ -32,10 +32,10 @@ pub trait DocumentSource {
     ) -> impl Future<Output = Result<Answer, FetchError>>;
 }
 
-/// What a server answered. Its content type is not looked at: issuers serve key sets as `application/json`,
-/// `application/jwk-set+json`, `text/plain` and `application/octet-stream`. The document is parsed strictly, and
-/// nothing renders it.
-/// The body of an answer that is not 200 need not be read.
+/// A server's response. Its content type is ignored: issuers serve key sets as `application/json`,
+/// `application/jwk-set+json`, `text/plain` and `application/octet-stream`. The document is parsed strictly, and never
+/// rendered.
+/// The body of a response other than 200 need not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -45,11 +45,11 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Gets the keys of `issuer`. With `known`, asks whether they changed, and renews them if not. With
-/// `bearer`, shows it to the issuer. Asks none of the servers at the URLs in `closed`.
+/// Fetches the keys of `issuer`. With `known`, revalidates them and renews them if unchanged. Sends `bearer` to the
+/// issuer only, and no request to the servers of the URLs in `closed`.
 ///
 /// # Errors
-/// Why there are no keys; what was known before is never handed out again then.
+/// Why there are no keys; previously known keys are never returned then.
 pub async fn fetch_keys(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,
@@ -66,7 +66,7 @@ pub async fn fetch_keys(
         }
         KeySource::Discovery => discover(source, issuer, bearer, closed).await?,
     };
-    // ORDER: before any request to where the keys are, whoever named it.
+    // ORDER: before any request to the keys' URL, whether configured or discovered.
     let url = url.outside(closed).map_err(FetchError::UrlRefused)?;
     let known_etag = known.as_ref().and_then(|keys| etag_of(&url, keys));
     let answer = source
@@ -82,7 +82,7 @@ pub async fn fetch_keys(
             let etag = usable_etag(answer.etag).map(|tag| format!("{} {tag}", url.as_str()));
             accepted(answer.body, etag, issuer.key_use(), trusted_until)
         }
-        // A 304 is an answer to a conditional request only.
+        // A 304 is valid only for a conditional request.
         (STATUS_NOT_MODIFIED, Some(known)) if etag_of(&url, &known).is_some() => {
             let document = known.document.into_bytes();
             accepted(document, known.etag, issuer.key_use(), trusted_until)
@@ -91,7 +91,7 @@ pub async fn fetch_keys(
     }
 }
 
-/// Where the keys are, and what to show there.
+/// The keys' URL, and the credential to send there.
 async fn discover<'b>(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,
@@ -106,8 +106,7 @@ async fn discover<'b>(
         return Err(FetchError::Status(answer.status));
     }
     let keys = discovery::jwks_url(&answer.body, issuer)?;
-    // INVARIANT: the issuer's credential is for the issuer: a document that points elsewhere must not
-    // carry it off.
+    // INVARIANT: the credential is for the issuer only: a discovery document that points elsewhere must not leak it.
     let bearer = bearer.filter(|_| keys.origin() == url.origin());
     Ok((keys, bearer))
 }
@@ -149,7 +148,7 @@ fn accepted(
     })
 }
 
-/// The entity tag by which `url` knows the document of `keys`.
+/// The entity tag that `url` gave to the document of `keys`.
 fn etag_of<'k>(url: &KeyUrl, keys: &'k KeySet) -> Option<&'k str> {
     let rest = keys.etag.as_deref()?.strip_prefix(url.as_str())?;
     rest.strip_prefix(' ')

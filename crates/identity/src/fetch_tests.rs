@@ -16,11 +16,11 @@ const DISCOVERY_URL: &str = "https://issuer.example/.well-known/openid-configura
 
 type Outcome = Result<Answer, FetchError>;
 
-/// Answers URLs from a list and notes each request with its entity tag.
+/// Answers URLs from a list, and records each request with its entity tag.
 struct Network {
     answers: Vec<(&'static str, Outcome)>,
     asked: RefCell<Vec<(String, Option<String>)>>,
-    /// URLs that were shown the bearer token.
+    /// URLs that received the bearer token.
     shown: RefCell<Vec<String>>,
 }
 
@@ -83,7 +83,7 @@ fn issuer(keys: KeySource) -> TrustedIssuer {
     .unwrap()
 }
 
-/// Runs a future whose every part is ready at once.
+/// Runs a future that is always ready.
 fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -156,7 +156,7 @@ fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
     assert_eq!(shown(configured, JWKS_URL), [JWKS_URL]);
 }
 
-/// A gateway trusts the broker, so no issuer may have the broker ask it.
+/// A gateway trusts the broker, so no issuer may make the broker send requests to it.
 #[test]
 fn asks_no_closed_server_for_keys() {
     let closed = |url: &str| vec!["https://other.example".to_owned(), url.to_owned()];
@@ -188,7 +188,7 @@ fn asks_no_closed_server_for_keys() {
         assert_eq!(fetch(&configured, keys, &closed(url)), refused, "{url}");
         assert_eq!(asked(configured), [""; 0], "{url}");
     }
-    // The issuer's own document is none either.
+    // Neither may the discovery document be fetched there.
     let (own, open) = (network(), network());
     let found = fetch(&own, KeySource::Discovery, &closed(ISSUER));
     assert_eq!((found, asked(own)), (refused, vec![]));
@@ -202,7 +202,7 @@ fn asks_no_closed_server_for_keys() {
     }
 }
 
-/// Two places may well call different documents `"1"`.
+/// Two URLs may use the tag `"1"` for different documents.
 #[test]
 fn asks_a_place_only_by_the_tag_that_it_gave_itself() {
     let unchanged = Answer {
@@ -243,7 +243,7 @@ fn renews_keys_that_did_not_change() {
         Ok(fetched(Some("\"v1\""), NOW.plus(100)))
     );
     assert_eq!(network.asked.borrow()[0].1.as_deref(), Some("\"v1\""));
-    // Unasked, a 304 renews nothing.
+    // An unsolicited 304 renews nothing.
     assert_eq!(
         fetch(&network, source(), None),
         Err(FetchError::Status(304))
@@ -254,7 +254,7 @@ fn renews_keys_that_did_not_change() {
     );
 }
 
-/// A removed key is gone with the next fetch, whatever was known (peers §5.1, 2).
+/// A removed key is gone after the next fetch (peers §5.1, 2).
 #[test]
 fn replaces_keys_that_changed() {
     let changed = json!({"keys": [testkit::TestKey::stranger("ES256").jwk("new")]}).to_string();
@@ -339,7 +339,7 @@ fn check_discovery(answer: Outcome, expected: FetchError) {
     assert_eq!(
         network.asked.borrow().len(),
         1,
-        "no further document is asked for"
+        "no further document is fetched"
     );
 }
 

@@ -2,14 +2,14 @@
 
 use vouchsafe_types::UnixSeconds;
 
-/// Keys are kept at least this long, in seconds, so that an issuer that forbids caching is not asked
-/// for every token.
+/// Shortest time for which keys are kept, in seconds, so that an issuer that forbids caching is not asked for every
+/// token.
 pub const KEYS_AGE_SECONDS_MIN: u64 = 30;
 
 /// The first moment at which keys fetched at `now` are no longer trusted.
 ///
-/// Without a `max-age`, and never longer than, `keys_max_age_seconds`. A `Cache-Control` that
-/// forbids storing, or that can't be read, means the minimum (RFC 9111 §4.2.1).
+/// Uses `max-age`, capped at `keys_max_age_seconds`, which is also the default. A `Cache-Control` that forbids storing
+/// or cannot be parsed means the minimum (RFC 9111 §4.2.1).
 pub(crate) fn trusted_until(
     now: UnixSeconds,
     cache_control: Option<&str>,
@@ -21,7 +21,7 @@ pub(crate) fn trusted_until(
     now.plus(stated.max(KEYS_AGE_SECONDS_MIN).min(keys_max_age_seconds))
 }
 
-/// The shortest age that any directive of the header asks for.
+/// The shortest age among the header's directives.
 fn max_age_seconds(cache_control: &str) -> Option<u64> {
     cache_control
         .split(',')
@@ -38,7 +38,7 @@ fn directive_age_seconds(directive: &str) -> Option<u64> {
     }
 }
 
-/// A number too large is "infinity", anything else stale (RFC 9111 §1.2.2, §4.2.1).
+/// Too large a number means "infinity"; anything else invalid means stale (RFC 9111 §1.2.2, §4.2.1).
 fn delta_seconds(text: &str) -> u64 {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits {
@@ -72,7 +72,7 @@ mod tests {
         check(Some("max-age=301"), 300);
     }
 
-    /// As of Amazon EKS, whose week-long `max-age` kept removed keys trusted (peers §5.1, 2 and 3).
+    /// As with Amazon EKS, whose week-long `max-age` kept removed keys trusted (peers §5.1, 2 and 3).
     #[test]
     fn does_not_follow_a_max_age_of_a_week() {
         check(Some("max-age=604800"), ISSUER_MAX);

@@ -1,4 +1,4 @@
-//! An issuer that the trust bundle names, and how its tokens are checked.
+//! A trusted issuer, and how its tokens are checked.
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ use vouchsafe_types::{DeclaredClaim, IssuerRecord, KeySource, RequiredClaim};
 /// Longest accepted leeway of time checks, in seconds.
 pub const LEEWAY_SECONDS_MAX: u64 = 60;
 
-/// An issuer whose record makes sense.
-// INVARIANT: neither `audiences` nor `algorithms` is empty or holds an empty or unknown value, and
-// the leeway is at most `LEEWAY_SECONDS_MAX`.
+/// An issuer whose record passed every check.
+// INVARIANT: neither `audiences` nor `algorithms` is empty or contains an empty or unknown value, and the leeway is at
+// most `LEEWAY_SECONDS_MAX`.
 #[derive(Debug)]
 pub struct TrustedIssuer {
     record: IssuerRecord,
@@ -57,7 +57,7 @@ impl TrustedIssuer {
         self.provider.profile
     }
 
-    /// What its keys must be for.
+    /// The `use` that its keys must have.
     #[must_use]
     pub fn key_use(&self) -> KeyUse {
         match self.profile() {
@@ -153,7 +153,7 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
     }
 }
 
-/// The claims of the provider, or those that the issuer's file declares for it.
+/// The provider's claims, or those that the issuer's file declares.
 fn claims(
     provider: &'static Provider,
     record: &IssuerRecord,
@@ -185,38 +185,38 @@ fn declared(claim: &DeclaredClaim) -> Claim {
     }
 }
 
-/// Whether a subject template or a required claim may name this one.
+/// Whether a subject template or a required claim may use this one.
 fn is_text_claim(claims: &[Claim], name: &str) -> bool {
     let text = |claim: &Claim| claim.name == name && claim.claim_type == ClaimType::Text;
     name == "sub" || claims.iter().any(text)
 }
 
-/// Why an issuer's record makes no sense.
+/// Why an issuer's record is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
     #[error(
-        "`allow_act` is set for a provider with claims of its own, or beside a claim `act_sub`"
+        "`allow_act` requires a provider without claims of its own, and no claim `act_sub`"
     )]
     Actor,
-    #[error("an algorithm is unknown, or none is listed")]
+    #[error("unknown algorithm, or none listed")]
     Algorithms,
-    #[error("an audience is empty, or none is listed")]
+    #[error("empty audience, or none listed")]
     Audiences,
     #[error("the leeway is longer than {LEEWAY_SECONDS_MAX} s")]
     Leeway,
     #[error("the name or the issuer is empty")]
     Name,
-    #[error("the provider is unknown, or its claims are not to be declared")]
+    #[error("unknown provider, or one whose claims cannot be declared")]
     Provider,
     #[error("a required claim is not a text claim, or has no values")]
     RequiredClaim,
-    #[error("the subject template is not usable")]
+    #[error("invalid subject template")]
     SubjectTemplate(#[from] TemplateError),
     #[error("the issuer is not a SPIFFE trust domain")]
     TrustDomain,
 }
 
-/// An issuer record that fails its checks cannot vouch for a token.
+/// An invalid issuer record cannot vouch for a token.
 impl From<IssuerError> for vouchsafe_types::TokenError {
     fn from(_: IssuerError) -> Self {
         Self::IssuerUntrusted

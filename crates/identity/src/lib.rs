@@ -1,11 +1,10 @@
-//! Verification of subject tokens (RFC 8693 §2.1, RFC 7519 §7.2), and the rules by which an issuer's
-//! keys are found.
+//! Verification of subject tokens (RFC 8693 §2.1, RFC 7519 §7.2), and retrieval of issuers' keys.
 //!
-//! Does not read a clock, open a connection or decide policy: `now` is a parameter and the network
-//! a port ([`DocumentSource`]). Entry points: [`TrustedIssuer`], [`fetch_keys`] and [`UnverifiedToken`].
+//! Does not read a clock, open a connection or decide policy: `now` is a parameter and the network a port
+//! ([`DocumentSource`]). Entry points: [`TrustedIssuer`], [`fetch_keys`] and [`UnverifiedToken`].
 //!
-//! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only a URL
-//! that obeys [`KeyUrl`] is ever fetched, and nothing in a token chooses one.
+//! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only URLs that [`KeyUrl`] accepts
+//! are fetched, and no token can choose one.
 
 #![cfg_attr(
     test,

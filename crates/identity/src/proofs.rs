@@ -1,4 +1,4 @@
-//! Signatures that were found to be valid, so that a token that is presented again costs a hash.
+//! A cache of verified signatures, so that verifying a token again costs one hash.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,16 +7,16 @@ use sha2::{Digest, Sha256};
 use crate::issuer::TrustedIssuer;
 use vouchsafe_types::UnixSeconds;
 
-/// Most proofs that a cache keeps.
+/// Most proofs in a cache.
 pub const PROOFS_MAX: usize = 1024;
 
-/// The name of one signature: a token, under an issuer and a key set.
+/// The identity of one verified signature: a token, an issuer and a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Proof([u8; 32]);
 
 impl Proof {
-    /// The whole token is in it, signature included, and everything that the signature's validity
-    /// depends on: the provider decides how a token and its keys are read.
+    /// Covers the whole token, including its signature, and everything else on which the signature's validity depends:
+    /// the provider determines how a token and its keys are parsed.
     pub(crate) fn of(token: &str, issuer: &TrustedIssuer, key_set_digest: &str) -> Self {
         let mut hash = Sha256::new();
         let provider = issuer.provider_name();
@@ -34,11 +34,10 @@ impl Proof {
     }
 }
 
-/// At most [`PROOFS_MAX`] valid signatures, the oldest going first; each dies with its token or with
-/// the trust in its keys, whichever ends first.
+/// At most [`PROOFS_MAX`] verified signatures, oldest evicted first; each expires with its token or the trust in its
+/// keys, whichever ends first.
 ///
-/// It says that a signature was valid, and nothing else: claims, times, replay and policy are looked
-/// at with every use.
+/// Covers signatures only: claims, times, replay and policy are checked on every use.
 // INVARIANT: a proof is here only after its signature verified under the set of its digest.
 #[derive(Debug, Default)]
 pub struct ProofCache {
@@ -75,7 +74,7 @@ impl ProofCache {
         }
     }
 
-    /// Number of proofs that are kept, dead ones included.
+    /// Number of cached proofs, including expired ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.until.len()

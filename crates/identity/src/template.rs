@@ -1,4 +1,4 @@
-//! Subject templates: what replaces the upstream `sub` where an issuer's file says so.
+//! Subject templates, which replace `sub` if an issuer's file says so.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ pub const TEMPLATE_BYTES_MAX: usize = 512;
 
 /// Text with `{claim}` placeholders, such as `repo:{repository_id}:{ref}`.
 ///
-/// Values are inserted as they are. Two subjects are equal only if their values are, provided that
-/// the values can't hold the text between the placeholders: prefer ids and put free text last.
+/// Values are inserted unchanged. Distinct values give distinct subjects only if they cannot contain the text between
+/// the placeholders: prefer ids, and put free text last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectTemplate {
-    // INVARIANT: at least one placeholder, else every workload of an issuer had one subject.
+    // INVARIANT: at least one placeholder; otherwise all workloads of an issuer would share one subject.
     parts: Vec<Part>,
 }
 
@@ -24,10 +24,10 @@ enum Part {
 }
 
 impl SubjectTemplate {
-    /// Parses a template; `is_text_claim` tells the names that may be placeholders.
+    /// Parses a template; `is_text_claim` says which names may be placeholders.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first problem found.
     pub fn parse(text: &str, is_text_claim: impl Fn(&str) -> bool) -> Result<Self, TemplateError> {
         if text.len() > TEMPLATE_BYTES_MAX {
             return Err(TemplateError::TooLong);
@@ -50,7 +50,7 @@ impl SubjectTemplate {
         }
     }
 
-    /// Fills the placeholders with what `value_of` knows.
+    /// Replaces the placeholders with the results of `value_of`.
     pub(crate) fn fill<'v>(
         &self,
         value_of: impl Fn(&str) -> Option<&'v str>,
@@ -72,13 +72,13 @@ impl SubjectTemplate {
 /// Why a subject template is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("a brace has no partner")]
+    #[error("unbalanced brace")]
     Brace,
     #[error("the template has no placeholder")]
     NoClaim,
     #[error("the template is longer than {TEMPLATE_BYTES_MAX} bytes")]
     TooLong,
-    #[error("a placeholder is not a text claim of the provider")]
+    #[error("a placeholder does not name a text claim of the provider")]
     UnknownClaim,
 }
 

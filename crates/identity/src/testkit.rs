@@ -1,4 +1,4 @@
-//! Tokens, keys and issuers for this crate's tests, signed by a library that is not the verifier.
+//! Tokens, keys and issuers for this crate's tests, signed by a library other than the verifier.
 
 use std::rc::Rc;
 
@@ -126,14 +126,14 @@ impl TestKey {
     }
 }
 
-/// A token of exactly this header and payload.
+/// A token with exactly this header and payload.
 pub(crate) fn mint_raw(key: &TestKey, header: &str, payload: impl AsRef<[u8]>) -> String {
     let signing_input = format!("{}.{}", base64url(header), base64url(payload));
     let signature = key.sign(signing_input.as_bytes());
     format!("{signing_input}.{}", base64url(signature))
 }
 
-/// An RS256 token of the issuer with these claims.
+/// An RS256 token from the issuer with these claims.
 pub(crate) fn mint(claims: &Value) -> String {
     mint_raw(
         &TestKey::issuer("RS256"),
@@ -142,7 +142,7 @@ pub(crate) fn mint(claims: &Value) -> String {
     )
 }
 
-/// What an acceptable token of a plain `oidc` issuer says.
+/// The claims of an acceptable token from a plain `oidc` issuer.
 pub(crate) fn claims() -> Value {
     json!({
         "iss": ISSUER, "aud": BROKER, "sub": "workload", "jti": "token-1",

@@ -1,4 +1,4 @@
-//! Parsed key sets, and the end of the trust in them.
+//! Parsed key sets with an end of trust.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use vouchsafe_types::{KeySet, UnixSeconds};
 
 use crate::error::DocumentError;
 
-/// A key set that was parsed once, for one use. Holds public keys only.
+/// A key set parsed once, for one use. Contains public keys only.
 // INVARIANT: `digest` was computed here, from the document that was parsed.
 #[derive(Clone, Debug)]
 pub struct ParsedKeys {
@@ -20,7 +20,7 @@ impl ParsedKeys {
     /// Parses the document of `keys`.
     ///
     /// # Errors
-    /// The digest is not that of the document, or the document is not a usable key set.
+    /// The digest does not match the document, or the document is not a valid key set.
     pub fn parse(keys: &KeySet, key_use: KeyUse) -> Result<Self, DocumentError> {
         if sha256_hex(keys.document.as_bytes()) != keys.digest {
             return Err(DocumentError::Digest);
@@ -32,7 +32,7 @@ impl ParsedKeys {
         })
     }
 
-    /// The keys, trusted before `until` and no longer at it.
+    /// The keys, trusted strictly before `until`.
     #[must_use]
     pub fn trusted_until(&self, until: UnixSeconds) -> TrustedKeys {
         TrustedKeys {
@@ -42,7 +42,7 @@ impl ParsedKeys {
     }
 }
 
-/// Keys together with the end of their trust.
+/// Keys with the end of trust in them.
 #[derive(Clone, Debug)]
 pub struct TrustedKeys {
     keys: ParsedKeys,
@@ -50,7 +50,7 @@ pub struct TrustedKeys {
 }
 
 impl TrustedKeys {
-    /// Keys under a digest of the test's choice.
+    /// Keys under an arbitrary digest, for tests.
     #[cfg(test)]
     pub(crate) fn new(set: Rc<vouchsafe_jose::KeySet>, digest: &str, until: UnixSeconds) -> Self {
         let digest = digest.into();

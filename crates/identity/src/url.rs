@@ -1,7 +1,7 @@
-//! Which URLs may be fetched (RFC 9110 §4.2, OpenID Connect Discovery 1.0 §4).
+//! URLs that may be fetched (RFC 9110 §4.2, OpenID Connect Discovery 1.0 §4).
 //!
-//! Parsing is the `http` crate's, which also sends the request, so no second parser can read the
-//! same text differently. What that crate accepts and the rules here do not need is refused.
+//! The `http` crate, which also sends the request, parses URLs, so no second parser can interpret the same text
+//! differently. The rules here reject whatever that crate accepts but is not needed.
 
 use http::Uri;
 use vouchsafe_url::Localhost;
@@ -12,28 +12,26 @@ const DNS_NAME_BYTES_MAX: usize = 253;
 const DNS_LABEL_BYTES_MAX: usize = 63;
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
-/// A URL that may be fetched: https to a named host; for a development issuer also http or https
-/// to loopback.
+/// A URL that may be fetched: https to a named host; for a development issuer, also http or https to loopback.
 ///
-/// A name may still resolve to any address: the host of this component checks addresses when it
-/// connects.
+/// A name may still resolve to any address: the component's host checks addresses when it connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUrl(String);
 
 impl KeyUrl {
-    /// Where keys are, by configuration or by discovery document.
+    /// The URL of keys, configured or discovered.
     ///
     /// # Errors
-    /// Why `text` may not be fetched.
+    /// Why `text` must not be fetched.
     pub fn of_keys(text: &str, development: bool) -> Result<Self, UrlRejection> {
         require_fetchable(text, development)?;
         Ok(Self(text.to_owned()))
     }
 
-    /// Where an issuer's discovery document is (OpenID Connect Discovery 1.0 §4.1).
+    /// The URL of an issuer's discovery document (OpenID Connect Discovery 1.0 §4.1).
     ///
     /// # Errors
-    /// Why `issuer` may not be asked.
+    /// Why the discovery document of `issuer` must not be fetched.
     pub fn of_discovery(issuer: &str, development: bool) -> Result<Self, UrlRejection> {
         require_fetchable(issuer, development)?;
         if issuer.contains('?') {
@@ -48,8 +46,8 @@ impl KeyUrl {
         &self.0
     }
 
-    /// Itself, unless it is at the host and port of one of the URLs in `closed`, by any scheme and spelling. One
-    /// that can't be read closes every host, since it might be any.
+    /// Returns the URL unless its host and port are those of a URL in `closed`, whatever the scheme or spelling. An
+    /// unparsable entry in `closed` matches every host.
     pub(crate) fn outside(self, closed: &[String]) -> Result<Self, UrlRejection> {
         let here = place(&self.0);
         if closed
@@ -62,7 +60,7 @@ impl KeyUrl {
         Ok(self)
     }
 
-    /// Scheme and authority, as they are written: another spelling of the same origin is another.
+    /// Scheme and authority as written; a different spelling counts as a different origin.
     pub(crate) fn origin(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
         let path = rest
@@ -74,26 +72,26 @@ impl KeyUrl {
     }
 }
 
-/// Why a URL may not be fetched.
+/// Why a URL must not be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRejection {
     #[error("the host is a literal address or loopback")]
     Address,
-    #[error("the host and port are those of a signing gateway")]
+    #[error("the host and port belong to a signing gateway")]
     Closed,
-    #[error("the url has a fragment")]
+    #[error("the URL has a fragment")]
     Fragment,
     #[error("the host is not a DNS name")]
     Host,
-    #[error("the url is malformed")]
+    #[error("the URL is malformed")]
     Malformed,
-    #[error("an issuer has no query")]
+    #[error("the issuer URL must not contain a query")]
     Query,
     #[error("the scheme is not https")]
     Scheme,
-    #[error("the url is longer than {URL_BYTES_MAX} bytes")]
+    #[error("the URL is longer than {URL_BYTES_MAX} bytes")]
     TooLong,
-    #[error("the url has userinfo")]
+    #[error("the URL has userinfo")]
     Userinfo,
 }
 
@@ -101,7 +99,7 @@ fn require_fetchable(text: &str, development: bool) -> Result<(), UrlRejection> 
     if text.len() > URL_BYTES_MAX {
         return Err(UrlRejection::TooLong);
     }
-    // The `http` crate drops fragments silently and takes some bytes that RFC 3986 does not.
+    // The `http` crate silently drops fragments and accepts some bytes that RFC 3986 does not.
     if text.contains('#') {
         return Err(UrlRejection::Fragment);
     }
@@ -124,7 +122,7 @@ fn require_fetchable(text: &str, development: bool) -> Result<(), UrlRejection> 
     }
 }
 
-/// Host and port that a request to `url` goes to. All names of loopback are one host.
+/// Host and port to which a request for `url` goes. All loopback names count as one host.
 fn place(url: &str) -> Option<(String, u16)> {
     let uri = url.parse::<Uri>().ok()?;
     let port = uri.port_u16().or(match uri.scheme_str()? {
@@ -173,7 +171,7 @@ impl Host {
 fn require_dns_name(host: &str) -> Result<(), UrlRejection> {
     let labels_fit = host.split('.').all(is_dns_label);
     let last = host.rsplit('.').next().unwrap_or(host).to_ascii_lowercase();
-    // `127.1`, `0x7f000001` and `2130706433` are addresses to many resolvers.
+    // Many resolvers treat `127.1`, `0x7f000001` and `2130706433` as addresses.
     let ends_in_number = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
     if !labels_fit || ends_in_number || host.len() > DNS_NAME_BYTES_MAX {
         return Err(UrlRejection::Host);
@@ -191,7 +189,7 @@ fn is_dns_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// What follows the host must be nothing or `:` and a port in its one decimal spelling.
+/// Requires nothing after the host, or `:` and a port in canonical decimal.
 fn require_plain_port(after_host: &str) -> Result<(), UrlRejection> {
     let Some(port) = after_host.strip_prefix(':') else {
         return if after_host.is_empty() {

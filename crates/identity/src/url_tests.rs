@@ -25,7 +25,7 @@ fn accepts_https_to_a_named_host() {
     }
 }
 
-/// octo-sts 2025-06-26, GHSA-59jp-pj84-45mr and the like (peers §5.1, 9).
+/// octo-sts 2025-06-26, GHSA-59jp-pj84-45mr and similar cases (peers §5.1, 9).
 #[test]
 fn rejects_urls_that_reach_somewhere_else() {
     for (text, error) in [

@@ -1,4 +1,4 @@
-//! From an unverified token to a verified subject.
+//! Verification: from an unverified token to a verified subject.
 
 use vouchsafe_jose::{JsonObject, Malformed, UnverifiedJws};
 use vouchsafe_providers::Profile;
@@ -10,12 +10,19 @@ use crate::issuer::TrustedIssuer;
 use crate::proofs::{Proof, ProofCache};
 use crate::trusted_keys::{TrustedKeys, sha256_hex};
 
-/// Accepted `typ` values, compared without case (RFC 7515 §4.1.9); an absent `typ` is accepted too.
-/// Typed tokens of other protocols (`at+jwt`, `dpop+jwt`, `logout+jwt`, `secevent+jwt`, `wit+jwt`…) are
-/// thereby refused (RFC 8725 §3.11).
+/// Accepted `typ` values, compared without case (RFC 7515 §4.1.9); an absent `typ` is accepted too. Typed tokens of
+/// other protocols (`at+jwt`, `dpop+jwt`, `logout+jwt`, `secevent+jwt`, `wit+jwt`…) are therefore refused (RFC 8725
+/// §3.11).
 const PLAIN_TYPES: [&str; 2] = ["JOSE", "JWT"];
 
-/// A parsed token of which nothing is believed yet.
+/// A parsed but unverified token.
+///
+/// ```
+/// use vouchsafe_identity::{TokenError, UnverifiedToken};
+///
+/// let parsed = UnverifiedToken::parse("not a JWS");
+/// assert_eq!(parsed.err(), Some(TokenError::Malformed));
+/// ```
 #[derive(Debug)]
 pub struct UnverifiedToken {
     jws: UnverifiedJws,
@@ -27,7 +34,7 @@ impl UnverifiedToken {
     /// Parses a compact JWS within the limits of a token.
     ///
     /// # Errors
-    /// The token is malformed, or names no issuer.
+    /// The token is malformed or names no issuer.
     pub fn parse(token: impl Into<String>) -> Result<Self, TokenError> {
         let jws = UnverifiedJws::parse(token)?;
         let claims = parse_claims(jws.payload())?;
@@ -46,16 +53,15 @@ impl UnverifiedToken {
         })
     }
 
-    /// The issuers that the token names, in the order in which to look for a configured one: `iss`, then the trust
-    /// domain of a `sub` that is a SPIFFE ID (`spiffe://example.org`). At least one; good for choosing an issuer's
-    /// record and keys, and for nothing else.
+    /// The issuers that the token names, in lookup order: `iss`, then the trust domain of a `sub` that is a SPIFFE ID
+    /// (`spiffe://example.org`). At least one; only for choosing an issuer's record and keys.
     #[must_use]
     pub fn issuers(&self) -> &[String] {
         &self.issuers
     }
 
-    /// Verifies the token: from `issuer`, by its `keys`, at `now`. A signature that is in `proofs` is not computed
-    /// again; everything else is checked every time.
+    /// Verifies that the token is from `issuer`, by its `keys`, at `now`. A signature in `proofs` is not verified
+    /// again; everything else is always checked.
     ///
     /// # Errors
     /// The first check that failed.
@@ -67,8 +73,8 @@ impl UnverifiedToken {
         proofs: &mut ProofCache,
     ) -> Result<VerifiedSubject, TokenError> {
         let (jws, claims) = (&self.jws, &self.claims);
-        // ORDER: algorithm before key, signature before any claim is believed; then whose token it is,
-        // whom it is for, when it is valid; what it says about the workload last.
+        // ORDER: algorithm before key, signature before any claim; then issuer, audience and times; the workload's
+        // claims last.
         if !issuer.allows(jws.algorithm()) {
             return Err(TokenError::AlgorithmNotAllowed);
         }
@@ -76,7 +82,7 @@ impl UnverifiedToken {
             return Err(TokenError::TypeNotAllowed);
         }
         if issuer.profile() == Profile::JwtSvid && jws.has_other_members() {
-            // SPIFFE JWT-SVID §2: nothing but `alg`, `kid` and `typ`.
+            // SPIFFE JWT-SVID §2: only `alg`, `kid` and `typ`.
             return Err(TokenError::Malformed(Malformed::HeaderMember));
         }
         let proof = require_signature(jws, issuer, keys, now, proofs)?;
@@ -94,7 +100,7 @@ impl UnverifiedToken {
     }
 }
 
-/// Proof that every check of [`verify`] passed. Nobody else can make one:
+/// Proof that every check of [`verify`] passed. Only that function can create one:
 ///
 /// ```compile_fail,E0423
 /// fn forge(subject: vouchsafe_types::Subject) -> vouchsafe_identity::VerifiedSubject {
@@ -102,14 +108,14 @@ impl UnverifiedToken {
 /// }
 /// ```
 ///
-/// nor have it twice:
+/// and it cannot be duplicated:
 ///
 /// ```compile_fail,E0308
 /// fn twice(proof: &vouchsafe_identity::VerifiedSubject) -> vouchsafe_identity::VerifiedSubject {
 ///     proof.clone()
 /// }
 /// ```
-// INVARIANT: made by `verify` only; neither `Clone` nor deserializable.
+// INVARIANT: created by `verify` only; neither `Clone` nor deserializable.
 #[derive(Debug, PartialEq, Eq)]
 pub struct VerifiedSubject(Subject);
 
@@ -119,14 +125,14 @@ impl VerifiedSubject {
         &self.0
     }
 
-    /// Gives the proof up for its content, to send it over a seam.
+    /// Consumes the proof and returns its content, to pass it across a component boundary.
     #[must_use]
     pub fn into_subject(self) -> Subject {
         self.0
     }
 }
 
-/// Verifies `token`: from `issuer`, by its `keys`, at `now`.
+/// Verifies that `token` is from `issuer`, by its `keys`, at `now`.
 ///
 /// # Errors
 /// The first check that failed.
@@ -139,7 +145,7 @@ pub fn verify(
     UnverifiedToken::parse(token)?.verify(issuer, keys, now, &mut ProofCache::new())
 }
 
-/// SPIFFE compares `typ` with case (JWT-SVID §2.3).
+/// SPIFFE compares `typ` case-sensitively (JWT-SVID §2.3).
 fn accepts_type(profile: Profile, typ: Option<&str>) -> bool {
     typ.is_none_or(|typ| {
         PLAIN_TYPES.iter().any(|plain| match profile {
@@ -149,7 +155,7 @@ fn accepts_type(profile: Profile, typ: Option<&str>) -> bool {
     })
 }
 
-/// Verifies the signature, and returns the name under which to remember it unless it is remembered already.
+/// Verifies the signature; returns the proof to remember, unless it is cached already.
 fn require_signature(
     jws: &UnverifiedJws,
     issuer: &TrustedIssuer,

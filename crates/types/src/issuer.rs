@@ -103,22 +103,22 @@ pub struct KeySet {
 /// Why an issuer's keys could not be fetched, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    #[error("its credential is not a bearer token")]
+    #[error("the credential is not a bearer token")]
     CredentialInvalid,
-    #[error("its document is invalid: {0}")]
+    #[error("invalid document: {0}")]
     DocumentInvalid(String),
-    #[error("its discovery document names another issuer")]
+    #[error("the discovery document names another issuer")]
     IssuerMismatch,
-    #[error("its pinned keys have expired")]
+    #[error("the pinned keys have expired")]
     PinnedKeysExpired,
-    #[error("it answered with status {0}")]
+    #[error("the issuer responded with status {0}")]
     Status(u16),
-    #[error("it did not answer in time")]
+    #[error("the issuer did not respond in time")]
     TimedOut,
-    #[error("its document is too large")]
+    #[error("the document is too large")]
     TooLarge,
-    #[error("it can't be reached, or the host does not allow it")]
+    #[error("the issuer is unreachable, or the host blocks the connection")]
     Unreachable,
-    #[error("its URL may not be fetched")]
+    #[error("the URL must not be fetched")]
     UrlRefused,
 }

@@ -3,7 +3,7 @@
 use crate::issuer::ReplayMode;
 use crate::wit_enum::wit_enum;
 
-/// What a bundle is checked against; none of it is in the bundle.
+/// What a bundle is validated against; none of it comes from the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
     /// The broker's own issuer URL: the default inbound audience, and never a trusted issuer.
@@ -76,13 +76,13 @@ wit_enum! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub effect: Effect,
-    /// Sorted `@id`s. Of a permit, the `permit` policies that matched; of a denial, the `forbid` policies that matched
-    /// or failed, which is none if no policy permitted.
+    /// Sorted `@id`s: of a permit, the `permit` policies that matched; of a denial, the `forbid` policies that matched
+    /// or failed, and none if no policy permitted.
     pub determining_rules: Vec<String>,
     /// Sorted `@id`s of policies whose evaluation failed. A failing `permit` grants nothing, a failing `forbid`
     /// denies.
     pub erring_rules: Vec<String>,
-    /// The Cedar request and entities as JSON: together with the bundle, enough to decide again.
+    /// The Cedar request and entities as JSON: together with the bundle, enough to reproduce the decision.
     pub cedar_request: String,
 }
 

@@ -3,7 +3,7 @@
 use crate::policy::Tier;
 use crate::wit_enum::wit_enum;
 
-/// What the broker needs to know of the signer's configuration.
+/// The parts of the signer's configuration that the broker needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignerSettings {
     /// The broker's issuer URL: `iss` of every issued token.
@@ -112,7 +112,7 @@ pub enum SignerError {
     Refused(String),
     #[error("the signer's keys are of a superseded generation")]
     Superseded,
-    #[error("the signer has no hsm")]
+    #[error("the signer has no HSM")]
     TierUnavailable,
     #[error("the signing backend is unavailable: {0}")]
     Unavailable(String),

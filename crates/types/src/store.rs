@@ -3,7 +3,7 @@
 use crate::wit_enum::wit_enum;
 
 wit_enum! {
-    /// What became of a key.
+    /// The outcome of consuming a key.
     pub enum Consumption {
         /// A use that is allowed; now recorded.
         Fresh,
@@ -81,7 +81,7 @@ pub struct Limited {
     pub until: u64,
 }
 
-/// What became of an audit record.
+/// The outcome of recording an audit record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// Stored under its own decision id.
@@ -90,14 +90,14 @@ pub enum Recorded {
     Counted(String),
     /// Counted on an entry for everything over a limit.
     Limited(Limited),
-    /// A higher generation was recorded before; nothing was written.
+    /// A higher generation was already recorded; nothing was written.
     Superseded,
 }
 
 wit_enum! {
-    /// Free space where the database is, as last noted by the host.
+    /// Free space for the database, as last reported by the host.
     pub enum Space {
-        /// Not noted within the last 15 s.
+        /// Not reported within the last 15 s.
         Unknown,
         Ok,
         Low,

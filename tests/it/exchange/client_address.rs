@@ -147,12 +147,12 @@ fn does_not_start_with_invalid_proxy_settings() {
         (
             "trusted_proxies",
             "10.0.0.1/8",
-            "`trusted_proxies`: the trusted proxies are not addresses or networks such as `10.0.0.0/8`",
+            "`trusted_proxies`: expected IP addresses or networks such as `10.0.0.0/8`",
         ),
         (
             "forwarded_header",
             "x-real-ip",
-            "`forwarded_header`: the header is neither `forwarded` nor `x-forwarded-for`",
+            "`forwarded_header`: expected `forwarded` or `x-forwarded-for`",
         ),
     ] {
         let setup = Setup::trusting(&issuer);

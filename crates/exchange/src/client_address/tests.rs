@@ -4,7 +4,7 @@ fn trusted(text: &str) -> TrustedProxies {
     TrustedProxies::parse(text).expect("networks")
 }
 
-/// What a request from `peer` with these headers is taken to come from.
+/// The client's address for a request from `peer` with these headers.
 fn client(peer: &str, headers: &[(&str, &str)]) -> Result<Option<String>, Undetermined> {
     client_by(ForwardedHeader::Either, peer, headers)
 }
@@ -14,17 +14,17 @@ fn client_by(
     peer: &str,
     headers: &[(&str, &str)],
 ) -> Result<Option<String>, Undetermined> {
-    let values = |wanted: &str| {
-        let of_name = headers.iter().filter(|(name, _)| *name == wanted);
+    let values = |header: &str| {
+        let of_name = headers.iter().filter(|(name, _)| *name == header);
         of_name.map(|(_, value)| (*value).to_owned()).collect()
     };
-    let hops = Hops {
+    let forwarded_for = ForwardedFor {
         peer: peer.to_owned(),
         forwarded: values("forwarded"),
         x_forwarded_for: values("xff"),
     };
     let trusted = trusted("10.0.0.0/8, 2001:db8:f::/48").writing(header);
-    let client = hops.client(&trusted)?;
+    let client = forwarded_for.client(&trusted)?;
     Ok(client.map(|address| address.to_string()))
 }
 
@@ -35,7 +35,7 @@ fn is(address: &str) -> Result<Option<String>, Undetermined> {
 const PROXY: &str = "10.0.0.1:5000";
 
 #[test]
-fn a_direct_client_is_its_peer_address_whatever_it_sends() {
+fn uses_peer_address_of_untrusted_client() {
     for headers in [
         &[][..],
         &[("xff", "192.0.2.9")],
@@ -50,7 +50,7 @@ fn a_direct_client_is_its_peer_address_whatever_it_sends() {
 }
 
 #[test]
-fn the_nearest_hop_that_is_no_trusted_proxy_is_the_client() {
+fn picks_nearest_untrusted_hop() {
     for (header, value, expected) in [
         ("xff", "192.0.2.1", "192.0.2.1"),
         ("xff", "6.6.6.6, 192.0.2.1", "192.0.2.1"),
@@ -98,11 +98,11 @@ fn the_nearest_hop_that_is_no_trusted_proxy_is_the_client() {
 }
 
 #[test]
-fn doubtful_hops_leave_the_client_undetermined() {
+fn refuses_ambiguous_or_invalid_hops() {
     use Undetermined::*;
     for (headers, why) in [
         (&[][..], HeaderMissing),
-        // Which of them did the proxy write?
+        // Ambiguous: the proxy wrote only one of them.
         (
             &[("xff", "192.0.2.1"), ("forwarded", "for=192.0.2.1")],
             BothHeaders,
@@ -130,7 +130,7 @@ fn doubtful_hops_leave_the_client_undetermined() {
         ),
         (&[("forwarded", "for=\"192.0.2.1")], HopUnreadable),
         (&[("forwarded", "for=\"192.0.2.1\\\"\"")], HopUnreadable),
-        // A client that opens a quote for the proxy to close.
+        // A client opens a quote for the proxy to close.
         (
             &[("forwarded", "for=6.6.6.6;x=\", for=\"[2001:db8::1]\"")],
             HopUnreadable,
@@ -160,19 +160,19 @@ fn doubtful_hops_leave_the_client_undetermined() {
 }
 
 #[test]
-fn no_client_is_known_without_trusted_proxies() {
+fn ignores_headers_without_trusted_proxies() {
     for peer in ["198.51.100.7:9", ""] {
-        let hops = Hops {
+        let forwarded_for = ForwardedFor {
             peer: peer.to_owned(),
             forwarded: vec!["for=192.0.2.1".to_owned()],
             x_forwarded_for: vec!["192.0.2.1".to_owned()],
         };
-        assert_eq!(hops.client(&TrustedProxies::default()), Ok(None));
+        assert_eq!(forwarded_for.client(&TrustedProxies::default()), Ok(None));
     }
 }
 
 #[test]
-fn the_configured_header_alone_counts() {
+fn honors_only_configured_header() {
     use ForwardedHeader::*;
     let both = [("xff", "192.0.2.1"), ("forwarded", "for=192.0.2.2")];
     let broken = [("xff", "192.0.2.1"), ("forwarded", "for=\"")];
@@ -198,9 +198,9 @@ fn the_configured_header_alone_counts() {
     }
 }
 
-/// Both sides of the bound of hops.
+/// Both sides of the bound.
 #[test]
-fn walks_so_many_hops_and_no_more() {
+fn bounds_the_number_of_hops() {
     let chain = |proxies: usize| format!("192.0.2.1{}", ", 10.1.1.1".repeat(proxies));
     let walked = |proxies: usize| client(PROXY, &[("xff", &chain(proxies))]);
     assert_eq!(walked(HOPS_MAX - 1), is("192.0.2.1"));
@@ -208,7 +208,7 @@ fn walks_so_many_hops_and_no_more() {
 }
 
 #[test]
-fn reads_networks_and_refuses_what_could_mean_two_things() {
+fn parses_networks_and_refuses_ambiguous_ones() {
     for fine in [
         "",
         "  ",

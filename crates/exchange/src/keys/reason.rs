@@ -1,4 +1,4 @@
-//! Why an issuer's keys are fetched.
+//! The reason for a fetch of an issuer's keys.
 
 /// Why keys are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

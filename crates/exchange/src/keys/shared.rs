@@ -1,27 +1,27 @@
-//! What instances tell each other of an issuer's keys, through a document of the store.
+//! What instances share about an issuer's keys, as a document in the store.
 
 use super::reason::Reason;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use vouchsafe_types::KeySet;
 
-/// What the store keeps of an issuer: its keys, and how the last attempts to have new ones went.
+/// The stored state of an issuer: its keys, and the results of the last attempts to fetch them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Shared {
     pub(super) keys: Option<Rc<KeySet>>,
     /// When `keys` were fetched.
     pub(super) fetched_at: u64,
-    /// Grows with each attempt, so that waiting requests see that one ended.
+    /// Grows with each attempt, so that waiting requests notice the end of one.
     pub(super) attempts: u64,
     /// When keys were last fetched because of their age; 0 for never.
     pub(super) aged_at: u64,
-    /// When they were last fetched because of an unknown `kid`; 0 for never.
+    /// When keys were last fetched because of an unknown `kid`; 0 for never.
     pub(super) unknown_kid_at: u64,
-    /// Attempts that failed since one succeeded.
+    /// Failed attempts since the last success.
     pub(super) failures: u32,
-    /// Until then nobody tries again; 0 after a success.
+    /// No attempt is made before this time; 0 after a success.
     pub(super) retry_at: u64,
-    /// Why the last attempt failed, for logs; empty after a success. Holds no key, claim or credential, as no log line does.
+    /// Why the last attempt failed, for the log; empty after a success. Contains no key, claim or credential.
     pub(super) cause: String,
 }
 
@@ -52,7 +52,7 @@ impl Shared {
         .to_string()
     }
 
-    /// A document that does not read as ours counts as absent: the keys are fetched again.
+    /// Parses a document. One that does not parse counts as absent: the keys are fetched again.
     pub(super) fn decode(body: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(body).ok()?;
         let number = |name: &str| value.get(name)?.as_u64();

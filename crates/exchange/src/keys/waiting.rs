@@ -1,4 +1,4 @@
-//! How a request waits for the fetch of another one.
+//! Waiting for another request's fetch.
 
 use super::shared::Shared;
 use super::Keys;
@@ -10,8 +10,9 @@ use std::rc::Rc;
 use vouchsafe_types::KeySet;
 
 impl<P: Ports> Keys<'_, P> {
-    /// Waits until an attempt after those of `before` ends. The keys' document is read before the first pause and
-    /// after an attempt has ended, not at each look: many who wait for a large one would keep the store busy.
+    /// Waits until an attempt later than those of `before` finishes. Reads the keys' document before the first pause
+    /// and after an attempt has finished, not on each poll: many requests polling a large document would overload the
+    /// store.
     pub(super) async fn outcome_of_another(
         &self,
         before: &Shared,
@@ -19,8 +20,8 @@ impl<P: Ports> Keys<'_, P> {
     ) -> Result<Rc<KeySet>, Failure> {
         let mut waited_ms = 0;
         loop {
-            // ORDER: the count before the keys. They are written the other way round, so the end of no attempt is missed.
-            let seen = self.attempts_ended().await?;
+            // ORDER: the count before the keys. They are written in reverse order, so no finished attempt is missed.
+            let before_wait = self.attempts_ended().await?;
             let shared = self.shared().await?;
             let ended = shared.attempts != before.attempts
                 || self.within_window(shared.last_attempt(reason));
@@ -30,23 +31,23 @@ impl<P: Ports> Keys<'_, P> {
             loop {
                 self.ports.pause(FETCH_POLL_MS).await;
                 waited_ms = waited_ms.saturating_add(FETCH_POLL_MS);
-                if waited_ms >= FETCH_WAIT_MS || self.attempts_ended().await? != seen {
+                if waited_ms >= FETCH_WAIT_MS || self.attempts_ended().await? != before_wait {
                     break;
                 }
             }
         }
     }
 
-    /// How many attempts ended, by a small document of its own; 0 where there is none.
+    /// The number of finished attempts, kept in a small document of its own; 0 if it is missing.
     async fn attempts_ended(&self) -> Result<u64, Failure> {
         let body = self.ports.document(&self.attempts_name()).await?;
         Ok(body.and_then(|body| body.parse().ok()).unwrap_or(0))
     }
 
-    /// Lets those who wait see that an attempt has ended. Where it can't be written they wait as long as they may.
+    /// Signals waiting requests that an attempt has finished. If the write fails, they wait until their deadline.
     pub(super) async fn count_attempts(&self, attempts: u64, keep_until: u64) {
         let name = self.attempts_name();
-        let _waited_for = self
+        let _best_effort = self
             .ports
             .put_document(&name, attempts.to_string(), keep_until)
             .await;

@@ -7,7 +7,7 @@ fn parse(body: &str) -> Result<UnverifiedExchange, Refusal> {
     UnverifiedExchange::parse(body.as_bytes())
 }
 
-/// Checks a request that has everything required and `more`.
+/// Checks a request with every required parameter, plus `more`.
 fn check(more: &str, expected: Result<(), Refusal>) {
     let body = format!("{REQUIRED}&{more}");
     assert_eq!(parse(&body).map(|_| ()), expected, "{more}");
@@ -18,7 +18,7 @@ fn fault(fault: RequestFault) -> Result<(), Refusal> {
 }
 
 #[test]
-fn reads_a_whole_request() {
+fn parses_complete_request() {
     let body = format!(
         "{REQUIRED}&audience=https%3A%2F%2Fa.example&scope=read+write+read&requested_expires_in=60\
          &requested_token_type={TOKEN_TYPE_JWT}&client_id=x&client_secret=y"
@@ -32,7 +32,7 @@ fn reads_a_whole_request() {
 }
 
 #[test]
-fn accepts_resource_in_place_of_audience_but_not_beside_it() {
+fn accepts_either_resource_or_audience() {
     check("resource=https://a.example", Ok(()));
     check(
         "audience=a&resource=a",
@@ -49,7 +49,7 @@ fn accepts_resource_in_place_of_audience_but_not_beside_it() {
 }
 
 #[test]
-fn names_the_parameter_that_is_missing() {
+fn names_missing_parameter() {
     let without = |name: &str| {
         REQUIRED
             .split('&')
@@ -99,7 +99,7 @@ fn refuses_other_grants_and_token_types() {
 }
 
 #[test]
-fn refuses_an_actor_token_rather_than_ignoring_it() {
+fn refuses_actor_token() {
     for more in [
         "actor_token=x",
         "actor_token_type=x",
@@ -140,7 +140,7 @@ fn bounds_scopes_and_refuses_malformed_ones() {
 }
 
 #[test]
-fn reads_lifetimes_as_positive_whole_seconds() {
+fn parses_lifetimes_as_positive_seconds() {
     for (text, expected) in [
         ("1", Ok(Some(1))),
         ("0", Err(())),
@@ -165,7 +165,7 @@ fn reads_lifetimes_as_positive_whole_seconds() {
 }
 
 #[test]
-fn caps_body_token_and_audience() {
+fn bounds_body_token_and_audience() {
     let padded = |size: usize| {
         let body = format!("{REQUIRED}&audience=a&x=");
         let padding = "y".repeat(size - body.len());
@@ -197,7 +197,7 @@ fn caps_body_token_and_audience() {
 }
 
 #[test]
-fn checks_the_head_before_the_body_is_read() {
+fn checks_head_before_reading_body() {
     let form = "application/x-www-form-urlencoded";
     let head = |method, query, content_type| {
         Head {

@@ -1,4 +1,4 @@
-//! Clocks that were ahead, and exchanges that take long.
+//! Clocks that run ahead, and exchanges that take too long.
 
 use crate::check;
 use crate::fake::*;
@@ -10,7 +10,7 @@ const DOWN: Result<(), Refusal> = Err(Refusal::Unavailable(Part::Issuer));
 const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenError::KeyUnknown));
 const DAY: u64 = 86_400;
 
-/// An instance with what `other` left in the store.
+/// An instance that shares the store of `other`.
 fn beside(other: &Fake) -> Fake {
     let fake = Fake::new();
     fake.subject.borrow_mut().exp = NOW + 7200;
@@ -19,9 +19,9 @@ fn beside(other: &Fake) -> Fake {
     fake
 }
 
-/// The first wait after a failure is 10 s, the longest 60 s, and a clock may be 30 s ahead.
+/// The first backoff is 10 s, the longest 60 s, and a clock may be 30 s ahead.
 #[test]
-fn a_failed_fetch_of_a_clock_ahead_keeps_nobody_from_the_issuer() {
+fn ignores_backoff_set_by_fast_clock() {
     for (ahead, expected) in [(80, DOWN), (81, Ok(())), (DAY, Ok(()))] {
         let early = Fake::new();
         early.now.set(NOW + ahead);
@@ -38,7 +38,7 @@ fn a_failed_fetch_of_a_clock_ahead_keeps_nobody_from_the_issuer() {
 
 /// The instance itself, after its clock was set back.
 #[test]
-fn an_unknown_kid_is_looked_up_after_the_clock_was_set_back() {
+fn refetches_unknown_kid_after_clock_set_back() {
     for (ahead, expected) in [(30, UNKNOWN), (31, Ok(()))] {
         let fake = Fake::new();
         fake.now.set(NOW + ahead);
@@ -52,9 +52,9 @@ fn an_unknown_kid_is_looked_up_after_the_clock_was_set_back() {
     }
 }
 
-/// While the issuer's answer is waited for, the clock moves: on, or back where it is set.
+/// The clock moves forward or back while waiting for the issuer's response.
 #[test]
-fn an_exchange_that_took_too_long_uses_no_token() {
+fn consumes_no_token_after_timeout() {
     let overloaded = || Err(Refusal::Overloaded);
     for (from, to, expected) in [
         (NOW, NOW + EXCHANGE_SECONDS_MAX, Ok(())),
@@ -78,9 +78,9 @@ fn an_exchange_that_took_too_long_uses_no_token() {
     }
 }
 
-/// One that can't be recorded is told as what it is.
+/// A timeout that cannot be recorded is still reported as a timeout.
 #[test]
-fn an_exchange_that_took_too_long_need_not_be_on_record() {
+fn reports_timeout_even_if_unrecorded() {
     let fake = Fake::new();
     let act: Act = Box::new(|fake| fake.moves_to.set(Some(NOW + 60)));
     fake.while_fetching.replace(Some(act));

@@ -1,9 +1,9 @@
-//! How refusals are counted, and what a subject hears that was denied too often.
+//! Counting of refusals, and responses to subjects that were denied too often.
 
 use crate::fake::*;
 use crate::{FORM, attempt, check, denied};
 use std::collections::HashSet;
-use vouchsafe_exchange::client_address::Hops;
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::LIMITED_TOKENS_MAX;
@@ -44,7 +44,7 @@ fn key(fake: &Fake) -> String {
 }
 
 #[test]
-fn a_counted_denial_names_the_record_that_counts_it() {
+fn returns_decision_id_of_counting_record() {
     let fake = denying();
     let decision_id = "third".to_owned();
     fake.recorded
@@ -57,14 +57,14 @@ fn a_counted_denial_names_the_record_that_counts_it() {
 }
 
 #[test]
-fn a_subject_denied_too_often_is_answered_before_policy() {
+fn refuses_limited_token_before_policy() {
     let fake = denying();
     fake.recorded.borrow_mut().push_back(limited(NOW + 30));
     let first = attempt(&fake, "");
     assert_eq!(first.trace.decision_id.as_deref(), Some("over"));
     let refusal = first.outcome.map(|_| ()).map_err(|it| it.refusal);
     assert_eq!(refusal, too_often(30));
-    // Whatever policy would say now.
+    // Policy's current answer does not matter.
     fake.permitted.set(true);
     let recorded = fake.count("record");
     for (later, expected) in [(1, too_often(29)), (29, too_often(1)), (30, Ok(()))] {
@@ -78,7 +78,7 @@ fn a_subject_denied_too_often_is_answered_before_policy() {
 }
 
 #[test]
-fn other_tokens_of_a_limited_subject_are_decided() {
+fn decides_other_tokens_of_limited_subject() {
     let fake = denying();
     fake.recorded.borrow_mut().push_back(limited(NOW + 30));
     check(&fake, "", too_often(30));
@@ -88,9 +88,9 @@ fn other_tokens_of_a_limited_subject_are_decided() {
     check(&fake, "", Ok(()));
 }
 
-/// What is no decision must be told as what it is, and limits nobody.
+/// An outage is not a decision: it is reported as such, and limits no one.
 #[test]
-fn an_outage_is_not_answered_as_too_many_denials() {
+fn reports_outage_as_outage_over_limit() {
     let fake = Fake::new();
     fake.unavailable.borrow_mut().push("sign");
     fake.recorded.borrow_mut().push_back(limited(NOW + 30));
@@ -103,7 +103,7 @@ fn an_outage_is_not_answered_as_too_many_denials() {
 }
 
 #[test]
-fn every_refusal_after_verification_is_a_denial_or_an_outage() {
+fn classifies_refusals_as_denial_or_outage() {
     use RefusedKind::{Denial as Denied, Outage};
     let single_use = || {
         let fake = Fake::new();
@@ -145,12 +145,12 @@ fn every_refusal_after_verification_is_a_denial_or_an_outage() {
 }
 
 #[test]
-fn repeats_are_of_one_token_audience_and_bundle() {
+fn groups_repeats_by_token_audience_bundle() {
     let fake = denying();
     check(&fake, "", denied(Denial::PolicyDenied));
     let first = key(&fake);
     assert_eq!(first.len(), 64);
-    // Whatever else a caller can change.
+    // Nothing else that a caller controls matters.
     for more in ["&scope=read", "&requested_expires_in=901"] {
         check(&fake, more, denied(Denial::PolicyDenied));
         assert_eq!(key(&fake), first, "{more}");
@@ -160,7 +160,7 @@ fn repeats_are_of_one_token_audience_and_bundle() {
     let other_token = key(&fake);
     fake.subject.borrow_mut().signing_input_digest = "d1".into();
     let elsewhere = FORM.replace("https://api.example", "https://other.example");
-    let _refused = run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()));
+    let _refused = run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()));
     let other_audience = key(&fake);
     fake.bundle_digest.replace("b2".into());
     check(&fake, "", denied(Denial::PolicyDenied));
@@ -170,10 +170,10 @@ fn repeats_are_of_one_token_audience_and_bundle() {
 }
 
 #[test]
-fn remembers_a_token_until_its_minute_ends() {
+fn remembers_limited_token_until_minute_ends() {
     let mut limited = LimitedTokens::new();
     limited.note("a", NOW + 60, NOW);
-    // Of a clock that was set back since.
+    // Left from before the clock was set back.
     limited.note("b", NOW + 61, NOW);
     limited.note("c", NOW, NOW);
     for (subject, now, expected) in [
@@ -189,7 +189,7 @@ fn remembers_a_token_until_its_minute_ends() {
 }
 
 #[test]
-fn remembers_a_bounded_number_of_tokens() {
+fn bounds_remembered_tokens() {
     let mut limited = LimitedTokens::new();
     let fill = |limited: &mut LimitedTokens, until, now| {
         for number in 0..=LIMITED_TOKENS_MAX {
@@ -200,7 +200,7 @@ fn remembers_a_bounded_number_of_tokens() {
     fill(&mut limited, NOW + 10, NOW);
     assert_eq!(limited.len(), LIMITED_TOKENS_MAX);
     assert_eq!(limited.until("soonest", NOW), None);
-    // Those that are over make room for all.
+    // Expired entries make room for all.
     limited.note("new", NOW + 20, NOW + 10);
     assert_eq!(limited.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The outside of the exchange, in memory: deterministic, scriptable, and noting what was called.
+//! In-memory ports: deterministic, scriptable, and recording each call.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -20,25 +20,25 @@ use vouchsafe_types::{
 
 pub const NOW: u64 = 1_800_000_000;
 
-/// Something that happens meanwhile.
+/// An event that happens during a call.
 pub type Act = Box<dyn Fn(&Fake)>;
 
-/// A world in which everything is allowed until a test says otherwise.
+/// Ports that allow everything until a test changes that.
 pub struct Fake {
-    /// The clock; a request reads it once, but for `limit`.
+    /// The clock; a request reads it once, except for `limit`.
     pub now: Cell<u64>,
     pub issuer: RefCell<Option<IssuerRecord>>,
     pub audience: RefCell<Option<Audience>>,
     pub subject: RefCell<Subject>,
     pub permitted: Cell<bool>,
-    /// Scopes beyond these make policy say no.
+    /// Policy denies scopes beyond these.
     pub scopes_allowed: RefCell<Option<Vec<String>>>,
-    /// The `kid` of the token and those that the issuer publishes, as the digest of its key set.
+    /// The token's `kid` and the published ones, which double as the digest of the key set.
     pub token_kid: RefCell<String>,
     pub published: RefCell<Option<String>>,
     pub verify_error: RefCell<Option<TokenError>>,
     pub unavailable: RefCell<Vec<&'static str>>,
-    /// Keys with when the token was issued, until when they are kept, and how often they were used.
+    /// By key: when the token was issued, how long the use is kept, and how often it was used.
     pub consumed: RefCell<HashMap<String, (u64, u64, u32)>>,
     pub predates: Cell<bool>,
     pub records: RefCell<Vec<AuditRecord>>,
@@ -46,7 +46,7 @@ pub struct Fake {
     pub questions: RefCell<Vec<TokenRequest>>,
     pub documents: RefCell<HashMap<String, String>>,
     pub leases: RefCell<HashMap<String, u64>>,
-    /// Names of documents, in the order in which they were read.
+    /// Names of documents, in the order of their reads.
     pub read: RefCell<Vec<String>>,
     pub memory: RefCell<HashMap<String, KnownKeys>>,
     pub calls: RefCell<Vec<&'static str>>,
@@ -55,15 +55,15 @@ pub struct Fake {
     pub jitter: Cell<u64>,
     /// The highest generation that the store remembers.
     pub generation_seen: Cell<u64>,
-    /// Where the clock is by the end of the request, if it moves meanwhile.
+    /// The clock's time at the end of the request, if it moves.
     pub moves_to: Cell<Option<u64>>,
     pub bundle_digest: RefCell<String>,
-    /// What the store answers to the next refusals; `Written` once it is empty.
+    /// The store's answers to the next refusals; `Written` once it is empty.
     pub recorded: RefCell<VecDeque<Recorded>>,
     pub limited: RefCell<LimitedTokens>,
     /// Called while a request waits for another one's fetch.
     pub while_waiting: RefCell<Option<Act>>,
-    /// Called once, while an issuer has not answered yet.
+    /// Called once, before the issuer responds.
     pub while_fetching: RefCell<Option<Act>>,
 }
 
@@ -299,7 +299,7 @@ impl Store for Fake {
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
         self.call("lease", Part::Store)?;
         let (now, mut leases) = (self.now.get(), self.leases.borrow_mut());
-        // One that ends later was taken by a clock that was ahead, as in the store.
+        // As in the store, a later end comes from a clock that was ahead.
         let held = now + 1..=now + ttl_ms / 1000 + 30;
         if leases.get(name).is_some_and(|until| held.contains(until)) {
             return Ok(false);
@@ -435,7 +435,7 @@ impl Identity for Fake {
         }
         let published = self.published.borrow().clone().ok_or(Failure {
             refusal: Refusal::Unavailable(Part::Issuer),
-            detail: "it answered with status 500".to_owned(),
+            detail: "the issuer responded with status 500".to_owned(),
         })?;
         Ok(KeySet {
             digest: published,
@@ -446,7 +446,7 @@ impl Identity for Fake {
     }
 }
 
-/// Runs a future that never really waits.
+/// Runs a future that never actually waits.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
@@ -459,5 +459,5 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// So that the enum's name stays in scope of every test file.
+/// Keeps the enum's name in scope of every test file.
 pub const SPENT: Refusal = Refusal::Replay(ReplayFault::Spent);

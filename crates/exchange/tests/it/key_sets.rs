@@ -1,4 +1,4 @@
-//! How often an issuer is fetched, and for how long its keys are believed.
+//! How often an issuer is fetched, and how long its keys are trusted.
 
 use crate::fake::*;
 use crate::{attempt, check};
@@ -9,7 +9,7 @@ const UNKNOWN: Result<(), Refusal> = Err(Refusal::Token(TokenError::KeyUnknown))
 const DOWN: Result<(), Refusal> = Err(Refusal::Unavailable(Part::Issuer));
 
 #[test]
-fn fetches_once_while_keys_are_trusted_and_again_after() {
+fn refetches_only_after_trust_ends() {
     let fake = Fake::new();
     for (later, fetches) in [(0, 1), (299, 1), (300, 2), (599, 2), (600, 3)] {
         fake.now.set(NOW + later);
@@ -20,7 +20,7 @@ fn fetches_once_while_keys_are_trusted_and_again_after() {
 }
 
 #[test]
-fn takes_another_instances_keys_from_the_store() {
+fn uses_keys_fetched_by_another_instance() {
     let first = Fake::new();
     check(&first, "", Ok(()));
     let second = Fake::new();
@@ -33,7 +33,7 @@ fn takes_another_instances_keys_from_the_store() {
 }
 
 #[test]
-fn fetches_at_once_and_once_per_window_for_an_unknown_kid() {
+fn fetches_once_per_window_for_unknown_kid() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.token_kid.replace("k2".into());
@@ -52,7 +52,7 @@ fn fetches_at_once_and_once_per_window_for_an_unknown_kid() {
 }
 
 #[test]
-fn learns_a_new_key_at_once_although_its_keys_are_still_trusted() {
+fn learns_new_key_while_keys_are_trusted() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.published.replace(Some("k1 k2".into()));
@@ -62,7 +62,7 @@ fn learns_a_new_key_at_once_although_its_keys_are_still_trusted() {
 }
 
 #[test]
-fn stops_trusting_a_key_that_the_issuer_removed() {
+fn drops_keys_removed_by_issuer() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.published.replace(Some("k2".into()));
@@ -73,7 +73,7 @@ fn stops_trusting_a_key_that_the_issuer_removed() {
 }
 
 #[test]
-fn fails_closed_while_an_issuer_is_down_and_asks_it_once_per_window() {
+fn fetches_once_per_window_while_issuer_down() {
     let fake = Fake::new();
     fake.published.replace(None);
     for _ in 0..20 {
@@ -83,7 +83,7 @@ fn fails_closed_while_an_issuer_is_down_and_asks_it_once_per_window() {
     assert_eq!(
         fake.count("pause"),
         0,
-        "a failure within the window is told at once"
+        "a failure within the window is reported immediately"
     );
     fake.published.replace(Some("k1".into()));
     fake.now.set(NOW + 10);
@@ -93,7 +93,7 @@ fn fails_closed_while_an_issuer_is_down_and_asks_it_once_per_window() {
 }
 
 #[test]
-fn keeps_known_keys_working_while_the_issuer_is_down() {
+fn accepts_known_keys_while_issuer_down() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.published.replace(None);
@@ -104,7 +104,7 @@ fn keeps_known_keys_working_while_the_issuer_is_down() {
 }
 
 #[test]
-fn waits_for_the_instance_that_fetches() {
+fn waits_for_fetching_instance() {
     let fetching = Fake::new();
     check(&fetching, "", Ok(()));
     let fetched = fetching.documents.borrow().clone();
@@ -126,7 +126,7 @@ fn waits_for_the_instance_that_fetches() {
 }
 
 #[test]
-fn does_not_wait_for_ever_for_an_instance_that_died() {
+fn stops_waiting_for_crashed_instance() {
     let dead = Fake::new();
     check(&dead, "", Ok(()));
     let waiting = Fake::new();
@@ -138,7 +138,7 @@ fn does_not_wait_for_ever_for_an_instance_that_died() {
 }
 
 #[test]
-fn never_fetches_for_pinned_keys() {
+fn never_fetches_pinned_keys() {
     let fake = Fake::new();
     fake.issuer.replace(Some(IssuerRecord {
         keys: KeySource::Pinned(PinnedKeys {
@@ -153,7 +153,7 @@ fn never_fetches_for_pinned_keys() {
 }
 
 #[test]
-fn treats_a_damaged_document_as_absent() {
+fn treats_corrupt_document_as_absent() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.memory.borrow_mut().clear();
@@ -173,7 +173,7 @@ fn treats_a_damaged_document_as_absent() {
 }
 
 #[test]
-fn waits_for_a_fetch_for_an_unknown_kid_even_just_after_keys_were_renewed() {
+fn waits_for_unknown_kid_fetch_after_refresh() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     // Another instance holds the lease for unknown kids, and its fetch brings the new key.
@@ -195,7 +195,7 @@ fn waits_for_a_fetch_for_an_unknown_kid_even_just_after_keys_were_renewed() {
 }
 
 #[test]
-fn fetches_once_for_the_first_token_of_an_issuer_even_if_its_kid_is_unknown() {
+fn fetches_once_for_first_token_with_unknown_kid() {
     let fake = Fake::new();
     fake.token_kid.replace("k2".into());
     check(&fake, "", UNKNOWN);
@@ -213,7 +213,7 @@ fn bundle() -> BundleInfo {
     }
 }
 
-/// What the host does once the request is answered.
+/// The host's background refresh, after the request is answered.
 fn refresh(fake: &Fake) -> Result<(), Refusal> {
     let issuer = std::rc::Rc::new(fake.issuer.borrow().clone().expect("an issuer"));
     let bundle = bundle();
@@ -221,9 +221,9 @@ fn refresh(fake: &Fake) -> Result<(), Refusal> {
     run(refreshed).map_err(|failure| failure.refusal)
 }
 
-/// With keys of 300 s, fetched at `NOW`: the last quarter of their life, or its last eighth.
+/// With keys of 300 s, fetched at `NOW`: within the last quarter or eighth of their lifetime.
 #[test]
-fn renews_keys_ahead_of_their_end_and_off_the_request_path() {
+fn refreshes_aging_keys_in_background() {
     for (jitter, ages_at) in [
         (0, 225),
         (37, 262),
@@ -253,7 +253,7 @@ fn renews_keys_ahead_of_their_end_and_off_the_request_path() {
 }
 
 #[test]
-fn asks_for_a_renewal_once_per_instance_and_window() {
+fn schedules_refresh_once_per_window() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.now.set(NOW + 240);
@@ -270,7 +270,7 @@ fn asks_for_a_renewal_once_per_instance_and_window() {
 }
 
 #[test]
-fn fetches_once_however_many_instances_renew() {
+fn fetches_once_for_concurrent_refreshes() {
     let first = Fake::new();
     check(&first, "", Ok(()));
     let second = Fake::new();
@@ -280,7 +280,7 @@ fn fetches_once_however_many_instances_renew() {
         fake.now.set(NOW + 240);
         check(fake, "", Ok(()));
     }
-    // The second one comes while the first one fetches, and again after it has.
+    // The second one runs while the first one fetches, and again afterwards.
     second
         .leases
         .replace([(aged_lease(&first), NOW + 250)].into());
@@ -294,7 +294,7 @@ fn fetches_once_however_many_instances_renew() {
     );
     second.now.set(NOW + 300);
     check(&second, "", Ok(()));
-    assert_eq!(second.count("fetch_keys"), 0, "it took the other's keys");
+    assert_eq!(second.count("fetch_keys"), 0, "it used the other instance's keys");
 }
 
 fn aged_lease(fake: &Fake) -> String {
@@ -304,7 +304,7 @@ fn aged_lease(fake: &Fake) -> String {
 }
 
 #[test]
-fn a_renewal_that_fails_costs_no_request_and_is_tried_again() {
+fn retries_failed_refresh_without_failing_requests() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.published.replace(None);
@@ -314,7 +314,7 @@ fn a_renewal_that_fails_costs_no_request_and_is_tried_again() {
     check(&fake, "", Ok(()));
     fake.now.set(NOW + 250);
     check(&fake, "", Ok(()));
-    assert_eq!(refresh(&fake), Ok(()), "not within the window");
+    assert_eq!(refresh(&fake), Ok(()), "no retry within the window");
     fake.now.set(NOW + 251);
     assert_eq!(refresh(&fake), Err(Refusal::Unavailable(Part::Issuer)));
     assert_eq!(fake.count("fetch_keys"), 3);
@@ -328,7 +328,7 @@ fn a_renewal_that_fails_costs_no_request_and_is_tried_again() {
 }
 
 #[test]
-fn never_renews_pinned_keys() {
+fn never_refreshes_pinned_keys() {
     let fake = Fake::new();
     fake.issuer.replace(Some(IssuerRecord {
         keys: KeySource::Pinned(PinnedKeys {
@@ -344,10 +344,9 @@ fn never_renews_pinned_keys() {
     assert_eq!(fake.count("refresh_later"), 0);
 }
 
-/// When a failing issuer is asked again: after 10, 20, 40, 60 and 60 s more, and at once after a
-/// success.
+/// A failing issuer is retried after 10, 20, 40, 60 and 60 s, and immediately after a success.
 #[test]
-fn leaves_a_failing_issuer_alone_for_longer_and_longer() {
+fn doubles_backoff_of_failing_issuer() {
     let fake = Fake::new();
     fake.subject.borrow_mut().exp = NOW + 7200;
     fake.published.replace(None);
@@ -382,7 +381,7 @@ fn leaves_a_failing_issuer_alone_for_longer_and_longer() {
 }
 
 #[test]
-fn a_success_ends_the_waiting_for_all_instances() {
+fn ends_backoff_for_all_instances_on_success() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     let failing = Fake::new();
@@ -392,9 +391,9 @@ fn a_success_ends_the_waiting_for_all_instances() {
     check(&failing, "", Ok(()));
 }
 
-/// An unknown `kid` that nobody could look up is no verdict on the token.
+/// An unknown `kid` that could not be looked up says nothing about the token.
 #[test]
-fn does_not_say_that_a_key_is_unknown_while_the_issuer_is_down() {
+fn reports_outage_for_unknown_kid_while_issuer_down() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.published.replace(None);
@@ -409,7 +408,7 @@ fn does_not_say_that_a_key_is_unknown_while_the_issuer_is_down() {
 }
 
 #[test]
-fn a_flood_of_unknown_kids_costs_no_call_to_the_store() {
+fn answers_unknown_kid_flood_from_memory() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.token_kid.replace("k2".into());
@@ -423,7 +422,7 @@ fn a_flood_of_unknown_kids_costs_no_call_to_the_store() {
         (documents, leases)
     );
     assert_eq!(fake.count("fetch_keys"), 2);
-    // Those whose key is known are verified from memory all the while.
+    // Tokens with a known key are still verified from memory.
     fake.token_kid.replace("k1".into());
     check(&fake, "", Ok(()));
     assert_eq!(
@@ -443,9 +442,9 @@ fn with_stale_keys(seconds: u64) -> Fake {
     fake
 }
 
-/// Both sides of both ends.
+/// Both sides of both bounds.
 #[test]
-fn takes_stale_keys_only_while_the_issuer_is_down_and_only_for_so_long() {
+fn accepts_stale_keys_only_during_outage() {
     for (stale, later, expected) in [
         (0, 299, Ok(())),
         (0, 300, DOWN),
@@ -461,7 +460,7 @@ fn takes_stale_keys_only_while_the_issuer_is_down_and_only_for_so_long() {
         assert_eq!(
             fake.count("fetch_keys"),
             asked,
-            "{stale} {later}: it is asked first"
+            "{stale} {later}: the issuer is asked first"
         );
     }
     let fake = with_stale_keys(STALE);
@@ -471,7 +470,7 @@ fn takes_stale_keys_only_while_the_issuer_is_down_and_only_for_so_long() {
 }
 
 #[test]
-fn does_not_prolong_stale_keys_from_one_instance_to_the_next() {
+fn does_not_extend_stale_keys_between_instances() {
     let first = with_stale_keys(STALE);
     first.now.set(NOW + 300 + STALE - 1);
     check(&first, "", Ok(()));
@@ -482,8 +481,8 @@ fn does_not_prolong_stale_keys_from_one_instance_to_the_next() {
     check(&second, "", DOWN);
 }
 
-/// A renewal hangs; meanwhile another instance fetches for an unknown `kid` and finds `k1` removed. `ends`
-/// says what the renewal comes to.
+/// A refresh hangs; meanwhile another instance fetches for an unknown `kid` and finds `k1` removed. `ends` is the
+/// refresh's result.
 fn overtaken(ends: Option<&str>, later: u64) -> Fake {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
@@ -503,14 +502,14 @@ fn overtaken(ends: Option<&str>, later: u64) -> Fake {
             fake.published.replace(ends.clone());
         })));
     drop(refresh(&fake));
-    // What the store has is what another instance goes by.
+    // Other instances use what the store has.
     fake.memory.borrow_mut().clear();
     fake.now.set(NOW + 246);
     fake
 }
 
 #[test]
-fn a_renewal_that_is_overtaken_undoes_nothing_however_it_ends() {
+fn keeps_newer_result_of_overtaken_refresh() {
     for ends in [None, Some("k1")] {
         for later in [0, 1] {
             let fake = overtaken(ends, later);
@@ -522,7 +521,7 @@ fn a_renewal_that_is_overtaken_undoes_nothing_however_it_ends() {
 }
 
 #[test]
-fn does_not_take_keys_that_a_clock_far_ahead_has_fetched() {
+fn ignores_keys_fetched_by_fast_clock() {
     for (ahead, fetches) in [(30, 0), (31, 1)] {
         let early = Fake::new();
         early.now.set(NOW + ahead);
@@ -535,17 +534,17 @@ fn does_not_take_keys_that_a_clock_far_ahead_has_fetched() {
 }
 
 #[test]
-fn says_of_an_issuer_that_is_left_alone_why_it_is() {
+fn logs_cause_during_backoff() {
     let fake = Fake::new();
     fake.published.replace(None);
     for expected in [
-        "it answered with status 500",
-        "it answered with status 500; the next attempt waits",
+        "the issuer responded with status 500",
+        "the issuer responded with status 500; backing off before the next attempt",
     ] {
         let failure = attempt(&fake, "").outcome.err().expect("refused");
         assert_eq!(failure.detail, expected);
     }
-    // A success ends the cause, too.
+    // A success clears the cause.
     let over = Fake::new();
     over.documents.replace(fake.documents.borrow().clone());
     over.now.set(NOW + 11);
@@ -561,7 +560,7 @@ fn says_of_an_issuer_that_is_left_alone_why_it_is() {
         .collect();
     over.leases.replace(taken);
     let failure = attempt(&over, "").outcome.err().expect("refused");
-    let expected = "another request's fetch of the issuer's keys did not end in time";
+    let expected = "timed out waiting for another request's fetch of the issuer's keys";
     assert_eq!(failure.detail, expected);
     let waiting = Fake::new();
     waiting.leases.replace(fake.leases.borrow().clone());

@@ -1,4 +1,4 @@
-//! How many lines the log has.
+//! Limits on log lines.
 
 use serde_json::{Value, json};
 use vouchsafe_exchange::limits::LINES_PER_MINUTE_MAX;
@@ -22,7 +22,7 @@ fn parsed(lines: Vec<String>) -> Vec<Value> {
 }
 
 #[test]
-fn bounds_the_lines_about_requests_without_a_decision() {
+fn bounds_lines_for_undecided_requests() {
     let mut log = Sampler::new();
     let unknown = line("other", "not_found");
     for number in 1..=LINES_PER_MINUTE_MAX + 5 {
@@ -30,7 +30,7 @@ fn bounds_the_lines_about_requests_without_a_decision() {
         let expected = usize::from(number <= LINES_PER_MINUTE_MAX);
         assert_eq!(written, expected, "{number}");
     }
-    // Another slug and another route have lines of their own.
+    // Other slugs and routes are counted separately.
     for other in [
         line("other", "method_not_allowed"),
         line("token", "not_found"),
@@ -46,7 +46,7 @@ fn bounds_the_lines_about_requests_without_a_decision() {
 }
 
 #[test]
-fn nothing_is_omitted_at_the_bound() {
+fn omits_nothing_at_the_bound() {
     let mut log = Sampler::new();
     for _ in 0..LINES_PER_MINUTE_MAX {
         assert_eq!(
@@ -59,7 +59,7 @@ fn nothing_is_omitted_at_the_bound() {
 }
 
 #[test]
-fn decisions_always_have_their_line() {
+fn logs_every_decision() {
     let mut log = Sampler::new();
     let decided = Line {
         decision_id: Some("d1"),
@@ -71,9 +71,9 @@ fn decisions_always_have_their_line() {
     assert_eq!(log.lines(&decided, MINUTE + 60), [decided.render()]);
 }
 
-/// The count of a minute is also told by a line that is always written.
+/// A line that is always written also reports the omitted ones.
 #[test]
-fn omitted_lines_are_told_with_the_next_line_of_any_kind() {
+fn reports_omitted_lines_with_next_line() {
     let mut log = Sampler::new();
     for _ in 0..=LINES_PER_MINUTE_MAX {
         let _written = log.lines(&line("token", "token.malformed"), MINUTE);

@@ -1,4 +1,4 @@
-//! The exchange against ports in memory: what is refused and how, what is asked in which order.
+//! The exchange with in-memory ports: what it refuses, and in which order it calls them.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -18,7 +18,7 @@ mod waiting;
 mod wire;
 
 use fake::*;
-use vouchsafe_exchange::client_address::{Hops, TrustedProxies};
+use vouchsafe_exchange::client_address::{ForwardedFor, TrustedProxies};
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
 use vouchsafe_exchange::{Attempt, exchange};
@@ -33,7 +33,7 @@ fn attempt(fake: &Fake, more: &str) -> Attempt {
     run(exchange(
         fake,
         format!("{FORM}{more}").as_bytes(),
-        &Hops::default(),
+        &ForwardedFor::default(),
     ))
 }
 
@@ -51,18 +51,18 @@ fn denied(denial: Denial) -> Result<(), Refusal> {
     Err(Refusal::Denied(denial))
 }
 
-/// Before anything is asked of policy, issuers or the store.
+/// Refused before policy, issuers or the store are called.
 #[test]
 fn refuses_undetermined_client_addresses_unrecorded() {
     let text = |text: &str| text.to_owned();
-    let by = |peer: &str, headers: [&[&str]; 2]| Hops {
+    let by = |peer: &str, headers: [&[&str]; 2]| ForwardedFor {
         peer: text(peer),
         forwarded: headers[0].iter().copied().map(text).collect(),
         x_forwarded_for: headers[1].iter().copied().map(text).collect(),
     };
     let many = ["10.1.1.1"; 33].join(",");
     let proxy = "10.0.0.1:5";
-    for (hops, detail) in [
+    for (forwarded_for, detail) in [
         (
             by(proxy, [&["for=192.0.2.1"], &["203.0.113.9"]]),
             "`forwarded` and `x-forwarded-for` are both present",
@@ -73,20 +73,20 @@ fn refuses_undetermined_client_addresses_unrecorded() {
         ),
         (
             by(proxy, [&[], &["garbage"]]),
-            "a hop in the forwarding header can't be read",
+            "invalid hop in the forwarding header",
         ),
         (
             by(proxy, [&[], &[&many]]),
-            "over 32 hops are trusted proxies",
+            "more than 32 hops are trusted proxies",
         ),
         (
             by("", [&[], &["192.0.2.1"]]),
-            "the host gave no address of the peer",
+            "the host did not provide the peer's address",
         ),
     ] {
         let fake = Fake::new();
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::parse("10.0.0.0/8").unwrap();
-        let attempt = run(exchange(&fake, FORM.as_bytes(), &hops));
+        let attempt = run(exchange(&fake, FORM.as_bytes(), &forwarded_for));
         let failure = attempt.outcome.map(drop).unwrap_err();
         let refusal = RequestFault::ClientAddressUndetermined.into();
         assert_eq!(
@@ -94,9 +94,9 @@ fn refuses_undetermined_client_addresses_unrecorded() {
             (refusal, detail)
         );
         assert_eq!(*fake.calls.borrow(), ["settings"]);
-        // Without trusted proxies no header counts.
+        // Without trusted proxies, no header counts.
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::default();
-        assert!(run(exchange(&fake, FORM.as_bytes(), &hops)).outcome.is_ok());
+        assert!(run(exchange(&fake, FORM.as_bytes(), &forwarded_for)).outcome.is_ok());
         assert_eq!(fake.questions.borrow()[0].client_ip, None);
     }
 }
@@ -116,10 +116,10 @@ fn issues_nothing_without_a_decision_id() {
     );
 }
 
-/// A subject begins with the name of its issuer's file and a colon. Names have no colon, so that whatever else a
-/// subject holds, it is of one issuer; nothing is decoded or normalized.
+/// A subject starts with its issuer file's name and a colon. Names contain no colon, so no subject, whatever it
+/// contains, can belong to another issuer; nothing is decoded or normalized.
 #[test]
-fn subjects_never_leave_their_issuers_namespace() {
+fn prefixes_subjects_with_issuer_name() {
     let subjects = [
         "repo",
         "other:repo",
@@ -149,7 +149,7 @@ fn subjects_never_leave_their_issuers_namespace() {
 }
 
 #[test]
-fn issues_what_policy_permits_and_records_it_before_release() {
+fn records_permitted_token_before_release() {
     let fake = Fake::new();
     check(&fake, "&scope=read", Ok(()));
     assert_eq!(
@@ -192,7 +192,7 @@ fn issues_what_policy_permits_and_records_it_before_release() {
     assert_eq!(
         signed.presented,
         Some(presented),
-        "whom a rollout share is drawn for"
+        "selects the rollout share"
     );
     let record = &fake.records.borrow()[0];
     assert_eq!(
@@ -211,7 +211,7 @@ fn issues_what_policy_permits_and_records_it_before_release() {
 }
 
 #[test]
-fn releases_nothing_whose_record_is_not_durable() {
+fn withholds_token_without_durable_record() {
     let fake = Fake::new();
     fake.unavailable.borrow_mut().push("record");
     check(&fake, "", Err(Refusal::Unavailable(Part::Store)));
@@ -220,7 +220,7 @@ fn releases_nothing_whose_record_is_not_durable() {
 }
 
 #[test]
-fn fails_closed_when_any_part_is_unavailable() {
+fn fails_closed_when_any_component_is_unavailable() {
     for (call, part) in [
         ("settings", Part::Signer),
         ("bundle", Part::Policy),
@@ -243,9 +243,9 @@ fn fails_closed_when_any_part_is_unavailable() {
     assert_eq!(fake.count("sign"), 0);
 }
 
-/// An HSM or a gateway that was restored from before an emergency: what it signs does not leave.
+/// An HSM or gateway restored from before an emergency rotation: its tokens are withheld.
 #[test]
-fn a_token_of_a_generation_that_is_over_is_not_released() {
+fn withholds_token_of_superseded_generation() {
     let fake = Fake::new();
     fake.generation_seen.set(2);
     check(&fake, "", Ok(()));
@@ -261,12 +261,12 @@ fn a_token_of_a_generation_that_is_over_is_not_released() {
     assert_eq!(
         error,
         WireError::from(&Refusal::Unavailable(Part::Signer)),
-        "a caller learns of an outage"
+        "the caller sees an outage"
     );
 }
 
 #[test]
-fn records_every_decision_about_a_verified_token_and_nothing_else() {
+fn records_only_decisions_on_verified_tokens() {
     let fake = Fake::new();
     fake.permitted.set(false);
     check(&fake, "", denied(Denial::PolicyDenied));
@@ -291,7 +291,7 @@ fn records_every_decision_about_a_verified_token_and_nothing_else() {
 }
 
 #[test]
-fn does_not_let_a_caller_without_a_permit_tell_audiences_apart() {
+fn hides_audiences_from_callers_without_permit() {
     let fake = Fake::new();
     fake.permitted.set(false);
     for more in [
@@ -304,7 +304,7 @@ fn does_not_let_a_caller_without_a_permit_tell_audiences_apart() {
 }
 
 #[test]
-fn says_which_limit_a_permitted_caller_broke() {
+fn reports_exceeded_limit_to_permitted_callers() {
     let fake = Fake::new();
     check(&fake, "&scope=read+bogus", denied(Denial::ScopeNotOffered));
     assert_eq!(fake.questions.borrow()[0].scopes, ["read"]);
@@ -317,8 +317,8 @@ fn says_which_limit_a_permitted_caller_broke() {
 }
 
 #[test]
-fn shortens_the_life_to_that_of_the_subject_token() {
-    for (left, wanted, outlive, expected) in [
+fn limits_lifetime_to_subject_token() {
+    for (left, more, outlive, expected) in [
         (3600, "", false, Ok(300)),
         (299, "", false, Ok(299)),
         (1, "", false, Ok(1)),
@@ -333,7 +333,7 @@ fn shortens_the_life_to_that_of_the_subject_token() {
             outlive_subject: outlive,
             ..audience()
         }));
-        check(&fake, wanted, expected.clone().map(|_| ()));
+        check(&fake, more, expected.clone().map(|_| ()));
         assert_eq!(
             fake.signed
                 .borrow()
@@ -345,7 +345,7 @@ fn shortens_the_life_to_that_of_the_subject_token() {
 }
 
 #[test]
-fn consumes_once_per_issuer_or_once_per_audience() {
+fn consumes_once_per_issuer_or_audience() {
     let fake = Fake::new();
     fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
     check(&fake, "", Ok(()));
@@ -357,7 +357,7 @@ fn consumes_once_per_issuer_or_once_per_audience() {
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
     assert_eq!(
-        run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
             .outcome
             .err()
             .map(|f| f.refusal),
@@ -374,14 +374,14 @@ fn consumes_once_per_issuer_or_once_per_audience() {
     check(&fake, "", Err(SPENT));
     fake.audience.replace(Some(single(other)));
     assert!(
-        run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
             .outcome
             .is_ok()
     );
 }
 
 #[test]
-fn counts_bounded_uses_per_issuer_and_per_audience() {
+fn counts_bounded_uses_per_issuer_and_audience() {
     let bounded = |uses| Audience {
         replay: ReplayMode::Bounded(uses),
         ..audience()
@@ -404,9 +404,9 @@ fn counts_bounded_uses_per_issuer_and_per_audience() {
     }
 }
 
-/// What an audience refuses costs no use at the issuer.
+/// A refusal by the audience does not cost a use at the issuer.
 #[test]
-fn asks_the_audiences_count_before_the_issuers() {
+fn consumes_audience_use_before_issuer_use() {
     let fake = Fake::new();
     fake.issuer.replace(Some(issuer(ReplayMode::Bounded(2))));
     fake.audience.replace(Some(Audience {
@@ -424,25 +424,25 @@ fn asks_the_audiences_count_before_the_issuers() {
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
     assert!(
-        run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
             .outcome
             .is_ok()
     );
-    let spent = run(exchange(&fake, elsewhere.as_bytes(), &Hops::default()))
+    let spent = run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
         .outcome
         .err();
     assert_eq!(spent.map(|failure| failure.refusal), Some(SPENT));
 }
 
 #[test]
-fn asks_for_the_trust_domain_only_where_nobody_trusts_the_issuer_that_is_named() {
+fn looks_up_trust_domain_only_for_untrusted_iss() {
     let domain = || Some("spiffe://example.org".to_owned());
     let spiffe = || IssuerRecord {
         issuer: "spiffe://example.org".into(),
         ..issuer(ReplayMode::Allow)
     };
     let untrusted = || Err(Refusal::Token(TokenError::IssuerUntrusted));
-    // `iss`, the issuer of the bundle, what comes of it, and how many issuers were asked for.
+    // `iss`, the issuer in the bundle, the outcome, and the number of issuer lookups.
     for (iss, known, expected, asked) in [
         ("", spiffe(), Ok(()), 1),
         ("https://spire.example", spiffe(), Ok(()), 2),
@@ -465,7 +465,7 @@ fn asks_for_the_trust_domain_only_where_nobody_trusts_the_issuer_that_is_named()
 }
 
 #[test]
-fn keys_a_use_by_jti_or_else_by_the_signing_input() {
+fn keys_uses_by_jti_or_signing_input() {
     let fake = Fake::new();
     fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
     check(&fake, "", Ok(()));
@@ -482,9 +482,9 @@ fn keys_a_use_by_jti_or_else_by_the_signing_input() {
     check(&fake, "", Ok(()));
 }
 
-/// Whatever maximum age and leeway this bundle has or the next one may have.
+/// For any maximum age and leeway of this bundle or the next one.
 #[test]
-fn keeps_a_use_until_no_bundle_could_accept_the_token() {
+fn keeps_use_until_no_bundle_accepts_token() {
     const DAY: u64 = 86_400;
     for (exp, iat, expected) in [
         (NOW + 100, Some(NOW - 10), NOW + 100 + 60 + 60),
@@ -502,7 +502,7 @@ fn keeps_a_use_until_no_bundle_could_accept_the_token() {
 }
 
 #[test]
-fn refuses_a_single_use_token_that_is_older_than_the_store() {
+fn refuses_single_use_token_older_than_store() {
     let fake = Fake::new();
     fake.predates.set(true);
     check(&fake, "", Ok(()));
@@ -512,7 +512,7 @@ fn refuses_a_single_use_token_that_is_older_than_the_store() {
 }
 
 #[test]
-fn fetches_nothing_for_an_issuer_that_nobody_configured() {
+fn fetches_nothing_for_unconfigured_issuer() {
     let fake = Fake::new();
     fake.subject.borrow_mut().iss = "https://ci.example/".into();
     check(&fake, "", Err(Refusal::Token(TokenError::IssuerUntrusted)));
@@ -520,7 +520,7 @@ fn fetches_nothing_for_an_issuer_that_nobody_configured() {
 }
 
 #[test]
-fn refuses_a_token_of_its_own() {
+fn refuses_own_tokens() {
     let fake = Fake::new();
     let own = IssuerRecord {
         issuer: "https://broker.example".into(),

@@ -1,11 +1,11 @@
-//! What a request costs the store while it waits for the fetch of another one.
+//! Store load of a request that waits for another one's fetch.
 
 use crate::check;
 use crate::fake::*;
 
-/// A document of keys may have 256 KiB, and 128 requests may wait for it.
+/// A key document may be 256 KiB large, and 128 requests may wait for it.
 #[test]
-fn reads_the_keys_only_before_and_after_it_waits() {
+fn reads_keys_only_before_and_after_wait() {
     let fetching = Fake::new();
     check(&fetching, "", Ok(()));
     let fetched = fetching.documents.borrow().clone();
@@ -27,9 +27,9 @@ fn reads_the_keys_only_before_and_after_it_waits() {
     }
 }
 
-/// A broker of before, which does not count the attempts for those who wait.
+/// An older broker, which does not count attempts.
 #[test]
-fn learns_keys_that_were_fetched_without_counting_when_its_wait_ends() {
+fn finds_uncounted_keys_when_wait_ends() {
     let fetching = Fake::new();
     check(&fetching, "", Ok(()));
     let mut fetched = fetching.documents.borrow().clone();

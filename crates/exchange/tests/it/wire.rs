@@ -1,9 +1,9 @@
-//! What a caller sees of each refusal: the table of design, one row per variant.
+//! What callers see of each refusal, one row per variant.
 
 use crate::fake::*;
 use crate::{FORM, attempt};
 use std::collections::HashSet;
-use vouchsafe_exchange::client_address::Hops;
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::{WireError, success};
@@ -156,7 +156,7 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
 }
 
 #[test]
-fn maps_each_refusal_to_its_slug_status_and_code() {
+fn maps_each_refusal_to_slug_status_and_code() {
     let mut slugs = HashSet::new();
     for (refusal, slug, status, error) in every_refusal() {
         let wire = WireError::from(&refusal);
@@ -182,13 +182,13 @@ fn maps_each_refusal_to_its_slug_status_and_code() {
 }
 
 #[test]
-fn gives_one_text_for_an_unknown_audience_and_a_denial() {
+fn describes_unknown_audience_and_denial_alike() {
     let text = |denial| WireError::from(&Refusal::Denied(denial));
     assert_eq!(text(Denial::AudienceUnknown), text(Denial::PolicyDenied));
 }
 
 #[test]
-fn never_shows_a_claim_name_with_characters_that_the_rfc_forbids() {
+fn hides_claim_names_with_forbidden_characters() {
     for name in ["a\"b", "a\\b", "a\nb", "ä", &"x".repeat(65)] {
         let wire = WireError::from(&Refusal::Token(TokenError::ClaimInvalid(name.to_owned())));
         assert_eq!(
@@ -198,13 +198,13 @@ fn never_shows_a_claim_name_with_characters_that_the_rfc_forbids() {
     }
 }
 
-/// Members have no order (RFC 8259 §4).
+/// JSON members are unordered (RFC 8259 §4).
 fn members(body: &str) -> serde_json::Value {
     serde_json::from_str(body).unwrap()
 }
 
 #[test]
-fn renders_an_error_with_its_decision_id() {
+fn renders_error_with_decision_id() {
     let wire = WireError::from(&Refusal::Denied(Denial::PolicyDenied));
     assert_eq!(
         members(&wire.body(Some("abc"))),
@@ -216,7 +216,7 @@ fn renders_an_error_with_its_decision_id() {
 }
 
 #[test]
-fn renders_a_success_with_what_rfc_8693_requires() {
+fn renders_success_as_rfc_8693_requires() {
     let fake = Fake::new();
     let body = success(
         &attempt(&fake, "&scope=read")
@@ -232,7 +232,7 @@ fn renders_a_success_with_what_rfc_8693_requires() {
     );
     let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
     let body = success(
-        &run(exchange(&fake, form.as_bytes(), &Hops::default()))
+        &run(exchange(&fake, form.as_bytes(), &ForwardedFor::default()))
             .outcome
             .map_err(|f| f.refusal)
             .unwrap(),

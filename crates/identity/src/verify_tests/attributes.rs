@@ -15,7 +15,7 @@ fn github_issuer(subject_template: Option<&str>) -> TrustedIssuer {
     .unwrap()
 }
 
-/// What GitHub documents, with made-up values.
+/// The claims that GitHub documents, with made-up values.
 fn github_claims() -> Value {
     let mut claims = testkit::claims();
     for (name, value) in [
@@ -69,18 +69,18 @@ fn turns_githubs_claims_into_attributes() {
         value_of("repository_id"),
         Some(&AttributeValue::Text("123456".to_owned()))
     );
-    // Empty is not absent.
+    // Empty differs from absent.
     assert_eq!(
         value_of("head_ref"),
         Some(&AttributeValue::Text(String::new()))
     );
     assert_eq!(value_of("environment"), None);
-    // Registered claims and unknown ones are no attributes.
+    // Registered and unknown claims do not become attributes.
     assert_eq!((value_of("aud"), value_of("jti")), (None, None));
 }
 
-/// The `sub` of repositories made since July 2026, of older ones, and of organizations that
-/// customise it (peers §5.1, 31): none is parsed.
+/// The `sub` of repositories created since July 2026, of older ones, and of organizations that customize it (peers
+/// §5.1, 31): none is parsed.
 #[test]
 fn takes_githubs_subject_as_it_is() {
     for sub in [
@@ -103,7 +103,7 @@ fn takes_githubs_subject_as_it_is() {
     }
 }
 
-/// Absent, empty and wrongly typed are three things, and none grants (peers §5.1, 13).
+/// Absent, empty and wrongly typed claims differ, and none grants access (peers §5.1, 13).
 #[test]
 fn rejects_github_claims_that_are_absent_empty_or_wrongly_typed() {
     for claim in github::CLAIMS {

@@ -1,4 +1,4 @@
-//! `act` and `may_act` (RFC 8693 §4): refused, unless the issuer's file allows them; then the actor is shown.
+//! `act` and `may_act` (RFC 8693 §4): refused unless the issuer's file allows them, in which case the actor is exposed.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn allowing() -> TrustedIssuer {
     TrustedIssuer::try_from(record).unwrap()
 }
 
-/// The `act_sub` of a token with this `act`, from an issuer that may delegate.
+/// The `act_sub` of a token with this `act`, from an issuer that allows delegation.
 fn actor(act: Value) -> Result<Option<String>, TokenError> {
     let token = mint(&claims_with("act", Some(act)));
     let subject = verify(&token, &allowing(), &keys(), NOW)?.into_subject();
@@ -26,7 +26,7 @@ fn actor(act: Value) -> Result<Option<String>, TokenError> {
     Ok(subject.principal.attributes.into_iter().find_map(actor))
 }
 
-/// A chain of so many actors.
+/// A chain of `actors` actors.
 fn chain(actors: usize) -> Value {
     let first = json!({ "sub": "first" });
     (1..actors).fold(
@@ -58,7 +58,7 @@ fn shows_the_current_actor_where_allowed() {
     // Prior actors are informational, and need no `sub`.
     let nested = json!({ "sub": "service", "act": { "sub": "prior", "act": {} } });
     assert_eq!(actor(nested), service);
-    // Without `act` there is no actor, and a party that may act is none yet.
+    // Without `act` there is no actor; `may_act` does not create one.
     for name in ["x", "may_act"] {
         let token = mint(&claims_with(name, Some(json!({ "sub": "service" }))));
         let subject = verify(&token, &allowing(), &keys(), NOW).unwrap();
@@ -80,7 +80,7 @@ fn refuses_actors_that_are_not_named() {
         json!({ "sub": "service", "act": "prior" }),
         json!({ "sub": "service", "act": null }),
         json!({ "client_id": "service" }),
-        // The `sub` of another issuer may be anybody's here.
+        // The same `sub` from another issuer may identify someone else.
         json!({ "sub": "service", "iss": "https://other.example" }),
         json!({ "sub": "service", "iss": null }),
     ] {
@@ -98,7 +98,7 @@ fn bounds_the_chain_of_actors() {
     assert_eq!(actor(chain(ACTORS_MAX + 1)), Err(invalid("act")));
 }
 
-/// A declared claim can't stand for the actor, nor does another provider have one.
+/// A declared claim cannot stand for the actor, nor do other providers have one.
 #[test]
 fn refuses_records_with_two_meanings_of_act_sub() {
     let declared = declared("act_sub", ClaimType::Text, false);

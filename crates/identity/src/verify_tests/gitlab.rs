@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use vouchsafe_providers::gitlab;
 
-/// What GitLab documents, with made-up values.
+/// The claims that GitLab documents, with made-up values.
 fn gitlab_claims() -> Value {
     let mut claims = testkit::claims();
     for (name, value) in [
@@ -87,7 +87,7 @@ fn turns_every_claim_of_gitlab_into_an_attribute() {
         .iter()
         .map(|claim| claim.name.as_ref())
         .collect();
-    assert_eq!(names, listed, "each, and nothing else");
+    assert_eq!(names, listed, "exactly the documented claims");
     assert!(gitlab::CLAIMS.is_sorted_by(|a, b| a.name < b.name));
     let value = |name: &str| {
         subject
@@ -109,7 +109,7 @@ fn turns_every_claim_of_gitlab_into_an_attribute() {
     );
 }
 
-/// Absent, `null`, empty and wrongly typed are four things here.
+/// Absent, `null`, empty and wrongly typed claims differ here.
 #[test]
 fn rejects_gitlab_claims_that_are_absent_empty_or_wrongly_typed_and_takes_null_where_gitlab_sends_it()
  {
@@ -141,7 +141,7 @@ fn rejects_gitlab_claims_that_are_absent_empty_or_wrongly_typed_and_takes_null_w
         for value in [json!(1.5), json!(true), json!([1]), json!({})] {
             assert_eq!(&with(Some(value.clone())), &invalid, "{name} {value}");
         }
-        // Numbers are no text and text is no number: `runner_id` alone is one.
+        // Numbers are not strings, and strings are not numbers: only `runner_id` is a number.
         let number = if claim.claim_type == ClaimType::Integer {
             &all
         } else {

@@ -39,7 +39,7 @@ fn rejects_algorithms_that_the_issuer_does_not_list() {
     }
 }
 
-/// CVE-2016-5431: a MAC keyed with the public key. There is no MAC here to be confused with.
+/// CVE-2016-5431: a MAC keyed with the public key. Impossible here, because MACs are not supported.
 #[test]
 fn rejects_a_mac_made_with_the_public_key() {
     let TestKey::Rs256(pair) = TestKey::issuer("RS256") else {

@@ -58,7 +58,7 @@ fn rejects_a_strangers_signature_of_each_algorithm() {
     }
 }
 
-/// CVE-2018-0114: a key that the token brings along.
+/// CVE-2018-0114: a key embedded in the token.
 #[test]
 fn rejects_a_token_signed_with_the_key_in_its_header() {
     for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
@@ -96,7 +96,7 @@ fn rejects_a_token_signed_with_the_key_in_its_header() {
     }
 }
 
-/// A header parameter that names keys is no reason to refuse what the issuer's own key signed.
+/// A header parameter that names keys does not invalidate a signature by the issuer's own key.
 #[test]
 fn accepts_a_good_token_whose_header_names_a_url() {
     let header =
@@ -112,7 +112,7 @@ fn accepts_a_good_token_whose_header_names_a_url() {
     );
 }
 
-/// RS256 under the name of an EC key and the other way round (peers §5.1, 7).
+/// RS256 under the `kid` of an EC key, and vice versa (peers §5.1, 7).
 #[test]
 fn rejects_a_key_id_of_another_key_type() {
     for (algorithm, kid) in [
@@ -232,13 +232,13 @@ fn rejects_pinned_keys_once_they_expire() {
             ..testkit::issuer_record()
         })
         .unwrap();
-        // Whatever the caller says of the keys' trust, the bundle's word holds.
+        // The bundle's expiry applies, whatever trust the caller claims for the keys.
         let outcome = verify(&mint(&testkit::claims()), &issuer, &keys(), NOW).map(|_| ());
         assert_eq!(outcome, expected, "{expires}");
     }
 }
 
-/// No other spelling of a token verifies: each bit of each algorithm's token, one at a time.
+/// No other spelling of a token verifies: flips each bit of a token of each algorithm, one at a time.
 #[test]
 fn rejects_a_token_with_any_bit_changed() {
     for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
@@ -253,7 +253,7 @@ fn rejects_a_token_with_any_bit_changed() {
             for bit in 0..8 {
                 let mut bytes = token.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
-                // What is not UTF-8 can't be a form's value, and never comes here.
+                // Non-UTF-8 cannot occur in a form value, and never arrives here.
                 let Ok(changed) = String::from_utf8(bytes) else {
                     continue;
                 };
@@ -264,7 +264,7 @@ fn rejects_a_token_with_any_bit_changed() {
     }
 }
 
-/// What a key signs, it verifies, whatever the claims are.
+/// Any signature made with an issuer's key verifies, whatever the claims.
 #[test]
 fn proves_whatever_the_issuers_keys_signed() {
     for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use vouchsafe_providers::kubernetes;
 
-/// What Kubernetes documents for a token projected into a pod.
+/// The claims that Kubernetes documents for a token projected into a pod.
 fn kubernetes_claims() -> Value {
     let mut claims = testkit::claims();
     claims["sub"] = json!("system:serviceaccount:kube-system:coredns");
@@ -121,7 +121,7 @@ fn rejects_kubernetes_claims_that_are_absent_or_no_object_on_the_way_to_a_value(
         |it| it["kubernetes.io"]["secret"] = json!({ "name": "s", "uid": "u" }),
         Ok(9),
     );
-    // Claims of the same names at the top are others.
+    // Top-level claims of the same names are unrelated.
     check(
         |it| {
             it["namespace"] = it["kubernetes.io"]["namespace"].take();
@@ -136,7 +136,7 @@ fn rejects_kubernetes_claims_that_are_absent_or_no_object_on_the_way_to_a_value(
     );
 }
 
-/// A token from a secret, as clusters made them before 1.24 (peers §5.1).
+/// A token from a secret, as clusters before 1.24 created them (peers §5.1).
 #[test]
 fn rejects_kubernetes_tokens_of_the_old_kind() {
     let found = verify_kubernetes(|it| {

@@ -1,4 +1,4 @@
-//! Whole tokens through `verify`, each refused for exactly one reason.
+//! Complete tokens through `verify`, each rejected for exactly one reason.
 
 mod attributes;
 mod delegation;
@@ -47,13 +47,13 @@ fn issuers(token: &str) -> Result<Vec<String>, TokenError> {
     Ok(UnverifiedToken::parse(token)?.issuers().to_vec())
 }
 
-/// Verifies `token` as of the plain issuer at `NOW`.
+/// Verifies `token` for the plain issuer at `NOW`.
 fn check(name: &str, token: &str, expected: Result<(), TokenError>) {
     let outcome = verify(token, &issuer(), &keys(), NOW).map(|_| ());
     assert_eq!(outcome, expected, "{name}");
 }
 
-/// Verifies good claims with `name` set to `value`, or left out.
+/// Verifies valid claims with `name` set to `value`, or removed.
 fn check_claim(name: &str, value: Option<Value>, expected: Result<(), TokenError>) {
     let shown = format!("{name} {value:?}");
     check(&shown, &mint(&claims_with(name, value)), expected);
@@ -105,7 +105,7 @@ fn tells_who_presented_the_token() {
     assert_eq!(verified.into_subject(), expected);
 }
 
-/// ECDSA signatures have a second valid form: both are one token to a replay guard.
+/// ECDSA signatures have a second valid form: replay protection must treat both as one token.
 #[test]
 fn gives_both_forms_of_an_ecdsa_signature_one_digest() {
     let key = TestKey::issuer("ES256");

@@ -1,4 +1,4 @@
-//! What is remembered of signatures, and for how long.
+//! What the proof cache remembers, and for how long.
 
 use std::rc::Rc;
 
@@ -17,8 +17,7 @@ fn verify_remembering(
     UnverifiedToken::parse(token)?.verify(issuer, keys, now, proofs)
 }
 
-/// Keys under the issuer's names that verify none of its signatures, so that only a remembered one
-/// passes.
+/// Keys under the issuer's names that verify none of its signatures, so that only a cached one passes.
 fn others(digest: &str, until: UnixSeconds) -> TrustedKeys {
     let jwk = TestKey::stranger("RS256").jwk("RS256");
     let document = serde_json::json!({ "keys": [jwk] }).to_string();
@@ -34,7 +33,7 @@ fn named(name: &str) -> TrustedIssuer {
     .unwrap()
 }
 
-/// A cache that has seen the good token with the keys of digest `test`.
+/// A cache that has verified the valid token with the keys of digest `test`.
 fn warm(until: UnixSeconds) -> (String, ProofCache) {
     let mut proofs = ProofCache::new();
     let token = mint(&testkit::claims());
@@ -85,7 +84,7 @@ fn remembers_a_token_under_its_keys_and_its_issuer_only() {
         &mut proofs,
     );
     assert_eq!(refused(outcome), Err(TokenError::SignatureInvalid));
-    // Another token of the same claims has another signing input; a changed signature another hash.
+    // Another token with the same claims has another signing input; a changed signature, another hash.
     let (input, _) = token.rsplit_once('.').unwrap();
     let forged = format!("{input}.{}", testkit::base64url([0; 256]));
     let outcome = verify_remembering(&forged, &issuer(), &others("test", LONG), NOW, &mut proofs);
@@ -153,6 +152,6 @@ fn keeps_so_many_and_drops_the_oldest() {
     );
     let mut of =
         |number| verify_remembering(&token(number), &issuer(), &set, NOW, &mut proofs).map(|_| ());
-    // Without its key nothing passes, remembered or not: the key is looked up first.
+    // Without its key, nothing passes, cached or not: key lookup comes first.
     assert_eq!(of(PROOFS_MAX), Err(TokenError::KeyUnknown));
 }

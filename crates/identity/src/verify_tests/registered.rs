@@ -22,7 +22,7 @@ fn rejects_issuers_that_are_not_the_configured_one_byte_for_byte() {
     }
 }
 
-/// Rust's `jsonwebtoken` takes an array of issuers that holds the right one.
+/// Rust's `jsonwebtoken` accepts an array of issuers that contains the right one.
 #[test]
 fn rejects_issuers_that_are_not_one_string() {
     check_claim("iss", None, Err(missing("iss")));
@@ -31,7 +31,7 @@ fn rejects_issuers_that_are_not_one_string() {
     }
 }
 
-/// A string, an array or nothing: each has let tokens of others in somewhere (peers §5.1, 5).
+/// String, array or missing: each has admitted foreign tokens somewhere (peers §5.1, 5).
 #[test]
 fn accepts_the_audience_alone_and_exactly() {
     check_claim("aud", Some(testkit::BROKER.into()), Ok(()));

@@ -1,4 +1,4 @@
-//! One token of each further provider with every documented claim, and what spoils it.
+//! One token of each further provider with every documented claim, and what invalidates it.
 
 use serde_json::json;
 use vouchsafe_providers::{PROVIDERS, Provider};
@@ -15,7 +15,7 @@ const PLAIN: [&str; 7] = [
     "terraform",
 ];
 
-/// What the platforms document, with made-up values.
+/// The claims that the platforms document, with made-up values.
 fn sample(provider: &str) -> Value {
     let own = match provider {
         "aws" => json!({
@@ -156,13 +156,13 @@ fn reads_every_documented_claim_of_every_provider() {
             })
             .collect();
         assert_eq!(found, expected, "{name}");
-        // Every claim is there, but for those that are `null` in the sample.
+        // Every claim is present, except those that are `null` in the sample.
         let nulls = provider.claims.len() - found.len();
         assert_eq!(nulls, if name == "buildkite" { 3 } else { 0 }, "{name}");
     }
 }
 
-/// Absent, empty and wrongly typed are three things, and none grants (peers §5.1, 13).
+/// Absent, empty and wrongly typed claims differ, and none grants access (peers §5.1, 13).
 #[test]
 fn tells_absent_and_wrongly_typed_claims_of_every_provider_apart() {
     for name in PLAIN {
@@ -174,7 +174,7 @@ fn tells_absent_and_wrongly_typed_claims_of_every_provider_apart() {
                 change(object, &last);
                 verify_as(record(name), &claims).map(|_| ())
             };
-            // What is read from `sub` fails as `sub` does.
+            // Errors in claims derived from `sub` are errors of `sub`.
             let wire = match claim.source {
                 vouchsafe_providers::Source::Path(["sub"]) => ClaimName("sub".into()),
                 _ => ClaimName(claim.name.clone()),
@@ -228,7 +228,7 @@ fn keeps_the_callers_tags_of_aws_apart_from_those_of_iam() {
     assert_eq!(refused, Err(invalid("request_tags")));
 }
 
-/// AWS documents a text and sends an array.
+/// AWS documents a string and sends an array.
 #[test]
 fn takes_the_path_of_an_organizational_unit_in_both_forms() {
     let of = |value: Value| {
@@ -275,7 +275,7 @@ fn takes_only_the_tenant_that_the_issuers_file_requires() {
             "{other}"
         );
     }
-    // An optional claim that is required here has to be there.
+    // An optional claim must be present if the issuer's file requires a value.
     assert_eq!(
         of("organization_id", &["o-1"], |claims| drop(
             claims.as_object_mut().unwrap().remove("organization_id")
@@ -319,7 +319,7 @@ fn rejects_a_record_that_requires_what_can_not_be_compared() {
     }
 }
 
-/// RFC 7800: what is bound to a key proves nothing without it.
+/// RFC 7800: a token bound to a key proves nothing without a proof of possession.
 #[test]
 fn rejects_a_token_that_is_bound_to_a_key() {
     for cnf in [json!({ "jkt": "a" }), json!({}), json!(null), json!("")] {

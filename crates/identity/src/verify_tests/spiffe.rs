@@ -1,4 +1,4 @@
-//! JWT-SVIDs, as their specification has them (SPIFFE, JWT-SVID).
+//! JWT-SVIDs (SPIFFE JWT-SVID specification).
 
 use std::rc::Rc;
 
@@ -111,7 +111,7 @@ fn rejects_another_trust_domain_and_what_is_no_id() {
             "{other}"
         );
     }
-    // Without an `iss` such a token names no issuer at all.
+    // Without an `iss`, such a token names no issuer.
     let with = |sub: Value| {
         let change = |claims: &mut Value| {
             claims["iss"] = "https://spire.example".into();
@@ -141,7 +141,7 @@ fn rejects_another_trust_domain_and_what_is_no_id() {
     assert_eq!(with(json!([SUB])), Err(invalid("sub")));
 }
 
-/// §3: `iss` may be there, and is nothing to go by.
+/// §3: `iss` is allowed but not used.
 #[test]
 fn takes_any_issuer_claim_that_is_text() {
     check_svid(
@@ -188,7 +188,7 @@ fn rejects_a_header_with_anything_else() {
     }
 }
 
-/// §4: keys for other things are in the same bundle.
+/// §4: the bundle also has keys for other uses.
 #[test]
 fn uses_no_key_of_the_bundle_that_is_for_something_else() {
     let issuer = TrustedIssuer::try_from(record()).unwrap();
@@ -219,7 +219,7 @@ fn rejects_a_bearer_that_is_bound_to_a_key() {
     );
 }
 
-/// Both sides of the life that a token without `iat` may have left.
+/// Both sides of the remaining lifetime of a token without `iat`.
 #[test]
 fn bounds_the_life_of_a_token_without_iat() {
     let bound = testkit::TOKEN_AGE_SECONDS + testkit::LEEWAY_SECONDS;
@@ -268,7 +268,7 @@ fn rejects_a_record_whose_issuer_is_no_trust_domain() {
     }
 }
 
-/// The IDs of the public corpus, where it is at hand beside the repository.
+/// The IDs of the public corpus, if it is available beside the repository.
 #[test]
 fn agrees_with_the_specifications_own_cases_of_ids() {
     let folder = std::env::var_os("VOUCHSAFE_CORPORA").map_or_else(
@@ -276,7 +276,7 @@ fn agrees_with_the_specifications_own_cases_of_ids() {
         std::path::PathBuf::from,
     );
     let Ok(text) = std::fs::read(folder.join("spiffe/spiffe_id_cases.json")) else {
-        println!("the corpus is not at hand: nothing was compared");
+        println!("the corpus is not available: nothing was compared");
         return;
     };
     let corpus: Value = serde_json::from_slice(&text).unwrap();
@@ -285,7 +285,7 @@ fn agrees_with_the_specifications_own_cases_of_ids() {
     for case in cases {
         let id = case["id"].as_str().unwrap();
         let found = vouchsafe_providers::spiffe::SpiffeId::parse(id);
-        // The corpus takes a trust domain's own ID too, which is no workload's.
+        // The corpus also accepts a trust domain's own ID, which does not identify a workload.
         let valid =
             found.is_ok() || found == Err(vouchsafe_providers::spiffe::SpiffeIdError::PathMissing);
         assert_eq!(Some(valid), case["valid"].as_bool(), "{case}");

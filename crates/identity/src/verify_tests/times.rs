@@ -1,4 +1,4 @@
-//! Every time claim on both sides of every edge (peers §5.1, 6).
+//! Every time claim on both sides of every bound (peers §5.1, 6).
 
 use serde_json::json;
 
@@ -65,7 +65,7 @@ fn ages_a_token_from_its_issue() {
     check_claim("iat", Some(0.into()), Err(TokenError::TooOld));
 }
 
-/// `exp - iat` has no bound of its own: Kubernetes' tokens live for a year. Age bounds them all the same.
+/// `exp - iat` is not bounded itself: Kubernetes tokens live for a year. The maximum age applies all the same.
 #[test]
 fn ages_tokens_of_any_lifetime() {
     const YEAR: u64 = 365 * 24 * 3600;
@@ -110,7 +110,7 @@ fn without_leeway_every_edge_is_exact() {
     }
 }
 
-/// Tokens without an end have been taken for eternal ones (peers §5.1, 6).
+/// Tokens without an expiry have been accepted forever elsewhere (peers §5.1, 6).
 #[test]
 fn rejects_tokens_without_expiry_or_issue_time() {
     check_claim("exp", None, Err(missing("exp")));
@@ -171,7 +171,7 @@ fn accepts_times_with_a_fraction_and_cuts_it_off() {
         let verified = verify(&token, &issuer(), &keys(), NOW).unwrap();
         assert_eq!(verified.subject().exp, seconds, "{exp}");
     }
-    // Cut off, the expiry is already too late.
+    // Truncated, the expiry is already past.
     check_claim("exp", Some(json!(0.9)), Err(TokenError::Expired));
 }
 
@@ -185,7 +185,7 @@ fn accepts_expiries_up_to_the_last_date() {
     );
 }
 
-/// Arithmetic at the ends of the clock neither wraps nor panics.
+/// Arithmetic at both ends of the range neither wraps nor panics.
 #[test]
 fn survives_clocks_at_both_ends() {
     let token = mint(&testkit::claims());
