@@ -1,6 +1,6 @@
 //! What every program of this workspace does alike at the command line.
 //!
-//! Output that survives a closed pipe ([`print`]), failures with exit codes and hints ([`Failure`]), bounded reads and
+//! Output that survives a closed pipe ([`mod@print`]), failures with exit codes and hints ([`Failure`]), bounded reads and
 //! atomic writes of small files ([`files`]), the clock ([`clock`]), and the async runtime ([`run`]). It knows no
 //! command and no protocol.
 //!

@@ -1,6 +1,6 @@
 //! Checks of a token that an HSM key is asked to sign.
 //!
-//! The gateway enforces tier `hsm`: whoever stole a credential can send anything. So it signs nothing unless it
+//! The gateway enforces tier `hsm`: a thief of a credential can send anything. So it signs nothing unless it
 //! understands every member.
 
 use std::collections::BTreeSet;

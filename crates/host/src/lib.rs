@@ -1,9 +1,9 @@
 //! The standalone host: runs the application of a `spin.toml` without Spin.
 //!
-//! It composes the components as Spin does ([`compose`]), grants what the manifest grants and nothing else
-//! ([`state`]), reuses instances ([`instances`]) and serves HTTP/1.1 ([`server`]). It adds what Spin lacks:
+//! It composes the components as Spin does (`compose`), grants what the manifest grants and nothing else
+//! (`state`), reuses instances (`instances`) and serves HTTP/1.1 (`server`). It adds what Spin lacks:
 //! deadlines for requests, headers, bodies and CPU time, a drain, checks of the addresses that guests connect to
-//! ([`outbound`]), and metrics.
+//! (`outbound`), and metrics.
 //!
 //! It serves plain HTTP, behind a reverse proxy, and has no other trigger. It does not read the command line, and prints
 //! only log lines.

@@ -8,6 +8,10 @@
     test,
     allow(clippy::arithmetic_side_effects, reason = "tests may panic")
 )]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "help texts name sections such as [[key]]"
+)]
 
 // Output macros that don't panic when a pipe is closed, for all modules.
 #[macro_use]
