@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 #[test]
-fn names_every_provider_once_and_in_order() {
+fn lists_providers_once_in_order() {
     assert!(PROVIDERS.is_sorted_by(|a, b| a.name < b.name));
     for provider in PROVIDERS {
         assert_eq!(Provider::named(provider.name), Some(provider));
@@ -12,7 +12,7 @@ fn names_every_provider_once_and_in_order() {
 }
 
 #[test]
-fn lists_claims_in_order_and_each_once() {
+fn lists_claims_once_in_order() {
     for provider in PROVIDERS {
         let sorted = provider.claims.is_sorted_by(|a, b| a.name < b.name);
         assert!(sorted, "{}", provider.name);
@@ -21,7 +21,7 @@ fn lists_claims_in_order_and_each_once() {
 }
 
 #[test]
-fn defaults_to_algorithms_that_may_be_listed() {
+fn defaults_to_allowed_algorithms() {
     for provider in PROVIDERS {
         let all = |list: &[&str], of: &[&str]| list.iter().all(|one| of.contains(one));
         assert!(all(provider.algorithms, ALGORITHMS), "{}", provider.name);
@@ -37,7 +37,7 @@ fn never_offers_eddsa_to_spiffe() {
 }
 
 #[test]
-fn gives_every_provider_a_type_of_its_own() {
+fn gives_each_provider_its_own_type() {
     let types: BTreeSet<String> = PROVIDERS.iter().map(|one| one.entity_type("idp")).collect();
     assert_eq!(types.len(), PROVIDERS.len());
 }
@@ -62,7 +62,7 @@ fn names_text_claims_in_tenancies_and_lints() {
 }
 
 #[test]
-fn asks_for_a_tenant_where_an_issuer_serves_several() {
+fn requires_tenant_for_shared_issuers() {
     let circleci = &circleci::PROVIDER;
     assert_eq!(
         circleci.unpinned_tenancy("https://oidc.circleci.com"),
@@ -101,7 +101,7 @@ fn one(claim: Claim, claims: &str) -> Result<Option<AttributeValue>, ClaimFault>
 }
 
 #[test]
-fn tells_absent_empty_and_wrongly_typed_claims_apart() {
+fn distinguishes_absent_empty_and_mistyped_claims() {
     let text = || Claim::optional("a", ClaimType::Text);
     let value = |text: &str| Ok(Some(AttributeValue::Text(text.to_owned())));
     let not_text = Err(ClaimFault::Type("a text"));
@@ -120,7 +120,7 @@ fn tells_absent_empty_and_wrongly_typed_claims_apart() {
 }
 
 #[test]
-fn makes_a_set_of_a_map_in_which_no_two_maps_look_the_same() {
+fn maps_distinct_objects_to_distinct_sets() {
     let tags = || Claim::optional("a", ClaimType::TextMap);
     let set = |texts: &[&str]| {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -144,7 +144,7 @@ fn makes_a_set_of_a_map_in_which_no_two_maps_look_the_same() {
 }
 
 #[test]
-fn takes_one_text_for_a_set_only_where_a_provider_writes_it_so() {
+fn accepts_string_for_set_only_if_documented() {
     let set = |claim_type| Claim::optional("a", claim_type);
     let found = one(set(ClaimType::TextOrSet), r#"{"a":"b"}"#);
     assert_eq!(found, one(set(ClaimType::TextSet), r#"{"a":["b"]}"#));
@@ -158,7 +158,7 @@ fn takes_one_text_for_a_set_only_where_a_provider_writes_it_so() {
 }
 
 #[test]
-fn names_the_provider_of_every_shared_issuer() {
+fn finds_provider_of_each_shared_issuer() {
     let of = |issuer: &str| Provider::of_shared_issuer(issuer).map(|provider| provider.name);
     for (issuer, expected) in [
         (
@@ -225,7 +225,7 @@ fn lists_every_open_issuer_as_shared() {
 }
 
 #[test]
-fn names_workloads_by_claims_of_their_own() {
+fn identifies_workloads_by_existing_claims() {
     for provider in PROVIDERS {
         let sets = provider.workload_claims.iter().copied().flatten();
         for name in sets.chain(provider.plain_claims) {
@@ -241,7 +241,7 @@ fn names_workloads_by_claims_of_their_own() {
 }
 
 #[test]
-fn tells_tenants_of_open_issuers_apart() {
+fn distinguishes_tenants_of_open_issuers() {
     for provider in PROVIDERS {
         let is_open = !provider.open_issuers.is_empty();
         assert_eq!(

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_a_type_after_each_issuer() {
+    fn derives_entity_type_from_issuer_name() {
         for (name, expected) in [
             ("idp", "Oidc::Idp"),
             ("my-idp", "Oidc::MyIdp"),

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_ids_of_workloads() {
+    fn parses_workload_ids() {
         let id = SpiffeId::parse("spiffe://example.org/ns/prod/sa/payments").unwrap();
         assert_eq!(id.trust_domain(), "example.org");
         assert_eq!(id.path(), "/ns/prod/sa/payments");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_whatever_is_not_written_as_the_specification_has_it() {
+    fn rejects_noncanonical_ids() {
         use SpiffeIdError::*;
         for (text, error) in [
             ("", Scheme),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_both_limits_of_length() {
+    fn bounds_id_and_trust_domain_length() {
         let of = |domain: usize, path: usize| {
             format!("spiffe://{}/{}", "a".repeat(domain), "b".repeat(path))
         };
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_trust_domain_of_an_issuer() {
+    fn extracts_trust_domain_of_issuer() {
         assert_eq!(trust_domain_of("spiffe://example.org"), Some("example.org"));
         for issuer in [
             "spiffe://example.org/",
