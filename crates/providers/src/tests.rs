@@ -30,7 +30,7 @@ fn defaults_to_allowed_algorithms() {
     }
 }
 
-/// JWT-SVID §3 leaves no room for it.
+/// JWT-SVID §3 does not allow it.
 #[test]
 fn never_offers_eddsa_to_spiffe() {
     assert!(!spiffe::PROVIDER.algorithms.contains(&"EdDSA"));
@@ -42,7 +42,7 @@ fn gives_each_provider_its_own_type() {
     assert_eq!(types.len(), PROVIDERS.len());
 }
 
-/// What must be pinned, and what makes a name safe, has to be there and to be text.
+/// Claims to pin, and claims that make a name safe, must exist and be strings.
 #[test]
 fn names_text_claims_in_tenancies_and_lints() {
     for provider in PROVIDERS {
@@ -104,7 +104,7 @@ fn one(claim: Claim, claims: &str) -> Result<Option<AttributeValue>, ClaimFault>
 fn distinguishes_absent_empty_and_mistyped_claims() {
     let text = || Claim::optional("a", ClaimType::Text);
     let value = |text: &str| Ok(Some(AttributeValue::Text(text.to_owned())));
-    let not_text = Err(ClaimFault::Type("a text"));
+    let not_text = Err(ClaimFault::Type("a string"));
     assert_eq!(one(text(), "{}"), Ok(None));
     assert_eq!(one(text(), r#"{"a":""}"#), value(""));
     assert_eq!(one(text(), r#"{"a":"b"}"#), value("b"));
@@ -150,7 +150,7 @@ fn accepts_string_for_set_only_if_documented() {
     assert_eq!(found, one(set(ClaimType::TextSet), r#"{"a":["b"]}"#));
     assert_eq!(
         one(set(ClaimType::TextSet), r#"{"a":"b"}"#),
-        Err(ClaimFault::Type("an array of texts"))
+        Err(ClaimFault::Type("an array of strings"))
     );
     for claims in [r#"{"a":[1]}"#, r#"{"a":1}"#, r#"{"a":{}}"#] {
         assert!(one(set(ClaimType::TextOrSet), claims).is_err(), "{claims}");
@@ -195,7 +195,7 @@ fn finds_provider_of_each_shared_issuer() {
             "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
             Some("azure"),
         ),
-        // A tenant's own issuer, which may have other claims than workloads have.
+        // A tenant's own issuer, whose claims may differ from those of workloads.
         (
             "https://login.microsoftonline.com/0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec/v2.0",
             None,
@@ -207,7 +207,7 @@ fn finds_provider_of_each_shared_issuer() {
     }
 }
 
-/// An open issuer under another provider would have no tenants.
+/// Under another provider, an open issuer would have no tenants.
 #[test]
 fn lists_every_open_issuer_as_shared() {
     for provider in PROVIDERS {

@@ -174,7 +174,7 @@ fn finds_cases_that_cannot_be_read() {
     );
     assert_eq!(
         errors(&CASE.replace("ref = \"a\"", "ref = 1.5")),
-        at("4:39: claim `ref` is not a text, an integer, a boolean or an array of texts")
+        at("4:39: claim `ref` is not a string, an integer, a boolean or an array of strings")
     );
     assert_eq!(
         errors(&format!("at = \"soon\"\n{CASE}")),

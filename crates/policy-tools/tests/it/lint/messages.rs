@@ -116,7 +116,7 @@ fn says_what_is_wrong_with_a_token_of_a_case() {
     let nobody = format!("{at}{}", token("{}"));
     assert_eq!(
         of_case(&nobody),
-        said("4:9: the token makes no principal: claim `sub` is missing or not a text")
+        said("4:9: the token makes no principal: claim `sub` is missing or not a string")
     );
     let refused = "refused = \"token.claim_missing\"\n";
     assert_eq!(of_case(&format!("{nobody}{refused}")), [""; 0]);

@@ -193,7 +193,7 @@ fn says_which_claim_of_a_case_does_not_fit() {
             "ref = \"a\"",
             "ref = 1",
             "ref",
-            "claim `ref` is an integer, and of GitHub::Workflow it is a text",
+            "claim `ref` is an integer, and of GitHub::Workflow it is a string",
             "write it as the issuer's tokens have it; `schema.cedarschema` and the issuer's file say how",
         ),
         (
