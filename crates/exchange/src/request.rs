@@ -63,6 +63,14 @@ pub struct UnverifiedExchange {
 
 impl UnverifiedExchange {
     /// Parses a form body. Client credentials in it are ignored, like every unknown parameter (RFC 6749 §3.2).
+    ///
+    /// ```
+    /// use vouchsafe_exchange::refusal::{Refusal, RequestFault};
+    /// use vouchsafe_exchange::request::UnverifiedExchange;
+    ///
+    /// let refusal = UnverifiedExchange::parse(b"audience=a&audience=b").err();
+    /// assert_eq!(refusal, Some(Refusal::Request(RequestFault::ParameterRepeated)));
+    /// ```
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         // ORDER: the size limit comes before any parsing.
         if body.len() > BODY_BYTES_MAX {

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_the_rfc_calls_a_token_and_nothing_else() {
+    fn accepts_only_rfc_6750_tokens() {
         let longest = "a".repeat(BEARER_BYTES_MAX);
         for accepted in ["a", "eyJ.eyJ.s-_", "AZaz09-._~+/==", &longest] {
             assert!(Bearer::parse(accepted.to_owned()).is_some(), "{accepted}");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn is_not_shown_by_debug() {
+    fn redacts_token_in_debug() {
         let bearer = Bearer::parse("secret".to_owned()).unwrap();
         assert_eq!(format!("{bearer:?}"), "Bearer(…)");
     }

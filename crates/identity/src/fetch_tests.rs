@@ -106,7 +106,7 @@ fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> KeySet {
 }
 
 #[test]
-fn finds_keys_by_discovery() {
+fn fetches_keys_by_discovery() {
     let answer = Answer {
         status: 200,
         cache_control: Some("max-age=60".to_owned()),
@@ -129,7 +129,7 @@ fn finds_keys_by_discovery() {
 }
 
 #[test]
-fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
+fn sends_credential_only_to_issuer_origin() {
     let bearer = Bearer::parse("secret".to_owned());
     let shown = |keys, jwks_uri: &'static str| {
         let network = Network::new(vec![
@@ -158,7 +158,7 @@ fn shows_a_credential_to_the_issuer_and_not_to_whom_its_document_names() {
 
 /// A gateway trusts the broker, so no issuer may make the broker send requests to it.
 #[test]
-fn asks_no_closed_server_for_keys() {
+fn never_fetches_from_closed_servers() {
     let closed = |url: &str| vec!["https://other.example".to_owned(), url.to_owned()];
     let refused = Err(FetchError::UrlRefused(UrlRejection::Closed));
     let network = || {
@@ -204,7 +204,7 @@ fn asks_no_closed_server_for_keys() {
 
 /// Two URLs may use the tag `"1"` for different documents.
 #[test]
-fn asks_a_place_only_by_the_tag_that_it_gave_itself() {
+fn sends_etag_only_to_its_own_url() {
     let unchanged = Answer {
         status: 304,
         ..Answer::default()
@@ -220,7 +220,7 @@ fn asks_a_place_only_by_the_tag_that_it_gave_itself() {
 }
 
 #[test]
-fn finds_keys_at_a_configured_url_without_discovery() {
+fn fetches_keys_from_configured_url() {
     let network = Network::new(vec![(JWKS_URL, ok(testkit::key_set_document()))]);
     assert_eq!(
         fetch(&network, KeySource::JwksUri(JWKS_URL.to_owned()), None),
@@ -229,7 +229,7 @@ fn finds_keys_at_a_configured_url_without_discovery() {
 }
 
 #[test]
-fn renews_keys_that_did_not_change() {
+fn renews_unchanged_keys() {
     let unchanged = Answer {
         status: 304,
         cache_control: Some("max-age=100".to_owned()),
@@ -256,7 +256,7 @@ fn renews_keys_that_did_not_change() {
 
 /// A removed key is gone after the next fetch (peers §5.1, 2).
 #[test]
-fn replaces_keys_that_changed() {
+fn replaces_changed_keys() {
     let changed = json!({"keys": [testkit::TestKey::stranger("ES256").jwk("new")]}).to_string();
     let network = Network::new(vec![(JWKS_URL, ok(changed.clone()))]);
     let known = fetched(Some("\"v1\""), NOW.plus(1));
@@ -270,7 +270,7 @@ fn replaces_keys_that_changed() {
 }
 
 #[test]
-fn keeps_entity_tags_that_can_be_sent_back() {
+fn keeps_only_sendable_entity_tags() {
     let long = "x".repeat(ETAG_BYTES_MAX + 1);
     let longest = "x".repeat(ETAG_BYTES_MAX);
     for (etag, kept) in [
@@ -296,7 +296,7 @@ fn check_jwks(answer: Outcome, expected: FetchError) {
 }
 
 #[test]
-fn rejects_answers_that_bring_no_keys() {
+fn rejects_responses_without_keys() {
     let key_set = |error| FetchError::DocumentInvalid(DocumentError::KeySet(error));
     for code in [
         201, 204, 206, 301, 302, 303, 307, 308, 400, 404, 429, 500, 503,
@@ -357,7 +357,7 @@ fn rejects_discovery_documents_of_another_issuer() {
 }
 
 #[test]
-fn rejects_discovery_documents_that_lead_to_refused_urls() {
+fn rejects_discovery_documents_with_refused_urls() {
     for (jwks_uri, rejection) in [
         ("http://keys.example/jwks", UrlRejection::Scheme),
         ("https://169.254.169.254/jwks", UrlRejection::Address),
@@ -374,7 +374,7 @@ fn rejects_discovery_documents_that_lead_to_refused_urls() {
 }
 
 #[test]
-fn rejects_discovery_answers_that_are_no_discovery_documents() {
+fn rejects_invalid_discovery_documents() {
     let invalid = FetchError::DocumentInvalid;
     check_discovery(status(302), FetchError::Status(302));
     check_discovery(status(304), FetchError::Status(304));
@@ -404,7 +404,7 @@ fn rejects_discovery_answers_that_are_no_discovery_documents() {
 }
 
 #[test]
-fn bounds_the_discovery_document() {
+fn bounds_discovery_document() {
     let document = json!({"issuer": ISSUER, "jwks_uri": JWKS_URL}).to_string();
     let padded = |bytes: usize| format!("{document}{}", " ".repeat(bytes - document.len()));
     let network = Network::new(vec![
@@ -416,7 +416,7 @@ fn bounds_the_discovery_document() {
 }
 
 #[test]
-fn asks_nobody_where_the_configured_url_is_refused() {
+fn never_fetches_from_refused_configured_url() {
     for (keys, rejection) in [
         (
             KeySource::JwksUri("https://127.0.0.1/jwks".to_owned()),
@@ -437,7 +437,7 @@ fn asks_nobody_where_the_configured_url_is_refused() {
 }
 
 #[test]
-fn takes_pinned_keys_from_the_bundle_until_they_expire() {
+fn uses_pinned_keys_until_they_expire() {
     let pinned = |expires| {
         KeySource::Pinned(PinnedKeys {
             document: testkit::key_set_document(),

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_keys_between_the_minimum_and_the_issuers_bound() {
+    fn keeps_keys_between_minimum_and_issuer_bound() {
         check(None, ISSUER_MAX);
         check(Some("public"), ISSUER_MAX);
         check(Some("max-age=29"), 30);
@@ -74,13 +74,13 @@ mod tests {
 
     /// As with Amazon EKS, whose week-long `max-age` kept removed keys trusted (peers §5.1, 2 and 3).
     #[test]
-    fn does_not_follow_a_max_age_of_a_week() {
+    fn caps_max_age_of_a_week() {
         check(Some("max-age=604800"), ISSUER_MAX);
         check(Some("max-age=99999999999999999999999"), ISSUER_MAX);
     }
 
     #[test]
-    fn takes_unreadable_or_forbidding_headers_as_stale() {
+    fn treats_invalid_or_forbidding_headers_as_stale() {
         for header in [
             "no-store",
             "no-cache",
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn never_exceeds_an_issuers_bound_below_the_minimum() {
+    fn honors_issuer_bound_below_minimum() {
         assert_eq!(trusted_until(NOW, Some("max-age=60"), 10), NOW.plus(10));
         assert_eq!(
             trusted_until(UnixSeconds(u64::MAX), None, 300),

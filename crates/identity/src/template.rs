@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn names_a_claim_that_the_token_lacks() {
+    fn names_missing_template_claim() {
         let missing = TokenError::ClaimMissing(ClaimName(Cow::Borrowed("b")));
         assert_eq!(
             parse("{a}{b}").map(|template| template.fill(value_of)),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_templates_that_are_not_templates() {
+    fn rejects_invalid_templates() {
         for (text, error) in [
             ("", TemplateError::NoClaim),
             ("constant", TemplateError::NoClaim),

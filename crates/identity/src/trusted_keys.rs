@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn names_documents_by_their_sha256() {
+    fn computes_sha256_of_documents() {
         assert_eq!(
             sha256_hex(b"abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_documents_under_another_digest() {
+    fn rejects_documents_with_wrong_digest() {
         let document = r#"{"keys":[]}"#;
         let digest = sha256_hex(document.as_bytes());
         assert_eq!(parse(digest.clone(), document), Ok(()));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_documents_that_are_no_key_sets() {
+    fn rejects_documents_that_are_not_key_sets() {
         assert_eq!(
             parse(sha256_hex(b"x"), "x"),
             Err(DocumentError::KeySet(KeySetError::Json(JsonError::Syntax)))
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn trusts_keys_until_their_end() {
+    fn trusts_keys_strictly_before_their_end() {
         let set = vouchsafe_jose::KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap();
         let keys = TrustedKeys::new(Rc::new(set), "test", UnixSeconds(100));
         assert!(keys.at(UnixSeconds(99)).is_some());

@@ -9,7 +9,7 @@ fn check(text: &str, development: bool, expected: Result<(), UrlRejection>) {
 }
 
 #[test]
-fn accepts_https_to_a_named_host() {
+fn accepts_https_to_named_hosts() {
     for text in [
         "https://issuer.example",
         "https://issuer.example/",
@@ -27,7 +27,7 @@ fn accepts_https_to_a_named_host() {
 
 /// octo-sts 2025-06-26, GHSA-59jp-pj84-45mr and similar cases (peers §5.1, 9).
 #[test]
-fn rejects_urls_that_reach_somewhere_else() {
+fn rejects_urls_to_unintended_targets() {
     for (text, error) in [
         (
             "https://169.254.169.254/latest/meta-data",
@@ -80,7 +80,7 @@ fn rejects_urls_that_reach_somewhere_else() {
 }
 
 #[test]
-fn rejects_hosts_that_resolvers_read_as_addresses() {
+fn rejects_hosts_that_resolve_as_addresses() {
     for host in [
         "2130706433",
         "0x7f000001",
@@ -175,7 +175,7 @@ fn bounds_the_url() {
 }
 
 #[test]
-fn finds_the_discovery_document_under_the_issuer() {
+fn builds_discovery_url_under_issuer() {
     let well_known = "/.well-known/openid-configuration";
     for (issuer, expected) in [
         (

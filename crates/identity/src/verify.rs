@@ -18,10 +18,10 @@ const PLAIN_TYPES: [&str; 2] = ["JOSE", "JWT"];
 /// A parsed but unverified token.
 ///
 /// ```
-/// use vouchsafe_identity::{TokenError, UnverifiedToken};
+/// use vouchsafe_identity::UnverifiedToken;
 ///
-/// let parsed = UnverifiedToken::parse("not a JWS");
-/// assert_eq!(parsed.err(), Some(TokenError::Malformed));
+/// let error = UnverifiedToken::parse("not-a-jws").err();
+/// assert_eq!(error.map(|error| error.slug()), Some("token.malformed"));
 /// ```
 #[derive(Debug)]
 pub struct UnverifiedToken {

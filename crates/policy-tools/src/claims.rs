@@ -11,7 +11,7 @@ pub enum ClaimsError {
     Claim(#[from] ClaimError),
     #[error("claim `{0}` does not have a value that the issuer file requires")]
     NotRequired(String),
-    #[error("claim `sub` is missing or not a text")]
+    #[error("claim `sub` is missing or not a string")]
     Sub,
 }
 

@@ -9,7 +9,7 @@ use vouchsafe_policy::{BundleError, DecideError, Diagnostic, LoadError};
 pub enum CheckError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    #[error("claim `{0}` must be a text, an integer, a boolean or an array of texts")]
+    #[error("claim `{0}` must be a string, an integer, a boolean or an array of strings")]
     CaseClaimInvalid(String),
     #[error("issuer `{name}` is not in the bundle")]
     CaseIssuerUnknown {

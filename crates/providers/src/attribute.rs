@@ -1,4 +1,4 @@
-//! From a claim's JSON value to a typed attribute.
+//! Conversion of a claim's JSON value to a typed attribute.
 
 use crate::claim::{Claim, Source};
 use crate::spiffe::SpiffeId;
@@ -9,7 +9,7 @@ use vouchsafe_types::{Attribute, AttributeValue, ClaimType};
 /// Largest magnitude of an integer claim: 2^53 − 1 (RFC 7493 §2.2).
 pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 
-/// A claim that is not as its provider documents it. Holds no value of the token.
+/// A claim that does not match its provider's documentation. Contains no value from the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("claim `{name}` {fault}")]
 pub struct ClaimError {
@@ -24,16 +24,16 @@ pub enum ClaimFault {
     Empty,
     #[error("is missing")]
     Missing,
-    #[error("is behind something that is not an object")]
+    #[error("is nested in a value that is not an object")]
     NotReached,
     #[error("is not {0}")]
     Type(&'static str),
 }
 
-/// The attributes that `table` makes of `claims`, in the table's order.
+/// The attributes that `table` defines, from `claims`, in the table's order.
 ///
 /// # Errors
-/// The first claim that is not as documented.
+/// The first claim that does not match the table.
 pub fn attributes(table: &[Claim], claims: &JsonObject) -> Result<Vec<Attribute>, ClaimError> {
     table
         .iter()
@@ -41,8 +41,8 @@ pub fn attributes(table: &[Claim], claims: &JsonObject) -> Result<Vec<Attribute>
         .collect()
 }
 
-/// The attribute of `claim`, or none where an optional claim is absent. `null` is absent only
-/// where the provider uses it so.
+/// The attribute of `claim`; `None` if an optional claim is absent. `null` counts as absent only where the provider's
+/// tokens use it that way.
 fn read(claim: &Claim, claims: &JsonObject) -> Result<Option<Attribute>, ClaimError> {
     let fail = |fault| ClaimError {
         name: claim.name.clone(),
@@ -77,7 +77,7 @@ fn read(claim: &Claim, claims: &JsonObject) -> Result<Option<Attribute>, ClaimEr
     }))
 }
 
-/// The claim's value; none where it is absent, or anything on the way to it.
+/// The claim's value; `None` if it, or an object on its path, is absent.
 fn find<'c>(claim: &Claim, claims: &'c JsonObject) -> Result<Option<&'c Json>, ClaimFault> {
     let path = match claim.source {
         Source::Claim => return Ok(claims.get(&claim.name)),

@@ -1,18 +1,18 @@
-//! The type of a claim, and where it comes from.
+//! The type and the source of a claim.
 
 use std::borrow::Cow;
 use vouchsafe_types::ClaimType;
 
-/// Where the value of an attribute is.
+/// Where an attribute's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// In the claim of the attribute's name.
+    /// The claim with the attribute's name.
     Claim,
-    /// Names of members from the token's claims inward.
+    /// A path of member names, starting at the token's claims.
     Path(&'static [&'static str]),
-    /// In `sub`, which is a SPIFFE ID: what follows the trust domain.
+    /// The path of the SPIFFE ID in `sub`.
     SpiffePath,
-    /// In `sub`, which is a SPIFFE ID.
+    /// The trust domain of the SPIFFE ID in `sub`.
     SpiffeTrustDomain,
 }
 
@@ -23,10 +23,10 @@ pub struct Claim {
     pub name: Cow<'static, str>,
     pub source: Source,
     pub claim_type: ClaimType,
-    /// A token without a required claim is unacceptable; an optional one that is absent is an absent
-    /// attribute (`name?: Type` in a Cedar schema).
+    /// Whether a token without the claim is rejected. Otherwise the attribute is absent (`name?: Type` in a Cedar
+    /// schema).
     pub required: bool,
-    /// Whether `null` counts as absent: a habit of some providers, and refused elsewhere.
+    /// Whether `null` counts as absent, as some providers use it; otherwise it is rejected.
     pub nullable: bool,
 }
 
@@ -55,7 +55,7 @@ impl Claim {
         }
     }
 
-    /// A claim that some tokens of the provider carry, and some as `null`.
+    /// A claim that some tokens of the provider carry, sometimes as `null`.
     #[must_use]
     pub const fn nullable(name: &'static str, claim_type: ClaimType) -> Self {
         Self {
@@ -67,13 +67,13 @@ impl Claim {
         }
     }
 
-    /// The same, from another place.
+    /// The same claim, read from `path`.
     #[must_use]
     pub const fn at(self, path: &'static [&'static str]) -> Self {
         self.from(Source::Path(path))
     }
 
-    /// The same, from another source.
+    /// The same claim, read from `source`.
     #[must_use]
     pub const fn from(mut self, source: Source) -> Self {
         self.source = source;

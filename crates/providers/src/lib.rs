@@ -1,15 +1,13 @@
-//! What each platform says about a workload in its tokens: one folder per provider, made to be copied.
+//! What each platform's tokens say about a workload: one folder per provider, designed to be copied.
 //!
-//! A provider is a table: the claims that the platform documents with their types, a Cedar entity type,
-//! the algorithms it signs with, and defaults that fit how its tokens are used. Policy reads it to check
-//! a bundle, identity to verify a token; nothing here decides or verifies anything. A new provider is a
-//! folder, a line in [`PROVIDERS`], an entity type in `policies/schema.cedarschema`, a page in
-//! `docs/providers`.
+//! A provider is a table: the platform's documented claims with their types, a Cedar entity type, the platform's
+//! signing algorithms, and suitable defaults. Policy uses it to validate a bundle, identity to verify a token; this
+//! crate neither decides nor verifies. A new provider needs a folder, a line in [`PROVIDERS`], an entity type in
+//! `policies/schema.cedarschema`, and a page in `docs/providers`.
 //!
-//! The entity id is `sub` for all: unique within an issuer, and never parsed, but for SPIFFE, whose
-//! specification says what is in it. Absent, empty and wrongly typed are different things: an absent
-//! optional claim is an absent attribute, an empty optional one an empty attribute; a required claim
-//! that is absent or empty, or any claim of another type, makes a token unacceptable.
+//! The entity id is always `sub`: unique within an issuer, and never parsed, except for SPIFFE, which specifies its
+//! contents. Absent, empty and wrongly typed differ: an absent optional claim gives an absent attribute, an empty one
+//! an empty attribute; a required claim that is absent or empty, or any claim of the wrong type, invalidates the token.
 //!
 //! Entry points: [`Provider::named`], [`attributes`], [`is_unprintable`].
 
@@ -39,7 +37,7 @@ pub use provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay, Tenancy
 pub use vouchsafe_claims::is_unprintable;
 pub use vouchsafe_types::{Attribute, AttributeValue, ClaimType};
 
-/// Every provider, in the order of their names.
+/// All providers, sorted by name.
 pub static PROVIDERS: [&Provider; 11] = [
     &aws::PROVIDER,
     &azure::PROVIDER,
@@ -55,7 +53,15 @@ pub static PROVIDERS: [&Provider; 11] = [
 ];
 
 impl Provider {
-    /// The provider of exactly this name.
+    /// The provider with exactly this name.
+    ///
+    /// ```
+    /// use vouchsafe_providers::Provider;
+    ///
+    /// let github = Provider::named("github").map(|provider| provider.entity_type("main"));
+    /// assert_eq!(github.as_deref(), Some("GitHub::Workflow"));
+    /// assert!(Provider::named("GitHub").is_none());
+    /// ```
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         PROVIDERS
@@ -78,7 +84,7 @@ impl Provider {
             .copied()
     }
 
-    /// The Cedar entity type of the principals of the issuer of this name.
+    /// The Cedar entity type of principals from the issuer with this name.
     #[must_use]
     pub fn entity_type(&self, issuer_name: &str) -> String {
         match self.principal {

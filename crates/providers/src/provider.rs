@@ -1,4 +1,4 @@
-//! What describes a provider.
+//! The description of a provider.
 
 use crate::claim::Claim;
 
@@ -8,31 +8,30 @@ pub const ALGORITHMS: &[&str] = &["RS256", "ES256", "ES384", "EdDSA"];
 /// A kind of issuer.
 #[derive(Debug)]
 pub struct Provider {
-    /// `provider` in an issuer's file.
+    /// `provider` in an issuer file.
     pub name: &'static str,
     pub principal: PrincipalType,
-    /// The documented claims, sorted by name; empty if the issuer's file declares them.
+    /// The documented claims, sorted by name; empty if the issuer file declares them.
     pub claims: &'static [Claim],
-    /// What `algorithms` of an issuer's file may list.
+    /// Allowed values of `algorithms` in an issuer file.
     pub algorithms: &'static [&'static str],
-    /// What it lists by default.
+    /// Default of `algorithms`.
     pub default_algorithms: &'static [&'static str],
     /// Default of `max_token_age`.
     pub max_token_age_seconds: u64,
     /// Default of `replay`.
     pub replay: Replay,
     pub profile: Profile,
-    /// The claims that an issuer's file must pin, because one issuer serves all tenants.
+    /// The claims that an issuer file must pin, because one issuer serves all tenants.
     pub tenancy: Option<Tenancy>,
-    /// Issuers that issue tokens to anybody, which policies must narrow: they serve too many tenants for an issuer's file
-    /// to list them.
+    /// Issuers that serve anyone, and so too many tenants to list in an issuer file: policies must narrow them.
     pub open_issuers: &'static [&'static str],
     /// Claims of open issuers whose values are unique to one tenant.
     pub tenant_claims: &'static [&'static str],
-    /// URLs at or below which the platform issues tokens to many tenants. An issuer there must be of this provider, so that
-    /// its tenants are distinguished.
+    /// URLs at or below which the platform issues tokens to many tenants. An issuer there must use this provider, so
+    /// that its tenants are distinguished.
     pub shared_issuers: &'static [&'static str],
-    /// Parts of URLs that look like an issuer's but occur in no token.
+    /// Parts of URLs that look like an issuer's but never occur in a token.
     pub never_issuers: &'static [&'static str],
     /// Claims whose values the requester of the token chooses.
     pub chosen_by_caller: &'static [&'static str],
@@ -40,7 +39,7 @@ pub struct Provider {
     pub plain_claims: &'static [&'static str],
     /// Sets of claims that each identify one workload of the issuer, as `sub` does.
     pub workload_claims: &'static [&'static [&'static str]],
-    /// Names that somebody else can take over later, with the ids that make one safe to trust.
+    /// Names that someone else can take over later, with the ids that make each safe to trust.
     pub names_with_ids: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -73,20 +72,20 @@ pub enum Profile {
 /// One issuer serves many tenants.
 #[derive(Debug)]
 pub struct Tenancy {
-    /// An issuer's file pins at least one of these.
+    /// An issuer file must pin at least one of these.
     pub claims: &'static [&'static str],
     /// A tenant's own issuer has this in its URL, and needs no pinning.
     pub own_issuer_contains: Option<&'static str>,
 }
 
 impl Provider {
-    /// Whether an issuer's file declares the claims.
+    /// Whether an issuer file declares the claims.
     #[must_use]
     pub fn declares_claims(&self) -> bool {
         self.principal == PrincipalType::OfIssuer
     }
 
-    /// The claims of which an issuer's file must pin at least one.
+    /// The claims of which an issuer file must pin at least one.
     #[must_use]
     pub fn unpinned_tenancy(&self, issuer: &str) -> Option<&'static [&'static str]> {
         let tenancy = self.tenancy.as_ref()?;

@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 #[test]
-fn names_every_provider_once_and_in_order() {
+fn lists_providers_once_in_order() {
     assert!(PROVIDERS.is_sorted_by(|a, b| a.name < b.name));
     for provider in PROVIDERS {
         assert_eq!(Provider::named(provider.name), Some(provider));
@@ -12,7 +12,7 @@ fn names_every_provider_once_and_in_order() {
 }
 
 #[test]
-fn lists_claims_in_order_and_each_once() {
+fn lists_claims_once_in_order() {
     for provider in PROVIDERS {
         let sorted = provider.claims.is_sorted_by(|a, b| a.name < b.name);
         assert!(sorted, "{}", provider.name);
@@ -21,7 +21,7 @@ fn lists_claims_in_order_and_each_once() {
 }
 
 #[test]
-fn defaults_to_algorithms_that_may_be_listed() {
+fn defaults_to_allowed_algorithms() {
     for provider in PROVIDERS {
         let all = |list: &[&str], of: &[&str]| list.iter().all(|one| of.contains(one));
         assert!(all(provider.algorithms, ALGORITHMS), "{}", provider.name);
@@ -30,19 +30,19 @@ fn defaults_to_algorithms_that_may_be_listed() {
     }
 }
 
-/// JWT-SVID §3 leaves no room for it.
+/// JWT-SVID §3 does not allow it.
 #[test]
 fn never_offers_eddsa_to_spiffe() {
     assert!(!spiffe::PROVIDER.algorithms.contains(&"EdDSA"));
 }
 
 #[test]
-fn gives_every_provider_a_type_of_its_own() {
+fn gives_each_provider_its_own_type() {
     let types: BTreeSet<String> = PROVIDERS.iter().map(|one| one.entity_type("idp")).collect();
     assert_eq!(types.len(), PROVIDERS.len());
 }
 
-/// What must be pinned, and what makes a name safe, has to be there and to be text.
+/// Claims to pin, and claims that make a name safe, must exist and be strings.
 #[test]
 fn names_text_claims_in_tenancies_and_lints() {
     for provider in PROVIDERS {
@@ -62,7 +62,7 @@ fn names_text_claims_in_tenancies_and_lints() {
 }
 
 #[test]
-fn asks_for_a_tenant_where_an_issuer_serves_several() {
+fn requires_tenant_for_shared_issuers() {
     let circleci = &circleci::PROVIDER;
     assert_eq!(
         circleci.unpinned_tenancy("https://oidc.circleci.com"),
@@ -101,10 +101,10 @@ fn one(claim: Claim, claims: &str) -> Result<Option<AttributeValue>, ClaimFault>
 }
 
 #[test]
-fn tells_absent_empty_and_wrongly_typed_claims_apart() {
+fn distinguishes_absent_empty_and_mistyped_claims() {
     let text = || Claim::optional("a", ClaimType::Text);
     let value = |text: &str| Ok(Some(AttributeValue::Text(text.to_owned())));
-    let not_text = Err(ClaimFault::Type("a text"));
+    let not_text = Err(ClaimFault::Type("a string"));
     assert_eq!(one(text(), "{}"), Ok(None));
     assert_eq!(one(text(), r#"{"a":""}"#), value(""));
     assert_eq!(one(text(), r#"{"a":"b"}"#), value("b"));
@@ -120,7 +120,7 @@ fn tells_absent_empty_and_wrongly_typed_claims_apart() {
 }
 
 #[test]
-fn makes_a_set_of_a_map_in_which_no_two_maps_look_the_same() {
+fn maps_distinct_objects_to_distinct_sets() {
     let tags = || Claim::optional("a", ClaimType::TextMap);
     let set = |texts: &[&str]| {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -144,13 +144,13 @@ fn makes_a_set_of_a_map_in_which_no_two_maps_look_the_same() {
 }
 
 #[test]
-fn takes_one_text_for_a_set_only_where_a_provider_writes_it_so() {
+fn accepts_string_for_set_only_if_documented() {
     let set = |claim_type| Claim::optional("a", claim_type);
     let found = one(set(ClaimType::TextOrSet), r#"{"a":"b"}"#);
     assert_eq!(found, one(set(ClaimType::TextSet), r#"{"a":["b"]}"#));
     assert_eq!(
         one(set(ClaimType::TextSet), r#"{"a":"b"}"#),
-        Err(ClaimFault::Type("an array of texts"))
+        Err(ClaimFault::Type("an array of strings"))
     );
     for claims in [r#"{"a":[1]}"#, r#"{"a":1}"#, r#"{"a":{}}"#] {
         assert!(one(set(ClaimType::TextOrSet), claims).is_err(), "{claims}");
@@ -158,7 +158,7 @@ fn takes_one_text_for_a_set_only_where_a_provider_writes_it_so() {
 }
 
 #[test]
-fn names_the_provider_of_every_shared_issuer() {
+fn finds_provider_of_each_shared_issuer() {
     let of = |issuer: &str| Provider::of_shared_issuer(issuer).map(|provider| provider.name);
     for (issuer, expected) in [
         (
@@ -195,7 +195,7 @@ fn names_the_provider_of_every_shared_issuer() {
             "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
             Some("azure"),
         ),
-        // A tenant's own issuer, which may have other claims than workloads have.
+        // A tenant's own issuer, whose claims may differ from those of workloads.
         (
             "https://login.microsoftonline.com/0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec/v2.0",
             None,
@@ -207,7 +207,7 @@ fn names_the_provider_of_every_shared_issuer() {
     }
 }
 
-/// An open issuer under another provider would have no tenants.
+/// Under another provider, an open issuer would have no tenants.
 #[test]
 fn lists_every_open_issuer_as_shared() {
     for provider in PROVIDERS {
@@ -225,7 +225,7 @@ fn lists_every_open_issuer_as_shared() {
 }
 
 #[test]
-fn names_workloads_by_claims_of_their_own() {
+fn identifies_workloads_by_existing_claims() {
     for provider in PROVIDERS {
         let sets = provider.workload_claims.iter().copied().flatten();
         for name in sets.chain(provider.plain_claims) {
@@ -241,7 +241,7 @@ fn names_workloads_by_claims_of_their_own() {
 }
 
 #[test]
-fn tells_tenants_of_open_issuers_apart() {
+fn distinguishes_tenants_of_open_issuers() {
     for provider in PROVIDERS {
         let is_open = !provider.open_issuers.is_empty();
         assert_eq!(

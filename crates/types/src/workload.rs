@@ -40,16 +40,16 @@ wit_enum! {
 }
 
 impl ClaimType {
-    /// What a value has to be, for error messages.
+    /// The expected JSON type, for error messages.
     #[must_use]
     pub const fn expected(self) -> &'static str {
         match self {
             Self::Boolean => "a boolean",
             Self::Integer => "an integer",
-            Self::Text => "a text",
-            Self::TextMap => "an object of texts whose names have no `=`",
-            Self::TextOrSet => "a text or an array of texts",
-            Self::TextSet => "an array of texts",
+            Self::Text => "a string",
+            Self::TextMap => "an object of strings whose names contain no `=`",
+            Self::TextOrSet => "a string or an array of strings",
+            Self::TextSet => "an array of strings",
         }
     }
 

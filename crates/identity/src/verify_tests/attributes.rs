@@ -50,7 +50,7 @@ fn verify_github(claims: &Value, subject_template: Option<&str>) -> Result<Subje
 }
 
 #[test]
-fn turns_githubs_claims_into_attributes() {
+fn maps_github_claims_to_attributes() {
     let subject = verify_github(&github_claims(), None).unwrap();
     assert_eq!(subject.principal.entity_type, "GitHub::Workflow");
     assert_eq!(
@@ -82,7 +82,7 @@ fn turns_githubs_claims_into_attributes() {
 /// The `sub` of repositories created since July 2026, of older ones, and of organizations that customize it (peers
 /// §5.1, 31): none is parsed.
 #[test]
-fn takes_githubs_subject_as_it_is() {
+fn keeps_github_subject_unparsed() {
     for sub in [
         "repo:octo-org@123456/octo-repo@456789:ref:refs/heads/main",
         "repo:octo-org/octo-repo:environment:Production%3AV1",
@@ -105,7 +105,7 @@ fn takes_githubs_subject_as_it_is() {
 
 /// Absent, empty and wrongly typed claims differ, and none grants access (peers §5.1, 13).
 #[test]
-fn rejects_github_claims_that_are_absent_empty_or_wrongly_typed() {
+fn rejects_absent_empty_or_mistyped_github_claims() {
     for claim in github::CLAIMS {
         let name = claim.name.to_string();
         let with = |value: Option<Value>| {
@@ -143,7 +143,7 @@ fn rejects_github_claims_that_are_absent_empty_or_wrongly_typed() {
 }
 
 #[test]
-fn lists_githubs_claims_once_and_in_order() {
+fn lists_github_claims_once_in_order() {
     assert!(github::CLAIMS.is_sorted_by(|a, b| a.name < b.name));
     assert!(
         github::CLAIMS
@@ -175,7 +175,7 @@ fn check_declared(
 }
 
 #[test]
-fn types_the_claims_that_an_oidc_issuer_declares() {
+fn types_declared_oidc_claims() {
     let texts = |texts: &[&str]| {
         AttributeValue::TextSet(texts.iter().map(|text| (*text).to_owned()).collect())
     };
@@ -238,7 +238,7 @@ fn types_the_claims_that_an_oidc_issuer_declares() {
 }
 
 #[test]
-fn makes_the_subject_from_the_template() {
+fn fills_subject_template() {
     let template = Some("repo:{repository_id}:{ref}");
     let subject = verify_github(&github_claims(), template).unwrap();
     assert_eq!(subject.name, "repo:123456:refs/heads/main");
@@ -251,7 +251,7 @@ fn makes_the_subject_from_the_template() {
 }
 
 #[test]
-fn rejects_subjects_that_a_template_makes_unacceptable() {
+fn rejects_invalid_templated_subjects() {
     let template = Some("{environment}");
     let with = |environment: Value| {
         let mut claims = github_claims();
@@ -277,7 +277,7 @@ fn check_record(change: impl FnOnce(&mut IssuerRecord), expected: Result<(), Iss
 }
 
 #[test]
-fn rejects_issuer_records_that_make_no_sense() {
+fn rejects_invalid_issuer_records() {
     check_record(|_| {}, Ok(()));
     check_record(|record| record.name.clear(), Err(IssuerError::Name));
     check_record(|record| record.issuer.clear(), Err(IssuerError::Name));

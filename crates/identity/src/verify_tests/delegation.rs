@@ -50,7 +50,7 @@ fn refuses_delegated_tokens_by_default() {
 }
 
 #[test]
-fn shows_the_current_actor_where_allowed() {
+fn exposes_current_actor_if_allowed() {
     let service = Ok(Some("service".to_owned()));
     assert_eq!(actor(json!({ "sub": "service" })), service);
     let own = json!({ "sub": "service", "iss": testkit::ISSUER });
@@ -67,7 +67,7 @@ fn shows_the_current_actor_where_allowed() {
 }
 
 #[test]
-fn refuses_actors_that_are_not_named() {
+fn refuses_unnamed_actors() {
     for act in [
         json!(null),
         json!("service"),
@@ -92,7 +92,7 @@ fn refuses_actors_that_are_not_named() {
 }
 
 #[test]
-fn bounds_the_chain_of_actors() {
+fn bounds_actor_chain() {
     let current = format!("service-{}", ACTORS_MAX - 1);
     assert_eq!(actor(chain(ACTORS_MAX)), Ok(Some(current)));
     assert_eq!(actor(chain(ACTORS_MAX + 1)), Err(invalid("act")));
@@ -100,7 +100,7 @@ fn bounds_the_chain_of_actors() {
 
 /// A declared claim cannot stand for the actor, nor do other providers have one.
 #[test]
-fn refuses_records_with_two_meanings_of_act_sub() {
+fn refuses_records_with_ambiguous_act_sub() {
     let declared = declared("act_sub", ClaimType::Text, false);
     for (provider, claims) in [("oidc", vec![declared]), ("github", vec![])] {
         let record = IssuerRecord {

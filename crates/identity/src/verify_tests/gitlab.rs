@@ -70,7 +70,7 @@ fn verify_gitlab(claims: &Value) -> Result<Subject, TokenError> {
 }
 
 #[test]
-fn turns_every_claim_of_gitlab_into_an_attribute() {
+fn maps_every_gitlab_claim_to_an_attribute() {
     let subject = verify_gitlab(&gitlab_claims()).unwrap();
     assert_eq!(subject.principal.entity_type, "GitLab::Job");
     assert_eq!(
@@ -111,7 +111,7 @@ fn turns_every_claim_of_gitlab_into_an_attribute() {
 
 /// Absent, `null`, empty and wrongly typed claims differ here.
 #[test]
-fn rejects_gitlab_claims_that_are_absent_empty_or_wrongly_typed_and_takes_null_where_gitlab_sends_it()
+fn accepts_null_but_rejects_mistyped_gitlab_claims()
  {
     for claim in gitlab::CLAIMS {
         let name = claim.name.to_string();

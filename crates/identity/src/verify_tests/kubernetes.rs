@@ -32,7 +32,7 @@ fn verify_kubernetes(change: impl FnOnce(&mut Value)) -> Result<Subject, TokenEr
 }
 
 #[test]
-fn turns_the_private_claims_of_kubernetes_into_flat_attributes() {
+fn flattens_kubernetes_private_claims() {
     let subject = verify_kubernetes(|_| ()).unwrap();
     assert_eq!(subject.principal.entity_type, "Kubernetes::ServiceAccount");
     assert_eq!(
@@ -65,7 +65,7 @@ fn turns_the_private_claims_of_kubernetes_into_flat_attributes() {
 }
 
 #[test]
-fn rejects_kubernetes_claims_that_are_absent_or_no_object_on_the_way_to_a_value() {
+fn rejects_absent_or_mistyped_kubernetes_claims() {
     let missing = |name: &'static str| TokenError::ClaimMissing(ClaimName(name.into()));
     let invalid = |name: &'static str| TokenError::ClaimInvalid(ClaimName(name.into()));
     let check = |change: fn(&mut Value), expected: Result<usize, TokenError>| {
@@ -138,7 +138,7 @@ fn rejects_kubernetes_claims_that_are_absent_or_no_object_on_the_way_to_a_value(
 
 /// A token from a secret, as clusters before 1.24 created them (peers §5.1).
 #[test]
-fn rejects_kubernetes_tokens_of_the_old_kind() {
+fn rejects_legacy_kubernetes_tokens() {
     let found = verify_kubernetes(|it| {
         *it = json!({
             "iss": it["iss"], "aud": it["aud"], "exp": it["exp"], "iat": it["iat"],

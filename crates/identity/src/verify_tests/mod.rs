@@ -70,7 +70,7 @@ fn claims_with(name: &str, value: Option<Value>) -> Value {
 }
 
 #[test]
-fn proves_a_good_token_of_each_algorithm() {
+fn verifies_valid_token_of_each_algorithm() {
     for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
         let header = format!(r#"{{"alg":"{algorithm}","kid":"{algorithm}"}}"#);
         let token = mint_raw(
@@ -83,7 +83,7 @@ fn proves_a_good_token_of_each_algorithm() {
 }
 
 #[test]
-fn tells_who_presented_the_token() {
+fn returns_the_verified_subject() {
     let token = mint(&testkit::claims());
     let signing_input = token.rsplit_once('.').unwrap().0;
     let verified = verify(&token, &issuer(), &keys(), NOW).unwrap();
@@ -107,7 +107,7 @@ fn tells_who_presented_the_token() {
 
 /// ECDSA signatures have a second valid form: replay protection must treat both as one token.
 #[test]
-fn gives_both_forms_of_an_ecdsa_signature_one_digest() {
+fn digests_both_ecdsa_signature_forms_alike() {
     let key = TestKey::issuer("ES256");
     let payload = testkit::claims().to_string();
     let mint = || mint_raw(&key, r#"{"alg":"ES256","kid":"ES256"}"#, &payload);
@@ -123,7 +123,7 @@ fn gives_both_forms_of_an_ecdsa_signature_one_digest() {
 }
 
 #[test]
-fn reads_without_believing() {
+fn parses_without_verifying() {
     let token = mint_raw(
         &TestKey::stranger("ES256"),
         r#"{"alg":"ES256","kid":"x"}"#,
@@ -133,7 +133,7 @@ fn reads_without_believing() {
 }
 
 #[test]
-fn reads_an_issuer_that_is_one_string_only() {
+fn accepts_only_string_issuers() {
     let header = r#"{"alg":"RS256"}"#;
     for (payload, expected) in [
         ("{}", missing("iss")),
@@ -242,7 +242,7 @@ fn bounds_the_number_of_claims() {
 }
 
 #[test]
-fn gives_every_refusal_its_own_slug() {
+fn gives_each_refusal_its_own_slug() {
     let name = || ClaimName("exp".into());
     let slugs = [
         TokenError::AlgorithmNotAllowed,

@@ -49,7 +49,7 @@ fn warm(until: UnixSeconds) -> (String, ProofCache) {
 const LONG: UnixSeconds = UnixSeconds(testkit::NOW + 10_000);
 
 #[test]
-fn takes_a_token_again_without_its_signature_being_computed() {
+fn skips_signature_check_of_cached_token() {
     let (token, mut proofs) = warm(LONG);
     let again = verify_remembering(&token, &issuer(), &others("test", LONG), NOW, &mut proofs);
     assert!(again.is_ok());
@@ -57,7 +57,7 @@ fn takes_a_token_again_without_its_signature_being_computed() {
 }
 
 #[test]
-fn remembers_a_token_under_its_keys_and_its_issuer_only() {
+fn caches_token_per_keys_and_issuer() {
     let (token, mut proofs) = warm(LONG);
     let refused = |outcome: Result<VerifiedSubject, TokenError>| outcome.map(|_| ());
     let of_other_keys =
@@ -93,7 +93,7 @@ fn remembers_a_token_under_its_keys_and_its_issuer_only() {
 }
 
 #[test]
-fn forgets_a_signature_with_the_trust_in_its_keys() {
+fn expires_signature_with_trust_in_keys() {
     let until = NOW.plus(60);
     let (token, mut proofs) = warm(until);
     let mut at = |now: u64| {
@@ -105,7 +105,7 @@ fn forgets_a_signature_with_the_trust_in_its_keys() {
 }
 
 #[test]
-fn checks_times_and_audience_of_a_remembered_token_every_time() {
+fn rechecks_times_and_audience_of_cached_token() {
     let (token, mut proofs) = warm(LONG);
     let mut at = |now: u64| {
         let now = UnixSeconds(now);
@@ -133,7 +133,7 @@ fn checks_times_and_audience_of_a_remembered_token_every_time() {
 }
 
 #[test]
-fn keeps_so_many_and_drops_the_oldest() {
+fn evicts_oldest_proofs() {
     let mut proofs = ProofCache::new();
     let key = TestKey::issuer("EdDSA");
     let token = |number: usize| {

@@ -4,7 +4,7 @@ use super::*;
 use crate::claims::{JTI_BYTES_MAX, SUB_BYTES_MAX};
 
 #[test]
-fn rejects_issuers_that_are_not_the_configured_one_byte_for_byte() {
+fn compares_issuer_byte_for_byte() {
     for iss in [
         "https://issuer.example/",
         "https://issuer.exampl",
@@ -24,7 +24,7 @@ fn rejects_issuers_that_are_not_the_configured_one_byte_for_byte() {
 
 /// Rust's `jsonwebtoken` accepts an array of issuers that contains the right one.
 #[test]
-fn rejects_issuers_that_are_not_one_string() {
+fn rejects_non_string_issuers() {
     check_claim("iss", None, Err(missing("iss")));
     for iss in [json!([testkit::ISSUER]), json!(null), json!(1), json!({})] {
         check_claim("iss", Some(iss), Err(invalid("iss")));
@@ -33,7 +33,7 @@ fn rejects_issuers_that_are_not_one_string() {
 
 /// String, array or missing: each has admitted foreign tokens somewhere (peers §5.1, 5).
 #[test]
-fn accepts_the_audience_alone_and_exactly() {
+fn accepts_only_the_exact_audience() {
     check_claim("aud", Some(testkit::BROKER.into()), Ok(()));
     check_claim("aud", Some("https://other-name.example".into()), Ok(()));
     check_claim("aud", Some(json!([testkit::BROKER])), Ok(()));
@@ -119,7 +119,7 @@ fn bounds_the_token_id() {
 }
 
 #[test]
-fn keeps_the_issuers_of_one_provider_apart() {
+fn separates_issuers_of_one_provider() {
     let record = IssuerRecord {
         name: "second".to_owned(),
         issuer: "https://second.example".to_owned(),

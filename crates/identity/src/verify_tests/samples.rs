@@ -131,7 +131,7 @@ fn member<'c>(claims: &'c mut Value, provider: &Provider, name: &str) -> (&'c mu
 }
 
 #[test]
-fn reads_every_documented_claim_of_every_provider() {
+fn maps_every_documented_claim() {
     for name in PLAIN {
         let provider = Provider::named(name).unwrap();
         let claims = sample(name);
@@ -164,7 +164,7 @@ fn reads_every_documented_claim_of_every_provider() {
 
 /// Absent, empty and wrongly typed claims differ, and none grants access (peers §5.1, 13).
 #[test]
-fn tells_absent_and_wrongly_typed_claims_of_every_provider_apart() {
+fn distinguishes_absent_and_mistyped_claims() {
     for name in PLAIN {
         let provider = Provider::named(name).unwrap();
         for claim in provider.claims {
@@ -204,7 +204,7 @@ fn tells_absent_and_wrongly_typed_claims_of_every_provider_apart() {
 }
 
 #[test]
-fn keeps_the_callers_tags_of_aws_apart_from_those_of_iam() {
+fn separates_aws_request_and_principal_tags() {
     let mut claims = sample("aws");
     let object = &mut claims["https://sts.amazonaws.com/"];
     object["request_tags"] = json!({ "environment": "production" });
@@ -230,7 +230,7 @@ fn keeps_the_callers_tags_of_aws_apart_from_those_of_iam() {
 
 /// AWS documents a string and sends an array.
 #[test]
-fn takes_the_path_of_an_organizational_unit_in_both_forms() {
+fn accepts_both_forms_of_aws_ou_path() {
     let of = |value: Value| {
         let mut claims = sample("aws");
         claims["https://sts.amazonaws.com/"]["ou_path"] = value;
@@ -248,7 +248,7 @@ fn takes_the_path_of_an_organizational_unit_in_both_forms() {
 }
 
 #[test]
-fn takes_only_the_tenant_that_the_issuers_file_requires() {
+fn accepts_only_the_required_tenant() {
     let of = |name: &str, values: &[&str], change: fn(&mut Value)| {
         let require = vec![RequiredClaim {
             name: name.to_owned(),
@@ -296,7 +296,7 @@ fn takes_only_the_tenant_that_the_issuers_file_requires() {
 }
 
 #[test]
-fn rejects_a_record_that_requires_what_can_not_be_compared() {
+fn rejects_records_requiring_incomparable_claims() {
     for (name, values) in [
         ("build_number", vec!["175"]),
         ("iss", vec!["a"]),
@@ -321,14 +321,14 @@ fn rejects_a_record_that_requires_what_can_not_be_compared() {
 
 /// RFC 7800: a token bound to a key proves nothing without a proof of possession.
 #[test]
-fn rejects_a_token_that_is_bound_to_a_key() {
+fn rejects_key_bound_tokens() {
     for cnf in [json!({ "jkt": "a" }), json!({}), json!(null), json!("")] {
         check_claim("cnf", Some(cnf), Err(invalid("cnf")));
     }
 }
 
 #[test]
-fn has_a_sample_of_every_provider_that_has_claims_of_its_own() {
+fn covers_every_provider_with_a_sample() {
     let elsewhere = ["gitlab", "kubernetes", "oidc", "spiffe"];
     let all: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
     let mut tested: Vec<&str> = PLAIN.into_iter().chain(elsewhere).collect();

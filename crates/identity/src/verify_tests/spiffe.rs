@@ -53,7 +53,7 @@ fn check_svid(change: impl FnOnce(&mut Value), expected: Result<(), TokenError>)
 }
 
 #[test]
-fn proves_a_workload_by_the_trust_domain_in_its_id() {
+fn verifies_workload_by_its_trust_domain() {
     let subject = verify_svid(HEADER, |_| ()).unwrap();
     assert_eq!(subject.iss, "spiffe://example.org");
     assert_eq!(
@@ -98,7 +98,7 @@ fn names_iss_before_the_trust_domain() {
 }
 
 #[test]
-fn rejects_another_trust_domain_and_what_is_no_id() {
+fn rejects_other_trust_domains_and_invalid_ids() {
     let with = |sub: Value| verify_svid(HEADER, |claims| claims["sub"] = sub).map(|_| ());
     for other in [
         "spiffe://example.com/a",
@@ -143,7 +143,7 @@ fn rejects_another_trust_domain_and_what_is_no_id() {
 
 /// §3: `iss` is allowed but not used.
 #[test]
-fn takes_any_issuer_claim_that_is_text() {
+fn accepts_any_string_issuer_claim() {
     check_svid(
         |claims| claims["iss"] = "https://spire.example".into(),
         Ok(()),
@@ -155,7 +155,7 @@ fn takes_any_issuer_claim_that_is_text() {
 }
 
 #[test]
-fn takes_the_types_of_the_specification_alone() {
+fn accepts_only_specified_types() {
     for (typ, expected) in [
         ("JWT", Ok(())),
         ("JOSE", Ok(())),
@@ -175,7 +175,7 @@ fn takes_the_types_of_the_specification_alone() {
 }
 
 #[test]
-fn rejects_a_header_with_anything_else() {
+fn rejects_additional_header_parameters() {
     for more in [
         r#""x5t":"a""#,
         r#""jku":"https://a.example""#,
@@ -190,7 +190,7 @@ fn rejects_a_header_with_anything_else() {
 
 /// §4: the bundle also has keys for other uses.
 #[test]
-fn uses_no_key_of_the_bundle_that_is_for_something_else() {
+fn ignores_keys_with_another_use() {
     let issuer = TrustedIssuer::try_from(record()).unwrap();
     let token = mint_raw(&TestKey::issuer("ES256"), HEADER, svid().to_string());
     for (key_use, expected) in [
@@ -212,7 +212,7 @@ fn uses_no_key_of_the_bundle_that_is_for_something_else() {
 }
 
 #[test]
-fn rejects_a_bearer_that_is_bound_to_a_key() {
+fn rejects_key_bound_svids() {
     check_svid(
         |claims| claims["cnf"] = json!({ "jwk": {} }),
         Err(invalid("cnf")),
@@ -221,7 +221,7 @@ fn rejects_a_bearer_that_is_bound_to_a_key() {
 
 /// Both sides of the remaining lifetime of a token without `iat`.
 #[test]
-fn bounds_the_life_of_a_token_without_iat() {
+fn bounds_lifetime_of_token_without_iat() {
     let bound = testkit::TOKEN_AGE_SECONDS + testkit::LEEWAY_SECONDS;
     for (left, expected) in [
         (300, Ok(None)),
@@ -253,7 +253,7 @@ fn bounds_the_life_of_a_token_without_iat() {
 }
 
 #[test]
-fn rejects_a_record_whose_issuer_is_no_trust_domain() {
+fn rejects_records_without_trust_domain() {
     for issuer in [
         "https://example.org",
         "spiffe://",
@@ -270,7 +270,7 @@ fn rejects_a_record_whose_issuer_is_no_trust_domain() {
 
 /// The IDs of the public corpus, if it is available beside the repository.
 #[test]
-fn agrees_with_the_specifications_own_cases_of_ids() {
+fn agrees_with_spiffe_id_test_corpus() {
     let folder = std::env::var_os("VOUCHSAFE_CORPORA").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora"),
         std::path::PathBuf::from,

@@ -10,7 +10,7 @@ const AGE: u64 = testkit::TOKEN_AGE_SECONDS;
 const T: u64 = testkit::NOW;
 
 #[test]
-fn ends_a_token_exactly_at_its_expiry_plus_leeway() {
+fn rejects_token_at_expiry_plus_leeway() {
     check_claim("exp", Some((T - LEEWAY + 1).into()), Ok(()));
     check_claim("exp", Some((T - LEEWAY).into()), Err(TokenError::Expired));
     check_claim(
@@ -23,7 +23,7 @@ fn ends_a_token_exactly_at_its_expiry_plus_leeway() {
 }
 
 #[test]
-fn starts_a_token_exactly_at_its_not_before_minus_leeway() {
+fn accepts_token_from_not_before_minus_leeway() {
     check_claim("nbf", Some((T + LEEWAY).into()), Ok(()));
     check_claim(
         "nbf",
@@ -55,7 +55,7 @@ fn rejects_tokens_issued_in_the_future_beyond_leeway() {
 }
 
 #[test]
-fn ages_a_token_from_its_issue() {
+fn measures_age_from_issue_time() {
     check_claim("iat", Some((T - AGE - LEEWAY).into()), Ok(()));
     check_claim(
         "iat",
@@ -67,7 +67,7 @@ fn ages_a_token_from_its_issue() {
 
 /// `exp - iat` is not bounded itself: Kubernetes tokens live for a year. The maximum age applies all the same.
 #[test]
-fn ages_tokens_of_any_lifetime() {
+fn limits_age_of_long_lived_tokens() {
     const YEAR: u64 = 365 * 24 * 3600;
     let mut claims = testkit::claims();
     for lifetime in [300, 3600, YEAR, NUMERIC_DATE_MAX - T] {
@@ -83,7 +83,7 @@ fn ages_tokens_of_any_lifetime() {
 }
 
 #[test]
-fn without_leeway_every_edge_is_exact() {
+fn applies_exact_bounds_without_leeway() {
     let record = IssuerRecord {
         leeway_seconds: 0,
         ..testkit::issuer_record()
@@ -154,7 +154,7 @@ fn rejects_times_that_are_not_numeric_dates() {
 }
 
 #[test]
-fn accepts_times_with_a_fraction_and_cuts_it_off() {
+fn truncates_fractional_times() {
     for (exp, seconds) in [
         ("1800000300.0", 1_800_000_300),
         ("1800000300.999", 1_800_000_300),
@@ -176,7 +176,7 @@ fn accepts_times_with_a_fraction_and_cuts_it_off() {
 }
 
 #[test]
-fn accepts_expiries_up_to_the_last_date() {
+fn accepts_expiries_up_to_last_date() {
     check_claim("exp", Some(NUMERIC_DATE_MAX.into()), Ok(()));
     check_claim(
         "exp",
@@ -187,7 +187,7 @@ fn accepts_expiries_up_to_the_last_date() {
 
 /// Arithmetic at both ends of the range neither wraps nor panics.
 #[test]
-fn survives_clocks_at_both_ends() {
+fn handles_clocks_at_both_extremes() {
     let token = mint(&testkit::claims());
     let set = || {
         std::rc::Rc::new(

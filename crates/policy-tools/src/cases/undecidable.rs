@@ -107,7 +107,7 @@ fn type_of(value: &AttributeValue) -> (&'static str, ClaimType) {
     match value {
         AttributeValue::Boolean(_) => ("a boolean", ClaimType::Boolean),
         AttributeValue::Integer(_) => ("an integer", ClaimType::Integer),
-        AttributeValue::Text(_) => ("a text", ClaimType::Text),
-        AttributeValue::TextSet(_) => ("an array of texts", ClaimType::TextSet),
+        AttributeValue::Text(_) => ("a string", ClaimType::Text),
+        AttributeValue::TextSet(_) => ("an array of strings", ClaimType::TextSet),
     }
 }

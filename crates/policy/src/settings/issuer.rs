@@ -39,7 +39,7 @@ pub struct IssuerFile {
 /// One string or several.
 #[derive(serde::Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(untagged, expecting = "expected a text or an array of texts")]
+#[serde(untagged, expecting = "expected a string or an array of strings")]
 enum Values {
     One(String),
     Several(Vec<String>),

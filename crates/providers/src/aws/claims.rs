@@ -1,12 +1,11 @@
-//! The claims of a token of `sts:GetWebIdentityToken` (AWS IAM User Guide, "Understanding token
-//! claims").
+//! The claims of a token from `sts:GetWebIdentityToken` (AWS IAM User Guide, "Understanding token claims").
 //!
-//! The default bundle's `entity Aws::Principal` has exactly these attributes. Texts may be empty.
+//! The default bundle's `entity Aws::Principal` has exactly these attributes. Strings may be empty.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::{Text, TextMap, TextOrSet};
 
-/// Where AWS's claims are.
+/// The object that contains AWS's claims.
 const AWS: &str = "https://sts.amazonaws.com/";
 
 /// Attributes in alphabetical order.

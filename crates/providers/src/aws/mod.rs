@@ -1,9 +1,8 @@
-//! AWS outbound identity federation: tokens of `sts:GetWebIdentityToken`, from an issuer per account.
+//! AWS outbound identity federation: tokens from `sts:GetWebIdentityToken`, with one issuer per account.
 //!
-//! AWS's claims are in one object, whose name is a URL. `request_tags` are the caller's own words,
-//! `principal_tags` those of IAM: they are two attributes, and never one. `ou_path` is a text in the
-//! documentation and an array in tokens, so both are taken. The caller chooses between ES384 and
-//! RS256.
+//! AWS's claims are in one object, whose name is a URL. The caller chooses `request_tags`, IAM sets `principal_tags`:
+//! they remain two attributes. `ou_path` is a string in the documentation and an array in tokens, so both are accepted.
+//! The caller chooses between ES384 and RS256.
 
 mod claims;
 
@@ -28,7 +27,7 @@ pub const PROVIDER: Provider = Provider {
     tenant_claims: &[],
     shared_issuers: &[],
     never_issuers: &[],
-    // Whoever assumes a role sets the source identity of the session.
+    // The principal that assumes a role sets the session's source identity.
     chosen_by_caller: &["request_tags", "source_identity"],
     plain_claims: &["aws_account", "org_id"],
     workload_claims: &[&["principal_arn"]],

@@ -1,14 +1,13 @@
-//! The claims of a token of Microsoft Entra ID that say which workload holds it (Microsoft identity
-//! platform, "Access token claims reference").
+//! The claims of a Microsoft Entra ID token that identify its workload (Microsoft identity platform, "Access token
+//! claims reference").
 //!
-//! Claims of people (`name`, `upn`, `groups`…) and of Entra's own bookkeeping (`aio`, `rh`, `uti`) are
-//! not in it. The default bundle's `entity Azure::Workload` has exactly these attributes.
+//! Excludes claims about people (`name`, `upn`, `groups`…) and Entra's internal ones (`aio`, `rh`, `uti`). The default
+//! bundle's `entity Azure::Workload` has exactly these attributes.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::{Text, TextSet};
 
-/// Attributes in alphabetical order: version 1 has `appid` and `appidacr`, version 2 `azp` and
-/// `azpacr` in their place.
+/// Attributes in alphabetical order. Version 1 has `appid` and `appidacr`; version 2 has `azp` and `azpacr` instead.
 pub const CLAIMS: &[Claim] = &[
     Claim::optional("app_displayname", Text),
     Claim::optional("appid", Text),

@@ -1,8 +1,7 @@
-//! Microsoft Entra ID: tokens of managed identities and applications, from an issuer per tenant.
+//! Microsoft Entra ID: tokens of managed identities and applications, with one issuer per tenant.
 //!
-//! Version 1 names the issuer `https://sts.windows.net/<tenant>/`, version 2
-//! `https://login.microsoftonline.com/<tenant>/v2.0`: two issuers, of which an issuer's file trusts
-//! one. Tokens have no `jti`, and live up to a day.
+//! The issuer is `https://sts.windows.net/<tenant>/` in version 1 and `https://login.microsoftonline.com/<tenant>/v2.0`
+//! in version 2; an issuer file trusts one of them. Tokens have no `jti`, and live up to a day.
 
 mod claims;
 
@@ -32,7 +31,7 @@ pub const PROVIDER: Provider = Provider {
         "https://login.microsoftonline.com/organizations",
         "https://sts.windows.net/common",
     ],
-    // The second is the tenant of every personal Microsoft account.
+    // The second one is the tenant of all personal Microsoft accounts.
     never_issuers: &[
         "/common/",
         "/9188040d-6c67-4c5b-b112-36a304b66dad/",

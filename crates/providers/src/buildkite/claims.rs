@@ -1,12 +1,12 @@
 //! The claims of a Buildkite agent's token (Buildkite documentation, "Buildkite agent oidc").
 //!
-//! Ids and the cluster's names are in it where the job asked for them. Tags for AWS sessions are not
-//! attributes. The default bundle's `entity Buildkite::Job` has exactly these attributes.
+//! Ids and cluster names are present only if the job requests them. Tags for AWS sessions are not attributes. The
+//! default bundle's `entity Buildkite::Job` has exactly these attributes.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::{Integer, Text};
 
-/// Attributes in alphabetical order; what does not apply to a build is `null`.
+/// Attributes in alphabetical order; claims that do not apply to a build are `null`.
 pub const CLAIMS: &[Claim] = &[
     Claim::required("agent_id", Text),
     Claim::required("build_branch", Text),

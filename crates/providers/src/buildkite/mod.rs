@@ -1,7 +1,7 @@
-//! Buildkite Pipelines: tokens of `buildkite-agent oidc request-token`.
+//! Buildkite Pipelines: tokens from `buildkite-agent oidc request-token`.
 //!
-//! One issuer signs for all organizations, so an issuer's file must pin one. The ids are in a token only
-//! where the job asks for them (`--claim organization_id`).
+//! One issuer serves all organizations, so an issuer file must pin one. Tokens contain ids only if the job requests
+//! them (`--claim organization_id`).
 
 mod claims;
 

@@ -5,7 +5,7 @@
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::{Boolean, Text, TextSet};
 
-/// Attributes in alphabetical order; the required ones are in the tokens of CircleCI server too.
+/// Attributes in alphabetical order; tokens of CircleCI server have the required ones too.
 pub const CLAIMS: &[Claim] = &[
     Claim::optional("context_ids", TextSet).at(&["oidc.circleci.com/context-ids"]),
     Claim::optional("job_id", Text).at(&["oidc.circleci.com/job-id"]),

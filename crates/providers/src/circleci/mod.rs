@@ -1,8 +1,8 @@
-//! CircleCI: `$CIRCLE_OIDC_TOKEN_V2` and tokens of `circleci run oidc get`.
+//! CircleCI: `$CIRCLE_OIDC_TOKEN_V2` and tokens from `circleci run oidc get`.
 //!
-//! Each organization has an issuer of its own, `https://oidc.circleci.com/org/<id>`; at the root one
-//! signs for all, and an issuer's file must pin the organization. Claims have names of a host and a
-//! path, which become attributes of plain names. A job has its token from its start to its end.
+//! Each organization has its own issuer, `https://oidc.circleci.com/org/<id>`; the issuer at the root serves all of
+//! them, so its file must pin the organization. Claim names consist of a host and a path; the attributes have plain
+//! names. A job keeps its token from start to end.
 
 mod claims;
 

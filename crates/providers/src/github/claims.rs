@@ -1,14 +1,14 @@
 //! The documented claims of a GitHub Actions token.
 //!
-//! Every one is a string, numeric ids and `ref_protected` included. The default bundle's
-//! `entity GitHub::Workflow` has exactly these attributes. Custom `repo_property_*` claims are not
-//! in it: their names are the organization's, so no schema can know them.
+//! All of them are strings, including numeric ids and `ref_protected`. The default bundle's `entity GitHub::Workflow`
+//! has exactly these attributes. Custom `repo_property_*` claims are excluded: organizations choose their names, so no
+//! schema can list them.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::Text;
 
-/// Claims of a GitHub Actions token in alphabetical order; the required ones are in the tokens of
-/// every supported Enterprise Server too.
+/// Claims of a GitHub Actions token in alphabetical order; tokens of every supported Enterprise Server have the
+/// required ones too.
 pub const CLAIMS: &[Claim] = &[
     Claim::required("actor", Text),
     Claim::optional("actor_id", Text),

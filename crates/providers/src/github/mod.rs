@@ -1,10 +1,10 @@
-//! GitHub Actions, of github.com and of Enterprise Server.
+//! GitHub Actions, on github.com and Enterprise Server.
 //!
-//! `sub` is never parsed: organizations may customise it, and its form changed in 2026. Policies
-//! match on the claims of [`CLAIMS`], best on the numeric ids, which survive renames.
+//! `sub` is never parsed: organizations may customize it, and its format changed in 2026. Policies match the claims of
+//! [`CLAIMS`], preferably the numeric ids, which survive renames.
 //!
-//! A job can fetch a new identity token at any time, so single use costs it nothing, and it asks
-//! within minutes.
+//! A job can fetch a new identity token at any time, so single use costs it nothing, and it presents the token within
+//! minutes.
 
 mod claims;
 
@@ -26,7 +26,7 @@ pub const PROVIDER: Provider = Provider {
     profile: Profile::Jwt,
     tenancy: None,
     open_issuers: &["https://token.actions.githubusercontent.com"],
-    // Everyone may call a public reusable workflow, so `job_workflow_ref` tells no tenant.
+    // Anyone may call a public reusable workflow, so `job_workflow_ref` does not identify a tenant.
     tenant_claims: &[
         "enterprise",
         "enterprise_id",
@@ -38,7 +38,7 @@ pub const PROVIDER: Provider = Provider {
     ],
     shared_issuers: &["https://token.actions.githubusercontent.com"],
     never_issuers: &[],
-    // A workflow file of any branch may give itself any name.
+    // A workflow file on any branch may use any name.
     chosen_by_caller: &["head_ref", "workflow"],
     plain_claims: &[
         "actor_id",

@@ -1,14 +1,14 @@
 //! The documented claims of a GitLab ID token (GitLab documentation, "ID token authentication").
 //!
-//! Ids are strings, but for `runner_id`; protection flags are strings too. The default bundle's
-//! `entity GitLab::Job` has exactly these attributes. `user_identities` is not in it: its value is
-//! a list of objects that users choose to reveal, and says nothing of the job.
+//! Ids are strings, except for `runner_id`; protection flags are strings too. The default bundle's `entity GitLab::Job`
+//! has exactly these attributes. `user_identities` is excluded: it lists objects that users choose to reveal, and says
+//! nothing about the job.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::{Integer, Text, TextSet};
 
-/// Claims of a GitLab ID token in alphabetical order; the required ones are in the tokens of every
-/// GitLab since 15.7, which was the first to have ID tokens.
+/// Claims of a GitLab ID token in alphabetical order; tokens of every GitLab since 15.7, the first with ID tokens, have
+/// the required ones.
 pub const CLAIMS: &[Claim] = &[
     Claim::nullable("ci_config_ref_uri", Text),
     Claim::nullable("ci_config_sha", Text),

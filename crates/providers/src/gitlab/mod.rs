@@ -1,11 +1,11 @@
-//! GitLab CI/CD ID tokens, of gitlab.com and of self-managed instances.
+//! GitLab CI/CD ID tokens, on gitlab.com and self-managed instances.
 //!
-//! `sub` is never parsed: a project's path and a branch may hold what separates its parts. Policies
-//! match on the claims of [`CLAIMS`], best on the numeric ids, which survive renames and transfers.
+//! `sub` is never parsed: project paths and branches may contain its separators. Policies match the claims of
+//! [`CLAIMS`], preferably the numeric ids, which survive renames and transfers.
 //!
-//! Two traps of these tokens are met here: a claim that does not apply may be `null` instead of
-//! absent (then it is absent), and `ref_protected` may be empty (then it is empty, not `"false"`).
-//! A job has each of its tokens from its start to its end, so they may be used again.
+//! Two pitfalls are handled here: a claim that does not apply may be `null`, which counts as absent, and
+//! `ref_protected` may be empty, which differs from `"false"`. A job keeps its tokens from start to end, so they may be
+//! reused.
 
 mod claims;
 

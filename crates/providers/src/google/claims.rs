@@ -1,17 +1,17 @@
 //! The claims of a Google-signed identity token of a service account (Google Cloud documentation,
 //! "Verify the identity of VMs").
 //!
-//! `hd` and what Google says of people are not in it. The default bundle's
-//! `entity Google::ServiceAccount` has exactly these attributes.
+//! Excludes `hd` and claims about people. The default bundle's `entity Google::ServiceAccount` has exactly these
+//! attributes.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::{Boolean, Integer, Text, TextSet};
 
-/// Where the claims of a virtual machine are.
+/// The object that contains a virtual machine's claims.
 const GOOGLE: &str = "google";
 const MACHINE: &str = "compute_engine";
 
-/// Attributes in alphabetical order; those of a virtual machine come with `format=full`.
+/// Attributes in alphabetical order; those of a virtual machine require `format=full`.
 pub const CLAIMS: &[Claim] = &[
     Claim::optional("azp", Text),
     Claim::optional("email", Text),

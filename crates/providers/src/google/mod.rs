@@ -1,8 +1,8 @@
 //! Google Cloud: identity tokens of service accounts, from the metadata server or the IAM API.
 //!
-//! The same issuer signs for all projects and for people who sign in with Google, so an issuer's file
-//! must pin a project or an account. The claims of a virtual machine are in `google.compute_engine`,
-//! and only where the token was asked for with `format=full`.
+//! One issuer serves all projects and everyone who signs in with Google, so an issuer file must pin a project or an
+//! account. A virtual machine's claims are in `google.compute_engine`, and only if the token is requested with
+//! `format=full`.
 
 mod claims;
 

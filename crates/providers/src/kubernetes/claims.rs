@@ -1,17 +1,17 @@
 //! The documented private claims of a service account token (Kubernetes documentation, "Schema for
 //! service account private claims").
 //!
-//! `warnafter` is not in it: it tells the API server when a token is overdue, not who holds it. The
-//! default bundle's `entity Kubernetes::ServiceAccount` has exactly these attributes.
+//! Excludes `warnafter`, which tells the API server when a token is overdue, not who holds it. The default bundle's
+//! `entity Kubernetes::ServiceAccount` has exactly these attributes.
 
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::Text;
 
-/// Where the private claims are.
+/// The object that contains the private claims.
 const PRIVATE: &str = "kubernetes.io";
 
-/// Attributes in alphabetical order. A token is bound to a pod, a node or a secret where it has
-/// their names and uids; nodes of pods are named by clusters since 1.30 only.
+/// Attributes in alphabetical order. A token bound to a pod, a node or a secret has its name and uid; the node of a pod
+/// is present only since Kubernetes 1.30.
 pub const CLAIMS: &[Claim] = &[
     Claim::required("namespace", Text).at(&[PRIVATE, "namespace"]),
     Claim::optional("node_name", Text).at(&[PRIVATE, "node", "name"]),

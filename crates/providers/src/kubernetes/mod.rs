@@ -1,8 +1,8 @@
 //! Kubernetes service account tokens, as projected into pods (TokenRequest API).
 //!
-//! The claims of the private `kubernetes.io` object become attributes of flat names ([`CLAIMS`]).
-//! `sub` is never parsed. Tokens of the old kind, from secrets, have neither `exp` nor `aud` nor that
-//! object, and are refused for each of the three. A pod uses one token until it is rotated.
+//! The members of the private `kubernetes.io` object become flat attributes ([`CLAIMS`]). `sub` is never parsed. Legacy
+//! tokens from secrets have neither `exp` nor `aud` nor that object, and are refused for each of the three. A pod uses
+//! one token until it is rotated.
 
 mod claims;
 
@@ -10,7 +10,7 @@ pub use claims::CLAIMS;
 
 use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
 
-/// Cedar entity type of a service account's token.
+/// Cedar entity type of a service account.
 pub const ENTITY_TYPE: &str = "Kubernetes::ServiceAccount";
 
 pub const PROVIDER: Provider = Provider {

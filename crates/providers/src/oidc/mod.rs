@@ -24,11 +24,11 @@ pub const PROVIDER: Provider = Provider {
     names_with_ids: &[],
 };
 
-/// The current actor of a delegated token (RFC 8693 §4.1), for issuers whose file has `allow_act = true`.
+/// The current actor of a delegated token (RFC 8693 §4.1), for issuers with `allow_act = true`.
 pub const ACT_SUB: Claim = Claim::optional("act_sub", ClaimType::Text).at(&["act", "sub"]);
 
-/// Cedar entity type of an issuer's principals: `my-idp` makes `Oidc::MyIdp`. A name that starts
-/// with a digit gets an underscore, since no Cedar identifier starts with one.
+/// Cedar entity type of an issuer's principals: `my-idp` gives `Oidc::MyIdp`. A name that starts with a digit is
+/// prefixed with an underscore, because Cedar identifiers cannot start with one.
 #[must_use]
 pub fn entity_type(issuer_name: &str) -> String {
     let leading = if issuer_name.starts_with(|first: char| first.is_ascii_digit()) {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_a_type_after_each_issuer() {
+    fn derives_entity_type_from_issuer_name() {
         for (name, expected) in [
             ("idp", "Oidc::Idp"),
             ("my-idp", "Oidc::MyIdp"),

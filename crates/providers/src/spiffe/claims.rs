@@ -1,4 +1,4 @@
-//! What a JWT-SVID says of its workload: its SPIFFE ID, whole and in parts.
+//! The attributes of a JWT-SVID's workload: its SPIFFE ID, whole and in parts.
 //!
 //! The default bundle's `entity Spiffe::Workload` has exactly these attributes.
 

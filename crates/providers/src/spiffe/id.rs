@@ -15,10 +15,10 @@ pub struct SpiffeId<'t> {
 }
 
 impl<'t> SpiffeId<'t> {
-    /// Reads a workload's ID. Nothing is normalized: what is not written as it should be is refused.
+    /// Parses a workload's ID. Nothing is normalized: noncanonical IDs are refused.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first rule that `text` breaks.
     pub fn parse(text: &'t str) -> Result<Self, SpiffeIdError> {
         if text.len() > SPIFFE_ID_BYTES_MAX {
             return Err(SpiffeIdError::TooLong);
@@ -38,7 +38,7 @@ impl<'t> SpiffeId<'t> {
         Ok(Self { trust_domain, path })
     }
 
-    /// The trust domain's name, without scheme.
+    /// The trust domain's name, without the scheme.
     #[must_use]
     pub fn trust_domain(self) -> &'t str {
         self.trust_domain
@@ -57,14 +57,14 @@ impl<'t> SpiffeId<'t> {
     }
 }
 
-/// Whether `name` can be a trust domain: lower-case letters, digits, `.`, `-` and `_`.
+/// Whether `name` is a valid trust domain: lowercase letters, digits, `.`, `-` and `_`.
 #[must_use]
 pub fn is_trust_domain(name: &str) -> bool {
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
     (1..=TRUST_DOMAIN_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// The trust domain that an issuer's URL names, if it does.
+/// The trust domain that an issuer URL names, if any.
 #[must_use]
 pub fn trust_domain_of(issuer: &str) -> Option<&str> {
     issuer
@@ -77,20 +77,20 @@ fn is_segment(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
 }
 
-/// Why a text is not the SPIFFE ID of a workload.
+/// Why a text is not a workload's SPIFFE ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpiffeIdError {
     #[error(
-        "a segment of the path is empty, `.` or `..`, or holds another character than `a-zA-Z0-9.-_`"
+        "a segment of the path is empty, `.` or `..`, or contains characters other than `a-zA-Z0-9.-_`"
     )]
     Path,
-    #[error("it names a trust domain, and no workload")]
+    #[error("the ID names a trust domain, not a workload")]
     PathMissing,
-    #[error("it does not begin with `spiffe://`")]
+    #[error("the ID does not start with `spiffe://`")]
     Scheme,
-    #[error("it is longer than {SPIFFE_ID_BYTES_MAX} bytes")]
+    #[error("the ID is longer than {SPIFFE_ID_BYTES_MAX} bytes")]
     TooLong,
-    #[error("the trust domain is not of `a-z0-9.-_`")]
+    #[error("the trust domain contains characters other than `a-z0-9.-_`")]
     TrustDomain,
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_ids_of_workloads() {
+    fn parses_workload_ids() {
         let id = SpiffeId::parse("spiffe://example.org/ns/prod/sa/payments").unwrap();
         assert_eq!(id.trust_domain(), "example.org");
         assert_eq!(id.path(), "/ns/prod/sa/payments");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_whatever_is_not_written_as_the_specification_has_it() {
+    fn rejects_noncanonical_ids() {
         use SpiffeIdError::*;
         for (text, error) in [
             ("", Scheme),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_both_limits_of_length() {
+    fn bounds_id_and_trust_domain_length() {
         let of = |domain: usize, path: usize| {
             format!("spiffe://{}/{}", "a".repeat(domain), "b".repeat(path))
         };
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_trust_domain_of_an_issuer() {
+    fn extracts_trust_domain_of_issuer() {
         assert_eq!(trust_domain_of("spiffe://example.org"), Some("example.org"));
         for issuer in [
             "spiffe://example.org/",

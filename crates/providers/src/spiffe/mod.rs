@@ -1,9 +1,8 @@
-//! SPIFFE JWT-SVIDs, strictly as their specification says (SPIFFE, JWT-SVID, §3).
+//! SPIFFE JWT-SVIDs, strictly as specified (SPIFFE JWT-SVID §3).
 //!
-//! The issuer is a trust domain, `spiffe://example.org`: it is in `sub`, and `iss` says nothing. Its
-//! keys come from the trust domain's bundle, whose JWT authorities have the `use` `jwt-svid` and a
-//! `kid`. A WIT-SVID (`typ` `wit+jwt`) is bound to a key of its holder and never passes for one.
-//! A workload uses one token for as long as it lives.
+//! The issuer is a trust domain, `spiffe://example.org`, taken from `sub`; `iss` is not used. Its keys come from the
+//! trust domain's bundle, whose JWT authorities have the `use` `jwt-svid` and a `kid`. A WIT-SVID (`typ` `wit+jwt`) is
+//! bound to a key of its holder and is never accepted as a JWT-SVID. A workload uses one token for its whole lifetime.
 
 mod claims;
 mod id;

@@ -6,8 +6,7 @@
 use crate::claim::Claim;
 use vouchsafe_types::ClaimType::Text;
 
-/// Attributes in alphabetical order; the required ones are in the tokens of Terraform Enterprise
-/// too.
+/// Attributes in alphabetical order; tokens of Terraform Enterprise have the required ones too.
 pub const CLAIMS: &[Claim] = &[
     Claim::required("terraform_full_workspace", Text),
     Claim::required("terraform_organization_id", Text),

@@ -1,7 +1,7 @@
 //! HCP Terraform and Terraform Enterprise: workload identity tokens of runs.
 //!
-//! One issuer signs for all organizations, so an issuer's file must pin one. Plan and apply have
-//! tokens of their own, told apart by `terraform_run_phase`. Names may hold spaces, and be changed.
+//! One issuer serves all organizations, so an issuer file must pin one. Plan and apply have separate tokens,
+//! distinguished by `terraform_run_phase`. Names may contain spaces, and may change.
 
 mod claims;
 

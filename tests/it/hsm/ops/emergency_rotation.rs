@@ -248,7 +248,7 @@ fn logs_why_gateway_did_not_answer() {
         panic!("the broker started")
     };
     let why = format!(
-        "gateway {}: it is not in the manifest's `allowed_outbound_hosts`",
+        "gateway {}: not in the manifest's `allowed_outbound_hosts`",
         setup.url()
     );
     assert!(reason.contains(&why), "{reason}");

@@ -250,7 +250,7 @@ fn distinguishes_missing_and_mistyped_claims() {
         let error = of_claims(&bundle, text).expect_err(text);
         assert_eq!(error.to_string(), expected, "{text}");
     };
-    let no_sub = "claim `sub` is missing or not a text";
+    let no_sub = "claim `sub` is missing or not a string";
     check(r#"{"repository_id":"1"}"#, no_sub);
     check(r#"{"sub":1,"repository_id":"1"}"#, no_sub);
     check(r#"{"sub":"a"}"#, "claim `repository_id` is missing");
@@ -260,7 +260,7 @@ fn distinguishes_missing_and_mistyped_claims() {
     );
     check(
         r#"{"sub":"a","repository_id":1}"#,
-        "claim `repository_id` is not a text",
+        "claim `repository_id` is not a string",
     );
     for run in ["\"7\"", "1.5", "null"] {
         check(
@@ -275,7 +275,7 @@ fn distinguishes_missing_and_mistyped_claims() {
     for teams in ["\"c\"", "[1]"] {
         check(
             &format!(r#"{{"sub":"a","repository_id":"1","teams":{teams}}}"#),
-            "claim `teams` is not an array of texts",
+            "claim `teams` is not an array of strings",
         );
     }
 }

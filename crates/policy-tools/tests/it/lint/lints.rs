@@ -171,7 +171,7 @@ fn reports_unreadable_cases() {
     );
     assert_eq!(
         errors(&CASE.replace("ref = \"a\"", "ref = 1.5")),
-        at("4:39: claim `ref` must be a text, an integer, a boolean or an array of texts")
+        at("4:39: claim `ref` must be a string, an integer, a boolean or an array of strings")
     );
     assert_eq!(
         errors(&format!("at = \"soon\"\n{CASE}")),

@@ -116,7 +116,7 @@ fn reports_invalid_case_tokens() {
     let nobody = format!("{at}{}", token("{}"));
     assert_eq!(
         of_case(&nobody),
-        said("4:9: the token does not describe a principal: claim `sub` is missing or not a text")
+        said("4:9: the token does not describe a principal: claim `sub` is missing or not a string")
     );
     let refused = "refused = \"token.claim_missing\"\n";
     assert_eq!(of_case(&format!("{nobody}{refused}")), [""; 0]);

@@ -193,7 +193,7 @@ fn reports_unfitting_claims_of_cases() {
             "ref = \"a\"",
             "ref = 1",
             "ref",
-            "claim `ref` is an integer, but must be a text for GitHub::Workflow",
+            "claim `ref` is an integer, but must be a string for GitHub::Workflow",
             "write it as in the issuer's tokens; see `schema.cedarschema` and the issuer file",
         ),
         (
